@@ -12,7 +12,7 @@ import { nextNumber } from './discarded-turns.ts';
 import { withWholeValues } from './heard-values.ts';
 import { cutTo, hearAgain, type HeardTurn } from './heard.ts';
 import { countOfLastParts } from './joined-words.ts';
-import { hasAccount } from './last-word.ts';
+import { hasAccount, isReported } from './last-word.ts';
 import type { Message } from './message.ts';
 import { coveredBy, PreparedTexts, saysLess, saysSame, withoutLetters } from './spoken-words.ts';
 import { wordsOf, type Comparison, type OwnExchange } from './transcript-comparison.ts';
@@ -139,14 +139,16 @@ class Changes implements Reconciled {
       const reply = replyText(turn);
       const isUnknown = !hasAccount(turn) && turn === turns.at(-1);
       const own = isUnknown ? withoutFiller(told.join(' '), turn.filler, texts) : '';
+      const heard = { runId: turn.runId, lines: [...told], isHeard };
       if (goesOn(own, reply)) {
         // Its process is gone and the platform knows better, or that process has not settled it
         // yet.
         this.cut = cutTo(this.#conversation, turn, own);
-        const heard = { runId: turn.runId, lines: told.splice(0), isHeard };
         setHeard(this.#conversation, turn, heard);
+        told.length = 0;
         continue;
       }
+      if (isUnknown && !isReported(turn)) setHeard(this.#conversation, turn, heard);
       const later = turns.slice(index + 1).map(replyText);
       const { covered, isAny } = takeCovered(told, turn, later, texts);
       if (reply === '' || (isAny && covered >= reply.trimEnd().length)) continue;
@@ -183,7 +185,8 @@ export function hearReported(conversation: Conversation, turn: TurnRecord): void
   const told = [...lines];
   const { covered, isAny } = takeCovered(told, turn, [], new PreparedTexts());
   const reply = replyText(turn);
-  if (reply !== '' && (isAny ? covered < reply.trimEnd().length : isHeard === true))
+  const isUnheard = lines.length === 0 || isHeard === true;
+  if (reply !== '' && (isAny ? covered < reply.trimEnd().length : isUnheard))
     cutTo(conversation, turn, reply.slice(0, covered));
   let last = turn;
   for (const text of told)

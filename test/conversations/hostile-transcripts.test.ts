@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 
 import type { Transcript } from '../../src/calls/call-event.ts';
 import {
-  addMessage, emptyConversation, type Conversation,
+  addMessage, emptyConversation, rewrite, type Conversation,
 } from '../../src/conversations/conversation.ts';
 import { OpenedTurn } from '../../src/conversations/opened-turn.ts';
 import { coveredBy, lettersOf } from '../../src/conversations/spoken-words.ts';
@@ -224,6 +224,24 @@ describe('a reply that another process says', () => {
     assert.deepEqual(settledLate(['agent: Are you there?'], { isHeard: true }), [
       'assistant(completed): Are you there?',
     ]);
+  });
+
+  // Seeds 985 and 5379 of the random platforms: all that the run said afterwards was in history.
+  it('was not heard if the platform reports nothing of it, though the call went on', () => {
+    assert.deepEqual(settledLate([]), []);
+  });
+
+  it('ends where it was cut, if that is just what its process had stored so far', () => {
+    const conversation = emptyConversation('c');
+    open(conversation, 't1', 'Hours?');
+    const runId = runs;
+    rewrite(conversation, conversation.turns[0] ?? assert.fail(), [
+      { role: 'user', content: 'Hours?', turnId: 't1' },
+      { role: 'assistant', content: 'We open', turnId: 't1', state: 'open' },
+    ]);
+    open(conversation, 't2', 'And Sunday?', ['user: Hours?', 'agent: We open']);
+    settle(conversation, 't1', 'completed', REPLY, undefined, BOUNDS, runId);
+    assert.equal(shown(conversation)[1], 'assistant(interrupted): We open');
   });
 
   it('is what the platform has reported if its run never settles', () => {
