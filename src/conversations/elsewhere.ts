@@ -44,6 +44,8 @@ export interface AskedFirst {
   readonly kind: 'elsewhere';
   /** Their addresses. */
   readonly processes: ReadonlySet<string>;
+  /** Those in which calls of the same turn run. The turn should give them a moment to end. */
+  readonly callers: ReadonlySet<string>;
   /** When the conversation was last erased. 0: never. */
   readonly erasedAt: number;
 }
@@ -63,28 +65,34 @@ export function openRunsElsewhere(
 
 /**
  * The processes that run calls, and those with an open turn if this one may yield: while they live,
- * such a turn may become one that this turn yields to. Undefined if there are none.
+ * such a turn may become one that this turn yields to. Undefined if there are none. `known`: the
+ * turn, if it has run before.
  */
 export function askedFirst(
   conversation: Conversation,
   own: string,
   mayYield: boolean,
+  known: TurnRecord | undefined,
 ): AskedFirst | undefined {
   const { turns, runningCalls, onceCalls, erasedAt = 0 } = conversation;
   const processes = new Set<string>();
+  const callers = new Set<string>();
   const add = (process: string | undefined): void => {
     if (isOther(process, own)) processes.add(process);
   };
   if (runningCalls > 0) {
     for (const turn of turns)
-      for (const { state, process = turn.process } of toolMessagesOf(turn))
-        if (state === 'running') add(process);
+      for (const { state, process = turn.process } of toolMessagesOf(turn)) {
+        if (state !== 'running') continue;
+        add(process);
+        if (turn === known && isOther(process, own)) callers.add(process);
+      }
   }
   for (const { state, process } of Object.values(onceCalls ?? {}))
     if (state === 'running') add(process);
   if (mayYield || processes.size > 0)
     for (const { process } of openRunsElsewhere(conversation, own)) add(process);
-  return processes.size === 0 ? undefined : { kind: 'elsewhere', processes, erasedAt };
+  return processes.size === 0 ? undefined : { kind: 'elsewhere', processes, callers, erasedAt };
 }
 
 function isOther(process: string | undefined, own: string): process is string {

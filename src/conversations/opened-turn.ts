@@ -1,4 +1,4 @@
-import { callerIn, historyUpTo, type Conversation } from './conversation.ts';
+import { callerIn, findTurn, historyUpTo, type Conversation } from './conversation.ts';
 import type { EarlierToolCall } from './discarded-turns.ts';
 import type { LostCall } from './elsewhere.ts';
 import type { CutTurn } from './heard.ts';
@@ -50,8 +50,8 @@ export class OpenedTurn {
   readonly links: RunLinks | undefined;
   /** When the conversation was last erased. 0: never. */
   readonly erasedAt: number;
-  readonly #conversation: Conversation;
-  readonly #record: TurnRecord;
+  #conversation: Conversation;
+  #record: TurnRecord;
 
   constructor(conversation: Conversation, record: TurnRecord, found: FoundByTurn) {
     this.turnId = record.id;
@@ -67,6 +67,14 @@ export class OpenedTurn {
     this.links = found.links;
     this.erasedAt = conversation.erasedAt ?? 0;
     this.#conversation = conversation;
+    this.#record = record;
+  }
+
+  /** From now on it sees a later copy of the conversation, if its run still has the turn there. */
+  seeLater(later: Conversation | undefined): void {
+    const record = later === undefined ? undefined : findTurn(later, this.turnId);
+    if (later === undefined || record?.runId !== this.#record.runId) return;
+    this.#conversation = later;
     this.#record = record;
   }
 

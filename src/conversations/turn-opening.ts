@@ -140,7 +140,7 @@ function refuse(
   const isOver = opening.isOver?.() === true;
   if (process !== undefined && isAlive === undefined && !isOver) {
     const mayYield = again !== undefined || later !== undefined || newer.length > 0;
-    const elsewhere = askedFirst(conversation, process, mayYield);
+    const elsewhere = askedFirst(conversation, process, mayYield, known);
     if (elsewhere !== undefined) return elsewhere;
   }
   if (isOver || newer.some((turn) => isAnswered(turn, opening))) {

@@ -1,3 +1,4 @@
+import { atMost } from '../base/time-limit.ts';
 import type { EarlierToolCall } from '../conversations/discarded-turns.ts';
 import type { ToolCall } from '../conversations/message.ts';
 import { canonicalArguments } from './tool-call-key.ts';
@@ -23,6 +24,12 @@ export class EarlierToolCalls {
   constructor(running: RunningToolCalls, calls: readonly EarlierToolCall[]) {
     this.#running = running;
     for (const message of calls) this.#note(message);
+  }
+
+  /** Resolves when those that run here have ended, or after `ms`. Undefined if none does. */
+  ended(ms: number): Promise<unknown> | undefined {
+    const outcomes = [...this.#known.values()].flatMap(({ outcome }) => outcome ?? []);
+    return outcomes.length === 0 ? undefined : atMost(ms, Promise.all(outcomes));
   }
 
   /**

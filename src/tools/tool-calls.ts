@@ -75,6 +75,11 @@ export class ToolCalls {
     this.#earlier.learn(calls, (key) => this.#noted.withKey(key)?.running);
   }
 
+  /** See `EarlierToolCalls.ended`. */
+  earlierEnded(ms: number): Promise<unknown> | undefined {
+    return this.#earlier.ended(ms);
+  }
+
   /** The result of a call that the agent ran itself. `givenId` is the model's id. */
   noteResult(givenId: string, content: string): void {
     const call = this.#noted.awaiting(givenId);

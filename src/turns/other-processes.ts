@@ -1,4 +1,5 @@
 import type { Channel } from '../base/channel.ts';
+import { atMost } from '../base/time-limit.ts';
 import type { Conversation } from '../conversations/conversation.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
@@ -81,6 +82,20 @@ export class OtherProcesses implements OtherToolCalls {
       listeners.delete(listener);
       if (listeners.size === 0) this.#listeners.delete(conversationId);
     };
+  }
+
+  /** Resolves once each of them has ended a call of the conversation, or after `ms`. */
+  async callsEnded(
+    conversationId: string,
+    processes: readonly string[],
+    ms: number,
+  ): Promise<void> {
+    const stops: (() => void)[] = [];
+    const ends = processes.map((process) => new Promise<void>((resolve) => {
+      stops.push(this.awaitCall(conversationId, process, resolve));
+    }));
+    await atMost(ms, Promise.all(ends));
+    for (const stop of stops) stop();
   }
 
   /** See `OtherToolCalls`. */

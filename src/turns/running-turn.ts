@@ -41,6 +41,11 @@ import type { Values } from './values.ts';
 
 /** How long the end of a stream waits until a tool's result or a state is stored. */
 const HELD_BACK_MS = 3_000;
+/**
+ * How long the next run of a turn waits for its calls, which otherwise its model would be told to
+ * be still running.
+ */
+const CALLS_MS = 200;
 
 /** The event of the machine for each answer of the store. */
 const HAPPENING_OF: Readonly<Record<Opening['kind'], Happening>> = {
@@ -428,7 +433,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
       case 'ask the agent':
         return this.#askAgent();
       case 'ask who lives':
-        return this.#askWhoLives();
+        return void this.#askWhoLives();
       case 'let the next agent speak':
         return this.#run.letNextSpeak();
       case 'send what was sent':
@@ -483,13 +488,15 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     this.#happens(HAPPENING_OF[opening.kind]);
   }
 
-  /** Processes that live may run tool calls that would otherwise count as lost. */
-  #askWhoLives(): void {
+  /** Processes that live may run tool calls that would otherwise count as lost. Never rejects. */
+  async #askWhoLives(): Promise<void> {
     if (this.#opening?.kind !== 'elsewhere') return;
-    const { processes, erasedAt } = this.#opening;
-    const { conversations } = this.host;
-    void conversations.goneAmong(processes).then((gone) => // it never rejects
-      this.#open((process) => !gone.has(process), erasedAt));
+    const { processes, callers, erasedAt } = this.#opening;
+    const { conversations, others } = this.host;
+    const gone = await conversations.goneAmong(processes);
+    const living = [...callers].filter((process) => !gone.has(process));
+    if (living.length > 0) await others?.callsEnded(this.conversationId, living, CALLS_MS);
+    this.#open((process) => !gone.has(process), erasedAt);
   }
 
   #interruptOlder(): void {
@@ -548,13 +555,16 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
   }
 
   /**
-   * Calls that were just aborted get a moment to end. Otherwise the prompt would say that they
-   * still run.
+   * Calls that were just aborted, and those of earlier runs, get a moment to end. Otherwise the
+   * prompt would say that they still run.
    */
   #askAgent(): void {
     const opening = this.#opening;
     if (opening?.kind !== 'opened' && opening?.kind !== 'beside') return;
-    this.#run.begin(opening.isResumed, this.#areCallsEnding ? soon() : undefined);
+    const ended = this.#areCallsEnding ? soon() : this.callsSoFar?.earlierEnded(CALLS_MS);
+    const { conversationId, host: { conversations } } = this;
+    this.#run.begin(opening.isResumed, ended?.then(() =>
+      this.opened?.seeLater(conversations.remembered(conversationId))));
   }
 
   #replay(): void {

@@ -437,7 +437,9 @@ describe('a turn of a conversation that several processes share', () => {
     const before = structuredClone(conversation);
     const opening = { turnId: 't2', runId: 2, text: 'Two', process: 'a' };
     const asks = openTurn(conversation, opening, BOUNDS);
-    assert.deepEqual(asks, { kind: 'elsewhere', processes: new Set(['b']), erasedAt: 0 });
+    assert.deepEqual(asks, {
+      kind: 'elsewhere', processes: new Set(['b']), callers: new Set(), erasedAt: 0,
+    });
     assert.deepEqual(conversation, before);
   });
 
@@ -450,7 +452,9 @@ describe('a turn of a conversation that several processes share', () => {
     };
     const opening = { turnId: 't2', runId: 2, text: 'Two', process: 'a' };
     const asks = openTurn(conversation, opening, BOUNDS);
-    assert.deepEqual(asks, { kind: 'elsewhere', processes: new Set(['b']), erasedAt: 0 });
+    assert.deepEqual(asks, {
+      kind: 'elsewhere', processes: new Set(['b']), callers: new Set(), erasedAt: 0,
+    });
   });
 
   for (const [isAlive, kind, what] of [

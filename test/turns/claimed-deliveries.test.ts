@@ -406,7 +406,8 @@ describe('a turn of a conversation that had been erased before', () => {
     t.mock.method(a.conversations, 'openTurn', (...given: Parameters<typeof open>) => {
       seen.push(given[1].erasedAt);
       const isFirst = seen.length === 1;
-      return isFirst ? { kind: 'elsewhere', processes: new Set(), erasedAt: 7 } : open(...given);
+      const asking = { processes: new Set<string>(), callers: new Set<string>(), erasedAt: 7 };
+      return isFirst ? { kind: 'elsewhere', ...asking } : open(...given);
     });
     const client = a.deliver('t1');
     a.mayEnd.resolve();

@@ -245,6 +245,26 @@ describe('a tool call that another process runs', () => {
       ['completed', '{"paid":true}']);
   });
 
+  it('is awaited for a moment by the next run of its turn, whose prompt has the result', async (t) => {
+    const gate = new EventEmitter();
+    const { a, b, post } = machines(t, {
+      async *onMessage(turn) {
+        const results = turn.history.filter(({ role }) => role === 'tool');
+        yield* results.map(({ content }) => content);
+        if (results.length > 0) return;
+        yield* paying(gate).onMessage(turn);
+        await once(turn.signal, 'abort'); // otherwise its reply is sent again
+      },
+    });
+    const begun = once(gate, 'begun');
+    await hold(a, 'hold', 'hold', ID);
+    await begun;
+    const again = b.client.say('hold', { turn_id: 'hold', ...ID });
+    await until(() => post.messages.some((text) => text.includes('"waiting"')), 'the wait');
+    gate.emit('paid');
+    assert.equal(await spoken(again), '{"paid":true}');
+  });
+
   // Seed 60004307 of the fleet: the process answered that it did not run the call any more.
   it('is not taken for lost after its end, which its process cannot store yet', async (t) => {
     const gate = new EventEmitter();

@@ -7,7 +7,7 @@ import { describe, it, type TestContext } from 'node:test';
 import type { ToolCallContext, ToolRun } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
-import type { ToolCall } from '../../src/conversations/message.ts';
+import type { Message, ToolCall } from '../../src/conversations/message.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 import { scriptedModel } from '../../src/kit/scripted-model.ts';
 import { tool, type Tool } from '../../src/tools/tool.ts';
@@ -34,7 +34,7 @@ interface Paying extends Served {
 interface Options extends Pick<ToolRun, 'whenInterrupted' | 'repeatable'> {
   readonly run?: Run;
   /** Called first in each run that is to pay. They are counted from 1. */
-  readonly begin?: (turn: number) => Promise<void>;
+  readonly begin?: (turn: number, history: readonly Message[]) => Promise<void>;
   /** The arguments of the call in each run, in order. */
   readonly args?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
@@ -49,10 +49,10 @@ function paying(t: TestContext, options: Options = {}): Paying {
   const runs = new Told<ToolCallContext>();
   let turns = 0;
   const served = serve(t, {
-    async onMessage({ text, journal }, reply) {
+    async onMessage({ text, history, journal }, reply) {
       if (text !== 'pay') return void reply.say('Yes.');
       const call = { id: 'call_1', name: 'pay', args: args[turns++] ?? '{"amount":5}' };
-      await begin?.(turns);
+      await begin?.(turns, history);
       const [outcome] = await journal.runTools([call], () => ({
         ...(whenInterrupted === undefined ? {} : { whenInterrupted }),
         ...(repeatable === undefined ? {} : { repeatable }),
@@ -115,6 +115,25 @@ describe('a tool call that is interrupted', () => {
     await served.drop(connection);
     assert.deepEqual(await served.results(), [['running', '{"status":"still running"}']]);
     open('"paid"');
+  });
+
+  it('is awaited for a moment by the next run of its turn, whose prompt has the result', async (t) => {
+    const { run, open } = gated();
+    const prompts: (readonly string[])[] = [];
+    const served = paying(t, {
+      run,
+      async begin(_turn, history) {
+        prompts.push(history.filter(({ role }) => role === 'tool').map(({ content }) => content));
+      },
+    });
+    const connection = await served.deliver();
+    await served.runs.next();
+    await served.drop(connection);
+    const again = await served.deliver();
+    await until(() => served.app.runningTurns === 1, 'the next run');
+    open('"paid"');
+    await ended(again);
+    assert.deepEqual(prompts, [[], ['"paid"']]);
   });
 
   it('has in history what it returns afterwards, even behind a newer turn', async (t) => {
