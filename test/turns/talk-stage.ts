@@ -210,13 +210,22 @@ class HeldStore implements ConversationStore {
   readonly #inner: ConversationStore;
   readonly #kind: StoreKind;
   readonly #onCall: () => void;
+  readonly #dead: ReadonlySet<string>;
   readonly #waiting: (() => void)[] = [];
 
-  constructor(inner: ConversationStore, kind: StoreKind, onCall: () => void) {
+  /** `dead`: the addresses of processes that have crashed. */
+  constructor(
+    inner: ConversationStore, kind: StoreKind, onCall: () => void, dead: ReadonlySet<string>,
+  ) {
     const isPromised = kind === 'promised' || kind === 'thenable';
     this.#inner = isPromised ? new PromisedStore(inner) : inner;
     this.#kind = kind;
     this.#onCall = onCall;
+    this.#dead = dead;
+  }
+
+  mayLive(address: string): boolean {
+    return !this.#dead.has(address);
   }
 
   /** How many calls wait to be let through. */
@@ -422,6 +431,8 @@ export class Stage {
   readonly #agent: Agent;
   readonly #world: World;
   readonly #closings: Promise<void>[] = [];
+  /** The addresses of processes that have crashed. */
+  readonly #dead = new Set<string>();
   readonly #connections: Connections;
   #writes = 0;
   #hasWriteFailed = false;
@@ -447,7 +458,7 @@ export class Stage {
 
   async #openOne(): Promise<Process> {
     const door = this.#world.open(this.news);
-    const store = new HeldStore(door.store, this.#kind, this.news);
+    const store = new HeldStore(door.store, this.#kind, this.news, this.#dead);
     const settings = parseSettings(
       { LAYERCODE_WEBHOOK_SECRET: SECRET, SHUTDOWN_TIMEOUT_SECONDS: '0', ACCESS_LOG: 'false' },
       [],
@@ -468,6 +479,7 @@ export class Stage {
   crash(): void {
     for (const { app, door, channel } of this.#processes) {
       door.die();
+      if (channel !== undefined) this.#dead.add(channel.address);
       void channel?.close();
       this.#closings.push(app.close());
     }
