@@ -406,8 +406,9 @@ export class FleetModel {
       const isAlone = this.#ledger.acts.every((other) => other.key !== act.key || other === act);
       if (act.ended === 'threw' && isAlone && call?.state !== 'unknown')
         yield `act ${act.n} threw, and its outcome is not unknown: ${JSON.stringify(call)}`;
-      // Others may take a process whose messages are lost for gone, and its calls with it.
-      const mayBeLost = !this.#without('post') || this.#mayHaveBegun(act, call?.process);
+      // Others may take a process whose messages are lost for gone, and its calls with it. A claim
+      // that the store has lost may come back without what became of it.
+      const mayBeLost = !this.#without('post', 'losses') || this.#mayHaveBegun(act, call?.process);
       if (act.ended === 'did nothing' && isAlone && call?.state === 'unknown' && !mayBeLost)
         yield `act ${act.n} did nothing, and its outcome is unknown`;
     }
@@ -442,9 +443,11 @@ export class FleetModel {
     if (last?.content !== newest.turn.words) return;
     if (!this.#without('slow', 'down', 'losses', 'clocks')) return;
     // An older turn that waits for less than that is the newest, too, unless it has its place.
-    const isAlone = this.#ledger.deliveries.every(
-      ({ turn, arrivedAtMs, isKnown }) =>
-        turn === newest.turn || isKnown || arrivedAtMs + PROMPT_MS <= newest.arrivedAtMs,
+    // Of two deliveries of it in the same millisecond either has the turn.
+    const isAlone = this.#ledger.deliveries.every((other) =>
+      other.turn === newest.turn
+        ? !isAtOnce(other, newest)
+        : other.isKnown || other.arrivedAtMs + PROMPT_MS <= newest.arrivedAtMs,
     );
     if (!isAlone) return;
     const heard = heardOn(newest);
