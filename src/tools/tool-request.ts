@@ -12,13 +12,10 @@ import type { CheckBudget } from '../schema/schema.ts';
 import { checkedInTime, parseToolArguments, type Checked } from './tool-arguments.ts';
 import { logFailure } from './tool-failure.ts';
 import { HandOver } from './tool-hand-over.ts';
-import { resultText } from './tool-result.ts';
+import { cutResult, MAX_RESULT_LENGTH, resultText } from './tool-result.ts';
 import type { ToolCallContext, ToolCallOutcome, ToolRun } from './tool-run.ts';
 import { inTime, ToolTimeout } from './tool-time-limit.ts';
 import type { OnceContext, Tool } from './tool.ts';
-
-/** Longest tool result sent to the model, in UTF-16 code units. */
-const MAX_RESULT_LENGTH = 65_536;
 
 type CallStatus = 'running' | ToolCallOutcome;
 
@@ -179,7 +176,7 @@ class RequestedToolCall<S> {
       const text = this.#withoutHalves(resultText(result));
       this.#report('completed', { args, result: shown(result, text) });
       if (text.length > MAX_RESULT_LENGTH) this.#warnOfCut(text.length);
-      return cut(text);
+      return cutResult(text);
     } catch (error) {
       if (this.#tool.once === undefined) throw error;
       this.#report('failed', { args });
@@ -192,7 +189,7 @@ class RequestedToolCall<S> {
   async #lateText(late: Promise<unknown>): Promise<string> {
     const result = await late;
     try {
-      return cut(this.#withoutHalves(resultText(result)));
+      return cutResult(this.#withoutHalves(resultText(result)));
     } catch (error) {
       return refusal(messageOf(error)); // it has acted by now, whatever it returned
     }
@@ -289,9 +286,5 @@ function refuseUnknown(name: string, toolCallId: string, turn: RequestingTurn): 
 /** `resultText` has checked that the result is JSON. */
 function shown(result: unknown, text: string): Json {
   if (result === undefined) return null;
-  return text.length <= MAX_RESULT_LENGTH ? (result as Json) : cut(text);
-}
-
-function cut(text: string): string {
-  return text.length <= MAX_RESULT_LENGTH ? text : `${text.slice(0, MAX_RESULT_LENGTH)}… [cut]`;
+  return text.length <= MAX_RESULT_LENGTH ? (result as Json) : cutResult(text);
 }

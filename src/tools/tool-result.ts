@@ -2,6 +2,9 @@
 
 import { jsonFaultOf } from '../base/json-value.ts';
 
+/** Longest result that the model gets, in UTF-16 code units. */
+export const MAX_RESULT_LENGTH = 65_536;
+
 /** A tool returned something that is not JSON, so the model would get less than the tool meant. */
 export class ToolResultError extends TypeError {
   override readonly name = 'ToolResultError';
@@ -25,4 +28,9 @@ export function resultText(result: unknown): string {
   const fault = jsonFaultOf(result, 'result', { takesToJson: true });
   if (fault !== undefined) throw new ToolResultError(fault.path, fault.text);
   return JSON.stringify(result);
+}
+
+/** Its beginning, if it is longer than `MAX_RESULT_LENGTH`. */
+export function cutResult(text: string): string {
+  return text.length <= MAX_RESULT_LENGTH ? text : `${text.slice(0, MAX_RESULT_LENGTH)}… [cut]`;
 }
