@@ -91,6 +91,7 @@ export interface Act {
 
 export interface Clearing {
   readonly step: number;
+  readonly atMs: number;
   readonly process: Process;
   /** The time that it is marked with. 0 until it has ended. */
   mark: number;

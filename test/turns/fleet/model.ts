@@ -242,7 +242,7 @@ export class FleetModel {
         (clearing.storedBy < Infinity || !clearing.process.isDead) &&
         runs.length > 0 &&
         runs.every((run) => run.step < clearing.step) &&
-        deliveries.every((delivery) => delivery.step < clearing.step),
+        deliveries.every((delivery) => isBefore(delivery, clearing)),
     );
   }
 
@@ -514,6 +514,11 @@ function isOlder({ deliveries }: FleetTurn, than: FleetTurn): boolean {
         : own.arrivedAtMs + PROMPT_MS <= other.arrivedAtMs,
     ),
   );
+}
+
+/** In another process and the same millisecond, nobody knows. */
+function isBefore({ step, process, arrivedAtMs }: FleetDelivery, clearing: Clearing): boolean {
+  return step < clearing.step && (process === clearing.process || arrivedAtMs < clearing.atMs);
 }
 
 /** Whether two processes got them in the same millisecond, so that nobody knows which was first. */

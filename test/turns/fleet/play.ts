@@ -316,7 +316,8 @@ class Play {
     };
     noteCleared();
     const clearing: Clearing = {
-      step: this.#step, process, mark: 0, wasAway: false, storedBy: Infinity, wasStored: false,
+      step: this.#step, atMs: clock.nowMs, process,
+      mark: 0, wasAway: false, storedBy: Infinity, wasStored: false,
     };
     this.#ledger.clearings.push(clearing); // turns may open before it has ended
     let isCleared = false;

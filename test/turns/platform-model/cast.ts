@@ -188,17 +188,17 @@ export class PlatformCast {
       const obeyed = name === 'act' || name === 'look' ? signal : undefined;
       if (fate?.waits === true) await this.#gate(`act ${act.n} goes on`, obeyed);
     } catch (error) {
-      act.ended = 'interrupted';
+      act.end('interrupted');
       this.#director.note(`  act ${act.n} is interrupted`);
       throw error;
     }
     const ends = fate?.ends ?? 'returns';
     this.#director.note(`  act ${act.n} ${ends}`);
     if (ends === 'returns') {
-      act.ended = 'returned';
+      act.end('returned');
       return { done: `${name} ${args}`, act: act.n };
     }
-    act.ended = ends === 'throws' ? 'threw' : 'did nothing';
+    act.end(ends === 'throws' ? 'threw' : 'did nothing');
     const message = `act ${act.n} ${ends}`;
     throw ends === 'throws' ? new Error(message) : new NotDone(message);
   }

@@ -75,6 +75,8 @@ export interface Act {
   readonly run: Run;
   readonly beganAtMs: number;
   ended: 'not yet' | 'returned' | 'threw' | 'did nothing' | 'interrupted';
+  endedAtMs: number | undefined;
+  end(how: Act['ended']): void;
 }
 
 export interface PlatformLedger {

@@ -91,7 +91,10 @@ export class PlatformModel {
         && message.state === 'running'
         && corrects.runs.some(({ turnId }) => turnId === message.turnId),
     );
-    if (!isAffected && !mayBeAffected)
+    // What the run has changed by then is stored with the result of an older request's call.
+    const isStored = this.#ledger.acts.some(({ run, endedAtMs = -1 }) =>
+      run.attempt !== corrects && endedAtMs >= (corrects.deliveries[0]?.arrivedAtMs ?? 0));
+    if (!isAffected && !mayBeAffected && !isStored)
       yield `run ${n} is shown the state of request ${corrects.n}, which it replaces`;
   }
 

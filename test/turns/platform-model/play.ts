@@ -390,6 +390,11 @@ class Play {
       n: this.#ledger.acts.length, tool, args, key, run,
       beganAtMs: this.#stage.clock.nowMs,
       ended: 'not yet',
+      endedAtMs: undefined,
+      end: (how) => {
+        act.ended = how;
+        act.endedAtMs = this.#stage.clock.nowMs;
+      },
     };
     this.#note(`  act ${act.n} begins for run ${run.n}: ${tool} ${args}`);
     this.#ledger.acts.push(act);
