@@ -69,8 +69,10 @@ export function routeAgents(given: GivenAgents, parts: AppParts): RoutedAgents {
       maxMessages,
       ...(name === undefined ? {} : { agentName: name }),
       numbers: redaction?.numbersFor(agent),
-      onCleared: (conversationId, erasedAt) =>
-        records?.erased?.(conversations.keyOf(conversationId), erasedAt),
+      onCleared: (conversationId, erasedAt) => {
+        turns.states?.erase(conversationId, erasedAt);
+        records?.erased?.(conversations.keyOf(conversationId), erasedAt);
+      },
     });
     const speakers = [agent, ...agents.values()]; // it may hand over to any of them
     const turns = new Turns({

@@ -19,8 +19,12 @@ export interface StateWrite {
    * has changed: `from`. Called again if the write is repeated on a later version.
    */
   onto(stored: string | undefined): Merged & { readonly from: string };
+  /** How often it was called. */
+  readonly timesMade: number;
   /** The store has failed: it may not have the changes. */
   failed(): void;
+  /** They were not made on what was `stored`, so the next write brings them. */
+  refused(stored: string | undefined): void;
 }
 
 /** Replaces the state. */
@@ -40,21 +44,44 @@ export function keepState(
   write: StateWrite | undefined,
   call?: ToolMessage,
 ): void {
-  if (write === undefined) return;
   const { state: before } = conversation;
-  const merged = write.onto(before);
-  if (merged.text === before) return;
-  if (before === undefined && conversation.touched !== undefined)
-    conversation.madeFrom = merged.from;
-  setState(conversation, merged.text);
-  noteMerged(conversation, merged);
+  const merged = make(conversation, write);
+  if (merged === undefined) return;
   if (merged.collisions.length > 0 && record.figures !== undefined) {
     const { collisions = [] } = record.figures;
     record.figures = { ...record.figures, collisions: [...collisions, ...merged.collisions] };
     conversation.touched?.add(record);
   }
-  if (record.number === undefined || staysWith(record, call)) return;
+  if (record.number === undefined || mayBeOfCall(conversation, record, call)) return;
   noteUndo(conversation, record, before ?? merged.from, merged.text);
+}
+
+/**
+ * The same for a turn that is not there any more, unless it was erased: `erasedAt` is when that had
+ * happened last as it began. 0: never.
+ */
+export function keepStateOfTrimmed(
+  conversation: Conversation,
+  write: StateWrite | undefined,
+  erasedAt = 0,
+): void {
+  if ((conversation.erasedAt ?? 0) <= erasedAt) make(conversation, write);
+}
+
+/** Undefined if nothing is new. */
+function make(
+  conversation: Conversation,
+  write: StateWrite | undefined,
+): ReturnType<StateWrite['onto']> | undefined {
+  if (write === undefined) return undefined;
+  const { state: before } = conversation;
+  const merged = write.onto(before);
+  if (merged.text === before) return undefined;
+  if (before === undefined && conversation.touched !== undefined)
+    conversation.madeFrom = merged.from;
+  setState(conversation, merged.text);
+  noteMerged(conversation, merged);
+  return merged;
 }
 
 /** For the log and the metric of a store that several processes share. */
@@ -67,11 +94,19 @@ export function noteMerged(conversation: Conversation, { collisions, misses }: M
   };
 }
 
-/** Whether the changes are, or may be, of a call whose result stays in history. */
-function staysWith(record: TurnRecord, call: ToolMessage | undefined): boolean {
+/**
+ * Whether changes are, or may be, of a call whose result stays in history: of that `call`, or of
+ * one of any turn that runs. All of a process share one object, so nobody knows.
+ */
+export function mayBeOfCall(
+  { turns, runningCalls }: Conversation,
+  record: TurnRecord,
+  call?: ToolMessage,
+): boolean {
   if (call !== undefined && mayStay(call)) return true;
-  return toolMessagesOf(record).some((one) =>
-    one.state === 'running' && one.toolCallId !== call?.toolCallId && mayStay(one));
+  return runningCalls > 0 && turns.some((turn) => toolMessagesOf(turn).some((one) =>
+    one.state === 'running' && mayStay(one)
+    && (turn !== record || one.toolCallId !== call?.toolCallId)));
 }
 
 /** Whether a call stays in history when its turn is discarded: see `callsOfDiscarded`. */

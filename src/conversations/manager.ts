@@ -4,7 +4,9 @@ import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
 import type { JsonObject } from '../base/json.ts';
 import { mayLive } from '../base/process-address.ts';
 import type { Interruption } from '../calls/call-event.ts';
-import { keepState, type StateWrite } from './agent-state.ts';
+import {
+  keepState, keepStateOfTrimmed, mayBeOfCall, type StateWrite,
+} from './agent-state.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import {
   addMessage, clearTurns, findTurn, historyOf, type Conversation,
@@ -282,14 +284,20 @@ export class ConversationManager {
   }
 
   /**
-   * Stores what a turn has changed in the agent's state, unless it was discarded or cleared.
-   * Rejects if the store does not confirm it.
+   * Stores what a turn has changed in the agent's state, unless that was taken back with the turn,
+   * or erased. Rejects if the store does not confirm it. `erasedAt`: see `OpenedTurn`.
    */
-  saveState(conversationId: string, turnId: string, agentState: StateWrite): Awaitable<void> {
+  saveState(
+    conversationId: string,
+    turnId: string,
+    agentState: StateWrite,
+    erasedAt: number,
+  ): Awaitable<void> {
     const change = (conversation: Conversation): void => {
       const turn = findTurn(conversation, turnId);
-      if (turn === undefined || turn.isDiscarded === true) return;
-      keepState(conversation, turn, agentState);
+      if (turn === undefined) keepStateOfTrimmed(conversation, agentState, erasedAt);
+      else if (turn.isDiscarded !== true || mayBeOfCall(conversation, turn))
+        keepState(conversation, turn, agentState);
     };
     return this.#write(conversationId, { agentState }, change, { mustBeStored: true });
   }
@@ -335,7 +343,10 @@ export class ConversationManager {
     return toAwaitable(this.#store.update(this.keyOf(conversationId), change, options));
   }
 
-  /** Changes the conversation. If that fails, tells the state that comes with the change. */
+  /**
+   * Changes the conversation. If that fails, or refuses the state that comes with it, the next
+   * write brings that.
+   */
   #write<T>(
     conversationId: string,
     { agentState }: { readonly agentState?: StateWrite | undefined },
@@ -347,9 +358,21 @@ export class ConversationManager {
       agentState.failed();
       throw error;
     };
+    let refuse: (() => void) | undefined;
+    const attempt = (conversation: Conversation): T => {
+      const { timesMade } = agentState;
+      const result = change(conversation);
+      const { state } = conversation;
+      refuse = agentState.timesMade > timesMade ? undefined : () => agentState.refused(state);
+      return result;
+    };
+    const done = (result: T): T => {
+      refuse?.();
+      return result;
+    };
     try {
-      const written = this.#update(conversationId, change, options);
-      return written instanceof Promise ? written.catch(failed) : written;
+      const written = this.#update(conversationId, attempt, options);
+      return written instanceof Promise ? written.then(done, failed) : done(written);
     } catch (error) {
       return failed(error);
     }

@@ -1,3 +1,4 @@
+import { mayBeOfCall } from './agent-state.ts';
 import { callerIn, findTurn, historyUpTo, type Conversation } from './conversation.ts';
 import type { EarlierToolCall } from './discarded-turns.ts';
 import type { LostCall } from './elsewhere.ts';
@@ -41,6 +42,8 @@ export class OpenedTurn {
   readonly place: string;
   /** Whether the state has gone back to what it was before a discarded turn. */
   readonly hasGoneBack: boolean;
+  /** Whether a call runs whose changes of the state count. */
+  readonly isInUse: boolean;
   /**
    * False if the request is a late copy of one that another turn has followed or replaced, which
    * has completed. It is answered, but its tools must not change anything.
@@ -63,6 +66,7 @@ export class OpenedTurn {
     // No id of a platform's has a control character.
     this.place = record.number === undefined ? record.id : `\u0000${record.number}`;
     this.hasGoneBack = found.hasGoneBack;
+    this.isInUse = mayBeOfCall(conversation, record);
     this.mayAct = found.mayAct;
     this.links = found.links;
     this.erasedAt = conversation.erasedAt ?? 0;

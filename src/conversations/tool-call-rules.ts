@@ -1,7 +1,9 @@
 // The rules of a turn's tool calls: each is recorded before it runs, gets one result in the end,
 // and is not repeated by a later run of its turn.
 
-import { keepAgent, keepState, mayStay, type StateWrite } from './agent-state.ts';
+import {
+  keepAgent, keepState, keepStateOfTrimmed, mayStay, type StateWrite,
+} from './agent-state.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import {
   add, findTurn, rewrite, subtract, type Conversation,
@@ -80,13 +82,13 @@ export function noteProgress(
   const record = findTurn(conversation, turnId);
   const unclaimed = { claims: NO_CLAIMS, earlierCalls: NO_MESSAGES } as const;
   if (record === undefined) return { ownership: 'forgotten', ...unclaimed };
+  // Before the calls are added: they have not begun, so the changes are not theirs.
+  if (record.isDiscarded !== true) keepState(conversation, record, agentState);
   if (record.runId !== runId) return { ownership: 'taken over', ...unclaimed };
   keepHandOver(conversation, record, messages);
   if (filler !== undefined) record.filler = filler;
   const leading = leadingMessages(record);
   const isOpen = mayWrite(record, 'its calls');
-  // Before the calls are added: they have not begun, so the changes are not theirs.
-  if (isOpen) keepState(conversation, record, agentState);
   const own = isOpen
     ? withKnownResults(record, messages)
     : [...ownMessages(record), ...callsUnknownTo(record, messages)];
@@ -156,6 +158,7 @@ export function noteToolResult(
     if (state === 'completed')
       for (const turn of conversation.turns) completeJoined(conversation, turn, once.key, content);
   }
+  if (record === undefined) keepStateOfTrimmed(conversation, result.agentState, result.erasedAt);
   const isKept =
     record !== undefined && writeResult(conversation, record, result, bounds);
   return { isKept, wasUnknown };
@@ -172,9 +175,12 @@ function writeResult(
   const { messages = [] } = record;
   const index = indexOfCall(record, { runId, toolCallId });
   const call = messages[index];
-  if (call?.role !== 'tool') return false;
-  const ended = { ...call, state };
   const isDiscarded = record.isDiscarded === true;
+  if (call?.role !== 'tool') {
+    if (!isDiscarded) keepState(conversation, record, agentState);
+    return false;
+  }
+  const ended = { ...call, state };
   // What an interrupted call leaves belongs to the turn that goes on, and may be taken back with
   // it.
   const owner = state === 'interrupted' ? conversation.turns.at(-1) ?? record : record;

@@ -1,7 +1,7 @@
 // How a turn ends in its conversation.
 
 import type { SentEvent } from '../calls/reply-event.ts';
-import { keepState, type StateWrite } from './agent-state.ts';
+import { keepState, keepStateOfTrimmed, type StateWrite } from './agent-state.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import { keepFigures } from './captured-calls.ts';
 import {
@@ -52,15 +52,17 @@ export function settleTurn(
   settlement: TurnSettlement,
   bounds: ConversationBounds,
 ): boolean {
-  const record = findTurn(conversation, settlement.turnId);
-  if (record === undefined) return false;
-  if (record.runId !== settlement.runId) {
-    if (!hasSaidMore(conversation, record, settlement)) return false;
-    regain(conversation, record, settlement);
+  const { turnId, runId, agentState, erasedAt } = settlement;
+  const record = findTurn(conversation, turnId);
+  if (record === undefined) {
+    keepStateOfTrimmed(conversation, agentState, erasedAt);
+    return false;
   }
-  const mayTell = mayWrite(record, 'its end');
+  const isLater = record.runId !== runId && hasSaidMore(conversation, record, settlement);
+  if (isLater) regain(conversation, record, settlement);
+  const mayTell = record.runId === runId && mayWrite(record, 'its end');
   if (mayTell) settle(conversation, record, settlement);
-  if (record.isDiscarded !== true) keepState(conversation, record, settlement.agentState);
+  if (record.isDiscarded !== true) keepState(conversation, record, agentState);
   trim(conversation, bounds);
   return mayTell;
 }

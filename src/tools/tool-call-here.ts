@@ -75,23 +75,34 @@ async function endLate(
   late: Promise<string>,
   forgotten: Promise<undefined>,
 ): Promise<void> {
+  const { liveState } = turn;
+  liveState?.enter(); // what it changes by then counts, too
+  const done = (): void => liveState?.leave();
+  const outcome = await lateOutcome(turn, call, late, forgotten);
+  if (outcome === undefined) return done();
+  Object.assign(call.spoken, { state: outcome.state, content: outcome.content });
+  storeResult(turn, call, outcome, { liveState, done });
+}
+
+/** Undefined if it has none: the log says why. */
+async function lateOutcome(
+  turn: ToolCallingTurn,
+  call: NotedToolCall,
+  late: Promise<string>,
+  forgotten: Promise<undefined>,
+): Promise<ToolCallResult | undefined> {
   const { log } = turn;
   const names = namesOf(turn, call);
-  let outcome: ToolCallResult;
   try {
     const content = await Promise.race([late, forgotten]);
-    if (content === undefined)
-      return log.warn('a tool call whose outcome is unknown is not waited for any more', names);
-    outcome = { state: 'completed', content };
+    if (content !== undefined) return { state: 'completed', content };
+    log.warn('a tool call whose outcome is unknown is not waited for any more', names);
   } catch (error) {
-    if (!(error instanceof NotDone)) {
-      const message = 'a tool call whose outcome is unknown has failed';
-      return log.error(message, { ...names, error: withoutMessage(error) });
-    }
-    outcome = notDone(turn, call, error);
+    if (error instanceof NotDone) return notDone(turn, call, error);
+    const message = 'a tool call whose outcome is unknown has failed';
+    log.error(message, { ...names, error: withoutMessage(error) });
   }
-  Object.assign(call.spoken, { state: outcome.state, content: outcome.content });
-  storeResult(turn, call, outcome, { liveState: undefined });
+  return undefined;
 }
 
 /** What the log calls it. */

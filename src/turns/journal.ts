@@ -69,12 +69,13 @@ export class Journal implements TurnJournal {
   }
 
   async saveState(): Promise<void> {
-    const { conversationId, turnId, host, isStored, liveState, work } = this.#turn;
+    const { conversationId, turnId, host, isStored, liveState, work, erasedAt } = this.#turn;
     if (!isStored) throw new StateError('this turn stores nothing, not even its state');
     if (liveState === undefined) throw new StateError('the agent has no state');
     const changes = liveState.validChanges();
+    if (changes === undefined) return; // erased
     const fromMs = performance.now();
-    const saved = host.conversations.saveState(conversationId, turnId, changes);
+    const saved = host.conversations.saveState(conversationId, turnId, changes, erasedAt);
     if (saved instanceof Promise) await saved.finally(() => work.noteStore('state', fromMs));
   }
 

@@ -554,17 +554,23 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     );
   }
 
-  /**
-   * Calls that were just aborted, and those of earlier runs, get a moment to end. Otherwise the
-   * prompt would say that they still run.
-   */
+  /** Calls that end get a moment. Otherwise the prompt would say that they still run. */
   #askAgent(): void {
     const opening = this.#opening;
     if (opening?.kind !== 'opened' && opening?.kind !== 'beside') return;
-    const ended = this.#areCallsEnding ? soon() : this.callsSoFar?.earlierEnded(CALLS_MS);
     const { conversationId, host: { conversations } } = this;
-    this.#run.begin(opening.isResumed, ended?.then(() =>
+    this.#run.begin(opening.isResumed, this.#callsEnded?.then(() =>
       this.opened?.seeLater(conversations.remembered(conversationId))));
+  }
+
+  /**
+   * For calls that were just aborted, and those of earlier runs. Those of a run that another
+   * process has not ended yet are not awaited: its words would be lost if the caller goes on.
+   */
+  get #callsEnded(): Promise<unknown> | undefined {
+    if (this.#areCallsEnding) return soon();
+    const isElsewhere = this.opened !== undefined && this.opened.endedElsewhere.length > 0;
+    return isElsewhere ? undefined : this.callsSoFar?.earlierEnded(CALLS_MS);
   }
 
   #replay(): void {

@@ -129,14 +129,14 @@ describe("the agent's state", () => {
     assert.equal(conversation.state, '{"n":1}');
   });
 
-  it('is not kept for an older run of the turn', () => {
+  it('is kept for an older run of the turn, too: what it has changed has happened', () => {
     const conversation = emptyConversation('c');
     open(conversation, 't1', 'Hi');
     const runId = runs;
     settle(conversation, 't1', 'failed', '');
     open(conversation, 't1', 'Hi');
     assert.equal(keep(conversation, 't1', '{"n":1}', runId), false);
-    assert.equal(conversation.state, undefined);
+    assert.equal(conversation.state, '{"n":1}');
   });
 
   it('is cleared with the conversation, and no turn that still runs brings it back', () => {

@@ -132,9 +132,24 @@ describe('the state of a turn that was replaced', () => {
   it('keeps what changes while a call whose result is kept runs: it may be its change', () => {
     const { conversation, discarded, record } = replaced([{ state: 'running' }]);
     conversation.state = before;
+    conversation.runningCalls = 1;
     keepState(conversation, discarded, change(before, changed));
     takePlace(conversation, record, [discarded], 0);
     assert.equal(conversation.state, changed);
+  });
+});
+
+describe('a state that tools of other turns change', () => {
+  it('keeps what changes while one of them runs: it may be its change', () => {
+    const { conversation, discarded, record } = replaced([]);
+    addTurn(conversation, { ...newTurn('t0', 'completed', 9), messages: calling('a', {
+      state: 'running',
+    }) });
+    conversation.runningCalls = 1;
+    conversation.state = '{"cart":[]}';
+    keepState(conversation, discarded, change('{"cart":[]}', '{"cart":["tea"]}'));
+    takePlace(conversation, record, [discarded], 0);
+    assert.equal(conversation.state, '{"cart":["tea"]}');
   });
 });
 

@@ -59,10 +59,10 @@ for (const [kind, create] of [
     it('keeps the state that a turn saves, unless the conversation was cleared', async () => {
       const manager = create();
       await manager.openTurn('c', { turnId: 't', runId: 1, text: 'Hello' });
-      await manager.saveState('c', 't', setTo('{"n":1}'));
+      await manager.saveState('c', 't', setTo('{"n":1}'), 0);
       assert.deepEqual(await manager.getState('c'), { n: 1 });
       await manager.clear('c');
-      await manager.saveState('c', 't', setTo('{"n":2}'));
+      await manager.saveState('c', 't', setTo('{"n":2}'), 0);
       assert.equal(await manager.getState('c'), undefined);
     });
 
@@ -71,9 +71,9 @@ for (const [kind, create] of [
       const transcript = transcriptOf([]);
       await manager.openTurn('c', { turnId: 't1', runId: 1, text: 'Hel', transcript });
       await manager.openTurn('c', { turnId: 't2', runId: 2, text: 'Hello', transcript });
-      await manager.saveState('c', 't1', setTo('{"n":1}'));
+      await manager.saveState('c', 't1', setTo('{"n":1}'), 0);
       assert.equal(await manager.getState('c'), undefined);
-      await manager.saveState('c', 't2', setTo('{"n":2}'));
+      await manager.saveState('c', 't2', setTo('{"n":2}'), 0);
       assert.deepEqual(await manager.getState('c'), { n: 2 });
     });
 

@@ -3,16 +3,20 @@
 import { merge } from '../../src/base/json-difference.ts';
 import type { StateWrite } from '../../src/conversations/agent-state.ts';
 
+export const NOTHING_FAILS = {
+  timesMade: 0, failed: () => undefined, refused: () => undefined,
+};
+
 /** The whole state, whatever the conversation has. */
 export function setTo(text: string): StateWrite {
   const merged = { from: text, text, collisions: [], misses: [] };
-  return { onto: () => merged, failed: () => undefined };
+  return { onto: () => merged, ...NOTHING_FAILS };
 }
 
 /** What turns one state into the other. */
 export function change(from: string, to: string): StateWrite {
   return {
     onto: (stored) => ({ from, ...merge(from, to, stored ?? from) }),
-    failed: () => undefined,
+    ...NOTHING_FAILS,
   };
 }

@@ -172,6 +172,20 @@ describe('a once tool', () => {
     assert.equal(history.find(({ role }) => role === 'tool')?.content, '{"paid":5}');
   });
 
+  it('keeps what it changes in the state after its time limit', async (t) => {
+    const state = defineState(() => ({ paid: 0 }));
+    const isPaid = deferred();
+    const pay = payTool(async ({ amount }, context) => {
+      await isPaid.promise;
+      (context.state as { paid: number }).paid += amount;
+    }, { timeoutMs: 20, state });
+    const { app, client, logLines } = serve(t, payAgent(pay, state));
+    await (await client.say('pay 5', ID)).text();
+    isPaid.resolve();
+    await until(() => logLines.join('').includes('has ended'), 'the late result');
+    assert.deepEqual(await app.conversations.getState('c'), { paid: 5 });
+  });
+
   it('may act again if it throws NotDone after its time limit', async (t) => {
     const declined = deferred();
     let tries = 0;

@@ -6,6 +6,7 @@ import type { TestContext } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
+import type { State } from '../../src/agents/state/state.ts';
 import { soon } from '../../src/base/awaitable.ts';
 import type { Epoch } from '../../src/conversations/stores/part-store.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
@@ -61,9 +62,10 @@ export function payTool(run: Pay, more: Partial<Parameters<typeof tool>[0]> = {}
 /** A tool, or a function of the turn that makes it. */
 export type Paying = Tool | (() => Tool);
 
-export function payAgent(pay: Paying): Agent {
+export function payAgent(pay: Paying, state?: State): Agent {
   const tools = typeof pay === 'function' ? () => [pay()] : [pay];
-  return defineAgent({ name: 'shop', prompt: 'Pay.', model: payer, tools });
+  const agent = { name: 'shop', prompt: 'Pay.', model: payer, tools };
+  return defineAgent(state === undefined ? agent : { ...agent, state });
 }
 
 export interface Shop extends Served {

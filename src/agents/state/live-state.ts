@@ -16,6 +16,8 @@ export interface StoredState {
   readonly isResumed: boolean;
   /** Whether changes of discarded turns were taken back, so that it is an older state. */
   readonly hasGoneBack?: boolean;
+  /** Whether a call runs whose changes count: it shares the object with the turn. */
+  readonly isInUse?: boolean;
   /** When the conversation was last erased. 0, the default: never. */
   readonly erasedAt?: number;
 }
@@ -36,21 +38,30 @@ export class LiveStates<S = unknown> {
   }
 
   /**
-   * The conversation's state. Each `enter` must be followed by a `leave`. After an erasure, and
-   * where a discarded turn is replaced, tools that still run keep the object that they had.
+   * The conversation's state. Each `enter` must be followed by a `leave`. After an erasure, tools
+   * that still run keep the object that they had. Where a discarded turn is replaced, the object is
+   * a new one, without what that turn has changed and not stored, unless such a tool runs.
    */
   enter(
     conversationId: string,
-    { state, isResumed, hasGoneBack = false, erasedAt = 0 }: StoredState,
+    { state, isResumed, hasGoneBack = false, isInUse = false, erasedAt = 0 }: StoredState,
   ): LiveState<S> {
     const known = this.#live.get(conversationId);
-    const goesOn = !hasGoneBack && (isResumed || state !== undefined);
+    const goesOn = (!hasGoneBack || isInUse) && (isResumed || state !== undefined);
     const isSame = known !== undefined && goesOn && known.erasedAt === erasedAt;
     const live = isSame ? known : this.#read(conversationId, state, erasedAt);
     if (isSame) live.follow(state);
     this.#live.set(conversationId, live);
     live.enter();
     return live;
+  }
+
+  /** The conversation was erased then. What still changes the object of before is not stored. */
+  erase(conversationId: string, erasedAt: number): void {
+    const live = this.#live.get(conversationId);
+    if (live === undefined || live.erasedAt >= erasedAt) return;
+    live.erase();
+    this.#live.delete(conversationId);
   }
 
   /** The conversation's state, or a copy that is not kept. */
@@ -98,6 +109,7 @@ export class LiveState<S = unknown> {
   /** What a new state began with. */
   #created: string | undefined;
   #users = 0;
+  #isErased = false;
   /** How often the store was given something new. */
   revision = 0;
 
@@ -135,16 +147,21 @@ export class LiveState<S = unknown> {
     }
   }
 
-  /** The same. Throws a `StateError` if the state is not valid. */
-  validChanges(): StateChanges {
+  /** The same. Undefined once it is erased. Throws a `StateError` if the state is not valid. */
+  validChanges(): StateChanges | undefined {
+    if (this.#isErased) return undefined;
     const to = this.#textToStore(this.value);
     const from = this.#given ?? this.#created ?? to;
     if (from !== to || this.#given === undefined) this.revision += 1;
     this.#given = to;
-    const given: GivenChanges = { from, to, isMade: false, hasFailed: false };
+    const given: GivenChanges = { from, to, isMade: false, timesMade: 0, hasFailed: false };
     return {
       onto: (stored) => this.#make(given, stored),
+      get timesMade() {
+        return given.timesMade;
+      },
       failed: () => this.#failed(given),
+      refused: (stored) => this.#refused(given, stored),
     };
   }
 
@@ -165,6 +182,7 @@ export class LiveState<S = unknown> {
     const before = this.#withDoubted(given, stored) ?? first;
     const merged = merge(isStored ? to : from, to, before);
     const expected = given.isMade ? this.#known : merge(from, to, this.#known ?? from).text;
+    given.timesMade += 1;
     Object.assign(given, { isMade: true, hasFailed: false, before: stored });
     this.#follow(expected ?? merged.text, merged.text);
     return { from: stored === undefined ? first : from, ...merged };
@@ -182,8 +200,17 @@ export class LiveState<S = unknown> {
   #failed(given: GivenChanges): void {
     given.hasFailed = true;
     if (given.isMade) this.#doubted = { of: given, before: given.before };
-    else if (this.#given !== undefined) // nobody has them, so they are given again
-      this.#given = merge(given.to, given.from, this.#given).text;
+    else this.#giveAgain(given); // nobody has them
+  }
+
+  #refused(given: GivenChanges, stored: string | undefined): void {
+    if (given.isMade) this.#known = given.before;
+    this.#giveAgain(given);
+    this.follow(stored);
+  }
+
+  #giveAgain({ from, to }: GivenChanges): void {
+    if (this.#given !== undefined) this.#given = merge(to, from, this.#given).text;
   }
 
   /** Others have changed the state from `expected` to what it is now. */
@@ -206,6 +233,10 @@ export class LiveState<S = unknown> {
       // It is not valid now, and storing it reports that. It lacks what others have changed, so
       // what is given next must not start from it: their changes would be taken away.
     }
+  }
+
+  erase(): void {
+    this.#isErased = true;
   }
 
   enter(): void {
@@ -245,6 +276,8 @@ interface GivenChanges {
   readonly to: string;
   /** Whether they have been made on something that the store had. */
   isMade: boolean;
+  /** How often, as a write is repeated on a later version. */
+  timesMade: number;
   /** Whether the store has failed since. */
   hasFailed: boolean;
   /** What it had then. */
@@ -254,7 +287,9 @@ interface GivenChanges {
 /** Changes on their way to the store: `StateWrite` of conversations/agent-state.ts says more. */
 export interface StateChanges {
   readonly onto: (stored: string | undefined) => Merged & { readonly from: string };
+  readonly timesMade: number;
   readonly failed: () => void;
+  readonly refused: (stored: string | undefined) => void;
 }
 
 function parse<S>(text: string): S {

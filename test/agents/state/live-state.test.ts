@@ -117,6 +117,28 @@ describe('LiveStates', () => {
     assert.equal(stored(old, '{"cart":["tea"]}'), '{"cart":["tea","cola"]}');
   });
 
+  it('keeps one object with a tool whose changes count, and takes back what was stored', () => {
+    const states = order();
+    const old = states.enter('c', { state: '{"cart":["tea","cola"]}', isResumed: true });
+    old.value.cart.push('cake');
+    const opened = { state: '{"cart":["tea"]}', isResumed: true, hasGoneBack: true, isInUse: true };
+    assert.deepEqual(states.enter('c', opened).value, { cart: ['tea', 'cake'] });
+    assert.equal(states.enter('c', opened).value, old.value);
+  });
+
+  it('stores nothing more of an object of before an erasure', () => {
+    const states = order();
+    const old = states.enter('c', { state: '{"cart":["tea"]}', isResumed: true });
+    old.value.cart.push('cola');
+    states.erase('c', 1);
+    assert.equal(old.changes(errorLog().log, 'c'), undefined);
+    const opened = { state: undefined, isResumed: true, erasedAt: 1 };
+    const live = states.enter('c', opened);
+    states.erase('c', 1); // the store has the mark now
+    live.value.cart.push('bun');
+    assert.equal(stored(live, undefined), '{"cart":["bun"]}');
+  });
+
   it('keeps nothing of a state that was only peeked at', () => {
     const states = order();
     assert.deepEqual(states.peek('c', '{"cart":[1]}').value, { cart: [1] });
@@ -127,6 +149,18 @@ describe('LiveStates', () => {
     const live = order().enter('c', { state: 'secret', isResumed: true });
     const message = 'the stored state is not JSON';
     assert.throws(() => live.value, { name: 'StateError', message });
+  });
+});
+
+describe('changes that were refused', () => {
+  it('are given again, on what the store has then', () => {
+    const live = order().enter('c', { state: '{"cart":["tea"]}', isResumed: true });
+    live.value.cart.push('cola');
+    const changes = changesOf(live);
+    changes.onto('{"cart":["tea"]}');
+    changes.refused('{"cart":["tea","bun"]}'); // repeated on a later version, which refused it
+    assert.deepEqual(live.value, { cart: ['tea', 'bun', 'cola'] });
+    assert.equal(stored(live, '{"cart":["tea","bun"]}'), '{"cart":["tea","bun","cola"]}');
   });
 });
 

@@ -18,6 +18,7 @@ import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
 import { mockTimers, type Clock } from '../../fixtures/clock.ts';
 import { randomOf } from '../../fixtures/random.ts';
 import { freeKey, onceCall, onceKey } from '../once-calls.ts';
+import { NOTHING_FAILS } from '../state-writes.ts';
 import { BOUNDS, machines, type Machine } from './machines.ts';
 import type { SharedParts } from './parts-in-memory.ts';
 
@@ -234,7 +235,7 @@ export class Play {
         const text = JSON.stringify({ steps: [...steps, step] });
         return { from: '{"steps":[]}', text, collisions: [], misses: [] };
       },
-      failed: () => undefined,
+      ...NOTHING_FAILS,
     };
     const mark = await machine.store.update(id, (conversation) => {
       const record = conversation.turns.at(-1);

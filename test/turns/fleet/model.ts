@@ -153,9 +153,12 @@ export class FleetModel {
           || other.arrivedAtMs + PROMPT_MS > run.startedAtMs
           || isAtOnce(other, deliveries[place])),
     );
+    // Its process may not know yet that another one runs the turn.
+    const isTakenOver = run.turn.runs.at(-1) !== run;
     if (later.length === 0 && this.#without('clocks'))
       yield `run ${run.n} was ended by a turn that is not newer`;
     else if (
+      !isTakenOver &&
       later.every(({ turn }) => turn.number < run.turn.number && turn.runs.some(isEarlier)) &&
       this.#without('slow', 'down', 'losses', 'clocks')
     )

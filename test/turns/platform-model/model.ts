@@ -84,13 +84,9 @@ export class PlatformModel {
     const isAffected = this.#ledger.acts.some(
       (act) => hasEffects(act) && act.run.attempt.utterance === attempt.utterance,
     );
-    // As long as history says that a call runs, nobody can say whether it will change anything.
+    // As long as history says that a call runs, nobody can say whether it has changed anything.
     const mayBeAffected = history.some(
-      (message) =>
-        message.role === 'tool'
-        && message.state === 'running'
-        && corrects.runs.some(({ turnId }) => turnId === message.turnId),
-    );
+      (message) => message.role === 'tool' && message.state === 'running');
     // What the run has changed by then is stored with the result of an older request's call.
     const isStored = this.#ledger.acts.some(({ run, endedAtMs = -1 }) =>
       run.attempt !== corrects && endedAtMs >= (corrects.deliveries[0]?.arrivedAtMs ?? 0));
