@@ -21,5 +21,5 @@ function timeIsUp(turn: TurnRun, wasSilent: boolean, limitMs: number): void {
   const mayGoOn = turn.spoken.hasSpoken || turn.callsSoFar?.isFinishing === true;
   if (wasSilent && mayGoOn && limitMs < turnTimeoutMs)
     return startClock(turn, limitMs + firstWordTimeoutMs);
-  turn.fail(new TurnTimeout(wasSilent ? 'first word' : 'turn', limitMs));
+  turn.fail(new TurnTimeout(turn.spoken.hasSpoken ? 'turn' : 'first word', limitMs));
 }

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { DEFAULT_APOLOGY } from '../../src/agents/phrases.ts';
+import { soon } from '../../src/base/awaitable.ts';
 import {
   contentsOf,
   deferred,
@@ -84,6 +85,21 @@ describe('time-outs of a turn', () => {
   it('apologise if TURN_TIMEOUT_SECONDS is the shorter one', async (t) => {
     assert.deepEqual(await answersTo(t, never, { TURN_TIMEOUT_SECONDS: '0.1' }), APOLOGY);
   });
+
+  for (const [reason, says] of [
+    ['turn_timeout', 'One.'], ['first_word_timeout', undefined],
+  ] as const)
+    it(`say what took too long if both are the same: ${reason}`, async (t) => {
+      const { client, logLines } = serve(t, {
+        async onMessage(_turn, reply) {
+          await soon();
+          if (says !== undefined) reply.say(says);
+          return never();
+        },
+      }, { environment: { TURN_TIMEOUT_SECONDS: '0.1', FIRST_WORD_TIMEOUT_SECONDS: '0.1' } });
+      await (await client.say('Hello?')).text();
+      assert.match(logLines.join(''), new RegExp(`"${reason}"`));
+    });
 
   it("apologise at a session's start", async (t) => {
     const { client } = serve(
