@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 
 import type { ConversationBounds } from '../../src/conversations/bounds.ts';
 import {
-  emptyConversation, findTurn, hasOpenTurn, historyOf, type Conversation,
+  add, addTurn, emptyConversation, findTurn, hasOpenTurn, historyOf, tally, type Conversation,
 } from '../../src/conversations/conversation.ts';
 import { cutTurn, noteHeard } from '../../src/conversations/heard.ts';
 import type { AssistantMessage, Message, ToolMessage } from '../../src/conversations/message.ts';
@@ -185,6 +185,17 @@ export class Talk {
   get replies(): string[] {
     return repliesOf(this.conversation);
   }
+}
+
+/** A conversation of these turns. */
+export function holding(...records: readonly TurnRecord[]): Conversation {
+  const conversation = emptyConversation('c');
+  for (const turn of structuredClone(records)) {
+    addTurn(conversation, turn);
+    add(conversation, turn);
+  }
+  tally(conversation);
+  return conversation;
 }
 
 /** The messages as that run writes them. */

@@ -42,9 +42,10 @@ const KNOWS = { isCallRunning: yes } as const;
 describe('what a run writes down before its calls', () => {
   it('appears in history as running calls', () => {
     const talk = begun();
-    const messages = round('t1', 'a', { ...RUNNING, said: 'One moment. ' });
+    const messages = round('t1', 'a', { ...RUNNING, said: 'One moment.' });
     assert.equal(talk.progress('t1', messages).ownership, 'noted');
-    assert.deepEqual(talk.shown, ['user: t1', 'assistant(open): One moment.  [a]', `tool: ${WAIT}`]);
+    const said = ['assistant(open): One moment. [a]', `tool: ${WAIT}`];
+    assert.deepEqual(talk.shown, ['user: t1', ...said]);
     assert.equal(talk.conversation.runningCalls, 1);
   });
 
