@@ -2,51 +2,32 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 
 import type { Awaitable } from '../../src/base/awaitable.ts';
-import type { ConversationBounds } from '../../src/conversations/bounds.ts';
 import {
-  add,
-  addTurn,
-  clearTurns,
-  emptyConversation,
-  historyOf,
-  subtract,
-  type Conversation,
+  add, addTurn, clearTurns, emptyConversation, historyOf, subtract, type Conversation,
 } from '../../src/conversations/conversation.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
 import type { TurnRecord } from '../../src/conversations/turn-record.ts';
 import { settleTurn } from '../../src/conversations/turn-settlement.ts';
 import { onceCall, onceKey } from './once-calls.ts';
-
-const BOUNDS: ConversationBounds = { maxMessages: 200, maxTextLength: 1_048_576 };
+import { BOUNDS, reply, toolMessages } from './talk.ts';
 
 /** A turn record with everything that one can hold. */
 export function fullTurn(id: string): TurnRecord {
+  const content = 'Hello "there" \\ 👋🏽\n\u0000\u2028';
   return {
-    id,
-    state: 'completed',
-    runId: 2 ** 48 + 1,
-    words: null,
-    reply: null,
-    messages: [
-      { role: 'user', content: 'Hello "there" \\ 👋🏽\n\u0000\u2028', turnId: id },
-      {
-        role: 'assistant',
-        content: '',
-        turnId: id,
-        state: 'completed',
-        toolCalls: [{ id: 'call-1', name: 'look', args: '{"a":' }],
-      },
-      { role: 'tool', content: '42', turnId: id, toolCallId: 'call-1', state: 'completed' },
-      { role: 'assistant', content: 'It is 42.', turnId: id, state: 'completed' },
-    ],
+    id, state: 'completed', runId: 2 ** 48 + 1, words: null, reply: null,
+    messages: [{ role: 'user', content, turnId: id }, ...toolMessages(id)],
     sent: [
-      { type: 'say', text: 'Hm.', isFiller: true },
-      { type: 'data', json: '{"a":1}' },
-      { type: 'say', text: 'It is 42.' },
-      { type: 'hangup' },
+      { type: 'say', text: 'Hm.', isFiller: true }, { type: 'data', json: '{"a":1}' },
+      { type: 'say', text: 'It is 42.' }, { type: 'hangup' },
     ],
   };
+}
+
+/** A turn that nothing is known of. */
+function bareTurn(id: string, runId = 0): TurnRecord {
+  return { id, state: 'completed', runId, words: null, reply: null };
 }
 
 /** Adds a turn. */
@@ -56,6 +37,10 @@ export function push(turn: TurnRecord): (conversation: Conversation) => number {
     add(conversation, turn);
     return conversation.turns.length;
   };
+}
+
+function empty(conversation: Conversation): void {
+  conversation.turns = [];
 }
 
 /** Without what a store may add for itself. */
@@ -95,13 +80,9 @@ export function storeContract(
       for (const store of opened.splice(0)) await store.close();
     });
 
-    it('knows nothing of a conversation that nobody has changed', async () => {
-      const { store, id } = await begin();
-      assert.equal(await store.read(id), undefined);
-    });
-
     it('begins a conversation with its id and nothing else', async () => {
       const { store, id } = await begin();
+      assert.equal(await store.read(id), undefined);
       await store.update(id, (conversation) => {
         assert.deepEqual(plain(conversation), emptyConversation(id));
       });
@@ -109,16 +90,15 @@ export function storeContract(
 
     it('keeps what was changed, to the last character', async () => {
       const { store, id } = await begin();
-      await store.update(id, (conversation) => {
+      const change = (conversation: Conversation): void => {
         push(fullTurn('t1'))(conversation);
         push({ ...fullTurn('t2'), state: 'open' })(conversation);
         conversation.openTurns = 1;
-      });
+      };
+      await store.update(id, change);
       const kept = (await store.read(id)) ?? assert.fail('nothing was kept');
       const expected = emptyConversation(id);
-      push(fullTurn('t1'))(expected);
-      push({ ...fullTurn('t2'), state: 'open' })(expected);
-      expected.openTurns = 1;
+      change(expected);
       assert.deepEqual(plain(kept), { ...expected, updatedAt: kept.updatedAt });
       assert.equal(Number.isFinite(kept.updatedAt), true);
     });
@@ -142,65 +122,44 @@ export function storeContract(
       const { store, id } = await begin();
       const value = { kind: 'opened', history: (): string[] => ['a'] };
       for (const result of [value, undefined, null, 0, '', false, [1]]) {
-        assert.equal(
-          await store.update(id, (conversation) => (push(fullTurn('t1'))(conversation), result)),
-          result,
-        );
+        const returned = await store.update(id, (conversation) => {
+          push(fullTurn('t1'))(conversation);
+          return result;
+        });
+        assert.equal(returned, result);
       }
     });
 
     it('applies the changes of one conversation in the order of the calls', async () => {
       const { store, id } = await begin();
-      const lengths = await Promise.all(
-        Array.from({ length: 50 }, (_, count) =>
-          store.update(
-            id,
-            push({ id: `t${count}`, state: 'completed', runId: count, words: null, reply: null }),
-          ),
-        ),
-      );
-      assert.deepEqual(
-        lengths,
-        Array.from({ length: 50 }, (_, count) => count + 1),
-      );
-      assert.deepEqual(
-        turnIds(await store.read(id)),
-        Array.from({ length: 50 }, (_, count) => `t${count}`),
-      );
+      const ids = Array.from({ length: 50 }, (_, count) => `t${count}`);
+      const lengths = await Promise.all(ids.map((turnId, count) =>
+        store.update(id, push(bareTurn(turnId, count)))));
+      assert.deepEqual(lengths, ids.map((_turnId, count) => count + 1));
+      assert.deepEqual(turnIds(await store.read(id)), ids);
     });
 
     it('keeps conversations apart', async () => {
       const { store, id } = await begin();
-      const others = [
-        `${id}:`,
-        `${id} `,
-        `${id}:é語👋🏽`,
-        `${id.toUpperCase()}`,
-        `${id}%00`,
-        `${id}'; --`,
-        `${id}*`,
-        `${id}/../x`,
-        `${id}${'i'.repeat(256 - id.length)}`,
+      const endings = ['', ':', ' ', ':é語👋🏽', '%00', "'; --", '*', '/../x'];
+      const ids = [
+        ...endings.map((ending) => `${id}${ending}`), id.toUpperCase(), id.padEnd(256, 'i'),
       ];
       await Promise.all(
-        [id, ...others].map((other, index) => store.update(other, push(fullTurn(`t${index}`)))),
+        ids.map((other, index) => store.update(other, push(fullTurn(`t${index}`)))),
       );
-      for (const [index, other] of [id, ...others].entries())
+      for (const [index, other] of ids.entries())
         assert.deepEqual(turnIds(await store.read(other)), [`t${index}`], other);
     });
 
     it("accepts names of an object's own members as ids", async () => {
       const { store } = await begin();
       for (const id of ['__proto__', 'constructor', 'toString']) {
-        await store.update(id, (conversation) => {
-          conversation.turns = [];
-        });
+        await store.update(id, empty);
         assert.equal(await store.read(id), undefined);
         await store.update(id, push(fullTurn('t1')));
         assert.deepEqual(turnIds(await store.read(id)), ['t1']);
-        await store.update(id, (conversation) => {
-          conversation.turns = [];
-        });
+        await store.update(id, empty);
       }
     });
 
@@ -213,9 +172,7 @@ export function storeContract(
       assert.equal(await store.read(id), undefined);
       await store.update(id, push(fullTurn('t1')));
       assert.equal(await store.count(), before + 1);
-      await store.update(id, (conversation) => {
-        conversation.turns = [];
-      });
+      await store.update(id, empty);
       assert.equal(await store.read(id), undefined);
       assert.equal(await store.count(), before);
       await store.update(id, (conversation) => assert.equal(conversation.messageCount, 0));
@@ -223,21 +180,18 @@ export function storeContract(
 
     it('keeps once calls, even without turns, until they are freed', async () => {
       const { store, id } = await begin();
-      const [paid, paying] = [onceCall({ state: 'completed' }), onceCall({ runId: 2 ** 48 + 1 })];
+      const paid = onceCall({ state: 'completed' });
+      const paying = onceCall({ runId: 2 ** 48 + 1 });
       await store.update(id, push(fullTurn('t1')));
-      await store.update(id, (conversation) => {
-        conversation.turns = [];
-        conversation.onceCalls = { [onceKey(1)]: paid, [onceKey(2)]: paying };
-      });
-      assert.deepEqual((await store.read(id))?.onceCalls, {
-        [onceKey(1)]: paid, [onceKey(2)]: paying,
-      });
-      await store.update(id, (conversation) => {
-        conversation.onceCalls = { [onceKey(1)]: { ...paid, content: '"again"' } };
-      });
-      assert.deepEqual((await store.read(id))?.onceCalls, {
-        [onceKey(1)]: { ...paid, content: '"again"' },
-      });
+      for (const onceCalls of [
+        { [onceKey(1)]: paid, [onceKey(2)]: paying },
+        { [onceKey(1)]: { ...paid, content: '"again"' } },
+      ]) {
+        await store.update(id, (conversation) => {
+          Object.assign(conversation, { turns: [], onceCalls });
+        });
+        assert.deepEqual((await store.read(id))?.onceCalls, onceCalls);
+      }
     });
 
     it('counts each conversation once', async () => {
@@ -278,10 +232,8 @@ export function storeContract(
     it('goes on after a change that threw, with those that were asked for after it', async () => {
       const { store, id } = await begin();
       const failed = (async () => store.update(id, () => assert.fail('of the change')))();
-      const [first, second] = await Promise.allSettled([
-        failed,
-        store.update(id, push(fullTurn('t1'))),
-      ]);
+      const then = store.update(id, push(fullTurn('t1')));
+      const [first, second] = await Promise.allSettled([failed, then]);
       assert.deepEqual([first.status, second.status], ['rejected', 'fulfilled']);
       assert.deepEqual(turnIds(await store.read(id)), ['t1']);
     });
@@ -289,34 +241,18 @@ export function storeContract(
     it('carries a turn from its opening to its end', async () => {
       const { store, id } = await begin();
       const opened = await store.update(id, (conversation) =>
-        openTurn(conversation, { turnId: 't1', runId: 7, text: 'Hello' }, BOUNDS),
-      );
+        openTurn(conversation, { turnId: 't1', runId: 7, text: 'Hello' }, BOUNDS));
       assert.ok(opened.kind === 'opened');
       assert.deepEqual(opened.history(), [{ role: 'user', content: 'Hello', turnId: 't1' }]);
       assert.equal((await store.read(id))?.turns[0]?.state, 'open');
-      const settle = (runId: number): Awaitable<boolean> =>
-        store.update(
-          id,
-          (conversation) =>
-            settleTurn(
-              conversation,
-              {
-                turnId: 't1',
-                runId,
-                state: 'completed',
-                messages: [{ role: 'assistant', content: 'Hi.', turnId: 't1', state: 'completed' }],
-              },
-              BOUNDS,
-            ),
-        );
-      assert.equal(await settle(8), false);
-      assert.equal(await settle(7), true);
-      assert.equal(await settle(7), false);
+      const end = { turnId: 't1', state: 'completed', messages: [reply('t1', 'Hi.')] } as const;
+      for (const [runId, isKept] of [[8, false], [7, true], [7, false]] as const) {
+        const settled = await store.update(id, (conversation) =>
+          settleTurn(conversation, { ...end, runId }, BOUNDS));
+        assert.equal(settled, isKept);
+      }
       const kept = (await store.read(id)) ?? assert.fail('nothing was kept');
-      assert.deepEqual(
-        historyOf(kept).map(({ content }) => content),
-        ['Hello', 'Hi.'],
-      );
+      assert.deepEqual(historyOf(kept).map(({ content }) => content), ['Hello', 'Hi.']);
     });
 
     it('lets go when it is closed, even twice', async () => {
