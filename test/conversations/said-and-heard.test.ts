@@ -9,8 +9,8 @@ import { hearWaiting, mayBeOfNewer, noteHeard } from '../../src/conversations/he
 import { openTurn } from '../../src/conversations/turn-opening.ts';
 import type { TurnSettlement } from '../../src/conversations/turn-settlement.ts';
 import { mockTimers } from '../fixtures/clock.ts';
-import { machine, machines, turn, written, type Machine } from './stores/machines.ts';
-import { BOUNDS, repliesOf, Talk, yes } from './talk.ts';
+import { DOWN, machine, two, written, type Machine } from './stores/machines.ts';
+import { BOUNDS, no, repliesOf, Talk, yes } from './talk.ts';
 
 const RUN = { process: 'p', isAlive: yes };
 
@@ -107,7 +107,7 @@ describe('a run that says how it ended, and a report of what was heard of it', (
 
   it('say nothing of a later run of the turn', () => {
     const talk = new ReportedTalk({ state: 'completed', said: 'It is ten.' }, 'It is').report();
-    const again = { turnId: 't2', runId: 4, text: 't2', process: 'p', isAlive: () => false };
+    const again = { turnId: 't2', runId: 4, text: 't2', process: 'p', isAlive: no };
     assert.equal(openTurn(talk.conversation, again, BOUNDS).kind, 'opened');
     assert.deepEqual(talk.end().replies, [first]); // the run has lost its turn
   });
@@ -128,19 +128,17 @@ describe('a report of a turn that is not known yet', () => {
   // Seed 100239 of the fleet: it was taken for a report of the last turn that was known.
   it('waits where the store is too slow to say whether it has the turn', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
-    const { parts, store } = machine(t);
-    await turn(store, 'c', 't1');
-    parts.hold();
-    const update = store.update(
-      'c',
-      (conversation) => noteHeard(conversation, report),
-      { needsLatest: (conversation) => mayBeOfNewer(conversation, report), isPatient: false },
-    );
+    const a = machine(t);
+    await a.turns('t1');
+    a.parts.hold();
+    const update = a.update((conversation) => noteHeard(conversation, report), {
+      needsLatest: (conversation) => mayBeOfNewer(conversation, report), isPatient: false,
+    });
     await soon();
     timers.tick(250);
     assert.equal(await update, undefined);
-    assert.deepEqual(store.remembered('c')?.reports, [report]);
-    parts.release();
+    assert.deepEqual(a.store.remembered('c')?.reports, [report]);
+    a.parts.release();
   });
 
   it('is taken over from another copy, once', () => {
@@ -163,14 +161,13 @@ describe('a report of a turn that is not known yet', () => {
 
   /** Both know `t1`. Without the store `t2` runs at one, and its report comes to the other. */
   async function talkApart(t: TestContext): Promise<readonly [Machine, Machine]> {
-    const [a, b] = machines(t, 2);
-    assert.ok(a !== undefined && b !== undefined);
-    await turn(a.store, 'c', 't1');
-    await b.store.read('c');
-    for (const { parts } of [a, b]) parts.failWith = new Error('connection refused');
-    await turn(a.store, 'c', 't2');
+    const [a, b] = two(t);
+    await a.turns('t1');
+    await b.read();
+    for (const { parts } of [a, b]) parts.failWith = DOWN;
+    await a.turns('t2');
     const opening = { turnId: 't3', runId: 1_000_003, text: 't3', interruption: report };
-    await b.store.update('c', (conversation) => openTurn(conversation, opening, BOUNDS), {
+    await b.update((conversation) => openTurn(conversation, opening, BOUNDS), {
       needsLatest: (conversation) => mayBeOfNewer(conversation, report),
     });
     return [a, b];
@@ -185,9 +182,8 @@ describe('a report of a turn that is not known yet', () => {
         timers.tick(10_000);
         await written(machine.store);
       }
-      for (const { store } of [a, b]) {
-        const conversation = await store.read('c');
-        assert.ok(conversation !== undefined);
+      for (const process of [a, b]) {
+        const conversation = (await process.read()) ?? assert.fail();
         assert.deepEqual(repliesOf(conversation), ['t1: reply to t1', 't2: reply *']);
         assert.deepEqual(conversation.reports ?? [], []);
       }

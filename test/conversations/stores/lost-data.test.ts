@@ -9,35 +9,23 @@ import {
 } from '../../../src/conversations/conversation.ts';
 import { takePlace } from '../../../src/conversations/discarded-turns.ts';
 import type { Message } from '../../../src/conversations/message.ts';
-import type { OnceCalls } from '../../../src/conversations/once-call.ts';
 import { noteProgress, noteToolResult } from '../../../src/conversations/tool-call-rules.ts';
-import { openTurn, type TurnOpeningResult } from '../../../src/conversations/turn-opening.ts';
 import { newTurn } from '../../../src/conversations/turn-record.ts';
-import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
-import { mockTimers } from '../../fixtures/clock.ts';
+import { settleTurn, type TurnSettlement } from '../../../src/conversations/turn-settlement.ts';
 import { freeKey, onceCall, onceKey } from '../once-calls.ts';
 import { change } from '../state-writes.ts';
+import { BOUNDS, reply, round } from '../talk.ts';
 import {
-  BOUNDS, machine, machines, said, sharing, texts, turn, written, type Machine,
+  machine, outages, restore, said, two as twoFor, type Machine,
 } from './machines.ts';
 import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
 
 /** Not an hour, which is how much longer an open turn or an erasure is kept. */
 const TTL_MS = 55 * 60_000;
 const HOUR_MS = 3_600_000;
-const down = new Error('connection refused');
 
-/** Two processes, and the database that they share. */
-function two(t: TestContext, more = {}): readonly [Machine, Machine, SharedParts] {
-  const shared: SharedParts = new Map();
-  const [a, b] = machines(t, 2, { ttlMs: TTL_MS, ...more }, shared);
-  assert.ok(a && b);
-  return [a, b, shared];
-}
-
-function restore(shared: SharedParts, replica: SharedParts): void {
-  shared.clear();
-  for (const [id, stored] of replica) shared.set(id, stored);
+function two(t: TestContext): readonly [Machine, Machine, SharedParts] {
+  return twoFor(t, { ttlMs: TTL_MS });
 }
 
 /** Moves the clocks of the processes and of the database. */
@@ -52,445 +40,381 @@ function clock(t: TestContext, ...all: readonly Machine[]): (ms: number) => void
   };
 }
 
-async function ids({ parts }: Machine): Promise<string[] | undefined> {
-  return (await sharing(parts).read('c'))?.turns.map(({ id }) => id);
+function state(text: string): (conversation: Conversation) => void {
+  return (conversation) => setState(conversation, text);
 }
 
-type Timers = ReturnType<typeof mockTimers>;
-
-async function back(timers: Timers, { parts, store }: Machine): Promise<void> {
-  parts.failWith = undefined;
-  timers.tick(2_000);
-  await written(store);
+/** All that a conversation has besides turns. */
+function fill(conversation: Conversation): void {
+  setState(conversation, '{"n":1}');
+  conversation.agent = 'billing';
+  keepCaller(conversation, { sessionId: 's', from: '+1', to: '+2' });
+  conversation.onceCalls = { [onceKey(1)]: onceCall() };
 }
 
-function setOnce(onceCalls: OnceCalls): (conversation: Conversation) => void {
-  return (conversation) => void Object.assign(conversation, { onceCalls });
+async function headOf(machine: Machine): Promise<readonly unknown[]> {
+  const { state, agent, caller, onceCalls } = (await machine.read()) ?? {};
+  return [state, agent, caller?.from, Object.keys(onceCalls ?? {}).length];
 }
 
-function open(turnId: string, runId: number): (conversation: Conversation) => unknown {
-  return (conversation) =>
-    openTurn(conversation, { turnId, runId, text: `words of ${turnId}` }, BOUNDS);
+/** Calls of run 1 of t1, with the ids as their keys. */
+function calls(...ids: readonly string[]): Message[] {
+  return ids.flatMap((id) => round('t1', id, { key: id, runId: 1, state: 'running' }));
 }
 
-/** Calls that run, with the ids as their keys. */
-function calls(turnId: string, ...toolCallIds: readonly string[]): Message[] {
-  const toolCalls = toolCallIds.map((id) => ({ id, name: 'pay', args: '{}' }));
-  return [
-    { role: 'assistant', content: '', turnId, state: 'open', toolCalls },
-    ...toolCallIds.map((toolCallId): Message => ({
-      role: 'tool', content: '{}', turnId, toolCallId, key: toolCallId, runId: 1, state: 'running',
-    })),
-  ];
-}
-
-async function toolStates(store: Machine['store']): Promise<string[]> {
-  const history = historyOf((await store.read('c')) ?? assert.fail());
-  return history.flatMap((message) =>
-    message.role === 'tool' ? [`${message.toolCallId} ${message.state}`] : []);
-}
-
-function calling(...toolCallIds: readonly string[]): (conversation: Conversation) => unknown {
-  const progress = { turnId: 't1', runId: 1, messages: calls('t1', ...toolCallIds) };
+function calling(...ids: readonly string[]): (conversation: Conversation) => unknown {
+  const progress = { turnId: 't1', runId: 1, messages: calls(...ids) };
   return (conversation) => noteProgress(conversation, progress, BOUNDS);
 }
 
 function returned(toolCallId: string): (conversation: Conversation) => unknown {
-  const result = {
-    turnId: 't1', runId: 1, toolCallId, state: 'completed', content: `"${toolCallId}"`,
-  } as const;
-  return (conversation) => noteToolResult(conversation, result, BOUNDS);
+  const end = { state: 'completed', content: `"${toolCallId}"` } as const;
+  return (conversation) =>
+    noteToolResult(conversation, { turnId: 't1', runId: 1, toolCallId, ...end }, BOUNDS);
+}
+
+function ends(
+  settlement: Omit<TurnSettlement, 'messages'>, messages: readonly Message[] = [],
+): (conversation: Conversation) => boolean {
+  return (conversation) => settleTurn(conversation, { ...settlement, messages }, BOUNDS);
+}
+
+async function toolStates(machine: Machine): Promise<string[]> {
+  return historyOf((await machine.read()) ?? assert.fail()).flatMap((message) =>
+    message.role === 'tool' ? [`${message.toolCallId} ${message.state}`] : []);
 }
 
 describe('a conversation that the store has lost', () => {
   it('is put back whole by the next change, even if no command ever failed', async (t) => {
     const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    await a.store.update('c', (conversation) => {
-      setState(conversation, '{"n":1}');
-      conversation.agent = 'billing';
-      keepCaller(conversation, { sessionId: 's', from: '+1', to: '+2' });
-      conversation.onceCalls = { [onceKey(1)]: onceCall() };
+    await a.turns('t1');
+    await a.update(fill);
+    shared.clear();
+    await a.turns('t2');
+    assert.deepEqual(await b.texts(), said('t1 t2'));
+    assert.deepEqual(await headOf(b), ['{"n":1}', 'billing', '+1', 1]);
+  });
+
+  for (const [what, look] of [
+    ['a mere read', (a: Machine) => a.read()],
+    ['a change that changes nothing', (a: Machine) => a.update(() => undefined)],
+  ] as const)
+    it(`is put back by ${what}`, async (t) => {
+      const [a, b, shared] = two(t);
+      await a.turns('t1');
+      shared.clear();
+      await look(a);
+      assert.deepEqual(await b.texts(), said('t1'));
     });
-    shared.clear();
-    await turn(a.store, 'c', 't2');
-    const kept = await b.store.read('c');
-    assert.deepEqual(await texts(b.store, 'c'), said('t1', 't2'));
-    assert.deepEqual(
-      [kept?.state, kept?.agent, kept?.caller?.from, kept?.onceCalls],
-      ['{"n":1}', 'billing', '+1', { [onceKey(1)]: onceCall() }],
-    );
-  });
-
-  it('is put back by a mere read', async (t) => {
-    const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    shared.clear();
-    assert.deepEqual(await texts(a.store, 'c'), said('t1'));
-    assert.deepEqual(await texts(b.store, 'c'), said('t1'));
-  });
-
-  it('is put back by a change that changes nothing', async (t) => {
-    const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    shared.clear();
-    assert.equal(await a.store.update('c', ({ turns }) => turns.length), 1);
-    assert.deepEqual(await texts(b.store, 'c'), said('t1'));
-  });
 
   it('is put back if only its shard came back empty', async (t) => {
     const [a, , shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    await turn(a.store, 'd', 't1');
+    await a.turns('t1');
+    await a.turns('t1', 'd');
     shared.delete('c');
-    await turn(a.store, 'd', 't2');
-    await turn(a.store, 'c', 't2');
-    assert.deepEqual(await ids(a), ['t1', 't2']);
+    await a.turns('t2', 'd');
+    await a.turns('t2');
+    assert.deepEqual(await a.fresh().ids(), ['t1', 't2']);
   });
 
   // Another process had meanwhile taken the first call for lost.
   it('keeps what a tool returned if the next change is another result', async (t) => {
     const [a, b, shared] = two(t);
-    await a.store.update('c', open('t1', 1));
-    await a.store.update('c', calling('x', 'y'));
+    await a.open('t1', 1);
+    await a.update(calling('x', 'y'));
     const replica = new Map(shared);
-    await a.store.update('c', returned('x'));
+    await a.update(returned('x'));
     restore(shared, replica);
-    await b.store.update('c', open('t2', 2));
-    assert.deepEqual(await toolStates(b.store), ['x unknown', 'y unknown']);
-    await a.store.update('c', returned('y'));
-    assert.deepEqual(await toolStates(b.store), ['x completed', 'y completed']);
+    await b.open('t2', 2);
+    assert.deepEqual(await toolStates(b), ['x unknown', 'y unknown']);
+    await a.update(returned('y'));
+    assert.deepEqual(await toolStates(b), ['x completed', 'y completed']);
   });
 
   it('keeps how a turn ended if the next change is a late result of it', async (t) => {
     const [a, b, shared] = two(t);
-    await a.store.update('c', open('t1', 1));
-    await a.store.update('c', calling('x'));
+    await a.open('t1', 1);
+    await a.update(calling('x'));
     const replica = new Map(shared);
-    const state = 'interrupted';
-    const spoken = { role: 'assistant', content: 'Wait.', turnId: 't1', state } as const;
-    const messages = [...calls('t1', 'x'), spoken];
-    const ended = { turnId: 't1', runId: 1, state, messages } as const;
-    await a.store.update('c', (conversation) => settleTurn(conversation, ended, BOUNDS));
+    const messages = [...calls('x'), reply('t1', 'Wait.', 'interrupted')];
+    await a.update(ends({ turnId: 't1', runId: 1, state: 'interrupted' }, messages));
     restore(shared, replica);
-    await a.store.update('c', returned('x'));
-    assert.deepEqual(await texts(b.store, 'c'), ['words of t1', '', '"x"', 'Wait.']);
-    assert.equal((await b.store.read('c'))?.openTurns, 0);
+    await a.update(returned('x'));
+    assert.deepEqual(await b.texts(), ['words of t1', '', '"x"', 'Wait.']);
+    assert.equal((await b.read())?.openTurns, 0);
   });
 
   it('keeps the last run of a turn if the next change is a late result of it', async (t) => {
     const [a, b, shared] = two(t);
-    await a.store.update('c', open('t1', 1));
-    await a.store.update('c', calling('x'));
-    await a.store.update('c', open('t2', 2));
+    await a.open('t1', 1);
+    await a.update(calling('x'));
+    await a.open('t2', 2);
     const replica = new Map(shared);
-    await turn(a.store, 'c', 't1');
+    await a.turns('t1');
     restore(shared, replica);
-    await a.store.update('c', returned('x'));
+    await a.update(returned('x'));
     const spoken = ['words of t1', '', '"x"', 'reply to t1', 'words of t2'];
-    assert.deepEqual((await texts(b.store, 'c')).slice(0, 5), spoken);
+    assert.deepEqual((await b.texts()).slice(0, 5), spoken);
   });
 
   it('says who owned a turn that another process takes over', async (t) => {
     const [a, b, shared] = two(t);
-    const opened = (
-      { store }: Machine, runId: number, process: string,
-    ): Promise<TurnOpeningResult> => Promise.resolve(store.update('c', (conversation) =>
-      openTurn(conversation, { turnId: 't2', runId, text: 'x', process }, BOUNDS)));
-    await turn(a.store, 'c', 't1');
+    await a.turns('t1');
     const replica = new Map(shared);
-    await opened(a, 2, 'a');
-    await b.store.read('c');
+    await a.open('t2', 2, { process: 'a' });
+    await b.read();
     restore(shared, replica);
-    const result = await opened(b, 3, 'b');
-    assert.ok(result.kind === 'opened');
-    assert.deepEqual(result.endedElsewhere, [{ process: 'a', runId: 2 }]);
+    const opened = await b.open('t2', 3, { process: 'b' });
+    assert.ok(opened.kind === 'opened');
+    assert.deepEqual(opened.endedElsewhere, [{ process: 'a', runId: 2 }]);
   });
 
   it('is joined with what another process has started again', async (t) => {
     const [a, b, shared] = two(t);
     const pass = clock(t, a, b);
-    await turn(a.store, 'c', 't1');
+    await a.turns('t1');
     shared.clear();
     pass(1_000);
-    await turn(b.store, 'c', 't2');
-    await turn(a.store, 'c', 't3');
-    assert.deepEqual(await texts(b.store, 'c'), said('t1', 't2', 't3'));
+    await b.turns('t2');
+    await a.turns('t3');
+    assert.deepEqual(await b.texts(), said('t1 t2 t3'));
   });
 
   it('is put back once by two that remember it', async (t) => {
     const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    await turn(b.store, 'c', 't2');
+    await a.turns('t1');
+    await b.turns('t2');
     shared.clear();
-    await Promise.all([turn(a.store, 'c', 't3'), turn(b.store, 'c', 't4')]);
-    assert.deepEqual((await ids(a))?.toSorted(), ['t1', 't2', 't3', 't4']);
+    await Promise.all([a.turns('t3'), b.turns('t4')]);
+    assert.deepEqual((await a.fresh().ids())?.toSorted(), ['t1', 't2', 't3', 't4']);
   });
 
   it('accepts the end of its turn as if nothing had happened', async (t) => {
     const [a, , shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    await a.store.update('c', open('t2', 902));
+    await a.turns('t1');
+    await a.open('t2', 902);
     shared.clear();
-    const settled = await a.store.update('c', (conversation) =>
-      settleTurn(
-        conversation, { turnId: 't2', runId: 902, state: 'completed', messages: [] }, BOUNDS,
-      ));
-    assert.equal(settled, true);
-    assert.deepEqual(await ids(a), ['t1', 't2']);
+    const end = { turnId: 't2', runId: 902, state: 'completed' } as const;
+    assert.equal(await a.update(ends(end)), true);
+    assert.deepEqual(await a.fresh().ids(), ['t1', 't2']);
   });
 
   it('gets its last writes back after a failover, even through a read', async (t) => {
     const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
+    await a.turns('t1');
     const replica = new Map(shared);
-    await turn(a.store, 'c', 't2');
-    await a.store.update('c', (conversation) => {
-      setState(conversation, '{"n":2}');
-      conversation.agent = 'billing';
-      keepCaller(conversation, { sessionId: 's', from: '+1', to: '+2' });
-      conversation.onceCalls = { [onceKey(1)]: onceCall() };
-    });
+    await a.turns('t2');
+    await a.update(fill);
     restore(shared, replica);
-    await a.store.read('c');
-    const kept = await b.store.read('c');
-    assert.deepEqual(await texts(b.store, 'c'), said('t1', 't2'));
-    assert.deepEqual(
-      [kept?.state, kept?.agent, kept?.caller?.from, kept?.onceCalls],
-      ['{"n":2}', 'billing', '+1', { [onceKey(1)]: onceCall() }],
-    );
+    await a.read();
+    assert.deepEqual(await b.texts(), said('t1 t2'));
+    assert.deepEqual(await headOf(b), ['{"n":1}', 'billing', '+1', 1]);
   });
 
   it('gets a missing state back, regardless of who wrote it', async (t) => {
     const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
+    await a.turns('t1');
     const replica = new Map(shared);
-    await a.store.update('c', (conversation) => {
-      setState(conversation, '{"n":1}');
-      conversation.agent = 'billing';
-      keepCaller(conversation, { sessionId: 's', from: '+1', to: '+2' });
-    });
+    await a.update(fill);
     restore(shared, replica);
-    for (const agent of ['x', 'y'])
-      await b.store.update('c', (conversation) => void (conversation.agent = agent));
-    await a.store.read('c');
-    const kept = await b.store.read('c');
-    assert.deepEqual(
-      [kept?.state, kept?.agent, kept?.caller?.from], ['{"n":1}', 'y', '+1'],
-    );
+    for (const agent of ['x', 'y']) await b.set({ agent });
+    await a.read();
+    assert.deepEqual((await headOf(b)).slice(0, 3), ['{"n":1}', 'y', '+1']);
   });
 
   it('gets a state back that another process knows', async (t) => {
     const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
+    await a.turns('t1');
     const replica = new Map(shared);
-    await b.store.update('c', (conversation) =>
-      openTurn(conversation, { turnId: 't2', runId: 902, text: 'x', process: 'b' }, BOUNDS));
-    await b.store.update('c', (conversation) => setState(conversation, '{"n":1}'));
+    await b.open('t2', 902, { process: 'b' });
+    await b.update(state('{"n":1}'));
     restore(shared, replica);
-    await a.store.update('c', (conversation) =>
-      openTurn(conversation, { turnId: 't3', runId: 903, text: 'x', process: 'a' }, BOUNDS));
-    await b.store.read('c');
-    const kept = await a.store.read('c');
-    assert.equal(kept?.state, '{"n":1}');
+    await a.open('t3', 903, { process: 'a' });
+    await b.read();
+    assert.equal((await a.read())?.state, '{"n":1}');
   });
 
   it('gets a state back even if another process is faster twice', async (t) => {
     const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    await turn(b.store, 'c', 't2');
+    await a.turns('t1');
+    await b.turns('t2');
     const replica = new Map(shared);
-    await a.store.update('c', (conversation) => setState(conversation, '{"n":1}'));
+    await a.update(state('{"n":1}'));
     restore(shared, replica);
-    await turn(b.store, 'c', 't3');
+    await b.turns('t3');
     let others = 0;
-    a.parts.write = async (id, change) => {
+    a.parts.write = async (id, written) => {
       others += 1;
-      if (others < 3) await turn(b.store, id, `other ${others}`);
-      return PartsInMemory.prototype.write.call(a.parts, id, change);
+      if (others < 3) await b.turns(`other${others}`);
+      return PartsInMemory.prototype.write.call(a.parts, id, written);
     };
-    await turn(a.store, 'c', 't4');
-    assert.equal((await b.store.read('c'))?.state, '{"n":1}');
+    await a.turns('t4');
+    assert.equal((await b.read())?.state, '{"n":1}');
   });
 
   it('keeps the state that another process has written since', async (t) => {
     const [a, b] = two(t);
-    await turn(a.store, 'c', 't1');
-    await a.store.update('c', (conversation) => setState(conversation, '{"n":1}'));
-    await b.store.update('c', (conversation) => setState(conversation, '{"n":2}'));
-    await turn(a.store, 'c', 't2');
-    assert.equal((await b.store.read('c'))?.state, '{"n":2}');
+    await a.turns('t1');
+    await a.update(state('{"n":1}'));
+    await b.update(state('{"n":2}'));
+    await a.turns('t2');
+    assert.equal((await b.read())?.state, '{"n":2}');
   });
 
   it('does not get back an agent that was reset to none since', async (t) => {
     const [a, b] = two(t);
-    await turn(a.store, 'c', 't1');
-    await a.store.update('c', (conversation) => {
-      setState(conversation, '{"n":1}');
-      conversation.agent = 'billing';
-    });
+    await a.turns('t1');
+    await a.update(fill);
     // As for a turn that replaces t1: the platform has discarded it.
-    await b.store.update('c', (conversation) => {
+    await b.update((conversation) => {
       delete conversation.agent;
     });
-    await turn(a.store, 'c', 't2');
-    const kept = await b.store.read('c');
-    assert.deepEqual([kept?.state, kept?.agent], ['{"n":1}', undefined]);
+    await a.turns('t2');
+    assert.deepEqual((await headOf(b)).slice(0, 2), ['{"n":1}', undefined]);
   });
 
   it('is not put back once it has expired, counted from its own last change', async (t) => {
     const [a, b] = two(t);
     const pass = clock(t, a, b);
-    await turn(a.store, 'c', 't1');
+    await a.turns('t1');
     pass(TTL_MS + 1);
-    await turn(a.store, 'c', 't2');
-    assert.deepEqual(await ids(a), ['t2']);
+    await a.turns('t2');
+    assert.deepEqual(await a.ids(), ['t2']);
   });
 
   it('is not put back once it has expired, an hour later, with a turn open', async (t) => {
     const [a, b] = two(t);
     const pass = clock(t, a, b);
-    await a.store.update('c', open('t1', 901));
+    await a.open('t1', 901);
     pass(TTL_MS + HOUR_MS - 1);
-    assert.deepEqual(await texts(a.store, 'c'), ['words of t1', '']);
+    assert.deepEqual(await a.texts(), ['words of t1', '']);
     pass(2);
-    assert.deepEqual(await texts(a.store, 'c'), []);
+    assert.deepEqual(await a.texts(), []);
   });
 
   it('expires even if the clock on the wall is set back', async (t) => {
     const [a, b] = two(t);
     const pass = clock(t, a, b);
-    await turn(a.store, 'c', 't1');
+    await a.turns('t1');
     pass(TTL_MS + 1);
     t.mock.method(Date, 'now', () => 0);
-    assert.deepEqual(await texts(a.store, 'c'), []);
+    assert.deepEqual(await a.texts(), []);
   });
 
   it('has not lost what was trimmed elsewhere', async (t) => {
     const [a, b] = two(t);
-    for (let n = 1; n <= 90; n++) await turn(a.store, 'c', `t${n}`);
-    for (let n = 91; n <= 220; n++) await turn(b.store, 'c', `t${n}`);
-    const left = (await ids(b))?.length;
-    await turn(a.store, 'c', 'last');
-    assert.equal((await ids(a))?.length, (left ?? 0) + 1);
+    for (let n = 1; n <= 90; n++) await a.turns(`t${n}`);
+    for (let n = 91; n <= 220; n++) await b.turns(`t${n}`);
+    const left = (await b.ids())?.length ?? 0;
+    await a.turns('last');
+    assert.equal((await a.ids())?.length, left + 1);
   });
 });
 
 describe('a conversation that was erased', () => {
   it('stays erased for a process that remembers it', async (t) => {
     const [a, b] = two(t);
-    await turn(a.store, 'c', 't1');
-    await b.store.update('c', clearTurns);
-    await turn(b.store, 'c', 't2');
-    await turn(a.store, 'c', 't3');
-    assert.deepEqual(await texts(b.store, 'c'), said('t2', 't3'));
+    await a.turns('t1');
+    await b.update(clearTurns);
+    await b.turns('t2');
+    await a.turns('t3');
+    assert.deepEqual(await b.texts(), said('t2 t3'));
   });
 
   it('stays erased even if a command timed out before', async (t) => {
-    const timers = mockTimers(t, ['setTimeout']);
+    const outage = outages(t);
     const [a, b] = two(t);
-    await turn(a.store, 'c', 't1');
-    a.parts.failWith = down;
-    a.parts.failsAfterWriting = true;
-    await turn(a.store, 'c', 't2');
-    await b.store.update('c', clearTurns);
-    await back(timers, a);
-    assert.deepEqual(await texts(a.store, 'c'), []);
-    await turn(a.store, 'c', 't3');
-    assert.deepEqual(await ids(b), ['t3']);
+    await a.turns('t1');
+    outage.begin(a, { failsAfterWriting: true });
+    await a.turns('t2');
+    await b.update(clearTurns);
+    await outage.end(a);
+    assert.deepEqual(await a.texts(), []);
+    await a.turns('t3');
+    assert.deepEqual(await b.ids(), ['t3']);
   });
 
   it('accepts nothing of what was waiting, not even the state', async (t) => {
-    const timers = mockTimers(t, ['setTimeout']);
+    const outage = outages(t);
     const [a, b] = two(t);
-    await turn(a.store, 'c', 't1');
-    a.parts.failWith = down;
-    await turn(a.store, 'c', 't2');
-    await a.store.update('c', (conversation) => {
-      setState(conversation, '{"n":1}');
-      keepCaller(conversation, { sessionId: 's', from: '+1', to: '+2' });
-    });
-    await b.store.update('c', clearTurns);
-    await turn(b.store, 'c', 't3');
-    await back(timers, a);
-    const kept = await b.store.read('c');
-    assert.deepEqual(
-      [kept?.turns.map(({ id }) => id), kept?.state, kept?.caller],
-      [['t3'], undefined, undefined],
-    );
+    await a.turns('t1');
+    outage.begin(a);
+    await a.turns('t2');
+    await a.update(fill);
+    await b.update(clearTurns);
+    await b.turns('t3');
+    await outage.end(a);
+    assert.deepEqual(await b.ids(), ['t3']);
+    assert.deepEqual((await headOf(b)).slice(0, 3), [undefined, undefined, undefined]);
   });
 
   it('is erased again in a store that has lost the erasure', async (t) => {
     const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
+    await a.turns('t1');
     const replica = new Map(shared);
-    await a.store.update('c', clearTurns);
+    await a.update(clearTurns);
     restore(shared, replica);
-    assert.equal(await a.store.read('c'), undefined);
-    assert.equal(await b.store.read('c'), undefined);
+    assert.equal(await a.read(), undefined);
+    assert.equal(await b.read(), undefined);
   });
 
   it('is erased again if another process put it back meanwhile', async (t) => {
     const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    await turn(b.store, 'c', 't2');
-    await a.store.update('c', clearTurns);
-    await turn(a.store, 'c', 't3');
+    await a.turns('t1');
+    await b.turns('t2');
+    await a.update(clearTurns);
+    await a.turns('t3');
     shared.clear();
-    await turn(b.store, 'c', 't4');
-    await turn(a.store, 'c', 't5');
-    assert.deepEqual(await ids(b), ['t3', 't5']);
+    await b.turns('t4');
+    await a.turns('t5');
+    assert.deepEqual(await b.ids(), ['t3', 't5']);
   });
 
   it('keeps what has been said since if the store has lost the erasure', async (t) => {
     const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    await a.store.update('c', (conversation) => setState(conversation, '{"n":1}'));
+    await a.turns('t1');
+    await a.update(state('{"n":1}'));
     const replica = new Map(shared);
-    await a.store.update('c', clearTurns);
-    await turn(a.store, 'c', 't2');
-    await a.store.update('c', (conversation) => setState(conversation, '{"n":2}'));
+    await a.update(clearTurns);
+    await a.turns('t2');
+    await a.update(state('{"n":2}'));
     restore(shared, replica);
-    await a.store.read('c');
-    assert.deepEqual(await texts(b.store, 'c'), said('t2'));
-    assert.equal((await b.store.read('c'))?.state, '{"n":2}');
+    await a.read();
+    assert.deepEqual(await b.texts(), said('t2'));
+    assert.equal((await b.read())?.state, '{"n":2}');
   });
 
   it('does not get its earlier state back if it was erased in an outage', async (t) => {
-    const timers = mockTimers(t, ['setTimeout']);
+    const outage = outages(t);
     const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
+    await a.turns('t1');
     const replica = new Map(shared);
-    await a.store.update('c', (conversation) => setState(conversation, '{"n":1}'));
-    a.parts.failWith = down;
-    await a.store.update('c', clearTurns);
-    await turn(a.store, 'c', 't2');
+    await a.update(state('{"n":1}'));
+    outage.begin(a);
+    await a.update(clearTurns);
+    await a.turns('t2');
     restore(shared, replica);
-    await back(timers, a);
-    const kept = await b.store.read('c');
-    assert.deepEqual([kept?.turns.map(({ id }) => id), kept?.state], [['t2'], undefined]);
+    await outage.end(a);
+    assert.deepEqual(await b.ids(), ['t2']);
+    assert.equal((await b.read())?.state, undefined);
   });
 
   it('leaves a mark for as long as anybody may remember it', async (t) => {
     const [a, b] = two(t);
-    await turn(a.store, 'c', 't1');
+    await a.turns('t1');
     const turns = a.parts.changes.length;
-    await a.store.update('c', clearTurns);
-    await turn(a.store, 'c', 't2');
+    await a.update(clearTurns);
+    await a.turns('t2');
     const lives = a.parts.changes.slice(turns).map(({ ttlMs }) => ttlMs);
     assert.deepEqual(lives, [TTL_MS + HOUR_MS, TTL_MS + HOUR_MS, TTL_MS + HOUR_MS]);
-    await turn(b.store, 'd', 't1');
+    await b.turns('t1', 'd');
     assert.deepEqual(b.parts.changes.map(({ ttlMs }) => ttlMs), [TTL_MS + HOUR_MS, TTL_MS]);
   });
 
   it('keeps a conversation for longer while a once call runs', async (t) => {
     const [a] = two(t);
-    for (const state of ['running', 'completed'] as const) {
-      const call = onceCall({ state, claimedAt: Date.now() });
-      await a.store.update('c', (conversation) => {
-        conversation.onceCalls = { [onceKey(1)]: call };
-      });
-    }
+    for (const state of ['running', 'completed'] as const)
+      await a.set({ onceCalls: { [onceKey(1)]: onceCall({ state, claimedAt: Date.now() }) } });
     const lives = a.parts.changes.map(({ ttlMs }) => ttlMs);
     assert.deepEqual(lives, [TTL_MS + HOUR_MS, TTL_MS]);
   });
@@ -499,144 +423,129 @@ describe('a conversation that was erased', () => {
     const [a, b] = two(t);
     let now = 1_764_000_000_000;
     t.mock.method(Date, 'now', () => now);
-    await turn(a.store, 'c', 't1');
-    await a.store.update('c', clearTurns);
-    await turn(a.store, 'c', 't2');
+    await a.turns('t1');
+    await a.update(clearTurns);
+    await a.turns('t2');
     now -= 1_000;
-    await b.store.update('c', clearTurns);
-    await turn(a.store, 'c', 't3');
-    assert.deepEqual(await ids(b), ['t3']);
+    await b.update(clearTurns);
+    await a.turns('t3');
+    assert.deepEqual(await b.ids(), ['t3']);
   });
 
   it('stays erased even if a process was cut off for longer than the mark is kept', async (t) => {
-    const timers = mockTimers(t, ['setTimeout']);
+    const outage = outages(t);
     const [a, b] = two(t);
     const pass = clock(t, a, b);
-    await turn(a.store, 'c', 't1');
-    await a.store.update('c', (conversation) => setState(conversation, '{"n":1}'));
-    a.parts.failWith = down;
-    await turn(a.store, 'c', 't2');
-    await b.store.update('c', clearTurns);
-    for (let minutes = 0; minutes < 150; minutes += 50) {
+    await a.turns('t1');
+    await a.update(state('{"n":1}'));
+    outage.begin(a);
+    await a.turns('t2');
+    await b.update(clearTurns);
+    for (const turnId of ['after0', 'after50', 'after100']) {
       pass(50 * 60_000);
-      await turn(a.store, 'c', `after ${minutes}`); // somebody is on the line
+      await a.turns(turnId); // somebody is on the line
     }
-    await back(timers, a);
-    const kept = await b.store.read('c');
-    assert.deepEqual(kept?.turns.map(({ id }) => id), ['after 0', 'after 50', 'after 100']);
-    assert.equal(kept?.state, undefined);
+    await outage.end(a);
+    assert.deepEqual(await b.ids(), ['after0', 'after50', 'after100']);
+    assert.equal((await b.read())?.state, undefined);
   });
 
   it('keeps only which once calls may act, and none of their words', async (t) => {
     const [a, b] = two(t);
-    await turn(a.store, 'c', 't1');
-    await a.store.update('c', (conversation) => {
-      conversation.onceCalls = {
-        [onceKey(1)]: onceCall({ content: '"words"' }),
-        [onceKey(2)]: onceCall({ state: 'unknown', content: '"words"' }),
-        [onceKey(3)]: onceCall({ state: 'completed', content: '"words"' }),
-      };
-    });
-    await a.store.update('c', (conversation) => freeKey(conversation, onceKey(3)));
-    await a.store.update('c', clearTurns);
-    const kept = await b.store.read('c');
-    assert.deepEqual(kept?.onceCalls, {
+    await a.turns('t1');
+    const content = '"words"';
+    await a.set({ onceCalls: {
+      [onceKey(1)]: onceCall({ content }), [onceKey(2)]: onceCall({ state: 'unknown', content }),
+      [onceKey(3)]: onceCall({ state: 'completed', content }),
+    } });
+    await a.update((conversation) => freeKey(conversation, onceKey(3)));
+    await a.update(clearTurns);
+    assert.deepEqual((await b.read())?.onceCalls, {
       [onceKey(1)]: onceCall(),
       [onceKey(2)]: onceCall({ state: 'unknown', content: '{"error":"outcome unknown"}' }),
     });
-    const left = await b.parts.read('c');
-    assert.ok(typeof left === 'object');
-    assert.deepEqual([...left.parts.keys()].toSorted(), [
-      'head', `once-${onceKey(1)}`, `once-${onceKey(2)}`,
-    ]);
+    const names = [...(await b.stored()).keys()].toSorted();
+    assert.deepEqual(names, ['head', `once-${onceKey(1)}`, `once-${onceKey(2)}`]);
   });
 
   it('keeps which once calls may act, even if only one process knows', async (t) => {
     const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
+    await a.turns('t1');
     const replica = new Map(shared);
-    await a.store.update('c', (conversation) => {
-      conversation.onceCalls = {
-        [onceKey(1)]: onceCall({ content: '"words"' }),
-        [onceKey(2)]: onceCall({ toolCallId: 'b', state: 'completed', content: '"words"' }),
-      };
-    });
+    await a.set({ onceCalls: {
+      [onceKey(1)]: onceCall({ content: '"words"' }),
+      [onceKey(2)]: onceCall({ toolCallId: 'b', state: 'completed', content: '"words"' }),
+    } });
     restore(shared, replica);
-    await b.store.update('c', clearTurns);
-    await turn(a.store, 'c', 't2');
-    assert.deepEqual((await b.store.read('c'))?.onceCalls, { [onceKey(1)]: onceCall() });
+    await b.update(clearTurns);
+    await a.turns('t2');
+    assert.deepEqual((await b.read())?.onceCalls, { [onceKey(1)]: onceCall() });
   });
 
   // Seed 81001743 of the fleet: a payment that was made meanwhile was made again.
   it('keeps that calls have acted, if an erasure that waited did not know of them', async (t) => {
-    const timers = mockTimers(t, ['setTimeout']);
+    const outage = outages(t);
     const [a, b] = two(t);
     const before = onceCall({ state: 'completed', content: '"before"' });
-    await a.store.update('c', setOnce({ [onceKey(1)]: before }));
-    a.parts.failWith = down;
-    await a.store.update('c', clearTurns);
+    await a.set({ onceCalls: { [onceKey(1)]: before } });
+    outage.begin(a);
+    await a.update(clearTurns);
     const since = onceCall({ toolCallId: 'b', state: 'completed', content: '"since"' });
-    await b.store.update('c', setOnce({ [onceKey(1)]: before, [onceKey(2)]: since }));
-    await back(timers, a);
-    const kept = await b.store.read('c');
-    assert.deepEqual(kept?.onceCalls, { [onceKey(2)]: { ...since, content: 'null' } });
+    await b.set({ onceCalls: { [onceKey(1)]: before, [onceKey(2)]: since } });
+    await outage.end(a);
+    const { onceCalls } = (await b.read()) ?? {};
+    assert.deepEqual(onceCalls, { [onceKey(2)]: { ...since, content: 'null' } });
   });
 
   it('remembers that a call which it left as running has acted', async (t) => {
-    const timers = mockTimers(t, ['setTimeout']);
+    const outage = outages(t);
     const [a, b] = two(t);
-    await a.store.update('c', setOnce({ [onceKey(1)]: onceCall() }));
-    a.parts.failWith = down;
-    await a.store.update('c', setOnce({ [onceKey(1)]: onceCall({ state: 'completed' }) }));
-    await b.store.update('c', clearTurns);
-    await back(timers, a);
-    assert.deepEqual((await b.store.read('c'))?.onceCalls, {
-      [onceKey(1)]: onceCall({ state: 'completed', content: 'null' }),
-    });
+    await a.set({ onceCalls: { [onceKey(1)]: onceCall() } });
+    outage.begin(a);
+    await a.set({ onceCalls: { [onceKey(1)]: onceCall({ state: 'completed' }) } });
+    await b.update(clearTurns);
+    await outage.end(a);
+    const acted = onceCall({ state: 'completed', content: 'null' });
+    assert.deepEqual((await b.read())?.onceCalls, { [onceKey(1)]: acted });
   });
 
   it('remembers that a call has acted which was claimed later and lost by the store', async (t) => {
-    const timers = mockTimers(t, ['setTimeout']);
+    const outage = outages(t);
     const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    a.parts.failWith = down;
-    await a.store.update('c', clearTurns);
+    await a.turns('t1');
+    outage.begin(a);
+    await a.update(clearTurns);
     const { erasedAt = 0 } = a.store.remembered('c') ?? {};
     const since = onceCall({ state: 'completed', claimedAt: erasedAt + 1 });
-    await b.store.update('c', setOnce({ [onceKey(1)]: since }));
+    await b.set({ onceCalls: { [onceKey(1)]: since } });
     shared.clear();
-    await back(timers, a);
-    await turn(b.store, 'c', 't2');
-    const kept = await a.store.read('c');
-    assert.deepEqual(kept?.onceCalls, { [onceKey(1)]: { ...since, content: 'null' } });
+    await outage.end(a);
+    await b.turns('t2');
+    const { onceCalls } = (await a.read()) ?? {};
+    assert.deepEqual(onceCalls, { [onceKey(1)]: { ...since, content: 'null' } });
   });
 
   it('leaves nothing of what a later version wrote', async (t) => {
-    const { parts, store } = machine(t);
-    const set = new Map([
-      ['head', '{"format":1,"mood":"good"}'],
-      ['3', '{"id":"t1","state":"completed","runId":1,"words":"a","reply":"b"}'],
-      ['notes', 'words'],
-    ]);
-    await parts.write('c', { from: undefined, to: 'v', set, remove: [], ttlMs: 60_000 });
-    await store.update('c', clearTurns);
-    const left = await parts.read('c');
-    assert.ok(typeof left === 'object');
-    assert.deepEqual([...left.parts.keys()], ['head']);
-    assert.doesNotMatch(left.parts.get('head') ?? '', /mood/);
+    const a = machine(t);
+    await a.write({
+      head: '{"format":1,"mood":"good"}', notes: 'words',
+      3: '{"id":"t1","state":"completed","runId":1,"words":"a","reply":"b"}',
+    });
+    await a.update(clearTurns);
+    const stored = await a.stored();
+    assert.deepEqual([...stored.keys()], ['head']);
+    assert.doesNotMatch(stored.get('head') ?? '', /mood/);
   });
 
   it('is not forgotten while it waits, as long as anything else can be forgotten', async (t) => {
-    const timers = mockTimers(t, ['setTimeout']);
-    const shared: SharedParts = new Map();
-    const [a] = machines(t, 1, { maxTurnsWaiting: 3 }, shared);
-    assert.ok(a);
-    await turn(a.store, 'c', 't1');
-    a.parts.failWith = down;
-    await a.store.update('c', clearTurns);
-    for (let n = 1; n <= 5; n++) await turn(a.store, `d${n}`, 't1');
-    await back(timers, a);
-    assert.equal(await sharing(new PartsInMemory(shared)).read('c'), undefined);
+    const outage = outages(t);
+    const a = machine(t, { maxTurnsWaiting: 3 });
+    await a.turns('t1');
+    outage.begin(a);
+    await a.update(clearTurns);
+    for (let n = 1; n <= 5; n++) await a.turns('t1', `d${n}`);
+    await outage.end(a);
+    assert.equal(await a.fresh().read(), undefined);
   });
 });
 
@@ -651,23 +560,22 @@ describe('a change of the state that waited for the store', () => {
     takePlace(conversation, record, [discarded], 0);
   };
 
-  for (const [when, isLate] of [['afterwards', false], ['meanwhile', true]] as const) {
+  for (const [when, isLate] of [['afterwards', false], ['meanwhile', true]] as const)
     it(`is taken back with its turn, which another process discards ${when}`, async (t) => {
-      const timers = mockTimers(t, ['setTimeout']);
+      const outage = outages(t);
       const [a, b] = two(t);
-      await a.store.update('c', (conversation) => {
+      await a.update((conversation) => {
         conversation.state = tea;
         addTurn(conversation, { ...newTurn('t1', 'open', 1), number: 1 });
       });
-      await b.store.read('c');
-      a.parts.failWith = down;
-      await a.store.update('c', (conversation) =>
+      await b.read();
+      outage.begin(a);
+      await a.update((conversation) =>
         keepState(conversation, findTurn(conversation, 't1') ?? assert.fail(), change(tea, both)));
-      await b.store.update('c', isLate ? discard : (conversation) => void addTurn(
-        conversation, newTurn('t3', 'completed', 3)));
-      await back(timers, a);
-      if (!isLate) await b.store.update('c', discard);
-      assert.equal((await b.store.read('c'))?.state, tea);
+      if (isLate) await b.update(discard);
+      else await b.turns('t3');
+      await outage.end(a);
+      if (!isLate) await b.update(discard);
+      assert.equal((await b.read())?.state, tea);
     });
-  }
 });

@@ -1,28 +1,17 @@
 // What a call has used is kept by every store, in every failure.
 
 import assert from 'node:assert/strict';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { emptyConversation, type Conversation } from '../../../src/conversations/conversation.ts';
 import { ConversationManager } from '../../../src/conversations/manager.ts';
 import { spend, spentIn, type Spending } from '../../../src/conversations/spending.ts';
 import type { ConversationStore } from '../../../src/conversations/store.ts';
-import { mockTimers } from '../../fixtures/clock.ts';
-import { machines, sharing, turn, written, type Machine } from './machines.ts';
-import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
+import { outages, restore, sharing, two } from './machines.ts';
+import { PartsInMemory } from './parts-in-memory.ts';
 
 /** A stored turn. */
-const TURN = JSON.stringify({
-  id: 't', state: 'completed', runId: 1, words: 'Hi', reply: 'Hello',
-});
-const down = new Error('connection refused');
-
-function two(t: TestContext): readonly [Machine, Machine, SharedParts] {
-  const shared: SharedParts = new Map();
-  const [a, b] = machines(t, 2, {}, shared);
-  assert.ok(a && b);
-  return [a, b, shared];
-}
+const TURN = '{"id":"t","state":"completed","runId":1,"words":"Hi","reply":"Hello"}';
 
 function used(tokens: number, process: string): Spending {
   return { sessionId: 's', process, tokens, cost: tokens / 100 };
@@ -32,58 +21,55 @@ function spends(tokens: number, process: string): (conversation: Conversation) =
   return (conversation) => spend(conversation, used(tokens, process));
 }
 
-async function tokensIn(store: ConversationStore): Promise<number> {
+async function tokensIn(store: Pick<ConversationStore, 'read'>): Promise<number> {
   return spentIn((await store.read('c')) ?? assert.fail(), 's').tokens;
 }
 
 describe('what a call has used', () => {
   it('is added up over the processes that share a store, even if they write at once', async (t) => {
-    const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 'ten');
+    const [a, b] = two(t);
+    await a.turns('ten');
     const writes = Array.from({ length: 10 }, (_, n) =>
-      (n % 2 === 0 ? a : b).store.update('c', spends(1, n % 2 === 0 ? 'a' : 'b')));
+      (n % 2 === 0 ? a : b).update(spends(1, n % 2 === 0 ? 'a' : 'b')));
     await Promise.all(writes);
-    assert.equal(await tokensIn(sharing(new PartsInMemory(shared))), 10);
+    assert.equal(await tokensIn(a.fresh()), 10);
   });
 
   it('holds after a restart', async (t) => {
-    const [a, , shared] = two(t);
-    await turn(a.store, 'c', 'ten');
-    await a.store.update('c', spends(10, 'a'));
+    const [a] = two(t);
+    await a.turns('ten');
+    await a.update(spends(10, 'a'));
     await a.store.close();
-    const young = sharing(new PartsInMemory(shared));
-    await young.update('c', spends(5, 'young'));
+    const young = a.fresh();
+    await young.update(spends(5, 'young'));
     assert.equal(await tokensIn(young), 15);
-    await young.close();
+    await young.store.close();
   });
 
   it('counts what was used while the store was away, once it is back', async (t) => {
-    const timers = mockTimers(t, ['setTimeout']);
-    const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 'ten');
-    await a.store.update('c', spends(10, 'a'));
-    assert.equal(await tokensIn(b.store), 10);
-    a.parts.failWith = down;
-    await a.store.update('c', spends(1, 'a'));
-    await a.store.update('c', spends(1, 'a'));
-    assert.equal(await tokensIn(a.store), 12);
-    await b.store.update('c', spends(100, 'b'));
-    a.parts.failWith = undefined;
-    timers.tick(2_000);
-    await written(a.store);
-    assert.equal(await tokensIn(sharing(new PartsInMemory(shared))), 112);
+    const outage = outages(t);
+    const [a, b] = two(t);
+    await a.turns('ten');
+    await a.update(spends(10, 'a'));
+    assert.equal(await tokensIn(b), 10);
+    outage.begin(a);
+    await a.update(spends(1, 'a'));
+    await a.update(spends(1, 'a'));
+    assert.equal(await tokensIn(a), 12);
+    await b.update(spends(100, 'b'));
+    await outage.end(a);
+    assert.equal(await tokensIn(a.fresh()), 112);
   });
 
   it('is put back if the store has lost it', async (t) => {
     const [a, , shared] = two(t);
-    await turn(a.store, 'c', 'ten');
-    await a.store.update('c', spends(10, 'a'));
+    await a.turns('ten');
+    await a.update(spends(10, 'a'));
     const replica = new Map(shared);
-    await a.store.update('c', spends(5, 'a'));
-    shared.clear();
-    for (const [id, stored] of replica) shared.set(id, stored);
-    await turn(a.store, 'c', 'twenty');
-    assert.equal(await tokensIn(sharing(new PartsInMemory(shared))), 15);
+    await a.update(spends(5, 'a'));
+    restore(shared, replica);
+    await a.turns('twenty');
+    assert.equal(await tokensIn(a.fresh()), 15);
   });
 
   it('is read beside fields that this version does not know, which stay', async () => {
