@@ -2,17 +2,8 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  truncateSync,
-  writeFileSync,
+  chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync,
+  symlinkSync, truncateSync, writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -27,15 +18,7 @@ import { jumpingClock, mockTimers } from '../../fixtures/clock.ts';
 import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
 import { push } from '../store-contract.ts';
 import {
-  change,
-  connection,
-  folder,
-  HOUR_MS,
-  newPath,
-  number,
-  open,
-  opened,
-  sharing,
+  change, connection, ENDINGS, folder, HOUR_MS, newPath, number, open, opened, plainTurn, sharing,
 } from './sqlite-stage.ts';
 
 const isRoot = process.geteuid?.() === 0;
@@ -64,6 +47,17 @@ const LOCKS_FOR_100_MS = `
   database.exec('COMMIT');
   database.close();
 `;
+
+/** A text of so many characters. */
+function long(length: number): string {
+  return JSON.stringify('x'.repeat(length));
+}
+
+/** A clock that the test moves. */
+function clock(): { nowMs: number; readonly now: () => number } {
+  const moved = { nowMs: Date.now(), now: () => moved.nowMs };
+  return moved;
+}
 
 const WITHOUT_PRLIMIT = 'needs prlimit, which Linux has';
 
@@ -102,40 +96,36 @@ function refusal(path: string): string {
 
 describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
   const modes = (path: string): string[] =>
-    ['', '-wal', '-shm'].map((end) => (statSync(path + end).mode & 0o777).toString(8));
+    ENDINGS.map((end) => (statSync(path + end).mode & 0o777).toString(8));
 
-  it('are closed to other users', (t) => {
-    const before = process.umask(0);
-    t.after(() => process.umask(before));
-    const path = newPath();
-    opened(t, path).write('c', change('v1'));
-    assert.deepEqual(modes(path), ['600', '600', '600']);
-  });
-
-  it('are closed to other users when a copy comes with another mode', (t) => {
-    const path = newPath();
-    open(path).close();
-    chmodSync(path, 0o644);
-    opened(t, path).write('c', change('v1'));
-    assert.deepEqual(modes(path), ['600', '600', '600']);
-  });
+  for (const isCopy of [false, true])
+    it(`are closed to other users${isCopy ? ' when a copy comes with another mode' : ''}`, (t) => {
+      const before = process.umask(0);
+      t.after(() => process.umask(before));
+      const path = newPath();
+      if (isCopy) {
+        open(path).close();
+        chmodSync(path, 0o644);
+      }
+      opened(t, path).write('c', change('v1'));
+      assert.deepEqual(modes(path), ['600', '600', '600']);
+    });
 
   it('hold nothing of what was removed or has expired', () => {
     const path = newPath();
-    let nowMs = Date.now();
-    const store = open(path, { now: () => nowMs });
-    for (const id of ['removed', 'expired', 'changed', 'kept'])
+    const time = clock();
+    const store = open(path, time);
+    const ids = ['removed', 'expired', 'changed', 'kept'];
+    for (const id of ids)
       store.write(id, change('v1', { text: JSON.stringify(`${id}-words `.repeat(2_000)) }));
     store.write('removed', { ...change('v1'), from: 'v1', to: undefined, set: new Map() });
     store.write('changed', change('v2', { from: 'v1', ttlMs: 3 * HOUR_MS }));
     store.write('kept', { ...change('v2', { from: 'v1', ttlMs: 3 * HOUR_MS }), set: new Map() });
-    nowMs += 2 * HOUR_MS;
+    time.nowMs += 2 * HOUR_MS;
     store.keepUp();
     store.close();
     const bytes = readFileSync(path, 'latin1');
-    const found = ['removed', 'expired', 'changed', 'kept'].filter((id) =>
-      bytes.includes(`${id}-words`),
-    );
+    const found = ids.filter((id) => bytes.includes(`${id}-words`));
     assert.deepEqual([found, existsSync(`${path}-wal`)], [['kept'], false]);
   });
 
@@ -146,27 +136,32 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     jumpingClock(t)(60_000);
     server.keepUp();
   };
-
-  // The log kept words until later writes had covered it, which may take long at night.
-  it('hold nothing of what a command has erased while a server runs', (t) => {
+  /** A file with secret words, and the server that has written them. */
+  const withSecret = (t: TestContext): readonly [path: string, server: SqliteStore] => {
     const path = newPath();
-    opened(t, path).write('c', change('v1', { text: '"secret words"' }));
+    const server = opened(t, path);
+    server.write('c', change('v1', { text: '"secret words"' }));
+    return [path, server];
+  };
+  const erase = (path: string): void => {
     const command = open(path);
     command.write('c', erasure);
     command.close();
+  };
+
+  // The log kept words until later writes had covered it, which may take long at night.
+  it('hold nothing of what a command has erased while a server runs', (t) => {
+    const [path] = withSecret(t);
+    erase(path);
     assert.equal(hasWords(path), false);
   });
 
   // The command could not empty the log, and only the process that had erased tried again.
   it('hold nothing of what a command has erased while a backup ran, a minute later', (t) => {
-    const path = newPath();
-    const server = opened(t, path);
-    server.write('c', change('v1', { text: '"secret words"' }));
+    const [path, server] = withSecret(t);
     const backup = connection(t, path);
     backup.exec('BEGIN; SELECT count(*) FROM part');
-    const command = open(path);
-    command.write('c', erasure);
-    command.close();
+    erase(path);
     backup.exec('COMMIT');
     assert.equal(hasWords(path), true);
     keepUpAfterAMinute(t, server);
@@ -175,9 +170,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
 
   // Whether a write erases was guessed from its version, which a turn after the erasure has, too.
   it('hold nothing of what was erased together with a new turn, a minute later', (t) => {
-    const path = newPath();
-    const server = opened(t, path);
-    server.write('c', change('v1', { text: '"secret words"' }));
+    const [path, server] = withSecret(t);
     server.keepUp();
     server.write('c', { ...erasure, set: new Map([['1', '"later"']]) });
     keepUpAfterAMinute(t, server);
@@ -237,11 +230,11 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
 
   it('lose expired conversations that are stored after a thousand others', (t) => {
     const path = newPath();
-    let nowMs = Date.now();
-    const store = opened(t, path, { now: () => nowMs });
+    const time = clock();
+    const store = opened(t, path, time);
     for (let n = 0; n < 1_100; n++) store.write(`young ${n}`, change('v1', { ttlMs: 3 * HOUR_MS }));
     store.write('old', change('v1'));
-    nowMs += 2 * HOUR_MS;
+    time.nowMs += 2 * HOUR_MS;
     const database = connection(t, path);
     for (let pieces = 0; pieces < 2; pieces++) store.keepUp();
     assert.equal(number(database, 'SELECT count(*) FROM conversation'), 1_100);
@@ -249,23 +242,19 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
 
   it('lose expired conversations, regardless of who wrote them, and free their space', (t) => {
     const path = newPath();
-    let nowMs = Date.now();
-    const now = (): number => nowMs;
-    const store = opened(t, path, { now });
-    const text = JSON.stringify('x'.repeat(20_000));
-    for (let n = 0; n < 300; n++) store.write(`old ${n}`, change('v1', { text }));
+    const time = clock();
+    const store = opened(t, path, time);
+    for (let n = 0; n < 300; n++) store.write(`old ${n}`, change('v1', { text: long(20_000) }));
     store.write('young', change('v1', { ttlMs: 3 * HOUR_MS }));
-    const other = opened(t, path, { now });
+    const other = opened(t, path, time);
     const database = connection(t, path);
     const pages = (): number => number(database, 'PRAGMA page_count');
     const before = pages();
     store.close();
-    nowMs += 2 * HOUR_MS;
+    time.nowMs += 2 * HOUR_MS;
     while (other.keepUp());
-    assert.deepEqual(
-      [number(database, 'SELECT count(*) FROM conversation'), other.count()],
-      [1, 1],
-    );
+    const left = number(database, 'SELECT count(*) FROM conversation');
+    assert.deepEqual([left, other.count()], [1, 1]);
     assert.equal(number(database, 'SELECT count(*) FROM part'), 2);
     assert.ok(pages() < before / 2, `${before} pages before, ${pages()} after`);
   });
@@ -276,11 +265,10 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     const tool = new (loadSqlite().DatabaseSync)(path);
     tool.exec('PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM');
     tool.close();
-    let nowMs = Date.now();
-    const store = opened(t, path, { now: () => nowMs });
-    const text = JSON.stringify('x'.repeat(20_000));
-    for (let n = 0; n < 100; n++) store.write(`c${n}`, change('v1', { text }));
-    nowMs += 2 * HOUR_MS;
+    const time = clock();
+    const store = opened(t, path, time);
+    for (let n = 0; n < 100; n++) store.write(`c${n}`, change('v1', { text: long(20_000) }));
+    time.nowMs += 2 * HOUR_MS;
     let pieces = 0;
     while (store.keepUp() && pieces < 1_000) pieces += 1;
     assert.ok(pieces < 1_000, 'it never ends');
@@ -298,36 +286,29 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
 });
 
 describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () => {
-  it('with the folder that is missing', () => {
-    const path = join(folder, 'missing', 'calls.db');
-    assert.equal(
-      refusal(path), `the folder ${join(folder, 'missing')} does not exist; create it`,
-    );
-  });
+  for (const [what, prepare, reason] of [
+    ['with the folder that is missing', () => join(folder, 'missing', 'calls.db'),
+      () => `the folder ${join(folder, 'missing')} does not exist; create it`],
+    ['when the folder is a file', (path: string) => {
+      writeFileSync(path, '');
+      return join(path, 'calls.db');
+    }, (path: string) => `${path} is not a folder`],
+    ['when it is a directory', (path: string) => {
+      mkdirSync(path);
+      return path;
+    }, () => 'it is a directory; name a file in it'],
+    ['when it is a link that leads nowhere', (path: string) => {
+      symlinkSync(newPath(), path);
+      return path;
+    }, () => 'it is a link that leads nowhere; remove it, or name another file'],
+    ['when it is a device', () => '/dev/null', () => 'it is not a regular file'],
+  ] as const)
+    it(what, () => {
+      const path = newPath();
+      assert.equal(refusal(prepare(path)), reason(path));
+    });
 
-  it('when the folder is a file', () => {
-    const file = newPath();
-    writeFileSync(file, '');
-    assert.equal(refusal(join(file, 'calls.db')), `${file} is not a folder`);
-  });
-
-  it('when it is a directory', () => {
-    const path = newPath();
-    mkdirSync(path);
-    assert.equal(refusal(path), 'it is a directory; name a file in it');
-  });
-
-  it('when it is a link that leads nowhere', () => {
-    const path = newPath();
-    symlinkSync(newPath(), path);
-    assert.equal(refusal(path), 'it is a link that leads nowhere; remove it, or name another file');
-  });
-
-  it('when it is a device', () => {
-    assert.equal(refusal('/dev/null'), 'it is not a regular file');
-  });
-
-  it('when it is not a database', () => {
+  it('when it is not a database, and it stays as it is', () => {
     const path = newPath();
     writeFileSync(path, 'These are my notes.\n'.repeat(1_000));
     const said = '(SQLite: file is not a database)';
@@ -339,9 +320,7 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
     const path = newPath();
     const database = connection(t, path);
     database.exec('CREATE TABLE customers (name TEXT)');
-    assert.equal(
-      refusal(path), 'it is the database of another program; name another file',
-    );
+    assert.equal(refusal(path), 'it is the database of another program; name another file');
     assert.equal(number(database, 'SELECT count(*) FROM sqlite_schema'), 1);
   });
 
@@ -349,17 +328,14 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
     const path = newPath();
     open(path).close();
     connection(t, path).exec('PRAGMA user_version = 7');
-    assert.equal(
-      refusal(path),
-      'a newer version has written it (its schema is 7, this version knows 1); run that one',
-    );
+    const schemas = 'its schema is 7, this version knows 1';
+    assert.equal(refusal(path), `a newer version has written it (${schemas}); run that one`);
   });
 
   it('when it was cut off, and when something was written into it', () => {
     const whole = newPath();
     const store = open(whole);
-    for (let n = 0; n < 100; n++)
-      store.write(`c${n}`, change('v1', { text: JSON.stringify('x'.repeat(500)) }));
+    for (let n = 0; n < 100; n++) store.write(`c${n}`, change('v1', { text: long(500) }));
     store.close();
     const cut = newPath();
     copyFileSync(whole, cut);
@@ -376,9 +352,7 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
     const path = newPath();
     open(path).close();
     connection(t, path).exec('BEGIN IMMEDIATE');
-    assert.equal(
-      refusal(path), 'another process keeps it locked (SQLite: database is locked)',
-    );
+    assert.equal(refusal(path), 'another process keeps it locked (SQLite: database is locked)');
   });
 
   /** Root may write everywhere, so another user tries. */
@@ -400,23 +374,19 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
     open(path).close();
     chmodSync(path, 0o444);
     // A file of the user's own is opened to them again.
-    if (isRoot)
-      assert.equal(
-        asNobody(() => refusal(path)),
-        'it cannot be written; look at its owner and mode, and those of its folder '
-          + '(SQLite: attempt to write a readonly database)',
-      );
-    else open(path).close();
+    if (!isRoot) return open(path).close();
+    const reason = 'it cannot be written; look at its owner and mode, and those of its folder '
+      + '(SQLite: attempt to write a readonly database)';
+    assert.equal(asNobody(() => refusal(path)), reason);
   });
 
   it('when this user may not write to its folder', { skip: WINDOWS }, (t) => {
     chmodSync(folder, 0o555);
     t.after(() => chmodSync(folder, 0o700));
     const path = newPath();
-    assert.equal(
-      asNobody(() => refusal(path)),
-      `this user may not create files in ${folder}; change its owner, or name another folder`,
-    );
+    const reason = 'change its owner, or name another folder';
+    const refused = asNobody(() => refusal(path));
+    assert.equal(refused, `this user may not create files in ${folder}; ${reason}`);
   });
 
   it('when the disk is full', async (t) => {
@@ -443,7 +413,7 @@ describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     const path = newPath();
     const store = opened(t, path);
     store.write('c', change('v1'));
-    for (const end of ['', '-wal', '-shm']) rmSync(path + end);
+    for (const end of ENDINGS) rmSync(path + end);
     store.keepUp();
     assert.throws(() => store.read('c'), {
       message: `the conversations in ${path} cannot be used: `
@@ -474,16 +444,14 @@ describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     const parts = open(path);
     const store = sharing(parts);
     t.after(() => store.close());
-    const turn = (id: string): Parameters<typeof push>[0] =>
-      ({ id, state: 'completed', runId: 1, words: id, reply: null });
-    await store.update('c', push(turn('t1')));
-    for (const end of ['', '-wal', '-shm']) rmSync(path + end);
+    await store.update('c', push(plainTurn('t1')));
+    for (const end of ENDINGS) rmSync(path + end);
     parts.keepUp();
-    await store.update('c', push(turn('t2')));
+    await store.update('c', push(plainTurn('t2')));
     assert.equal(store.health().isDegraded, true);
     clock.tick(250);
     await until(() => !store.health().isDegraded && store.health().turnsWaiting === 0, 'the file');
-    await store.update('c', push(turn('t3')));
+    await store.update('c', push(plainTurn('t3')));
     const kept = await sharing(opened(t, path)).read('c');
     assert.deepEqual(kept?.turns.map(({ id }) => id), ['t1', 't2', 't3']);
   });
@@ -492,15 +460,13 @@ describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     const path = newPath();
     const store = sharing(open(path));
     t.after(() => store.close());
-    const words = 'x'.repeat(10_000);
     const say = async (id: string): Promise<number> =>
-      store.update('c', push({ id, state: 'completed', runId: 1, words, reply: null }));
+      store.update('c', push(plainTurn(id, long(10_000))));
     await say('t0');
     const isLimited = await withFilesUpTo(statSync(`${path}-wal`).size, async () => {
       for (let n = 1; n <= 5; n++) assert.equal(await say(`t${n}`), n + 1);
-      assert.deepEqual(
-        [store.health().isDegraded, store.health().turnsWaiting], [true, 5],
-      );
+      const { isDegraded, turnsWaiting } = store.health();
+      assert.deepEqual([isDegraded, turnsWaiting], [true, 5]);
     });
     if (!isLimited) return t.skip(WITHOUT_PRLIMIT);
     await until(() => store.health().turnsWaiting === 0, 'room', 5_000);
