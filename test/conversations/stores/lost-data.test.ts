@@ -5,7 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { keepState, setState } from '../../../src/conversations/agent-state.ts';
 import {
-  addTurn, clearTurns, findTurn, historyOf, keepCaller, type Conversation,
+  addTurn, clearTurns, findTurn, historyOf, type Conversation,
 } from '../../../src/conversations/conversation.ts';
 import { takePlace } from '../../../src/conversations/discarded-turns.ts';
 import type { Message } from '../../../src/conversations/message.ts';
@@ -16,9 +16,10 @@ import { freeKey, onceCall, onceKey } from '../once-calls.ts';
 import { change } from '../state-writes.ts';
 import { BOUNDS, reply, round } from '../talk.ts';
 import {
-  machine, outages, restore, said, two as twoFor, type Machine,
+  machine, outages, restore, two as twoFor, type Machine,
 } from './machines.ts';
 import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
+import { tell } from './story.ts';
 
 /** Not an hour, which is how much longer an open turn or an erasure is kept. */
 const TTL_MS = 55 * 60_000;
@@ -45,17 +46,8 @@ function state(text: string): (conversation: Conversation) => void {
 }
 
 /** All that a conversation has besides turns. */
-function fill(conversation: Conversation): void {
-  setState(conversation, '{"n":1}');
-  conversation.agent = 'billing';
-  keepCaller(conversation, { sessionId: 's', from: '+1', to: '+2' });
-  conversation.onceCalls = { [onceKey(1)]: onceCall() };
-}
-
-async function headOf(machine: Machine): Promise<readonly unknown[]> {
-  const { state, agent, caller, onceCalls } = (await machine.read()) ?? {};
-  return [state, agent, caller?.from, Object.keys(onceCalls ?? {}).length];
-}
+const FILLS = 'a counts 1; a hands over to billing; a is called by +1; a claims call-1';
+const FILLED = 'n 1, billing, +1, running call-1';
 
 /** Calls of run 1 of t1, with the ids as their keys. */
 function calls(...ids: readonly string[]): Message[] {
@@ -85,37 +77,34 @@ async function toolStates(machine: Machine): Promise<string[]> {
 }
 
 describe('a conversation that the store has lost', () => {
-  it('is put back whole by the next change, even if no command ever failed', async (t) => {
-    const [a, b, shared] = two(t);
-    await a.turns('t1');
-    await a.update(fill);
-    shared.clear();
-    await a.turns('t2');
-    assert.deepEqual(await b.texts(), said('t1 t2'));
-    assert.deepEqual(await headOf(b), ['{"n":1}', 'billing', '+1', 1]);
-  });
-
-  for (const [what, look] of [
-    ['a mere read', (a: Machine) => a.read()],
-    ['a change that changes nothing', (a: Machine) => a.update(() => undefined)],
-  ] as const)
-    it(`is put back by ${what}`, async (t) => {
-      const [a, b, shared] = two(t);
-      await a.turns('t1');
-      shared.clear();
-      await look(a);
-      assert.deepEqual(await b.texts(), said('t1'));
-    });
-
-  it('is put back if only its shard came back empty', async (t) => {
-    const [a, , shared] = two(t);
-    await a.turns('t1');
-    await a.turns('t1', 'd');
-    shared.delete('c');
-    await a.turns('t2', 'd');
-    await a.turns('t2');
-    assert.deepEqual(await a.fresh().ids(), ['t1', 't2']);
-  });
+  tell([
+    ['is put back whole by the next change, even if no command ever failed',
+      `a says t1; ${FILLS}; the store loses all; a says t2`, `b finds t1 t2, ${FILLED}`],
+    ['is put back by a mere read', 'a says t1; the store loses all; a reads', 'b finds t1'],
+    ['is put back by a change that changes nothing', 'a says t1; the store loses all; a looks',
+      'b finds t1'],
+    ['is put back if only its shard came back empty',
+      'a says t1 d/t1; the store loses c; a says d/t2 t2', 'c finds t1 t2'],
+    ['is joined with what another process has started again',
+      'a says t1; the store loses all; b says t2; a says t3', 'b finds t1 t2 t3'],
+    ['accepts the end of its turn as if nothing had happened',
+      'a says t1; a opens t2; the store loses all; a ends t2', 'c finds t1 t2'],
+    ['gets its last writes back after a failover, even through a read',
+      `a says t1; the store is copied; a says t2; ${FILLS}; the store fails over; a reads`,
+      `b finds t1 t2, ${FILLED}`],
+    ['gets a missing state back, regardless of who wrote it',
+      'a says t1; the store is copied; a counts 1; a is called by +1; the store fails over; '
+        + 'b hands over to x; b hands over to y; a reads', 'b finds t1, n 1, y, +1'],
+    ['gets a state back that another process knows',
+      'a says t1; the store is copied; b opens t2; b counts 1; the store fails over; a opens t3; '
+        + 'b reads', 'a finds t1 t2 (open) t3 (open), n 1'],
+    ['keeps the state that another process has written since',
+      'a says t1; a counts 1; b counts 2; a says t2', 'b finds t1 t2, n 2'],
+    // As for a turn that replaces t1: the platform has discarded it.
+    ['does not get back an agent that was reset to none since',
+      'a says t1; a counts 1; a hands over to billing; b hands over to nobody; a says t2',
+      'b finds t1 t2, n 1'],
+  ]);
 
   // Another process had meanwhile taken the first call for lost.
   it('keeps what a tool returned if the next change is another result', async (t) => {
@@ -169,17 +158,6 @@ describe('a conversation that the store has lost', () => {
     assert.deepEqual(opened.endedElsewhere, [{ process: 'a', runId: 2 }]);
   });
 
-  it('is joined with what another process has started again', async (t) => {
-    const [a, b, shared] = two(t);
-    const pass = clock(t, a, b);
-    await a.turns('t1');
-    shared.clear();
-    pass(1_000);
-    await b.turns('t2');
-    await a.turns('t3');
-    assert.deepEqual(await b.texts(), said('t1 t2 t3'));
-  });
-
   it('is put back once by two that remember it', async (t) => {
     const [a, b, shared] = two(t);
     await a.turns('t1');
@@ -187,51 +165,6 @@ describe('a conversation that the store has lost', () => {
     shared.clear();
     await Promise.all([a.turns('t3'), b.turns('t4')]);
     assert.deepEqual((await a.fresh().ids())?.toSorted(), ['t1', 't2', 't3', 't4']);
-  });
-
-  it('accepts the end of its turn as if nothing had happened', async (t) => {
-    const [a, , shared] = two(t);
-    await a.turns('t1');
-    await a.open('t2', 902);
-    shared.clear();
-    const end = { turnId: 't2', runId: 902, state: 'completed' } as const;
-    assert.equal(await a.update(ends(end)), true);
-    assert.deepEqual(await a.fresh().ids(), ['t1', 't2']);
-  });
-
-  it('gets its last writes back after a failover, even through a read', async (t) => {
-    const [a, b, shared] = two(t);
-    await a.turns('t1');
-    const replica = new Map(shared);
-    await a.turns('t2');
-    await a.update(fill);
-    restore(shared, replica);
-    await a.read();
-    assert.deepEqual(await b.texts(), said('t1 t2'));
-    assert.deepEqual(await headOf(b), ['{"n":1}', 'billing', '+1', 1]);
-  });
-
-  it('gets a missing state back, regardless of who wrote it', async (t) => {
-    const [a, b, shared] = two(t);
-    await a.turns('t1');
-    const replica = new Map(shared);
-    await a.update(fill);
-    restore(shared, replica);
-    for (const agent of ['x', 'y']) await b.set({ agent });
-    await a.read();
-    assert.deepEqual((await headOf(b)).slice(0, 3), ['{"n":1}', 'y', '+1']);
-  });
-
-  it('gets a state back that another process knows', async (t) => {
-    const [a, b, shared] = two(t);
-    await a.turns('t1');
-    const replica = new Map(shared);
-    await b.open('t2', 902, { process: 'b' });
-    await b.update(state('{"n":1}'));
-    restore(shared, replica);
-    await a.open('t3', 903, { process: 'a' });
-    await b.read();
-    assert.equal((await a.read())?.state, '{"n":1}');
   });
 
   it('gets a state back even if another process is faster twice', async (t) => {
@@ -250,27 +183,6 @@ describe('a conversation that the store has lost', () => {
     };
     await a.turns('t4');
     assert.equal((await b.read())?.state, '{"n":1}');
-  });
-
-  it('keeps the state that another process has written since', async (t) => {
-    const [a, b] = two(t);
-    await a.turns('t1');
-    await a.update(state('{"n":1}'));
-    await b.update(state('{"n":2}'));
-    await a.turns('t2');
-    assert.equal((await b.read())?.state, '{"n":2}');
-  });
-
-  it('does not get back an agent that was reset to none since', async (t) => {
-    const [a, b] = two(t);
-    await a.turns('t1');
-    await a.update(fill);
-    // As for a turn that replaces t1: the platform has discarded it.
-    await b.update((conversation) => {
-      delete conversation.agent;
-    });
-    await a.turns('t2');
-    assert.deepEqual((await headOf(b)).slice(0, 2), ['{"n":1}', undefined]);
   });
 
   it('is not put back once it has expired, counted from its own last change', async (t) => {
@@ -312,92 +224,29 @@ describe('a conversation that the store has lost', () => {
 });
 
 describe('a conversation that was erased', () => {
-  it('stays erased for a process that remembers it', async (t) => {
-    const [a, b] = two(t);
-    await a.turns('t1');
-    await b.update(clearTurns);
-    await b.turns('t2');
-    await a.turns('t3');
-    assert.deepEqual(await b.texts(), said('t2 t3'));
-  });
-
-  it('stays erased even if a command timed out before', async (t) => {
-    const outage = outages(t);
-    const [a, b] = two(t);
-    await a.turns('t1');
-    outage.begin(a, { failsAfterWriting: true });
-    await a.turns('t2');
-    await b.update(clearTurns);
-    await outage.end(a);
-    assert.deepEqual(await a.texts(), []);
-    await a.turns('t3');
-    assert.deepEqual(await b.ids(), ['t3']);
-  });
-
-  it('accepts nothing of what was waiting, not even the state', async (t) => {
-    const outage = outages(t);
-    const [a, b] = two(t);
-    await a.turns('t1');
-    outage.begin(a);
-    await a.turns('t2');
-    await a.update(fill);
-    await b.update(clearTurns);
-    await b.turns('t3');
-    await outage.end(a);
-    assert.deepEqual(await b.ids(), ['t3']);
-    assert.deepEqual((await headOf(b)).slice(0, 3), [undefined, undefined, undefined]);
-  });
-
-  it('is erased again in a store that has lost the erasure', async (t) => {
-    const [a, b, shared] = two(t);
-    await a.turns('t1');
-    const replica = new Map(shared);
-    await a.update(clearTurns);
-    restore(shared, replica);
-    assert.equal(await a.read(), undefined);
-    assert.equal(await b.read(), undefined);
-  });
-
-  it('is erased again if another process put it back meanwhile', async (t) => {
-    const [a, b, shared] = two(t);
-    await a.turns('t1');
-    await b.turns('t2');
-    await a.update(clearTurns);
-    await a.turns('t3');
-    shared.clear();
-    await b.turns('t4');
-    await a.turns('t5');
-    assert.deepEqual(await b.ids(), ['t3', 't5']);
-  });
-
-  it('keeps what has been said since if the store has lost the erasure', async (t) => {
-    const [a, b, shared] = two(t);
-    await a.turns('t1');
-    await a.update(state('{"n":1}'));
-    const replica = new Map(shared);
-    await a.update(clearTurns);
-    await a.turns('t2');
-    await a.update(state('{"n":2}'));
-    restore(shared, replica);
-    await a.read();
-    assert.deepEqual(await b.texts(), said('t2'));
-    assert.equal((await b.read())?.state, '{"n":2}');
-  });
-
-  it('does not get its earlier state back if it was erased in an outage', async (t) => {
-    const outage = outages(t);
-    const [a, b, shared] = two(t);
-    await a.turns('t1');
-    const replica = new Map(shared);
-    await a.update(state('{"n":1}'));
-    outage.begin(a);
-    await a.update(clearTurns);
-    await a.turns('t2');
-    restore(shared, replica);
-    await outage.end(a);
-    assert.deepEqual(await b.ids(), ['t2']);
-    assert.equal((await b.read())?.state, undefined);
-  });
+  tell([
+    ['stays erased for a process that remembers it',
+      'a says t1; b erases; b says t2; a says t3', 'b finds t2 t3'],
+    ['stays erased even if a command timed out before',
+      'a says t1; a is not answered; a says t2; b erases; a is back; a says t3', 'b finds t3'],
+    ['accepts nothing of what was waiting, not even the state',
+      'a says t1; a is away; a says t2; a counts 1; a is called by +1; b erases; b says t3; '
+        + 'a is back', 'b finds t3'],
+    ['is erased again in a store that has lost the erasure',
+      'a says t1; the store is copied; a erases; the store fails over; a reads', 'b finds nothing'],
+    ['is erased again if another process put it back meanwhile',
+      'a says t1; b says t2; a erases; a says t3; the store loses all; b says t4; a says t5',
+      'b finds t3 t5'],
+    ['keeps what has been said since if the store has lost the erasure',
+      'a says t1; a counts 1; the store is copied; a erases; a says t2; a counts 2; '
+        + 'the store fails over; a reads', 'b finds t2, n 2'],
+    ['does not get its earlier state back if it was erased in an outage',
+      'a says t1; the store is copied; a counts 1; a is away; a erases; a says t2; '
+        + 'the store fails over; a is back', 'b finds t2'],
+    ['is not forgotten while it waits, as long as anything else can be forgotten',
+      'a says t1; a is away; a erases; a says d/t1 e/t1 f/t1 g/t1 h/t1; a is back',
+      'c finds nothing', { maxTurnsWaiting: 3 }],
+  ]);
 
   it('leaves a mark for as long as anybody may remember it', async (t) => {
     const [a, b] = two(t);
@@ -537,16 +386,6 @@ describe('a conversation that was erased', () => {
     assert.doesNotMatch(stored.get('head') ?? '', /mood/);
   });
 
-  it('is not forgotten while it waits, as long as anything else can be forgotten', async (t) => {
-    const outage = outages(t);
-    const a = machine(t, { maxTurnsWaiting: 3 });
-    await a.turns('t1');
-    outage.begin(a);
-    await a.update(clearTurns);
-    for (let n = 1; n <= 5; n++) await a.turns('t1', `d${n}`);
-    await outage.end(a);
-    assert.equal(await a.fresh().read(), undefined);
-  });
 });
 
 describe('a change of the state that waited for the store', () => {

@@ -7,8 +7,9 @@ import { emptyConversation, type Conversation } from '../../../src/conversations
 import type { OnceCall } from '../../../src/conversations/once-call.ts';
 import { OnceParts } from '../../../src/conversations/stores/once-parts.ts';
 import { freeKey, onceCall, onceKey } from '../once-calls.ts';
-import { machine, outages, restore, two, type Machine } from './machines.ts';
+import { machine, restore, two, type Machine } from './machines.ts';
 import type { SharedParts } from './parts-in-memory.ts';
+import { tell } from './story.ts';
 
 const [KEY, OTHER] = [onceKey(1), onceKey(2)];
 const PAID = onceCall({ state: 'completed', content: '"paid"' });
@@ -73,39 +74,23 @@ describe('the once calls of a conversation in a shared store', () => {
     assert.deepEqual(a.parts.calls, ['read', 'write', 'write']);
   });
 
-  it('stay freed even if another process remembers the call as running', async (t) => {
-    const [a, b] = two(t);
-    await a.turns('t1');
-    await put(a, onceCall());
-    await b.turns('t2');
-    await free(a);
-    assert.deepEqual(await calls(b), {});
-    await b.turns('t3');
-    assert.deepEqual(await calls(a), {});
-  });
-
-  it('stay freed if that happened while the store did not answer', async (t) => {
-    const outage = outages(t);
-    const [a, b] = two(t);
-    await a.turns('t1');
-    await put(a, onceCall());
-    outage.begin(a);
-    await free(a);
-    await b.turns('t2');
-    await outage.end(a);
-    assert.deepEqual(await calls(b), {});
-  });
-
-  it('stay freed if a claim that timed out was made after all', async (t) => {
-    const outage = outages(t);
-    const a = machine(t);
-    await a.turns('t1');
-    outage.begin(a, { failsAfterWriting: true });
-    await put(a, onceCall());
-    await free(a);
-    await outage.end(a);
-    assert.deepEqual(await calls(a.fresh()), {});
-  });
+  tell([
+    ['stay freed even if another process remembers the call as running',
+      'a says t1; a claims call-1; b says t2; a frees; b says t3', 'a finds t1 t2 t3'],
+    ['stay freed if that happened while the store did not answer',
+      'a says t1; a claims call-1; a is away; a frees; b says t2; a is back', 'b finds t1 t2'],
+    ['stay freed if a claim that timed out was made after all',
+      'a says t1; a is not answered; a claims call-1; a frees; a is back', 'c finds t1'],
+    ['can be claimed again by the run that freed them',
+      'a says t1; a claims call-1; a frees; a claims call-2; b says t2; a says t3',
+      'b finds t1 t2 t3, running call-2'],
+    ['keep a result that came while the store did not answer',
+      'a says t1; a claims call-1; a is away; a pays call-1; b gives up call-1; a is back',
+      'b finds t1, completed call-1'],
+    ['give way to the next claim, even if a process has put the freed one back',
+      'a says t1; a claims call-1; b says t2; a frees; the store loses all; b says t3; a is away; '
+        + 'a claims call-2; a is back', 'b finds t1 t2 t3, running call-2'],
+  ]);
 
   // Seed 67000532 of the fleet: another process put the claim back, as one of unknown outcome.
   it('stay freed if the store had lost the claim before', async (t) => {
@@ -117,44 +102,6 @@ describe('the once calls of a conversation in a shared store', () => {
     await free(a);
     shared.set('c', { ...stored, version: 'put back' });
     assert.deepEqual(await calls(a), {});
-  });
-
-  it('can be claimed again by the run that freed them', async (t) => {
-    const [a, b] = two(t);
-    await a.turns('t1');
-    await put(a, onceCall());
-    await free(a);
-    await put(a, NEXT);
-    await b.turns('t2');
-    await a.turns('t3');
-    assert.deepEqual(await calls(b), { [KEY]: NEXT });
-  });
-
-  it('keep a result that came while the store did not answer', async (t) => {
-    const outage = outages(t);
-    const [a, b] = two(t);
-    await a.turns('t1');
-    await put(a, onceCall());
-    outage.begin(a);
-    await put(a, PAID);
-    await put(b, onceCall({ state: 'unknown' }));
-    await outage.end(a);
-    assert.deepEqual(await calls(b), { [KEY]: PAID });
-  });
-
-  it('give way to the next claim, even if a process has put the freed one back', async (t) => {
-    const outage = outages(t);
-    const [a, b, shared] = two(t);
-    await a.turns('t1');
-    await put(a, onceCall());
-    await b.turns('t2');
-    await free(a);
-    shared.clear();
-    await b.turns('t3');
-    outage.begin(a);
-    await put(a, NEXT);
-    await outage.end(a);
-    assert.deepEqual(await calls(b), { [KEY]: NEXT });
   });
 
   it('are put back with their results, regardless of who made the calls', async (t) => {

@@ -1,15 +1,11 @@
 import assert from 'node:assert/strict';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { soon } from '../../../src/base/awaitable.ts';
 import { setState } from '../../../src/conversations/agent-state.ts';
-import { clearTurns, keepCaller } from '../../../src/conversations/conversation.ts';
 import { ConversationManager } from '../../../src/conversations/manager.ts';
-import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
-import { BOUNDS, reply } from '../talk.ts';
-import {
-  DOWN, machine, outages, restore, said, two, type Machine, type Outages,
-} from './machines.ts';
+import { DOWN, machine, outages, said, two, type Outages } from './machines.ts';
+import { tell } from './story.ts';
 
 /** Ten seconds, in which what waits is tried again and again. */
 async function passTries({ pass }: Outages): Promise<void> {
@@ -63,134 +59,36 @@ describe('a store that does not answer', () => {
     assert.deepEqual([a.parts.calls, a.store.health().conflicts], [['write', 'write'], 0]);
   });
 
-  for (const [what, by] of [['this process', 'a'], ['another process', 'b']] as const)
-    it(`has the agent that ${what} handed a conversation over to meanwhile`, async (t) => {
-      const outage = outages(t);
-      const [a, b] = two(t);
-      await a.turns('t1');
-      await a.set({ agent: 'sales' });
-      outage.begin(a);
-      await a.turns('t2');
-      await { a, b }[by].set({ agent: 'billing' });
-      await b.turns('t3');
-      await outage.end(a);
-      assert.equal((await b.read())?.agent, 'billing');
-    });
-
-  it('is merged with if another process went on meanwhile', async (t) => {
-    const outage = outages(t);
-    const [a, b] = two(t);
-    await a.turns('t1');
-    outage.begin(a);
-    await a.turns('t2');
-    await b.turns('t3');
-    await outage.end(a);
-    assert.deepEqual((await b.texts()).toSorted(), said('t1 t2 t3').toSorted());
-  });
-
-  it('may have done what it did not confirm, which is not done twice', async (t) => {
-    const outage = outages(t);
-    const a = machine(t);
-    await a.turns('t1');
-    outage.begin(a, { failsAfterWriting: true });
-    await a.turns('t2');
-    await outage.end(a);
-    assert.deepEqual(await a.fresh().texts(), said('t1 t2'));
-  });
-
-  it('loses nothing that a live process remembers when it comes back older', async (t) => {
-    const [a, , shared] = two(t);
-    await a.turns('t1');
-    const replica = new Map(shared);
-    await a.turns('t2');
-    restore(shared, replica); // it failed over and lost a second
-    await a.turns('t3');
-    assert.deepEqual(await a.fresh().texts(), said('t1 t2 t3'));
-  });
-
-  it('loses no running turn when it comes back older', async (t) => {
-    const [a, , shared] = two(t);
-    await a.turns('t1');
-    const replica = new Map(shared);
-    await a.open('t2', 900);
-    restore(shared, replica);
-    const messages = [reply('t2', 'reply to t2')];
-    const end = { turnId: 't2', runId: 900, state: 'completed', messages } as const;
-    await a.update((conversation) => settleTurn(conversation, end, BOUNDS));
-    assert.deepEqual(await a.fresh().texts(), said('t1 t2'));
-  });
-
-  /** A store that has written a turn of c, and lost it in a restart, during which another came. */
-  async function restarted(t: TestContext, turnId: string, id: string): Promise<Machine> {
-    const outage = outages(t);
-    const [a, , shared] = two(t);
-    await a.turns('t1');
-    outage.begin(a);
-    await a.turns(turnId, id);
-    shared.clear();
-    await outage.end(a);
-    return a;
-  }
-
-  it('gets a conversation back that it lost in a restart', async (t) => {
-    const a = await restarted(t, 't1', 'd');
-    await a.turns('t2');
-    assert.deepEqual(await a.fresh().texts(), said('t1 t2'));
-  });
-
-  it('gets back all of a conversation that went on during the restart', async (t) => {
-    const a = await restarted(t, 't2', 'c');
-    assert.deepEqual(await a.fresh().texts(), said('t1 t2'));
-  });
-
-  it('forgets a conversation that was cleared meanwhile, even if unknown here', async (t) => {
-    const outage = outages(t);
-    const [a, b] = two(t);
-    await a.turns('t1');
-    outage.begin(b);
-    await b.update(clearTurns);
-    assert.equal(await b.read(), undefined);
-    await outage.end(b);
-    assert.deepEqual(await a.texts(), []);
-  });
-
-  // It looks as if the store had lost it, which gets back what it has lost.
-  it('has not lost what another process cleared, even if it has failed before', async (t) => {
-    const outage = outages(t);
-    const [a, b] = two(t);
-    await a.turns('t1');
-    await a.turns('t1', 'd');
-    outage.begin(a);
-    await a.turns('t1', 'e');
-    await outage.end(a);
-    await b.update(clearTurns);
-    await a.turns('t2');
-    assert.deepEqual(await a.texts(), said('t2'));
-  });
-
-  it('forgets a cleared conversation even if a timed-out write was made after all', async (t) => {
-    const outage = outages(t);
-    const a = machine(t);
-    await a.turns('t1');
-    outage.begin(a, { failsAfterWriting: true });
-    await a.turns('t2');
-    await a.update(clearTurns);
-    await outage.end(a);
-    assert.equal(await a.fresh().read(), undefined);
-  });
-
-  it('forgets the state of a conversation that was cleared and started again', async (t) => {
-    const outage = outages(t);
-    const a = machine(t);
-    await a.turns('t1');
-    await a.update((conversation) => setState(conversation, '{"cart":["ring"]}'));
-    outage.begin(a);
-    await a.update(clearTurns);
-    await a.turns('t2');
-    await outage.end(a);
-    const kept = await a.fresh().read();
-    assert.deepEqual([kept?.turns.map(({ id }) => id), kept?.state], [['t2'], undefined]);
-  });
+  tell([
+    ['gets the agent that a conversation was handed over to meanwhile',
+      'a says t1; a is away; a says t2; a hands over to billing; b says t3; a is back',
+      'b finds t1 t2 t3, billing'],
+    ['keeps the agent that another process handed over to meanwhile',
+      'a says t1; a hands over to sales; a is away; a says t2; b hands over to billing; a is back',
+      'b finds t1 t2, billing'],
+    ['gets the caller of a call that began meanwhile, and is merged with',
+      'a says t1; a is away; a is called by +1; b says t2; a says t3; a is back',
+      'b finds t1 t2 t3, +1'],
+    ['may have done what it did not confirm, which is not done twice',
+      'a says t1; a is not answered; a says t2; a is back', 'c finds t1 t2'],
+    ['gets a conversation back that it lost in a restart',
+      'a says t1; a is away; a says d/t1; the store loses all; a is back; a says t2',
+      'c finds t1 t2'],
+    ['gets back all of a conversation that went on during the restart',
+      'a says t1; a is away; a says t2; the store loses all; a is back', 'c finds t1 t2'],
+    ['forgets a conversation that was cleared meanwhile, even if unknown here',
+      'a says t1; b is away; b erases; b reads; b is back', 'a finds nothing'],
+    // It looks as if the store had lost it, which gets back what it has lost.
+    ['has not lost what another process cleared, even if it has failed before',
+      'a says t1 d/t1; a is away; a says e/t1; a is back; b erases; a says t2', 'a finds t2'],
+    ['forgets a cleared conversation even if a timed-out write was made after all',
+      'a says t1; a is not answered; a says t2; a erases; a is back', 'c finds nothing'],
+    ['forgets the state of a conversation that was cleared and started again',
+      'a says t1; a counts 1; a is away; a erases; a says t2; a is back', 'c finds t2'],
+    ['never gives up the latest conversation, however much of it waits',
+      'a is away; a says t1 t2 t3 t4 t5; a is back', 'c finds t1 t2 t3 t4 t5',
+      { maxTurnsWaiting: 2 }],
+  ]);
 
   it('does not keep a turn waiting that was trimmed before it could be written', async (t) => {
     const a = machine(t);
@@ -222,16 +120,6 @@ describe('a store that does not answer', () => {
     await a.turns('t3');
     await outage.end(a);
     assert.deepEqual((await b.texts()).toSorted(), said('t1 t2 t3').toSorted());
-  });
-
-  it('gets the others back if it refuses one conversation for good', async (t) => {
-    const outage = outages(t);
-    const a = machine(t);
-    outage.begin(a);
-    for (const id of ['bad', 'c', 'd']) await a.turns('t1', id);
-    Object.assign(a.parts, { failWith: undefined, refuses: 'bad' });
-    await passTries(outage);
-    for (const id of ['c', 'd']) assert.deepEqual(await a.fresh().texts(id), said('t1'));
   });
 
   it('may hold the interrupted turn: a reply known here stays whole', async (t) => {
@@ -288,28 +176,6 @@ describe('a store that does not answer', () => {
     assert.equal(a.store.health().turnsWaiting, 3);
     const lost = a.lines.filter((line) => /history lost: too much is waiting/.test(line));
     assert.equal(lost.length, 2);
-  });
-
-  it('never gives up the latest conversation, however much of it waits', async (t) => {
-    const outage = outages(t);
-    const a = machine(t, { maxTurnsWaiting: 2 });
-    outage.begin(a);
-    await a.turns('t1 t2 t3 t4 t5');
-    assert.equal(a.store.health().turnsWaiting, 5);
-    await outage.end(a);
-    assert.deepEqual(await a.fresh().texts(), said('t1 t2 t3 t4 t5'));
-  });
-
-  it('gets the caller of a call that began meanwhile', async (t) => {
-    const outage = outages(t);
-    const [a, b] = two(t);
-    await a.turns('t1');
-    outage.begin(a);
-    const caller = { sessionId: 's', from: '+1', to: '+2' };
-    await a.update((conversation) => keepCaller(conversation, caller));
-    await b.turns('t2');
-    await outage.end(a);
-    assert.deepEqual((await b.read())?.caller, caller);
   });
 
   it('gets what waits when the process closes', async (t) => {

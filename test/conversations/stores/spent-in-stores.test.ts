@@ -7,8 +7,9 @@ import { emptyConversation, type Conversation } from '../../../src/conversations
 import { ConversationManager } from '../../../src/conversations/manager.ts';
 import { spend, spentIn, type Spending } from '../../../src/conversations/spending.ts';
 import type { ConversationStore } from '../../../src/conversations/store.ts';
-import { outages, restore, sharing, two } from './machines.ts';
+import { sharing, two } from './machines.ts';
 import { PartsInMemory } from './parts-in-memory.ts';
+import { tell } from './story.ts';
 
 /** A stored turn. */
 const TURN = '{"id":"t","state":"completed","runId":1,"words":"Hi","reply":"Hello"}';
@@ -35,42 +36,15 @@ describe('what a call has used', () => {
     assert.equal(await tokensIn(a.fresh()), 10);
   });
 
-  it('holds after a restart', async (t) => {
-    const [a] = two(t);
-    await a.turns('ten');
-    await a.update(spends(10, 'a'));
-    await a.store.close();
-    const young = a.fresh();
-    await young.update(spends(5, 'young'));
-    assert.equal(await tokensIn(young), 15);
-    await young.store.close();
-  });
-
-  it('counts what was used while the store was away, once it is back', async (t) => {
-    const outage = outages(t);
-    const [a, b] = two(t);
-    await a.turns('ten');
-    await a.update(spends(10, 'a'));
-    assert.equal(await tokensIn(b), 10);
-    outage.begin(a);
-    await a.update(spends(1, 'a'));
-    await a.update(spends(1, 'a'));
-    assert.equal(await tokensIn(a), 12);
-    await b.update(spends(100, 'b'));
-    await outage.end(a);
-    assert.equal(await tokensIn(a.fresh()), 112);
-  });
-
-  it('is put back if the store has lost it', async (t) => {
-    const [a, , shared] = two(t);
-    await a.turns('ten');
-    await a.update(spends(10, 'a'));
-    const replica = new Map(shared);
-    await a.update(spends(5, 'a'));
-    restore(shared, replica);
-    await a.turns('twenty');
-    assert.equal(await tokensIn(a.fresh()), 15);
-  });
+  tell([
+    ['holds after a restart', 'a says t1; a spends 10', 'c finds t1, 10 tokens'],
+    ['counts what was used while the store was away, once it is back',
+      'a says t1; a spends 10; b reads; a is away; a spends 1; a spends 1; b spends 100; a is back',
+      'c finds t1, 112 tokens'],
+    ['is put back if the store has lost it',
+      'a says t1; a spends 10; the store is copied; a spends 5; the store fails over; a says t2',
+      'c finds t1 t2, 15 tokens'],
+  ]);
 
   it('is read beside fields that this version does not know, which stay', async () => {
     const head = JSON.stringify({
