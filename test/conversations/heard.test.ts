@@ -145,8 +145,8 @@ describe('an interruption that does not say what was heard', () => {
     assert.deepEqual(talk.replies, ['t1: I look. *']);
   });
 
-  for (const filler of [undefined, 'One moment.'])
-    it(`leaves a turn completed that chose to say ${filler ?? 'nothing'}, and reports nothing`, () => {
+  for (const [what, filler] of [['nothing', undefined], ['but a filler', 'One moment.']] as const)
+    it(`leaves a turn completed that said ${what}, and reports nothing`, () => {
       const talk = new Talk();
       talk.open('t1');
       talk.settle('t1', 'completed', '', { filler });

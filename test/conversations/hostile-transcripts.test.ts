@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { addMessage } from '../../src/conversations/conversation.ts';
 import { coveredBy, lettersOf } from '../../src/conversations/spoken-words.ts';
 import { leastMs, processorMs } from '../fixtures/processor-time.ts';
-import { call, callOf, discarded } from './reconciling.ts';
+import { afterRequests, call, callOf, tellCalls } from './reconciling.ts';
 import { BOUNDS, reply, Talk, yes } from './talk.ts';
 
 const HELLO = 'hello > You said hello.';
@@ -31,14 +31,14 @@ describe('a text of a caller', () => {
 });
 
 describe('words that are the beginning of the newest ones', () => {
-  it('are late while those are answered, but not once that was broken off: nobody wants it', () => {
-    for (const [isOver, kind] of [[false, 'stale'], [true, 'opened']] as const) {
-      const talk = callOf(HELLO);
-      talk.open('t2', call('pay one now', [HELLO]));
-      if (isOver) talk.settle('t2', 'interrupted');
-      assert.equal(talk.ask('t3', call('pay one', [HELLO])).kind, kind);
-    }
+  it('are late while those are answered', () => {
+    const talk = afterRequests(`hello () > You said hello.; pay one now (${HELLO})`);
+    assert.equal(talk.ask('t3', call('pay one', [HELLO])).kind, 'stale');
   });
+
+  tellCalls([['are not late once the reply to those was broken off: nobody wants it',
+    `hello () > You said hello.; pay one now (${HELLO}) > *; pay one (${HELLO})`,
+    `${HELLO} / pay one > …; not t2`]]);
 });
 
 describe('a late copy of a request', () => {
@@ -83,62 +83,36 @@ describe('a turn\'s place in the call', () => {
 });
 
 describe('a call that was cut at the front down to our last reply', () => {
-  it('does not replace the turn of that reply', () => {
-    const talk = callOf(HELLO);
-    talk.open('t2', call('My name is Anna.', ['> You said hello.']));
-    assert.deepEqual(discarded(talk), []);
-    assert.deepEqual(talk.replies, ['t1: You said hello.']);
-  });
+  tellCalls([['does not replace the turn of that reply',
+    'hello () > You said hello.; My name is Anna. (> You said hello.)',
+    `${HELLO} / My name is Anna. > …`]]);
 });
 
 describe('the first words of a call', () => {
-  it('that come in two messages and then joined in one replace both', () => {
-    const talk = new Talk();
-    talk.exchange('t1', 'Yes?', call('I want'));
-    talk.exchange('t2', 'Booked.', call('book four', ['I want']));
-    talk.open('t3', call('I want book four'));
-    assert.deepEqual(talk.shown, ['user: I want book four', 'assistant(open): ']);
-  });
+  tellCalls([['that come in two messages and then joined in one replace both',
+    'I want () > Yes?; book four (I want) > Booked.; I want book four ()',
+    'I want book four > …; not t1, t2']]);
 });
 
 describe('words that are joined in one list', () => {
-  const FOUR = 'For four: done.';
-
-  /** Hello, and a table for four that was asked for in two turns. */
-  function inTwo(): Talk {
-    const talk = callOf(HELLO);
-    talk.exchange('t2', 'For how many?', call('I want a table', [HELLO]));
-    talk.exchange('t3', FOUR, call('for four', [HELLO, 'I want a table']));
-    return talk;
-  }
-
-  it('are those of two turns of ours, the first of them unheard', () => {
-    const talk = inTwo();
-    talk.open('t4', call('Thanks', [HELLO, `I want a table, for four. > ${FOUR}`]));
-    assert.deepEqual(talk.words, ['hello', 'I want a table', 'for four', 'Thanks']);
-    assert.deepEqual(talk.replies, ['t1: You said hello.', `t3: ${FOUR}`]);
-  });
-
-  it('are those of two messages of the platform', () => {
-    const talk = callOf(HELLO);
-    talk.exchange('t2', FOUR, call('I want a table for four', [HELLO]));
-    talk.open('t3', call('Thanks', [HELLO, 'I want a table', `for four > ${FOUR}`]));
-    assert.deepEqual(talk.words, ['hello', 'I want a table for four', 'Thanks']);
-    assert.deepEqual(talk.replies, ['t1: You said hello.', `t2: ${FOUR}`]);
-  });
-
-  it('are not those of two messages between which the agent has spoken', () => {
-    const talk = callOf(HELLO);
-    talk.exchange('t2', 'Fine.', call('yes yes', [HELLO]));
-    talk.open('t3', call('Thanks', [HELLO, 'yes > What?', 'yes > Fine.']));
-    assert.deepEqual(talk.words, ['hello', 'yes', 'yes', 'Thanks']);
-  });
-
-  it('replace both turns even if nothing else of the call is certain', () => {
-    const talk = inTwo();
-    talk.open('t4', call('I want a table for four', ['Ahem. > Pardon?']));
-    assert.deepEqual(talk.words, ['hello', 'I want a table for four']);
-  });
+  const inTwo = `hello () > You said hello.; I want a table (${HELLO}) > When?; `
+    + `for four (${HELLO} / I want a table) > Done.`;
+  tellCalls([
+    ['are those of two turns of ours, the first of them unheard',
+      `${inTwo}; Thanks (${HELLO} / I want a table, for four. > Done.)`,
+      `${HELLO} / I want a table / for four > Done. / Thanks > …`],
+    ['are those of two messages of the platform',
+      `hello () > You said hello.; I want a table for four (${HELLO}) > Done.; `
+        + `Thanks (${HELLO} / I want a table / for four > Done.)`,
+      `${HELLO} / I want a table for four > Done. / Thanks > …`],
+    ['are not those of two messages between which the agent has spoken',
+      `hello () > You said hello.; yes yes (${HELLO}) > Fine.; `
+        + `Thanks (${HELLO} / yes > What? / yes > Fine.)`,
+      `${HELLO} / yes > What? / yes > Fine. / Thanks > …; not t2`],
+    ['replace both turns even if nothing else of the call is certain',
+      `${inTwo}; I want a table for four (Ahem. > Pardon?)`,
+      `${HELLO} / I want a table for four > …; not t2, t3`],
+  ]);
 });
 
 describe('a reply that another process says', () => {

@@ -89,7 +89,7 @@ for (const [kind, storeOf] of [
       assert.equal(await manager.count(), 0);
     });
 
-    it('keeps conversations apart, counts them, and clears one, which may start again', async (t) => {
+    it('keeps conversations apart, counts them, and clears one, which starts again', async (t) => {
       const { manager, say, texts } = begin(t);
       await say('of a', 't', 'a');
       await say('of b', 't', 'b');

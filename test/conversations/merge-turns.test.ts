@@ -247,7 +247,7 @@ describe('a merge of remembered turns', () => {
       { ...closed, runId: 2, ...inP }, ofQ, 'r', 'theirs'],
     // Seed 3004716 of the fleet: a store lost everything, and a process that knew the turn as open
     // was the first to put it back.
-    ['takes the end of a run whose turn others have closed meanwhile', closed, settled, 'r', 'ours'],
+    ['takes the end of a run whose turn others have closed', closed, settled, 'r', 'ours'],
     ['knows a later run that others closed', closed, closed2, 'r', 'ours'],
     ['knows what was reported of a run that was over before, whosever process that is',
       { ...closed, ...inP }, { ...heardOf2, ...inQ }, 'r', 'ours'],

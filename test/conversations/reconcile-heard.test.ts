@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { Message } from '../../src/conversations/message.ts';
-import { booking, call, callOf } from './reconciling.ts';
+import { booking, call, callOf, tellCalls } from './reconciling.ts';
 import { Talk } from './talk.ts';
 
 const HOURS = 'We open at nine. We close at six.';
@@ -17,86 +17,53 @@ function afterFiller(): Talk {
 }
 
 describe('what was heard of a reply', () => {
-  for (const [what, said, told, left] of [
-    ['nothing if the caller spoke twice in a row', HOURS, '', undefined],
-    ['a beginning that the platform sends back', HOURS, ' > We open at nine',
-      'assistant(interrupted): We open at nine.'],
-    ['a beginning that was rewritten for speech, up to its last word',
-      'It costs $5 for two, and tea is free.', ' > It costs five dollars for two',
-      'assistant(interrupted): It costs $5 for two,'],
-    ['never more than we said', 'We open at nine.', ` > ${HOURS}`,
-      'assistant(completed): We open at nine.'],
-    ['perhaps in several texts', HOURS, ' > We open at nine. | We close',
-      'assistant(interrupted): We open at nine. We close'],
-    ['all of a reply that comes back unchanged', HOURS, ` > ${HOURS}`,
-      `assistant(completed): ${HOURS}`],
-  ] as const)
-    it(`is ${what}`, () => {
-      const talk = callOf(`Hours? > ${said}`);
-      talk.open('t2', call('And Sunday?', [`Hours?${told}`]));
-      const replies = left === undefined ? [] : [left];
-      assert.deepEqual(talk.shown, [
-        'user: Hours?', ...replies, 'user: And Sunday?', 'assistant(open): ',
-      ]);
-    });
-
-  it('is not the end of a greeting for which the platform has its own line', () => {
-    const talk = new Talk();
-    const [first, second] = ['Welcome to the bakery.', 'How can I help?'];
-    talk.exchange('s1', first, call(''));
-    talk.exchange('s2', second, call('', [`> ${first}`]));
-    talk.exchange('t1', 'Tea is one euro.', call('Tea?', [`> ${first} | ${second}`]));
-    const told = [`> ${first} | Please hold the line.`, 'Tea? > Tea is one euro.'];
-    talk.open('t2', call('Thanks', told, HEARD));
-    assert.equal(talk.shown.some((text) => text.includes(second)), false);
-  });
-
-  // Seeds 27488 and 33181 of the random platforms.
-  it('is nothing of a reply that only resembles the next one, which the caller heard', () => {
-    const [first, second] = ['Line 1 of three is busy.', 'Line 2 of three is busy.'];
-    const talk = callOf(`Which line? > ${first}`);
-    talk.exchange('t2', second, call('', [`Which line? > ${first}`]));
-    talk.open('t3', call('Thanks', [`Which line? > ${second}`], HEARD));
-    assert.deepEqual(talk.replies, [`t2: ${second}`]);
-  });
-
-  // Seed 376 of the random platforms: the caller heard the first word of the second reply.
-  it('is a rewritten reply, even if the next one ended at the word that both begin with', () => {
-    const talk = callOf('Hours? > We open at nine today.');
-    const rewritten = 'Hours? > We open at 9 today.';
-    talk.open('t2', call('', [rewritten]));
-    talk.settle('t2', 'interrupted', 'We');
-    talk.open('t3', call('Thanks', [`${rewritten} | We`]));
-    assert.deepEqual(talk.replies, ['t1: We open at nine today.', 't2: We *']);
-  });
-
-  // Seed 41933 of the random platforms.
-  it('belongs to the reply that is most like it, even if both were rewritten', () => {
-    const [first, second] = ['Line 1 closes at nine today.', 'Line 2 closes at nine today.'];
-    const talk = callOf(`Which line? > ${first}`);
-    talk.exchange('t2', second, call('', [`Which line? > ${first}`]));
-    talk.open('t3', call('Thanks', ['Which line? > Line 2 closes at 9 today.']));
-    assert.deepEqual(talk.replies, [`t1: ${first}`, `t2: ${second}`]);
-  });
-
-  // Seed 98157: a text that comes behind what was said later is not about the first reply.
-  it('belongs to the reply that follows the platform\'s line it follows', () => {
-    const talk = callOf('Hours? > We open at nine today.');
-    const told = 'Hours? > Please hold the line.';
-    talk.exchange('t2', 'We close at six today.', call('', [told]));
-    talk.open('t3', call('Thanks', [`${told} | We`]));
-    assert.deepEqual(talk.shown.slice(1, 5), [
-      'assistant(completed): We open at nine today.',
-      'assistant(completed): Please hold the line.', 'user: ', 'assistant(interrupted): We',
-    ]);
-  });
-
-  it('is no more of a reply that was already cut', () => {
-    const talk = callOf(`Hours? > ${HOURS}`);
-    talk.exchange('t2', 'The same.', call('And Sunday?', ['Hours? > We open']));
-    talk.open('t3', call('Bye', [`Hours? > ${HOURS}`, 'And Sunday? > The same.']));
-    assert.equal(talk.replies[0], 't1: We open *');
-  });
+  tellCalls([
+    ['is nothing if the caller spoke twice in a row', `Hours? () > ${HOURS}; Hello? (Hours?)`,
+      'Hours? / Hello? > …'],
+    ['is a beginning that the platform sends back',
+      `Hours? () > ${HOURS}; Bye (Hours? > We open at nine)`,
+      'Hours? > We open at nine.* / Bye > …'],
+    ['is a beginning that was rewritten for speech, up to its last word',
+      'How much? () > It costs $5 for two, and tea is free.; '
+        + 'Bye (How much? > It costs five dollars for two)',
+      'How much? > It costs $5 for two,* / Bye > …'],
+    ['is never more than we said', `Hours? () > We open at nine.; Bye (Hours? > ${HOURS})`,
+      'Hours? > We open at nine. / Bye > …'],
+    ['may come in several texts',
+      `Hours? () > ${HOURS}; Bye (Hours? > We open at nine. | We close)`,
+      'Hours? > We open at nine. We close* / Bye > …'],
+    ['is all of a reply that comes back unchanged', `Hours? () > ${HOURS}; Bye (Hours? > ${HOURS})`,
+      `Hours? > ${HOURS} / Bye > …`],
+    ['is not the end of a greeting for which the platform has its own line',
+      ' () > Welcome to the bakery.;  (> Welcome to the bakery.) > How can I help?; '
+        + 'Tea? (> Welcome to the bakery. | How can I help?) > It is out.; '
+        + 'Bye [> Welcome to the bakery. | Please hold the line. / Tea? > It is out.]',
+      ' > Welcome to the bakery. /  > Please hold the line. / Tea? > It is out. / Bye > …'],
+    // Seeds 27488 and 33181 of the random platforms.
+    ['is nothing of a reply that only resembles the next one, which the caller heard',
+      'Which? () > Line 1 of ten is busy.;  (Which? > Line 1 of ten is busy.) > Line 2 of ten is '
+        + 'busy.; Bye [Which? > Line 2 of ten is busy.]',
+      'Which? /  > Line 2 of ten is busy. / Bye > …'],
+    // Seed 376 of the random platforms: the caller heard the first word of the second reply.
+    ['is a rewritten reply, even if the next one ended at the word that both begin with',
+      'Hours? () > We open at nine today.;  (Hours? > We open at 9 today.) > We*; '
+        + 'Bye (Hours? > We open at 9 today. | We)',
+      'Hours? > We open at nine today. /  > We* / Bye > …'],
+    // Seed 41933 of the random platforms.
+    ['belongs to the reply that is most like it, even if both were rewritten',
+      'Which? () > Line 1 closes at nine today.;  (Which? > Line 1 closes at nine today.) > Line 2 '
+        + 'closes at nine today.; Bye (Which? > Line 2 closes at 9 today.)',
+      'Which? > Line 1 closes at nine today. /  > Line 2 closes at nine today. / Bye > …'],
+    // Seed 98157: a text that comes behind what was said later is not about the first reply.
+    ['belongs to the reply that follows the platform\'s line it follows',
+      'Hours? () > We open at nine today.;  (Hours? > Please hold the line.) > We close at six '
+        + 'today.; Bye (Hours? > Please hold the line. | We)',
+      'Hours? > We open at nine today. | Please hold the line. /  > We* / Bye > …'],
+    ['is no more of a reply that was already cut',
+      `Hours? () > ${HOURS}; Sunday? (Hours? > We open) > No.; `
+        + `Bye (Hours? > ${HOURS} / Sunday? > No.)`,
+      'Hours? > We open* / Sunday? > No. / Bye > …'],
+  ]);
 
   it('is final: the run of a turn that was cut while it ran does not change it', () => {
     const talk = new Talk();
@@ -108,8 +75,7 @@ describe('what was heard of a reply', () => {
   });
 
   it('is reported to the agent if the turn had completed', () => {
-    const opened = callOf(`Hours? > ${HOURS}`)
-      .open('t2', call('And Sunday?', ['Hours? > We open']));
+    const opened = callOf(`Hours? > ${HOURS}`).open('t2', call('Bye', ['Hours? > We open']));
     assert.deepEqual(opened.cut, { turnId: 't1', text: 'We open' });
   });
 
@@ -135,27 +101,20 @@ describe('what was heard of a reply', () => {
 });
 
 describe("an assistant's text that is not ours", () => {
-  const line = 'Are you still there?';
-
-  for (const [where, told, fields, replies] of [
-    ['is added beside our reply', line, {}, [HOURS, line]],
-    ['takes the place of our reply if the platform sends back what was heard', line, HEARD, [line]],
-    ['is added after our reply if it comes with it', `${line} | ${HOURS}`, HEARD, [HOURS, line]],
-  ] as const)
-    it(where, () => {
-      const talk = callOf(`Hours? > ${HOURS}`);
-      talk.open('t2', call('Yes', [`Hours? > ${told}`], fields));
-      const said = replies.map((text) => `assistant(completed): ${text}`);
-      assert.deepEqual(talk.shown.slice(0, -2), ['user: Hours?', ...said]);
-    });
-
-  it('is added once, however often it comes', () => {
-    const talk = callOf(`Hours? > ${HOURS}`);
-    talk.exchange('t2', 'Good.', call('Yes', [`Hours? > ${line}`]));
-    const before = talk.shown;
-    talk.open('t3', call('Bye', [`Hours? > ${line}`, 'Yes > Good.']));
-    assert.deepEqual(talk.shown.slice(0, -2), before);
-  });
+  const hours = `Hours? () > ${HOURS}`;
+  tellCalls([
+    ['is added beside our reply', `${hours}; Yes (Hours? > Are you there?)`,
+      `Hours? > ${HOURS} | Are you there? / Yes > …`],
+    ['takes the place of our reply if the platform sends back what was heard',
+      `${hours}; Yes [Hours? > Are you there?]`, 'Hours? > Are you there? / Yes > …'],
+    ['is added after our reply if it comes with it',
+      `${hours}; Yes [Hours? > Are you there? | ${HOURS}]`,
+      `Hours? > ${HOURS} | Are you there? / Yes > …`],
+    ['is added once, however often it comes',
+      `${hours}; Yes (Hours? > Are you there?) > Good.; `
+        + 'Bye (Hours? > Are you there? / Yes > Good.)',
+      `Hours? > ${HOURS} | Are you there? / Yes > Good. / Bye > …`],
+  ]);
 });
 
 describe('an unknown reply whose process is gone', () => {
@@ -166,11 +125,12 @@ describe('an unknown reply whose process is gone', () => {
     return talk;
   }
 
-  it("is the platform's text", () => {
-    const talk = unknown();
-    talk.open('t2', call('And Sunday?', [`Hours? > ${HOURS}`]));
-    assert.deepEqual(talk.replies, [`t1: ${HOURS} *`]);
-  });
+  tellCalls([
+    ["is the platform's text", `Hours? (); Bye (Hours? > ${HOURS})`,
+      `Hours? > ${HOURS}* / Bye > …`],
+    ['is nothing if the caller spoke twice in a row', 'Hours? (); Hello? (Hours?)',
+      'Hours? / Hello? > …'],
+  ]);
 
   it("is the platform's text, as far as it continues what we know", () => {
     const talk = unknown();
@@ -198,11 +158,5 @@ describe('an unknown reply whose process is gone', () => {
     assert.deepEqual(talk.turn('t1').heard?.lines, [HOURS]);
     talk.open('t1', call('Hours?'));
     assert.equal(talk.turn('t1').heard, undefined);
-  });
-
-  it('is nothing if the caller spoke twice in a row', () => {
-    const talk = unknown();
-    talk.open('t2', call('Hello?', ['Hours?']));
-    assert.deepEqual(talk.shown.slice(0, 2), ['user: Hours?', 'user: Hello?']);
   });
 });

@@ -5,24 +5,31 @@ import { keepAgent, keepState, setState } from '../../src/conversations/agent-st
 import type { Conversation } from '../../src/conversations/conversation.ts';
 import type { Message } from '../../src/conversations/message.ts';
 import type { OpenedTurn } from '../../src/conversations/opened-turn.ts';
-import { booking, call, callOf, discarded, numbers } from './reconciling.ts';
+import {
+  afterRequests, booking, call, callOf, discarded, numbers, tellCalls,
+} from './reconciling.ts';
 import { change as changeOf, setTo } from './state-writes.ts';
 import { Talk, yes } from './talk.ts';
 
 describe("the caller's words in a transcript", () => {
-  it('are added if we lack them', () => {
-    const talk = callOf('A > a', 'B > b');
-    talk.open('t3', call('C', ['A > a', 'B > b', 'X > x']));
-    assert.deepEqual(talk.shown.slice(4, 6), ['user: X', 'assistant(completed): x']);
-  });
-
-  it('are added once, however often they come', () => {
-    const talk = callOf('A > a', 'B > b');
-    talk.exchange('t3', 'c', call('C', ['A > a', 'B > b', 'X']));
-    const before = talk.shown;
-    talk.open('t4', call('D', ['A > a', 'B > b', 'X', 'C > c']));
-    assert.deepEqual(talk.shown.slice(0, -2), before);
-  });
+  tellCalls([
+    ['are added if we lack them', 'A () > a; B (A > a) > b; C (A > a / B > b / X > x)',
+      'A > a / B > b / X > x / C > …'],
+    ['are added once, however often they come',
+      'A () > a; C (A > a / X) > c; D (A > a / X / C > c)', 'A > a / X / C > c / D > …'],
+    ["are added from the agent's last ones on if the lists have nothing in common",
+      'A () > a; B (A > a) > b; C (X > x / Y / Z)', 'A > a / B > b / Y / Z / C > …'],
+    ['are not added if they are our last ones, even if it is not certain which',
+      'Yes. () > Sugar?; Yes. (Yes. > Sugar?) > Lemon?; C (X > x / Yes.)',
+      'Yes. > Sugar? / Yes. > Lemon? / C > …'],
+    ['are not looked for before the oldest match',
+      'A () > a; B (A > a) > b; C (X > x / A > a / B > b)', 'A > a / B > b / C > …'],
+    ['come before their turn when that runs again',
+      'A () > a; B (A > a) > b; C (A > a / B > b) > c*; t3: C (Q > q / X)',
+      'A > a / B > b / X / C > …'],
+    ['come before the very first turn when that runs again', 'C () > c*; t1: C (Q > q / X)',
+      'X / C > …'],
+  ]);
 
   it('have the same id when the request is tried again', () => {
     const ids = [callOf('A > a'), callOf('A > a')].map((talk) => {
@@ -41,31 +48,6 @@ describe("the caller's words in a transcript", () => {
     assert.deepEqual(talk.words, ['A', 'B', 'X', 'C', 'D']);
   });
 
-  for (const [which, talk] of [['', callOf('A > a', 'B > b')], [' very first', callOf()]] as const)
-    it(`come before the${which} turn when that runs again`, () => {
-      talk.open('t3', call('C'));
-      talk.settle('t3', 'interrupted', 'c');
-      talk.open('t3', call('C', ['Q > q', 'X']));
-      assert.deepEqual(talk.shown.slice(-3), ['user: X', 'user: C', 'assistant(open): ']);
-    });
-
-  it("are added from the agent's last ones on if the lists have nothing in common", () => {
-    const talk = callOf('A > a', 'B > b');
-    talk.open('t3', call('C', ['X > x', 'Y', 'Z']));
-    assert.deepEqual(talk.words, ['A', 'B', 'Y', 'Z', 'C']);
-  });
-
-  it('are not added if they are our last ones, even if it is not certain which', () => {
-    const talk = callOf('Yes. > Sugar?', 'Yes. > Lemon?');
-    talk.open('t3', call('C', ['X > x', 'Yes.']));
-    assert.deepEqual(talk.words, ['Yes.', 'Yes.', 'C']);
-  });
-
-  it('are not looked for before the oldest match', () => {
-    const talk = callOf('A > a', 'B > b');
-    talk.open('t3', call('C', ['X > x', 'A > a', 'B > b']));
-    assert.equal(talk.words[0], 'A');
-  });
 });
 
 describe('a turn that the platform lacks', () => {
@@ -85,9 +67,8 @@ describe('a turn that the platform lacks', () => {
   });
 
   it('does not give its number to a turn after the next one', () => {
-    const talk = callOf('A > a', 'D > d');
-    talk.exchange('t3', 'b', call('B', ['A > a', 'D']));
-    talk.open('t4', call('C', told));
+    const requests = 'A () > a; D (A > a) > d; B (A > a / D) > b; C (A > a / B > b)';
+    const talk = afterRequests(requests);
     assert.deepEqual(discarded(talk), ['t2']);
     assert.deepEqual(numbers(talk), [1, 3, 4, 5]);
   });
@@ -109,35 +90,20 @@ describe('a turn that the platform lacks', () => {
     assert.deepEqual(discarded(talk), ['t3', 't4']);
   });
 
-  for (const [why, turns, list] of [
-    ['if the lists have nothing in common', ['A > a', 'D > d'], ['X > x']],
-    ['if it is older than the oldest match', ['A > a', 'B > b', 'C > c'], ['B > b', 'C > c']],
-  ] as const)
-    it(`stays ${why}`, () => {
-      const talk = callOf(...turns);
-      talk.open('next', call('E', list));
-      assert.deepEqual(discarded(talk), []);
-    });
-
-  it('stays if their list was cut at the front to the rest of an exchange and new words', () => {
-    const talk = new Talk();
-    talk.exchange('t1', 'a', call('A', ['> Welcome.']));
-    talk.exchange('t2', 'b', call('B', ['> Welcome.', 'A > a']));
-    talk.open('t3', call('C', ['> b', 'X']));
-    assert.deepEqual(discarded(talk), []);
-  });
+  tellCalls([
+    ['stays if the lists have nothing in common', 'A () > a; D (A > a) > d; E (X > x)',
+      'A > a / D > d / E > …'],
+    ['stays if it is older than the oldest match',
+      'A () > a; B (A > a) > b; C (A > a / B > b) > c; E (B > b / C > c)',
+      'A > a / B > b / C > c / E > …'],
+    ['stays if their list was cut at the front to the rest of an exchange and new words',
+      'A (> Welcome.) > a; B (> Welcome. / A > a) > b; C (> b / X)',
+      '> Welcome. / A > a / B > b / X / C > …'],
+  ]);
 });
 
 describe('a turn that was discarded', () => {
   const told = ['A > a'];
-
-  /** A, then Book, which was discarded for Book it. */
-  function withDiscarded(): Talk {
-    const talk = callOf('A > a');
-    talk.exchange('t2', 'For how many?', call('Book', told));
-    talk.exchange('t3', 'Fine.', call('Book it', told));
-    return talk;
-  }
 
   it('accepts results that come late, and what they changed, and nothing else', () => {
     const talk = callOf('A > a');
@@ -166,27 +132,17 @@ describe('a turn that was discarded', () => {
     assert.equal(talk.conversation.state, undefined);
   });
 
-  it('is another turn when its words come again', () => {
-    const talk = withDiscarded();
-    const opened = talk.open('t2', call('Book', [...told, 'Book it > Fine.']));
-    assert.notEqual(opened.turnId, 't2');
-    assert.deepEqual(discarded(talk), ['t2']);
-  });
-
-  it('does not come back into history through an equal request', () => {
-    const talk = withDiscarded();
-    talk.exchange('t4', 'c', call('C', [...told, 'Book it > Fine.']));
-    assert.deepEqual(talk.words, ['A', 'Book it', 'C']);
-  });
-
-  it('is back in its place if the platform has its words after all', () => {
-    const talk = callOf('A > a', 'B > b');
-    const known = ['A > a', 'B > b'];
-    talk.exchange('t3', 'c', call('C', [...known, 'X']));
-    talk.exchange('t4', 'd', call('D', known));
-    talk.open('t5', call('E', [...known, 'X', 'D > d']));
-    assert.deepEqual(talk.words, ['A', 'B', 'X', 'D', 'E']);
-  });
+  tellCalls([
+    ['is another turn when its words come again',
+      'A () > a; Book (A > a) > When?; Book it (A > a) > Fine.; t2: Book (A > a / Book it > Fine.)',
+      'A > a / Book it > Fine. / Book > …; not t2'],
+    ['does not come back into history through an equal request',
+      'A () > a; Book (A > a) > When?; Book it (A > a) > Fine.; C (A > a / Book it > Fine.) > c',
+      'A > a / Book it > Fine. / C > c; not t2'],
+    ['is back in its place if the platform has its words after all',
+      'A () > a; C (A > a / X) > c; D (A > a) > d; E (A > a / X / D > d)',
+      'A > a / X / D > d / E > …; not t2'],
+  ]);
 });
 
 describe('the state and the agent of a conversation', () => {

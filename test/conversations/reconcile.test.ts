@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { booking, call, callOf, discarded, numbers } from './reconciling.ts';
+import {
+  afterRequests, booking, call, callOf, discarded, numbers, tellCalls,
+} from './reconciling.ts';
 import { Talk } from './talk.ts';
 
 describe('a request of an unknown call', () => {
@@ -27,59 +29,39 @@ describe('a request of an unknown call', () => {
     assert.deepEqual(first.turns.map(({ id }) => id), second.turns.map(({ id }) => id));
   });
 
-  it('brings equal words as often as they were said', () => {
-    const talk = new Talk();
-    talk.open('t1', call('C', ['Yes.', 'Yes.']));
-    assert.deepEqual(talk.words, ['Yes.', 'Yes.', 'C']);
-  });
-
-  it('is not changed by the next request, which brings it again', () => {
-    const talk = new Talk();
-    talk.exchange('t1', 'c', call('C', told));
-    const before = talk.shown;
-    talk.open('t2', call('D', [...told, 'C > c']));
-    assert.deepEqual(talk.shown.slice(0, -2), before);
-  });
+  tellCalls([
+    ['brings equal words as often as they were said', 'C (Yes. / Yes.)', 'Yes. / Yes. / C > …'],
+    ['is not changed by the next request, which brings it again',
+      'C (> Welcome. / A > a | More. / B) > c; D (> Welcome. / A > a | More. / B / C > c)',
+      '> Welcome. / A > a More. / B / C > c / D > …'],
+  ]);
 });
 
 describe('a reply that comes back shorter', () => {
-  for (const [what, exchanges, first] of [
-    ['is cut', ['B > b'], 'assistant(interrupted): It is'],
-    ['stays whole before two equal exchanges', ['B > b', 'C > c'],
-      'assistant(completed): It is six.'],
-  ] as const)
-    it(what, () => {
-      const talk = callOf('A > It is six.', ...exchanges);
-      talk.open('t9', call('D', ['A > It is', ...exchanges]));
-      assert.equal(talk.shown[1], first);
-    });
+  tellCalls([
+    ['is cut', 'A () > It is six.; B (A > It is six.) > b; D (A > It is / B > b)',
+      'A > It is* / B > b / D > …'],
+    ['stays whole before two equal exchanges',
+      'A () > It is six.; B (A > It is six.) > b; C (A > It is six. / B > b) > c; '
+        + 'D (A > It is / B > b / C > c)', 'A > It is six. / B > b / C > c / D > …'],
+  ]);
 });
 
 describe("the platform's greeting", () => {
-  const second = ['user: A and B', 'assistant(completed): b'];
-  for (const [what, greeting, then, shown] of [
-    ['comes before the first words, and once when those are corrected', 'Welcome.', 'Welcome.',
-      ['assistant(completed): Welcome.']],
-    ['is gone if none of it was heard', 'Welcome to the bakery.', undefined, []],
-    ['is cut to what was heard of it', 'Welcome to the bakery.', 'Welcome',
-      ['assistant(interrupted): Welcome']],
-  ] as const)
-    it(what, () => {
-      const talk = new Talk();
-      talk.exchange('t1', 'a', call('A', [`> ${greeting}`]));
-      const first = [`assistant(completed): ${greeting}`, 'user: A', 'assistant(completed): a'];
-      assert.deepEqual(talk.shown, first);
-      talk.exchange('t2', 'b', call('A and B', then === undefined ? [] : [`> ${then}`]));
-      assert.deepEqual(talk.shown, [...shown, ...second]);
-    });
-
-  it('is also recognised in two pieces when the first words are corrected', () => {
-    const talk = new Talk();
-    const long = 'Welcome to the bakery in the old mill by the river, just behind the town hall.';
-    talk.exchange('t1', 'a', call('A', [`> ${long} How can I help?`]));
-    talk.exchange('t2', 'b', call('A and B', [`> ${long} | How can I help?`]));
-    assert.deepEqual(talk.words, ['A and B']);
-  });
+  const long = 'Welcome to the bakery in the old mill by the river, just behind the town hall.';
+  tellCalls([
+    ['comes before the first words', 'A (> Welcome.) > a', '> Welcome. / A > a'],
+    ['comes once when the first words are corrected',
+      'A (> Welcome.) > a; A and B (> Welcome.) > b', '> Welcome. / A and B > b; not t1'],
+    ['is gone if none of it was heard', 'A (> Welcome to the bakery.) > a; A and B () > b',
+      'A and B > b; not t1'],
+    ['is cut to what was heard of it',
+      'A (> Welcome to the bakery.) > a; A and B (> Welcome) > b',
+      '> Welcome* / A and B > b; not t1'],
+    ['is also recognised in two pieces when the first words are corrected',
+      `A (> ${long} How can I help?) > a; A and B (> ${long} | How can I help?) > b`,
+      `> ${long} How can I help? / A and B > b; not t1`],
+  ]);
 
   // Seeds 36422 and 43813 of the random platforms.
   for (const known of ['', 'Tea is one euro.']) {
@@ -98,22 +80,19 @@ describe("the platform's greeting", () => {
 describe('a request for another reply to the newest words', () => {
   const told = ['A > a'];
 
-  it('replaces the turn, under the same number', () => {
-    const talk = callOf('A > a', 'Book a table > For how many?');
-    talk.exchange('t3', 'Booked.', call('Book a table for two', told));
-    assert.deepEqual(talk.shown, [
-      'user: A', 'assistant(completed): a',
-      'user: Book a table for two', 'assistant(completed): Booked.',
-    ]);
-    assert.deepEqual(discarded(talk), ['t2']);
-    assert.deepEqual(numbers(talk), [1, 3, 3]);
-  });
+  tellCalls([
+    ['replaces the turn', 'A () > a; Book (A > a) > For how many?; Book it (A > a) > Booked.',
+      'A > a / Book it > Booked.; not t2'],
+    ['replaces the first turn of the call', 'Book () > b; Book it ()', 'Book it > …; not t1'],
+    ['replaces what replaced another one', 'A () > a; B (A > a); B and C (A > a); B C D (A > a)',
+      'A > a / B C D > …; not t2, t3'],
+  ]);
 
-  it('replaces the first turn of the call', () => {
-    const talk = callOf('Book > b');
-    talk.open('t2', call('Book it'));
-    assert.deepEqual(talk.words, ['Book it']);
-    assert.deepEqual(numbers(talk), [1, 1]);
+  it('has the number of what it replaces, and leaves the next one to the next words', () => {
+    const first = 'A () > a; B (A > a) > b; B and C (A > a) > c; B C D (A > a) > d';
+    assert.deepEqual(numbers(afterRequests(first)), [1, 3, 3, 3]);
+    const next = `${first}; E (A > a / B C D > d)`;
+    assert.deepEqual(numbers(afterRequests(next)), [1, 3, 3, 3, 5]);
   });
 
   it('replaces a running turn', () => {
@@ -123,21 +102,6 @@ describe('a request for another reply to the newest words', () => {
     talk.open('t3', { ...call('B and C', told), running });
     assert.deepEqual(discarded(talk), ['t2']);
     assert.equal(talk.turn('t2').state, 'interrupted');
-  });
-
-  it('replaces what replaced another one, under the number of the first', () => {
-    const talk = callOf('A > a');
-    for (const [index, text] of ['B', 'B and C', 'B and C and D'].entries())
-      talk.open(`t${index + 2}`, call(text, told));
-    assert.deepEqual(numbers(talk), [1, 3, 3, 3]);
-    assert.deepEqual(discarded(talk), ['t2', 't3']);
-  });
-
-  it('leaves the next number to the next words', () => {
-    const talk = callOf('A > a', 'B > b');
-    talk.exchange('t3', 'c', call('B and C', told));
-    talk.open('t4', call('D', [...told, 'B and C > c']));
-    assert.deepEqual(numbers(talk), [1, 3, 3, 5]);
   });
 
   it('is known by its number, and not by its id, to the keys of its tools', () => {
@@ -209,11 +173,11 @@ describe('a request that comes late', () => {
     assert.deepEqual(talk.ask('t3', call('Book a table')), { kind: 'stale' });
   });
 
-  it('is a turn of its own if the call has gone on', () => {
-    const talk = callOf('A > a', 'Book a table for two > Booked.');
-    talk.open('t3', call('Book a table', [...told, 'Book a table for two > Booked.']));
-    assert.deepEqual(talk.words, ['A', 'Book a table for two', 'Book a table']);
-  });
+  tellCalls([
+    ['is a turn of its own if the call has gone on',
+      'A () > a; Book for two (A > a) > Booked.; Book (A > a / Book for two > Booked.)',
+      'A > a / Book for two > Booked. / Book > …'],
+  ]);
 
   it('is stale when it was discarded before and is delivered again', () => {
     const talk = callOf('A > a', 'Book a table > For how many?');
@@ -225,23 +189,16 @@ describe('a request that comes late', () => {
 describe('a request of a known turn', () => {
   const request = call('B', ['A > a']);
 
-  it('runs an interrupted turn again, in its place and under its number', () => {
-    const talk = callOf('A > a');
-    talk.open('t2', request);
-    talk.settle('t2', 'interrupted', 'b');
-    talk.open('t2', request);
-    const all = ['user: A', 'assistant(completed): a', 'user: B', 'assistant(open): '];
-    assert.deepEqual(talk.shown, all);
-    assert.deepEqual(numbers(talk), [1, 3]);
-  });
+  tellCalls([
+    ['runs an interrupted turn again, in its place',
+      'A () > a; B (A > a) > b*; t2: B (A > a)', 'A > a / B > …'],
+    ['discards nothing, even if its history ends before newer turns',
+      'A () > a; B (A > a) > b*; C (A > a / B > b) > c; t2: B (A > a)', 'A > a / B > … / C > c'],
+  ]);
 
-  it('discards nothing, even if its history ends before newer turns', () => {
-    const talk = callOf('A > a');
-    talk.open('t2', request);
-    talk.settle('t2', 'interrupted', 'b');
-    talk.exchange('t3', 'c', call('C', ['A > a', 'B > b']));
-    talk.open('t2', request);
-    assert.deepEqual(discarded(talk), []);
+  it('keeps its number', () => {
+    const talk = afterRequests('A () > a; B (A > a) > b*; t2: B (A > a)');
+    assert.deepEqual(numbers(talk), [1, 3]);
   });
 
   it('gets the complete reply', () => {

@@ -1,6 +1,10 @@
 // Platforms that send the whole call with each request.
 
+import assert from 'node:assert/strict';
+import { it } from 'node:test';
+
 import type { Transcript } from '../../src/calls/call-event.ts';
+import { historyOf } from '../../src/conversations/conversation.ts';
 import type { Message, ToolCallState } from '../../src/conversations/message.ts';
 import type { TurnOpening } from '../../src/conversations/turn-opening.ts';
 import { transcriptOf } from '../fixtures/transcript.ts';
@@ -29,6 +33,54 @@ export function callOf(...texts: readonly string[]): Talk {
     talk.exchange(`t${index + 1}`, said, call(words, texts.slice(0, index)));
   }
   return talk;
+}
+
+/**
+ * A name, requests with `; ` between them, and the history then. A request is its words, in
+ * brackets the call so far as the platform has it, and what we reply: `C (A > a / B > b) > c`.
+ * Without a reply its turn goes on; with `*` behind it, that is broken off. Square brackets are
+ * from a platform that knows what was heard. `t2: C ()` is the turn t2 again, or else they are
+ * counted.
+ */
+export type CallTold = readonly [name: string, requests: string, finds: string];
+
+/** A test of each. */
+export function tellCalls(calls: readonly CallTold[]): void {
+  for (const [name, requests, finds] of calls)
+    it(name, () => assert.equal(shown(afterRequests(requests)), finds));
+}
+
+/** What came of these requests: see `CallTold`. */
+export function afterRequests(requests: string): Talk {
+  const talk = new Talk();
+  for (const [index, request] of requests.split('; ').entries()) {
+    const parts = /^(?:(\w+): )?(.*?) ?([[(])(.*?)[\])](?: > (.*?)(\*?))?$/.exec(request);
+    const [, id = `t${index + 1}`, words = '', bracket, told = '', said, cut] = parts ?? [];
+    assert.ok(parts !== null, request);
+    const before = told === '' ? [] : told.split(' / ');
+    talk.open(id, call(words, before, { isHeard: bracket === '[' }));
+    if (said !== undefined) talk.settle(id, cut === '*' ? 'interrupted' : 'completed', said);
+  }
+  return talk;
+}
+
+/**
+ * The history as exchanges: a reply that was broken off has `*` behind it, and one that goes on is
+ * `…`. Behind a semicolon are the turns that were discarded.
+ */
+export function shown(talk: Talk): string {
+  const exchanges: string[] = [];
+  for (const message of historyOf(talk.conversation)) {
+    const isOpen = message.role === 'assistant' && message.state === 'open';
+    const mark = message.role === 'assistant' && message.state === 'interrupted' ? '*' : '';
+    const text = isOpen ? '…' : `${message.content}${mark}`;
+    const last = message.role === 'user' ? undefined : exchanges.pop();
+    if (message.role === 'user') exchanges.push(text);
+    else if (last === undefined) exchanges.push(`> ${text}`);
+    else exchanges.push(`${last} ${/(^| )> /.test(last) ? '|' : '>'} ${text}`);
+  }
+  const gone = discarded(talk);
+  return exchanges.join(' / ') + (gone.length === 0 ? '' : `; not ${gone.join(', ')}`);
 }
 
 export function numbers({ turns }: Talk): (number | undefined)[] {

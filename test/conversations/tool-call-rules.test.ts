@@ -148,7 +148,7 @@ describe('the result of a call', () => {
   });
 });
 
-describe('the result of a call that acts once, for a call of another turn that waits for it', () => {
+describe('the result of a once call, for a call of another turn that waits for it', () => {
   const key = 'k'.repeat(64);
   const paid = 'call_0 completed {"paid":1}';
 

@@ -80,7 +80,7 @@ describe('openDevelopmentSecret', () => {
     ...[0o640, 0o604, 0o620, 0o602, 0o700].map((mode) =>
       [`a file of mode 0${mode.toString(8)}, which others may use`, planted, mode] as const),
     ...wrong.map((content) =>
-      [`what cannot be a secret of ours: ${JSON.stringify(content.slice(0, 60))}`, content, 0o600] as const),
+      [`no secret of ours: ${JSON.stringify(content.slice(0, 60))}`, content, 0o600] as const),
   ])
     it(`replaces ${what}`, () => {
       plant(content, mode);

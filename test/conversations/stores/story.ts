@@ -4,7 +4,9 @@ import assert from 'node:assert/strict';
 import { it, type TestContext } from 'node:test';
 
 import { setState } from '../../../src/conversations/agent-state.ts';
-import { clearTurns, keepCaller, type Conversation } from '../../../src/conversations/conversation.ts';
+import {
+  clearTurns, keepCaller, type Conversation,
+} from '../../../src/conversations/conversation.ts';
 import { spend, spentIn } from '../../../src/conversations/spending.ts';
 import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
 import { freeKey, onceCall, onceKey } from '../once-calls.ts';
