@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { call, callOf, discarded, tellCalls } from './reconciling.ts';
+import { call, callOf, discarded, tellCalls } from './calls.ts';
 
 const [TEA, CAKE] = ['Tea? > Tea is one euro.', 'Cake? > Cake is two euros.'];
 

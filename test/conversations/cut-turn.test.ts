@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { tellCalls } from './calls.ts';
 import { Talk, toolMessages } from './talk.ts';
 
 describe('cutTurn', () => {
@@ -34,13 +35,12 @@ describe('cutTurn', () => {
     assert.equal(talk.turn('t2').state, 'completed');
   });
 
-  it('cuts nothing if the turn that is named did not say it, nor any before', () => {
-    const talk = new Talk();
-    talk.exchange('t0', 'Zeroth.');
-    talk.exchange('t1', 'First.');
-    assert.equal(talk.cut('Fi', 't0'), undefined);
-    assert.deepEqual(talk.replies, ['t0: Zeroth.', 't1: First.']);
-  });
+  tellCalls([
+    ['cuts nothing if the turn that is named did not say it, nor any before',
+      't0 > Zeroth.; t1 > First.; heard "Fi" of t0', 't0 > Zeroth. / t1 > First.'],
+    ['lets a turn that was cut run again when it is delivered again',
+      't1 > First.; heard "Fi" of t1; t1', 't1 > …'],
+  ]);
 
   it('cuts an interrupted turn to what was heard, and does not report it again', () => {
     const talk = new Talk();
@@ -48,14 +48,6 @@ describe('cutTurn', () => {
     talk.settle('t1', 'interrupted', 'First of man');
     assert.equal(talk.cut('First'), undefined);
     assert.deepEqual(talk.shown, ['user: t1', 'assistant(interrupted): First']);
-  });
-
-  it('lets a turn that was cut run again when it is delivered again', () => {
-    const talk = new Talk();
-    talk.exchange('t1', 'First.');
-    talk.cut('Fi');
-    talk.open('t1');
-    assert.deepEqual(talk.shown, ['user: t1', 'assistant(open): ']);
   });
 
   it('forgets what a turn sent: it is not sent again', () => {

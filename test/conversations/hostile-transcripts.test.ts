@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { addMessage } from '../../src/conversations/conversation.ts';
 import { coveredBy, lettersOf } from '../../src/conversations/spoken-words.ts';
 import { leastMs, processorMs } from '../fixtures/processor-time.ts';
-import { afterRequests, call, callOf, tellCalls } from './reconciling.ts';
+import { afterRequests, call, callOf, tellCalls } from './calls.ts';
 import { BOUNDS, reply, Talk, yes } from './talk.ts';
 
 const HELLO = 'hello > You said hello.';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { Message } from '../../src/conversations/message.ts';
-import { booking, call, callOf, tellCalls } from './reconciling.ts';
+import { booking, call, callOf, tellCalls } from './calls.ts';
 import { Talk } from './talk.ts';
 
 const HOURS = 'We open at nine. We close at six.';

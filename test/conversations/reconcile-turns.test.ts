@@ -7,7 +7,7 @@ import type { Message } from '../../src/conversations/message.ts';
 import type { OpenedTurn } from '../../src/conversations/opened-turn.ts';
 import {
   afterRequests, booking, call, callOf, discarded, numbers, tellCalls,
-} from './reconciling.ts';
+} from './calls.ts';
 import { change as changeOf, setTo } from './state-writes.ts';
 import { Talk, yes } from './talk.ts';
 

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 
 import {
   afterRequests, booking, call, callOf, discarded, numbers, tellCalls,
-} from './reconciling.ts';
+} from './calls.ts';
 import { Talk } from './talk.ts';
 
 describe('a request of an unknown call', () => {

@@ -8,6 +8,7 @@ import type { Message, ToolCallState } from '../../src/conversations/message.ts'
 import type { OnceClaim } from '../../src/conversations/once-rules.ts';
 import type { ToolResult } from '../../src/conversations/tool-call-rules.ts';
 import type { TurnOpening } from '../../src/conversations/turn-opening.ts';
+import { tellCalls } from './calls.ts';
 import { no, reply, round, Talk, yes } from './talk.ts';
 
 const WAIT = '{"status":"still running"}';
@@ -301,20 +302,14 @@ describe('an id that comes with other words', () => {
     assert.equal(talk.open('t1', { text: undefined }).turnId, 't1~4');
   });
 
-  it('means the newest of its turns when the platform says what was heard', () => {
-    const talk = new Talk();
-    talk.exchange('t1', 'Reply 1.');
-    talk.open('t1', { text: 'other words' });
-    talk.settle('t1~2', 'completed', 'Reply 2.');
-    assert.equal(talk.hear('Rep', 't1')?.record.id, 't1~2');
-    assert.deepEqual(talk.replies, ['t1: Reply 1.', 't1~2: Rep *']);
-  });
-
-  it('is not confused with an id that begins with it', () => {
-    const talk = new Talk();
-    for (const turnId of ['t1', 't1~x', 't12']) talk.exchange(turnId, 'Reply.');
-    assert.equal(talk.hear('Rep', 't1')?.record.id, 't1');
-  });
+  tellCalls([
+    ['means the newest of its turns when the platform says what was heard',
+      't1 > Reply 1.; t1: other words > Reply 2.; heard "Rep" of t1',
+      't1 > Reply 1. / other words > Rep*'],
+    ['is not confused with an id that begins with it',
+      't1 > Reply.; t1~x > Reply.; t12 > Reply.; heard "Rep" of t1',
+      't1 > Rep* / t1~x > Reply. / t12 > Reply.'],
+  ]);
 });
 
 describe('a turn that somebody else has closed', () => {
@@ -339,10 +334,6 @@ describe('a turn that somebody else has closed', () => {
     assert.equal(talk.settle('t1', 'interrupted', [reply('t1', 'I pay.', 'interrupted')]), true);
   });
 
-  it('is cut to what was heard, whatever its run says later', () => {
-    const talk = begun();
-    talk.open('t2', { interruption: { textHeard: 'I', turnId: undefined } });
-    assert.equal(talk.settle('t1', 'completed', 'I pay.'), true);
-    assert.deepEqual(talk.replies, ['t1: I *']);
-  });
+  tellCalls([['is cut to what was heard, whatever its run says later',
+    't1; t2 after "I" of t1; end t1 > I pay.', 't1 > I* / t2 > …']]);
 });

@@ -18,12 +18,6 @@ function taken(...runs: readonly Run[]): Talk {
   return talk;
 }
 
-/** A clock of the test's own. Returns what lets its time pass. */
-function clock(t: TestContext): (ms: number) => void {
-  t.mock.timers.enable({ apis: ['Date'] });
-  return (ms) => t.mock.timers.tick(ms);
-}
-
 /** Run A claims the turn. `waited`: how long ago the delivery arrived that it is claimed for. */
 function claim(talk: Talk, waited = 0): TurnClaim {
   const delivery = { turnId: 't', runId: 1, process: 'a', text: 't', waitedMs: () => waited };
@@ -79,67 +73,11 @@ describe('a turn that is claimed for another delivery', () => {
     assert.deepEqual(result.earlierCalls.map(({ key }) => key), ['key of 2']);
   });
 
-  it('leaves nothing to an earlier delivery that still waits in another process', (t) => {
-    const pass = clock(t);
-    const talk = taken(A);
-    pass(200);
-    claim(talk);
-    pass(100);
-    assert.equal(talk.ask('t', { ...B, waitedMs: () => 200 }).kind, 'stale');
-  });
-
-  // The time of the claim counted, so that the last delivery of all was stale.
-  it('is left to a delivery that arrived after its own, however long the claim waited', (t) => {
-    const pass = clock(t);
-    const talk = taken(A);
-    pass(400);
-    claim(talk, 300);
-    pass(50);
-    assert.equal(talk.ask('t', { ...B, waitedMs: () => 200 }).kind, 'opened');
-  });
-
-  it('is not taken back from a run that a later delivery has begun meanwhile', (t) => {
-    const pass = clock(t);
-    const talk = taken(A);
-    pass(400);
-    talk.open('t', B);
-    pass(100);
-    assert.equal(claim(talk, 200).kind, 'taken');
-    assert.equal(talk.turn('t').process, 'b');
-  });
-
-  it('is written anew, and stays where it first arrived, however often that happens', (t) => {
-    const pass = clock(t);
+  it('is written anew', () => {
     const talk = taken(A);
     const touched = (talk.conversation.touched = new Set());
-    pass(200);
     claim(talk);
     assert.deepEqual([...touched], talk.turns);
-    pass(200);
-    claim(talk);
-    pass(100);
-    const later = { ...B, runId: 3, waitedMs: () => 400 };
-    assert.equal(talk.ask('u', later).kind, 'opened');
-  });
-
-  it('belongs to the last delivery, even if the claim of an earlier one is stored later', (t) => {
-    const pass = clock(t);
-    const talk = taken(A);
-    pass(400);
-    claim(talk);
-    claim(talk, 300);
-    pass(100);
-    assert.equal(talk.ask('t', { ...B, waitedMs: () => 200 }).kind, 'stale');
-  });
-
-  it('is taken back from a run that was over before it, even if that one arrived later', (t) => {
-    const pass = clock(t);
-    const talk = taken(A);
-    pass(400);
-    talk.open('t', B);
-    talk.settle('t', 'interrupted', 'Hi.');
-    pass(100);
-    assert.equal(claim(talk, 200).kind, 'owned');
   });
 
   it('goes on unrecorded if its conversation was erased', () => {
@@ -148,4 +86,44 @@ describe('a turn that is claimed for another delivery', () => {
     assert.deepEqual(claim(talk), { kind: 'owned', earlierCalls: [] });
     assert.deepEqual(talk.turns, []);
   });
+});
+
+/**
+ * What comes of the last of some steps. `+200` lets so many milliseconds pass. Run A has begun the
+ * turn: `A claims 300` is for a delivery that arrived 300 ms ago, `B asks 200` is such a delivery in
+ * another process, and `u asks 200` one of another turn. `B stops` after it was interrupted.
+ */
+function resultOf(t: TestContext, steps: string): string {
+  t.mock.timers.enable({ apis: ['Date'] });
+  const talk = taken(A);
+  let result = '';
+  for (const step of steps.split('; ')) {
+    const [who = '', what, ms = '0'] = step.split(' ');
+    const delivery = { ...B, waitedMs: () => Number(ms) };
+    if (what === undefined) t.mock.timers.tick(Number(who));
+    else if (what === 'claims') result = claim(talk, Number(ms)).kind;
+    else if (what === 'stops') talk.settle('t', 'interrupted', 'Hi.');
+    else if (who === 'u') result = talk.ask('u', { ...delivery, runId: 3 }).kind;
+    else result = talk.ask('t', delivery).kind;
+  }
+  return result;
+}
+
+describe('the time of a claim', () => {
+  for (const [what, steps, result] of [
+    ['leaves nothing to an earlier delivery that still waits in another process',
+      '+200; A claims; +100; B asks 200', 'stale'],
+    // The time of the claim counted, so that the last delivery of all was stale.
+    ['leaves the turn to a delivery that arrived after its own, however long the claim waited',
+      '+400; A claims 300; +50; B asks 200', 'opened'],
+    ['is too late if a later delivery has begun another run meanwhile',
+      '+400; B asks; +100; A claims 200', 'taken'],
+    ['is not too late if that run was over before it', '+400; B asks; B stops; +100; A claims 200',
+      'owned'],
+    ['is that of the last delivery, even if the claim of an earlier one is stored later',
+      '+400; A claims; A claims 300; +100; B asks 200', 'stale'],
+    ['leaves the turn in its place, in front of turns that arrived after its first delivery',
+      '+200; A claims; +200; A claims; +100; u asks 400', 'opened'],
+  ] as const)
+    it(what, (t) => assert.equal(resultOf(t, steps), result));
 });

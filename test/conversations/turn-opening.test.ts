@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import type { SentEvent } from '../../src/calls/reply-event.ts';
 import { addMessage, findTurn } from '../../src/conversations/conversation.ts';
 import type { TurnSettlement } from '../../src/conversations/turn-settlement.ts';
+import { tellCalls } from './calls.ts';
 import { change } from './state-writes.ts';
 import { no, reply, round, Talk, toolMessages, yes } from './talk.ts';
 
@@ -49,13 +50,20 @@ describe('openTurn', () => {
     assert.equal(talk.open('t2').isResumed, true);
   });
 
-  it("closes a turn whose run is gone, and keeps the caller's words", () => {
-    const talk = new Talk();
-    talk.open('t1');
-    talk.open('t2');
-    assert.deepEqual(talk.shown, ['user: t1', 'user: t2', 'assistant(open): ']);
-    assert.equal(talk.turn('t1').state, 'interrupted');
-  });
+  tellCalls([
+    ["closes a turn whose run is gone, and keeps the caller's words", 't1; t2', 't1 / t2 > …'],
+    ['runs a turn that was interrupted again, in its old place', 't1 > Fir*; t2 > Second.; t1',
+      't1 > … / t2 > Second.'],
+    ['runs a turn that failed again, in its old place', 't1 > Sorry.!; t2 > Second.; t1 > First.',
+      't1 > First. / t2 > Second.'],
+    ['cuts the turn before to what was heard', 't1 > First of many.; t2 after "First" of t1',
+      't1 > First* / t2 > …'],
+    ['never cuts the turn that it opens', 't1 > First.; t2 after "Fi" of t2', 't1 > Fi* / t2 > …'],
+    // Seed 200426 of the fleet: the reply of the new run was cut to what was heard of the old one.
+    ['cuts a turn that has run again to nothing that was heard before',
+      't0 > Zeroth.; t1 after "Zer" of t0 > Sorry.!; t0 > Again.; t1 after "Zer" of t0',
+      't0 > Again. / t1 > …'],
+  ]);
 
   it('leaves a completed turn alone, whatever was heard of it', () => {
     const talk = new Talk();
@@ -80,48 +88,12 @@ describe('openTurn', () => {
       assert.deepEqual(talk.ask('t1'), { kind: 'completed before', sent: again });
     });
 
-  for (const state of ['interrupted', 'failed'] as const)
-    it(`runs a turn that was ${state} again, in its old place`, () => {
-      const talk = new Talk();
-      talk.open('t1');
-      talk.settle('t1', state, 'Fir');
-      talk.exchange('t2', 'Second.');
-      const opened = talk.open('t1');
-      const second = ['user: t2', 'assistant(completed): Second.'];
-      assert.deepEqual(talk.shown, ['user: t1', 'assistant(open): ', ...second]);
-      assert.deepEqual(opened.history().map(({ content }) => content), ['t1']);
-      talk.settle('t1', 'completed', 'First.');
-      assert.deepEqual(talk.shown, ['user: t1', 'assistant(completed): First.', ...second]);
-    });
-
-  it('cuts the turn before to what was heard, and says which', () => {
+  it('says what it has cut, and gives the history up to its own words', () => {
     const talk = new Talk();
     talk.exchange('t1', 'First of many.');
     const opened = talk.open('t2', { interruption: { textHeard: 'First', turnId: 't1' } });
     assert.deepEqual(opened.cut, { turnId: 't1', text: 'First' });
     assert.deepEqual(opened.history().map(({ content }) => content), ['t1', 'First', 't2']);
-    assert.deepEqual(talk.shown, [
-      'user: t1', 'assistant(interrupted): First', 'user: t2', 'assistant(open): ',
-    ]);
-  });
-
-  it('never cuts the turn that it opens', () => {
-    const talk = new Talk();
-    talk.exchange('t1', 'First.');
-    const opened = talk.open('t2', { interruption: { textHeard: 'Fi', turnId: 't2' } });
-    assert.deepEqual(opened.cut, { turnId: 't1', text: 'Fi' });
-  });
-
-  // Seed 200426 of the fleet: the reply of the new run was cut to what was heard of the old one.
-  it('cuts a turn that has run again to nothing that was heard before', () => {
-    const talk = new Talk();
-    talk.exchange('t0', 'Zeroth.');
-    const report = { interruption: { textHeard: 'Zer', turnId: 't0' } };
-    talk.open('t1', report);
-    talk.settle('t1', 'failed', 'Sorry.');
-    talk.exchange('t0', 'Again.');
-    assert.equal(talk.open('t1', report).cut, undefined);
-    assert.deepEqual(talk.replies, ['t0: Again.']);
   });
 
   it('finds turns by any id, even by names of Object.prototype', () => {
@@ -218,13 +190,16 @@ describe('settleTurn', () => {
       assert.deepEqual(talk.conversation, before);
     });
 
-    it(`leaves no placeholder of a turn that is ${state} without a word`, () => {
-      const talk = new Talk();
-      talk.open('t1');
-      talk.settle('t1', state);
-      assert.deepEqual(talk.shown, ['user: t1']);
-    });
   }
+
+  tellCalls([
+    ['leaves no placeholder of a turn that is completed without a word', 't1 > ', 't1'],
+    ['leaves no placeholder of a turn that is interrupted without a word', 't1 > *', 't1'],
+    ['is accepted once for a turn that a newer one has closed: its run knows what was sent',
+      't1; t2; end t1 > Fir*; end t1 > Other.*', 't1 > Fir* / t2 > …'],
+    ['does not undo a cut that came before it',
+      't1 > First of many.; heard "First" of t1; end t1 > First of many.*', 't1 > First*'],
+  ]);
 
   it('keeps tool calls and their results in order', () => {
     const talk = new Talk();
@@ -248,24 +223,6 @@ describe('settleTurn', () => {
     assert.deepEqual(talk.shown, ['user: t1', 'assistant(open): ']);
     assert.equal(talk.settle('t1', 'completed', 'Of the new run.'), true);
     assert.deepEqual(talk.shown, ['user: t1', 'assistant(completed): Of the new run.']);
-  });
-
-  it('is accepted once for a turn that a newer one has closed: its run knows what was sent', () => {
-    const talk = new Talk();
-    talk.open('t1');
-    talk.open('t2');
-    assert.equal(talk.settle('t1', 'interrupted', 'Fir'), true);
-    const newer = ['user: t2', 'assistant(open): '];
-    assert.deepEqual(talk.shown, ['user: t1', 'assistant(interrupted): Fir', ...newer]);
-    assert.equal(talk.settle('t1', 'interrupted', 'Other.'), false);
-  });
-
-  it('does not undo a cut that came before it', () => {
-    const talk = new Talk();
-    talk.exchange('t1', 'First of many.');
-    talk.cut('First');
-    assert.equal(talk.settle('t1', 'interrupted', 'First of many.'), false);
-    assert.deepEqual(talk.shown, ['user: t1', 'assistant(interrupted): First']);
   });
 
   it('leaves a turn that ends late in its place', () => {

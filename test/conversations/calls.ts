@@ -1,4 +1,4 @@
-// Platforms that send the whole call with each request.
+// Calls as what was said in them. Some platforms send all of it with each request.
 
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
@@ -36,11 +36,13 @@ export function callOf(...texts: readonly string[]): Talk {
 }
 
 /**
- * A name, requests with `; ` between them, and the history then. A request is its words, in
- * brackets the call so far as the platform has it, and what we reply: `C (A > a / B > b) > c`.
- * Without a reply its turn goes on; with `*` behind it, that is broken off. Square brackets are
- * from a platform that knows what was heard. `t2: C ()` is the turn t2 again, or else they are
- * counted.
+ * A name, requests with `; ` between them, and the history then. A request is its words, and what
+ * we reply: `Hi > Hello.` A reply that is broken off has `*` behind it, and an apology `!`; without
+ * one, the turn goes on. Between them may be what the platform sends along: in brackets the call so
+ * far as it has it, `C (A > a / B > b) > c`, in square ones if it knows what was heard, or what was
+ * heard of a turn, `C after "Hel" of t1 > c`. Turns are counted, `t2: C` is the turn t2 again, and
+ * without other words a turn's are its id. `end t1 > c` is the end of a run that was not over, and
+ * `heard "Hel" of t1` a report that begins no turn.
  */
 export type CallTold = readonly [name: string, requests: string, finds: string];
 
@@ -54,14 +56,32 @@ export function tellCalls(calls: readonly CallTold[]): void {
 export function afterRequests(requests: string): Talk {
   const talk = new Talk();
   for (const [index, request] of requests.split('; ').entries()) {
-    const parts = /^(?:(\w+): )?(.*?) ?([[(])(.*?)[\])](?: > (.*?)(\*?))?$/.exec(request);
-    const [, id = `t${index + 1}`, words = '', bracket, told = '', said, cut] = parts ?? [];
-    assert.ok(parts !== null, request);
-    const before = told === '' ? [] : told.split(' / ');
-    talk.open(id, call(words, before, { isHeard: bracket === '[' }));
-    if (said !== undefined) talk.settle(id, cut === '*' ? 'interrupted' : 'completed', said);
+    const [, heard, of] = /^heard "(.*)" of (\S+)$/.exec(request) ?? [];
+    if (heard !== undefined) talk.hear(heard, of);
+    else take(talk, request, `t${index + 1}`);
   }
   return talk;
+}
+
+const REPORT = / after "(?<heard>.*)" of (?<of>\S+)/;
+const REQUEST = new RegExp([
+  /^(?<end>end )?(?:(?<id>\w+): )?(?<words>.*?)/, /(?: ?(?<bracket>[[(])(?<told>.*?)[\])]|REPORT)?/,
+  /(?: > (?<said>.*?)(?<mark>[*!]?))?$/,
+].map(({ source }) => source.replace('REPORT', REPORT.source)).join(''));
+const STATES = { '*': 'interrupted', '!': 'failed', '': 'completed' } as const;
+
+function take(talk: Talk, request: string, nth: string): void {
+  const { groups } = REQUEST.exec(request) ?? assert.fail(request);
+  const { end, words = '', bracket, told = '', heard, of, said, mark = '' } = groups ?? {};
+  const isOwnName = /^t\d[\w~]*$/.test(words);
+  const id = groups?.['id'] ?? (isOwnName ? words : nth);
+  const before = told === '' ? [] : told.split(' / ');
+  const known = bracket === undefined ? { text: words } : call(words, before, {
+    isHeard: bracket === '[',
+  });
+  const report = heard === undefined ? {} : { interruption: { textHeard: heard, turnId: of } };
+  const turnId = end === undefined ? talk.open(id, { ...known, ...report }).turnId : id;
+  if (said !== undefined) talk.settle(turnId, STATES[mark as keyof typeof STATES], said);
 }
 
 /**
