@@ -6,12 +6,7 @@ import { Talk, toolMessages } from './talk.ts';
 
 describe('cutTurn', () => {
   for (const [title, said, heard, left] of [
-    ['to what was heard', 'First of many.', 'First', 'First'],
-    ['to nothing, and keeps no empty message', 'First.', '', undefined],
     ['to nothing for blanks', 'First.', ' \n', undefined],
-    ['not at all where it is not known what was heard, but marks it', 'First.', undefined,
-      'First.'],
-    ['not where all of it was heard, but marks it', 'First.', 'First.', 'First.'],
     ["to the platform's words where they are not ours", 'It costs $5.', 'it costs five dollars',
       'it costs five dollars'],
     ['to half a word', 'First.', 'Fir', 'Fir'],

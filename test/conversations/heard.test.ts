@@ -47,30 +47,19 @@ const LOST = { isLost: true } as const;
 
 describe('a text that was heard', () => {
   for (const [title, past, textHeard, expected] of [
-    ['that is all filler leaves an older reply alone', [SPOKEN, FILLER], 'One moment.',
-      [`t1: ${TUESDAY}`]],
-    ['that is half a filler leaves an older reply alone', [SPOKEN, FILLER], 'One mom',
-      [`t1: ${TUESDAY}`]],
     ['that is two fillers leaves an older reply alone', [SPOKEN, { ...FILLERS, ...WORDLESS }],
       'One moment.  Still looking. ', [`t1: ${TUESDAY}`]],
     ['that ends inside the filler of a turn that spoke leaves nothing of it',
       [{ filler: 'One moment.', said: 'It is ten.' }], 'One mo', []],
     ['that ends with the filler of a turn that spoke leaves nothing of it',
       [{ filler: 'One moment.', said: 'It is ten.' }], 'One moment.', []],
-    ['that begins with a filler is the words behind it',
-      [{ filler: 'One moment.', said: 'It is ten.' }], 'One moment. It is', ['t1: It is *']],
     ['that begins with two fillers is the words behind them', [{ ...FILLERS, said: 'It is ten.' }],
       'One moment. Still looking. It', ['t1: It *']],
     ['that does not begin with the filler is all words',
       [{ filler: 'One moment.', said: 'One apple.' }], 'One apple', ['t1: One apple *']],
 
-    ['cuts an older reply behind a wordless turn, where it is a prefix', [SPOKEN, WORDLESS],
-      'Your appointment', ['t1: Your appointment *']],
     ['cuts an older reply behind a wordless turn, white space aside', [SPOKEN, WORDLESS],
       'Your  appointment\nis', ['t1: Your  appointment\nis *']],
-    ['leaves an older reply alone that it is no prefix of', [SPOKEN, WORDLESS], 'On Tuesday',
-      [`t1: ${TUESDAY}`]],
-    ['that is empty leaves an older reply alone', [SPOKEN, WORDLESS], '', [`t1: ${TUESDAY}`]],
     ['looks past several wordless turns', [SPOKEN, WORDLESS, WORDLESS], 'Your', ['t1: Your *']],
     ['never looks past a turn that spoke', [SPOKEN, { said: 'Yes.' }], 'Your',
       [`t1: ${TUESDAY}`, 't2: Your *']],
@@ -128,8 +117,6 @@ describe('a text that was heard', () => {
 
 describe('an interruption that does not say what was heard', () => {
   for (const [title, past, expected] of [
-    ['marks no older turn where the newest is wordless', [{ said: 'One.' }, WORDLESS],
-      ['t1: One.']],
     ['marks nothing where the newest turn said only a filler', [{ said: 'One.' }, FILLER],
       ['t1: One.']],
     ['marks nothing where nobody spoke', [], []],

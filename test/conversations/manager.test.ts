@@ -26,14 +26,13 @@ for (const [kind, storeOf] of [
     function begin(t: TestContext, options?: ConversationManagerOptions): {
       manager: ConversationManager;
       /** The caller says something. */
-      say: (content: string, turnId?: string, id?: string) => Promise<void>;
+      say: (content: string, id?: string) => Promise<void>;
       texts: (id?: string) => Promise<string[]>;
     } {
       const manager = new ConversationManager(storeOf(t), options);
       return {
         manager,
-        say: async (content, turnId, id = 'c') =>
-          manager.addMessage(id, { role: 'user', content, ...(turnId && { turnId }) }),
+        say: async (content, id = 'c') => manager.addMessage(id, { role: 'user', content }),
         texts: async (id = 'c') => (await manager.getHistory(id)).map(({ content }) => content),
       };
     }
@@ -69,20 +68,6 @@ for (const [kind, storeOf] of [
       assert.equal(await manager.getState('c'), undefined);
     });
 
-    it('keeps the order if nobody waits in between', async (t) => {
-      const { say, texts } = begin(t);
-      const counts = Array.from({ length: 20 }, (_, count) => String(count));
-      await Promise.all(counts.map((count) => say(count)));
-      assert.deepEqual(await texts(), counts);
-    });
-
-    it('puts the messages of one turn together', async (t) => {
-      const { say, texts } = begin(t);
-      for (const [content, turnId] of [['a', 't1'], ['b', 't2'], ['c', 't1']] as const)
-        await say(content, turnId);
-      assert.deepEqual(await texts(), ['a', 'c', 'b']);
-    });
-
     it('has an empty history for an unknown id, which creates no conversation', async (t) => {
       const { manager, texts } = begin(t);
       assert.deepEqual(await texts(), []);
@@ -91,25 +76,16 @@ for (const [kind, storeOf] of [
 
     it('keeps conversations apart, counts them, and clears one, which starts again', async (t) => {
       const { manager, say, texts } = begin(t);
-      await say('of a', 't', 'a');
-      await say('of b', 't', 'b');
+      await say('of a', 'a');
+      await say('of b', 'b');
       assert.deepEqual(await texts('a'), ['of a']);
       assert.equal(await manager.count(), 2);
       await manager.clear('a');
       assert.deepEqual(await texts('a'), []);
       assert.equal(await manager.count(), 1);
-      await say('again', 't', 'a');
+      await say('again', 'a');
       assert.deepEqual(await texts('a'), ['again']);
       await manager.clear('unknown');
-    });
-
-    it('does not store a turn that was cleared while it ran', async (t) => {
-      const { manager, texts } = begin(t);
-      await manager.openTurn('c', { turnId: 't1', runId: 1, text: 'Hello' });
-      await manager.clear('c');
-      const settlement = { turnId: 't1', runId: 1, state: 'completed', messages: [] } as const;
-      assert.equal(await manager.settleTurn('c', settlement), false);
-      assert.deepEqual(await texts(), []);
     });
 
     it('opens, settles and cuts a turn', async (t) => {

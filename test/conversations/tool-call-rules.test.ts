@@ -9,7 +9,7 @@ import type { OnceClaim } from '../../src/conversations/once-rules.ts';
 import type { ToolResult } from '../../src/conversations/tool-call-rules.ts';
 import type { TurnOpening } from '../../src/conversations/turn-opening.ts';
 import { tellCalls } from './calls.ts';
-import { no, reply, round, Talk, yes } from './talk.ts';
+import { no, round, Talk, yes } from './talk.ts';
 
 const WAIT = '{"status":"still running"}';
 const RUNNING = { state: 'running', content: WAIT, saidState: 'open' } as const;
@@ -313,25 +313,12 @@ describe('an id that comes with other words', () => {
 });
 
 describe('a turn that somebody else has closed', () => {
-  it("is still its run's to settle if the platform did not say what was heard", () => {
-    const talk = calling('I pay.');
-    talk.open('t2', { interruption: { textHeard: undefined, turnId: undefined } });
-    assert.equal(talk.shown[1], 'assistant(interrupted): I pay. [a]');
-    assert.equal(talk.settle('t1', 'completed', 'I pay. Paid.'), true);
-  });
-
   it("is still its run's to settle if that runs here, and what it had said is interrupted", () => {
     const talk = begun();
     const running = [talk.soFar('t1', 'interrupted', 'One')];
     talk.open('t2', { running, interruption: { textHeard: undefined, turnId: undefined } });
     assert.equal(talk.settle('t1', 'interrupted', 'One two'), true);
     assert.deepEqual(talk.replies, ['t1: One two *']);
-  });
-
-  it("is still its run's to settle if an interruption without a turn closed it", () => {
-    const talk = calling('I pay.');
-    talk.hear(undefined);
-    assert.equal(talk.settle('t1', 'interrupted', [reply('t1', 'I pay.', 'interrupted')]), true);
   });
 
   tellCalls([['is cut to what was heard, whatever its run says later',

@@ -169,14 +169,6 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(served.outcomes(), { completed: 2, interrupted: 1, replayed: 1, stale: 1 });
     });
 
-    it('keep new words that come with an old id', async (t) => {
-      const { client, told } = begin(t);
-      await spoken(client.say('One', { turn_id: 't1' }));
-      assert.equal(await spoken(client.say('Two', { turn_id: 't1' })), 'Two?');
-      assert.equal(await spoken(client.say('Two', { turn_id: 't1' })), 'Two?');
-      assert.equal(await told(), 'One > One? / Two > Two?');
-    });
-
     it('end with their session', async (t) => {
       const served = begin(t);
       const { client } = served;
