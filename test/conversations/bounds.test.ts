@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { trim, type ConversationBounds } from '../../src/conversations/bounds.ts';
 import { addMessage } from '../../src/conversations/conversation.ts';
 import { randomOf } from '../fixtures/random.ts';
-import { BOUNDS, Talk, toolMessages } from './talk.ts';
+import { BOUNDS, inTalk, Talk, toolMessages } from './talk.ts';
 
 /** So many exchanges, each of 13 characters. */
 function filled(turns: number, bounds: Partial<ConversationBounds>): Talk {
@@ -52,8 +52,7 @@ describe('the limits of a conversation', () => {
       assert.equal(talk.turns.length, left);
     });
 
-  it('count tool calls, and what was sent beside the messages', () => {
-    const talk = new Talk();
+  it('count tool calls, and what was sent beside the messages', inTalk((talk) => {
     talk.open('t1');
     talk.settle('t1', 'completed', toolMessages('t1'), { sent: [
       { type: 'data', json: '"12345"' }, { type: 'say', text: 'abc', isFiller: true },
@@ -61,7 +60,7 @@ describe('the limits of a conversation', () => {
     ] });
     const texts = ['t1', 'Let me see.', 'pay', '{}', '42', 'It is 42.', '"12345"', 'abc'];
     assert.equal(talk.conversation.textLength, texts.join('').length);
-  });
+  }));
 
   it('keep the newest turn, however large it is', () => {
     const talk = filled(1, { maxMessages: 3, maxTextLength: 10 });

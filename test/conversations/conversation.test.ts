@@ -9,7 +9,7 @@ import {
 } from '../../src/conversations/conversation.ts';
 import { newTurn, setPlain } from '../../src/conversations/turn-record.ts';
 import { setTo } from './state-writes.ts';
-import { reply, Talk } from './talk.ts';
+import { inTalk, reply, Talk } from './talk.ts';
 
 function assertErased({ conversation }: Talk): void {
   const erasedAt = conversation.erasedAt ?? assert.fail('without a mark');
@@ -17,21 +17,19 @@ function assertErased({ conversation }: Talk): void {
 }
 
 describe('addMessage', () => {
-  it('creates a turn for a message whose turn is not known', () => {
-    const talk = new Talk();
+  it('creates a turn for a message whose turn is not known', inTalk((talk) => {
     addMessage(talk.conversation, { role: 'user', content: 'a', turnId: 'x' });
     talk.check();
     assert.deepEqual(talk.turns.map(({ id, state }) => [id, state]), [['x', 'completed']]);
-  });
+  }));
 
-  it('appends to the turn if that is known', () => {
-    const talk = new Talk();
+  it('appends to the turn if that is known', inTalk((talk) => {
     talk.exchange('t1', 'First.');
     talk.exchange('t2', 'Second.');
     addMessage(talk.conversation, reply('t1', 'PS'));
     talk.check();
     assert.deepEqual(talk.replies, ['t1: First.', 't1: PS', 't2: Second.']);
-  });
+  }));
 });
 
 describe('indexOfDelivered', () => {
@@ -77,23 +75,21 @@ describe("the agent's state", () => {
     assert.equal(talk.conversation.state, '{"n":22}');
   });
 
-  it('is kept for a turn whose words the platform has decided', () => {
-    const talk = new Talk();
+  it('is kept for a turn whose words the platform has decided', inTalk((talk) => {
     talk.open('t1');
     talk.open('t2', { interruption: { textHeard: '', turnId: 't1' } });
     keep(talk, 't1', '{"n":1}');
     assert.equal(talk.conversation.state, '{"n":1}');
-  });
+  }));
 
-  it('is not kept for an older run of the turn', () => {
-    const talk = new Talk();
+  it('is not kept for an older run of the turn', inTalk((talk) => {
     talk.open('t1');
     const older = talk.runOf('t1');
     talk.settle('t1', 'failed');
     talk.open('t1');
     assert.equal(keep(talk, 't1', '{"n":1}', older), false);
     assert.equal(talk.conversation.state, undefined);
-  });
+  }));
 
   it('is cleared with the conversation, and no turn that still runs brings it back', () => {
     const talk = new Talk();
@@ -116,8 +112,7 @@ describe("the agent's state", () => {
 });
 
 describe('forgetHead', () => {
-  it('leaves no trace of the state and the caller in the limit', () => {
-    const talk = new Talk();
+  it('leaves no trace of the state and the caller in the limit', inTalk((talk) => {
     talk.open('t1');
     const { conversation } = talk;
     const { textLength } = conversation;
@@ -128,7 +123,7 @@ describe('forgetHead', () => {
     forgetHead(conversation);
     assert.deepEqual([conversation.state, conversation.textLength], [undefined, textLength]);
     talk.check();
-  });
+  }));
 });
 
 describe('the caller of a conversation', () => {
@@ -139,25 +134,22 @@ describe('the caller of a conversation', () => {
       { from: '+15550100', to: '+15550199' }],
     ['not that of another session: it may be a browser', 's-2', undefined],
   ] as const)
-    it(`is ${what}`, () => {
-      const talk = new Talk();
+    it(`is ${what}`, inTalk((talk) => {
       talk.open('t1', { caller });
       assert.deepEqual(talk.open('t2').callerIn(sessionId), expected);
-    });
+    }));
 
-  it('is the last one that called', () => {
-    const talk = new Talk();
+  it('is the last one that called', inTalk((talk) => {
     talk.open('t1', { caller });
     const opened = talk.open('t2', { caller: { ...caller, sessionId: 's-2', from: '+4420' } });
     assert.deepEqual(opened.callerIn('s-2'), { from: '+4420', to: '+15550199' });
-  });
+  }));
 
-  it('is cleared with the conversation', () => {
-    const talk = new Talk();
+  it('is cleared with the conversation', inTalk((talk) => {
     talk.open('t1', { caller });
     clearTurns(talk.conversation);
     assertErased(talk);
-  });
+  }));
 });
 
 describe('the agent that a conversation was handed over to', () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { tellCalls } from './calls.ts';
-import { Talk, toolMessages } from './talk.ts';
+import { inTalk, Talk, toolMessages } from './talk.ts';
 
 describe('cutTurn', () => {
   for (const [title, said, heard, left] of [
@@ -12,14 +12,13 @@ describe('cutTurn', () => {
     ['to half a word', 'First.', 'Fir', 'Fir'],
     ['and keeps blanks around what was heard', 'First of many.', 'First ', 'First '],
   ] as const)
-    it(`cuts a completed turn ${title}`, () => {
-      const talk = new Talk();
+    it(`cuts a completed turn ${title}`, inTalk((talk) => {
       talk.exchange('t1', said);
       assert.deepEqual(talk.cut(heard), { turnId: 't1', text: left ?? '' });
       const marked = left === undefined ? [] : [`assistant(interrupted): ${left}`];
       assert.deepEqual(talk.shown, ['user: t1', ...marked]);
       assert.equal(talk.turn('t1').state, 'interrupted');
-    });
+    }));
 
   it('leaves the newest turn alone while an older one runs elsewhere: that one is meant', () => {
     const talk = new Talk();
@@ -37,23 +36,21 @@ describe('cutTurn', () => {
       't1 > First.; heard "Fi" of t1; t1', 't1 > …'],
   ]);
 
-  it('cuts an interrupted turn to what was heard, and does not report it again', () => {
-    const talk = new Talk();
+  it('cuts an interrupted turn to what was heard, and does not report it again', inTalk((talk) => {
     talk.open('t1');
     talk.settle('t1', 'interrupted', 'First of man');
     assert.equal(talk.cut('First'), undefined);
     assert.deepEqual(talk.shown, ['user: t1', 'assistant(interrupted): First']);
-  });
+  }));
 
-  it('forgets what a turn sent: it is not sent again', () => {
-    const talk = new Talk();
+  it('forgets what a turn sent: it is not sent again', inTalk((talk) => {
     talk.open('t1');
     talk.settle('t1', 'completed', 'First.', {
       sent: [{ type: 'say', text: 'First.' }, { type: 'data', json: '{}' }],
     });
     talk.cut('Fi');
     assert.equal(talk.turn('t1').sent, undefined);
-  });
+  }));
 });
 
 describe('cutTurn of a turn with tools', () => {
@@ -66,10 +63,9 @@ describe('cutTurn of a turn with tools', () => {
     ['where it is not known what was heard', undefined,
       [...call, 'assistant(interrupted): It is 42.']],
   ] as const)
-    it(`keeps the call and its result whole when cut ${title}`, () => {
-      const talk = new Talk();
+    it(`keeps the call and its result whole when cut ${title}`, inTalk((talk) => {
       talk.exchange('t1', toolMessages('t1'));
       talk.cut(heard);
       assert.deepEqual(talk.shown, ['user: t1', ...left]);
-    });
+    }));
 });

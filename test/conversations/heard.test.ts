@@ -8,7 +8,7 @@ import { hasOpenTurn } from '../../src/conversations/conversation.ts';
 import { isPrefix, withoutPrefix } from '../../src/conversations/heard.ts';
 import type { Message } from '../../src/conversations/message.ts';
 import type { TurnSettlement } from '../../src/conversations/turn-settlement.ts';
-import { reply, round, Talk } from './talk.ts';
+import { inTalk, reply, round, Talk } from './talk.ts';
 
 /** A turn, by how its run ended: said in full, cut off, with a filler, or gone with its process. */
 interface Past {
@@ -133,13 +133,12 @@ describe('an interruption that does not say what was heard', () => {
   });
 
   for (const [what, filler] of [['nothing', undefined], ['but a filler', 'One moment.']] as const)
-    it(`leaves a turn completed that said ${what}, and reports nothing`, () => {
-      const talk = new Talk();
+    it(`leaves a turn completed that said ${what}, and reports nothing`, inTalk((talk) => {
       talk.open('t1');
       talk.settle('t1', 'completed', '', { filler });
       assert.equal(talk.hear(undefined), undefined);
       assert.equal(talk.turn('t1').state, 'completed');
-    });
+    }));
 });
 
 describe('noteHeard of a turn with tools', () => {

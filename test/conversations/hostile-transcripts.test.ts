@@ -7,7 +7,7 @@ import { addMessage } from '../../src/conversations/conversation.ts';
 import { coveredBy, lettersOf } from '../../src/conversations/spoken-words.ts';
 import { leastMs, processorMs } from '../fixtures/processor-time.ts';
 import { afterRequests, call, callOf, tellCalls } from './calls.ts';
-import { BOUNDS, reply, Talk, yes } from './talk.ts';
+import { BOUNDS, inTalk, reply, Talk, yes } from './talk.ts';
 
 const HELLO = 'hello > You said hello.';
 
@@ -126,19 +126,17 @@ describe('a reply that another process says', () => {
     ['was not heard if the platform knows that only its own words were', 'Are you there?', true,
       ['assistant(completed): Are you there?']],
   ] as const)
-    it(what, () => {
-      const talk = new Talk();
+    it(what, inTalk((talk) => {
       talk.open('t1', call('Hours?'));
       talk.open('t2', call('And Sunday?', [`Hours? > ${told}`], { isHeard }));
       talk.settle('t1', 'interrupted', REPLY); // it settles late
       assert.deepEqual(talk.shown.slice(1, -2), shown);
-    });
+    }));
 });
 
 describe('a filler', () => {
   // Seed 4723: "Yes." was said four times, and only fillers told which turn was the last.
-  it('of a turn that still runs distinguishes its words from equal ones', () => {
-    const talk = new Talk();
+  it('of a turn that still runs distinguishes its words from equal ones', inTalk((talk) => {
     const filler = 'One moment.';
     for (const [index, turnId] of ['t1', 't2', 't3', 't4'].entries()) {
       talk.open(turnId, call('Yes.', Array<string>(index).fill(`Yes. > ${filler}`)));
@@ -148,7 +146,7 @@ describe('a filler', () => {
     const told = [`> ${filler}`, 'Yes. > One', `Yes. > ${filler}`];
     talk.ask('t5', { ...call('Bye', told), running });
     assert.deepEqual(talk.words, [...Array<string>(4).fill('Yes.'), 'Bye']);
-  });
+  }));
 
   // Seed 23333: only the last turns were looked at, without the one that had the filler.
   it('is not taken for a text of the platform if its list was cut at the front', () => {
@@ -164,15 +162,14 @@ describe('a filler', () => {
 });
 
 describe('drafts of the same words', () => {
-  it('leave history before anything that was actually said', () => {
-    const talk = new Talk();
+  it('leave history before anything that was actually said', inTalk((talk) => {
     talk.exchange('first', 'Hello Anna.', call('my name is Anna'));
     for (let draft = 1; draft <= BOUNDS.maxMessages; draft++) {
       const request = call(`book ${draft}`, ['my name is Anna > Hello Anna.']);
       talk.exchange(`d${draft}`, `Booked ${draft}.`, request);
     }
     assert.equal(talk.turns[0]?.id, 'first');
-  });
+  }));
 });
 
 /**

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { clearTurns, historyOf } from '../../src/conversations/conversation.ts';
 import type { ToolResult } from '../../src/conversations/tool-call-rules.ts';
 import { claimTurn } from '../../src/conversations/turn-claim.ts';
-import { reply, round, Talk, yes } from './talk.ts';
+import { inTalk, reply, round, Talk, yes } from './talk.ts';
 
 const PAID = 'a completed {"paid":1}';
 const [A, B] = [{ runId: 1, process: 'a', isAlive: yes }, { runId: 2, process: 'b', isAlive: yes }];
@@ -50,32 +50,29 @@ describe('the result of a call that the store has lost', () => {
     assert.deepEqual(talk.calls, []);
   });
 
-  it('does not return to a turn that was erased and delivered again', () => {
-    const talk = new Talk();
+  it('does not return to a turn that was erased and delivered again', inTalk((talk) => {
     clearTurns(talk.conversation);
     talk.open('t1', B);
     assert.equal(returns(talk, { erasedAt: 0 }), false);
     assert.equal(returns(talk, { erasedAt: talk.conversation.erasedAt }), true);
     assert.deepEqual(talk.calls, [PAID]);
-  });
+  }));
 });
 
 describe('a run that takes its turn back from another process', () => {
   const claim = { turnId: 't1', runId: 1, process: 'a', text: 't1' };
 
   // Seed 540099 of the fleet: its words stood twice.
-  it('has its calls once, preceded by those of the other run', () => {
-    const talk = new Talk();
+  it('has its calls once, preceded by those of the other run', inTalk((talk) => {
     talk.open('t1', A);
     talk.progress('t1', round('t1', 'a', { state: 'running', process: 'a' }), { process: 'a' });
     talk.open('t1', { ...B, isCallRunning: yes });
     assert.equal(claimTurn(talk.conversation, claim).kind, 'owned');
     talk.settle('t1', 'completed', CALLED, { runId: 1 });
     assert.deepEqual(talk.calls, [PAID]);
-  });
+  }));
 
-  it('has figures of its own, and not those of the other run', () => {
-    const talk = new Talk();
+  it('has figures of its own, and not those of the other run', inTalk((talk) => {
     const [own, others] = [{ sessionId: 's', startedAt: 1 }, { sessionId: 's', startedAt: 2 }];
     talk.open('t1', { ...A, figures: own });
     talk.open('t1', { ...B, figures: others });
@@ -83,5 +80,5 @@ describe('a run that takes its turn back from another process', () => {
     talk.settle('t1', 'failed', '', { figures });
     assert.equal(claimTurn(talk.conversation, { ...claim, figures: own }).kind, 'owned');
     assert.deepEqual(talk.turn('t1').figures, own);
-  });
+  }));
 });

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import type { Message } from '../../src/conversations/message.ts';
 import { booking, call, callOf, tellCalls } from './calls.ts';
-import { Talk } from './talk.ts';
+import { inTalk, Talk } from './talk.ts';
 
 const HOURS = 'We open at nine. We close at six.';
 const HEARD = { isHeard: true };
@@ -65,14 +65,13 @@ describe('what was heard of a reply', () => {
       'Hours? > We open* / Sunday? > No. / Bye > …'],
   ]);
 
-  it('is final: the run of a turn that was cut while it ran does not change it', () => {
-    const talk = new Talk();
+  it('is final: the run of a turn that was cut while it ran does not change it', inTalk((talk) => {
     talk.open('t1', call('Hours?'));
     const running = [talk.soFar('t1', 'interrupted', HOURS)];
     talk.open('t2', { ...call('And Sunday?', ['Hours? > We open']), running });
     talk.settle('t1', 'interrupted', HOURS);
     assert.deepEqual(talk.replies, ['t1: We open *']);
-  });
+  }));
 
   it('is reported to the agent if the turn had completed', () => {
     const opened = callOf(`Hours? > ${HOURS}`).open('t2', call('Bye', ['Hours? > We open']));
@@ -90,14 +89,13 @@ describe('what was heard of a reply', () => {
       assert.deepEqual(talk.replies, replies);
     });
 
-  it('keeps the tool calls of a reply that was cut before them', () => {
-    const talk = new Talk();
+  it('keeps the tool calls of a reply that was cut before them', inTalk((talk) => {
     talk.exchange('t1', booking('t1'), call('Book'));
     talk.open('t2', call('Thanks', ['Book > Let me see']));
     assert.deepEqual(talk.shown.slice(1, 4), [
       'assistant(interrupted): Let me see [book]', 'tool: "booked"', 'user: Thanks',
     ]);
-  });
+  }));
 });
 
 describe("an assistant's text that is not ours", () => {

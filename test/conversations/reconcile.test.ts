@@ -6,13 +6,12 @@ import { describe, it } from 'node:test';
 import {
   afterRequests, booking, call, callOf, discarded, numbers, tellCalls,
 } from './calls.ts';
-import { Talk } from './talk.ts';
+import { inTalk, Talk } from './talk.ts';
 
 describe('a request of an unknown call', () => {
   const told = ['> Welcome.', 'A > a | More.', 'B'];
 
-  it('brings the whole call, shows it to the agent, and begins the conversation', () => {
-    const talk = new Talk();
+  it('brings the whole call, shows it to the agent, and begins the conversation', inTalk((talk) => {
     const opened = talk.open('t1', call('C', told));
     assert.deepEqual(talk.shown, [
       'assistant(completed): Welcome.', 'user: A', 'assistant(completed): a More.', 'user: B',
@@ -21,7 +20,7 @@ describe('a request of an unknown call', () => {
     const texts = opened.history().map(({ content }) => content);
     assert.deepEqual(texts, ['Welcome.', 'A', 'a More.', 'B', 'C']);
     assert.equal(opened.isResumed, false);
-  });
+  }));
 
   it('creates turns with the same ids when it is tried again', () => {
     const [first, second] = [new Talk(), new Talk()];
@@ -66,14 +65,13 @@ describe("the platform's greeting", () => {
   // Seeds 36422 and 43813 of the random platforms.
   for (const known of ['', 'Tea is one euro.']) {
     const what = known === '' ? 'another process has not told yet' : 'it has';
-    it(`is not all that is left of a call which was cut to a reply that ${what}`, () => {
-      const talk = new Talk();
+    it(`is not all that is left of a call which was cut to a reply that ${what}`, inTalk((talk) => {
       talk.open('t1', call('Tea?', ['> Line 1 of the bakery.']));
       if (known !== '') talk.settle('t1', 'completed', known);
       talk.open('t2', call('And milk?', ['> Tea is one | Line 2 of the bakery.']));
       assert.deepEqual(talk.words, ['Tea?', 'And milk?']);
       assert.deepEqual(discarded(talk), []);
-    });
+    }));
   }
 });
 
@@ -142,12 +140,11 @@ describe('a request for another reply to the newest words', () => {
     assert.deepEqual(earlierCalls, []);
   });
 
-  it('is not given calls of other places', () => {
-    const talk = new Talk();
+  it('is not given calls of other places', inTalk((talk) => {
     talk.exchange('t1', booking('t1'), call('Book'));
     const opened = talk.open('t2', call('Book it', ['Book > Let me see. Booked.']));
     assert.deepEqual(opened.earlierCalls, []);
-  });
+  }));
 });
 
 describe('a request that comes late', () => {

@@ -5,7 +5,7 @@ import type { RunLinks } from '../../src/conversations/run-links.ts';
 import type { TracedRun, TracePlace } from '../../src/conversations/trace-place.ts';
 import { claimTurn } from '../../src/conversations/turn-claim.ts';
 import type { TurnOpening } from '../../src/conversations/turn-opening.ts';
-import { Talk, yes } from './talk.ts';
+import { inTalk, Talk, yes } from './talk.ts';
 
 function placeOf(n: number): TracePlace {
   const id = String(n).padStart(32, '0');
@@ -57,15 +57,14 @@ describe('the links of a run', () => {
     assert.deepEqual(links(talk, 't-1', 3), { repeats: placeOf(2) });
   });
 
-  it('lead to a run that has taken its turn back from another process', () => {
-    const talk = new Talk();
+  it('lead to a run that has taken its turn back from another process', inTalk((talk) => {
     links(talk, 't-1', 1, { process: 'a' });
     links(talk, 't-1', 2, { process: 'b', isAlive: yes });
     const claim = { turnId: 't-1', runId: 1, process: 'a', text: 't-1', trace: tracedRun(1) };
     assert.equal(claimTurn(talk.conversation, claim).kind, 'owned');
     const again = links(talk, 't-1', 3, { process: 'b', isAlive: yes });
     assert.deepEqual(again, { repeats: placeOf(1) });
-  });
+  }));
 
   it('lead to a run that took its turn back with its reply, from one it did not know of', () => {
     const talk = new Talk();
@@ -75,8 +74,7 @@ describe('the links of a run', () => {
     assert.deepEqual(links(talk, 't-1', 3), { repeats: placeOf(1) });
   });
 
-  it('lead from a new session only to what it ended itself', () => {
-    const talk = new Talk();
+  it('lead from a new session only to what it ended itself', inTalk((talk) => {
     const of = (n: number, sessionId: string): RunLinks | undefined =>
       links(talk, `t-${n}`, n, { trace: tracedRun(n, sessionId) });
     of(1, 'yesterday');
@@ -85,13 +83,12 @@ describe('the links of a run', () => {
     assert.deepEqual(of(3, 'another'), { interrupts: placeOf(2) });
     talk.settle('t-3', 'interrupted', 'Hello');
     assert.deepEqual(of(4, 'another'), { interrupts: placeOf(3) });
-  });
+  }));
 
-  it('lead to no run that nobody has traced', () => {
-    const talk = new Talk();
+  it('lead to no run that nobody has traced', inTalk((talk) => {
     links(talk, 't-1', 1, { trace: undefined });
     assert.deepEqual(links(talk, 't-2', 2), { interrupts: undefined });
-  });
+  }));
 
   it('are neither looked for nor stored if a run is not traced', () => {
     const talk = after();

@@ -10,7 +10,7 @@ import { openTurn } from '../../src/conversations/turn-opening.ts';
 import type { TurnSettlement } from '../../src/conversations/turn-settlement.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 import { DOWN, machine, two, written, type Machine } from './stores/machines.ts';
-import { BOUNDS, no, repliesOf, Talk, yes } from './talk.ts';
+import { BOUNDS, inTalk, no, repliesOf, Talk, yes } from './talk.ts';
 
 const RUN = { process: 'p', isAlive: yes };
 
@@ -116,14 +116,13 @@ describe('a run that says how it ended, and a report of what was heard of it', (
 describe('a report of a turn that is not known yet', () => {
   const report = { textHeard: 'reply', turnId: 't2' };
 
-  it('waits for it, and no more than sixteen do', () => {
-    const talk = new Talk();
+  it('waits for it, and no more than sixteen do', inTalk((talk) => {
     talk.conversation.isBehind = true;
     for (let n = 1; n <= 20; n++) talk.hear('x', `t${n}`, 'next');
     const { reports } = talk.conversation;
     assert.deepEqual([reports?.length, reports?.[0]?.turnId], [16, 't5']);
     assert.equal(lengthOf(talk.conversation), 16);
-  });
+  }));
 
   // Seed 100239 of the fleet: it was taken for a report of the last turn that was known.
   it('waits where the store is too slow to say whether it has the turn', async (t) => {

@@ -2,6 +2,7 @@
 // that must always hold is checked.
 
 import assert from 'node:assert/strict';
+import type { TestContext } from 'node:test';
 
 import type { ConversationBounds } from '../../src/conversations/bounds.ts';
 import {
@@ -201,6 +202,11 @@ export function holding(...records: readonly TurnRecord[]): Conversation {
 /** The messages as that run writes them. */
 function ofRun(runId: number, messages: readonly Message[]): Message[] {
   return messages.map((message) => (message.role === 'tool' ? { runId, ...message } : message));
+}
+
+/** A test in a new conversation. */
+export function inTalk(test: (talk: Talk, t: TestContext) => void): (t: TestContext) => void {
+  return (t) => test(new Talk(), t);
 }
 
 export function repliesOf(conversation: Conversation): string[] {

@@ -9,7 +9,7 @@ import type { OnceClaim } from '../../src/conversations/once-rules.ts';
 import type { ToolResult } from '../../src/conversations/tool-call-rules.ts';
 import type { TurnOpening } from '../../src/conversations/turn-opening.ts';
 import { tellCalls } from './calls.ts';
-import { no, round, Talk, yes } from './talk.ts';
+import { inTalk, no, round, Talk, yes } from './talk.ts';
 
 const WAIT = '{"status":"still running"}';
 const RUNNING = { state: 'running', content: WAIT, saidState: 'open' } as const;
@@ -139,14 +139,13 @@ describe('the result of a call', () => {
     assert.equal(talk.conversation.agent, 'billing');
   });
 
-  it('is not kept if the turn or the call is not known', () => {
-    const talk = new Talk();
+  it('is not kept if the turn or the call is not known', inTalk((talk) => {
     assert.equal(talk.result('t1', 'a'), false);
     talk.open('t1');
     assert.equal(talk.result('t1', 'a'), false);
     talk.progress('t1', round('t1', 'a', RUNNING));
     assert.equal(talk.result('t1', 'b'), false);
-  });
+  }));
 });
 
 describe('the result of a once call, for a call of another turn that waits for it', () => {
@@ -290,8 +289,7 @@ describe('a turn that runs again', () => {
 });
 
 describe('an id that comes with other words', () => {
-  it('begins a turn under an id of our own, and finds it again', () => {
-    const talk = new Talk();
+  it('begins a turn under an id of our own, and finds it again', inTalk((talk) => {
     const other = { text: 'other words' };
     talk.exchange('t1', 'One.');
     assert.equal(talk.open('t1', other).turnId, 't1~2');
@@ -300,7 +298,7 @@ describe('an id that comes with other words', () => {
     assert.deepEqual(talk.ask('t1', other), { kind: 'completed before', sent });
     assert.equal(talk.open('t1', { text: 'third words' }).turnId, 't1~3');
     assert.equal(talk.open('t1', { text: undefined }).turnId, 't1~4');
-  });
+  }));
 
   tellCalls([
     ['means the newest of its turns when the platform says what was heard',

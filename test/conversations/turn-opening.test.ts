@@ -6,7 +6,7 @@ import { addMessage, findTurn } from '../../src/conversations/conversation.ts';
 import type { TurnSettlement } from '../../src/conversations/turn-settlement.ts';
 import { tellCalls } from './calls.ts';
 import { change } from './state-writes.ts';
-import { no, reply, round, Talk, toolMessages, yes } from './talk.ts';
+import { inTalk, no, reply, round, Talk, toolMessages, yes } from './talk.ts';
 
 describe('openTurn', () => {
   for (const [what, text, shown] of [
@@ -15,23 +15,20 @@ describe('openTurn', () => {
     ['only a placeholder for a turn that the caller did not begin', undefined,
       ['assistant(open): ']],
   ] as const)
-    it(`stores ${what}`, () => {
-      const talk = new Talk();
+    it(`stores ${what}`, inTalk((talk) => {
       const opened = talk.open('t1', { text });
       assert.deepEqual(talk.shown, shown);
       assert.deepEqual([opened.isResumed, opened.cut], [false, undefined]);
-    });
+    }));
 
-  it('gives the history as it is when it is asked for, and up to its own turn', () => {
-    const talk = new Talk();
+  it('gives the history as it is when it is asked for, and up to its own turn', inTalk((talk) => {
     const first = talk.open('t1');
     talk.settle('t1', 'completed', 'First.');
     talk.exchange('t2', 'Second.');
     assert.deepEqual(first.history().map(({ content }) => content), ['t1']);
-  });
+  }));
 
-  it('gives a history that does not change while it is read', () => {
-    const talk = new Talk();
+  it('gives a history that does not change while it is read', inTalk((talk) => {
     talk.exchange('t1', 'First.');
     const before = talk.open('t2').history();
     const copy = structuredClone(before);
@@ -39,16 +36,15 @@ describe('openTurn', () => {
     talk.cut('Se');
     talk.exchange('t3', 'Third.');
     assert.deepEqual(before, copy);
-  });
+  }));
 
-  it('says whether the conversation was known', () => {
-    const talk = new Talk();
+  it('says whether the conversation was known', inTalk((talk) => {
     assert.equal(talk.open('t1').isResumed, false);
     talk.settle('t1', 'failed');
     assert.equal(talk.open('t1').isResumed, false); // the same turn delivered again
     talk.settle('t1', 'completed', 'Hi.');
     assert.equal(talk.open('t2').isResumed, true);
-  });
+  }));
 
   tellCalls([
     ["closes a turn whose run is gone, and keeps the caller's words", 't1; t2', 't1 / t2 > …'],
@@ -65,13 +61,12 @@ describe('openTurn', () => {
       't0 > Again. / t1 > …'],
   ]);
 
-  it('leaves a completed turn alone, whatever was heard of it', () => {
-    const talk = new Talk();
+  it('leaves a completed turn alone, whatever was heard of it', inTalk((talk) => {
     talk.exchange('t1', 'First.');
     const before = structuredClone(talk.conversation);
     talk.ask('t1', { interruption: { textHeard: 'F', turnId: 't1' } });
     assert.deepEqual(talk.conversation, before);
-  });
+  }));
 
   const beside: SentEvent[] = [
     { type: 'data', json: '{"a":1}' }, { type: 'say', text: 'Bye.' }, { type: 'hangup' },
@@ -81,28 +76,25 @@ describe('openTurn', () => {
     ['sent, including data and hang-up', 'Bye.', beside, beside],
     ['did not send, if it was silent', '', undefined, []],
   ] as const)
-    it(`gives what a completed turn ${what}`, () => {
-      const talk = new Talk();
+    it(`gives what a completed turn ${what}`, inTalk((talk) => {
       talk.open('t1');
       talk.settle('t1', 'completed', said, { sent });
       assert.deepEqual(talk.ask('t1'), { kind: 'completed before', sent: again });
-    });
+    }));
 
-  it('says what it has cut, and gives the history up to its own words', () => {
-    const talk = new Talk();
+  it('says what it has cut, and gives the history up to its own words', inTalk((talk) => {
     talk.exchange('t1', 'First of many.');
     const opened = talk.open('t2', { interruption: { textHeard: 'First', turnId: 't1' } });
     assert.deepEqual(opened.cut, { turnId: 't1', text: 'First' });
     assert.deepEqual(opened.history().map(({ content }) => content), ['t1', 'First', 't2']);
-  });
+  }));
 
-  it('finds turns by any id, even by names of Object.prototype', () => {
-    const talk = new Talk();
+  it('finds turns by any id, even by names of Object.prototype', inTalk((talk) => {
     const ids = ['__proto__', 'constructor', ' ', 'é語'];
     for (const id of ids) talk.exchange(id, `Said by ${id}`);
     for (const id of ids) assert.equal(talk.turn(id).reply, `Said by ${id}`);
     assert.equal(findTurn(talk.conversation, 'toString'), undefined);
-  });
+  }));
 });
 
 describe('openTurn of a turn that was interrupted, with another one after it', () => {
@@ -138,48 +130,43 @@ describe('openTurn of a turn that was interrupted, with another one after it', (
 
 describe('openTurn of a turn that runs elsewhere', () => {
   for (const [why, isOver] of [['', no], [', though it is over by now', yes]] as const)
-    it(`leaves it to that run while a newer turn waits to be opened here${why}`, () => {
-      const talk = new Talk();
+    it(`leaves it to that run while a newer turn waits to be opened here${why}`, inTalk((talk) => {
       talk.open('t1', { process: 'a' });
       const before = structuredClone(talk.conversation);
       const waiting = [{ turnId: 't2', runId: 3, text: 't2', process: 'b' }];
       const again = { process: 'b', isAlive: yes, isOver, waiting };
       assert.deepEqual(talk.ask('t1', again), { kind: 'stale' });
       assert.deepEqual(talk.conversation, before);
-    });
+    }));
 });
 
 describe('a turn', () => {
-  it('is kept as words and a reply if it is no more than that', () => {
-    const talk = new Talk();
+  it('is kept as words and a reply if it is no more than that', inTalk((talk) => {
     talk.exchange('t1', 'Said.');
     const { words, reply, messages } = talk.turn('t1');
     assert.deepEqual([words, reply, messages], ['t1', 'Said.', undefined]);
-  });
+  }));
 
-  it('is kept as messages if a second reply was added, in their order', () => {
-    const talk = new Talk();
+  it('is kept as messages if a second reply was added, in their order', inTalk((talk) => {
     talk.exchange('t1', 'Said.');
     addMessage(talk.conversation, reply('t1', 'And more.'));
     const said = ['assistant(completed): Said.', 'assistant(completed): And more.'];
     assert.deepEqual(talk.shown, ['user: t1', ...said]);
     assert.deepEqual([talk.turn('t1').words, talk.turn('t1').reply], [null, null]);
     talk.check();
-  });
+  }));
 
-  it("is kept as messages if the caller's words came after the reply", () => {
-    const talk = new Talk();
+  it("is kept as messages if the caller's words came after the reply", inTalk((talk) => {
     talk.exchange('t1', 'Welcome.', { text: undefined });
     addMessage(talk.conversation, { role: 'user', content: 'Hello', turnId: 't1' });
     assert.deepEqual(talk.shown, ['assistant(completed): Welcome.', 'user: Hello']);
     talk.check();
-  });
+  }));
 });
 
 describe('settleTurn', () => {
   for (const state of ['completed', 'interrupted', 'failed'] as const) {
-    it(`replaces the placeholder of a turn that is ${state}, and does so once`, () => {
-      const talk = new Talk();
+    it(`replaces the placeholder of a turn that is ${state}, and does so once`, inTalk((talk) => {
       talk.open('t1');
       assert.equal(talk.settle('t1', state, 'First.'), true);
       assert.deepEqual(talk.shown, ['user: t1', `assistant(${state}): First.`]);
@@ -188,7 +175,7 @@ describe('settleTurn', () => {
       for (const other of ['completed', 'interrupted', 'failed'] as const)
         assert.equal(talk.settle('t1', other, 'Late.'), false);
       assert.deepEqual(talk.conversation, before);
-    });
+    }));
 
   }
 
@@ -201,21 +188,18 @@ describe('settleTurn', () => {
       't1 > First of many.; heard "First" of t1; end t1 > First of many.*', 't1 > First*'],
   ]);
 
-  it('keeps tool calls and their results in order', () => {
-    const talk = new Talk();
+  it('keeps tool calls and their results in order', inTalk((talk) => {
     talk.exchange('t1', toolMessages('t1'));
     const said = ['assistant(completed): Let me see. [call-1]', 'tool: 42'];
     assert.deepEqual(talk.shown, ['user: t1', ...said, 'assistant(completed): It is 42.']);
-  });
+  }));
 
-  it('does nothing for an unknown turn', () => {
-    const talk = new Talk();
+  it('does nothing for an unknown turn', inTalk((talk) => {
     assert.equal(talk.settle('t1', 'completed', 'First.'), false);
     assert.deepEqual(talk.conversation, new Talk().conversation);
-  });
+  }));
 
-  it('does nothing for an older run of a turn that runs again', () => {
-    const talk = new Talk();
+  it('does nothing for an older run of a turn that runs again', inTalk((talk) => {
     talk.open('t1');
     const { runId } = talk.turn('t1');
     talk.open('t1');
@@ -223,15 +207,14 @@ describe('settleTurn', () => {
     assert.deepEqual(talk.shown, ['user: t1', 'assistant(open): ']);
     assert.equal(talk.settle('t1', 'completed', 'Of the new run.'), true);
     assert.deepEqual(talk.shown, ['user: t1', 'assistant(completed): Of the new run.']);
-  });
+  }));
 
-  it('leaves a turn that ends late in its place', () => {
-    const talk = new Talk();
+  it('leaves a turn that ends late in its place', inTalk((talk) => {
     talk.open('t1');
     addMessage(talk.conversation, { role: 'user', content: 'Note', turnId: 'note' });
     talk.settle('t1', 'completed', 'First.');
     assert.deepEqual(talk.shown, ['user: t1', 'assistant(completed): First.', 'user: Note']);
-  });
+  }));
 });
 
 describe('a turn that was stored before its last events left', () => {
@@ -271,36 +254,32 @@ describe('a turn of a conversation that several processes share', () => {
   for (const [isAlive, kind, what] of [
     [yes, 'stale', 'lives'], [no, 'opened', 'is gone'],
   ] as const)
-    it(`is ${kind} for a late delivery if the process of a newer one ${what}`, () => {
-      const talk = new Talk();
+    it(`is ${kind} for a late delivery if the process of a newer one ${what}`, inTalk((talk) => {
       for (const turnId of ['t1', 't2']) talk.open(turnId, b);
       assert.equal(talk.ask('t1', { process: 'a', isAlive }).kind, kind);
-    });
+    }));
 
-  it('ends the runs of other processes, but not those of its own', () => {
-    const talk = new Talk();
+  it('ends the runs of other processes, but not those of its own', inTalk((talk) => {
     talk.open('t1', { ...b, process: 'a' });
     talk.open('t2', b);
     talk.turn('t1').state = 'open'; // two processes of which one had no store
     talk.conversation.openTurns = 2;
     const { endedElsewhere } = talk.open('t3', { ...b, process: 'a' });
     assert.deepEqual(endedElsewhere, [{ process: 'b', runId: 2 }]);
-  });
+  }));
 
-  it('leaves the state to whoever changes it: both changes count', () => {
-    const talk = new Talk();
+  it('leaves the state to whoever changes it: both changes count', inTalk((talk) => {
     talk.open('t1', { ...b, process: 'a' });
     talk.open('t2', b);
     for (const [turnId, process] of [['t1', 'a'], ['t2', 'b']] as const)
       talk.settle(turnId, 'completed', '', { agentState: change('{}', `{"${process}":1}`) });
     assert.equal(talk.conversation.state, '{"a":1,"b":1}');
-  });
+  }));
 
-  it('counts its runs', () => {
-    const talk = new Talk();
+  it('counts its runs', inTalk((talk) => {
     for (const runs of [undefined, 2, 3]) {
       talk.open('t1', b);
       assert.equal(talk.turn('t1').runs, runs);
     }
-  });
+  }));
 });

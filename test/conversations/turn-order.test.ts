@@ -9,7 +9,7 @@ import { openTurn, type TurnOpening } from '../../src/conversations/turn-opening
 import { newerThan } from '../../src/conversations/turn-order.ts';
 import { newTurn, type TurnRecord } from '../../src/conversations/turn-record.ts';
 import { onceCall, onceKey } from './once-calls.ts';
-import { BOUNDS, no, Talk, yes } from './talk.ts';
+import { BOUNDS, inTalk, no, Talk, yes } from './talk.ts';
 
 const HOUR_MS = 3_600_000;
 
@@ -23,14 +23,13 @@ describe('a turn that is over before it can be added', () => {
     ['was erased before the turn arrived', -HOUR_MS, undefined, 1],
     ['was erased by a clock in the future, and not read before', HOUR_MS, undefined, 1],
   ] as const)
-    it(`is ${turns === 0 ? 'not added' : 'added'} if its conversation ${what}`, () => {
-      const talk = new Talk();
+    it(`is ${turns === 0 ? 'not added' : 'added'} if its conversation ${what}`, inTalk((talk) => {
       const now = (talk.conversation.erasedAt = Date.now() + agoMs);
       const erasedAt = readAs === Infinity ? now : readAs;
       const over = { process: 'a', isOver: yes, waitedMs: () => 60_000, erasedAt };
       assert.equal(talk.ask('t', over).kind, 'over');
       assert.equal(talk.turns.length, turns);
-    });
+    }));
 });
 
 describe('a turn that has waited', () => {
@@ -87,12 +86,11 @@ describe('a turn that waits for the store', () => {
     assert.equal(newerCount(t, other, 0), 1);
   });
 
-  it('asks nobody if it is over: its place in history waits for no answer', () => {
-    const talk = new Talk();
+  it('asks nobody if it is over: its place in history waits for no answer', inTalk((talk) => {
     talk.open('b', { runId: 2, process: 'b' });
     talk.conversation.onceCalls = { [onceKey(1)]: onceCall({ process: 'b' }) };
     assert.equal(talk.ask('late', { ...late, isAlive: undefined, isOver: yes }).kind, 'over');
-  });
+  }));
 
   it('asks if all processes with an open turn are alive if it asks any about its calls', () => {
     const talk = new Talk();
@@ -103,14 +101,13 @@ describe('a turn that waits for the store', () => {
     assert.deepEqual([...asked.processes], ['c', 'b']);
   });
 
-  it('is stale if it is over and a newer turn runs: it must not cut that one', () => {
-    const talk = new Talk();
+  it('is stale if it is over and a newer turn runs: it must not cut that one', inTalk((talk) => {
     const a = { process: 'a', isAlive: yes };
     for (const turnId of ['t1', 't2']) talk.open(turnId, a);
     const running = [talk.soFar('t2', 'interrupted')];
     assert.equal(talk.ask('t1', { ...a, isOver: yes, running }).kind, 'stale');
     assert.equal(talk.ask('t1', { ...a, isOver: yes }).kind, 'over');
-  });
+  }));
 });
 
 describe('a turn that other processes were asked for', () => {

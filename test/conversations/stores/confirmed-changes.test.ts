@@ -9,7 +9,7 @@ import { UnsafeClaim } from '../../../src/conversations/store.ts';
 import { StoreError } from '../../../src/conversations/stores/store-error.ts';
 import { newTurn } from '../../../src/conversations/turn-record.ts';
 import { push } from '../store-contract.ts';
-import { DOWN, machine, outages, sharing, two } from './machines.ts';
+import { DOWN, inStores, machine, outages, sharing } from './machines.ts';
 import { PartsInMemory } from './parts-in-memory.ts';
 
 const MUST = { mustBeStored: true };
@@ -24,19 +24,17 @@ function unmade(): never {
 }
 
 describe('a change that must be stored', () => {
-  it('resolves like any other once the store has confirmed it', async (t) => {
-    const a = machine(t);
+  it('resolves like any other once the store has confirmed it', inStores(async ({ a }) => {
     assert.equal(await a.update(added('t1'), MUST), 1);
     assert.equal(await a.update(added('t2'), MUST), 2);
     assert.deepEqual(await a.fresh().ids(), ['t1', 't2']);
-  });
+  }));
 
-  it('resolves after conflicts', async (t) => {
-    const [a, b] = two(t);
+  it('resolves after conflicts', inStores(async ({ a, b }) => {
     await a.turns('t1');
     await b.turns('t2');
     assert.equal(await a.update(added('t3'), MUST), 3);
-  });
+  }));
 
   it('rejects if its write fails, and stays in memory like any other', async (t) => {
     const outage = outages(t);
@@ -57,8 +55,7 @@ describe('a change that must be stored', () => {
     await assert.rejects(async () => store.update('c', added('t2'), MUST), StoreError);
   });
 
-  it('rejects at once while the store does not answer, and is not made', async (t) => {
-    const a = machine(t);
+  it('rejects at once while the store does not answer, and is not made', inStores(async ({ a }) => {
     await a.turns('t1');
     a.parts.failWith = DOWN;
     await a.turns('t1', 'd');
@@ -66,7 +63,7 @@ describe('a change that must be stored', () => {
     for (const id of ['c', 'd', 'new'])
       await assert.rejects(async () => a.store.update(id, unmade, MUST), StoreError);
     assert.equal(a.parts.calls.length, asked);
-  });
+  }));
 
   it('rejects without being made if the store fails to read the conversation', async (t) => {
     const a = machine(t);
@@ -74,9 +71,7 @@ describe('a change that must be stored', () => {
     await assert.rejects(a.update(unmade, MUST), StoreError);
   });
 
-  it('is made after the waiting changes of its conversation', async (t) => {
-    const outage = outages(t);
-    const a = machine(t);
+  it('is made after the waiting changes of its conversation', inStores(async ({ outage, a }) => {
     await a.turns('t1');
     outage.begin(a);
     await a.turns('t1', 'b');
@@ -86,15 +81,14 @@ describe('a change that must be stored', () => {
     while (a.store.health().isDegraded) await soon();
     assert.ok(a.store.health().turnsWaiting > 0);
     assert.equal(await a.update(added('t3'), MUST), 3);
-  });
+  }));
 
-  it('rejects without being made while those cannot be written', async (t) => {
-    const a = machine(t);
+  it('rejects without being made while those cannot be written', inStores(async ({ a }) => {
     await a.turns('t1');
     a.parts.refuses = 'c';
     await a.turns('t2');
     await assert.rejects(a.update(unmade, MUST), StoreError);
-  });
+  }));
 
   it('rejects if it changed nothing and the store cannot confirm the version it saw', async (t) => {
     const a = machine(t);
@@ -105,8 +99,7 @@ describe('a change that must be stored', () => {
     await assert.rejects(a.update(count, MUST), StoreError);
   });
 
-  it('rejects if other processes keep changing the conversation', async (t) => {
-    const [a, b] = two(t);
+  it('rejects if other processes keep changing the conversation', inStores(async ({ a, b }) => {
     await a.turns('t0');
     let others = 0;
     a.parts.write = async (id, change) => {
@@ -119,7 +112,7 @@ describe('a change that must be stored', () => {
     });
     assert.equal(others, 21);
     assert.equal(a.store.health().turnsWaiting, 1);
-  });
+  }));
 });
 
 describe('SharedStore', () => {
@@ -131,23 +124,20 @@ describe('SharedStore', () => {
 describe('a claim', () => {
   const CLAIM = { ...MUST, isClaim: true };
 
-  it('is not confirmed if the store may lose it, but is stored', async (t) => {
-    const a = machine(t);
+  it('is not confirmed if the store may lose it, but is stored', inStores(async ({ a }) => {
     await a.turns('t1');
     a.parts.losesClaims = true;
     await assert.rejects(a.update(added('t2'), CLAIM), UnsafeClaim);
     assert.equal(await a.update(added('t3'), MUST), 3);
     const { isDegraded, turnsWaiting } = a.store.health();
     assert.deepEqual([isDegraded, turnsWaiting], [false, 0]);
-  });
+  }));
 
   for (const [what, waitedMs] of [
     ['is waited for as long as the store waits for its replicas', 2_400],
     ['is given up after that', 2_500],
   ] as const)
-    it(what, async (t) => {
-      const outage = outages(t);
-      const a = machine(t);
+    it(what, inStores(async ({ outage, a }) => {
       await a.turns('t1');
       a.parts.claimsWaitMs = 1_500;
       a.parts.hold();
@@ -158,5 +148,5 @@ describe('a claim', () => {
       const [claimed] = await claiming;
       assert.equal(claimed.status, waitedMs < 2_500 ? 'fulfilled' : 'rejected');
       if (claimed.status === 'rejected') assert.ok(claimed.reason instanceof StoreError);
-    });
+    }));
 });

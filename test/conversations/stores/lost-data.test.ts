@@ -5,7 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { keepState, setState } from '../../../src/conversations/agent-state.ts';
 import {
-  addTurn, clearTurns, findTurn, historyOf, type Conversation,
+  addTurn, clearTurns, findTurn, type Conversation,
 } from '../../../src/conversations/conversation.ts';
 import { takePlace } from '../../../src/conversations/discarded-turns.ts';
 import type { Message } from '../../../src/conversations/message.ts';
@@ -15,15 +15,15 @@ import { settleTurn, type TurnSettlement } from '../../../src/conversations/turn
 import { freeKey, onceCall, onceKey } from '../once-calls.ts';
 import { change } from '../state-writes.ts';
 import { BOUNDS, reply, round } from '../talk.ts';
-import {
-  machine, outages, restore, two as twoFor, type Machine,
-} from './machines.ts';
+import { outages, restore, storesWith, two as twoFor, type Machine } from './machines.ts';
 import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
 import { tell } from './story.ts';
 
 /** Not an hour, which is how much longer an open turn or an erasure is kept. */
 const TTL_MS = 55 * 60_000;
 const HOUR_MS = 3_600_000;
+
+const inStores = storesWith({ ttlMs: TTL_MS });
 
 function two(t: TestContext): readonly [Machine, Machine, SharedParts] {
   return twoFor(t, { ttlMs: TTL_MS });
@@ -71,11 +71,6 @@ function ends(
   return (conversation) => settleTurn(conversation, { ...settlement, messages }, BOUNDS);
 }
 
-async function toolStates(machine: Machine): Promise<string[]> {
-  return historyOf((await machine.read()) ?? assert.fail()).flatMap((message) =>
-    message.role === 'tool' ? [`${message.toolCallId} ${message.state}`] : []);
-}
-
 describe('a conversation that the store has lost', () => {
   tell([
     ['is put back whole by the next change, even if no command ever failed',
@@ -104,21 +99,19 @@ describe('a conversation that the store has lost', () => {
     ['does not get back an agent that was reset to none since',
       'a says t1; a counts 1; a hands over to billing; b hands over to nobody; a says t2',
       'b finds t1 t2, n 1'],
-  ]);
-
-  // Another process had meanwhile taken the first call for lost.
-  it('keeps what a tool returned if the next change is another result', async (t) => {
-    const [a, b, shared] = two(t);
-    await a.open('t1', 1);
-    await a.update(calling('x', 'y'));
-    const replica = new Map(shared);
-    await a.update(returned('x'));
-    restore(shared, replica);
-    await b.open('t2', 2);
-    assert.deepEqual(await toolStates(b), ['x unknown', 'y unknown']);
-    await a.update(returned('y'));
-    assert.deepEqual(await toolStates(b), ['x completed', 'y completed']);
-  });
+    // Another process had meanwhile taken the first call for lost.
+    ['keeps what a tool returned if the next change is another result',
+      'a opens t1; a calls x y; the store is copied; a gets the result of x; the store fails over; '
+        + 'b opens t2; a gets the result of y', 'b finds t1 (x completed, y completed, broken) t2 (open)'],
+    ['keeps the last run of a turn if the next change is a late result of it',
+      'a opens t1; a calls x; a opens t2; the store is copied; a says t1; the store fails over; '
+        + 'a gets the result of x', 'b finds t1 (x completed) t2 (open)'],
+    ['is not put back once it has expired, counted from its own last change',
+      'a says t1; 56 minutes pass; a says t2', 'a finds t2'],
+    ['is put back for an hour more with a turn open', 'a opens t1; 114 minutes pass',
+      'a finds t1 (open)'],
+    ['is not put back after that', 'a opens t1; 116 minutes pass', 'a finds nothing'],
+  ], { ttlMs: TTL_MS });
 
   it('keeps how a turn ended if the next change is a late result of it', async (t) => {
     const [a, b, shared] = two(t);
@@ -133,21 +126,7 @@ describe('a conversation that the store has lost', () => {
     assert.equal((await b.read())?.openTurns, 0);
   });
 
-  it('keeps the last run of a turn if the next change is a late result of it', async (t) => {
-    const [a, b, shared] = two(t);
-    await a.open('t1', 1);
-    await a.update(calling('x'));
-    await a.open('t2', 2);
-    const replica = new Map(shared);
-    await a.turns('t1');
-    restore(shared, replica);
-    await a.update(returned('x'));
-    const spoken = ['words of t1', '', '"x"', 'reply to t1', 'words of t2'];
-    assert.deepEqual((await b.texts()).slice(0, 5), spoken);
-  });
-
-  it('says who owned a turn that another process takes over', async (t) => {
-    const [a, b, shared] = two(t);
+  it('says who owned a turn that another process takes over', inStores(async ({ a, b, shared }) => {
     await a.turns('t1');
     const replica = new Map(shared);
     await a.open('t2', 2, { process: 'a' });
@@ -156,16 +135,15 @@ describe('a conversation that the store has lost', () => {
     const opened = await b.open('t2', 3, { process: 'b' });
     assert.ok(opened.kind === 'opened');
     assert.deepEqual(opened.endedElsewhere, [{ process: 'a', runId: 2 }]);
-  });
+  }));
 
-  it('is put back once by two that remember it', async (t) => {
-    const [a, b, shared] = two(t);
+  it('is put back once by two that remember it', inStores(async ({ a, b, shared }) => {
     await a.turns('t1');
     await b.turns('t2');
     shared.clear();
     await Promise.all([a.turns('t3'), b.turns('t4')]);
     assert.deepEqual((await a.fresh().ids())?.toSorted(), ['t1', 't2', 't3', 't4']);
-  });
+  }));
 
   it('gets a state back even if another process is faster twice', async (t) => {
     const [a, b, shared] = two(t);
@@ -185,42 +163,21 @@ describe('a conversation that the store has lost', () => {
     assert.equal((await b.read())?.state, '{"n":1}');
   });
 
-  it('is not put back once it has expired, counted from its own last change', async (t) => {
-    const [a, b] = two(t);
-    const pass = clock(t, a, b);
-    await a.turns('t1');
-    pass(TTL_MS + 1);
-    await a.turns('t2');
-    assert.deepEqual(await a.ids(), ['t2']);
-  });
-
-  it('is not put back once it has expired, an hour later, with a turn open', async (t) => {
-    const [a, b] = two(t);
-    const pass = clock(t, a, b);
-    await a.open('t1', 901);
-    pass(TTL_MS + HOUR_MS - 1);
-    assert.deepEqual(await a.texts(), ['words of t1', '']);
-    pass(2);
-    assert.deepEqual(await a.texts(), []);
-  });
-
-  it('expires even if the clock on the wall is set back', async (t) => {
-    const [a, b] = two(t);
+  it('expires even if the clock on the wall is set back', inStores(async ({ a, b }, t) => {
     const pass = clock(t, a, b);
     await a.turns('t1');
     pass(TTL_MS + 1);
     t.mock.method(Date, 'now', () => 0);
     assert.deepEqual(await a.texts(), []);
-  });
+  }));
 
-  it('has not lost what was trimmed elsewhere', async (t) => {
-    const [a, b] = two(t);
+  it('has not lost what was trimmed elsewhere', inStores(async ({ a, b }) => {
     for (let n = 1; n <= 90; n++) await a.turns(`t${n}`);
     for (let n = 91; n <= 220; n++) await b.turns(`t${n}`);
     const left = (await b.ids())?.length ?? 0;
     await a.turns('last');
     assert.equal((await a.ids())?.length, left + 1);
-  });
+  }));
 });
 
 describe('a conversation that was erased', () => {
@@ -246,10 +203,20 @@ describe('a conversation that was erased', () => {
     ['is not forgotten while it waits, as long as anything else can be forgotten',
       'a says t1; a is away; a erases; a says d/t1 e/t1 f/t1 g/t1 h/t1; a is back',
       'c finds nothing', { maxTurnsWaiting: 3 }],
-  ]);
+    ['has a later mark each time, whatever the clock says',
+      'a says t1; a erases; a says t2; the clock goes back; b erases; a says t3', 'b finds t3'],
+    ['stays erased even if a process was cut off for longer than the mark is kept',
+      'a says t1; a counts 1; a is away; a says t2; b erases; 50 minutes pass; a says t3; '
+        + '50 minutes pass; a says t4; 50 minutes pass; a says t5; a is back', 'b finds t3 t4 t5'],
+    ['remembers that a call which it left as running has acted',
+      'a claims call-1; a is away; a pays call-1; b erases; a is back',
+      'b finds completed call-1 (erased)'],
+    ['remembers that a call has acted which was claimed later and lost by the store',
+      'a says t1; a is away; a erases; b pays call-1; the store loses all; a is back; b says t2',
+      'a finds t2, completed call-1 (erased)'],
+  ], { ttlMs: TTL_MS });
 
-  it('leaves a mark for as long as anybody may remember it', async (t) => {
-    const [a, b] = two(t);
+  it('leaves a mark for as long as anybody may remember it', inStores(async ({ a, b }) => {
     await a.turns('t1');
     const turns = a.parts.changes.length;
     await a.update(clearTurns);
@@ -258,49 +225,16 @@ describe('a conversation that was erased', () => {
     assert.deepEqual(lives, [TTL_MS + HOUR_MS, TTL_MS + HOUR_MS, TTL_MS + HOUR_MS]);
     await b.turns('t1', 'd');
     assert.deepEqual(b.parts.changes.map(({ ttlMs }) => ttlMs), [TTL_MS + HOUR_MS, TTL_MS]);
-  });
+  }));
 
-  it('keeps a conversation for longer while a once call runs', async (t) => {
-    const [a] = two(t);
+  it('keeps a conversation for longer while a once call runs', inStores(async ({ a }) => {
     for (const state of ['running', 'completed'] as const)
       await a.set({ onceCalls: { [onceKey(1)]: onceCall({ state, claimedAt: Date.now() }) } });
     const lives = a.parts.changes.map(({ ttlMs }) => ttlMs);
     assert.deepEqual(lives, [TTL_MS + HOUR_MS, TTL_MS]);
-  });
+  }));
 
-  it('has a later mark each time, whatever the clock says', async (t) => {
-    const [a, b] = two(t);
-    let now = 1_764_000_000_000;
-    t.mock.method(Date, 'now', () => now);
-    await a.turns('t1');
-    await a.update(clearTurns);
-    await a.turns('t2');
-    now -= 1_000;
-    await b.update(clearTurns);
-    await a.turns('t3');
-    assert.deepEqual(await b.ids(), ['t3']);
-  });
-
-  it('stays erased even if a process was cut off for longer than the mark is kept', async (t) => {
-    const outage = outages(t);
-    const [a, b] = two(t);
-    const pass = clock(t, a, b);
-    await a.turns('t1');
-    await a.update(state('{"n":1}'));
-    outage.begin(a);
-    await a.turns('t2');
-    await b.update(clearTurns);
-    for (const turnId of ['after0', 'after50', 'after100']) {
-      pass(50 * 60_000);
-      await a.turns(turnId); // somebody is on the line
-    }
-    await outage.end(a);
-    assert.deepEqual(await b.ids(), ['after0', 'after50', 'after100']);
-    assert.equal((await b.read())?.state, undefined);
-  });
-
-  it('keeps only which once calls may act, and none of their words', async (t) => {
-    const [a, b] = two(t);
+  it('keeps only which once calls may act, and none of their words', inStores(async ({ a, b }) => {
     await a.turns('t1');
     const content = '"words"';
     await a.set({ onceCalls: {
@@ -315,7 +249,7 @@ describe('a conversation that was erased', () => {
     });
     const names = [...(await b.stored()).keys()].toSorted();
     assert.deepEqual(names, ['head', `once-${onceKey(1)}`, `once-${onceKey(2)}`]);
-  });
+  }));
 
   it('keeps which once calls may act, even if only one process knows', async (t) => {
     const [a, b, shared] = two(t);
@@ -346,36 +280,7 @@ describe('a conversation that was erased', () => {
     assert.deepEqual(onceCalls, { [onceKey(2)]: { ...since, content: 'null' } });
   });
 
-  it('remembers that a call which it left as running has acted', async (t) => {
-    const outage = outages(t);
-    const [a, b] = two(t);
-    await a.set({ onceCalls: { [onceKey(1)]: onceCall() } });
-    outage.begin(a);
-    await a.set({ onceCalls: { [onceKey(1)]: onceCall({ state: 'completed' }) } });
-    await b.update(clearTurns);
-    await outage.end(a);
-    const acted = onceCall({ state: 'completed', content: 'null' });
-    assert.deepEqual((await b.read())?.onceCalls, { [onceKey(1)]: acted });
-  });
-
-  it('remembers that a call has acted which was claimed later and lost by the store', async (t) => {
-    const outage = outages(t);
-    const [a, b, shared] = two(t);
-    await a.turns('t1');
-    outage.begin(a);
-    await a.update(clearTurns);
-    const { erasedAt = 0 } = a.store.remembered('c') ?? {};
-    const since = onceCall({ state: 'completed', claimedAt: erasedAt + 1 });
-    await b.set({ onceCalls: { [onceKey(1)]: since } });
-    shared.clear();
-    await outage.end(a);
-    await b.turns('t2');
-    const { onceCalls } = (await a.read()) ?? {};
-    assert.deepEqual(onceCalls, { [onceKey(1)]: { ...since, content: 'null' } });
-  });
-
-  it('leaves nothing of what a later version wrote', async (t) => {
-    const a = machine(t);
+  it('leaves nothing of what a later version wrote', inStores(async ({ a }) => {
     await a.write({
       head: '{"format":1,"mood":"good"}', notes: 'words',
       3: '{"id":"t1","state":"completed","runId":1,"words":"a","reply":"b"}',
@@ -384,7 +289,7 @@ describe('a conversation that was erased', () => {
     const stored = await a.stored();
     assert.deepEqual([...stored.keys()], ['head']);
     assert.doesNotMatch(stored.get('head') ?? '', /mood/);
-  });
+  }));
 
 });
 

@@ -142,6 +142,23 @@ export function outages(t: TestContext): Outages {
   };
 }
 
+/** Makes tests of two processes that share a database, with these settings. */
+export function storesWith(settings: object) {
+  interface Stage {
+    readonly a: Machine; readonly b: Machine; readonly shared: SharedParts;
+    readonly outage: Outages;
+  }
+  return (test: (stage: Stage, t: TestContext) => Promise<void>) =>
+    (t: TestContext): Promise<void> => {
+      const outage = outages(t);
+      const [a, b, shared] = two(t, settings);
+      return test({ a, b, shared, outage }, t);
+    };
+}
+
+/** A test of two processes. */
+export const inStores = storesWith({});
+
 /** The database becomes what a copy of it was. */
 export function restore(shared: SharedParts, replica: SharedParts): void {
   shared.clear();

@@ -7,7 +7,7 @@ import { emptyConversation, type Conversation } from '../../../src/conversations
 import type { OnceCall } from '../../../src/conversations/once-call.ts';
 import { OnceParts } from '../../../src/conversations/stores/once-parts.ts';
 import { freeKey, onceCall, onceKey } from '../once-calls.ts';
-import { machine, restore, two, type Machine } from './machines.ts';
+import { inStores, machine, restore, two, type Machine } from './machines.ts';
 import type { SharedParts } from './parts-in-memory.ts';
 import { tell } from './story.ts';
 
@@ -38,8 +38,7 @@ function emptied(stored: Stored): Stored {
 }
 
 describe('the once calls of a conversation in a shared store', () => {
-  it('are separate parts, written only when they change', async (t) => {
-    const a = machine(t);
+  it('are separate parts, written only when they change', inStores(async ({ a }) => {
     await a.turns('t1');
     await put(a, onceCall());
     await put(a, NEXT, OTHER);
@@ -50,15 +49,14 @@ describe('the once calls of a conversation in a shared store', () => {
     const [first, second] = [[`once-${KEY}`], [`once-${OTHER}`]];
     assert.deepEqual(names, [[], [], first, second, first, [], []]);
     assert.deepEqual(await calls(a.fresh()), { [KEY]: PAID, [OTHER]: NEXT });
-  });
+  }));
 
-  it('outlive all turns', async (t) => {
-    const a = machine(t);
+  it('outlive all turns', inStores(async ({ a }) => {
     await put(a, onceCall());
     assert.deepEqual(await calls(a), { [KEY]: onceCall() });
     for (let n = 1; n <= 130; n++) await a.turns(`t${n}`);
     assert.deepEqual(await calls(a.fresh()), { [KEY]: onceCall() });
-  });
+  }));
 
   it('do not count as text of the conversation, but as memory of the process', async (t) => {
     const a = machine(t, { maxCharacters: 2_500 });
@@ -93,8 +91,7 @@ describe('the once calls of a conversation in a shared store', () => {
   ]);
 
   // Seed 67000532 of the fleet: another process put the claim back, as one of unknown outcome.
-  it('stay freed if the store had lost the claim before', async (t) => {
-    const [a, , shared] = two(t);
+  it('stay freed if the store had lost the claim before', inStores(async ({ a, shared }) => {
     await a.turns('t1');
     await put(a, onceCall());
     const stored = shared.get('c') ?? assert.fail();
@@ -102,7 +99,7 @@ describe('the once calls of a conversation in a shared store', () => {
     await free(a);
     shared.set('c', { ...stored, version: 'put back' });
     assert.deepEqual(await calls(a), {});
-  });
+  }));
 
   it('are put back with their results, regardless of who made the calls', async (t) => {
     const [a, b, shared] = two(t);
@@ -145,8 +142,7 @@ describe('the once calls of a conversation in a shared store', () => {
     assert.deepEqual(await calls(a), { [KEY]: onceCall({ ...own, nth: 2 }) });
   });
 
-  it('of a failed attempt are not taken for stored ones', async (t) => {
-    const [a, b] = two(t);
+  it('of a failed attempt are not taken for stored ones', inStores(async ({ a, b }) => {
     await a.turns('t1');
     await put(b, onceCall({ runId: 2 }));
     // `a` does not know of that claim yet, so its first attempt adds one of its own.
@@ -157,15 +153,14 @@ describe('the once calls of a conversation in a shared store', () => {
     });
     assert.equal(claimed, false);
     assert.deepEqual(await calls(b), { [KEY]: onceCall({ runId: 2 }) });
-  });
+  }));
 
-  it('are left alone if this version does not know their form', async (t) => {
-    const a = machine(t);
+  it('are left alone if this version does not know their form', inStores(async ({ a }) => {
     const strange = { [`once-${KEY}`]: '{"state":"paused"}', 'once-x': '{}' };
     await a.write({ head: '{"format":1}', ...strange });
     await a.turns('t1');
     const stored = await a.stored();
     for (const [name, text] of Object.entries(strange)) assert.equal(stored.get(name), text);
     assert.equal(a.lines.length, 1);
-  });
+  }));
 });

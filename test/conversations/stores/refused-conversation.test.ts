@@ -5,7 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { soon } from '../../../src/base/awaitable.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
-import { DOWN, machine, said, two, written, type Machine } from './machines.ts';
+import { DOWN, inStores, machine, said, written, type Machine } from './machines.ts';
 
 /** Moves timers and the monotonic clock together, so many times. */
 function passing(t: TestContext): (ms: number, times?: number) => Promise<void> {
@@ -35,8 +35,7 @@ function condition({ store }: Machine): { readonly isDegraded: boolean; readonly
 }
 
 describe('a conversation that the store refuses', () => {
-  it('continues from memory, while others are stored', async (t) => {
-    const [a, b] = two(t);
+  it('continues from memory, while others are stored', inStores(async ({ a, b }) => {
     await a.turns('t1', 'bad');
     a.parts.refuses = 'bad';
     await a.turns('t2', 'bad');
@@ -47,7 +46,7 @@ describe('a conversation that the store refuses', () => {
     await a.turns('t3', 'bad');
     assert.deepEqual(await a.texts('bad'), said('t1 t2 t3'));
     assert.deepEqual(condition(a), { isDegraded: false, waits: 2 });
-  });
+  }));
 
   it('is tried again less and less often, without holding up anything else', async (t) => {
     const pass = passing(t);
@@ -108,15 +107,14 @@ describe('a conversation that the store refuses', () => {
     assert.equal(a.lines.length, 2);
   });
 
-  it('keeps no other from the store, not even for a moment', async (t) => {
-    const a = machine(t);
+  it('keeps no other from the store, not even for a moment', inStores(async ({ a }) => {
     a.parts.cannotUse = 'bad';
     const changing = a.turns('t1', 'bad');
     assert.equal(a.store.health().isDegraded, false);
     assert.equal(await a.update(() => 1, MUST), 1);
     await changing;
     assert.deepEqual(messages(a), [FAILS]);
-  });
+  }));
 
   it('is logged once, even if others failed with it and the store works again', async (t) => {
     const pass = passing(t);

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { soon } from '../../../src/base/awaitable.ts';
 import { setState } from '../../../src/conversations/agent-state.ts';
 import { ConversationManager } from '../../../src/conversations/manager.ts';
-import { DOWN, machine, outages, said, two, type Outages } from './machines.ts';
+import { DOWN, inStores, machine, outages, said, two, type Outages } from './machines.ts';
 import { tell } from './story.ts';
 
 /** Ten seconds, in which what waits is tried again and again. */
@@ -16,8 +16,7 @@ async function passTries({ pass }: Outages): Promise<void> {
 }
 
 describe('a store that does not answer', () => {
-  it('holds up no caller: turns go on from what is remembered', async (t) => {
-    const a = machine(t);
+  it('holds up no caller: turns go on from what is remembered', inStores(async ({ a }) => {
     await a.turns('t1');
     a.parts.failWith = DOWN;
     await a.turns('t2');
@@ -27,7 +26,7 @@ describe('a store that does not answer', () => {
     });
     await a.logged(1);
     assert.match(a.lines[0] ?? '', /"the conversation store failed; calls continue from memory"/);
-  });
+  }));
 
   it('is asked once for many turns, so that not each of them waits for its time-out', async (t) => {
     const a = machine(t);
@@ -122,8 +121,7 @@ describe('a store that does not answer', () => {
     assert.deepEqual((await b.texts()).toSorted(), said('t1 t2 t3').toSorted());
   });
 
-  it('may hold the interrupted turn: a reply known here stays whole', async (t) => {
-    const [a, b] = two(t);
+  it('may hold the interrupted turn: a reply known here stays whole', inStores(async ({ a, b }) => {
     await a.turns('t1');
     a.parts.failWith = DOWN;
     await a.turns('t1', 'd'); // so that it knows
@@ -131,7 +129,7 @@ describe('a store that does not answer', () => {
     await a.open('t3', 903, { interruption: { textHeard: 'I heard', turnId: 't2' } });
     assert.deepEqual((await a.texts()).slice(0, 2), said('t1'));
     assert.equal('isBehind' in ((await a.read()) ?? {}), false);
-  });
+  }));
 
   // Was: only a process that knew of the outage before kept the words from an older reply.
   for (const report of ['begins a turn', 'begins none'] as const)
@@ -178,20 +176,18 @@ describe('a store that does not answer', () => {
     assert.equal(lost.length, 2);
   });
 
-  it('gets what waits when the process closes', async (t) => {
-    const a = machine(t);
+  it('gets what waits when the process closes', inStores(async ({ a }) => {
     a.parts.failWith = DOWN;
     await a.turns('t1');
     a.parts.failWith = undefined;
     await a.store.close();
     assert.deepEqual(await a.fresh().texts(), said('t1'));
-  });
+  }));
 
-  it('ends no process that asks how many conversations there are', async (t) => {
-    const a = machine(t);
+  it('ends no process that asks how many conversations there are', inStores(async ({ a }) => {
     a.parts.failWith = DOWN;
     assert.equal(await a.store.count(), NaN);
-  });
+  }));
 
   it('has not failed if it cannot be counted, and is not counted while it fails', async (t) => {
     const a = machine(t);

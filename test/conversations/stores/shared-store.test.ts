@@ -12,7 +12,7 @@ import { push, storeContract } from '../store-contract.ts';
 import { BOUNDS, no, reply } from '../talk.ts';
 import { turnContract } from '../turn-contract.ts';
 import {
-  DOWN, machine, machines, outages, said, sharing, two, type Machine,
+  DOWN, inStores, machine, machines, outages, said, sharing, two, type Machine,
 } from './machines.ts';
 import { partStoreContract } from './part-store-contract.ts';
 import { PartsInMemory } from './parts-in-memory.ts';
@@ -62,21 +62,19 @@ describe('round trips of a shared store', () => {
     assert.ok(size(198) < size(2) * 1.1, `${size(198)} and ${size(2)} characters`);
   });
 
-  it('writes the state only if it has changed', async (t) => {
-    const a = machine(t);
+  it('writes the state only if it has changed', inStores(async ({ a }) => {
     await a.turns('t1');
     await a.update((conversation) => setState(conversation, '{"cart":[]}'));
     await a.turns('t2');
     const wroteState = a.parts.changes.map(({ set }) => set.has('state'));
     assert.deepEqual(wroteState, [false, false, true, false, false]);
     assert.equal((await a.fresh().read())?.state, '{"cart":[]}');
-  });
+  }));
 
-  it('removes the parts of turns that were trimmed', async (t) => {
-    const a = machine(t);
+  it('removes the parts of turns that were trimmed', inStores(async ({ a }) => {
     for (let n = 1; n <= 130; n++) await a.turns(`t${n}`);
     assert.equal((await a.stored()).size, 1 + ((await a.ids())?.length ?? 0));
-  });
+  }));
 });
 
 describe('a conversation that several processes change', () => {
@@ -90,21 +88,19 @@ describe('a conversation that several processes change', () => {
     assert.ok(all.some(({ store }) => store.health().conflicts > 0));
   });
 
-  it('is read as it was, even if another change is under way', async (t) => {
-    const a = machine(t);
+  it('is read as it was, even if another change is under way', inStores(async ({ a }) => {
     await a.turns('t1');
     const read = a.ids();
     const changed = a.update(push(plain('t2', 'open')));
     assert.deepEqual(await read, ['t1']);
     await changed;
-  });
+  }));
 
-  it('is read again by a change that changes nothing', async (t) => {
-    const [a, b] = two(t);
+  it('is read again by a change that changes nothing', inStores(async ({ a, b }) => {
     await a.turns('t1');
     await b.turns('t2');
     assert.equal(await a.update(({ turns }) => turns.length), 2);
-  });
+  }));
 
   it('is not what a failed change made of it when the change is made again', async (t) => {
     const [a, b] = two(t);
@@ -141,8 +137,7 @@ describe('a conversation that several processes change', () => {
       assert.deepEqual(replies, ['speaking: Well, I']);
     });
 
-  it('keeps what a newer version wrote and this one does not know', async (t) => {
-    const a = machine(t);
+  it('keeps what a newer version wrote and this one does not know', inStores(async ({ a }) => {
     await a.write({
       head: '{"format":1,"updatedAt":1,"mood":"good"}', notes: 'not even JSON',
       3: '{"id":"t1","state":"completed","runId":1,"words":"a","reply":"b","lang":"de"}',
@@ -154,7 +149,7 @@ describe('a conversation that several processes change', () => {
     assert.match(stored.get('3') ?? '', /"lang":"de"/);
     assert.deepEqual([...stored.keys()].toSorted(), ['3', '4', '5', 'head', 'notes']);
     assert.deepEqual(a.lines, []);
-  });
+  }));
 });
 
 /** Parts that are no part of a conversation. */
@@ -172,8 +167,7 @@ const STRANGE: readonly (readonly [what: string, name: string, text: string])[] 
 
 describe('a stored conversation with a part that this version cannot read', () => {
   for (const [what, name, text] of STRANGE)
-    it(`goes on without it, and leaves it there: ${what}`, async (t) => {
-      const a = machine(t);
+    it(`goes on without it, and leaves it there: ${what}`, inStores(async ({ a }) => {
       await a.turns('t1');
       const known = await a.parts.read('c');
       assert.ok(typeof known === 'object');
@@ -183,7 +177,7 @@ describe('a stored conversation with a part that this version cannot read', () =
       assert.equal((await a.stored()).get(name), text);
       const unread = /"parts of a stored conversation cannot be read and were left out"/;
       if (name === '7') assert.match(a.lines.join(''), unread);
-    });
+    }));
 });
 
 describe('a stored conversation that this version cannot read at all', () => {

@@ -8,9 +8,12 @@ import {
   clearTurns, keepCaller, type Conversation,
 } from '../../../src/conversations/conversation.ts';
 import { spend, spentIn } from '../../../src/conversations/spending.ts';
+import { noteProgress, noteToolResult } from '../../../src/conversations/tool-call-rules.ts';
+import { messagesOf, toolMessagesOf } from '../../../src/conversations/turn-record.ts';
 import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
+import { jumpingClock } from '../../fixtures/clock.ts';
 import { freeKey, onceCall, onceKey } from '../once-calls.ts';
-import { BOUNDS, reply } from '../talk.ts';
+import { BOUNDS, reply, round } from '../talk.ts';
 import { outages, restore, two, type Machine, type Outages } from './machines.ts';
 import type { SharedParts } from './parts-in-memory.ts';
 
@@ -21,8 +24,8 @@ import type { SharedParts } from './parts-in-memory.ts';
 export type Told = readonly [name: string, steps: string, finds: string, settings?: object];
 
 /** A test of each story. */
-export function tell(stories: readonly Told[]): void {
-  for (const [name, steps, finds, settings = {}] of stories)
+export function tell(stories: readonly Told[], all: object = {}): void {
+  for (const [name, steps, finds, settings = all] of stories)
     it(name, async (t) => {
       const story = new Story(t, settings);
       for (const step of steps.split('; ')) await story.take(step);
@@ -38,6 +41,7 @@ class Story {
   readonly #machines: Readonly<Record<string, Machine>>;
   readonly #shared: SharedParts;
   readonly #outages: Outages;
+  readonly #jump: (ms: number) => void;
   #copy: SharedParts = new Map();
   #nowMs = 1_764_000_000_000;
   /** The runs that are open, by turn. */
@@ -45,6 +49,7 @@ class Story {
 
   constructor(t: TestContext, settings: object) {
     t.mock.method(Date, 'now', () => this.#nowMs);
+    this.#jump = jumpingClock(t);
     this.#outages = outages(t);
     const [a, b, shared] = two(t, settings);
     this.#machines = { a, b };
@@ -68,6 +73,18 @@ class Story {
       const end = { turnId, runId: this.#runs.get(turnId) ?? 0, state: 'completed' } as const;
       const messages = [reply(turnId, `reply to ${turnId}`)];
       return machine.update((of) => settleTurn(of, { ...end, messages }, BOUNDS));
+    },
+    /** Tools in the turn t1, by their ids. */
+    calls: (machine, ids) => {
+      const call = { runId: this.#runs.get('t1') ?? 0, state: 'running' } as const;
+      const messages = ids.split(' ').flatMap((id) => round('t1', id, { ...call, key: id }));
+      const progress = { turnId: 't1', runId: call.runId, messages };
+      return machine.update((of) => noteProgress(of, progress, BOUNDS));
+    },
+    'gets the result of': (machine, toolCallId) => {
+      const call = { turnId: 't1', runId: this.#runs.get('t1') ?? 0, toolCallId };
+      const result = { ...call, state: 'completed', content: '1' } as const;
+      return machine.update((of) => noteToolResult(of, result, BOUNDS));
     },
     reads: (machine) => machine.read(),
     /** A change that changes nothing. */
@@ -101,16 +118,26 @@ class Story {
     'the store fails over': () => restore(this.#shared, this.#copy),
     'the store loses all': () => this.#shared.clear(),
     'the store loses c': () => this.#shared.delete('c'),
+    'the clock goes back': () => (this.#nowMs -= 60_000),
   };
 
   #put(machine: Machine, call: Partial<ReturnType<typeof onceCall>>): Promise<void> {
-    return machine.set({ onceCalls: { [onceKey(1)]: onceCall(call) } });
+    const claimed = onceCall({ claimedAt: this.#nowMs, ...call });
+    return machine.set({ onceCalls: { [onceKey(1)]: claimed } });
+  }
+
+  /** For the processes and for the store. */
+  #pass(ms: number): void {
+    this.#nowMs += ms;
+    this.#jump(ms);
+    for (const { parts } of Object.values(this.#machines)) parts.nowMs += ms;
   }
 
   async take(step: string): Promise<void> {
     this.#nowMs += 1_000;
     const event = this.#events[step];
     if (event !== undefined) return void event();
+    if (step.endsWith(' minutes pass')) return this.#pass(60_000 * Number.parseInt(step, 10));
     const machine = this.#machines[step.charAt(0)] ?? assert.fail(step);
     const names = Object.keys(this.#acts).toSorted((x, y) => y.length - x.length);
     const name = names.find((act) => step.slice(2).startsWith(act)) ?? assert.fail(step);
@@ -127,15 +154,19 @@ class Story {
 
 function shown(conversation: Conversation): string {
   const { turns, state, agent, caller, onceCalls = {} } = conversation;
-  const ids = turns.map(({ id, state: of, words, reply: said }) => {
-    const isWhole = of === 'open' || (words === `words of ${id}` && said === `reply to ${id}`);
-    return `${id}${of === 'open' ? ' (open)' : isWhole ? '' : ' (broken)'}`;
+  const ids = turns.map((turn) => {
+    const texts = messagesOf(turn).flatMap(({ role, content }) =>
+      role === 'tool' || content === '' ? [] : [content]);
+    const isWhole = texts.join() === `words of ${turn.id},reply to ${turn.id}`;
+    const tools = toolMessagesOf(turn).map((call) => `${call.toolCallId} ${call.state}`);
+    const ails = turn.state === 'open' ? ['open'] : isWhole ? [] : ['broken'];
+    const notes = [...tools, ...ails].join(', ');
+    return `${turn.id}${notes && ` (${notes})`}`;
   });
-  const calls = Object.values(onceCalls).map((call) => `${call.state} ${call.toolCallId}`);
+  const calls = Object.values(onceCalls).map((call) =>
+    `${call.state} ${call.toolCallId}${call.content === 'null' ? ' (erased)' : ''}`);
   const { tokens } = spentIn(conversation, 's');
-  return [
-    ids.join(' '), ...(state === undefined ? [] : [state.replace(/\{"n":(.*)\}/, 'n $1')]),
-    ...(agent === undefined ? [] : [agent]), ...(caller?.from === undefined ? [] : [caller.from]),
-    ...calls, ...(tokens === 0 ? [] : [`${tokens} tokens`]),
-  ].join(', ');
+  const count = state?.replace(/\{"n":(.*)\}/, 'n $1');
+  const used = tokens === 0 ? undefined : `${tokens} tokens`;
+  return [ids.join(' '), count, agent, caller?.from, ...calls, used].filter(Boolean).join(', ');
 }
