@@ -68,28 +68,26 @@ export function storeContract(
   let ids = 0;
   const run = Math.random().toString(36).slice(2);
 
-  async function begin(): Promise<{ store: ConversationStore; id: string }> {
+  const begun = (test: (store: ConversationStore, id: string) => Promise<void>) => async (): Promise<void> => {
     const store = await open();
     opened.push(store);
     ids += 1;
-    return { store, id: `contract-${run}-${ids}` };
-  }
+    await test(store, `contract-${run}-${ids}`);
+  };
 
   describe(`${name} as a conversation store`, () => {
     afterEach(async () => {
       for (const store of opened.splice(0)) await store.close();
     });
 
-    it('begins a conversation with its id and nothing else', async () => {
-      const { store, id } = await begin();
+    it('begins a conversation with its id and nothing else', begun(async (store, id) => {
       assert.equal(await store.read(id), undefined);
       await store.update(id, (conversation) => {
         assert.deepEqual(plain(conversation), emptyConversation(id));
       });
-    });
+    }));
 
-    it('keeps what was changed, to the last character', async () => {
-      const { store, id } = await begin();
+    it('keeps what was changed, to the last character', begun(async (store, id) => {
       const change = (conversation: Conversation): void => {
         push(fullTurn('t1'))(conversation);
         push({ ...fullTurn('t2'), state: 'open' })(conversation);
@@ -101,10 +99,9 @@ export function storeContract(
       change(expected);
       assert.deepEqual(plain(kept), { ...expected, updatedAt: kept.updatedAt });
       assert.equal(Number.isFinite(kept.updatedAt), true);
-    });
+    }));
 
-    it('gives a change what the one before left', async () => {
-      const { store, id } = await begin();
+    it('gives a change what the one before left', begun(async (store, id) => {
       await store.update(id, push(fullTurn('t1')));
       await store.update(id, (conversation) => {
         assert.deepEqual(plain(conversation).turns, [fullTurn('t1')]);
@@ -116,10 +113,9 @@ export function storeContract(
       });
       assert.equal((await store.read(id))?.turns[0]?.state, 'interrupted');
       assert.equal((await store.read(id))?.turns[0]?.sent, undefined);
-    });
+    }));
 
-    it('returns what the change returned', async () => {
-      const { store, id } = await begin();
+    it('returns what the change returned', begun(async (store, id) => {
       const value = { kind: 'opened', history: (): string[] => ['a'] };
       for (const result of [value, undefined, null, 0, '', false, [1]]) {
         const returned = await store.update(id, (conversation) => {
@@ -128,19 +124,17 @@ export function storeContract(
         });
         assert.equal(returned, result);
       }
-    });
+    }));
 
-    it('applies the changes of one conversation in the order of the calls', async () => {
-      const { store, id } = await begin();
+    it('makes the changes of a conversation in the order of the calls', begun(async (store, id) => {
       const ids = Array.from({ length: 50 }, (_, count) => `t${count}`);
       const lengths = await Promise.all(ids.map((turnId, count) =>
         store.update(id, push(bareTurn(turnId, count)))));
       assert.deepEqual(lengths, ids.map((_turnId, count) => count + 1));
       assert.deepEqual(turnIds(await store.read(id)), ids);
-    });
+    }));
 
-    it('keeps conversations apart', async () => {
-      const { store, id } = await begin();
+    it('keeps conversations apart', begun(async (store, id) => {
       const endings = ['', ':', ' ', ':é語👋🏽', '%00', "'; --", '*', '/../x'];
       const ids = [
         ...endings.map((ending) => `${id}${ending}`), id.toUpperCase(), id.padEnd(256, 'i'),
@@ -150,10 +144,9 @@ export function storeContract(
       );
       for (const [index, other] of ids.entries())
         assert.deepEqual(turnIds(await store.read(other)), [`t${index}`], other);
-    });
+    }));
 
-    it("accepts names of an object's own members as ids", async () => {
-      const { store } = await begin();
+    it("accepts names of an object's own members as ids", begun(async (store) => {
       for (const id of ['__proto__', 'constructor', 'toString']) {
         await store.update(id, empty);
         assert.equal(await store.read(id), undefined);
@@ -161,10 +154,9 @@ export function storeContract(
         assert.deepEqual(turnIds(await store.read(id)), ['t1']);
         await store.update(id, empty);
       }
-    });
+    }));
 
-    it('does not keep a conversation that is left without turns, new or known', async () => {
-      const { store, id } = await begin();
+    it('keeps no conversation without turns, new or known', begun(async (store, id) => {
       const before = await store.count();
       await store.update(id, (conversation) => {
         conversation.messageCount = 5;
@@ -176,10 +168,9 @@ export function storeContract(
       assert.equal(await store.read(id), undefined);
       assert.equal(await store.count(), before);
       await store.update(id, (conversation) => assert.equal(conversation.messageCount, 0));
-    });
+    }));
 
-    it('keeps once calls, even without turns, until they are freed', async () => {
-      const { store, id } = await begin();
+    it('keeps once calls, even without turns, until they are freed', begun(async (store, id) => {
       const paid = onceCall({ state: 'completed' });
       const paying = onceCall({ runId: 2 ** 48 + 1 });
       await store.update(id, push(fullTurn('t1')));
@@ -192,20 +183,18 @@ export function storeContract(
         });
         assert.deepEqual((await store.read(id))?.onceCalls, onceCalls);
       }
-    });
+    }));
 
-    it('counts each conversation once', async () => {
-      const { store, id } = await begin();
+    it('counts each conversation once', begun(async (store, id) => {
       const before = await store.count();
       for (let count = 0; count < 5; count++) {
         await store.update(`${id}-a`, push(fullTurn(`t${count}`)));
         await store.update(`${id}-b`, push(fullTurn(`t${count}`)));
       }
       assert.equal(await store.count(), before + 2);
-    });
+    }));
 
-    it('is empty, and counts nothing, once a conversation is cleared', async () => {
-      const { store, id } = await begin();
+    it('is empty, and counts nothing, once a conversation is cleared', begun(async (store, id) => {
       const before = await store.count();
       await store.update(id, push(fullTurn('t1')));
       await store.update(id, clearTurns);
@@ -214,10 +203,9 @@ export function storeContract(
       await store.update(id, push(fullTurn('t2')));
       assert.deepEqual(turnIds(await store.read(id)), ['t2']);
       assert.equal(await store.count(), before + 1);
-    });
+    }));
 
-    it('throws what a change throws, and writes nothing of it', async () => {
-      const { store, id } = await begin();
+    it('throws what a change throws, and writes nothing of it', begun(async (store, id) => {
       const failure = new Error('of the change');
       const change = (_conversation: Conversation): never => {
         throw failure;
@@ -227,19 +215,17 @@ export function storeContract(
       await store.update(id, push(fullTurn('t1')));
       await assert.rejects(async () => store.update(id, change), failure);
       assert.deepEqual(turnIds(await store.read(id)), ['t1']);
-    });
+    }));
 
-    it('goes on after a change that threw, with those that were asked for after it', async () => {
-      const { store, id } = await begin();
+    it('goes on after a change that threw, with those behind it', begun(async (store, id) => {
       const failed = (async () => store.update(id, () => assert.fail('of the change')))();
       const then = store.update(id, push(fullTurn('t1')));
       const [first, second] = await Promise.allSettled([failed, then]);
       assert.deepEqual([first.status, second.status], ['rejected', 'fulfilled']);
       assert.deepEqual(turnIds(await store.read(id)), ['t1']);
-    });
+    }));
 
-    it('carries a turn from its opening to its end', async () => {
-      const { store, id } = await begin();
+    it('carries a turn from its opening to its end', begun(async (store, id) => {
       const opened = await store.update(id, (conversation) =>
         openTurn(conversation, { turnId: 't1', runId: 7, text: 'Hello' }, BOUNDS));
       assert.ok(opened.kind === 'opened');
@@ -253,13 +239,12 @@ export function storeContract(
       }
       const kept = (await store.read(id)) ?? assert.fail('nothing was kept');
       assert.deepEqual(historyOf(kept).map(({ content }) => content), ['Hello', 'Hi.']);
-    });
+    }));
 
-    it('lets go when it is closed, even twice', async () => {
-      const { store, id } = await begin();
+    it('lets go when it is closed, even twice', begun(async (store, id) => {
       await store.update(id, push(fullTurn('t1')));
       await store.close();
       await store.close();
-    });
+    }));
   });
 }
