@@ -43,6 +43,9 @@ function begin(t: TestContext): AskingBack & { readonly store: PromisedStore } {
   return { ...askingBack(t, store), store };
 }
 
+type Test = (served: ReturnType<typeof begin>, t: TestContext) => Promise<void>;
+const inTurns = (test: Test) => (t: TestContext) => test(begin(t), t);
+
 /** A delivery whose connection the test may cut before it is answered. */
 async function post(
   served: Served,
@@ -84,8 +87,7 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
     assert.equal(await told(), 'One > One?');
   });
 
-  it('are ended by a newer one', async (t) => {
-    const served = begin(t);
+  it('are ended by a newer one', inTurns(async (served) => {
     const { client, store } = served;
     store.hold();
     const first = spoken(client.say('hold 1'));
@@ -97,10 +99,9 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
     assert.equal(await second, 'Two?');
     assert.match(await served.told(), /^hold 1( > hold 1\?\*)? \/ Two > Two\?$/);
     assert.equal(served.app.runningTurns, 0);
-  });
+  }));
 
-  it('are given up when the caller drops', async (t) => {
-    const served = begin(t);
+  it('are given up when the caller drops', inTurns(async (served) => {
     const { store } = served;
     store.hold();
     const dropped = await post(served, { text: 'One' });
@@ -111,7 +112,7 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
     assert.equal(await served.told(), 'One');
     assert.deepEqual(served.runs, []);
     assert.deepEqual(served.outcomes(), { interrupted: 1 });
-  });
+  }));
 
   it('are reported to the agent as interrupted, without words, if the caller drops', async (t) => {
     const served = begin(t);
@@ -128,8 +129,7 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
 
   // Both were begun once, and the older went on unknown to anybody, out of reach of every later
   // interruption.
-  it('end one that began a moment earlier: two barge-ins', async (t) => {
-    const served = begin(t);
+  it('end one that began a moment earlier: two barge-ins', inTurns(async (served) => {
     const { client, store } = served;
     await hold(served, 'hold 1');
     const calls = store.calls.length;
@@ -146,7 +146,7 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
     served.go('hold 3');
     assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
     assert.match(await served.told(), /^hold 1 .*\/ hold 2 .*\/ hold 3 > hold 3\? Done\.$/);
-  });
+  }));
 
   it('let an older one, delivered again meanwhile, take over its own stream', async (t) => {
     const served = begin(t);
@@ -165,8 +165,7 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
     assert.deepEqual(served.outcomes(), { taken_over: 1, interrupted: 1, completed: 1 });
   });
 
-  it('ask the agent once for a barge-in that is delivered twice', async (t) => {
-    const served = begin(t);
+  it('ask the agent once for a barge-in that is delivered twice', inTurns(async (served) => {
     const { client, store } = served;
     await hold(served, 'hold 1');
     const calls = store.calls.length;
@@ -179,7 +178,7 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
     await spoken(older);
     assert.equal(await spoken(newer), 'Two?');
     assert.deepEqual(served.runs, ['hold 1', 'Two']);
-  });
+  }));
 
   it('are counted once when the session ends before a completed one is found', async (t) => {
     const served = begin(t);

@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { trim } from '../../src/conversations/bounds.ts';
-import { clearTurns, emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
+import {
+  clearTurns, emptyConversation, type Conversation,
+} from '../../src/conversations/conversation.ts';
 import { ConversationManager } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import {

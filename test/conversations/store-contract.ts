@@ -68,7 +68,8 @@ export function storeContract(
   let ids = 0;
   const run = Math.random().toString(36).slice(2);
 
-  const begun = (test: (store: ConversationStore, id: string) => Promise<void>) => async (): Promise<void> => {
+  type Test = (store: ConversationStore, id: string) => Promise<void>;
+  const begun = (test: Test) => async (): Promise<void> => {
     const store = await open();
     opened.push(store);
     ids += 1;

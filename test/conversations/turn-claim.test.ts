@@ -90,7 +90,7 @@ describe('a turn that is claimed for another delivery', () => {
 
 /**
  * What comes of the last of some steps. `+200` lets so many milliseconds pass. Run A has begun the
- * turn: `A claims 300` is for a delivery that arrived 300 ms ago, `B asks 200` is such a delivery in
+ * turn: `A claims 300` is for a delivery that arrived 300 ms ago, `B asks 200` such a delivery in
  * another process, and `u asks 200` one of another turn. `B stops` after it was interrupted.
  */
 function resultOf(t: TestContext, steps: string): string {

@@ -69,6 +69,9 @@ export function turnContract(name: string, open: () => ConversationStore): void 
     return { ...askingBack(t, store, agent), store };
   };
 
+  type Test<T> = (served: T, t: TestContext) => Promise<void>;
+  const inTurns = (test: Test<ReturnType<typeof begin>>) => (t: TestContext) => test(begin(t), t);
+
   describe(`turns over ${name}`, { timeout: 60_000 }, () => {
     it('answer and remember', async (t) => {
       const { client, told } = begin(t, {
@@ -82,26 +85,23 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.equal(await told(), talk);
     });
 
-    it('take two calls of the store', async (t) => {
-      const { client, store } = begin(t);
+    it('take two calls of the store', inTurns(async ({ client, store }) => {
       await spoken(client.say('One'));
       await spoken(client.say('Two'));
       assert.deepEqual(store.calls, ['update', 'update', 'update', 'update']);
-    });
+    }));
 
-    it('show the words and a placeholder while they run', async (t) => {
-      const served = begin(t);
+    it('show the words and a placeholder while they run', inTurns(async (served) => {
       await hold(served);
       assert.equal(await served.told(), 'hold > …');
-    });
+    }));
 
-    it('keep what was sent when the caller drops', async (t) => {
-      const served = begin(t);
+    it('keep what was sent when the caller drops', inTurns(async (served) => {
       (await hold(served)).drop();
       assert.equal((await served.interrupted.next()).text, 'hold?');
       assert.deepEqual(served.aborted, ['hold']);
       assert.equal(await served.told(), 'hold > hold?*');
-    });
+    }));
 
     it('end the one that runs when a newer one begins, and stay in order', async (t) => {
       const served = begin(t);
@@ -114,37 +114,33 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(served.outcomes(), { interrupted: 1, completed: 1 });
     });
 
-    it('cut the one before to what was heard', async (t) => {
-      const { client, told, interrupted } = begin(t);
+    it('cut the one before to what was heard', inTurns(async ({ client, told, interrupted }) => {
       assert.equal(await spoken(client.say('One')), 'One?');
       await spoken(client.say('Two', {
         interruption_context: { previous_turn_interrupted: true, words_heard: 1, text_heard: 'On' },
       }));
       assert.equal(await told(), 'One > On* / Two > Two?');
       assert.deepEqual(interrupted.all.map(({ text }) => text), ['On']);
-    });
+    }));
 
-    it('send a completed one again without asking the agent', async (t) => {
-      const served = begin(t);
+    it('send a completed one again without asking the agent', inTurns(async (served) => {
       assert.equal(await spoken(served.client.say('One', { turn_id: 't1' })), 'One?');
       assert.equal(await spoken(served.client.say('One', { turn_id: 't1' })), 'One?');
       assert.deepEqual(served.runs, ['One']);
       assert.equal(await served.told(), 'One > One?');
       assert.deepEqual(served.outcomes(), { completed: 1, replayed: 1 });
-    });
+    }));
 
-    it('run an interrupted one again', async (t) => {
-      const served = begin(t);
+    it('run an interrupted one again', inTurns(async (served) => {
       (await hold(served)).drop();
       await served.interrupted.next();
       const again = await hold(served);
       served.go('hold');
       assert.deepEqual(await again.rest(), [' Done.', 'response.end']);
       assert.equal(await served.told(), 'hold > hold? Done.');
-    });
+    }));
 
-    it('hand the stream over to a newer delivery', async (t) => {
-      const served = begin(t);
+    it('hand the stream over to a newer delivery', inTurns(async (served) => {
       const older = await hold(served);
       const newer = await hold(served); // it is told what was said so far
       assert.deepEqual(await older.rest(), ['response.end']);
@@ -152,7 +148,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(await newer.rest(), [' Done.', 'response.end']);
       assert.deepEqual(served.runs, ['hold']);
       assert.deepEqual(served.outcomes(), { taken_over: 1, completed: 1 });
-    });
+    }));
 
     it('repeat a completed one beside a newer one, but not an unfinished one', async (t) => {
       const served = begin(t);
@@ -169,8 +165,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(served.outcomes(), { completed: 2, interrupted: 1, replayed: 1, stale: 1 });
     });
 
-    it('end with their session', async (t) => {
-      const served = begin(t);
+    it('end with their session', inTurns(async (served) => {
       const { client } = served;
       const held = await hold(served);
       const ended = await client.post({
@@ -179,7 +174,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(await ended.json(), { status: 'ok' });
       assert.deepEqual(await held.rest(), ['response.end']);
       assert.equal(await served.told(), 'hold > hold?*');
-    });
+    }));
 
     it('are marked when the call dialect says that a completed one was spoken over', async (t) => {
       const { client, told, interrupted } = begin(t);
@@ -191,14 +186,13 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(interrupted.all.map(({ text }) => text), ['One?']);
     });
 
-    it('are stored before the store is closed', async (t) => {
-      const served = begin(t);
+    it('are stored before the store is closed', inTurns(async (served) => {
       const held = await hold(served);
       await served.app.close();
       assert.deepEqual(await held.rest(), ['response.end']);
       assert.deepEqual(served.store.calls, ['update', 'update', 'close']);
       assert.deepEqual(errorsIn(served.logLines), []);
-    });
+    }));
   });
 
   describe(`turns while ${name} fails`, { timeout: 60_000 }, () => {
@@ -231,6 +225,8 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       };
     }
 
+    const inOutage = (test: Test<Failing>) => (t: TestContext) => test(beginFailing(t), t);
+
     it('end in the apology, and the next one works once the store does', async (t) => {
       const served = beginFailing(t);
       const { client, store } = served;
@@ -248,27 +244,24 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(served.outcomes(), { failed: 1, completed: 1 });
     });
 
-    it('are opened all the same if the store comes back in between', async (t) => {
-      const served = beginFailing(t);
+    it('are opened all the same if the store comes back in between', inOutage(async (served) => {
       served.fail();
       const reply = served.client.say('One');
       await served.asked();
       served.store.failWith = undefined;
       await served.pass();
       assert.equal(await spoken(reply), 'One?');
-    });
+    }));
 
-    it('end in the apology and the error event of the call dialect', async (t) => {
-      const served = beginFailing(t);
+    it('end in the apology and the error event of the call dialect', inOutage(async (served) => {
       served.fail();
       const reply = served.client.post({ type: 'transcript', transcript: 'One', call_id: 'k' });
       await served.asked();
       await served.pass();
       assert.deepEqual(typesOf(await (await reply).events()), ['message', 'error', 'done']);
-    });
+    }));
 
-    it('are not ended by a session.start of a second sender', async (t) => {
-      const served = begin(t);
+    it('are not ended by a session.start of a second sender', inTurns(async (served) => {
       const { client, store } = served;
       const held = await hold(served);
       store.failWith = gone;
@@ -276,22 +269,20 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       store.failWith = undefined;
       served.go('hold');
       assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
-    });
+    }));
 
-    it('answer user_interrupted all the same', async (t) => {
-      const { client, store } = begin(t);
+    it('answer user_interrupted all the same', inTurns(async ({ client, store }) => {
       store.failWith = gone;
       const reply = await client.post({ type: 'user_interrupted', call_id: 'k' });
       assert.deepEqual(typesOf(await reply.events()), ['error', 'done']);
-    });
+    }));
 
     for (const [what, isBack, errors] of [
       ['are spoken to their end when only their history cannot be written', false,
         ['history not written']],
       ['write their history if the store comes back in between', true, []],
     ] as const)
-      it(what, async (t) => {
-        const served = beginFailing(t);
+      it(what, inOutage(async (served) => {
         const held = await hold(served);
         served.fail();
         served.go('hold');
@@ -301,10 +292,9 @@ export function turnContract(name: string, open: () => ConversationStore): void 
         assert.deepEqual(errorsIn(served.logLines), errors);
         if (isBack) assert.equal(await served.told(), 'hold > hold? Done.');
         else assert.equal(served.store.calls.length, 5); // the opening, and four tries
-      });
+      }));
 
-    it('end an older one even if the newer one cannot be opened', async (t) => {
-      const served = beginFailing(t);
+    it('end an older one even if the newer one cannot be opened', inOutage(async (served) => {
       const { client, store } = served;
       const first = await hold(served, 'hold 1');
       served.fail();
@@ -318,7 +308,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       await served.pass(); // the older one is written in vain
       store.failWith = undefined;
       assert.equal(await spoken(client.say('Three')), 'Three?');
-    });
+    }));
 
     it('do not begin for a caller who left while they could not be opened', async (t) => {
       const served = beginFailing(t);

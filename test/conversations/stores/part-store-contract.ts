@@ -34,7 +34,8 @@ export function partStoreContract(
   const run = Math.random().toString(36).slice(2);
   let ids = 0;
 
-  const begun = (test: (store: PartStore, id: string) => Promise<void>) => async (): Promise<void> => {
+  type Test = (store: PartStore, id: string) => Promise<void>;
+  const begun = (test: Test) => async (): Promise<void> => {
     const store = await open();
     opened.push(store);
     ids += 1;

@@ -19,6 +19,7 @@ import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
 import { push } from '../store-contract.ts';
 import {
   change, connection, ENDINGS, folder, HOUR_MS, newPath, number, open, opened, plainTurn, sharing,
+  withPath,
 } from './sqlite-stage.ts';
 
 const isRoot = process.geteuid?.() === 0;
@@ -111,8 +112,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
       assert.deepEqual(modes(path), ['600', '600', '600']);
     });
 
-  it('hold nothing of what was removed or has expired', () => {
-    const path = newPath();
+  it('hold nothing of what was removed or has expired', withPath((path) => {
     const time = clock();
     const store = open(path, time);
     const ids = ['removed', 'expired', 'changed', 'kept'];
@@ -127,7 +127,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     const bytes = readFileSync(path, 'latin1');
     const found = ids.filter((id) => bytes.includes(`${id}-words`));
     assert.deepEqual([found, existsSync(`${path}-wal`)], [['kept'], false]);
-  });
+  }));
 
   const erasure = { ...change('v2', { from: 'v1' }), set: new Map(), remove: ['0'] };
   const hasWords = (path: string): boolean =>
@@ -185,8 +185,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     assert.ok(statSync(`${path}-wal`).size > 0);
   });
 
-  it('do not grow with writes', (t) => {
-    const path = newPath();
+  it('do not grow with writes', withPath((path, t) => {
     const store = opened(t, path);
     let from: string | undefined;
     for (let round = 0; round < 40; round++) {
@@ -199,7 +198,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     }
     const sizes = ['', '-wal'].map((end) => statSync(path + end).size);
     assert.ok(sizes.every((size) => size < 2_000_000), String(sizes));
-  });
+  }));
 
   it('become small again after another process has been reading for a long time', (t) => {
     const path = newPath();
@@ -228,8 +227,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     await ended;
   });
 
-  it('lose expired conversations that are stored after a thousand others', (t) => {
-    const path = newPath();
+  it('lose expired conversations that are stored after a thousand others', withPath((path, t) => {
     const time = clock();
     const store = opened(t, path, time);
     for (let n = 0; n < 1_100; n++) store.write(`young ${n}`, change('v1', { ttlMs: 3 * HOUR_MS }));
@@ -238,7 +236,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     const database = connection(t, path);
     for (let pieces = 0; pieces < 2; pieces++) store.keepUp();
     assert.equal(number(database, 'SELECT count(*) FROM conversation'), 1_100);
-  });
+  }));
 
   it('lose expired conversations, regardless of who wrote them, and free their space', (t) => {
     const path = newPath();
@@ -259,8 +257,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     assert.ok(pages() < before / 2, `${before} pages before, ${pages()} after`);
   });
 
-  it('that another tool has rewritten are not emptied for nothing', (t) => {
-    const path = newPath();
+  it('that another tool has rewritten are not emptied for nothing', withPath((path, t) => {
     open(path).close();
     const tool = new (loadSqlite().DatabaseSync)(path);
     tool.exec('PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM');
@@ -272,17 +269,16 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     let pieces = 0;
     while (store.keepUp() && pieces < 1_000) pieces += 1;
     assert.ok(pieces < 1_000, 'it never ends');
-  });
+  }));
 
-  it('can be copied while they are being written', (t) => {
-    const path = newPath();
+  it('can be copied while they are being written', withPath((path, t) => {
     const store = opened(t, path);
     store.write('c', change('v1'));
     const copy = newPath();
     connection(t, path).exec(`VACUUM INTO '${copy}'`);
     store.write('c', change('v2', { from: 'v1' }));
     assert.equal(opened(t, copy).read('c', 'v1'), 'unchanged');
-  });
+  }));
 });
 
 describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () => {
@@ -303,34 +299,30 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
     }, () => 'it is a link that leads nowhere; remove it, or name another file'],
     ['when it is a device', () => '/dev/null', () => 'it is not a regular file'],
   ] as const)
-    it(what, () => {
-      const path = newPath();
+    it(what, withPath((path) => {
       assert.equal(refusal(prepare(path)), reason(path));
-    });
+    }));
 
-  it('when it is not a database, and it stays as it is', () => {
-    const path = newPath();
+  it('when it is not a database, and it stays as it is', withPath((path) => {
     writeFileSync(path, 'These are my notes.\n'.repeat(1_000));
     const said = '(SQLite: file is not a database)';
     assert.equal(refusal(path), `it is not an SQLite database; name another file ${said}`);
     assert.match(readFileSync(path, 'utf8'), /^These are my notes/);
-  });
+  }));
 
-  it('when it is another program\'s database, which stays as it is', (t) => {
-    const path = newPath();
+  it('when it is another program\'s database, which stays as it is', withPath((path, t) => {
     const database = connection(t, path);
     database.exec('CREATE TABLE customers (name TEXT)');
     assert.equal(refusal(path), 'it is the database of another program; name another file');
     assert.equal(number(database, 'SELECT count(*) FROM sqlite_schema'), 1);
-  });
+  }));
 
-  it('when a newer version has written it', (t) => {
-    const path = newPath();
+  it('when a newer version has written it', withPath((path, t) => {
     open(path).close();
     connection(t, path).exec('PRAGMA user_version = 7');
     const schemas = 'its schema is 7, this version knows 1';
     assert.equal(refusal(path), `a newer version has written it (${schemas}); run that one`);
-  });
+  }));
 
   it('when it was cut off, and when something was written into it', () => {
     const whole = newPath();
@@ -348,12 +340,11 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
     assert.match(refusal(overwritten), /^it is damaged; put a backup in its place/);
   });
 
-  it('when another process keeps it locked', (t) => {
-    const path = newPath();
+  it('when another process keeps it locked', withPath((path, t) => {
     open(path).close();
     connection(t, path).exec('BEGIN IMMEDIATE');
     assert.equal(refusal(path), 'another process keeps it locked (SQLite: database is locked)');
-  });
+  }));
 
   /** Root may write everywhere, so another user tries. */
   const asNobody = <T>(act: () => T): T => {
@@ -389,28 +380,25 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
     assert.equal(refused, `this user may not create files in ${folder}; ${reason}`);
   });
 
-  it('when the disk is full', async (t) => {
-    const path = newPath();
+  it('when the disk is full', withPath(async (path, t) => {
     let reason = '';
     const isLimited = await withFilesUpTo(20_000, () => {
       reason = refusal(path);
     });
     if (!isLimited) return t.skip(WITHOUT_PRLIMIT);
     assert.equal(reason, 'the disk failed or is full (SQLite: disk I/O error)');
-  });
+  }));
 
-  it('and released: another one can be opened', (t) => {
-    const path = newPath();
+  it('and released: another one can be opened', withPath((path, t) => {
     writeFileSync(path, 'no database');
     refusal(path);
     rmSync(path);
     assert.equal(opened(t, path).count(), 0);
-  });
+  }));
 });
 
 describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
-  it('a file that was removed is reported, and started again', (t) => {
-    const path = newPath();
+  it('a file that was removed is reported, and started again', withPath((path, t) => {
     const store = opened(t, path);
     store.write('c', change('v1'));
     for (const end of ENDINGS) rmSync(path + end);
@@ -422,10 +410,9 @@ describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     assert.equal(store.read('c'), undefined);
     assert.equal(store.write('c', change('v2')), true);
     assert.ok(existsSync(path));
-  });
+  }));
 
-  it('a file that was put in its place is reported, and used', (t) => {
-    const path = newPath();
+  it('a file that was put in its place is reported, and used', withPath((path, t) => {
     const store = opened(t, path);
     const backup = newPath();
     const other = open(backup);
@@ -436,7 +423,7 @@ describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     store.keepUp();
     assert.throws(() => store.read('c'), /removed or replaced/);
     assert.equal(store.read('c', 'v7'), 'unchanged');
-  });
+  }));
 
   it('a process adds what it remembers to a file that was started again', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);

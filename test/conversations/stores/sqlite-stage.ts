@@ -26,6 +26,13 @@ export function newPath(): string {
   return join(folder, `${files}.db`);
 }
 
+/** A test with a path where no file is. */
+export function withPath<T>(
+  test: (path: string, t: TestContext) => T,
+): (t: TestContext) => T {
+  return (t) => test(newPath(), t);
+}
+
 export function open(path = newPath(), more = {}): SqliteStore {
   return new SqliteStore({ path, synchronous: 'normal', timeoutMs: 250, ...more });
 }

@@ -14,6 +14,7 @@ import { turnContract } from '../turn-contract.ts';
 import { partStoreContract } from './part-store-contract.ts';
 import {
   change, childFlags, connection, HOUR_MS, newPath, number, open, opened, openThread, sharing,
+  withPath,
 } from './sqlite-stage.ts';
 
 describe('on a Node without node:sqlite', { skip: WITHOUT_SQLITE === false }, () => {
@@ -59,16 +60,14 @@ describe('SqliteStore', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     ]);
   });
 
-  it('keeps conversations for the next process', (t) => {
-    const path = newPath();
+  it('keeps conversations for the next process', withPath((path, t) => {
     const before = open(path);
     before.write('c', change('v1'));
     before.close();
     assert.equal(opened(t, path).read('c', 'v1'), 'unchanged');
-  });
+  }));
 
-  it('keeps what was written by a process that was killed', async (t) => {
-    const path = newPath();
+  it('keeps what was written by a process that was killed', withPath(async (path, t) => {
     const flags = childFlags(`
       const { SqliteStore } = load('sqlite-store');
       const path = ${JSON.stringify(path)};
@@ -79,7 +78,7 @@ describe('SqliteStore', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     const [, signal] = (await once(spawn(process.execPath, flags), 'exit')) as unknown[];
     assert.equal(signal, 'SIGKILL');
     assert.equal(opened(t, path).read('c', 'v1'), 'unchanged');
-  });
+  }));
 
   it('makes all writes of a group or none, and goes on', (t) => {
     const store = opened(t);
@@ -112,16 +111,14 @@ describe('SqliteStore', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
 });
 
 describe('processes that share a file', { skip: WITHOUT_SQLITE, timeout: 60_000 }, () => {
-  it('see what the others write', (t) => {
-    const path = newPath();
+  it('see what the others write', withPath((path, t) => {
     const [one, two] = [opened(t, path), opened(t, path)];
     one.write('c', change('v1'));
     assert.equal(two.write('c', change('v2', { from: 'v1' })), true);
     assert.equal(one.read('c', 'v2'), 'unchanged');
-  });
+  }));
 
-  it('create it at once, and lose no change', async (t) => {
-    const path = newPath();
+  it('create it at once, and lose no change', withPath(async (path, t) => {
     const flags = childFlags(`
       const { SharedStore } = load('shared-store');
       const { SqliteStore } = load('sqlite-store');
@@ -155,10 +152,9 @@ describe('processes that share a file', { skip: WITHOUT_SQLITE, timeout: 60_000 
     assert.equal(errors, '');
     const kept = await sharing(opened(t, path)).read('c');
     assert.equal(new Set(kept?.turns.map(({ id }) => id)).size, 300);
-  });
+  }));
 
-  it('do not wait forever', async (t) => {
-    const path = newPath();
+  it('do not wait forever', withPath(async (path, t) => {
     const store = opened(t, path, { timeoutMs: 30 });
     const other = connection(t, path);
     other.exec('BEGIN IMMEDIATE');
@@ -166,10 +162,9 @@ describe('processes that share a file', { skip: WITHOUT_SQLITE, timeout: 60_000 
     assert.equal(store.read('c'), undefined); // nobody waits in order to read
     other.exec('COMMIT');
     assert.equal(store.write('c', change('v1')), true);
-  });
+  }));
 
-  it('later sweep what another one has locked', (t) => {
-    const path = newPath();
+  it('later sweep what another one has locked', withPath((path, t) => {
     let nowMs = Date.now();
     const store = opened(t, path, { timeoutMs: 10, now: () => nowMs });
     store.write('c', change('v1'));
@@ -182,5 +177,5 @@ describe('processes that share a file', { skip: WITHOUT_SQLITE, timeout: 60_000 
     assert.equal(store.read('d'), undefined);
     store.keepUp();
     assert.equal(number(other, 'SELECT count(*) FROM conversation'), 0);
-  });
+  }));
 });

@@ -13,6 +13,7 @@ import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
 import { push } from '../store-contract.ts';
 import {
   change, childFlags, connection, ENDINGS, newPath, opened, openThread, plainTurn, sharing,
+  withPath,
 } from './sqlite-stage.ts';
 
 async function openedThread(t: TestContext, path: string, more = {}): Promise<PartStore> {
@@ -45,8 +46,7 @@ async function isAnswered(parts: PartStore): Promise<boolean> {
 }
 
 describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
-  it('rejects what the store throws, and goes on', async (t) => {
-    const path = newPath();
+  it('rejects what the store throws, and goes on', withPath(async (path, t) => {
     const thread = await openedThread(t, path, { timeoutMs: 30 });
     const other = connection(t, path);
     other.exec('BEGIN IMMEDIATE');
@@ -57,10 +57,9 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     });
     other.exec('COMMIT');
     assert.equal(await thread.write('c', change('v1')), true);
-  });
+  }));
 
-  it('waits for another process without holding up the event loop', async (t) => {
-    const path = newPath();
+  it('waits for another process without holding up the event loop', withPath(async (path, t) => {
     const thread = await openedThread(t, path);
     const other = connection(t, path);
     other.exec('BEGIN IMMEDIATE');
@@ -68,7 +67,7 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     for (let round = 0; round < 20; round++) await soon();
     other.exec('COMMIT');
     assert.equal(await answer, true);
-  });
+  }));
 
   it('makes the writes of one round of the event loop in one transaction', async (t) => {
     const path = newPath();
@@ -93,8 +92,7 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     assert.deepEqual([store.health().isDegraded, store.health().failures], [false, 0]);
   });
 
-  it('notices a file that was removed', async (t) => {
-    const path = newPath();
+  it('notices a file that was removed', withPath(async (path, t) => {
     const thread = await openedThread(t, path);
     await thread.write('c', change('v1'));
     for (const end of ENDINGS) rmSync(path + end);
@@ -103,7 +101,7 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
       while (performance.now() < until) await thread.read('c');
     }, /the file was removed or replaced while the server ran/);
     assert.equal(await thread.read('c'), undefined);
-  });
+  }));
 
   it('answers what was asked before it is closed, and nothing afterwards', async () => {
     const thread = await openThread();
@@ -114,8 +112,7 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     await assert.rejects(async () => thread.write('c', change('v1')), /the store is closed/);
   });
 
-  it('can be closed even if maintenance is due and the file is gone', async () => {
-    const path = newPath();
+  it('can be closed even if maintenance is due and the file is gone', withPath(async (path) => {
     const thread = await openThread(path);
     for (const end of ENDINGS) rmSync(path + end);
     const writes = Array.from({ length: 2_100 }, (_, n) => thread.write(`c${n}`, change('v1')));
@@ -123,7 +120,7 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     await soon(); // they are on their way
     await thread.close();
     await settled;
-  });
+  }));
 
   it('starts a thread that died again, and fails until it has opened the file', async (t) => {
     const path = newPath();
@@ -189,8 +186,7 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     await assert.rejects(async () => thread.read('c'), StoreError);
   });
 
-  it('costs no turn while its thread is down', async (t) => {
-    const path = newPath();
+  it('costs no turn while its thread is down', withPath(async (path, t) => {
     const [thread, worker] = await withThread(() => openThread(path));
     const store = sharing(thread);
     t.after(() => store.close());
@@ -203,7 +199,7 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     await until(() => !store.health().isDegraded && store.health().turnsWaiting === 0, 'a thread');
     const kept = await sharing(opened(t, path)).read('c');
     assert.deepEqual(kept?.turns.map(({ id }) => id), ['t1', 't2']);
-  });
+  }));
 
   it('keeps the process alive until it is closed, and no longer', async () => {
     const flags = childFlags(`
@@ -221,12 +217,11 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     assert.deepEqual([code, output], [0, '0\n']);
   });
 
-  it('is not opened on a file that cannot be used', async () => {
-    const path = newPath();
+  it('is not opened on a file that cannot be used', withPath(async (path) => {
     mkdirSync(path);
     await assert.rejects(openThread(path), {
       name: 'StoreError',
       message: `the conversations in ${path} cannot be used: it is a directory; name a file in it`,
     });
-  });
+  }));
 });
