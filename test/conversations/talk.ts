@@ -49,10 +49,11 @@ export function round(
   ];
 }
 
-/** What a turn with a tool leaves. */
+/** What a turn with a tool leaves. The call has no key, as if its arguments were no JSON. */
 export function toolMessages(turnId: string): Message[] {
   const before = { said: 'Let me see.', saidState: 'completed', content: '42' } as const;
-  return [...round(turnId, 'call-1', before), reply(turnId, 'It is 42.')];
+  const [asked, { key: _key, ...result }] = round(turnId, 'call-1', before);
+  return [asked, result, reply(turnId, 'It is 42.')];
 }
 
 export class Talk {

@@ -101,6 +101,14 @@ describe('the result of a call', () => {
     assert.deepEqual(talk.calls, [PAID]);
   });
 
+  it('is unknown, too, of a call without a key whose process is gone', () => {
+    const talk = begun();
+    const [asked, { key: _key, ...running }] = round('t1', 'a', RUNNING);
+    talk.progress('t1', [asked, running]);
+    assert.equal(talk.open('t2', { isCallRunning: yes }).lostCalls.length, 1);
+    assert.deepEqual(talk.calls, [`a unknown ${UNKNOWN}`]);
+  });
+
   for (const state of ['completed', 'interrupted', 'unknown'] as const)
     it(`that is known does not become another one that is ${state}`, () => {
       const talk = paid();
