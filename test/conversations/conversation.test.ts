@@ -61,10 +61,6 @@ describe("the agent's state", () => {
     return talk.settle(turnId, 'completed', 'Yes.', { runId, agentState: setTo(text) });
   }
 
-  it('does not exist in a new conversation', () => {
-    assert.equal(new Talk().open('t1').state, undefined);
-  });
-
   it('is what the last settlement that has one says, for the turns that open then', () => {
     const talk = new Talk();
     talk.open('t1');
@@ -91,10 +87,11 @@ describe("the agent's state", () => {
     assert.equal(talk.conversation.state, undefined);
   }));
 
-  it('is cleared with the conversation, and no turn that still runs brings it back', () => {
+  it('is cleared with caller and agent, and no turn that still runs brings it back', () => {
     const talk = new Talk();
-    talk.open('t1');
+    talk.open('t1', { caller: { sessionId: 's', from: '+1', to: '+2' } });
     keep(talk, 't1', '{"n":1}');
+    talk.conversation.agent = 'billing';
     talk.open('t2');
     clearTurns(talk.conversation);
     assert.equal(keep(talk, 't2', '{"n":2}'), false);
@@ -144,22 +141,4 @@ describe('the caller of a conversation', () => {
     const opened = talk.open('t2', { caller: { ...caller, sessionId: 's-2', from: '+4420' } });
     assert.deepEqual(opened.callerIn('s-2'), { from: '+4420', to: '+15550199' });
   }));
-
-  it('is cleared with the conversation', inTalk((talk) => {
-    talk.open('t1', { caller });
-    clearTurns(talk.conversation);
-    assertErased(talk);
-  }));
-});
-
-describe('the agent that a conversation was handed over to', () => {
-  it('outlives the turn that did it, and is gone when the conversation is cleared', () => {
-    const talk = new Talk();
-    talk.exchange('t1', 'Hi');
-    talk.conversation.agent = 'billing';
-    talk.exchange('t2', 'Yes.');
-    assert.equal(talk.conversation.agent, 'billing');
-    clearTurns(talk.conversation);
-    assertErased(talk);
-  });
 });

@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { addMessage } from '../../src/conversations/conversation.ts';
 import { coveredBy, lettersOf } from '../../src/conversations/spoken-words.ts';
 import { leastMs, processorMs } from '../fixtures/processor-time.ts';
-import { afterRequests, call, callOf, tellCalls } from './calls.ts';
+import { call, callOf, tellCalls } from './calls.ts';
 import { BOUNDS, inTalk, reply, Talk, yes } from './talk.ts';
 
 const HELLO = 'hello > You said hello.';
@@ -31,11 +31,6 @@ describe('a text of a caller', () => {
 });
 
 describe('words that are the beginning of the newest ones', () => {
-  it('are late while those are answered', () => {
-    const talk = afterRequests(`hello () > You said hello.; pay one now (${HELLO})`);
-    assert.equal(talk.ask('t3', call('pay one', [HELLO])).kind, 'stale');
-  });
-
   tellCalls([['are not late once the reply to those was broken off: nobody wants it',
     `hello () > You said hello.; pay one now (${HELLO}) > *; pay one (${HELLO})`,
     `${HELLO} / pay one > …; not t2`]]);

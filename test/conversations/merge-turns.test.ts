@@ -269,13 +269,6 @@ describe('a merge of remembered turns', () => {
     assert.equal(conversation.turns[0]?.firstArrivedAt, 10);
   });
 
-  it('leaves a result with a turn that is replaced', () => {
-    const there = record('t', { ...open, words: null, reply: null });
-    const conversation = holding({ ...there, messages: withCall(DONE) });
-    mergeTurns(conversation, [{ ...there, ...cut, messages: withCall(WAITS) }]);
-    assert.deepEqual(conversation.turns[0]?.messages, withCall(DONE));
-  });
-
   // Was: a payment that began while the store was away was made again by the next turn.
   it('adds a call of an earlier run that still runs in this process, and no other', () => {
     const paying = (more: Partial<ToolMessage> = {}): TurnRecord =>

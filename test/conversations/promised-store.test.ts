@@ -101,31 +101,21 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
     assert.equal(served.app.runningTurns, 0);
   }));
 
-  it('are given up when the caller drops', inTurns(async (served) => {
+  it('are given up when the caller drops, and the agent hears of it', inTurns(async (served) => {
     const { store } = served;
     store.hold();
-    const dropped = await post(served, { text: 'One' });
+    const dropped = await post(served, { turn_id: 't1', text: 'One' });
     await store.called(1);
     await cut(dropped, served);
+    assert.deepEqual(served.interrupted.all, []);
     store.release();
+    const { conversationId } = served.client;
+    assert.deepEqual(await served.interrupted.next(), { conversationId, turnId: 't1', text: '' });
     await store.called(2); // its settlement
     assert.equal(await served.told(), 'One');
     assert.deepEqual(served.runs, []);
     assert.deepEqual(served.outcomes(), { interrupted: 1 });
   }));
-
-  it('are reported to the agent as interrupted, without words, if the caller drops', async (t) => {
-    const served = begin(t);
-    const { client, store, interrupted } = served;
-    store.hold();
-    const dropped = await post(served, { turn_id: 't1' });
-    await store.called(1);
-    await cut(dropped, served);
-    assert.deepEqual(interrupted.all, []);
-    store.release();
-    const told = { conversationId: client.conversationId, turnId: 't1', text: '' };
-    assert.deepEqual(await interrupted.next(), told);
-  });
 
   // Both were begun once, and the older went on unknown to anybody, out of reach of every later
   // interruption.

@@ -178,22 +178,8 @@ describe('the state and the agent of a conversation', () => {
     assert.equal(opened.hasGoneBack, true);
   });
 
-  it('go back again for the turn that replaced it', () => {
-    const talk = changedBy('b');
-    replace(talk);
-    change(talk, '{"n":3}', 'third');
-    talk.open('t4', call('B and C and D', told));
-    assert.deepEqual(stateOf(talk.conversation), ['{"n":1}', 'first']);
-  });
-
   it('go back even if a tool had effects, but the agent that knows of it goes on', () => {
     assert.deepEqual(stateOf(replace(changedBy(booking('t2')))), ['{"n":1}', 'second']);
-  });
-
-  it('stay if the turn was not discarded', () => {
-    const talk = changedBy('b');
-    talk.open('t3', call('C', [...told, 'B > b']));
-    assert.deepEqual(stateOf(talk.conversation), ['{"n":2}', 'second']);
   });
 
   it('are those before its first run for a turn that runs again', () => {

@@ -139,12 +139,6 @@ describe('a request for another reply to the newest words', () => {
     const { earlierCalls } = talk.open('t4', call('Thanks', [...told, 'Book it > Fine.']));
     assert.deepEqual(earlierCalls, []);
   });
-
-  it('is not given calls of other places', inTalk((talk) => {
-    talk.exchange('t1', booking('t1'), call('Book'));
-    const opened = talk.open('t2', call('Book it', ['Book > Let me see. Booked.']));
-    assert.deepEqual(opened.earlierCalls, []);
-  }));
 });
 
 describe('a request that comes late', () => {
@@ -184,31 +178,10 @@ describe('a request that comes late', () => {
 });
 
 describe('a request of a known turn', () => {
-  const request = call('B', ['A > a']);
-
   tellCalls([
     ['runs an interrupted turn again, in its place',
       'A () > a; B (A > a) > b*; t2: B (A > a)', 'A > a / B > …'],
     ['discards nothing, even if its history ends before newer turns',
       'A () > a; B (A > a) > b*; C (A > a / B > b) > c; t2: B (A > a)', 'A > a / B > … / C > c'],
   ]);
-
-  it('keeps its number', () => {
-    const talk = afterRequests('A () > a; B (A > a) > b*; t2: B (A > a)');
-    assert.deepEqual(numbers(talk), [1, 3]);
-  });
-
-  it('gets the complete reply', () => {
-    const sent = [{ type: 'say', text: 'b' }];
-    const again = callOf('A > a', 'B > b').ask('t2', request);
-    assert.deepEqual(again, { kind: 'completed before', sent });
-  });
-
-  it('leaves the calls of its first run to the run that replaces it', () => {
-    const talk = callOf('A > a');
-    talk.open('t2', request);
-    talk.settle('t2', 'interrupted', booking('t2'));
-    const { earlierCalls } = talk.open('t2', request);
-    assert.deepEqual(earlierCalls.map(({ key }) => key), ['key of t2']);
-  });
 });

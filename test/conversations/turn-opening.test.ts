@@ -217,17 +217,6 @@ describe('settleTurn', () => {
   }));
 });
 
-describe('a turn that was stored before its last events left', () => {
-  it('stays complete once it was delivered again: the newer delivery has all of it', () => {
-    const talk = new Talk();
-    talk.open('t1');
-    talk.settle('t1', 'completed', 'Said.', { isLeaving: true });
-    assert.equal(talk.ask('t1').kind, 'completed before');
-    assert.equal(talk.settle('t1', 'interrupted', '', { runId: 1 }), false);
-    assert.deepEqual(talk.shown, ['user: t1', 'assistant(completed): Said.']);
-  });
-});
-
 describe('a turn of a conversation that several processes share', () => {
   const b = { process: 'b', isAlive: yes } as const;
   const asksOfB = { kind: 'elsewhere', processes: new Set(['b']), erasedAt: 0 };

@@ -61,20 +61,6 @@ describe('round trips of a shared store', () => {
         .reduce((sum, text) => sum + text.length, 0);
     assert.ok(size(198) < size(2) * 1.1, `${size(198)} and ${size(2)} characters`);
   });
-
-  it('writes the state only if it has changed', inStores(async ({ a }) => {
-    await a.turns('t1');
-    await a.update((conversation) => setState(conversation, '{"cart":[]}'));
-    await a.turns('t2');
-    const wroteState = a.parts.changes.map(({ set }) => set.has('state'));
-    assert.deepEqual(wroteState, [false, false, true, false, false]);
-    assert.equal((await a.fresh().read())?.state, '{"cart":[]}');
-  }));
-
-  it('removes the parts of turns that were trimmed', inStores(async ({ a }) => {
-    for (let n = 1; n <= 130; n++) await a.turns(`t${n}`);
-    assert.equal((await a.stored()).size, 1 + ((await a.ids())?.length ?? 0));
-  }));
 });
 
 describe('a conversation that several processes change', () => {
