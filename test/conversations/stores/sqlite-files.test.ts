@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
-  chmodSync, copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync,
-  symlinkSync, truncateSync, writeFileSync,
+  chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync,
+  symlinkSync, writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -282,69 +282,56 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
 });
 
 describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () => {
-  for (const [what, prepare, reason] of [
-    ['with the folder that is missing', () => join(folder, 'missing', 'calls.db'),
-      () => `the folder ${join(folder, 'missing')} does not exist; create it`],
-    ['when the folder is a file', (path: string) => {
-      writeFileSync(path, '');
-      return join(path, 'calls.db');
-    }, (path: string) => `${path} is not a folder`],
-    ['when it is a directory', (path: string) => {
-      mkdirSync(path);
-      return path;
-    }, () => 'it is a directory; name a file in it'],
-    ['when it is a link that leads nowhere', (path: string) => {
-      symlinkSync(newPath(), path);
-      return path;
-    }, () => 'it is a link that leads nowhere; remove it, or name another file'],
-    ['when it is a device', () => '/dev/null', () => 'it is not a regular file'],
-  ] as const)
-    it(what, withPath((path) => {
-      assert.equal(refusal(prepare(path)), reason(path));
-    }));
-
-  it('when it is not a database, and it stays as it is', withPath((path) => {
-    writeFileSync(path, 'These are my notes.\n'.repeat(1_000));
-    const said = '(SQLite: file is not a database)';
-    assert.equal(refusal(path), `it is not an SQLite database; name another file ${said}`);
-    assert.match(readFileSync(path, 'utf8'), /^These are my notes/);
-  }));
-
-  it('when it is another program\'s database, which stays as it is', withPath((path, t) => {
-    const database = connection(t, path);
-    database.exec('CREATE TABLE customers (name TEXT)');
-    assert.equal(refusal(path), 'it is the database of another program; name another file');
-    assert.equal(number(database, 'SELECT count(*) FROM sqlite_schema'), 1);
-  }));
-
-  it('when a newer version has written it', withPath((path, t) => {
-    open(path).close();
-    connection(t, path).exec('PRAGMA user_version = 7');
-    const schemas = 'its schema is 7, this version knows 1';
-    assert.equal(refusal(path), `a newer version has written it (${schemas}); run that one`);
-  }));
-
-  it('when it was cut off, and when something was written into it', () => {
-    const whole = newPath();
-    const store = open(whole);
+  /** A file of ours with a hundred conversations, of which this is then made. */
+  const spoilt = (spoil: (bytes: Buffer) => Buffer) => (path: string): void => {
+    const store = open(path);
     for (let n = 0; n < 100; n++) store.write(`c${n}`, change('v1', { text: long(500) }));
     store.close();
-    const cut = newPath();
-    copyFileSync(whole, cut);
-    truncateSync(cut, statSync(cut).size - 3 * 4_096);
-    assert.match(refusal(cut), /^it is damaged; put a backup in its place, or move it away to/);
-    const overwritten = newPath();
-    const bytes = readFileSync(whole);
-    bytes.fill(0x5a, bytes.length - 3 * 4_096, bytes.length - 2 * 4_096);
-    writeFileSync(overwritten, bytes);
-    assert.match(refusal(overwritten), /^it is damaged; put a backup in its place/);
-  });
-
-  it('when another process keeps it locked', withPath((path, t) => {
+    writeFileSync(path, spoil(readFileSync(path)));
+  };
+  const ofOurs = (sql: string) => (path: string, t: TestContext): void => {
     open(path).close();
-    connection(t, path).exec('BEGIN IMMEDIATE');
-    assert.equal(refusal(path), 'another process keeps it locked (SQLite: database is locked)');
-  }));
+    connection(t, path).exec(sql);
+  };
+  const DAMAGED = /^it is damaged; put a backup in its place, or move it away to/;
+  type Spoil = (path: string, t: TestContext) => string | void;
+
+  /** What is there instead of a file of ours, and the path, if it is another one. */
+  const refused: readonly (readonly [what: string, spoil: Spoil, reason: RegExp])[] = [
+    ['with the folder that is missing', () => join(folder, 'missing', 'calls.db'),
+      /^the folder \S+\/missing does not exist; create it$/],
+    ['when the folder is a file', (path) => {
+      writeFileSync(path, '');
+      return join(path, 'calls.db');
+    }, /^\S+\.db is not a folder$/],
+    ['when it is a directory', (path) => mkdirSync(path), /^it is a directory; name a file in it$/],
+    ['when it is a link that leads nowhere', (path) => symlinkSync(newPath(), path),
+      /^it is a link that leads nowhere; remove it, or name another file$/],
+    ['when it is a device', () => '/dev/null', /^it is not a regular file$/],
+    ['when it is not a database', (path) => writeFileSync(path, 'My notes.\n'.repeat(1_000)),
+      /^it is not an SQLite database; name another file \(SQLite: file is not a database\)$/],
+    ["when it is another program's database", (path, t) =>
+      connection(t, path).exec('CREATE TABLE customers (name TEXT)'),
+    /^it is the database of another program; name another file$/],
+    ['when a newer version has written it', ofOurs('PRAGMA user_version = 7'),
+      /^a newer version has written it \(its schema is 7, this version knows 1\); run that one$/],
+    ['when it was cut off', spoilt((bytes) => bytes.subarray(0, -3 * 4_096)), DAMAGED],
+    ['when something was written into it', spoilt((bytes) =>
+      bytes.fill(0x5a, bytes.length - 3 * 4_096, bytes.length - 2 * 4_096)), DAMAGED],
+    ['when another process keeps it locked', ofOurs('BEGIN IMMEDIATE'),
+      /^another process keeps it locked \(SQLite: database is locked\)$/],
+  ];
+  for (const [what, spoil, reason] of refused)
+    it(`${what}, and what is in it stays`, (t) => {
+      const own = newPath();
+      const path = spoil(own, t) ?? own;
+      const isFile = existsSync(path) && statSync(path).isFile();
+      // SQLite itself writes into the header of any database.
+      const contents = () => (isFile ? readFileSync(path).subarray(100) : undefined);
+      const before = contents();
+      assert.match(refusal(path), reason);
+      assert.deepEqual(contents(), before);
+    });
 
   /** Root may write everywhere, so another user tries. */
   const asNobody = <T>(act: () => T): T => {
