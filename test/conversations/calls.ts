@@ -8,7 +8,7 @@ import { historyOf } from '../../src/conversations/conversation.ts';
 import type { Message, ToolCallState } from '../../src/conversations/message.ts';
 import type { TurnOpening } from '../../src/conversations/turn-opening.ts';
 import { transcriptOf } from '../fixtures/transcript.ts';
-import { reply, round, Talk } from './talk.ts';
+import { reply, round, Talk, yes } from './talk.ts';
 
 /**
  * A request: the newest words, and the exchanges before as the platform has them. Each is
@@ -41,8 +41,9 @@ export function callOf(...texts: readonly string[]): Talk {
  * one, the turn goes on. Between them may be what the platform sends along: in brackets the call so
  * far as it has it, `C (A > a / B > b) > c`, in square ones if it knows what was heard, or what was
  * heard of a turn, `C after "Hel" of t1 > c`. Turns are counted, `t2: C` is the turn t2 again, and
- * without other words a turn's are its id. `end t1 > c` is the end of a run that was not over, and
- * `heard "Hel" of t1` a report that begins no turn.
+ * without other words a turn's are its id. `t1 in b` is the second of several processes, all of
+ * which live. `end t1 > c` is the end of a run that was not over, and `heard "Hel" of t1` a report
+ * that begins no turn; with `…` the platform does not know what was heard.
  */
 export type CallTold = readonly [name: string, requests: string, finds: string];
 
@@ -65,23 +66,27 @@ export function afterRequests(requests: string): Talk {
 
 const REPORT = / after "(?<heard>.*)" of (?<of>\S+)/;
 const REQUEST = new RegExp([
-  /^(?<end>end )?(?:(?<id>\w+): )?(?<words>.*?)/, /(?: ?(?<bracket>[[(])(?<told>.*?)[\])]|REPORT)?/,
+  /^(?<end>end )?(?:(?<id>\w+): )?(?<words>.*?)/, /(?: in (?<process>[a-c]))?/,
+  /(?: ?(?<bracket>[[(])(?<told>.*?)[\])]|REPORT)?/,
   /(?: > (?<said>.*?)(?<mark>[*!]?))?$/,
 ].map(({ source }) => source.replace('REPORT', REPORT.source)).join(''));
 const STATES = { '*': 'interrupted', '!': 'failed', '': 'completed' } as const;
 
 function take(talk: Talk, request: string, nth: string): void {
   const { groups } = REQUEST.exec(request) ?? assert.fail(request);
-  const { end, words = '', bracket, told = '', heard, of, said, mark = '' } = groups ?? {};
+  const { end, words = '', process, bracket, told = '', heard, of, said, mark = '' } = groups ?? {};
   const isOwnName = /^t\d[\w~]*$/.test(words);
   const id = groups?.['id'] ?? (isOwnName ? words : nth);
   const before = told === '' ? [] : told.split(' / ');
   const known = bracket === undefined ? { text: words } : call(words, before, {
     isHeard: bracket === '[',
   });
-  const report = heard === undefined ? {} : { interruption: { textHeard: heard, turnId: of } };
-  const turnId = end === undefined ? talk.open(id, { ...known, ...report }).turnId : id;
-  if (said !== undefined) talk.settle(turnId, STATES[mark as keyof typeof STATES], said);
+  const textHeard = heard === '…' ? undefined : heard;
+  const report = heard === undefined ? {} : { interruption: { textHeard, turnId: of } };
+  const run = process === undefined ? {} : { process, runId: process.charCodeAt(0) };
+  const opening = { ...known, ...report, ...run, isAlive: yes, isCallRunning: yes };
+  const turnId = end === undefined ? talk.open(id, opening).turnId : id;
+  if (said !== undefined) talk.settle(turnId, STATES[mark as keyof typeof STATES], said, run);
 }
 
 /**

@@ -87,20 +87,6 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
     assert.equal(await told(), 'One > One?');
   });
 
-  it('are ended by a newer one', inTurns(async (served) => {
-    const { client, store } = served;
-    store.hold();
-    const first = spoken(client.say('hold 1'));
-    await store.called(1);
-    const second = spoken(client.say('Two'));
-    await store.called(2);
-    store.release();
-    assert.match(await first, /^(hold 1\?)?$/);
-    assert.equal(await second, 'Two?');
-    assert.match(await served.told(), /^hold 1( > hold 1\?\*)? \/ Two > Two\?$/);
-    assert.equal(served.app.runningTurns, 0);
-  }));
-
   it('are given up when the caller drops, and the agent hears of it', inTurns(async (served) => {
     const { store } = served;
     store.hold();

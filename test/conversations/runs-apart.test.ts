@@ -6,12 +6,12 @@ import { describe, it } from 'node:test';
 
 import { clearTurns } from '../../src/conversations/conversation.ts';
 import type { NotedProgress } from '../../src/conversations/tool-call-rules.ts';
+import { tellCalls } from './calls.ts';
 import { round, Talk, yes } from './talk.ts';
 
 const ALIVE = { isAlive: yes, isCallRunning: yes };
 const A = { runId: 1, process: 'a', ...ALIVE };
 const B = { runId: 2, process: 'b', ...ALIVE };
-const C = { runId: 3, process: 'c', ...ALIVE };
 type Run = typeof A;
 type State = 'completed' | 'interrupted' | 'failed';
 
@@ -33,29 +33,28 @@ function call(talk: Talk, { runId, process }: Run): NotedProgress {
 }
 
 describe('a complete reply, in a turn that another run owns', () => {
-  // Seeds 30007306, 30008978 and 60004244 of the fleet: it was heard whole, and in no prompt.
-  for (const state of ['interrupted', 'failed'] as const)
-    it(`is kept if that run has ${state} and did not know of this one`, () => {
-      const talk = ran(B);
-      end(talk, B, state);
-      assert.equal(end(talk, A, 'completed'), true);
-      assert.deepEqual(talk.shown, ['user: t1', 'assistant(completed): by a']);
-    });
-
-  it('is kept before that run has ended, which then has nothing more to say', () => {
-    const talk = ran(B);
-    assert.equal(end(talk, A, 'completed'), true);
-    assert.equal(end(talk, B, 'completed'), false);
-    assert.deepEqual(talk.replies, ['t1: by a']);
-  });
-
-  // Seed 30009892: run 2 had taken the turn over from a run that the store then lost.
-  it('is kept if that run knew of others', () => {
-    const talk = ran(C, B);
-    end(talk, B, 'interrupted');
-    assert.equal(end(talk, A, 'completed'), true);
-    assert.deepEqual(talk.replies, ['t1: by a']);
-  });
+  tellCalls([
+    // Seeds 30007306, 30008978 and 60004244 of the fleet: it was heard whole, and in no prompt.
+    ['is kept if that run was interrupted and did not know of this one',
+      't1 in b > by b*; end t1 in a > by a', 't1 > by a'],
+    ['is kept if that run has failed and did not know of this one',
+      't1 in b > by b!; end t1 in a > by a', 't1 > by a'],
+    ['is kept before that run has ended, which then has nothing more to say',
+      't1 in b; end t1 in a > by a; end t1 in b > by b', 't1 > by a'],
+    // Seed 30009892: run 2 had taken the turn over from a run that the store then lost.
+    ['is kept if that run knew of others', 't1 in c; t1 in b > by b*; end t1 in a > by a',
+      't1 > by a'],
+    ['is not kept if that run took the turn over, and goes on',
+      't1 in a; t1 in b; t1 in c; end t1 in a > by a', 't1 > …'],
+    ['is not kept if that run took the turn over, and was interrupted',
+      't1 in a; t1 in b; t1 in c > by c*; end t1 in a > by a', 't1 > by c*'],
+    ['is not kept if the platform has told what was heard of one that runs',
+      't1 in b; t2 in c after "by" of t1; end t1 in a > by a', 't1 > by* / t2 > …'],
+    ['is not kept if the platform has told what was heard of one that was interrupted',
+      't1 in b > by b*; t2 in c after "by" of t1; end t1 in a > by a', 't1 > by* / t2 > …'],
+    ['is not kept if the other one was complete, and then cut',
+      't1 in b > by b; t2 in c after "…" of t1; end t1 in a > by a', 't1 > by b* / t2 > …'],
+  ]);
 
   it('keeps the calls that the other run has made', () => {
     const talk = ran(B);
@@ -66,13 +65,6 @@ describe('a complete reply, in a turn that another run owns', () => {
       'user: t1', 'assistant(interrupted):  [x]', 'tool: {"paid":1}', 'assistant(completed): by a',
     ]);
   });
-
-  for (const state of ['interrupted', undefined] as const)
-    it(`is not kept if that run took the turn over, and ${state ?? 'goes on'}`, () => {
-      const talk = ran(A, B, C);
-      if (state !== undefined) end(talk, C, state);
-      assert.equal(end(talk, A, 'completed'), false);
-    });
 
   it('is not kept if the platform has discarded the turn', () => {
     const talk = ran(B);
@@ -87,23 +79,6 @@ describe('a complete reply, in a turn that another run owns', () => {
     talk.open('t1', B);
     Object.assign(talk.turn('t1'), { runId: 3, countedRun: 3, runs: 2, process: 'c' });
     assert.equal(end(talk, B, 'completed'), false);
-  });
-
-  for (const state of [undefined, 'interrupted'] as const)
-    it(`is not kept if the platform has told what was heard of one that ${state ?? 'runs'}`, () => {
-      const talk = ran(B);
-      if (state !== undefined) end(talk, B, state);
-      talk.open('t2', { ...C, interruption: { turnId: 't1', textHeard: 'by' } });
-      assert.equal(end(talk, A, 'completed'), false);
-      assert.deepEqual(talk.replies, ['t1: by *']);
-    });
-
-  it('is not kept if the other one was complete, and then cut', () => {
-    const talk = ran(B);
-    end(talk, B, 'completed');
-    talk.open('t2', { ...C, interruption: { turnId: 't1', textHeard: undefined } });
-    assert.equal(end(talk, A, 'completed'), false);
-    assert.deepEqual(talk.replies, ['t1: by b *']);
   });
 
   it('is not kept if it was not complete, or if the conversation was erased meanwhile', () => {
