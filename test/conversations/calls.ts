@@ -45,7 +45,7 @@ export function callOf(...texts: readonly string[]): Talk {
  * which live. `end t1 > c` is the end of a run that was not over, and `heard "Hel" of t1` a report
  * that begins no turn; with `…` the platform does not know what was heard.
  */
-export type CallTold = readonly [name: string, requests: string, finds: string];
+type CallTold = readonly [name: string, requests: string, finds: string];
 
 /** A test of each. */
 export function tellCalls(calls: readonly CallTold[]): void {

@@ -13,7 +13,7 @@ import { onceCall, onceKey } from './once-calls.ts';
 import { BOUNDS, reply, toolMessages } from './talk.ts';
 
 /** A turn record with everything that one can hold. */
-export function fullTurn(id: string): TurnRecord {
+function fullTurn(id: string): TurnRecord {
   const content = 'Hello "there" \\ 👋🏽\n\u0000\u2028';
   return {
     id, state: 'completed', runId: 2 ** 48 + 1, words: null, reply: null,

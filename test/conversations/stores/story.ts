@@ -21,7 +21,7 @@ import type { SharedParts } from './parts-in-memory.ts';
  * A name, steps with `; ` between them, and what a process finds in the end: `a`, `b`, or `c`,
  * which has just started. Then settings of the stores. The steps are those of `Story`.
  */
-export type Told = readonly [name: string, steps: string, finds: string, settings?: object];
+type Told = readonly [name: string, steps: string, finds: string, settings?: object];
 
 /** A test of each story. */
 export function tell(stories: readonly Told[], all: object = {}): void {
