@@ -8,13 +8,9 @@ import {
   addTurn, clearTurns, findTurn, type Conversation,
 } from '../../../src/conversations/conversation.ts';
 import { takePlace } from '../../../src/conversations/discarded-turns.ts';
-import type { Message } from '../../../src/conversations/message.ts';
-import { noteProgress, noteToolResult } from '../../../src/conversations/tool-call-rules.ts';
 import { newTurn } from '../../../src/conversations/turn-record.ts';
-import { settleTurn, type TurnSettlement } from '../../../src/conversations/turn-settlement.ts';
 import { freeKey, onceCall, onceKey } from '../once-calls.ts';
 import { change } from '../state-writes.ts';
-import { BOUNDS, reply, round } from '../talk.ts';
 import { outages, restore, storesWith, two as twoFor, type Machine } from './machines.ts';
 import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
 import { tell } from './story.ts';
@@ -49,28 +45,6 @@ function state(text: string): (conversation: Conversation) => void {
 const FILLS = 'a counts 1; a hands over to billing; a is called by +1; a claims call-1';
 const FILLED = 'n 1, billing, +1, running call-1';
 
-/** Calls of run 1 of t1, with the ids as their keys. */
-function calls(...ids: readonly string[]): Message[] {
-  return ids.flatMap((id) => round('t1', id, { key: id, runId: 1, state: 'running' }));
-}
-
-function calling(...ids: readonly string[]): (conversation: Conversation) => unknown {
-  const progress = { turnId: 't1', runId: 1, messages: calls(...ids) };
-  return (conversation) => noteProgress(conversation, progress, BOUNDS);
-}
-
-function returned(toolCallId: string): (conversation: Conversation) => unknown {
-  const end = { state: 'completed', content: `"${toolCallId}"` } as const;
-  return (conversation) =>
-    noteToolResult(conversation, { turnId: 't1', runId: 1, toolCallId, ...end }, BOUNDS);
-}
-
-function ends(
-  settlement: Omit<TurnSettlement, 'messages'>, messages: readonly Message[] = [],
-): (conversation: Conversation) => boolean {
-  return (conversation) => settleTurn(conversation, { ...settlement, messages }, BOUNDS);
-}
-
 describe('a conversation that the store has lost', () => {
   tell([
     ['is put back whole by the next change, even if no command ever failed',
@@ -102,7 +76,11 @@ describe('a conversation that the store has lost', () => {
     // Another process had meanwhile taken the first call for lost.
     ['keeps what a tool returned if the next change is another result',
       'a opens t1; a calls x y; the store is copied; a gets the result of x; the store fails over; '
-        + 'b opens t2; a gets the result of y', 'b finds t1 (x completed, y completed, broken) t2 (open)'],
+        + 'b opens t2; a gets the result of y',
+      'b finds t1 (x completed, y completed, broken) t2 (open)'],
+    ['keeps how a turn ended if the next change is a late result of it',
+      'a opens t1; a calls x; the store is copied; a ends t1; the store fails over; '
+        + 'a gets the result of x', 'b finds t1 (x completed)'],
     ['keeps the last run of a turn if the next change is a late result of it',
       'a opens t1; a calls x; a opens t2; the store is copied; a says t1; the store fails over; '
         + 'a gets the result of x', 'b finds t1 (x completed) t2 (open)'],
@@ -112,19 +90,6 @@ describe('a conversation that the store has lost', () => {
       'a finds t1 (open)'],
     ['is not put back after that', 'a opens t1; 116 minutes pass', 'a finds nothing'],
   ], { ttlMs: TTL_MS });
-
-  it('keeps how a turn ended if the next change is a late result of it', async (t) => {
-    const [a, b, shared] = two(t);
-    await a.open('t1', 1);
-    await a.update(calling('x'));
-    const replica = new Map(shared);
-    const messages = [...calls('x'), reply('t1', 'Wait.', 'interrupted')];
-    await a.update(ends({ turnId: 't1', runId: 1, state: 'interrupted' }, messages));
-    restore(shared, replica);
-    await a.update(returned('x'));
-    assert.deepEqual(await b.texts(), ['words of t1', '', '"x"', 'Wait.']);
-    assert.equal((await b.read())?.openTurns, 0);
-  });
 
   it('says who owned a turn that another process takes over', inStores(async ({ a, b, shared }) => {
     await a.turns('t1');

@@ -5,7 +5,7 @@ import { it, type TestContext } from 'node:test';
 
 import { setState } from '../../../src/conversations/agent-state.ts';
 import {
-  clearTurns, keepCaller, type Conversation,
+  clearTurns, findTurn, keepCaller, type Conversation,
 } from '../../../src/conversations/conversation.ts';
 import { spend, spentIn } from '../../../src/conversations/spending.ts';
 import { noteProgress, noteToolResult } from '../../../src/conversations/tool-call-rules.ts';
@@ -69,11 +69,13 @@ class Story {
       const process = Object.keys(this.#machines).find((name) => this.#machines[name] === machine);
       return machine.open(turnId, this.#runs.get(turnId) ?? 0, { process, isAlive: () => true });
     },
-    ends: (machine, turnId) => {
+    /** With what it has called, and its reply. */
+    ends: (machine, turnId) => machine.update((of) => {
       const end = { turnId, runId: this.#runs.get(turnId) ?? 0, state: 'completed' } as const;
-      const messages = [reply(turnId, `reply to ${turnId}`)];
-      return machine.update((of) => settleTurn(of, { ...end, messages }, BOUNDS));
-    },
+      const called = findTurn(of, turnId)?.messages?.filter(({ role }) => role !== 'user') ?? [];
+      const messages = [...called, reply(turnId, `reply to ${turnId}`)];
+      return settleTurn(of, { ...end, messages }, BOUNDS);
+    }),
     /** Tools in the turn t1, by their ids. */
     calls: (machine, ids) => {
       const call = { runId: this.#runs.get('t1') ?? 0, state: 'running' } as const;
