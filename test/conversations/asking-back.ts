@@ -7,7 +7,9 @@ import type { TestContext } from 'node:test';
 import type { Channel } from '../../src/base/channel.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 import type { TestReply } from '../../src/kit/test-client.ts';
-import { Listener, serve, type Served, type TestAgent } from '../fixtures/app.ts';
+import {
+  Listener, serve, until, type RawConnection, type Served, type TestAgent,
+} from '../fixtures/app.ts';
 
 export interface AskingBack extends Served {
   /** The caller's words of the runs that began. */
@@ -18,6 +20,8 @@ export interface AskingBack extends Served {
   go(words: string): void;
   /** How often each outcome of a turn was counted. */
   outcomes(): Record<string, number>;
+  /** The history, such as `One > One? / hold > hold?*`: broken off, or `…` while it goes on. */
+  told(): Promise<string>;
 }
 
 /** Serves an agent that asks back, and then waits for `go` where the words begin with "hold". */
@@ -48,6 +52,12 @@ export function askingBack(
     runs,
     aborted,
     go: (words) => gates.emit(words),
+    async told() {
+      const marks: Readonly<Record<string, string>> = { interrupted: '*', open: '…' };
+      const lines = (await served.history()).map(([role, text = '', state = '']) =>
+        role === 'user' ? ` / ${text}` : ` > ${text}${marks[state] ?? ''}`);
+      return lines.join('').slice(3);
+    },
     outcomes() {
       const lines = served.app.metrics.text()
         .matchAll(/^layercode_turns_total\{.*outcome="(\w+)",.*\} (\d+)$/gm);
@@ -105,4 +115,10 @@ export async function hold(
   const held = new HeldReply(await client.say(words, { turn_id: turnId, ...fields }));
   assert.equal(await held.next(), `${words}?`);
   return held;
+}
+
+/** Cuts the connection. Resolves when the server knows. */
+export async function cut(connection: RawConnection, { logLines }: Served): Promise<void> {
+  connection.socket.destroy();
+  await until(() => logLines.some((line) => line.includes('"isCutShort":true')), 'the drop');
 }

@@ -2,25 +2,23 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { trim, type ConversationBounds } from '../../src/conversations/bounds.ts';
-import {
-  addMessage, emptyConversation, type Conversation,
-} from '../../src/conversations/conversation.ts';
-import { cutTurn } from '../../src/conversations/heard.ts';
-import type { TurnState } from '../../src/conversations/message.ts';
-import { openTurn } from '../../src/conversations/turn-opening.ts';
-import { BOUNDS, check, exchange, nextRun, open, settle, toolMessages } from './checked-rules.ts';
+import { addMessage } from '../../src/conversations/conversation.ts';
+import { randomOf } from '../fixtures/random.ts';
+import { BOUNDS, inTalk, Talk, toolMessages } from './talk.ts';
+
+/** So many exchanges, each of 13 characters. */
+function filled(turns: number, bounds: Partial<ConversationBounds>): Talk {
+  const talk = new Talk(bounds);
+  for (let count = 1; count <= turns; count++)
+    talk.exchange(`t${count}`, `said ${count}`, { text: `asked ${count}` });
+  return talk;
+}
+
+function ids({ turns }: Talk): string[] {
+  return turns.map(({ id }) => id);
+}
 
 describe('the limits of a conversation', () => {
-  function filled(turns: number, bounds: ConversationBounds): Conversation {
-    const conversation = emptyConversation('c');
-    for (let count = 1; count <= turns; count++)
-      exchange(conversation, `t${count}`, `asked ${count}`, `said ${count}`, bounds);
-    return conversation;
-  }
-  function ids(conversation: Conversation): string[] {
-    return conversation.turns.map(({ id }) => id);
-  }
-
   for (const [maxMessages, turns, left] of [
     [4, 2, ['t1', 't2']], // exactly the bound
     [8, 5, ['t3', 't4', 't5']], // three quarters of it are left
@@ -29,185 +27,129 @@ describe('the limits of a conversation', () => {
     [4, 3, ['t3']], // half a turn is not kept
     [2, 5, ['t5']],
     [2, 1, ['t1']],
-  ] as const) {
-    it(`keeps ${left.join(', ')} of ${turns} turns within ${maxMessages} messages`, () => {
-      const conversation = filled(turns, { ...BOUNDS, maxMessages });
-      assert.deepEqual(ids(conversation), left);
-      assert.ok(conversation.messageCount <= maxMessages);
+  ] as const)
+    it(`keep ${left.join(', ')} of ${turns} turns within ${maxMessages} messages`, () => {
+      const talk = filled(turns, { maxMessages });
+      assert.deepEqual(ids(talk), left);
+      assert.ok(talk.conversation.messageCount <= maxMessages);
     });
-  }
 
-  it('keep three quarters of the texts', () => {
-    const length = 'asked 1said 1'.length;
-    const bounds = { maxMessages: 10, maxTextLength: 4 * length };
-    assert.deepEqual(ids(filled(4, bounds)), ['t1', 't2', 't3', 't4']);
-    assert.deepEqual(ids(filled(5, bounds)), ['t3', 't4', 't5']);
-  });
+  for (const [what, turns, maxTextLength, left] of [
+    ['exactly the limit of texts', 4, 52, ['t1', 't2', 't3', 't4']],
+    ['three quarters of the texts beyond that', 5, 52, ['t3', 't4', 't5']],
+    ['whole turns, and one less for one unit more', 2, 25, ['t2']],
+  ] as const)
+    it(`keep ${what}`, () => assert.deepEqual(ids(filled(turns, { maxTextLength })), left));
 
   for (const [exceeded, bounds, lengths, left] of [
     ['text', { maxMessages: 10, maxTextLength: 149 }, [100, 10, 10, 10, 20], 4],
     ['messages', { maxMessages: 8, maxTextLength: 350 }, [10, 10, 100, 100, 100], 3],
-  ] as const) {
+  ] as const)
     it(`trim only what is exceeded to three quarters of its limit: ${exceeded}`, () => {
-      const conversation = emptyConversation('c');
+      const talk = new Talk(bounds);
       for (const [index, length] of lengths.entries())
-        exchange(conversation, `t${index}`, 'x'.repeat(length), '.', bounds);
-      assert.equal(conversation.turns.length, left);
+        talk.exchange(`t${index}`, '.', { text: 'x'.repeat(length) });
+      assert.equal(talk.turns.length, left);
     });
-  }
 
-  it('keep exactly the limit of texts, and drop whole turns for one unit more', () => {
-    const length = 'asked 1said 1'.length;
-    assert.deepEqual(ids(filled(2, { ...BOUNDS, maxTextLength: 2 * length })), ['t1', 't2']);
-    assert.deepEqual(ids(filled(2, { ...BOUNDS, maxTextLength: 2 * length - 1 })), ['t2']);
-  });
-
-  it('count tool calls, and what was sent beside the messages', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, 't1', 'One');
-    settle(conversation, 't1', 'completed', toolMessages('t1'), [
-      { type: 'data', json: '"12345"' },
-      { type: 'say', text: 'abc', isFiller: true },
+  it('count tool calls, and what was sent beside the messages', inTalk((talk) => {
+    talk.open('t1');
+    talk.settle('t1', 'completed', toolMessages('t1'), { sent: [
+      { type: 'data', json: '"12345"' }, { type: 'say', text: 'abc', isFiller: true },
       { type: 'hangup' },
-    ]);
-    assert.equal(
-      conversation.textLength,
-      'One'.length +
-        'Let me see.'.length +
-        'look'.length +
-        '{"q":"x"}'.length +
-        '42'.length +
-        'It is 42.'.length +
-        7 +
-        3,
-    );
-  });
+    ] });
+    const texts = ['t1', 'Let me see.', 'pay', '{}', '42', 'It is 42.', '"12345"', 'abc'];
+    assert.equal(talk.conversation.textLength, texts.join('').length);
+  }));
 
   it('keep the newest turn, however large it is', () => {
-    const bounds = { maxMessages: 3, maxTextLength: 10 };
-    const conversation = filled(1, bounds);
-    open(conversation, 't2', 'x'.repeat(100), undefined, bounds);
-    assert.deepEqual(ids(conversation), ['t2']);
-    settle(conversation, 't2', 'completed', toolMessages('t2'), undefined, bounds);
-    assert.deepEqual(ids(conversation), ['t2']);
-    exchange(conversation, 't3', 'a', 'b', bounds);
-    assert.deepEqual(ids(conversation), ['t3']);
+    const talk = filled(1, { maxMessages: 3, maxTextLength: 10 });
+    talk.open('t2', { text: 'x'.repeat(100) });
+    assert.deepEqual(ids(talk), ['t2']);
+    talk.settle('t2', 'completed', toolMessages('t2'));
+    assert.deepEqual(ids(talk), ['t2']);
+    talk.exchange('t3', 'b');
+    assert.deepEqual(ids(talk), ['t3']);
   });
 
   it('drop a turn together with its tools', () => {
-    const bounds = { ...BOUNDS, maxMessages: 6 };
-    const conversation = emptyConversation('c');
-    open(conversation, 't1', 'One', undefined, bounds);
-    settle(conversation, 't1', 'completed', toolMessages('t1'), undefined, bounds);
-    exchange(conversation, 't2', 'Two', 'Second.', bounds);
-    assert.equal(conversation.messageCount, 6);
-    open(conversation, 't3', undefined, undefined, bounds);
-    assert.deepEqual(ids(conversation), ['t2', 't3']);
+    const talk = new Talk({ maxMessages: 6 });
+    talk.exchange('t1', toolMessages('t1'));
+    talk.exchange('t2', 'Second.');
+    assert.equal(talk.conversation.messageCount, 6);
+    talk.open('t3', { text: undefined });
+    assert.deepEqual(ids(talk), ['t2', 't3']);
   });
 
   it('skip an open turn and drop the next one', () => {
-    const bounds = { ...BOUNDS, maxMessages: 4 };
-    const conversation = emptyConversation('c');
-    open(conversation, 't1', 'One', undefined, bounds);
-    for (let count = 0; count < 5; count++) {
-      const note = { role: 'user', content: `note ${count}`, turnId: `n${count}` } as const;
-      addMessage(conversation, note);
-      trim(conversation, bounds);
-      check(conversation);
+    const talk = new Talk({ maxMessages: 4 });
+    talk.open('t1');
+    for (const turnId of ['n0', 'n1', 'n2', 'n3', 'n4']) {
+      addMessage(talk.conversation, { role: 'user', content: 'note', turnId });
+      trim(talk.conversation, { ...BOUNDS, maxMessages: 4 });
+      talk.check();
     }
-    assert.deepEqual(ids(conversation), ['t1', 'n4']);
-    assert.equal(settle(conversation, 't1', 'completed', 'First.', undefined, bounds), true);
+    assert.deepEqual(ids(talk), ['t1', 'n4']);
+    assert.equal(talk.settle('t1', 'completed', 'First.'), true);
   });
 
   it('count turns without messages, which take space too', () => {
-    const bounds = { ...BOUNDS, maxMessages: 3 };
-    const conversation = emptyConversation('c');
-    for (let count = 1; count <= 10; count++) {
-      open(conversation, `t${count}`, undefined, undefined, bounds);
-      settle(conversation, `t${count}`, 'completed', '', undefined, bounds);
-    }
-    assert.deepEqual(ids(conversation), ['t9', 't10']);
+    const talk = new Talk({ maxMessages: 3 });
+    for (let count = 1; count <= 10; count++) talk.exchange(`t${count}`, '', { text: undefined });
+    assert.deepEqual(ids(talk), ['t9', 't10']);
   });
 
   it('hold as soon as a turn opens, if its placeholder is one message too many', () => {
-    const bounds = { ...BOUNDS, maxMessages: 8 };
-    const conversation = filled(4, bounds);
-    const opened = open(conversation, 't5', 'Five', undefined, bounds);
-    assert.deepEqual(ids(conversation), ['t3', 't4', 't5']);
-    assert.deepEqual(
-      opened.history().map(({ content }) => content),
-      ['asked 3', 'said 3', 'asked 4', 'said 4', 'Five'],
-    );
+    const talk = filled(4, { maxMessages: 8 });
+    const texts = talk.open('t5').history().map(({ content }) => content);
+    assert.deepEqual(ids(talk), ['t3', 't4', 't5']);
+    assert.deepEqual(texts, ['asked 3', 'said 3', 'asked 4', 'said 4', 't5']);
   });
 
   it('give a dropped turn no history but its own words', () => {
-    const bounds = { ...BOUNDS, maxMessages: 2 };
-    const conversation = emptyConversation('c');
-    const opened = open(conversation, 't1', 'One', undefined, bounds);
-    settle(conversation, 't1', 'completed', 'First.', undefined, bounds);
-    exchange(conversation, 't2', 'Two', 'Second.', bounds);
-    assert.deepEqual(opened.history().map(({ content }) => content), ['One']);
+    const talk = new Talk({ maxMessages: 2 });
+    const opened = talk.open('t1');
+    talk.settle('t1', 'completed', 'First.');
+    talk.exchange('t2', 'Second.');
+    assert.deepEqual(opened.history().map(({ content }) => content), ['t1']);
   });
 
   it('hold, and the sums stay right, through any order of changes', () => {
-    const states: readonly Exclude<TurnState, 'open'>[] = ['completed', 'interrupted', 'failed'];
-    let seed = 1;
-    const random = (below: number): number => {
-      seed = (seed * 48_271) % 2_147_483_647;
-      return seed % below;
-    };
+    const nextRandom = randomOf(1);
+    const random = (below: number): number => Math.floor(nextRandom() * below);
     for (let round = 0; round < 200; round++) {
       const bounds = { maxMessages: 2 + random(8), maxTextLength: 5 + random(60) };
-      const conversation = emptyConversation('c');
+      const talk = new Talk(bounds);
       for (let step = 0; step < 30; step++) {
         const turnId = `t${random(6)}`;
-        const words = 'x'.repeat(random(12));
+        const text = 'x'.repeat(random(12));
+        const sometimes = random(3) === 0;
+        const report = { textHeard: text, turnId: undefined };
         switch (random(5)) {
           case 0:
           case 1:
-            openTurn(
-              conversation,
-              {
-                turnId,
-                runId: nextRun(),
-                text: words,
-                interruption: random(3) === 0 ? { textHeard: words, turnId: undefined } : undefined,
-              },
-              bounds,
+            talk.ask(turnId, { text, interruption: sometimes ? report : undefined });
+            break;
+          case 2:
+            talk.settle(
+              turnId, (['completed', 'interrupted', 'failed'] as const)[random(3)] ?? 'failed',
+              sometimes ? toolMessages(turnId) : text,
+              random(3) === 0 ? { sent: [{ type: 'data', json: text }] } : {},
             );
             break;
-          case 2: {
-            const state = states[random(3)] ?? 'failed';
-            settle(
-              conversation,
-              turnId,
-              state,
-              random(3) === 0 ? toolMessages(turnId) : words,
-              random(3) === 0 ? [{ type: 'data', json: words }] : undefined,
-              bounds,
-            );
-            break;
-          }
           case 3:
-            cutTurn(
-              conversation,
-              { textHeard: random(2) === 0 ? words : undefined, turnId },
-              bounds,
-            );
+            talk.cut(sometimes ? undefined : text, turnId);
             break;
           default:
-            addMessage(conversation, { role: 'user', content: words, turnId });
-            trim(conversation, bounds);
+            addMessage(talk.conversation, { role: 'user', content: text, turnId });
+            trim(talk.conversation, bounds);
         }
-        check(conversation);
-        const newest = conversation.turns.at(-1);
+        talk.check();
+        const { turns, conversation: { messageCount, textLength } } = talk;
         const isWithin =
-          conversation.messageCount <= bounds.maxMessages &&
-          conversation.textLength <= bounds.maxTextLength;
-        assert.ok(
-          isWithin || conversation.turns.every((turn) => turn === newest || turn.state === 'open'),
-          `round ${round}, step ${step}`,
-        );
+          messageCount <= bounds.maxMessages && textLength <= bounds.maxTextLength;
+        const isLeast = turns.every((turn) => turn === turns.at(-1) || turn.state === 'open');
+        assert.ok(isWithin || isLeast, `round ${round}, step ${step}`);
       }
     }
   });

@@ -7,74 +7,44 @@ import {
   addMessage, addTurn, clearTurns, emptyConversation, findTurn, forgetHead, indexOfDelivered,
   keepCaller, type Conversation,
 } from '../../src/conversations/conversation.ts';
-import type { Message } from '../../src/conversations/message.ts';
-import { OpenedTurn } from '../../src/conversations/opened-turn.ts';
-import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { newTurn, setPlain } from '../../src/conversations/turn-record.ts';
-import { settleTurn, type TurnSettlement } from '../../src/conversations/turn-settlement.ts';
-import {
-  assertErased,
-  BOUNDS,
-  check,
-  exchange,
-  nextRun,
-  open,
-  runs,
-  settle,
-  shown,
-} from './checked-rules.ts';
 import { setTo } from './state-writes.ts';
+import { inTalk, reply, Talk } from './talk.ts';
+
+function assertErased({ conversation }: Talk): void {
+  const erasedAt = conversation.erasedAt ?? assert.fail('without a mark');
+  assert.deepEqual(conversation, { ...emptyConversation('c'), erasedAt });
+}
 
 describe('addMessage', () => {
-  it('creates a turn for a message whose turn is not known', () => {
-    const conversation = emptyConversation('c');
-    addMessage(conversation, { role: 'user', content: 'a', turnId: 'x' });
-    check(conversation);
-    assert.deepEqual(
-      conversation.turns.map(({ id, state }) => [id, state]),
-      [['x', 'completed']],
-    );
-  });
+  it('creates a turn for a message whose turn is not known', inTalk((talk) => {
+    addMessage(talk.conversation, { role: 'user', content: 'a', turnId: 'x' });
+    talk.check();
+    assert.deepEqual(talk.turns.map(({ id, state }) => [id, state]), [['x', 'completed']]);
+  }));
 
-  it('appends to the turn if that is known', () => {
-    const conversation = emptyConversation('c');
-    exchange(conversation, 't1', 'One', 'First.');
-    exchange(conversation, 't2', 'Two', 'Second.');
-    addMessage(conversation, {
-      role: 'assistant', content: 'PS', turnId: 't1', state: 'completed',
-    });
-    check(conversation);
-    assert.deepEqual(shown(conversation), [
-      'user: One',
-      'assistant(completed): First.',
-      'assistant(completed): PS',
-      'user: Two',
-      'assistant(completed): Second.',
-    ]);
-  });
+  it('appends to the turn if that is known', inTalk((talk) => {
+    talk.exchange('t1', 'First.');
+    talk.exchange('t2', 'Second.');
+    addMessage(talk.conversation, reply('t1', 'PS'));
+    talk.check();
+    assert.deepEqual(talk.replies, ['t1: First.', 't1: PS', 't2: Second.']);
+  }));
 });
 
 describe('indexOfDelivered', () => {
-  /** Turns by id and words. */
-  function conversationOf(
-    ...turns: readonly (readonly [id: string, words: string])[]
-  ): Conversation {
-    const conversation = emptyConversation('conv_1');
-    for (const [id, words] of turns) {
-      const turn = newTurn(id, 'completed', 0);
-      setPlain(turn, words, null);
-      addTurn(conversation, turn);
-    }
-    return conversation;
-  }
-  const conversation = conversationOf(
+  const conversation: Conversation = emptyConversation('conv_1');
+  for (const [id, words] of [
     ['a', 'Hi'], ['b', 'Yes'], ['b~2', 'No'], ['b~3', 'Yes'], ['b~x', 'No'], ['b~2~2', 'Hm'],
-  );
-  const cases: readonly (readonly [id: string, words: string, index: number])[] = [
+  ] as const) {
+    const turn = newTurn(id, 'completed', 0);
+    setPlain(turn, words, null);
+    addTurn(conversation, turn);
+  }
+  for (const [id, words, index] of [
     ['a', 'Hi', 0], ['b', 'Yes', 1], ['b', 'No', 2], ['b', 'Hm', -1], ['b~2', 'No', 2],
     ['b~2', 'Hm', 5], ['b~x', 'No', 4], ['c', 'Hi', -1],
-  ];
-  for (const [id, words, index] of cases)
+  ] as const)
     it(`finds ${index} for ${id} with "${words}"`, () => {
       assert.equal(indexOfDelivered(conversation, id, words), index);
     });
@@ -86,84 +56,62 @@ describe('indexOfDelivered', () => {
 });
 
 describe("the agent's state", () => {
-  /** Settles a turn with a state. */
-  function keep(
-    conversation: Conversation, turnId: string, agentState: string, runId = runs, bounds = BOUNDS,
-  ): boolean {
-    const reply: Message = { role: 'assistant', content: 'Yes.', turnId, state: 'completed' };
-    const settlement: TurnSettlement = {
-      turnId, runId, state: 'completed', messages: [reply], agentState: setTo(agentState),
-    };
-    const written = settleTurn(conversation, settlement, bounds);
-    check(conversation);
-    return written;
+  /** The newest run of a turn ends, and leaves this state. */
+  function keep(talk: Talk, turnId: string, text: string, runId = talk.runOf(turnId)): boolean {
+    return talk.settle(turnId, 'completed', 'Yes.', { runId, agentState: setTo(text) });
   }
 
-  it('does not exist in a new conversation', () => {
-    assert.equal(open(emptyConversation('c'), 't1', 'Hi').state, undefined);
+  it('is what the last settlement that has one says, for the turns that open then', () => {
+    const talk = new Talk();
+    talk.open('t1');
+    keep(talk, 't1', '{"n":1}');
+    assert.equal(talk.open('t2').state, '{"n":1}');
+    keep(talk, 't2', '{"n":22}');
+    talk.exchange('t3', 'Yes.');
+    assert.equal(talk.conversation.state, '{"n":22}');
   });
 
-  it('is what the last settlement says, for the turns that open then', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, 't1', 'Hi');
-    keep(conversation, 't1', '{"n":1}');
-    assert.equal(open(conversation, 't2', 'Hi').state, '{"n":1}');
-    keep(conversation, 't2', '{"n":22}');
-    assert.equal(conversation.state, '{"n":22}');
-  });
+  it('is kept for a turn whose words the platform has decided', inTalk((talk) => {
+    talk.open('t1');
+    talk.open('t2', { interruption: { textHeard: '', turnId: 't1' } });
+    keep(talk, 't1', '{"n":1}');
+    assert.equal(talk.conversation.state, '{"n":1}');
+  }));
 
-  it('stays if a settlement has none', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, 't1', 'Hi');
-    keep(conversation, 't1', '{"n":1}');
-    exchange(conversation, 't2', 'Hi', 'Yes.');
-    assert.equal(conversation.state, '{"n":1}');
-  });
+  it('is kept for an older run, too: what it has changed has happened', inTalk((talk) => {
+    talk.open('t1');
+    const older = talk.runOf('t1');
+    talk.settle('t1', 'failed');
+    talk.open('t1');
+    assert.equal(keep(talk, 't1', '{"n":1}', older), false);
+    assert.equal(talk.conversation.state, '{"n":1}');
+  }));
 
-  it('is kept for a turn whose words the platform has decided', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, 't1', 'Hi');
-    const runId = runs;
-    open(conversation, 't2', 'Stop', { textHeard: '', turnId: 't1' });
-    keep(conversation, 't1', '{"n":1}', runId);
-    assert.equal(conversation.state, '{"n":1}');
-  });
-
-  it('is kept for an older run of the turn, too: what it has changed has happened', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, 't1', 'Hi');
-    const runId = runs;
-    settle(conversation, 't1', 'failed', '');
-    open(conversation, 't1', 'Hi');
-    assert.equal(keep(conversation, 't1', '{"n":1}', runId), false);
-    assert.equal(conversation.state, '{"n":1}');
-  });
-
-  it('is cleared with the conversation, and no turn that still runs brings it back', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, 't1', 'Hi');
-    keep(conversation, 't1', '{"n":1}');
-    open(conversation, 't2', 'Hi');
-    clearTurns(conversation);
-    assert.equal(keep(conversation, 't2', '{"n":2}'), false);
-    assertErased(conversation);
+  it('is cleared with caller and agent, and no turn that still runs brings it back', () => {
+    const talk = new Talk();
+    talk.open('t1', { caller: { sessionId: 's', from: '+1', to: '+2' } });
+    keep(talk, 't1', '{"n":1}');
+    talk.conversation.agent = 'billing';
+    talk.open('t2');
+    clearTurns(talk.conversation);
+    assert.equal(keep(talk, 't2', '{"n":2}'), false);
+    assertErased(talk);
   });
 
   it('outlives the turns that are trimmed, and counts as text', () => {
-    const bounds = { maxMessages: 200, maxTextLength: 20 };
-    const conversation = emptyConversation('c');
-    open(conversation, 't1', 'Hello', undefined, bounds);
-    keep(conversation, 't1', '{"n":1}', runs, bounds);
-    exchange(conversation, 't2', 'Hello', 'again', bounds);
-    assert.deepEqual(shown(conversation), ['user: Hello', 'assistant(completed): again']);
-    assert.equal(conversation.state, '{"n":1}');
+    const talk = new Talk({ maxTextLength: 20 });
+    talk.open('t1', { text: 'Hello' });
+    keep(talk, 't1', '{"n":1}');
+    talk.exchange('t2', 'again', { text: 'Hello' });
+    assert.deepEqual(talk.shown, ['user: Hello', 'assistant(completed): again']);
+    assert.equal(talk.conversation.state, '{"n":1}');
   });
 });
 
 describe('forgetHead', () => {
-  it('leaves no trace of the state and the caller in the limit', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, 't1', 'Hi');
+  it('leaves no trace of the state and the caller in the limit', inTalk((talk) => {
+    talk.open('t1');
+    const { conversation } = talk;
     const { textLength } = conversation;
     conversation.state = '{"n":1}';
     conversation.textLength += conversation.state.length;
@@ -173,57 +121,26 @@ describe('forgetHead', () => {
     forgetHead(conversation);
     assert.deepEqual([conversation.state, conversation.textLength], [undefined, textLength]);
     assert.equal(conversation.reports, undefined);
-    check(conversation);
-  });
+    talk.check();
+  }));
 });
 
 describe('the caller of a conversation', () => {
   const caller = { sessionId: 's-1', from: '+15550100', to: '+15550199' };
 
-  function openAs(conversation: Conversation, turnId: string, by?: typeof caller): OpenedTurn {
-    const opening = { turnId, runId: nextRun(), text: 'Hi', caller: by };
-    const opened = openTurn(conversation, opening, BOUNDS);
-    assert.ok(opened instanceof OpenedTurn);
-    check(conversation);
-    return opened;
-  }
+  for (const [what, sessionId, expected] of [
+    ['known to later turns of the session, whose events do not name it', 's-1',
+      { from: '+15550100', to: '+15550199' }],
+    ['not that of another session: it may be a browser', 's-2', undefined],
+  ] as const)
+    it(`is ${what}`, inTalk((talk) => {
+      talk.open('t1', { caller });
+      assert.deepEqual(talk.open('t2').callerIn(sessionId), expected);
+    }));
 
-  it('is known to later turns of the session, whose events do not name it', () => {
-    const conversation = emptyConversation('c');
-    openAs(conversation, 't1', caller);
-    const numbers = { from: '+15550100', to: '+15550199' };
-    assert.deepEqual(openAs(conversation, 't2').callerIn('s-1'), numbers);
-  });
-
-  it('is not that of another session: it may be a browser', () => {
-    const conversation = emptyConversation('c');
-    openAs(conversation, 't1', caller);
-    assert.equal(openAs(conversation, 't2').callerIn('s-2'), undefined);
-  });
-
-  it('is the last one that called', () => {
-    const conversation = emptyConversation('c');
-    openAs(conversation, 't1', caller);
-    const opened = openAs(conversation, 't2', { ...caller, sessionId: 's-2', from: '+4420' });
+  it('is the last one that called', inTalk((talk) => {
+    talk.open('t1', { caller });
+    const opened = talk.open('t2', { caller: { ...caller, sessionId: 's-2', from: '+4420' } });
     assert.deepEqual(opened.callerIn('s-2'), { from: '+4420', to: '+15550199' });
-  });
-
-  it('is cleared with the conversation', () => {
-    const conversation = emptyConversation('c');
-    openAs(conversation, 't1', caller);
-    clearTurns(conversation);
-    assertErased(conversation);
-  });
-});
-
-describe('the agent that a conversation was handed over to', () => {
-  it('outlives the turn that did it, and is gone when the conversation is cleared', () => {
-    const conversation = emptyConversation('c');
-    exchange(conversation, 't1', 'Hello', 'Hi');
-    conversation.agent = 'billing';
-    exchange(conversation, 't2', 'And?', 'Yes.');
-    assert.equal(conversation.agent, 'billing');
-    clearTurns(conversation);
-    assertErased(conversation);
-  });
+  }));
 });

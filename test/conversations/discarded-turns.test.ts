@@ -3,44 +3,45 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { keepAgent, keepState } from '../../src/conversations/agent-state.ts';
 import {
   addTurn, emptyConversation, historyOf, type Conversation,
 } from '../../src/conversations/conversation.ts';
-import { keepAgent, keepState } from '../../src/conversations/agent-state.ts';
 import { callsAtPlace, takePlace } from '../../src/conversations/discarded-turns.ts';
-import type { Message, ToolMessage } from '../../src/conversations/message.ts';
+import type { ToolMessage } from '../../src/conversations/message.ts';
 import { newTurn, type TurnRecord } from '../../src/conversations/turn-record.ts';
 import { change } from './state-writes.ts';
-
-/** A round of one call. */
-function calling(toolCallId: string, result: Partial<ToolMessage>): Message[] {
-  const toolCalls = [{ id: toolCallId, name: 'book', args: '{}' }];
-  const about = { content: '{}', turnId: 't', toolCallId, key: 'key', state: 'completed' } as const;
-  return [
-    { role: 'assistant', content: '', turnId: 't', state: 'interrupted', toolCalls },
-    { role: 'tool', ...about, ...result },
-  ];
-}
+import { round } from './talk.ts';
 
 /** A call in which the platform has discarded one turn, and another one has its place. */
-function replaced(results: readonly Partial<ToolMessage>[]): {
-  readonly conversation: Conversation;
+class Replaced {
+  readonly conversation = emptyConversation('c');
   readonly discarded: TurnRecord;
-  readonly record: TurnRecord;
-} {
-  const conversation = emptyConversation('c');
-  const discarded: TurnRecord = {
-    ...newTurn('t1', 'interrupted', 1), number: 1, isDiscarded: true,
-    messages: results.flatMap((result, index) => calling(`call-${index}`, result)),
-  };
-  const record: TurnRecord = { ...newTurn('t2', 'open', 2), number: 1 };
-  for (const turn of [discarded, record]) addTurn(conversation, turn);
-  return { conversation, discarded, record };
+  readonly record: TurnRecord = { ...newTurn('t2', 'open', 2), number: 1 };
+
+  constructor(results: readonly Partial<ToolMessage>[] = []) {
+    const messages = results.flatMap((result, index) =>
+      round('t1', `call-${index}`, { key: 'key', ...result }));
+    const discarded = { number: 1, isDiscarded: true, messages } as const;
+    this.discarded = { ...newTurn('t1', 'interrupted', 1), ...discarded };
+    for (const turn of [this.discarded, this.record]) addTurn(this.conversation, turn);
+  }
+
+  /** The discarded turn, or the other one, has changed the state. */
+  change(from: string, to: string, by = this.discarded, call?: ToolMessage): void {
+    keepState(this.conversation, by, change(from, to), call);
+  }
+
+  /** The conversation once a turn has the place. */
+  taken(record = this.record, from = [this.discarded]): Conversation {
+    takePlace(this.conversation, record, from, 0);
+    return this.conversation;
+  }
 }
 
 describe('the calls of a turn that was replaced', () => {
   function idsOf(results: readonly Partial<ToolMessage>[], hasGoneBack: boolean): string[] {
-    const { conversation, record } = replaced(results);
+    const { conversation, record } = new Replaced(results);
     const calls = callsAtPlace(conversation, record, { isNew: false, hasGoneBack });
     return calls.map(({ toolCallId }) => toolCallId);
   }
@@ -51,16 +52,16 @@ describe('the calls of a turn that was replaced', () => {
     assert.deepEqual(idsOf(results, false), ['call-2', 'call-1', 'call-0']);
   });
 
-  for (const [hasGoneBack, ids] of [[true, ['call-1']], [false, ['call-0', 'call-1']]] as const)
-    it(`${hasGoneBack ? 'leave out' : 'have'} repeatable ones if the state has \
-${hasGoneBack ? '' : 'not '}been restored`, () => {
-      assert.deepEqual(idsOf([{ isRepeatable: true }, {}], hasGoneBack), ids);
-    });
+  for (const [what, hasGoneBack, ids] of [
+    ['leave out repeatable ones if the state has been restored', true, ['call-1']],
+    ['have repeatable ones if the state has not been restored', false, ['call-0', 'call-1']],
+  ] as const)
+    it(what, () => assert.deepEqual(idsOf([{ isRepeatable: true }, {}], hasGoneBack), ids));
 });
 
 describe('the history of a turn that was replaced', () => {
   it('has the calls that changed something, or may have, and no others', () => {
-    const { conversation } = replaced([
+    const { conversation } = new Replaced([
       {}, { state: 'unknown' }, { state: 'interrupted' }, { isRepeatable: true }, { joins: true },
     ]);
     const results = historyOf(conversation).filter((message) => message.role === 'tool');
@@ -73,43 +74,40 @@ describe('the state of a turn that was replaced', () => {
   const changed = '{"cart":["tea","cola"]}';
 
   it('loses what the turn itself changed, and nothing that others changed', () => {
-    const { conversation, discarded, record } = replaced([]);
-    conversation.state = before;
-    keepState(conversation, discarded, change(before, changed));
-    keepState(conversation, record, change(changed, '{"cart":["tea","cola"],"paid":true}'));
-    takePlace(conversation, record, [discarded], 0);
-    assert.equal(conversation.state, '{"cart":["tea"],"paid":true}');
+    const place = new Replaced();
+    place.conversation.state = before;
+    place.change(before, changed);
+    place.change(changed, '{"cart":["tea","cola"],"paid":true}', place.record);
+    assert.equal(place.taken().state, '{"cart":["tea"],"paid":true}');
   });
 
   it('loses the changes that came with the first state, and keeps that state', () => {
-    const { conversation, discarded, record } = replaced([]);
-    keepState(conversation, discarded, change('{"cart":[]}', '{"cart":["cola"]}'));
-    takePlace(conversation, record, [discarded], 0);
-    assert.equal(conversation.state, '{"cart":[]}');
+    const place = new Replaced();
+    place.change('{"cart":[]}', '{"cart":["cola"]}');
+    assert.equal(place.taken().state, '{"cart":[]}');
   });
 
   it('loses the changes of several writes, the last one first', () => {
     for (const states of [[[], ['tea'], []], [['tea'], ['cola'], []]]) {
-      const { conversation, discarded, record } = replaced([]);
-      const texts = states.map((cart) => JSON.stringify({ cart }));
-      conversation.state = texts[0] ?? '';
-      for (const [index, text] of texts.slice(1).entries())
-        keepState(conversation, discarded, change(texts[index] ?? '', text));
-      takePlace(conversation, record, [discarded], 0);
-      assert.equal(conversation.state, texts[0]);
+      const [first = '', second = '', third = ''] = states.map((cart) => JSON.stringify({ cart }));
+      const place = new Replaced();
+      place.conversation.state = first;
+      place.change(first, second);
+      place.change(second, third);
+      assert.equal(place.taken().state, first);
     }
   });
 
   it('loses several changes of several turns', () => {
-    const { conversation, discarded, record } = replaced([]);
-    conversation.state = before;
-    keepState(conversation, discarded, change(before, changed));
-    keepState(conversation, discarded, change(changed, '{"cart":["cola"]}'));
-    keepState(conversation, record, change('{"cart":["cola"]}', '{"cart":[]}'));
-    takePlace(conversation, { ...newTurn('t3', 'open', 3), number: 1 }, [discarded, record], 0);
-    assert.equal(conversation.state, before);
-    takePlace(conversation, { ...newTurn('t4', 'open', 4), number: 1 }, [discarded, record], 0);
-    assert.equal(conversation.state, before);
+    const place = new Replaced();
+    place.conversation.state = before;
+    place.change(before, changed);
+    place.change(changed, '{"cart":["cola"]}');
+    place.change('{"cart":["cola"]}', '{"cart":[]}', place.record);
+    for (const [id, runId] of [['t3', 3], ['t4', 4]] as const) {
+      const record = { ...newTurn(id, 'open', runId), number: 1 };
+      assert.equal(place.taken(record, [place.discarded, place.record]).state, before);
+    }
   });
 
   for (const [what, result, state] of [
@@ -120,69 +118,55 @@ describe('the state of a turn that was replaced', () => {
     ['keeps what a call has changed that may have acted', { state: 'unknown' }, changed],
   ] as const)
     it(what, () => {
-      const { conversation, discarded, record } = replaced([result]);
-      const [, call] = calling('call-0', result);
-      assert.ok(call?.role === 'tool');
-      conversation.state = before;
-      keepState(conversation, discarded, change(before, changed), call);
-      takePlace(conversation, record, [discarded], 0);
-      assert.equal(conversation.state, state);
+      const place = new Replaced([result]);
+      const [, call] = round('t1', 'call-0', { key: 'key', ...result });
+      place.conversation.state = before;
+      place.change(before, changed, place.discarded, call);
+      assert.equal(place.taken().state, state);
     });
 
   it('keeps what changes while a call whose result is kept runs: it may be its change', () => {
-    const { conversation, discarded, record } = replaced([{ state: 'running' }]);
-    conversation.state = before;
-    conversation.runningCalls = 1;
-    keepState(conversation, discarded, change(before, changed));
-    takePlace(conversation, record, [discarded], 0);
-    assert.equal(conversation.state, changed);
+    const place = new Replaced([{ state: 'running' }]);
+    Object.assign(place.conversation, { state: before, runningCalls: 1 });
+    place.change(before, changed);
+    assert.equal(place.taken().state, changed);
   });
-});
 
-describe('a state that tools of other turns change', () => {
-  it('keeps what changes while one of them runs: it may be its change', () => {
-    const { conversation, discarded, record } = replaced([]);
-    addTurn(conversation, { ...newTurn('t0', 'completed', 9), messages: calling('a', {
-      state: 'running',
-    }) });
-    conversation.runningCalls = 1;
-    conversation.state = '{"cart":[]}';
-    keepState(conversation, discarded, change('{"cart":[]}', '{"cart":["tea"]}'));
-    takePlace(conversation, record, [discarded], 0);
-    assert.equal(conversation.state, '{"cart":["tea"]}');
+  it('keeps what changes while a call of another turn runs', () => {
+    const place = new Replaced();
+    const messages = round('t0', 'a', { state: 'running' });
+    addTurn(place.conversation, { ...newTurn('t0', 'completed', 9), messages });
+    Object.assign(place.conversation, { state: before, runningCalls: 1 });
+    place.change(before, changed);
+    assert.equal(place.taken().state, changed);
   });
 });
 
 describe('the agent of a turn that was replaced', () => {
   for (const agent of [undefined, 'sales'])
     it(`is ${agent ?? "the path's own"} again`, () => {
-      const { conversation, discarded, record } = replaced([]);
-      if (agent !== undefined) conversation.agent = agent;
-      keepAgent(conversation, discarded, 'billing');
-      keepAgent(conversation, discarded, 'support');
-      takePlace(conversation, record, [discarded], 0);
-      assert.equal(conversation.agent, agent);
+      const place = new Replaced();
+      if (agent !== undefined) place.conversation.agent = agent;
+      for (const other of ['billing', 'support'])
+        keepAgent(place.conversation, place.discarded, other);
+      assert.equal(place.taken().agent, agent);
     });
 });
 
 describe('the agent that has a conversation', () => {
-  const messages = calling('a', { handOver: 'b' });
-  const handingOver = { ...newTurn('t2', 'completed', 2), messages };
+  const newer = newTurn('t2', 'completed', 2);
+  const handingOver = { ...newer, messages: round('t2', 'a', { handOver: 'b' }) };
 
-  it('is that of the last hand-over, in the order of turns', () => {
-    const conversation = emptyConversation('c');
-    const older = newTurn('t1', 'interrupted', 1);
-    for (const turn of [older, handingOver]) addTurn(conversation, turn);
-    keepAgent(conversation, handingOver, 'b');
-    keepAgent(conversation, older, 'a');
-    assert.equal(conversation.agent, 'b');
-  });
-
-  it('is the one that an older turn handed over to late, if no later turn has', () => {
-    const conversation = emptyConversation('c');
-    const older = newTurn('t1', 'interrupted', 1);
-    for (const turn of [older, newTurn('t2', 'completed', 2)]) addTurn(conversation, turn);
-    keepAgent(conversation, older, 'a');
-    assert.equal(conversation.agent, 'a');
-  });
+  for (const [what, later, agent] of [
+    ['that of the last hand-over, in the order of turns', handingOver, 'b'],
+    ['the one that an older turn handed over to late, if no later turn has', newer, 'a'],
+  ] as const)
+    it(`is ${what}`, () => {
+      const conversation = emptyConversation('c');
+      const older = newTurn('t1', 'interrupted', 1);
+      for (const turn of [older, later]) addTurn(conversation, turn);
+      if (later === handingOver) keepAgent(conversation, later, 'b');
+      keepAgent(conversation, older, 'a');
+      assert.equal(conversation.agent, agent);
+    });
 });

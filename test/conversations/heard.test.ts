@@ -4,21 +4,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import {
-  emptyConversation,
-  hasOpenTurn,
-  historyOf,
-  type Conversation,
-} from '../../src/conversations/conversation.ts';
-import { isPrefix, noteHeard, withoutPrefix } from '../../src/conversations/heard.ts';
+import { hasOpenTurn } from '../../src/conversations/conversation.ts';
+import { isPrefix, withoutPrefix } from '../../src/conversations/heard.ts';
 import type { Message } from '../../src/conversations/message.ts';
-import { OpenedTurn } from '../../src/conversations/opened-turn.ts';
-import { noteProgress } from '../../src/conversations/tool-call-rules.ts';
-import { openTurn } from '../../src/conversations/turn-opening.ts';
-import { settleTurn, type TurnSettlement } from '../../src/conversations/turn-settlement.ts';
-
-const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
-let runs = 0;
+import type { TurnSettlement } from '../../src/conversations/turn-settlement.ts';
+import { inTalk, reply, round, Talk } from './talk.ts';
 
 /** A turn, by how its run ended: said in full, cut off, with a filler, or gone with its process. */
 interface Past {
@@ -29,411 +19,165 @@ interface Past {
   readonly isLost?: true;
 }
 
-/** `t1`, `t2`, … with these replies, and `next` that opens with a report. */
-function after(
-  past: readonly Past[],
-  heard: string | undefined,
-  turnId?: string,
-  more: Partial<Conversation> = {},
-): string[] {
-  const conversation: Conversation = { ...emptyConversation('c'), ...more };
-  for (const [index, { said = '', state = 'completed', filler, isLost }] of past.entries()) {
-    const id = `t${index + 1}`;
-    runs += 1;
-    openTurn(conversation, { turnId: id, runId: runs, text: `words ${index + 1}` }, BOUNDS);
-    if (isLost === true) continue;
-    settleTurn(
-      conversation,
-      {
-        turnId: id,
-        runId: runs,
-        state,
-        filler,
-        messages: said === '' ? [] : [{ role: 'assistant', content: said, turnId: id, state }],
-      },
-      BOUNDS,
-    );
-  }
-  openTurn(
-    conversation,
-    { turnId: 'next', runId: ++runs, text: 'Next.', interruption: { textHeard: heard, turnId } },
-    BOUNDS,
-  );
-  return replies(conversation);
+interface Report {
+  readonly textHeard: string | undefined;
+  readonly turnId?: string;
+  /** Other turns may be missing. */
+  readonly isBehind?: true;
 }
 
-/** `t1: reply`, with `*` where it was interrupted; turns without a reply are left out. */
-function replies(conversation: Conversation): string[] {
-  return historyOf(conversation).flatMap((message) => {
-    if (message.role !== 'assistant' || message.state === 'open') return [];
-    return [`${message.turnId}: ${message.content}${message.state === 'interrupted' ? ' *' : ''}`];
-  });
+/** What is left of `t1`, `t2`, … with these replies when the next turn brings the report. */
+function left(past: readonly Past[], { textHeard, turnId, isBehind }: Report): string[] {
+  const talk = new Talk();
+  if (isBehind) talk.conversation.isBehind = true;
+  for (const [index, { said, state = 'completed', filler, isLost }] of past.entries()) {
+    talk.open(`t${index + 1}`);
+    if (isLost !== true) talk.settle(`t${index + 1}`, state, said, { filler });
+  }
+  talk.open('next', { interruption: { textHeard, turnId } });
+  return talk.replies;
 }
 
 const TUESDAY = 'Your appointment is on Tuesday at ten.';
+const SPOKEN = { said: TUESDAY };
+const WORDLESS = { state: 'interrupted' } as const;
+const FILLER = { filler: 'One moment.', state: 'interrupted' } as const;
+const FILLERS = { filler: 'One moment. Still looking.' };
+const LOST = { isLost: true } as const;
 
 describe('a text that was heard', () => {
-  for (const [title, past, heard, left] of [
-    [
-      'cuts the newest turn, which was sent in full',
-      [{ said: TUESDAY }],
-      'Your appointment',
-      ['t1: Your appointment *'],
-    ],
-    [
-      'cuts the newest turn, which was cut off',
-      [{ said: 'Your appointment is on', state: 'interrupted' }],
-      'Your',
-      ['t1: Your *'],
-    ],
-    ['that is empty leaves nothing of the newest turn', [{ said: TUESDAY }], '', []],
-    [
-      'is taken as the platform has it, where it is not what the newest turn said',
-      [{ said: '$5' }],
-      'five dollars',
-      ['t1: five dollars *'],
-    ],
+  for (const [title, past, textHeard, expected] of [
+    ['that is two fillers leaves an older reply alone', [SPOKEN, { ...FILLERS, ...WORDLESS }],
+      'One moment.  Still looking. ', [`t1: ${TUESDAY}`]],
+    ['that ends inside the filler of a turn that spoke leaves nothing of it',
+      [{ filler: 'One moment.', said: 'It is ten.' }], 'One mo', []],
+    ['that ends with the filler of a turn that spoke leaves nothing of it',
+      [{ filler: 'One moment.', said: 'It is ten.' }], 'One moment.', []],
+    ['that begins with two fillers is the words behind them', [{ ...FILLERS, said: 'It is ten.' }],
+      'One moment. Still looking. It', ['t1: It *']],
+    ['that does not begin with the filler is all words',
+      [{ filler: 'One moment.', said: 'One apple.' }], 'One apple', ['t1: One apple *']],
 
-    [
-      'that is all filler leaves an older reply alone',
-      [{ said: TUESDAY }, { filler: 'One moment.', state: 'interrupted' }],
-      'One moment.',
-      [`t1: ${TUESDAY}`],
-    ],
-    [
-      'that is half a filler leaves an older reply alone',
-      [{ said: TUESDAY }, { filler: 'One moment.', state: 'interrupted' }],
-      'One mom',
-      [`t1: ${TUESDAY}`],
-    ],
-    [
-      'that is two fillers leaves an older reply alone',
-      [{ said: TUESDAY }, { filler: 'One moment. Still looking.', state: 'interrupted' }],
-      'One moment.  Still looking. ',
-      [`t1: ${TUESDAY}`],
-    ],
-    [
-      'that ends inside the filler of a turn that spoke leaves nothing of it',
-      [{ filler: 'One moment.', said: 'It is ten.' }],
-      'One mo',
-      [],
-    ],
-    [
-      'that ends with the filler of a turn that spoke leaves nothing of it',
-      [{ filler: 'One moment.', said: 'It is ten.' }],
-      'One moment.',
-      [],
-    ],
-    [
-      'that begins with a filler is the words behind it',
-      [{ filler: 'One moment.', said: 'It is ten.' }],
-      'One moment. It is',
-      ['t1: It is *'],
-    ],
-    [
-      'that begins with two fillers is the words behind them',
-      [{ filler: 'One moment. Still looking.', said: 'It is ten.' }],
-      'One moment. Still looking. It',
-      ['t1: It *'],
-    ],
-    [
-      'that does not begin with the filler is all words',
-      [{ filler: 'One moment.', said: 'One apple.' }],
-      'One apple',
-      ['t1: One apple *'],
-    ],
+    ['cuts an older reply behind a wordless turn, white space aside', [SPOKEN, WORDLESS],
+      'Your  appointment\nis', ['t1: Your  appointment\nis *']],
+    ['looks past several wordless turns', [SPOKEN, WORDLESS, WORDLESS], 'Your', ['t1: Your *']],
+    ['never looks past a turn that spoke', [SPOKEN, { said: 'Yes.' }], 'Your',
+      [`t1: ${TUESDAY}`, 't2: Your *']],
+    ['finds nothing where nobody spoke', [WORDLESS], 'Your', []],
 
-    [
-      'cuts an older reply behind a wordless turn, where it is a prefix',
-      [{ said: TUESDAY }, { state: 'interrupted' }],
-      'Your appointment',
-      ['t1: Your appointment *'],
-    ],
-    [
-      'cuts an older reply behind a wordless turn, white space aside',
-      [{ said: TUESDAY }, { state: 'interrupted' }],
-      'Your  appointment\nis',
-      ['t1: Your  appointment\nis *'],
-    ],
-    [
-      'leaves an older reply alone that it is no prefix of',
-      [{ said: TUESDAY }, { state: 'interrupted' }],
-      'On Tuesday',
-      [`t1: ${TUESDAY}`],
-    ],
-    [
-      'that is empty leaves an older reply alone',
-      [{ said: TUESDAY }, { state: 'interrupted' }],
-      '',
-      [`t1: ${TUESDAY}`],
-    ],
-    [
-      'looks past several wordless turns',
-      [{ said: TUESDAY }, { state: 'interrupted' }, { state: 'interrupted' }],
-      'Your',
-      ['t1: Your *'],
-    ],
-    [
-      'never looks past a turn that spoke',
-      [{ said: TUESDAY }, { said: 'Yes.' }],
-      'Your',
-      [`t1: ${TUESDAY}`, 't2: Your *'],
-    ],
-    ['finds nothing where nobody spoke', [{ state: 'interrupted' }], 'Your', []],
+    ['is the reply of a turn whose process died', [SPOKEN, LOST], 'It is ten',
+      [`t1: ${TUESDAY}`, 't2: It is ten *']],
+    ["that is empty is the reply of a turn whose process died, and no older one's",
+      [SPOKEN, LOST], '', [`t1: ${TUESDAY}`]],
+    ['is found behind a wordless turn, at one whose process died', [LOST, WORDLESS], 'It is ten',
+      ['t1: It is ten *']],
+  ] as const satisfies readonly (readonly [string, readonly Past[], string, readonly string[]])[])
+    it(title, () => assert.deepEqual(left(past, { textHeard }), expected));
 
-    [
-      'is the reply of a turn whose process died',
-      [{ said: TUESDAY }, { isLost: true }],
-      'It is ten',
-      [`t1: ${TUESDAY}`, 't2: It is ten *'],
-    ],
-    [
-      "that is empty is the reply of a turn whose process died, and no older one's",
-      [{ said: TUESDAY }, { isLost: true }],
-      '',
-      [`t1: ${TUESDAY}`],
-    ],
-    [
-      'is found behind a wordless turn, at one whose process died',
-      [{ isLost: true }, { state: 'interrupted' }],
-      'It is ten',
-      ['t1: It is ten *'],
-    ],
-  ] as const satisfies readonly (readonly [string, readonly Past[], string, readonly string[]])[]) {
-    it(title, () => assert.deepEqual(after(past, heard), left));
-  }
-
-  it('begins at the named turn', () => {
-    assert.deepEqual(after([{ said: 'Zero.' }, { said: 'One.' }], 'Ze', 't1'), [
-      't1: Ze *',
-      't2: One.',
-    ]);
-  });
-
-  it('goes back from the named turn, never forward', () => {
-    assert.deepEqual(
-      after([{ said: 'Zero.' }, { state: 'interrupted' }, { said: 'Two.' }], 'Ze', 't2'),
-      ['t1: Ze *', 't3: Two.'],
-    );
-  });
-
-  it('begins at the newest turn if the id is not ours', () => {
-    assert.deepEqual(after([{ said: 'Zero.' }, { said: 'One.' }], 'On', 'an id of the platform'), [
-      't1: Zero.',
-      't2: On *',
-    ]);
-  });
+  for (const [title, past, textHeard, turnId, expected] of [
+    ['begins at the named turn', [{ said: 'Zero.' }, { said: 'One.' }], 'Ze', 't1',
+      ['t1: Ze *', 't2: One.']],
+    ['goes back from the named turn, never forward',
+      [{ said: 'Zero.' }, WORDLESS, { said: 'Two.' }], 'Ze', 't2', ['t1: Ze *', 't3: Two.']],
+    ['begins at the newest turn if the id is not ours', [{ said: 'Zero.' }, { said: 'One.' }],
+      'On', 'an id of the platform', ['t1: Zero.', 't2: On *']],
+  ] as const)
+    it(title, () => assert.deepEqual(left(past, { textHeard, turnId }), expected));
 
   // Was: a server that could not ask the store cut its own newest reply to the words of another's.
-  for (const [title, past, heard, left] of [
+  for (const [title, past, textHeard, expected] of [
     ['leaves the newest turn alone', [{ said: 'One.' }], 'Two', ['t1: One.']],
     ['that is empty leaves the newest turn alone', [{ said: 'One.' }], '', ['t1: One.']],
     ['that is not known leaves the newest turn alone', [{ said: 'One.' }], undefined, ['t1: One.']],
     ['that is a prefix leaves the newest turn alone', [{ said: 'One.' }], 'On', ['t1: One.']],
-    [
-      'is not the reply of a turn whose process died',
-      [{ isLost: true }],
-      'On',
-      [],
-    ],
-  ] as const satisfies readonly (readonly [
-    string, readonly Past[], string | undefined, readonly string[],
-  ])[]) {
+    ['is not the reply of a turn whose process died', [LOST], 'On', []],
+  ] as const)
     it(`of a turn that may be missing ${title}`, () => {
-      assert.deepEqual(after(past, heard, 'of another process', { isBehind: true }), left);
+      const report = { textHeard, turnId: 'of another process', isBehind: true } as const;
+      assert.deepEqual(left(past, report), expected);
     });
-  }
 
-  it('cuts a turn that is there, even if others may be missing', () => {
-    assert.deepEqual(after([{ said: '$5' }], 'five', 't1', { isBehind: true }), ['t1: five *']);
-    assert.deepEqual(after([{ said: '$5' }], 'five', undefined, { isBehind: true }), [
-      't1: five *',
-    ]);
-  });
-
-  it('cuts what the run of an unknown turn says later', () => {
-    const conversation = emptyConversation('c');
-    openTurn(conversation, { turnId: 't1', runId: 7, text: 'One' }, BOUNDS);
-    openTurn(
-      conversation,
-      { turnId: 't2', runId: 8, text: 'Two', interruption: { textHeard: 'It', turnId: undefined } },
-      BOUNDS,
-    );
-    assert.equal(
-      settleTurn(
-        conversation,
-        {
-          turnId: 't1',
-          runId: 7,
-          state: 'interrupted',
-          messages: [
-            { role: 'assistant', content: 'It is ten.', turnId: 't1', state: 'interrupted' },
-          ],
-        },
-        BOUNDS,
-      ),
-      true,
-    );
-    assert.deepEqual(replies(conversation), ['t1: It *']);
-  });
+  for (const turnId of ['t1', undefined])
+    it(`cuts ${turnId ?? 'the newest turn'}, even if others may be missing`, () => {
+      const report = { textHeard: 'five', isBehind: true } as const;
+      const named = turnId === undefined ? report : { ...report, turnId };
+      assert.deepEqual(left([{ said: '$5' }], named), ['t1: five *']);
+    });
 
   it('knows what a turn of this process has sent so far, even if it is not settled', () => {
-    const conversation = emptyConversation('c');
-    openTurn(conversation, { turnId: 't1', runId: 6, text: 'One' }, BOUNDS);
-    settleTurn(
-      conversation,
-      {
-        turnId: 't1',
-        runId: 6,
-        state: 'completed',
-        messages: [{ role: 'assistant', content: TUESDAY, turnId: 't1', state: 'completed' }],
-      },
-      BOUNDS,
-    );
-    openTurn(conversation, { turnId: 't2', runId: 7, text: 'Two' }, BOUNDS);
-    const running = [
-      { turnId: 't2', runId: 7, state: 'interrupted', messages: [], filler: 'One moment.' },
-    ] as const;
-    openTurn(
-      conversation,
-      {
-        turnId: 't3',
-        runId: 8,
-        text: 'Three',
-        interruption: { textHeard: 'One moment.', turnId: undefined },
-        running,
-      },
-      BOUNDS,
-    );
-    assert.deepEqual(replies(conversation), [`t1: ${TUESDAY}`]);
+    const talk = new Talk();
+    talk.exchange('t1', TUESDAY);
+    talk.open('t2');
+    const running = [{ ...talk.soFar('t2', 'interrupted'), filler: 'One moment.' }];
+    const interruption = { textHeard: 'One moment.', turnId: undefined };
+    talk.open('t3', { interruption, running });
+    assert.deepEqual(talk.replies, [`t1: ${TUESDAY}`]);
   });
 });
 
 describe('an interruption that does not say what was heard', () => {
-  for (const [title, past, left] of [
-    ['marks the newest turn', [{ said: 'One.' }], ['t1: One. *']],
-    [
-      'marks no older turn where the newest is wordless',
-      [{ said: 'One.' }, { state: 'interrupted' }],
-      ['t1: One.'],
-    ],
-    [
-      'marks nothing where the newest turn said only a filler',
-      [{ said: 'One.' }, { filler: 'One moment.', state: 'interrupted' }],
-      ['t1: One.'],
-    ],
+  for (const [title, past, expected] of [
+    ['marks nothing where the newest turn said only a filler', [{ said: 'One.' }, FILLER],
+      ['t1: One.']],
     ['marks nothing where nobody spoke', [], []],
-  ] as const satisfies readonly (readonly [string, readonly Past[], readonly string[]])[]) {
-    it(title, () => assert.deepEqual(after(past, undefined), left));
-  }
-});
+  ] as const)
+    it(title, () => assert.deepEqual(left(past, { textHeard: undefined }), expected));
 
-describe('an interruption of a turn whose run is elsewhere', () => {
-  it('is written onto what that run has stored of its reply, and closes the turn', () => {
-    const conversation = emptyConversation('c');
-    openTurn(conversation, { turnId: 't1', runId: 1, text: 'One' }, BOUNDS);
-    const messages = [
-      {
-        role: 'assistant',
-        content: 'I look.',
-        turnId: 't1',
-        state: 'open',
-        toolCalls: [{ id: 'a', name: 'look', args: '{}' }],
-      },
-      { role: 'tool', content: '1', turnId: 't1', toolCallId: 'a', state: 'completed' },
-    ] as const;
-    noteProgress(conversation, { turnId: 't1', runId: 1, messages }, BOUNDS);
-    const heard = noteHeard(conversation, { textHeard: undefined, turnId: undefined });
-    assert.deepEqual([heard?.wasCompleted, hasOpenTurn(conversation)], [false, false]);
-    assert.deepEqual(replies(conversation), ['t1: I look. *']);
+  it('is written onto what a run elsewhere has stored of its reply, and closes the turn', () => {
+    const talk = new Talk();
+    talk.open('t1');
+    talk.progress('t1', round('t1', 'a', { said: 'I look.', saidState: 'open' }));
+    const heard = talk.hear(undefined);
+    assert.deepEqual([heard?.wasCompleted, hasOpenTurn(talk.conversation)], [false, false]);
+    assert.deepEqual(talk.replies, ['t1: I look. *']);
   });
-});
 
-describe('an interruption of a turn that said nothing', () => {
-  for (const [title, filler] of [
-    ['by choice', undefined],
-    ['but a filler', 'One moment.'],
-  ] as const) {
-    it(`leaves it completed, and reports nothing: it was silent ${title}`, () => {
-      const conversation = emptyConversation('c');
-      openTurn(conversation, { turnId: 't1', runId: ++runs, text: 'One' }, BOUNDS);
-      const settlement = {
-        turnId: 't1',
-        runId: runs,
-        state: 'completed',
-        filler,
-        messages: [],
-      } as const;
-      settleTurn(conversation, settlement, BOUNDS);
-      assert.equal(noteHeard(conversation, { textHeard: undefined, turnId: undefined }), undefined);
-      assert.equal(conversation.turns[0]?.state, 'completed');
-    });
-  }
+  for (const [what, filler] of [['nothing', undefined], ['but a filler', 'One moment.']] as const)
+    it(`leaves a turn completed that said ${what}, and reports nothing`, inTalk((talk) => {
+      talk.open('t1');
+      talk.settle('t1', 'completed', '', { filler });
+      assert.equal(talk.hear(undefined), undefined);
+      assert.equal(talk.turn('t1').state, 'completed');
+    }));
 });
 
 describe('noteHeard of a turn with tools', () => {
   /** Died behind a call, with the words before it written down. */
-  function lostBehindCall(): Conversation {
-    const conversation = emptyConversation('c');
-    const opened = openTurn(conversation, { turnId: 't1', runId: 1, text: 'One' }, BOUNDS);
-    assert.ok(opened instanceof OpenedTurn);
-    settleTurn(
-      conversation,
-      {
-        turnId: 't1',
-        runId: 1,
-        state: 'interrupted',
-        messages: [
-          {
-            role: 'assistant',
-            content: 'Let me see.',
-            turnId: 't1',
-            state: 'interrupted',
-            toolCalls: [{ id: 'c1', name: 'look', args: '{}' }],
-          },
-          { role: 'tool', content: '1', turnId: 't1', toolCallId: 'c1', state: 'completed' },
-        ],
-      },
-      BOUNDS,
-    );
-    const [turn] = conversation.turns;
-    if (turn !== undefined) turn.said = 'nothing';
-    return conversation;
+  function lostBehindCall(): Talk {
+    const talk = new Talk();
+    talk.open('t1');
+    talk.settle('t1', 'interrupted', round('t1', 'c1', { said: 'Let me see.' }));
+    talk.turn('t1').said = 'nothing';
+    return talk;
   }
 
-  for (const [heard, left] of [
+  for (const [heard, expected] of [
     ['Let me see. It is', ['t1: Let me see. *', 't1:  It is *']],
+    ['LET ME SEE it is ten', ['t1: LET ME SEE *', 't1:  it is ten *']],
     ['Let me', ['t1: Let me *']],
     ['', ['t1:  *']],
-  ] as const) {
+  ] as const)
     it(`puts ${JSON.stringify(heard)} around the call`, () => {
-      const conversation = lostBehindCall();
-      noteHeard(conversation, { textHeard: heard, turnId: undefined });
-      assert.deepEqual(replies(conversation), left);
-      assert.equal(historyOf(conversation).filter(({ role }) => role === 'tool').length, 1);
+      const talk = lostBehindCall();
+      talk.hear(heard);
+      assert.deepEqual(talk.replies, expected);
+      assert.equal(talk.calls.length, 1);
     });
-  }
 
   /** A turn that has said all of this, with a call between two rounds. */
-  function after(rounds: readonly string[], filler?: string): Conversation {
-    const conversation = emptyConversation('c');
-    openTurn(conversation, { turnId: 't1', runId: ++runs, text: 'One' }, BOUNDS);
-    const messages = rounds.flatMap((content, index): Message[] => {
-      const said = { role: 'assistant', content, turnId: 't1', state: 'completed' } as const;
-      if (index === rounds.length - 1) return [said];
-      const id = `c${index}`;
-      return [
-        { ...said, toolCalls: [{ id, name: 'look', args: '{}' }] },
-        { role: 'tool', content: '1', turnId: 't1', toolCallId: id, state: 'completed' },
-      ];
-    });
-    const settlement = { turnId: 't1', runId: runs, state: 'completed', filler, messages } as const;
-    settleTurn(conversation, settlement, BOUNDS);
-    return conversation;
+  function after(rounds: readonly string[], filler?: string): Talk {
+    const talk = new Talk();
+    talk.open('t1');
+    const messages = rounds.flatMap((said, index): Message[] =>
+      index === rounds.length - 1
+        ? [reply('t1', said)]
+        : round('t1', `c${index}`, { said, saidState: 'completed' }));
+    talk.settle('t1', 'completed', messages, { filler });
+    return talk;
   }
 
   // Was: 'one moment a' before the call, and 'll right' behind it.
-  for (const [title, rounds, heard, left] of [
+  for (const [title, rounds, heard, expected] of [
     ['all of it', ['One moment. ', 'All right.'], 'one moment all right',
       ['One moment. ', 'All right.']],
     ['the words before the call', ['One moment. ', 'All right.'], 'one moment',
@@ -457,27 +201,18 @@ describe('noteHeard of a turn with tools', () => {
     ['more than was said', ['One moment. ', 'All right.'], 'one moment all right bye',
       ['one moment', ' all right bye']],
     ['other words', ['$5. ', 'Done.'], 'five dollars', ['', 'five dollars']],
-  ] as const satisfies readonly (readonly [
-    string, readonly string[], string, readonly string[],
-  ])[]) {
+  ] as const)
     it(`finds what was heard by its words in the rounds: ${title}`, () => {
-      const conversation = after(rounds);
-      noteHeard(conversation, { textHeard: heard, turnId: undefined });
-      const expected = left.filter((text, index) => text !== '' || index < left.length - 1);
-      assert.deepEqual(replies(conversation), expected.map((text) => `t1: ${text} *`));
+      const talk = after(rounds);
+      talk.hear(heard);
+      const texts = expected.filter((text, index) => text !== '' || index < expected.length - 1);
+      assert.deepEqual(talk.replies, texts.map((text) => `t1: ${text} *`));
     });
-  }
 
   it('removes a filler by its words', () => {
-    const conversation = after(['Let me see. ', 'All right.'], 'One moment, please.');
-    noteHeard(conversation, { textHeard: 'one moment please let me', turnId: undefined });
-    assert.deepEqual(replies(conversation), ['t1: Let me *']);
-  });
-
-  it('splits what was heard of a turn that may have said more by words', () => {
-    const conversation = lostBehindCall();
-    noteHeard(conversation, { textHeard: 'LET ME SEE it is ten', turnId: undefined });
-    assert.deepEqual(replies(conversation), ['t1: LET ME SEE *', 't1:  it is ten *']);
+    const talk = after(['Let me see. ', 'All right.'], 'One moment, please.');
+    talk.hear('one moment please let me');
+    assert.deepEqual(talk.replies, ['t1: Let me *']);
   });
 });
 
@@ -496,11 +231,10 @@ describe('withoutPrefix', () => {
     [' Yes.', ' ', ' Yes.'],
     ['👋🏽 Hi', '👋🏽', 'Hi'],
     ['👋🏽 Hi', '👋🏿', '👋🏽 Hi'],
-  ] as const) {
-    it(`makes ${JSON.stringify(rest)} of ${JSON.stringify(text)} without ${JSON.stringify(prefix)}`, () => {
+  ] as const)
+    it(`makes "${rest}" of ${JSON.stringify(text)} without "${prefix}"`, () => {
       assert.equal(withoutPrefix(text, prefix), rest);
     });
-  }
 });
 
 describe('isPrefix', () => {
@@ -512,8 +246,7 @@ describe('isPrefix', () => {
     ['…', 'Your', false],
     ['our', 'Your', false],
     ['Your appointment.', 'Your', false],
-  ] as const) {
+  ] as const)
     it(`is ${expected} for ${JSON.stringify(prefix)} of ${JSON.stringify(text)}`, () =>
       assert.equal(isPrefix(prefix, text), expected));
-  }
 });

@@ -3,49 +3,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { Transcript } from '../../src/calls/call-event.ts';
-import {
-  addMessage, emptyConversation, rewrite, type Conversation,
-} from '../../src/conversations/conversation.ts';
-import { OpenedTurn } from '../../src/conversations/opened-turn.ts';
+import { addMessage } from '../../src/conversations/conversation.ts';
 import { coveredBy, lettersOf } from '../../src/conversations/spoken-words.ts';
-import { openTurn, type TurnOpeningResult } from '../../src/conversations/turn-opening.ts';
-import { settleTurn } from '../../src/conversations/turn-settlement.ts';
 import { leastMs, processorMs } from '../fixtures/processor-time.ts';
-import { transcriptOf } from '../fixtures/transcript.ts';
-import { BOUNDS, check, nextRun, runs, settle, shown } from './checked-rules.ts';
+import { call, callOf, tellCalls } from './calls.ts';
+import { BOUNDS, inTalk, reply, Talk, yes } from './talk.ts';
 
-function ask(
-  conversation: Conversation, turnId: string, text: string, lines: readonly string[] = [],
-  more: Partial<Transcript> = {},
-): TurnOpeningResult {
-  const opening = { turnId, runId: nextRun(), text, transcript: transcriptOf(lines, more) };
-  const result = openTurn(conversation, opening, BOUNDS);
-  check(conversation);
-  return result;
-}
-
-function open(...request: Parameters<typeof ask>): OpenedTurn {
-  const opened = ask(...request);
-  assert.ok(opened instanceof OpenedTurn);
-  return opened;
-}
-
-function exchange(
-  conversation: Conversation, turnId: string, text: string, reply: string,
-  lines: readonly string[] = [],
-): void {
-  open(conversation, turnId, text, lines);
-  settle(conversation, turnId, 'completed', reply);
-}
-
-const HELLO = ['user: hello', 'agent: You said hello.'];
-
-function afterHello(): Conversation {
-  const conversation = emptyConversation('c');
-  exchange(conversation, 't1', 'hello', 'You said hello.');
-  return conversation;
-}
+const HELLO = 'hello > You said hello.';
 
 describe('a text of a caller', () => {
   it('costs little, even if a letter has a hundred thousand marks', () => {
@@ -56,276 +20,162 @@ describe('a text of a caller', () => {
   });
 
   it('is not taken for a tag if it only contains a comparison', () => {
-    const reply = 'If 5 < 6 and 7 > 3, all is well.';
-    assert.equal(coveredBy('If 5 < 6', reply), 'If 5 < 6'.length);
+    const text = 'If 5 < 6 and 7 > 3, all is well.';
+    assert.equal(coveredBy('If 5 < 6', text), 'If 5 < 6'.length);
   });
 
   it('covers a reply whose last words come in another form', () => {
-    const reply = 'We open the shop at nine.';
-    assert.equal(coveredBy('We open the shop at 9:00.', reply), reply.length);
+    const text = 'We open the shop at nine.';
+    assert.equal(coveredBy('We open the shop at 9:00.', text), text.length);
   });
 });
 
 describe('words that are the beginning of the newest ones', () => {
-  it('are late while those are being answered', () => {
-    const conversation = afterHello();
-    open(conversation, 't2', 'pay one now', HELLO);
-    assert.equal(ask(conversation, 't3', 'pay one', HELLO).kind, 'stale');
-  });
-
-  it('are not late once the reply to those was broken off: nobody wants it', () => {
-    const conversation = afterHello();
-    open(conversation, 't2', 'pay one now', HELLO);
-    settle(conversation, 't2', 'interrupted', '');
-    assert.equal(ask(conversation, 't3', 'pay one', HELLO).kind, 'opened');
-  });
+  tellCalls([['are not late once the reply to those was broken off: nobody wants it',
+    `hello () > You said hello.; pay one now (${HELLO}) > *; pay one (${HELLO})`,
+    `${HELLO} / pay one > …; not t2`]]);
 });
 
 describe('a late copy of a request', () => {
+  const request = call('pay 100', [HELLO]);
+
   it('may not act if another request has replaced it and been answered', () => {
-    const conversation = afterHello();
-    open(conversation, 't2', 'pay 100', HELLO);
-    exchange(conversation, 't3', 'no, pay 10', 'Paid 10.', HELLO);
-    assert.equal(open(conversation, 't2', 'pay 100', HELLO).mayAct, false);
+    const talk = callOf(HELLO);
+    talk.open('t2', request);
+    talk.exchange('t3', 'Paid 10.', call('no, pay 10', [HELLO]));
+    assert.equal(talk.open('t2', request).mayAct, false);
   });
 
   it('may act if nothing has been answered since', () => {
-    const conversation = afterHello();
-    open(conversation, 't2', 'pay 100', HELLO);
-    settle(conversation, 't2', 'interrupted', '');
-    assert.equal(open(conversation, 't2', 'pay 100', HELLO).mayAct, true);
+    const talk = callOf(HELLO);
+    talk.open('t2', request);
+    talk.settle('t2', 'interrupted');
+    assert.equal(talk.open('t2', request).mayAct, true);
   });
 });
 
 describe('a turn\'s place in the call', () => {
   it('is the same after a restart that has lost the conversation', () => {
-    const conversation = afterHello();
-    const place = open(conversation, 't2', 'book', HELLO).place;
-    assert.equal(open(emptyConversation('c'), 't2', 'book', HELLO).place, place);
+    const { place } = callOf(HELLO).open('t2', call('book', [HELLO]));
+    assert.equal(new Talk().open('t2', call('book', [HELLO])).place, place);
   });
 
   it('is not that of a discarded turn whose words the platform has corrected and kept', () => {
-    const conversation = afterHello();
-    exchange(conversation, 't2', 'book one', 'Booked.', HELLO);
-    const discarded = conversation.turns.at(-1);
-    const lines = [...HELLO, 'user: book one please', 'agent: Booked.'];
-    const { place } = open(conversation, 't3', 'another one', lines);
-    assert.notEqual(place, `\u0000${discarded?.number}`);
+    const talk = callOf(HELLO);
+    talk.exchange('t2', 'Booked.', call('book one', [HELLO]));
+    const { place } = talk.open('t3', call('another', [HELLO, 'book one please > Booked.']));
+    assert.notEqual(place, `\u0000${talk.turn('t2').number}`);
   });
-});
 
-describe('a turn that was over before it was opened', () => {
-  it('keeps the place of the turn that it replaces when it comes again', () => {
-    const conversation = afterHello();
-    const { place } = open(conversation, 't2', 'book one', HELLO);
-    settle(conversation, 't2', 'completed', 'Booked.');
-    const request = { turnId: 't3', text: 'book one please', transcript: transcriptOf(HELLO) };
-    const isOver = (): boolean => true;
-    openTurn(conversation, { ...request, runId: nextRun(), isOver }, BOUNDS);
-    assert.equal(open(conversation, 't3', 'book one please', HELLO).place, place);
+  it('is that of the turn it replaces, even if it was over before it was opened', () => {
+    const talk = callOf(HELLO);
+    const { place } = talk.open('t2', call('book one', [HELLO]));
+    talk.settle('t2', 'completed', 'Booked.');
+    const request = call('book one please', [HELLO]);
+    talk.ask('t3', { ...request, isOver: yes });
+    assert.equal(talk.open('t3', request).place, place);
   });
 });
 
 describe('a call that was cut at the front down to our last reply', () => {
-  it('does not replace the turn of that reply', () => {
-    const conversation = afterHello();
-    open(conversation, 't2', 'My name is Anna.', ['agent: You said hello.']);
-    assert.deepEqual(shown(conversation).slice(0, 2), [
-      'user: hello', 'assistant(completed): You said hello.',
-    ]);
-  });
+  tellCalls([['does not replace the turn of that reply',
+    'hello () > You said hello.; My name is Anna. (> You said hello.)',
+    `${HELLO} / My name is Anna. > …`]]);
 });
 
 describe('the first words of a call', () => {
-  it('that come in two messages and then joined in one replace both', () => {
-    const conversation = emptyConversation('c');
-    exchange(conversation, 't1', 'I want', 'Yes?');
-    exchange(conversation, 't2', 'book four', 'Booked.', ['user: I want']);
-    open(conversation, 't3', 'I want book four');
-    assert.deepEqual(shown(conversation), ['user: I want book four', 'assistant(open): ']);
-  });
+  tellCalls([['that come in two messages and then joined in one replace both',
+    'I want () > Yes?; book four (I want) > Booked.; I want book four ()',
+    'I want book four > …; not t1, t2']]);
 });
 
 describe('words that are joined in one list', () => {
-  const FOUR = 'For four: done.';
-
-  /** Hello, and a table for four that was asked for in two turns. */
-  function inTwo(): Conversation {
-    const conversation = afterHello();
-    exchange(conversation, 't2', 'I want a table', 'For how many?', HELLO);
-    exchange(conversation, 't3', 'for four', FOUR, [...HELLO, 'user: I want a table']);
-    return conversation;
-  }
-
-  it('are those of two turns of ours, the first of them unheard', () => {
-    const conversation = inTwo();
-    const lines = [...HELLO, 'user: I want a table, for four.', `agent: ${FOUR}`];
-    open(conversation, 't4', 'Thanks', lines);
-    assert.deepEqual(shown(conversation).slice(2), [
-      'user: I want a table', 'user: for four', `assistant(completed): ${FOUR}`,
-      'user: Thanks', 'assistant(open): ',
-    ]);
-  });
-
-  it('are those of two messages of the platform', () => {
-    const conversation = afterHello();
-    exchange(conversation, 't2', 'I want a table for four', FOUR, HELLO);
-    const lines = [...HELLO, 'user: I want a table', 'user: for four', `agent: ${FOUR}`];
-    open(conversation, 't3', 'Thanks', lines);
-    assert.deepEqual(shown(conversation).slice(2), [
-      'user: I want a table for four', `assistant(completed): ${FOUR}`,
-      'user: Thanks', 'assistant(open): ',
-    ]);
-  });
-
-  it('are not those of two messages between which the agent has spoken', () => {
-    const conversation = afterHello();
-    exchange(conversation, 't2', 'yes yes', 'Fine.', HELLO);
-    const lines = [...HELLO, 'user: yes', 'agent: What?', 'user: yes', 'agent: Fine.'];
-    open(conversation, 't3', 'Thanks', lines);
-    const said = shown(conversation).filter((line) => line.startsWith('user'));
-    assert.deepEqual(said, ['user: hello', 'user: yes', 'user: yes', 'user: Thanks']);
-  });
-
-  it('replace both turns even if nothing else of the call is certain', () => {
-    const conversation = inTwo();
-    open(conversation, 't4', 'I want a table for four', ['user: Ahem.', 'agent: Pardon?']);
-    const said = shown(conversation).filter((line) => line.startsWith('user'));
-    assert.deepEqual(said, ['user: hello', 'user: I want a table for four']);
-  });
+  const inTwo = `hello () > You said hello.; I want a table (${HELLO}) > When?; `
+    + `for four (${HELLO} / I want a table) > Done.`;
+  tellCalls([
+    ['are those of two turns of ours, the first of them unheard',
+      `${inTwo}; Thanks (${HELLO} / I want a table, for four. > Done.)`,
+      `${HELLO} / I want a table / for four > Done. / Thanks > …`],
+    ['are those of two messages of the platform',
+      `hello () > You said hello.; I want a table for four (${HELLO}) > Done.; `
+        + `Thanks (${HELLO} / I want a table / for four > Done.)`,
+      `${HELLO} / I want a table for four > Done. / Thanks > …`],
+    ['are not those of two messages between which the agent has spoken',
+      `hello () > You said hello.; yes yes (${HELLO}) > Fine.; `
+        + `Thanks (${HELLO} / yes > What? / yes > Fine.)`,
+      `${HELLO} / yes > What? / yes > Fine. / Thanks > …; not t2`],
+    ['replace both turns even if nothing else of the call is certain',
+      `${inTwo}; I want a table for four (Ahem. > Pardon?)`,
+      `${HELLO} / I want a table for four > …; not t2, t3`],
+  ]);
 });
 
 describe('a reply that another process says', () => {
   const REPLY = 'We open at nine. We close at six.';
 
-  /** It settles after the platform has told something of it. */
-  function settledLate(lines: readonly string[], more: Partial<Transcript> = {}): string[] {
-    const conversation = emptyConversation('c');
-    open(conversation, 't1', 'Hours?');
-    const runId = runs;
-    open(conversation, 't2', 'And Sunday?', ['user: Hours?', ...lines], more);
-    settle(conversation, 't1', 'interrupted', REPLY, undefined, BOUNDS, runId);
-    return shown(conversation).slice(1, -2);
-  }
-
-  it('keeps its words, and those that the platform has reported meanwhile', () => {
-    assert.deepEqual(settledLate(['agent: Are you there?']), [
-      `assistant(interrupted): ${REPLY}`, 'assistant(completed): Are you there?',
-    ]);
-  });
-
-  it('is cut to what the platform has reported', () => {
-    assert.deepEqual(settledLate(['agent: We open at nine.']), [
-      'assistant(interrupted): We open at nine.',
-    ]);
-  });
-
-  it('was not heard if the platform knows that only its own words were', () => {
-    assert.deepEqual(settledLate(['agent: Are you there?'], { isHeard: true }), [
-      'assistant(completed): Are you there?',
-    ]);
-  });
-
-  // Seeds 985 and 5379 of the random platforms: all that the run said afterwards was in history.
-  it('was not heard if the platform reports nothing of it, though the call went on', () => {
-    assert.deepEqual(settledLate([]), []);
-  });
+  for (const [what, told, isHeard, shown] of [
+    // Seeds 985 and 5379 of the random platforms: all of it was in history.
+    ['was not heard if the platform reports nothing of it, though the call went on', '', false, []],
+    ['keeps its words, and those that the platform has reported meanwhile', 'Are you there?',
+      false, [`assistant(interrupted): ${REPLY}`, 'assistant(completed): Are you there?']],
+    ['is cut to what the platform has reported', 'We open at nine.', false,
+      ['assistant(interrupted): We open at nine.']],
+    ['was not heard if the platform knows that only its own words were', 'Are you there?', true,
+      ['assistant(completed): Are you there?']],
+  ] as const)
+    it(what, inTalk((talk) => {
+      talk.open('t1', call('Hours?'));
+      talk.open('t2', call('And Sunday?', [`Hours? > ${told}`], { isHeard }));
+      talk.settle('t1', 'interrupted', REPLY); // it settles late
+      assert.deepEqual(talk.shown.slice(1, -2), shown);
+    }));
 
   it('ends where it was cut, if that is just what its process had stored so far', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, 't1', 'Hours?');
-    const runId = runs;
-    rewrite(conversation, conversation.turns[0] ?? assert.fail(), [
-      { role: 'user', content: 'Hours?', turnId: 't1' },
-      { role: 'assistant', content: 'We open', turnId: 't1', state: 'open' },
-    ]);
-    open(conversation, 't2', 'And Sunday?', ['user: Hours?', 'agent: We open']);
-    settle(conversation, 't1', 'completed', REPLY, undefined, BOUNDS, runId);
-    assert.equal(shown(conversation)[1], 'assistant(interrupted): We open');
-  });
-
-  it('is what the platform has reported if its run never settles', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, 't1', 'Hours?');
-    open(conversation, 't2', 'And Sunday?', ['user: Hours?', 'agent: We open']);
-    assert.equal(shown(conversation)[1], 'assistant(interrupted): We open');
+    const talk = new Talk();
+    talk.open('t1', call('Hours?'));
+    talk.progress('t1', [reply('t1', 'We open', 'open')]);
+    talk.open('t2', call('And Sunday?', ['Hours? > We open']));
+    talk.settle('t1', 'completed', REPLY);
+    assert.equal(talk.shown[1], 'assistant(interrupted): We open');
   });
 });
 
-describe('a filler of a turn that still runs', () => {
+describe('a filler', () => {
   // Seed 4723: "Yes." was said four times, and only fillers told which turn was the last.
-  it('distinguishes its words from equal ones', () => {
-    const conversation = emptyConversation('c');
-    const silent = { state: 'interrupted', messages: [], filler: 'One moment.' } as const;
-    for (const turnId of ['t1', 't2', 't3', 't4']) {
-      const lines = conversation.turns.flatMap(() => ['user: Yes.', 'agent: One moment.']);
-      open(conversation, turnId, 'Yes.', lines);
-      const settlement = { ...silent, turnId, runId: runs };
-      if (turnId !== 't4') settleTurn(conversation, settlement, BOUNDS);
+  it('of a turn that still runs distinguishes its words from equal ones', inTalk((talk) => {
+    const filler = 'One moment.';
+    for (const [index, turnId] of ['t1', 't2', 't3', 't4'].entries()) {
+      talk.open(turnId, call('Yes.', Array<string>(index).fill(`Yes. > ${filler}`)));
+      if (turnId !== 't4') talk.settle(turnId, 'interrupted', '', { filler });
     }
-    const told = ['agent: One moment.', 'user: Yes.', 'agent: One', 'user: Yes.'];
-    const transcript = transcriptOf([...told, 'agent: One moment.']);
-    const running = [{ ...silent, turnId: 't4', runId: runs }];
-    const opening = { turnId: 't5', runId: nextRun(), text: 'Bye', transcript, running };
-    openTurn(conversation, opening, BOUNDS);
-    check(conversation);
-    const said = shown(conversation).filter((line) => line.startsWith('user'));
-    assert.deepEqual(said, [...Array<string>(4).fill('user: Yes.'), 'user: Bye']);
-  });
-});
+    const running = [{ ...talk.soFar('t4', 'interrupted'), filler }];
+    const told = [`> ${filler}`, 'Yes. > One', `Yes. > ${filler}`];
+    talk.ask('t5', { ...call('Bye', told), running });
+    assert.deepEqual(talk.words, [...Array<string>(4).fill('Yes.'), 'Bye']);
+  }));
 
-describe('an exchange with many texts of the platform', () => {
   // Seed 23333: only the last turns were looked at, without the one that had the filler.
-  it('does not take its filler for one of their texts if the list was cut at the front', () => {
-    const conversation = afterHello();
-    open(conversation, 't2', 'book', HELLO);
-    const silent = { turnId: 't2', runId: runs, state: 'interrupted', messages: [] } as const;
-    settleTurn(conversation, { ...silent, filler: 'One moment.' }, BOUNDS);
-    const told = ['agent: Line two is free.', 'agent: One moment.', 'agent: You are the first.'];
+  it('is not taken for a text of the platform if its list was cut at the front', () => {
+    const talk = callOf(HELLO);
+    talk.open('t2', call('book', [HELLO]));
+    talk.settle('t2', 'interrupted', '', { filler: 'One moment.' });
+    const told = 'Line two is free. | One moment. | You are the first.';
     for (const [turnId, text] of [['draft', 'and'], ['t3', 'and now?']] as const)
-      exchange(conversation, turnId, text, 'It is done.', [...HELLO, 'user: book', ...told]);
-    open(conversation, 't4', 'bye', [...told, 'user: and now?', 'agent: It is done.']);
-    assert.ok(!shown(conversation).includes('assistant(completed): One moment.'));
+      talk.exchange(turnId, 'It is done.', call(text, [HELLO, `book > ${told}`]));
+    talk.open('t4', call('bye', [`> ${told}`, 'and now? > It is done.']));
+    assert.ok(!talk.shown.includes('assistant(completed): One moment.'));
   });
 });
 
 describe('drafts of the same words', () => {
-  it('leave history before anything that was actually said', () => {
-    const conversation = emptyConversation('c');
-    exchange(conversation, 'first', 'my name is Anna', 'Hello Anna.');
-    const lines = ['user: my name is Anna', 'agent: Hello Anna.'];
-    for (let draft = 1; draft <= BOUNDS.maxMessages; draft++)
-      exchange(conversation, `d${draft}`, `book ${draft}`, `Booked ${draft}.`, lines);
-    assert.equal(conversation.turns[0]?.id, 'first');
-  });
-});
-
-describe('a call in a script without spaces', () => {
-  const WIDE = { maxMessages: 200, maxTextLength: 1_048_576 };
-  for (const [script, part] of [
-    ['Thai', 'สวัสดีครับวันนี้อากาศดีมาก'],
-    ['Khmer', 'សួស្តីថ្ងៃនេះអាកាសធាតុល្អណាស់'],
-    ['Chinese', '今天天气很好我们去公园吧'],
-  ] as const)
-    it(`costs less than 50 ms, even if each long ${script} reply was rewritten`, () => {
-      const textOf = (index: number): string => `${part}${index}`.repeat(700).slice(0, 16_000);
-      const replies = Array.from({ length: 24 }, (_, index) => textOf(index));
-      const lines = replies.flatMap((reply) => ['user: Yes.', `agent: oh ${reply.slice(3)}`]);
-      const costMs = leastMs(50, () => {
-        const conversation = emptyConversation('c');
-        for (const [index, reply] of replies.entries()) {
-          addMessage(conversation, { role: 'user', content: 'Yes.', turnId: `t${index}` });
-          const said = { role: 'assistant', state: 'completed', content: reply } as const;
-          addMessage(conversation, { ...said, turnId: `t${index}` });
-        }
-        const transcript = transcriptOf(lines);
-        const opening = { turnId: 'next', runId: nextRun(), text: 'And?', transcript };
-        const before = process.cpuUsage();
-        openTurn(conversation, opening, WIDE);
-        return processorMs(before);
-      });
-      assert.ok(costMs < 50, `${costMs} ms`); // the first try loads a dictionary
-    });
+  it('leave history before anything that was actually said', inTalk((talk) => {
+    talk.exchange('first', 'Hello Anna.', call('my name is Anna'));
+    for (let draft = 1; draft <= BOUNDS.maxMessages; draft++) {
+      const request = call(`book ${draft}`, ['my name is Anna > Hello Anna.']);
+      talk.exchange(`d${draft}`, `Booked ${draft}.`, request);
+    }
+    assert.equal(talk.turns[0]?.id, 'first');
+  }));
 });
 
 /**
@@ -333,23 +183,41 @@ describe('a call in a script without spaces', () => {
  * in a conversation of these turns: what the caller said, and the reply.
  */
 function assertCheap(
-  lines: readonly string[],
-  turns: readonly (readonly [text: string, reply: string])[],
+  told: readonly string[], turns: readonly (readonly [text: string, said: string])[],
 ): void {
   const costMs = leastMs(50, () => {
-    const conversation = emptyConversation('c');
-    for (const [index, [text, reply]] of turns.entries()) {
-      openTurn(conversation, { turnId: `t${index}`, runId: nextRun(), text }, BOUNDS);
-      settle(conversation, `t${index}`, 'completed', reply);
+    const talk = new UncheckedTalk();
+    for (const [index, [content, said]] of turns.entries()) {
+      addMessage(talk.conversation, { role: 'user', content, turnId: `t${index}` });
+      addMessage(talk.conversation, reply(`t${index}`, said));
     }
-    const transcript = transcriptOf(lines);
-    const opening = { turnId: 'next', runId: nextRun(), text: 'And?', transcript };
+    const request = call('And?', told);
     const before = process.cpuUsage();
-    openTurn(conversation, opening, BOUNDS);
+    talk.ask('next', request);
     return processorMs(before);
   });
-  assert.ok(costMs < 50, `${costMs} ms`); // the first try is compiled
+  assert.ok(costMs < 50, `${costMs} ms`); // the first try is compiled, or loads a dictionary
 }
+
+class UncheckedTalk extends Talk {
+  override check(): void {}
+}
+
+describe('a call in a script without spaces', () => {
+  for (const [script, part] of [
+    ['Thai', 'สวัสดีครับวันนี้อากาศดีมาก'],
+    ['Khmer', 'សួស្តីថ្ងៃនេះអាកាសធាតុល្អណាស់'],
+    ['Chinese', '今天天气很好我们去公园吧'],
+  ] as const)
+    it(`costs less than 50 ms, even if each long ${script} reply was rewritten`, () => {
+      const replies = Array.from({ length: 24 }, (_, index) =>
+        `${part}${index}`.repeat(700).slice(0, 16_000));
+      assertCheap(
+        replies.map((said) => `Yes. > oh ${said.slice(3)}`),
+        replies.map((said) => ['Yes.', said]),
+      );
+    });
+});
 
 // ElevenLabs asks again whenever the caller is silent. All those turns are one exchange.
 describe('a caller who is silent for fifty turns', () => {
@@ -362,8 +230,10 @@ describe('a caller who is silent for fifty turns', () => {
   ] as const)
     it(`costs less than 50 ms, even if all replies come ${why}`, () => {
       const turns = Array.from({ length: 50 }, (_, turn) => turn);
-      const lines = ['user: Hello', ...turns.map((turn) => `agent: ${toldOf(turn)}`)];
-      assertCheap(lines, turns.map((turn) => [turn === 0 ? 'Hello' : '', replyOf(turn)]));
+      assertCheap(
+        [`Hello > ${turns.map(toldOf).join(' | ')}`],
+        turns.map((turn) => [turn === 0 ? 'Hello' : '', replyOf(turn)]),
+      );
     });
 });
 
@@ -378,10 +248,10 @@ describe('a call that was cut to fifty texts of the agent', () => {
     ['a reply is very long', 1, (turn: number) => textOf(turn).repeat(80)],
   ] as const)
     it(`costs less than 50 ms, even if ${why}`, () => {
-      const lines = Array.from({ length: 50 }, (_, turn) => `agent: ${textOf(turn + 1)} yes`);
-      const replies = Array.from({ length: count + 1 }, (_, turn) => replyOf(turn));
-      const textOfCaller = (turn: number): string =>
-        turn === 0 ? 'Hello' : turn === count ? 'Tea?' : '';
-      assertCheap(lines, replies.map((reply, turn) => [textOfCaller(turn), reply]));
+      const told = Array.from({ length: 50 }, (_, turn) => `${textOf(turn + 1)} yes`);
+      const turns = Array.from({ length: count + 1 }, (_, turn) => [
+        turn === 0 ? 'Hello' : turn === count ? 'Tea?' : '', replyOf(turn),
+      ] as const);
+      assertCheap([`> ${told.join(' | ')}`], turns);
     });
 });

@@ -5,21 +5,18 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { describe, it } from 'node:test';
 
-import {
-  add, addTurn, emptyConversation, tally, type Conversation,
-} from '../../src/conversations/conversation.ts';
+import type { Conversation } from '../../src/conversations/conversation.ts';
 import { noteHeard } from '../../src/conversations/heard.ts';
 import {
   accountOf, ACCOUNTS, verdictOn, WRITERS, type Account, type Verdict, type Writer,
 } from '../../src/conversations/last-word.ts';
 import { mergeTurns } from '../../src/conversations/merge-turns.ts';
-import type { Message } from '../../src/conversations/message.ts';
 import { noteProgress } from '../../src/conversations/tool-call-rules.ts';
 import { claimTurn } from '../../src/conversations/turn-claim.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { replyText, type TurnRecord } from '../../src/conversations/turn-record.ts';
 import { endOpenTurns, settleTurn } from '../../src/conversations/turn-settlement.ts';
-import { BOUNDS, check } from './checked-rules.ts';
+import { BOUNDS, check, holding, reply as replyOf, round } from './talk.ts';
 
 const PAGE = readFileSync(new URL('../../docs/turns.md', import.meta.url), 'utf8');
 
@@ -35,20 +32,11 @@ function turn(account: Account, reply: string, isReported: boolean): TurnRecord 
   return { ...record, state: 'interrupted', reply: 'One', heard };
 }
 
-function holding(record: TurnRecord): Conversation {
-  const conversation = emptyConversation('c');
-  addTurn(conversation, record);
-  add(conversation, record);
-  tally(conversation);
-  return conversation;
-}
-
 /** What comes. It brings the words "One, two." */
 function come(writer: Writer, conversation: Conversation, isReported: boolean): void {
   const run = { turnId: 't', runId: 1, process: 'a' };
   const content = 'One, two.';
-  const said = (state: 'completed' | 'interrupted'): Message[] =>
-    [{ role: 'assistant', content, turnId: 't', state }];
+  const complete = { state: 'completed', messages: [replyOf('t', content)] } as const;
   const copy = writer.startsWith('a copy, ') ? writer.slice('a copy, '.length) : undefined;
   if (copy !== undefined) {
     const account = ACCOUNTS.find((one) => one === copy) ?? assert.fail(copy);
@@ -56,27 +44,21 @@ function come(writer: Writer, conversation: Conversation, isReported: boolean): 
   }
   switch (writer) {
     case 'its calls': {
-      const toolCalls = [{ id: 'x', name: 'look', args: '{}' }];
-      const messages: Message[] = [
-        { role: 'assistant', content, turnId: 't', state: 'open', toolCalls },
-        { role: 'tool', content: '', turnId: 't', toolCallId: 'x', state: 'running', runId: 1 },
-      ];
+      const messages = round('t', 'x', {
+        said: content, saidState: 'open', state: 'running', runId: 1,
+      });
       return void noteProgress(conversation, { ...run, messages }, BOUNDS);
     }
     case 'its end':
-      return void settleTurn(
-        conversation, { ...run, state: 'completed', messages: said('completed') }, BOUNDS,
-      );
-    case 'a newer turn':
-      return endOpenTurns(
-        conversation, [{ ...run, state: 'interrupted', messages: said('interrupted') }],
-      );
+      return void settleTurn(conversation, { ...run, ...complete }, BOUNDS);
+    case 'a newer turn': {
+      const messages = [replyOf('t', content, 'interrupted')];
+      return endOpenTurns(conversation, [{ ...run, state: 'interrupted', messages }]);
+    }
     case 'a report':
       return void noteHeard(conversation, { textHeard: content, turnId: 't' });
     case 'another run':
-      return void settleTurn(conversation, {
-        ...run, runId: 2, process: 'b', state: 'completed', messages: said('completed'),
-      }, BOUNDS);
+      return void settleTurn(conversation, { ...complete, ...run, runId: 2, process: 'b' }, BOUNDS);
     default:
       assert.fail(writer);
   }
@@ -155,6 +137,6 @@ describe('a delivery of a turn that its run has, or had', () => {
     const conversation = holding(leaving);
     const opening = { turnId: 't', runId: 2, text: 'Hi', process: 'b' };
     assert.equal(openTurn(conversation, opening, BOUNDS).kind, 'completed before');
-    assert.equal(accountOf(leaving), 'final');
+    assert.deepEqual(conversation.turns.map(accountOf), ['final']);
   });
 });

@@ -1,63 +1,56 @@
 import assert from 'node:assert/strict';
-import { afterEach, describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 
 import {
-  ConversationManager,
-  type ConversationManagerOptions,
+  ConversationManager, type ConversationManagerOptions,
 } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 import { transcriptOf } from '../fixtures/transcript.ts';
 import { PromisedStore } from './promised-store.ts';
 import { setTo } from './state-writes.ts';
+import { reply } from './talk.ts';
 
-const stores: MemoryStore[] = [];
-
-/** Call it in a `describe`, for each of its tests. */
-function closeStores(): void {
-  afterEach(() => {
-    for (const store of stores.splice(0)) store.close();
-  });
-}
-
-function memory(): MemoryStore {
+/** A store that is closed after the test. */
+function memory(t: TestContext): MemoryStore {
   const store = new MemoryStore({ ttlMs: 3_600_000, maxConversations: 100 });
-  stores.push(store);
+  t.after(() => store.close());
   return store;
 }
 
-for (const [kind, create] of [
-  [
-    'a store that answers at once',
-    (options?: ConversationManagerOptions) => new ConversationManager(memory(), options),
-  ],
-  [
-    'a store that answers later',
-    (options?: ConversationManagerOptions) =>
-      new ConversationManager(new PromisedStore(memory()), options),
-  ],
-] as const) {
+for (const [kind, storeOf] of [
+  ['a store that answers at once', memory],
+  ['a store that answers later', (t: TestContext) => new PromisedStore(memory(t))],
+] as const)
   describe(`ConversationManager over ${kind}`, () => {
-    closeStores();
+    function begin(t: TestContext, options?: ConversationManagerOptions): {
+      manager: ConversationManager;
+      /** The caller says something. */
+      say: (content: string, id?: string) => Promise<void>;
+      texts: (id?: string) => Promise<string[]>;
+    } {
+      const manager = new ConversationManager(storeOf(t), options);
+      return {
+        manager,
+        say: async (content, id = 'c') => manager.addMessage(id, { role: 'user', content }),
+        texts: async (id = 'c') => (await manager.getHistory(id)).map(({ content }) => content),
+      };
+    }
 
-    it('adds messages and gives them back in order', async () => {
-      const manager = create();
-      await manager.addMessage('c', { role: 'user', content: 'Hello' });
+    it('adds messages and gives them back in order', async (t) => {
+      const { manager, say } = begin(t);
+      await say('Hello');
       await manager.addMessage('c', { role: 'assistant', content: 'Hi.' });
-      const history = await manager.getHistory('c');
-      assert.deepEqual(
-        history.map(({ role, content }) => [role, content]),
-        [
-          ['user', 'Hello'],
-          ['assistant', 'Hi.'],
-        ],
-      );
-      assert.equal(new Set(history.map(({ turnId }) => turnId)).size, 2);
-      assert.equal(history[1]?.role === 'assistant' && history[1].state, 'completed');
+      const [asked, said, ...rest] = await manager.getHistory('c');
+      assert.deepEqual([asked?.role, asked?.content, said?.content, rest], [
+        'user', 'Hello', 'Hi.', [],
+      ]);
+      assert.notEqual(asked?.turnId, said?.turnId);
+      assert.equal(said?.role === 'assistant' && said.state, 'completed');
     });
 
-    it('keeps the state that a turn saves, unless the conversation was cleared', async () => {
-      const manager = create();
+    it('keeps the state that a turn saves, unless the conversation was cleared', async (t) => {
+      const { manager } = begin(t);
       await manager.openTurn('c', { turnId: 't', runId: 1, text: 'Hello' });
       await manager.saveState('c', 't', setTo('{"n":1}'), 0);
       assert.deepEqual(await manager.getState('c'), { n: 1 });
@@ -66,191 +59,108 @@ for (const [kind, create] of [
       assert.equal(await manager.getState('c'), undefined);
     });
 
-    it('keeps no state of a turn that the platform has discarded', async () => {
-      const manager = create();
+    it('keeps no state of a turn that the platform has discarded', async (t) => {
+      const { manager } = begin(t);
       const transcript = transcriptOf([]);
       await manager.openTurn('c', { turnId: 't1', runId: 1, text: 'Hel', transcript });
       await manager.openTurn('c', { turnId: 't2', runId: 2, text: 'Hello', transcript });
       await manager.saveState('c', 't1', setTo('{"n":1}'), 0);
       assert.equal(await manager.getState('c'), undefined);
-      await manager.saveState('c', 't2', setTo('{"n":2}'), 0);
-      assert.deepEqual(await manager.getState('c'), { n: 2 });
     });
 
-    it('keeps the order if nobody waits in between', async () => {
-      const manager = create();
-      await Promise.all(
-        Array.from({ length: 20 }, (_, count) =>
-          manager.addMessage('c', { role: 'user', content: String(count) }),
-        ),
-      );
-      assert.deepEqual(
-        (await manager.getHistory('c')).map(({ content }) => content),
-        Array.from({ length: 20 }, (_, count) => String(count)),
-      );
-    });
-
-    it('puts the messages of one turn together', async () => {
-      const manager = create();
-      await manager.addMessage('c', { role: 'user', content: 'a', turnId: 't1' });
-      await manager.addMessage('c', { role: 'user', content: 'b', turnId: 't2' });
-      await manager.addMessage('c', { role: 'assistant', content: 'c', turnId: 't1' });
-      assert.deepEqual(
-        (await manager.getHistory('c')).map(({ content }) => content),
-        ['a', 'c', 'b'],
-      );
-    });
-
-    it('has an empty history for an unknown id, which creates no conversation', async () => {
-      const manager = create();
-      assert.deepEqual(await manager.getHistory('c'), []);
+    it('has an empty history for an unknown id, which creates no conversation', async (t) => {
+      const { manager, texts } = begin(t);
+      assert.deepEqual(await texts(), []);
       assert.equal(await manager.count(), 0);
     });
 
-    it('keeps conversations apart and counts them', async () => {
-      const manager = create();
-      await manager.addMessage('a', { role: 'user', content: 'of a' });
-      await manager.addMessage('b', { role: 'user', content: 'of b' });
-      assert.deepEqual(
-        (await manager.getHistory('a')).map(({ content }) => content),
-        ['of a'],
-      );
+    it('keeps conversations apart, counts them, and clears one, which starts again', async (t) => {
+      const { manager, say, texts } = begin(t);
+      await say('of a', 'a');
+      await say('of b', 'b');
+      assert.deepEqual(await texts('a'), ['of a']);
       assert.equal(await manager.count(), 2);
-    });
-
-    it('clears one conversation, and starts it again afterwards', async () => {
-      const manager = create();
-      await manager.addMessage('a', { role: 'user', content: 'of a' });
-      await manager.addMessage('b', { role: 'user', content: 'of b' });
       await manager.clear('a');
-      assert.deepEqual(await manager.getHistory('a'), []);
+      assert.deepEqual(await texts('a'), []);
       assert.equal(await manager.count(), 1);
-      await manager.addMessage('a', { role: 'user', content: 'again' });
-      assert.deepEqual(
-        (await manager.getHistory('a')).map(({ content }) => content),
-        ['again'],
-      );
+      await say('again', 'a');
+      assert.deepEqual(await texts('a'), ['again']);
       await manager.clear('unknown');
     });
 
-    it('does not store a turn that was cleared while it ran', async () => {
-      const manager = create();
-      await manager.openTurn('c', { turnId: 't1', runId: 1, text: 'Hello' });
-      await manager.clear('c');
-      const settlement = { turnId: 't1', runId: 1, state: 'completed', messages: [] } as const;
-      assert.equal(await manager.settleTurn('c', settlement), false);
-      assert.deepEqual(await manager.getHistory('c'), []);
-    });
-
-    it('opens, settles and cuts a turn', async () => {
-      const manager = create();
+    it('opens, settles and cuts a turn', async (t) => {
+      const { manager, texts } = begin(t);
       const opened = await manager.openTurn('c', { turnId: 't1', runId: 1, text: 'Hello' });
       assert.equal(opened.kind, 'opened');
-      assert.deepEqual(
-        (await manager.getHistory('c')).map(({ content }) => content),
-        ['Hello', ''],
-      );
-      const messages = [
-        { role: 'assistant', content: 'Hi there.', turnId: 't1', state: 'completed' },
-      ] as const;
-      assert.equal(
-        await manager.settleTurn('c', { turnId: 't1', runId: 1, state: 'completed', messages }),
-        true,
-      );
-      assert.deepEqual(await manager.cutTurn('c', { textHeard: 'Hi', turnId: undefined }), {
-        turnId: 't1',
-        text: 'Hi',
-      });
-      assert.deepEqual(
-        (await manager.getHistory('c')).map(({ content }) => content),
-        ['Hello', 'Hi'],
-      );
+      assert.deepEqual(await texts(), ['Hello', '']);
+      const end = { turnId: 't1', runId: 1, state: 'completed' } as const;
+      const messages = [reply('t1', 'Hi there.')];
+      assert.equal(await manager.settleTurn('c', { ...end, messages }), true);
+      const cut = await manager.cutTurn('c', { textHeard: 'Hi', turnId: undefined });
+      assert.deepEqual(cut, { turnId: 't1', text: 'Hi' });
+      assert.deepEqual(await texts(), ['Hello', 'Hi']);
     });
 
-    it('enforces its limits', async () => {
-      const manager = create({ maxMessages: 3, maxTextLength: 10 });
-      for (let count = 0; count < 5; count++)
-        await manager.addMessage('c', { role: 'user', content: String(count) });
-      assert.deepEqual(
-        (await manager.getHistory('c')).map(({ content }) => content),
-        ['2', '3', '4'],
-      );
-      await manager.addMessage('c', { role: 'user', content: 'x'.repeat(9) });
-      assert.deepEqual(
-        (await manager.getHistory('c')).map(({ content }) => content),
-        ['x'.repeat(9)],
-      );
+    it('enforces its limits', async (t) => {
+      const { say, texts } = begin(t, { maxMessages: 3, maxTextLength: 10 });
+      for (let count = 0; count < 5; count++) await say(String(count));
+      assert.deepEqual(await texts(), ['2', '3', '4']);
+      await say('x'.repeat(9));
+      assert.deepEqual(await texts(), ['x'.repeat(9)]);
     });
 
-    it('keeps 200 messages by default, and three quarters of them beyond that', async () => {
-      const manager = create();
-      const add = (content: number) =>
-        manager.addMessage('c', { role: 'user', content: String(content) });
-      for (let count = 0; count < 200; count++) await add(count);
-      assert.equal((await manager.getHistory('c')).length, 200);
-      await add(200);
-      const history = await manager.getHistory('c');
-      assert.deepEqual([history.length, history[0]?.content], [150, '51']);
-    });
-
-    it('gives a history that later changes do not affect', async () => {
-      const manager = create();
-      await manager.addMessage('c', { role: 'user', content: 'a' });
-      const before = await manager.getHistory('c');
-      await manager.addMessage('c', { role: 'user', content: 'b' });
-      assert.equal(before.length, 1);
+    it('keeps 200 messages by default, and three quarters of them beyond that', async (t) => {
+      const { say, texts } = begin(t);
+      for (let count = 0; count < 200; count++) await say(String(count));
+      assert.equal((await texts()).length, 200);
+      await say('200');
+      const left = await texts();
+      assert.deepEqual([left.length, left[0]], [150, '51']);
     });
   });
-}
 
 describe('ConversationManager', () => {
-  closeStores();
-
-  it('answers at once if its store does', () => {
-    const manager = new ConversationManager(memory());
+  it('answers at once if its store does', (t) => {
+    const manager = new ConversationManager(memory(t));
     assert.equal(manager.addMessage('c', { role: 'user', content: 'a' }), undefined);
     assert.ok(Array.isArray(manager.getHistory('c')));
     assert.equal(manager.count(), 1);
     assert.equal(manager.close(), undefined);
   });
 
-  for (const maxMessages of [1, 0, -5, 2.5, Number.NaN]) {
-    it(`refuses ${maxMessages} for maxMessages`, () => {
-      assert.throws(() => new ConversationManager(memory(), { maxMessages }), {
+  for (const maxMessages of [1, 0, -5, 2.5, Number.NaN])
+    it(`refuses ${maxMessages} for maxMessages`, (t) => {
+      assert.throws(() => new ConversationManager(memory(t), { maxMessages }), {
         name: 'RangeError',
         message: `maxMessages must be an integer of at least 2, got ${maxMessages}`,
       });
     });
-  }
 
-  it('passes on what its store rejects with', async () => {
+  it('passes on what its store rejects with', async (t) => {
     const failure = new Error('of the store');
-    const store = new PromisedStore(memory());
+    const store = new PromisedStore(memory(t));
     const manager = new ConversationManager(store);
     store.failWith = failure;
-    await assert.rejects(
+    for (const call of [
       async () => manager.addMessage('c', { role: 'user', content: 'a' }),
-      failure,
-    );
-    await assert.rejects(async () => manager.getHistory('c'), failure);
-    await assert.rejects(async () => manager.openTurn('c', { turnId: 't', runId: 1 }), failure);
+      async () => manager.getHistory('c'),
+      async () => manager.openTurn('c', { turnId: 't', runId: 1 }),
+    ])
+      await assert.rejects(call, failure);
   });
 
   // Was: false for ever where agents have names.
-  it('reports that its store is away, also as one of several agents', () => {
-    const store: ConversationStore = memory();
-    let isDegraded = true;
-    store.health = () => ({ isDegraded, turnsWaiting: 0, failures: 0, conflicts: 0 });
-    const managers = [
-      new ConversationManager(store), new ConversationManager(store, { agentName: 'a' }),
-    ];
-    assert.deepEqual(managers.map(({ isStoreAway }) => isStoreAway), [true, true]);
-    isDegraded = false;
-    assert.deepEqual(managers.map(({ isStoreAway }) => isStoreAway), [false, false]);
+  it('reports that its store is away, also as one of several agents', (t) => {
+    const store: ConversationStore = memory(t);
+    const managers = [{}, { agentName: 'a' }].map((of) => new ConversationManager(store, of));
+    for (const isDegraded of [true, false]) {
+      store.health = () => ({ isDegraded, turnsWaiting: 0, failures: 0, conflicts: 0 });
+      assert.deepEqual(managers.map((each) => each.isStoreAway), [isDegraded, isDegraded]);
+    }
   });
 
-  it('closes its store', async () => {
-    const inner = memory();
+  it('closes its store', async (t) => {
+    const inner = memory(t);
     const manager = new ConversationManager(new PromisedStore(inner));
     await manager.addMessage('c', { role: 'user', content: 'a' });
     await manager.close();

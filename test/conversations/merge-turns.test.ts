@@ -2,45 +2,14 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import {
-  add,
-  addTurn,
-  emptyConversation,
-  tally,
-  type Conversation,
-} from '../../src/conversations/conversation.ts';
-import {
-  beforeChange,
-  mergeAltered,
-  mergeTurns,
-  placeOf,
-  turnsLostBy,
+  beforeChange, mergeAltered, mergeTurns, placeOf, turnsLostBy,
 } from '../../src/conversations/merge-turns.ts';
-import type { Message, ToolCallState, ToolMessage } from '../../src/conversations/message.ts';
+import type { Message, ToolMessage } from '../../src/conversations/message.ts';
 import { isTurnRecord, type TurnRecord } from '../../src/conversations/turn-record.ts';
+import { holding, reply, round } from './talk.ts';
 
 function record(id: string, more: Partial<TurnRecord> = {}): TurnRecord {
   return { id, state: 'completed', runId: 1, words: `words of ${id}`, reply: `of ${id}`, ...more };
-}
-
-function holding(...records: readonly TurnRecord[]): Conversation {
-  const conversation = emptyConversation('c');
-  for (const turn of structuredClone(records)) {
-    addTurn(conversation, turn);
-    add(conversation, turn);
-  }
-  tally(conversation);
-  return conversation;
-}
-
-function withCall(state: 'running' | 'completed', content: string): Message[] {
-  return [
-    { role: 'user', content: 'a', turnId: 't' },
-    {
-      role: 'assistant', content: '', turnId: 't', state: 'interrupted',
-      toolCalls: [{ id: 'x', name: 'pay', args: '{}' }],
-    },
-    { role: 'tool', content, turnId: 't', toolCallId: 'x', state, key: 'k', runId: 1 },
-  ];
 }
 
 const open = record('t', { state: 'open', reply: '' });
@@ -52,24 +21,28 @@ const heardOf2 = record('t', { ...cut, runId: 2, heard: { runId: 2 } });
 /** What was heard of a run that has not said anything yet. */
 const guessed = record('t', { ...cut, said: 'nothing', heard: { runId: 1, text: 'of' } });
 
-/** What is there, what is remembered, and what is there afterwards. */
-type Case = readonly [string, TurnRecord, TurnRecord, TurnRecord];
+/** What is there, what is remembered, and what is there afterwards: one of them, or a mixture. */
+type Case = readonly [string, TurnRecord, TurnRecord, 'theirs' | 'ours' | TurnRecord];
+
+/** Run 2, or 3, which has taken its turn over from the others. */
+const cut2 = { ...cut, runId: 2 };
+const after1 = { runId: 2, runs: 2, earlierRuns: [1] };
+const [inP, inQ] = [{ process: 'p' }, { process: 'q' }];
 
 const CASES: readonly Case[] = [
-  ['an open turn takes its end', open, settled, settled],
-  ['an end stays though this process knows the turn open', settled, open, settled],
-  ['an open turn takes what its run noted since', open, { ...open, reply: 'a' },
-    { ...open, reply: 'a' }],
-  ['a turn closed by another process takes what its run had said', closed, settled, settled],
-  ['a turn closed by another process is not opened again', closed, open, closed],
-  ['what was heard stays decided', cut, settled, cut],
-  ['an open turn takes what was reported of it', open, heard, heard],
-  ['a complete turn takes what was reported of it', settled, heard, heard],
-  ['what was reported stays', heard, settled, heard],
-  ['what was reported first stays', heard, { ...heard, reply: 'o' }, heard],
-  ['what this process closed for another is no news of it', open, closed, open],
-  ['a turn that this process has closed takes its report along', open, guessed, guessed],
-  ['a turn that both have closed takes the report', closed, guessed, guessed],
+  ['an open turn takes its end', open, settled, 'ours'],
+  ['an end stays though this process knows the turn open', settled, open, 'theirs'],
+  ['an open turn takes what its run noted since', open, { ...open, reply: 'a' }, 'ours'],
+  ['a turn closed by another process takes what its run had said', closed, settled, 'ours'],
+  ['a turn closed by another process is not opened again', closed, open, 'theirs'],
+  ['what was heard stays decided', cut, settled, 'theirs'],
+  ['an open turn takes what was reported of it', open, heard, 'ours'],
+  ['a complete turn takes what was reported of it', settled, heard, 'ours'],
+  ['what was reported stays', heard, settled, 'theirs'],
+  ['what was reported first stays', heard, { ...heard, reply: 'o' }, 'theirs'],
+  ['what this process closed for another is no news of it', open, closed, 'theirs'],
+  ['a turn that this process has closed takes its report along', open, guessed, 'ours'],
+  ['a turn that both have closed takes the report', closed, guessed, 'ours'],
   ['the end of a run is cut to what was reported of it before', guessed, settled, heard],
   ['the end of a run is cut to the report of another process', settled, guessed, heard],
   ['what may not have left is cut to it, too, and goes on leaving',
@@ -77,127 +50,87 @@ const CASES: readonly Case[] = [
   ['a run that says that it was complete, when it was cut, was interrupted',
     { ...closed, heard: { runId: 1 } }, settled, { ...heard, reply: 'of t' }],
   ['a run that was over before it could open is no news of one that ran',
-    { ...open, process: 'p' }, { ...closed, runId: 2, process: 'p', runs: 0 },
-    { ...open, process: 'p' }],
-  ['a turn stays discarded', settled, { ...settled, isDiscarded: true },
-    { ...settled, isDiscarded: true }],
+    { ...open, ...inP }, { ...closed, runId: 2, ...inP, runs: 0 }, 'theirs'],
+  ['a turn stays discarded', settled, { ...settled, isDiscarded: true }, 'ours'],
   ["a reply is cut to what the platform had said of it before its run's end was there",
     { ...closed, heard: { runId: 1, lines: ['of'], isHeard: true } }, settled, heard],
   ['what the platform said of another run is no news of this one',
-    { ...closed, runId: 2, heard: { runId: 3, lines: ['of'], isHeard: true } }, settled, settled],
-  ['a completed run wins over one that was not', { ...cut, runId: 2 }, settled, settled],
-  ['a completed run stays', settled, { ...cut, runId: 2 }, settled],
+    { ...closed, runId: 2, heard: { runId: 3, lines: ['of'], isHeard: true } }, settled, 'ours'],
+  ['a completed run wins over one that was not', cut2, settled, 'ours'],
+  ['a completed run stays', settled, cut2, 'theirs'],
   // As where the store answers: see `hasSaidMore` in turn-settlement.ts.
   ['a completed run is no news of one that the platform has reported of',
-    heardOf2, settled, heardOf2],
+    heardOf2, settled, 'theirs'],
   ['a run that the platform has reported of wins over one that completed',
-    settled, heardOf2, heardOf2],
+    settled, heardOf2, 'ours'],
   ['a completed run wins over one that it followed, though that was reported',
-    heard, { ...settled, runId: 2, runs: 2, earlierRuns: [1] },
-    { ...settled, runId: 2, runs: 2, earlierRuns: [1] }],
-  ...[{ ...open, runId: 2 }, { ...cut, runId: 2 }].map((later): Case => {
-    const followed = { ...later, runs: 2, earlierRuns: [1] };
-    const was = later.state === 'open' ? 'goes on' : 'is over';
-    return [
-      `a completed run is no news of one that took its turn over and ${was}`,
-      followed, settled, followed,
-    ];
-  }),
+    heard, { ...settled, ...after1 }, 'ours'],
+  ['a completed run is no news of one that took its turn over and goes on',
+    { ...open, ...after1 }, settled, 'theirs'],
+  ['a completed run is no news of one that took its turn over and is over',
+    { ...cut, ...after1 }, settled, 'theirs'],
   // Seed 85201039 of the fleet: its process had no store, and remembered the first one as open.
   ['a run that took over one which had completed by then is no news of it',
-    settled, { ...cut, runId: 2, runs: 2, earlierRuns: [1] }, settled],
-  ['of two unfinished runs the one that is there stays', { ...open, runId: 2 }, cut,
-    { ...open, runId: 2 }],
+    settled, { ...cut, ...after1 }, 'theirs'],
+  ['of two unfinished runs the one that is there stays', { ...open, runId: 2 }, cut, 'theirs'],
   // The store has the first run, though its answer got lost: the process has gone on without it.
-  ['of two unfinished runs of one process the later one wins', { ...open, process: 'p' },
-    { ...cut, runId: 2, process: 'p' }, { ...cut, runId: 2, process: 'p' }],
+  ['of two unfinished runs of one process the later one wins', { ...open, ...inP },
+    { ...cut2, ...inP }, 'ours'],
   ['of two unfinished runs of one process the earlier one is no news',
-    { ...open, runId: 2, process: 'p' }, { ...cut, process: 'p' },
-    { ...open, runId: 2, process: 'p' }],
+    { ...open, runId: 2, ...inP }, { ...cut, ...inP }, 'theirs'],
   ['of two unfinished runs of two processes the one that is there stays',
-    { ...open, process: 'p' }, { ...cut, runId: 2, process: 'q' }, { ...open, process: 'p' }],
+    { ...open, ...inP }, { ...cut2, ...inQ }, 'theirs'],
   // Seeds 511498 and 5003524 of the fleet: the words had ended elsewhere before a slow store took
   // them, and both processes got them in the same millisecond.
   ...[1, 2, 3].map((arrivedAt): Case => [
     `a run that goes on wins over one of another process that is over, its clock at ${arrivedAt}`,
-    { ...closed, runId: 2, process: 'p', arrivedAt, addedAt: 1 },
-    { ...open, process: 'q', arrivedAt: 2, addedAt: 2 },
-    { ...open, process: 'q', arrivedAt: 2, addedAt: 1 },
+    { ...closed, runId: 2, ...inP, arrivedAt, addedAt: 1 },
+    { ...open, ...inQ, arrivedAt: 2, addedAt: 2 }, { ...open, ...inQ, arrivedAt: 2, addedAt: 1 },
   ]),
   // Seeds 30007306, 30008978 and 30017158: both went on, and only one of them had a caller.
   ['of two runs that go on the one whose delivery arrived later wins',
-    { ...open, runId: 2, process: 'p', arrivedAt: 1 }, { ...open, process: 'q', arrivedAt: 2 },
-    { ...open, process: 'q', arrivedAt: 2 }],
+    { ...open, runId: 2, ...inP, arrivedAt: 1 }, { ...open, ...inQ, arrivedAt: 2 }, 'ours'],
   ['of two runs that go on the one whose delivery arrived before is no news',
-    { ...open, runId: 2, process: 'p', arrivedAt: 2 }, { ...open, process: 'q', arrivedAt: 1 },
-    { ...open, runId: 2, process: 'p', arrivedAt: 2 }],
+    { ...open, runId: 2, ...inP, arrivedAt: 2 }, { ...open, ...inQ, arrivedAt: 1 }, 'theirs'],
   ['of two runs that go on one with a time in the future stays behind',
-    { ...open, runId: 2, process: 'p', arrivedAt: 8e15 }, { ...open, process: 'q', arrivedAt: 1 },
-    { ...open, process: 'q', arrivedAt: 1 }],
+    { ...open, runId: 2, ...inP, arrivedAt: 8e15 }, { ...open, ...inQ, arrivedAt: 1 }, 'ours'],
   // Seed 60004244: a store that fails does not know what the others have run.
   ['a run that goes on wins over several that did not know of it',
-    { ...cut, runId: 3, process: 'p', runs: 2, earlierRuns: [2] }, { ...open, process: 'q' },
-    { ...open, process: 'q' }],
+    { ...cut, runId: 3, ...inP, runs: 2, earlierRuns: [2] }, { ...open, ...inQ }, 'ours'],
   ['a run that goes on is no news of several of which one took its turn over',
-    { ...cut, runId: 3, process: 'p', runs: 3, earlierRuns: [1, 2] }, { ...open, process: 'q' },
-    { ...cut, runId: 3, process: 'p', runs: 3, earlierRuns: [1, 2] }],
+    { ...cut, runId: 3, ...inP, runs: 3, earlierRuns: [1, 2] }, { ...open, ...inQ }, 'theirs'],
   // Seed 62002113: run 1 was taken over by run 2, and then took its turn back.
   ['a run that has taken its turn back wins over the one that had it meanwhile',
-    { ...cut, runId: 2, runs: 2, earlierRuns: [1] }, { ...cut, runs: 3, earlierRuns: [1, 2] },
-    { ...cut, runs: 3, earlierRuns: [1, 2] }],
+    { ...cut, ...after1 }, { ...cut, runs: 3, earlierRuns: [1, 2] }, 'ours'],
   ['a run from which its turn was taken back is no news',
-    { ...cut, runs: 3, earlierRuns: [1, 2] }, { ...cut, runId: 2, runs: 2, earlierRuns: [1] },
-    { ...cut, runs: 3, earlierRuns: [1, 2] }],
+    { ...cut, runs: 3, earlierRuns: [1, 2] }, { ...cut, ...after1 }, 'theirs'],
   ['a turn that never ran is no news of one that was cut off',
-    { ...closed, runId: 2, process: 'p', runs: 0 }, { ...cut, process: 'q' },
-    { ...cut, process: 'q' }],
+    { ...closed, runId: 2, ...inP, runs: 0 }, { ...cut, ...inQ }, 'ours'],
   // The clock of the other process may be an hour fast or slow.
   ...[1, 2, 3].map((arrivedAt): Case => [
     `a run that goes on is no news of one that took its turn over, its clock at ${arrivedAt}`,
-    { ...cut, runId: 2, process: 'p', arrivedAt: 2, runs: 2 },
-    { ...open, process: 'q', arrivedAt },
-    { ...cut, runId: 2, process: 'p', arrivedAt: 2, runs: 2 },
+    { ...cut2, ...inP, arrivedAt: 2, runs: 2 }, { ...open, ...inQ, arrivedAt }, 'theirs',
   ]),
-  ['a run that took its turn over wins', { ...open, process: 'p' },
-    { ...cut, runId: 2, process: 'q', runs: 2 }, { ...cut, runId: 2, process: 'q', runs: 2 }],
+  ['a run that took its turn over wins', { ...open, ...inP }, { ...cut2, ...inQ, runs: 2 }, 'ours'],
   ['of two runs that were completed the later one wins', settled,
-    { ...settled, reply: 'b', runId: 2, runs: 2 }, { ...settled, reply: 'b', runId: 2, runs: 2 }],
+    { ...settled, reply: 'b', runId: 2, runs: 2 }, 'ours'],
   ['of two runs that were completed the earlier one is no news', { ...settled, runs: 2 },
-    { ...settled, reply: 'b', runId: 2 }, { ...settled, runs: 2 }],
-  ['a completed run brings its process', { ...cut, process: 'p', arrivedAt: 1 },
-    { ...settled, runId: 2, process: 'q', arrivedAt: 2 },
-    { ...settled, runId: 2, process: 'q', arrivedAt: 2 }],
+    { ...settled, reply: 'b', runId: 2 }, 'theirs'],
+  ['a completed run brings its process', { ...cut, ...inP, arrivedAt: 1 },
+    { ...settled, runId: 2, ...inQ, arrivedAt: 2 }, 'ours'],
 ];
 
-/** One call, which every run of these tests gives the same id. */
-interface Paid {
-  readonly runId?: number;
-  readonly state?: ToolCallState;
-  readonly content?: string;
-  readonly key?: string;
-}
-
-function round({ runId, state = 'completed', content = 'paid 10', key = 'k' }: Paid): Message[] {
-  return [
-    {
-      role: 'assistant', content: '', turnId: 't', state: 'interrupted',
-      toolCalls: [{ id: 'x', name: 'pay', args: '{}' }],
-    },
-    {
-      role: 'tool', content, turnId: 't', toolCallId: 'x', state, key,
-      ...(runId === undefined ? {} : { runId }),
-    },
-  ];
-}
-
 const ASKED: Message = { role: 'user', content: 'a', turnId: 't' };
-const SAID: Message = { role: 'assistant', content: 'b', turnId: 't', state: 'completed' };
+const SAID = reply('t', 'b');
+
+/** One call of a run, which every run of these tests gives the same id. */
+function call(runId: number, more: Partial<ToolMessage> = {}): Message[] {
+  return round('t', 'x', { content: 'paid 10', key: 'k', runId, ...more });
+}
 
 /** A run of the turn `t`, behind what earlier runs called. */
 function run(
-  runId: number,
-  state: TurnRecord['state'],
-  own: readonly Message[],
+  runId: number, state: TurnRecord['state'], own: readonly Message[],
   earlier: readonly Message[] = [],
 ): TurnRecord {
   return record('t', {
@@ -206,72 +139,55 @@ function run(
   });
 }
 
-const pays10 = round({ runId: 1, content: 'paid 10' });
-const pays20 = round({ runId: 2, content: 'paid 20' });
-const paying20 = round({ runId: 2, state: 'running', content: 'wait' });
+const pays10 = call(1);
+const pays20 = call(2, { content: 'paid 20' });
+const paying10 = call(1, { state: 'running' });
+const paying20 = call(2, { state: 'running', content: 'wait' });
+const lost10 = call(1, { state: 'unknown' });
+const broken10 = call(1, { state: 'interrupted' });
+const said2 = run(2, 'completed', [SAID]);
 
-/** What is there, what is remembered, and what is there afterwards. */
-const CALLS: readonly (readonly [string, TurnRecord, TurnRecord, TurnRecord])[] = [
-  [
-    'a result is not that of another run, though it has the same id',
+const CALLS: readonly Case[] = [
+  ['a result is not that of another run, though it has the same id',
     run(2, 'interrupted', paying20), run(1, 'interrupted', pays10),
-    run(2, 'interrupted', paying20, pays10),
-  ],
-  [
-    'a result stays in front of a run that completed elsewhere',
+    run(2, 'interrupted', paying20, pays10)],
+  ['a result stays in front of a run that completed elsewhere',
     run(2, 'interrupted', pays20), run(1, 'completed', [...pays10, SAID]),
-    run(1, 'completed', [...pays10, SAID], pays20),
-  ],
-  [
-    'a run that still calls is not forgotten',
-    run(2, 'completed', [SAID]), run(1, 'interrupted', round({ runId: 1, state: 'running' })),
-    run(2, 'completed', [SAID], round({ runId: 1, state: 'running' })),
-  ],
+    run(1, 'completed', [...pays10, SAID], pays20)],
+  ['a run that still calls is not forgotten',
+    said2, run(1, 'interrupted', paying10), run(2, 'completed', [SAID], paying10)],
   // Seed 10002632 of the fleet: an interrupted call came back from a third process, as running.
-  [
-    'a call that a later run has forgotten was interrupted',
-    { ...run(2, 'completed', [SAID]), runs: 2 },
-    run(1, 'interrupted', round({ runId: 1, state: 'running' })),
-    { ...run(2, 'completed', [SAID]), runs: 2 },
-  ],
-  [
-    'a result is kept, though a later run did not know the call',
-    { ...run(2, 'completed', [SAID]), runs: 2 }, run(1, 'interrupted', pays10),
-    { ...run(2, 'completed', [SAID], pays10), runs: 2 },
-  ],
-  [
-    'what was interrupted need not be kept',
-    run(2, 'completed', [SAID]), run(1, 'interrupted', round({ runId: 1, state: 'interrupted' })),
-    run(2, 'completed', [SAID]),
-  ],
-  [
-    'an earlier call finds its result, wherever it stands',
-    run(2, 'completed', [SAID], round({ runId: 1, state: 'unknown' })), run(1, 'open', pays10),
-    run(2, 'completed', [SAID], pays10),
-  ],
-  [
-    'the run itself knows best that a call was interrupted',
-    run(1, 'interrupted', round({ runId: 1, state: 'unknown' })),
-    run(1, 'interrupted', round({ runId: 1, state: 'interrupted' })),
-    run(1, 'interrupted', round({ runId: 1, state: 'interrupted' })),
-  ],
+  ['a call that a later run has forgotten was interrupted',
+    { ...said2, runs: 2 }, run(1, 'interrupted', paying10), 'theirs'],
+  ['a result is kept, though a later run did not know the call',
+    { ...said2, runs: 2 }, run(1, 'interrupted', pays10),
+    { ...run(2, 'completed', [SAID], pays10), runs: 2 }],
+  ['what was interrupted need not be kept', said2, run(1, 'interrupted', broken10), 'theirs'],
+  ['an earlier call finds its result, wherever it stands',
+    run(2, 'completed', [SAID], lost10), run(1, 'open', pays10),
+    run(2, 'completed', [SAID], pays10)],
+  ['the run itself knows best that a call was interrupted',
+    run(1, 'interrupted', lost10), run(1, 'interrupted', broken10), 'ours'],
 ];
 
 describe('a merge of remembered turns', () => {
-  for (const [name, theirs, ours, expected] of CASES) {
-    it(`knows that ${name}`, () => {
+  for (const [name, theirs, ours, expected] of [...CASES, ...CALLS])
+    it(`knows that ${name}, also the second time`, () => {
       const conversation = holding(theirs);
-      mergeTurns(conversation, structuredClone([ours]));
-      assert.deepEqual(conversation, holding(expected));
+      const merged = expected === 'theirs' ? theirs : expected === 'ours' ? ours : expected;
+      for (let time = 1; time <= 2; time++) {
+        mergeTurns(conversation, structuredClone([ours]));
+        assert.deepEqual(conversation, holding(merged), `merged ${time} times`);
+      }
     });
 
-    it(`changes nothing when it is repeated: ${name}`, () => {
-      const conversation = holding(theirs);
-      mergeTurns(conversation, structuredClone([ours]));
-      const once = structuredClone(conversation);
-      mergeTurns(conversation, structuredClone([ours]));
-      assert.deepEqual(conversation, once);
-    });
+  const [WAITS, DONE] = [
+    { state: 'running', content: 'wait', key: 'k', runId: 1 },
+    { state: 'completed', content: '42', key: 'k', runId: 1 },
+  ] as const;
+
+  function withCall(result: Partial<ToolMessage>): Message[] {
+    return [ASKED, ...round('t', 'x', result)];
   }
 
   it('adds missing turns in their places', () => {
@@ -284,9 +200,9 @@ describe('a merge of remembered turns', () => {
 
   it('brings a result to a call that stayed', () => {
     const there = record('t', { ...cut, words: null, reply: null });
-    const conversation = holding({ ...there, messages: withCall('running', 'wait') });
-    mergeTurns(conversation, [{ ...there, messages: withCall('completed', '42') }]);
-    assert.deepEqual(conversation, holding({ ...there, messages: withCall('completed', '42') }));
+    const conversation = holding({ ...there, messages: withCall(WAITS) });
+    mergeTurns(conversation, [{ ...there, messages: withCall(DONE) }]);
+    assert.deepEqual(conversation, holding({ ...there, messages: withCall(DONE) }));
   });
 
   // Seed 520181 of the fleet: what the run says itself stood twice.
@@ -294,16 +210,15 @@ describe('a merge of remembered turns', () => {
     const there = record('t', { ...closed, words: 'a', reply: null });
     const conversation = holding(there);
     const known = { ...there, state: 'open', words: null, reply: null } as const;
-    const said = withCall('completed', '42').map((message) =>
-      message.role === 'assistant' ? { ...message, content: 'One moment.' } : message);
+    const said = [ASKED, ...round('t', 'x', { ...DONE, said: 'One moment.' })];
     mergeAltered(conversation, [{ ...known, messages: said }]);
     const [merged] = conversation.turns;
-    assert.deepEqual(merged?.messages, withCall('completed', '42'));
+    assert.deepEqual(merged?.messages, withCall(DONE));
     assert.equal(merged?.kept, 1);
   });
 
   it('takes from an open turn what the same run has said since', () => {
-    const said = withCall('running', 'wait');
+    const said = withCall(WAITS);
     const more = { ...open, words: null, reply: null, messages: said };
     const conversation = holding(open);
     mergeAltered(conversation, structuredClone([more]));
@@ -323,47 +238,29 @@ describe('a merge of remembered turns', () => {
     }
   });
 
-  // Seed 10007382 of the fleet: a third process opened a turn again that nobody ran.
-  it('does not reopen a turn for a run of another process, which may be over', () => {
-    const theirs = { ...closed, runId: 2, process: 'p' };
-    const ours = { ...open, process: 'q' };
-    for (const [own, expected] of [['q', ours], ['r', theirs]] as const) {
-      const conversation = holding(theirs);
-      mergeAltered(conversation, [ours], new Set([own]));
-      assert.deepEqual(conversation, holding(expected));
-    }
-  });
-
-  // Seed 3004716 of the fleet: a store lost everything, and a process that knew the turn as open
-  // was the first to put it back.
-  it('takes the end of a run whose turn others have closed meanwhile', () => {
-    const conversation = holding(closed);
-    mergeAltered(conversation, structuredClone([settled]));
-    assert.deepEqual(conversation, holding(settled));
-  });
-
-  it('knows a later run that others closed', () => {
-    const was = { ...closed, runId: 2, runs: 2, earlierRuns: [1] };
-    const conversation = holding(closed);
-    mergeAltered(conversation, [was]);
-    assert.deepEqual(conversation, holding(was));
-  });
-
-  it('knows what was reported of a run that was over before, whosever process that is', () => {
-    const was = { ...heardOf2, process: 'q' };
-    const conversation = holding({ ...closed, process: 'p' });
-    mergeAltered(conversation, [was], new Set(['r']));
-    assert.deepEqual(conversation, holding(was));
-  });
-
-  it('leaves a turn that its run has ended, or that another process has closed', () => {
+  const ofQ = { ...open, ...inQ };
+  const closed2 = { ...closed, ...after1 };
+  for (const [name, theirs, ours, own, expected] of [
+    // Seed 10007382 of the fleet: a third process opened a turn again that nobody ran.
+    ['reopens a turn for a run of this process', { ...closed, runId: 2, ...inP }, ofQ, 'q', 'ours'],
+    ['does not reopen a turn for a run of another process, which may be over',
+      { ...closed, runId: 2, ...inP }, ofQ, 'r', 'theirs'],
+    // Seed 3004716 of the fleet: a store lost everything, and a process that knew the turn as open
+    // was the first to put it back.
+    ['takes the end of a run whose turn others have closed', closed, settled, 'r', 'ours'],
+    ['knows a later run that others closed', closed, closed2, 'r', 'ours'],
+    ['knows what was reported of a run that was over before, whosever process that is',
+      { ...closed, ...inP }, { ...heardOf2, ...inQ }, 'r', 'ours'],
+    ['leaves a turn that was cut', cut, settled, 'r', 'theirs'],
+    ['leaves a turn that another process has closed', closed, open, 'r', 'theirs'],
     // The report may come from the change, which then found another turn.
-    for (const [theirs, ours] of [[cut, settled], [closed, open], [settled, heard]] as const) {
+    ['leaves a turn that its run has ended', settled, heard, 'r', 'theirs'],
+  ] as const)
+    it(`of what a change has altered ${name}`, () => {
       const conversation = holding(theirs);
-      mergeAltered(conversation, [ours]);
-      assert.deepEqual(conversation, holding(theirs));
-    }
-  });
+      mergeAltered(conversation, structuredClone([ours]), new Set([own]));
+      assert.deepEqual(conversation, holding(expected === 'ours' ? ours : theirs));
+    });
 
   it('keeps when the first delivery of a turn arrived if a later run replaces its run', () => {
     const conversation = holding({ ...run(1, 'interrupted', [SAID]), arrivedAt: 10 });
@@ -372,37 +269,17 @@ describe('a merge of remembered turns', () => {
     assert.equal(conversation.turns[0]?.firstArrivedAt, 10);
   });
 
-  it('leaves a result with a turn that is replaced', () => {
-    const there = record('t', { ...open, words: null, reply: null });
-    const conversation = holding({ ...there, messages: withCall('completed', '42') });
-    mergeTurns(conversation, [{ ...there, ...cut, messages: withCall('running', 'wait') }]);
-    assert.deepEqual(conversation.turns[0]?.messages, withCall('completed', '42'));
-  });
-
-  for (const [name, theirs, ours, expected] of CALLS) {
-    it(`of tool calls knows that ${name}`, () => {
-      const conversation = holding(theirs);
-      mergeTurns(conversation, structuredClone([ours]));
-      assert.deepEqual(conversation, holding(expected));
-      mergeTurns(conversation, structuredClone([ours]));
-      assert.deepEqual(conversation, holding(expected), 'the second time');
-    });
-  }
-
   // Was: a payment that began while the store was away was made again by the next turn.
   it('adds a call of an earlier run that still runs in this process, and no other', () => {
-    const paying = (more: Partial<ToolMessage>): TurnRecord => ({
-      ...run(1, 'interrupted', []),
-      messages: [ASKED, ...round({ runId: 1, state: 'running' }).map((message): Message =>
-        message.role === 'tool' ? { ...message, process: 'q', ...more } : message)],
-    });
-    const theirs = { ...run(2, 'completed', [SAID]), runs: 2 };
-    const [, ...call] = paying({}).messages ?? [];
-    const both = { ...run(2, 'completed', [SAID], call), runs: 2 };
+    const paying = (more: Partial<ToolMessage> = {}): TurnRecord =>
+      run(1, 'interrupted', call(1, { state: 'running', process: 'q', ...more }));
+    const theirs = { ...said2, runs: 2 };
+    const [, ...ofRun1] = paying().messages ?? [];
+    const both = { ...run(2, 'completed', [SAID], ofRun1), runs: 2 };
     for (const [ours, own, expected] of [
-      [paying({}), ['q'], both],
-      [paying({}), ['r'], theirs],
-      [paying({}), [], theirs],
+      [paying(), ['q'], both],
+      [paying(), ['r'], theirs],
+      [paying(), [], theirs],
       [paying({ joins: true }), ['q'], theirs],
       [paying({ state: 'unknown' }), ['q'], theirs],
     ] as const) {
@@ -414,15 +291,13 @@ describe('a merge of remembered turns', () => {
   });
 
   it('does not touch what stays as it is', () => {
-    const conversation = holding(settled, record('t2'));
-    conversation.touched = new Set();
-    mergeTurns(conversation, structuredClone([settled, record('t2')]));
-    assert.equal(conversation.touched.size, 0);
     const calling = run(1, 'interrupted', [...pays10, ...pays20]);
-    const other = holding(calling);
-    other.touched = new Set();
-    mergeTurns(other, structuredClone([calling]));
-    assert.equal(other.touched.size, 0);
+    for (const records of [[settled, record('t2')], [calling]]) {
+      const conversation = holding(...records);
+      conversation.touched = new Set();
+      mergeTurns(conversation, structuredClone(records));
+      assert.equal(conversation.touched.size, 0);
+    }
   });
 });
 
@@ -444,21 +319,14 @@ describe('a stored turn', () => {
 describe('the place of a turn', () => {
   /** When the turns that are there were added, when this one was, and how many it stands behind. */
   const places = [
-    [[], 5, 0],
-    [[1, 3], 5, 2],
-    [[1, 7], 5, 1],
-    [[7, 8], 5, 0],
-    [[1, 5], 5, 2],
+    [[], 5, 0], [[1, 3], 5, 2], [[1, 7], 5, 1], [[7, 8], 5, 0], [[1, 5], 5, 2],
   ] as const;
-  for (const [there, added, place] of places) {
+  for (const [there, added, place] of places)
     it(`is ${place} for one added at ${added} among ${JSON.stringify(there)}`, () => {
       const at = (addedAt: number): TurnRecord => record('t', { addedAt });
       assert.equal(placeOf(at(added), there.map(at)), place);
     });
-  }
 });
-
-const NONE: ReadonlySet<TurnRecord> = new Set();
 
 describe('the turns that a store has lost', () => {
   const at = (addedAt: number): TurnRecord => record(`t${addedAt}`, { addedAt });
@@ -470,24 +338,20 @@ describe('the turns that a store has lost', () => {
     const conversation = holding(at(4));
     conversation.trimmedTo = 2;
     const remembered = [t1, open, t3, at(4), at(5)];
-    assert.deepEqual(turnsLostBy(conversation, remembered, NONE), [open, t3, at(4), at(5)]);
+    assert.deepEqual(turnsLostBy(conversation, remembered, new Set()), [open, t3, at(4), at(5)]);
   });
 
-  it('are all of them if the store has started again', () => {
-    assert.deepEqual(turnsLostBy(holding(record('x')), [t1, t2], NONE), [t1, t2]);
-  });
-
-  it('may be running', () => {
-    assert.deepEqual(turnsLostBy(holding(t1), [t1, running], NONE), [t1, running]);
-  });
-
-  it('are not those that a failed change has touched, unless they are gone', () => {
-    assert.deepEqual(turnsLostBy(holding(t1, t2), [t1, t2, t3], new Set([t2, t3])), [t1, t3]);
-  });
-
-  it('are not those that run and are known: they may have gone on elsewhere', () => {
-    assert.deepEqual(turnsLostBy(holding(t1, running), [t1, running], NONE), [t1]);
-  });
+  for (const [what, there, remembered, touched, lost] of [
+    ['are all of them if the store has started again', [record('x')], [t1, t2], [], [t1, t2]],
+    ['may be running', [t1], [t1, running], [], [t1, running]],
+    ['are not those that a failed change has touched, unless they are gone',
+      [t1, t2], [t1, t2, t3], [t2, t3], [t1, t3]],
+    ['are not those that run and are known: they may have gone on elsewhere',
+      [t1, running], [t1, running], [], [t1]],
+  ] as const)
+    it(what, () => {
+      assert.deepEqual(turnsLostBy(holding(...there), remembered, new Set(touched)), lost);
+    });
 });
 
 describe('turns that meet in a merge', () => {

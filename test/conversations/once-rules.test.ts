@@ -1,23 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import {
-  addTurn, emptyConversation, type Conversation,
-} from '../../src/conversations/conversation.ts';
+import { addTurn, emptyConversation } from '../../src/conversations/conversation.ts';
 import type { OnceCall } from '../../src/conversations/once-call.ts';
 import {
-  claimOnce,
-  loseOnce,
-  loseOnceCalls,
-  MAX_ONCE_CALLS,
-  MAX_ONCE_LENGTH,
-  releaseOnce,
-  restoreOnce,
-  settleOnce,
-  type Claimer,
-  type ClaimOutcome,
-  type OnceClaim,
-  type OnceResult,
+  claimOnce, loseOnce, loseOnceCalls, MAX_ONCE_CALLS, MAX_ONCE_LENGTH, releaseOnce, restoreOnce,
+  settleOnce, type Claimer, type ClaimOutcome, type OnceClaim, type OnceResult,
 } from '../../src/conversations/once-rules.ts';
 import { newTurn, setMessages } from '../../src/conversations/turn-record.ts';
 
@@ -25,211 +13,192 @@ const KEY = 'k'.repeat(64);
 const A: Claimer = { turnId: 't1', runId: 1, process: 'a' };
 const B: Claimer = { turnId: 't2', runId: 2, process: 'b' };
 
-function claim(
-  conversation: Conversation,
-  claimer: Claimer,
-  more: Partial<OnceClaim> = {},
-): ClaimOutcome {
-  return claimOnce(conversation, claimer, {
-    key: KEY,
-    tool: 'pay',
-    toolCallId: 'c1',
-    nth: 1,
-    isRepeatable: false,
-    isRunningHere: () => false,
-    ...more,
-  });
-}
+/** The claims of a conversation, most of them of one key. */
+class Claims {
+  readonly conversation = emptyConversation('c');
 
-function settle(
-  conversation: Conversation,
-  claimer: Claimer,
-  state: OnceResult['state'],
-  { content = '"paid"', toolCallId = 'c1', mayAdd = true } = {},
-): void {
-  settleOnce(conversation, claimer, toolCallId, { key: KEY, tool: 'pay', state, content }, mayAdd);
-}
+  /** A has claimed the key, and this has come of it. */
+  static of(...ends: readonly OnceResult['state'][]): Claims {
+    const claims = new Claims();
+    claims.claim(A);
+    for (const end of ends) claims.settle(A, end);
+    return claims;
+  }
 
-function stateOf(conversation: Conversation): string | undefined {
-  return conversation.onceCalls?.[KEY]?.state;
+  claim(claimer: Claimer, more: Partial<OnceClaim> = {}): ClaimOutcome {
+    const call = { key: KEY, tool: 'pay', toolCallId: 'c1', nth: 1, isRepeatable: false };
+    return claimOnce(this.conversation, claimer, { ...call, isRunningHere: () => false, ...more });
+  }
+
+  settle(
+    claimer: Claimer, state: OnceResult['state'],
+    { content = '"paid"', toolCallId = 'c1', mayAdd = true } = {},
+  ): void {
+    const result = { key: KEY, tool: 'pay', state, content };
+    settleOnce(this.conversation, claimer, toolCallId, result, mayAdd);
+  }
+
+  release(runId: number): void {
+    releaseOnce(this.conversation, KEY, { runId, toolCallId: 'c1' });
+  }
+
+  get call(): OnceCall | undefined {
+    return this.conversation.onceCalls?.[KEY];
+  }
+
+  get state(): string | undefined {
+    return this.call?.state;
+  }
 }
 
 describe('claimOnce', () => {
   it('lets the first call start, and says so again when the claim is repeated', () => {
-    const conversation = emptyConversation('c');
-    assert.equal(claim(conversation, A).kind, 'claimed');
-    assert.equal(claim(conversation, A).kind, 'claimed');
-    assert.equal(stateOf(conversation), 'running');
+    const claims = new Claims();
+    for (const _again of [1, 2]) assert.equal(claims.claim(A).kind, 'claimed');
+    assert.equal(claims.state, 'running');
   });
 
-  it('makes a call of another process, run or id wait for the one that runs', () => {
-    for (const [other, more] of [
-      [B, {}],
-      [{ ...A, runId: 9 }, { isRunningHere: () => true }],
-      [A, { toolCallId: 'c2', isRunningHere: () => true }],
-    ] as const) {
-      const conversation = emptyConversation('c');
-      claim(conversation, A);
-      const outcome = claim(conversation, other, more);
-      assert.equal(outcome.kind, 'running');
+  for (const [what, other, more] of [
+    ['process', B, {}],
+    ['run', { ...A, runId: 9 }, { isRunningHere: () => true }],
+    ['id', A, { toolCallId: 'c2', isRunningHere: () => true }],
+  ] as const)
+    it(`makes a call of another ${what} wait for the one that runs`, () => {
+      const outcome = Claims.of().claim(other, more);
       assert.equal(outcome.kind === 'running' && outcome.call.runId, A.runId);
-    }
-  });
+    });
 
   it('gives the result of one that has completed, however often it is asked', () => {
-    const conversation = emptyConversation('c');
-    claim(conversation, A);
-    settle(conversation, A, 'completed');
+    const claims = Claims.of('completed');
     for (const isRepeatable of [false, true]) {
-      const outcome = claim(conversation, B, { isRepeatable });
+      const outcome = claims.claim(B, { isRepeatable });
       assert.equal(outcome.kind === 'ended' && outcome.call.content, '"paid"');
     }
   });
 
   it('does not repeat one whose outcome is unknown, unless it is repeatable', () => {
-    const conversation = emptyConversation('c');
-    claim(conversation, A);
-    settle(conversation, A, 'unknown');
-    const outcome = claim(conversation, B);
+    const claims = Claims.of('unknown');
+    const outcome = claims.claim(B);
     assert.equal(outcome.kind === 'ended' && outcome.call.state, 'unknown');
-    assert.equal(claim(conversation, B, { isRepeatable: true }).kind, 'claimed');
-    assert.equal(stateOf(conversation), 'running');
+    assert.equal(claims.claim(B, { isRepeatable: true }).kind, 'claimed');
+    assert.equal(claims.state, 'running');
   });
 
   it('gives up a call of this process that is not running', () => {
-    const lost = emptyConversation('c');
-    claim(lost, A);
-    assert.equal(claim(lost, { ...A, runId: 9 }).kind, 'lost');
-    assert.equal(stateOf(lost), 'unknown');
-    assert.equal(claim(lost, { ...A, runId: 9 }).kind, 'ended');
+    const claims = Claims.of();
+    assert.equal(claims.claim({ ...A, runId: 9 }).kind, 'lost');
+    assert.equal(claims.state, 'unknown');
+    assert.equal(claims.claim({ ...A, runId: 9 }).kind, 'ended');
   });
 
   it(`refuses a new key beyond ${MAX_ONCE_CALLS}, and forgets none`, () => {
-    const conversation = emptyConversation('c');
+    const claims = new Claims();
     for (let count = 0; count < MAX_ONCE_CALLS; count++)
-      assert.equal(claim(conversation, A, { key: `k${count}` }).kind, 'claimed');
-    assert.equal(claim(conversation, A, { key: 'one more' }).kind, 'refused');
-    assert.equal(claim(conversation, A, { key: 'k0' }).kind, 'claimed');
-    assert.equal(Object.keys(conversation.onceCalls ?? {}).length, MAX_ONCE_CALLS);
+      assert.equal(claims.claim(A, { key: `k${count}` }).kind, 'claimed');
+    assert.equal(claims.claim(A, { key: 'one more' }).kind, 'refused');
+    assert.equal(claims.claim(A, { key: 'k0' }).kind, 'claimed');
+    assert.equal(Object.keys(claims.conversation.onceCalls ?? {}).length, MAX_ONCE_CALLS);
   });
 
   it('refuses a new key beyond the maximum length', () => {
-    const conversation = emptyConversation('c');
-    claim(conversation, A);
-    settle(conversation, A, 'completed', { content: 'x'.repeat(MAX_ONCE_LENGTH) });
-    assert.equal(claim(conversation, B, { key: 'another' }).kind, 'refused');
-    assert.equal(claim(conversation, B).kind, 'ended');
+    const claims = Claims.of();
+    claims.settle(A, 'completed', { content: 'x'.repeat(MAX_ONCE_LENGTH) });
+    assert.equal(claims.claim(B, { key: 'another' }).kind, 'refused');
+    assert.equal(claims.claim(B).kind, 'ended');
   });
 });
 
 describe('settleOnce', () => {
   it('keeps a result for good', () => {
-    const conversation = emptyConversation('c');
-    claim(conversation, A);
-    settle(conversation, A, 'completed');
+    const claims = Claims.of('completed');
     for (const state of ['unknown', 'not done', 'completed'] as const)
-      settle(conversation, A, state, { content: '"other"' });
-    assert.equal(conversation.onceCalls?.[KEY]?.content, '"paid"');
+      claims.settle(A, state, { content: '"other"' });
+    assert.equal(claims.call?.content, '"paid"');
   });
 
   it('keeps a result that comes after the outcome was unknown', () => {
-    const conversation = emptyConversation('c');
-    claim(conversation, A);
-    settle(conversation, A, 'unknown');
-    settle(conversation, A, 'completed');
-    assert.equal(stateOf(conversation), 'completed');
+    assert.equal(Claims.of('unknown', 'completed').state, 'completed');
   });
 
   it('keeps with a result which claim of its call it belongs to', () => {
-    const conversation = emptyConversation('c');
-    claim(conversation, A, { nth: 2 });
-    settle(conversation, A, 'completed');
-    assert.equal(conversation.onceCalls?.[KEY]?.nth, 2);
+    const claims = new Claims();
+    claims.claim(A, { nth: 2 });
+    claims.settle(A, 'completed');
+    assert.equal(claims.call?.nth, 2);
   });
 
   it('frees the key of a call that did nothing, but only for the call that has it', () => {
-    const conversation = emptyConversation('c');
-    claim(conversation, A);
-    settle(conversation, B, 'not done');
-    settle(conversation, A, 'not done', { toolCallId: 'c2' });
-    assert.equal(stateOf(conversation), 'running');
-    settle(conversation, A, 'not done');
-    assert.equal(stateOf(conversation), 'released');
-    assert.equal(claim(conversation, B).kind, 'claimed');
+    const claims = Claims.of();
+    claims.settle(B, 'not done');
+    claims.settle(A, 'not done', { toolCallId: 'c2' });
+    assert.equal(claims.state, 'running');
+    claims.settle(A, 'not done');
+    assert.equal(claims.state, 'released');
+    assert.equal(claims.claim(B).kind, 'claimed');
   });
 
   it('counts how often a call did nothing, once for each time it began', () => {
-    const conversation = emptyConversation('c');
+    const claims = new Claims();
     const attempt = (claimer: Claimer): number | undefined => {
-      const outcome = claim(conversation, claimer);
+      const outcome = claims.claim(claimer);
       return outcome.kind === 'claimed' ? outcome.attempt : undefined;
     };
     assert.equal(attempt(A), 1);
-    for (const _again of [1, 2]) settle(conversation, A, 'not done');
+    for (const _again of [1, 2]) claims.settle(A, 'not done');
     assert.equal(attempt(B), 2);
-    settle(conversation, B, 'not begun');
+    claims.settle(B, 'not begun');
     assert.equal(attempt(A), 2);
-    releaseOnce(conversation, KEY, { runId: A.runId, toolCallId: 'c1' });
+    claims.release(A.runId);
     assert.equal(attempt(B), 2);
   });
 
   it('brings nothing back into a cleared conversation', () => {
-    const conversation = emptyConversation('c');
-    settle(conversation, A, 'completed', { mayAdd: false });
-    assert.equal(conversation.onceCalls, undefined);
+    const claims = new Claims();
+    claims.settle(A, 'completed', { mayAdd: false });
+    assert.equal(claims.conversation.onceCalls, undefined);
   });
 });
 
 describe('releaseOnce', () => {
-  it('takes back a claim, whatever others thought of it, but no result and no other call', () => {
-    const conversation = emptyConversation('c');
-    claim(conversation, A);
-    releaseOnce(conversation, KEY, { runId: 9, toolCallId: 'c1' });
-    assert.equal(stateOf(conversation), 'running');
-    settle(conversation, A, 'unknown');
-    releaseOnce(conversation, KEY, { runId: 1, toolCallId: 'c1' });
-    assert.equal(stateOf(conversation), 'released');
-    claim(conversation, A);
-    settle(conversation, A, 'completed');
-    releaseOnce(conversation, KEY, { runId: 1, toolCallId: 'c1' });
-    assert.equal(stateOf(conversation), 'completed');
-  });
+  for (const [what, claims, runId, left] of [
+    ['no claim of another call', Claims.of(), 9, 'running'],
+    ['a claim, whatever others thought of it', Claims.of('unknown'), 1, 'released'],
+    ['no result', Claims.of('completed'), 1, 'completed'],
+  ] as const)
+    it(`takes back ${what}`, () => {
+      claims.release(runId);
+      assert.equal(claims.state, left);
+    });
 });
 
 describe('loseOnceCalls', () => {
   it('marks those that run nowhere, and lists them', () => {
-    const conversation = emptyConversation('c');
-    claim(conversation, A, { key: 'of a' });
-    claim(conversation, B, { key: 'of b' });
-    const lost = loseOnceCalls(conversation, (_key, { process }) => process === 'b');
+    const claims = new Claims();
+    claims.claim(A, { key: 'of a' });
+    claims.claim(B, { key: 'of b' });
+    const lost = loseOnceCalls(claims.conversation, (_key, { process }) => process === 'b');
     assert.deepEqual(lost.map(([key]) => key), ['of a']);
-    assert.deepEqual(
-      Object.values(conversation.onceCalls ?? {}).map(({ state }) => state),
-      ['unknown', 'running'],
-    );
+    const { onceCalls = {} } = claims.conversation;
+    assert.deepEqual(Object.values(onceCalls).map(({ state }) => state), ['unknown', 'running']);
     assert.deepEqual(loseOnceCalls(emptyConversation('c'), () => false), []);
   });
 });
 
 describe('loseOnce', () => {
   it('says only once that the outcome is unknown', () => {
-    const conversation = emptyConversation('c');
-    claim(conversation, A);
-    const call = conversation.onceCalls?.[KEY];
-    assert.ok(call);
-    assert.deepEqual([1, 2].map(() => loseOnce(conversation, KEY, call)), [true, false]);
-    assert.equal(claim(conversation, B).kind, 'ended');
+    const claims = Claims.of();
+    const call = claims.call ?? assert.fail();
+    assert.deepEqual([1, 2].map(() => loseOnce(claims.conversation, KEY, call)), [true, false]);
+    assert.equal(claims.claim(B).kind, 'ended');
   });
 
   it('keeps nothing of a call that was erased, or that did nothing', () => {
-    const conversation = emptyConversation('c');
-    claim(conversation, A);
-    const call = conversation.onceCalls?.[KEY];
-    assert.ok(call);
+    const claims = Claims.of();
+    const call = claims.call ?? assert.fail();
     assert.equal(loseOnce(emptyConversation('c'), KEY, call), false);
-    settle(conversation, A, 'not done');
-    assert.equal(loseOnce(conversation, KEY, call), false);
-    assert.equal(claim(conversation, B).kind, 'claimed');
+    claims.settle(A, 'not done');
+    assert.equal(loseOnce(claims.conversation, KEY, call), false);
+    assert.equal(claims.claim(B).kind, 'claimed');
   });
 });
 
@@ -240,42 +209,42 @@ describe('restoreOnce', () => {
   });
 
   for (const [what, ours, theirs, then] of [
-    ['a claim that was lost', called('running'), undefined, called('running')],
+    ['a claim that was lost', called('running'), undefined, 'ours'],
     ['a claim, over another that did nothing', called('running'), called('released', 2), 'ours'],
     ['a claim, over another that waits', called('running'), called('running', 2), 'ours'],
     ['no claim that did nothing', called('released'), called('running', 2), 'theirs'],
-    ['nothing of a claim that did nothing', called('released'), undefined, undefined],
+    ['nothing of a claim that did nothing', called('released'), undefined, 'theirs'],
     ['a result over another claim', called('completed'), called('unknown', 2), 'ours'],
     ['no older state of a call', called('running'), called('unknown'), 'theirs'],
     ['what became of a call', called('released'), called('running'), 'ours'],
-  ] as const) {
+  ] as const)
     it(`puts back ${what}`, () => {
-      const conversation = emptyConversation('c');
-      if (theirs !== undefined) conversation.onceCalls = { [KEY]: theirs };
-      restoreOnce(conversation, { [KEY]: ours });
-      const wanted = then === 'ours' ? ours : then === 'theirs' ? theirs : then;
-      assert.deepEqual(conversation.onceCalls?.[KEY], wanted);
+      const claims = new Claims();
+      if (theirs !== undefined) claims.conversation.onceCalls = { [KEY]: theirs };
+      restoreOnce(claims.conversation, { [KEY]: ours });
+      assert.deepEqual(claims.call, then === 'ours' ? ours : theirs);
     });
-  }
 
   // Seed 179624207 of the fleet: another call had the key when it ended, and it ran for ever.
   it('puts a claim back as unknown if its turn says that the call has ended', () => {
-    const conversation = emptyConversation('c');
+    const claims = new Claims();
     const record = newTurn('t', 'completed', 1);
     setMessages(record, [{
       role: 'tool', content: '{}', turnId: 't', toolCallId: 'c1', runId: 1, state: 'unknown',
     }]);
-    addTurn(conversation, record);
-    restoreOnce(conversation, { [KEY]: called('running') });
-    assert.equal(stateOf(conversation), 'unknown');
+    addTurn(claims.conversation, record);
+    restoreOnce(claims.conversation, { [KEY]: called('running') });
+    assert.equal(claims.state, 'unknown');
   });
 
-  it('puts back no erased result, but a claim that may still act', () => {
-    for (const [state, left] of [['completed', undefined], ['running', 'running']] as const) {
-      const conversation = emptyConversation('c');
-      conversation.erasedAt = 6;
-      restoreOnce(conversation, { [KEY]: called(state) });
-      assert.equal(stateOf(conversation), left);
-    }
-  });
+  for (const [what, state, left] of [
+    ['no erased result', 'completed', undefined],
+    ['an erased claim that may still act', 'running', 'running'],
+  ] as const)
+    it(`puts back ${what}`, () => {
+      const claims = new Claims();
+      claims.conversation.erasedAt = 6;
+      restoreOnce(claims.conversation, { [KEY]: called(state) });
+      assert.equal(claims.state, left);
+    });
 });

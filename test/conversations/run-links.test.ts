@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { emptyConversation, type Conversation } from '../../src/conversations/conversation.ts';
 import type { RunLinks } from '../../src/conversations/run-links.ts';
 import type { TracedRun, TracePlace } from '../../src/conversations/trace-place.ts';
 import { claimTurn } from '../../src/conversations/turn-claim.ts';
-import { openTurn, type TurnOpening } from '../../src/conversations/turn-opening.ts';
-import { settleTurn } from '../../src/conversations/turn-settlement.ts';
-
-const BOUNDS = { maxMessages: 200, maxTextLength: 100_000 };
+import type { TurnOpening } from '../../src/conversations/turn-opening.ts';
+import { inTalk, Talk, yes } from './talk.ts';
 
 function placeOf(n: number): TracePlace {
   const id = String(n).padStart(32, '0');
@@ -20,106 +17,82 @@ function tracedRun(n: number, sessionId = 's'): TracedRun {
 }
 
 /** Opens a turn as the nth run, and returns its links. */
-function open(
-  conversation: Conversation, turnId: string, n: number, more: Partial<TurnOpening> = {},
+function links(
+  talk: Talk, turnId: string, n: number, more: Partial<TurnOpening> = {},
 ): RunLinks | undefined {
-  const opening = { turnId, runId: n, text: 'Hi', trace: tracedRun(n), ...more };
-  const opened = openTurn(conversation, opening, BOUNDS);
+  const opened = talk.ask(turnId, { runId: n, trace: tracedRun(n), ...more });
   assert.ok('links' in opened, opened.kind);
   return opened.links;
 }
 
-function settle(
-  conversation: Conversation, turnId: string, runId: number,
-  state: 'completed' | 'interrupted' | 'failed' = 'completed',
-): void {
-  const messages = [{ role: 'assistant', content: 'Hello', turnId, state }] as const;
-  settleTurn(conversation, { turnId, runId, state, messages }, BOUNDS);
+/** The first run of `t-1`, which has ended like this. */
+function after(state?: 'completed' | 'interrupted' | 'failed'): Talk {
+  const talk = new Talk();
+  assert.deepEqual(links(talk, 't-1', 1), {});
+  if (state !== undefined) talk.settle('t-1', state, 'Hello');
+  return talk;
 }
 
 describe('the links of a run', () => {
-  for (const state of ['completed', 'failed'] as const)
-    it(`are none if the turn before has ${state}`, () => {
-      const conversation = emptyConversation('c');
-      assert.deepEqual(open(conversation, 't-1', 1), {});
-      settle(conversation, 't-1', 1, state);
-      assert.deepEqual(open(conversation, 't-2', 2), {});
-    });
-
-  it('lead to a turn that still runs, perhaps in another process', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, 't-1', 1);
-    assert.deepEqual(open(conversation, 't-2', 2), { interrupts: placeOf(1) });
-  });
-
-  it('lead to a turn that was interrupted before it came', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, 't-1', 1);
-    settle(conversation, 't-1', 1, 'interrupted');
-    assert.deepEqual(open(conversation, 't-2', 2), { interrupts: placeOf(1) });
-  });
+  for (const [where, state, expected] of [
+    ['are none if the turn before has completed', 'completed', {}],
+    ['are none if the turn before has failed', 'failed', {}],
+    ['lead to a turn that still runs, perhaps in another process', undefined,
+      { interrupts: placeOf(1) }],
+    ['lead to a turn that was interrupted before it came', 'interrupted',
+      { interrupts: placeOf(1) }],
+  ] as const)
+    it(where, () => assert.deepEqual(links(after(state), 't-2', 2), expected));
 
   it('lead to a complete turn if the platform says that the caller spoke over it', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, 't-1', 1);
-    settle(conversation, 't-1', 1);
     const interruption = { turnId: 't-1', textHeard: 'Hel' };
-    assert.deepEqual(open(conversation, 't-2', 2, { interruption }), { interrupts: placeOf(1) });
+    const found = links(after('completed'), 't-2', 2, { interruption });
+    assert.deepEqual(found, { interrupts: placeOf(1) });
   });
 
   it('lead to the previous run, whether it has completed or not', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, 't-1', 1);
-    settle(conversation, 't-1', 1, 'interrupted');
-    assert.deepEqual(open(conversation, 't-1', 2), { repeats: placeOf(1) });
-    settle(conversation, 't-1', 2);
-    assert.deepEqual(open(conversation, 't-1', 3), { repeats: placeOf(2) });
+    const talk = after('interrupted');
+    assert.deepEqual(links(talk, 't-1', 2), { repeats: placeOf(1) });
+    talk.settle('t-1', 'completed', 'Hello');
+    assert.deepEqual(links(talk, 't-1', 3), { repeats: placeOf(2) });
   });
 
-  it('lead to a run that has taken its turn back from another process', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, 't-1', 1, { process: 'a' });
-    open(conversation, 't-1', 2, { process: 'b', isAlive: () => true });
-    const claim = { turnId: 't-1', runId: 1, process: 'a', text: 'Hi', trace: tracedRun(1) };
-    assert.equal(claimTurn(conversation, claim).kind, 'owned');
-    const again = open(conversation, 't-1', 3, { process: 'b', isAlive: () => true });
+  it('lead to a run that has taken its turn back from another process', inTalk((talk) => {
+    links(talk, 't-1', 1, { process: 'a' });
+    links(talk, 't-1', 2, { process: 'b', isAlive: yes });
+    const claim = { turnId: 't-1', runId: 1, process: 'a', text: 't-1', trace: tracedRun(1) };
+    assert.equal(claimTurn(talk.conversation, claim).kind, 'owned');
+    const again = links(talk, 't-1', 3, { process: 'b', isAlive: yes });
     assert.deepEqual(again, { repeats: placeOf(1) });
-  });
+  }));
 
   it('lead to a run that took its turn back with its reply, from one it did not know of', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, 't-1', 2, { process: 'b' });
-    const reply = { role: 'assistant', content: 'Hi', turnId: 't-1', state: 'completed' } as const;
-    const run = { turnId: 't-1', runId: 1, process: 'a', trace: tracedRun(1) };
-    const settlement = { ...run, state: 'completed', messages: [reply] } as const;
-    assert.equal(settleTurn(conversation, settlement, BOUNDS), true);
-    assert.deepEqual(open(conversation, 't-1', 3), { repeats: placeOf(1) });
+    const talk = new Talk();
+    links(talk, 't-1', 2, { process: 'b' });
+    const run = { runId: 1, process: 'a', trace: tracedRun(1) };
+    assert.equal(talk.settle('t-1', 'completed', 'Hi', run), true);
+    assert.deepEqual(links(talk, 't-1', 3), { repeats: placeOf(1) });
   });
 
-  it('lead from a new session only to what it ended itself', () => {
-    const ofSession = (n: number, sessionId: string): Partial<TurnOpening> =>
-      ({ trace: tracedRun(n, sessionId) });
-    const conversation = emptyConversation('c');
-    open(conversation, 't-1', 1, ofSession(1, 'yesterday'));
-    settle(conversation, 't-1', 1, 'interrupted');
-    assert.deepEqual(open(conversation, 't-2', 2, ofSession(2, 'today')), {});
-    const other = open(conversation, 't-3', 3, ofSession(3, 'another'));
-    assert.deepEqual(other, { interrupts: placeOf(2) });
-    settle(conversation, 't-3', 3, 'interrupted');
-    const same = open(conversation, 't-4', 4, ofSession(4, 'another'));
-    assert.deepEqual(same, { interrupts: placeOf(3) });
-  });
+  it('lead from a new session only to what it ended itself', inTalk((talk) => {
+    const of = (n: number, sessionId: string): RunLinks | undefined =>
+      links(talk, `t-${n}`, n, { trace: tracedRun(n, sessionId) });
+    of(1, 'yesterday');
+    talk.settle('t-1', 'interrupted', 'Hello');
+    assert.deepEqual(of(2, 'today'), {});
+    assert.deepEqual(of(3, 'another'), { interrupts: placeOf(2) });
+    talk.settle('t-3', 'interrupted', 'Hello');
+    assert.deepEqual(of(4, 'another'), { interrupts: placeOf(3) });
+  }));
 
-  it('lead to no run that nobody has traced', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, 't-1', 1, { trace: undefined });
-    assert.deepEqual(open(conversation, 't-2', 2), { interrupts: undefined });
-  });
+  it('lead to no run that nobody has traced', inTalk((talk) => {
+    links(talk, 't-1', 1, { trace: undefined });
+    assert.deepEqual(links(talk, 't-2', 2), { interrupts: undefined });
+  }));
 
   it('are neither looked for nor stored if a run is not traced', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, 't-1', 1);
-    assert.equal(open(conversation, 't-1', 2, { trace: undefined }), undefined);
-    assert.doesNotMatch(JSON.stringify(conversation), /trace/);
+    const talk = after();
+    assert.equal(links(talk, 't-1', 2, { trace: undefined }), undefined);
+    assert.doesNotMatch(JSON.stringify(talk.conversation), /trace/);
   });
 });

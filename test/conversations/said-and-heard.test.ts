@@ -4,15 +4,15 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { soon } from '../../src/base/awaitable.ts';
-import {
-  emptyConversation, historyOf, lengthOf, type Conversation,
-} from '../../src/conversations/conversation.ts';
+import { emptyConversation, lengthOf } from '../../src/conversations/conversation.ts';
 import { hearWaiting, mayBeOfNewer, noteHeard } from '../../src/conversations/heard.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
-import { settleTurn, type TurnSettlement } from '../../src/conversations/turn-settlement.ts';
+import type { TurnSettlement } from '../../src/conversations/turn-settlement.ts';
 import { mockTimers } from '../fixtures/clock.ts';
-import { BOUNDS, check } from './checked-rules.ts';
-import { machine, machines, turn, written, type Machine } from './stores/machines.ts';
+import { DOWN, machine, two, written, type Machine } from './stores/machines.ts';
+import { BOUNDS, inTalk, no, repliesOf, Talk, yes } from './talk.ts';
+
+const RUN = { process: 'p', isAlive: yes };
 
 interface Account {
   readonly state: TurnSettlement['state'];
@@ -21,61 +21,37 @@ interface Account {
 }
 
 /** `t1` has said "First of all.", `t2` runs in another process, and `t3` comes with a report. */
-class Talk {
-  readonly conversation = emptyConversation('c');
+class ReportedTalk extends Talk {
   readonly #account: Account;
   readonly #textHeard: string | undefined;
 
   constructor(account: Account, textHeard: string | undefined) {
+    super();
     this.#account = account;
     this.#textHeard = textHeard;
-    this.#open('t1', 1);
-    this.#settle('t1', 1, { state: 'completed', said: 'First of all.' });
-    this.#open('t2', 2);
+    this.exchange('t1', 'First of all.', RUN);
+    this.open('t2', RUN);
   }
 
-  #open(turnId: string, runId: number, textHeard?: string | null): void {
-    const interruption =
-      textHeard === undefined ? undefined : { turnId: 't2', textHeard: textHeard ?? undefined };
-    const opening = { turnId, runId, text: turnId, interruption };
-    openTurn(this.conversation, { ...opening, process: 'p', isAlive: () => true }, BOUNDS);
-    check(this.conversation);
-  }
-
-  #settle(turnId: string, runId: number, account: Account, isLeaving?: true): void {
-    const { state, said = '', filler } = account;
-    const messages =
-      said === '' ? [] : [{ role: 'assistant', content: said, turnId, state } as const];
-    const settlement = { turnId, runId, process: 'p', state, filler, messages, isLeaving };
-    settleTurn(this.conversation, settlement, BOUNDS);
-    check(this.conversation);
-  }
-
+  /** `t2` has ended, but its last events are still leaving. */
   leave(): this {
-    this.#settle('t2', 2, this.#account, true);
-    return this;
+    return this.#end(true);
   }
 
   end(): this {
-    this.#settle('t2', 2, this.#account);
+    return this.#end();
+  }
+
+  #end(isLeaving?: true): this {
+    const { state, said = '', filler } = this.#account;
+    this.settle('t2', state, said, { process: 'p', filler, isLeaving });
     return this;
   }
 
   report(): this {
-    this.#open('t3', 3, this.#textHeard ?? null);
+    this.open('t3', { ...RUN, interruption: { turnId: 't2', textHeard: this.#textHeard } });
     return this;
   }
-
-  get replies(): readonly string[] {
-    return repliesOf(this.conversation);
-  }
-}
-
-function repliesOf(conversation: Conversation): readonly string[] {
-  return historyOf(conversation).flatMap((message) => {
-    if (message.role !== 'assistant' || message.state === 'open') return [];
-    return [`${message.turnId}: ${message.content}${message.state === 'interrupted' ? ' *' : ''}`];
-  });
 }
 
 describe('a run that says how it ended, and a report of what was heard of it', () => {
@@ -105,7 +81,7 @@ describe('a run that says how it ended, and a report of what was heard of it', (
     string, Account, string | undefined, readonly string[],
   ])[]) {
     it(`come in each order to the same: ${title}`, () => {
-      const talk = (): Talk => new Talk(account, textHeard);
+      const talk = (): ReportedTalk => new ReportedTalk(account, textHeard);
       for (const order of [
         talk().end().report(), talk().leave().report(), talk().leave().end().report(),
         talk().leave().report().end(), talk().report().end(), talk().report().leave().end(),
@@ -117,23 +93,21 @@ describe('a run that says how it ended, and a report of what was heard of it', (
 
   // Seed 200047 of the fleet: the report came with a delivery that an even newer turn overtook.
   it('come to the same if the delivery that brings the report is over', () => {
-    const talk = new Talk({ state: 'completed', said: 'It is ten.' }, 'It is').end();
+    const talk = new ReportedTalk({ state: 'completed', said: 'It is ten.' }, 'It is').end();
     const interruption = { turnId: 't2', textHeard: 'It is' };
-    const late = { turnId: 't3', runId: 3, text: 't3', process: 'p', interruption };
-    const opened = openTurn(talk.conversation, { ...late, isOver: () => true }, BOUNDS);
-    assert.equal(opened.kind, 'over');
+    assert.equal(talk.ask('t3', { process: 'p', interruption, isOver: yes }).kind, 'over');
     assert.deepEqual(talk.replies, [first, 't2: It is *']);
   });
 
   it('leave a report with words, if another one without them follows', () => {
-    const talk = new Talk({ state: 'completed', said: 'It is ten.' }, 'It is').report();
-    noteHeard(talk.conversation, { textHeard: undefined, turnId: 't2' }, 't3');
+    const talk = new ReportedTalk({ state: 'completed', said: 'It is ten.' }, 'It is').report();
+    talk.hear(undefined, 't2', 't3');
     assert.deepEqual(talk.end().replies, [first, 't2: It is *']);
   });
 
   it('say nothing of a later run of the turn', () => {
-    const talk = new Talk({ state: 'completed', said: 'It is ten.' }, 'It is').report();
-    const again = { turnId: 't2', runId: 4, text: 't2', process: 'p', isAlive: () => false };
+    const talk = new ReportedTalk({ state: 'completed', said: 'It is ten.' }, 'It is').report();
+    const again = { turnId: 't2', runId: 4, text: 't2', process: 'p', isAlive: no };
     assert.equal(openTurn(talk.conversation, again, BOUNDS).kind, 'opened');
     assert.deepEqual(talk.end().replies, [first]); // the run has lost its turn
   });
@@ -142,32 +116,28 @@ describe('a run that says how it ended, and a report of what was heard of it', (
 describe('a report of a turn that is not known yet', () => {
   const report = { textHeard: 'reply', turnId: 't2' };
 
-  it('waits for it, and no more than sixteen do', () => {
-    const conversation = { ...emptyConversation('c'), isBehind: true as const };
-    for (let n = 1; n <= 20; n++)
-      noteHeard(conversation, { textHeard: 'x', turnId: `t${n}` }, 'next');
-    assert.equal(conversation.reports?.length, 16);
-    assert.equal(conversation.reports?.[0]?.turnId, 't5');
-    assert.equal(lengthOf(conversation), 16);
-    check(conversation);
-  });
+  it('waits for it, and no more than sixteen do', inTalk((talk) => {
+    talk.conversation.isBehind = true;
+    for (let n = 1; n <= 20; n++) talk.hear('x', `t${n}`, 'next');
+    const { reports } = talk.conversation;
+    assert.deepEqual([reports?.length, reports?.[0]?.turnId], [16, 't5']);
+    assert.equal(lengthOf(talk.conversation), 16);
+  }));
 
   // Seed 100239 of the fleet: it was taken for a report of the last turn that was known.
   it('waits where the store is too slow to say whether it has the turn', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
-    const { parts, store } = machine(t);
-    await turn(store, 'c', 't1');
-    parts.hold();
-    const update = store.update(
-      'c',
-      (conversation) => noteHeard(conversation, report),
-      { needsLatest: (conversation) => mayBeOfNewer(conversation, report), isPatient: false },
-    );
+    const a = machine(t);
+    await a.turns('t1');
+    a.parts.hold();
+    const update = a.update((conversation) => noteHeard(conversation, report), {
+      needsLatest: (conversation) => mayBeOfNewer(conversation, report), isPatient: false,
+    });
     await soon();
     timers.tick(250);
     assert.equal(await update, undefined);
-    assert.deepEqual(store.remembered('c')?.reports, [report]);
-    parts.release();
+    assert.deepEqual(a.store.remembered('c')?.reports, [report]);
+    a.parts.release();
   });
 
   it('is taken over from another copy, once', () => {
@@ -180,11 +150,9 @@ describe('a report of a turn that is not known yet', () => {
 
   // Seed 300438 of the fleet: the words of one run stood in the reply of the next.
   it('is not about a later run of its turn', () => {
-    const talk = new Talk({ state: 'completed', said: 'It is ten.' }, 'It is').end();
+    const talk = new ReportedTalk({ state: 'completed', said: 'It is ten.' }, 'It is').end();
     const other = { ...emptyConversation('c'), reports: [{ turnId: 't2', textHeard: 'Zero' }] };
-    const [, record] = talk.conversation.turns;
-    assert.ok(record !== undefined);
-    record.runs = 2;
+    talk.turn('t2').runs = 2;
     hearWaiting(talk.conversation, other);
     assert.deepEqual(talk.replies, ['t1: First of all.', 't2: It is ten.']);
     assert.equal(talk.conversation.reports, undefined);
@@ -192,14 +160,13 @@ describe('a report of a turn that is not known yet', () => {
 
   /** Both know `t1`. Without the store `t2` runs at one, and its report comes to the other. */
   async function talkApart(t: TestContext): Promise<readonly [Machine, Machine]> {
-    const [a, b] = machines(t, 2);
-    assert.ok(a !== undefined && b !== undefined);
-    await turn(a.store, 'c', 't1');
-    await b.store.read('c');
-    for (const { parts } of [a, b]) parts.failWith = new Error('connection refused');
-    await turn(a.store, 'c', 't2');
+    const [a, b] = two(t);
+    await a.turns('t1');
+    await b.read();
+    for (const { parts } of [a, b]) parts.failWith = DOWN;
+    await a.turns('t2');
     const opening = { turnId: 't3', runId: 1_000_003, text: 't3', interruption: report };
-    await b.store.update('c', (conversation) => openTurn(conversation, opening, BOUNDS), {
+    await b.update((conversation) => openTurn(conversation, opening, BOUNDS), {
       needsLatest: (conversation) => mayBeOfNewer(conversation, report),
     });
     return [a, b];
@@ -214,9 +181,8 @@ describe('a report of a turn that is not known yet', () => {
         timers.tick(10_000);
         await written(machine.store);
       }
-      for (const { store } of [a, b]) {
-        const conversation = await store.read('c');
-        assert.ok(conversation !== undefined);
+      for (const process of [a, b]) {
+        const conversation = (await process.read()) ?? assert.fail();
         assert.deepEqual(repliesOf(conversation), ['t1: reply to t1', 't2: reply *']);
         assert.deepEqual(conversation.reports ?? [], []);
       }

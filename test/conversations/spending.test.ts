@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { trim } from '../../src/conversations/bounds.ts';
-import { clearTurns, emptyConversation } from '../../src/conversations/conversation.ts';
+import {
+  clearTurns, emptyConversation, type Conversation,
+} from '../../src/conversations/conversation.ts';
 import { ConversationManager } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import {
@@ -11,25 +13,30 @@ import {
 
 const NO_LIMITS = { tokens: undefined, cost: undefined };
 
+/** A conversation in which this was used. */
+function spentBy(...all: readonly Spending[]): Conversation {
+  const conversation = emptyConversation('c');
+  for (const one of all) spend(conversation, one);
+  return conversation;
+}
+
 function used(tokens: number, cost = 0, more: Partial<Spending> = {}): Spending {
   return { sessionId: 's', process: 'a', tokens, cost, ...more };
 }
 
 describe('spend', () => {
   it('adds up what the processes of a session use', () => {
-    const conversation = emptyConversation('c');
-    spend(conversation, used(10, 0.5));
-    spend(conversation, used(5, 0.25));
-    spend(conversation, used(1, 0.125, { process: 'b' }));
-    spend(conversation, used(100, 9, { sessionId: 'other' }));
+    const conversation = spentBy(
+      used(10, 0.5), used(5, 0.25), used(1, 0.125, { process: 'b' }),
+      used(100, 9, { sessionId: 'other' }),
+    );
     assert.deepEqual(spentIn(conversation, 's'), { tokens: 16, cost: 0.875 });
     assert.deepEqual(spentIn(conversation, 'other'), { tokens: 100, cost: 9 });
   });
 
   it('adds up fractions without rounding noise', () => {
-    const conversation = emptyConversation('c');
-    for (const process of ['a', 'b', 'c']) spend(conversation, used(1, 0.1, { process }));
-    assert.equal(spentIn(conversation, 's').cost, 0.3);
+    const all = ['a', 'b', 'c'].map((process) => used(1, 0.1, { process }));
+    assert.equal(spentIn(spentBy(...all), 's').cost, 0.3);
   });
 
   it('returns what was used before', () => {
@@ -49,26 +56,22 @@ describe('spend', () => {
   });
 
   it('takes back an estimate, and never more than that', () => {
-    const conversation = emptyConversation('c');
-    spend(conversation, used(10, 0.3));
-    spend(conversation, used(-4, -0.1));
+    const conversation = spentBy(used(10, 0.3), used(-4, -0.1));
     assert.deepEqual(spentIn(conversation, 's'), { tokens: 6, cost: 0.2 });
     spend(conversation, used(-100, -100));
     assert.deepEqual(spentIn(conversation, 's'), { tokens: 0, cost: 0 });
   });
 
   it('accepts any name for a session of its own', () => {
-    const conversation = emptyConversation('c');
-    for (const sessionId of ['__proto__', 'constructor', ''])
-      spend(conversation, used(3, 0, { sessionId }));
-    for (const sessionId of ['__proto__', 'constructor', ''])
+    const names = ['__proto__', 'constructor', ''];
+    const conversation = spentBy(...names.map((sessionId) => used(3, 0, { sessionId })));
+    for (const sessionId of names)
       assert.equal(spentIn(conversation, sessionId).tokens, 3);
     assert.equal(spentIn(conversation, 'toString').tokens, 0);
   });
 
   it('forgets the oldest sessions, and never the spending one', () => {
-    const conversation = emptyConversation('c');
-    spend(conversation, used(7));
+    const conversation = spentBy(used(7));
     for (let n = 0; n < 100; n++) spend(conversation, used(1, 0, { process: `p${n}` }));
     for (let n = 0; n < 100; n++) spend(conversation, used(1, 0, { sessionId: `s${n}` }));
     assert.ok((conversation.spent?.length ?? 0) <= 33);
@@ -97,8 +100,7 @@ describe('spend', () => {
 
 describe('mergeSpent', () => {
   it('counts an entry that both copies know once, in its latest form', () => {
-    const ours = emptyConversation('c');
-    spend(ours, used(10));
+    const ours = spentBy(used(10));
     const theirs = structuredClone(ours);
     spend(ours, used(5));
     spend(theirs, used(1, 0, { process: 'b' }));
@@ -108,8 +110,7 @@ describe('mergeSpent', () => {
   });
 
   it('keeps the later entry, even if that is lower', () => {
-    const ours = emptyConversation('c');
-    spend(ours, used(10));
+    const ours = spentBy(used(10));
     const theirs = structuredClone(ours);
     spend(theirs, used(-8));
     mergeSpent(theirs, ours.spent);
@@ -117,8 +118,7 @@ describe('mergeSpent', () => {
   });
 
   it('adds what the other copy lacks', () => {
-    const ours = emptyConversation('c');
-    spend(ours, used(10));
+    const ours = spentBy(used(10));
     const theirs = emptyConversation('c');
     mergeSpent(theirs, undefined);
     assert.equal(theirs.spent, undefined);
@@ -129,9 +129,8 @@ describe('mergeSpent', () => {
 
 describe('isSpent', () => {
   it('is true for what is stored, and for nothing else', () => {
-    const conversation = emptyConversation('c');
-    spend(conversation, used(10, 0.5));
-    assert.equal(isSpent(JSON.parse(JSON.stringify(conversation.spent))), true);
+    const { spent } = spentBy(used(10, 0.5));
+    assert.equal(isSpent(JSON.parse(JSON.stringify(spent))), true);
     const wrongEntry = { ...used(1), revision: '1' };
     for (const wrong of [undefined, null, {}, 'x', [1], [null], [{}], [wrongEntry]])
       assert.equal(isSpent(wrong), false, JSON.stringify(wrong));

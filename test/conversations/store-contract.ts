@@ -2,51 +2,32 @@ import assert from 'node:assert/strict';
 import { afterEach, describe, it } from 'node:test';
 
 import type { Awaitable } from '../../src/base/awaitable.ts';
-import type { ConversationBounds } from '../../src/conversations/bounds.ts';
 import {
-  add,
-  addTurn,
-  clearTurns,
-  emptyConversation,
-  historyOf,
-  subtract,
-  type Conversation,
+  add, addTurn, clearTurns, emptyConversation, historyOf, subtract, type Conversation,
 } from '../../src/conversations/conversation.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
 import type { TurnRecord } from '../../src/conversations/turn-record.ts';
 import { settleTurn } from '../../src/conversations/turn-settlement.ts';
 import { onceCall, onceKey } from './once-calls.ts';
-
-const BOUNDS: ConversationBounds = { maxMessages: 200, maxTextLength: 1_048_576 };
+import { BOUNDS, reply, toolMessages } from './talk.ts';
 
 /** A turn record with everything that one can hold. */
-export function fullTurn(id: string): TurnRecord {
+function fullTurn(id: string): TurnRecord {
+  const content = 'Hello "there" \\ 👋🏽\n\u0000\u2028';
   return {
-    id,
-    state: 'completed',
-    runId: 2 ** 48 + 1,
-    words: null,
-    reply: null,
-    messages: [
-      { role: 'user', content: 'Hello "there" \\ 👋🏽\n\u0000\u2028', turnId: id },
-      {
-        role: 'assistant',
-        content: '',
-        turnId: id,
-        state: 'completed',
-        toolCalls: [{ id: 'call-1', name: 'look', args: '{"a":' }],
-      },
-      { role: 'tool', content: '42', turnId: id, toolCallId: 'call-1', state: 'completed' },
-      { role: 'assistant', content: 'It is 42.', turnId: id, state: 'completed' },
-    ],
+    id, state: 'completed', runId: 2 ** 48 + 1, words: null, reply: null,
+    messages: [{ role: 'user', content, turnId: id }, ...toolMessages(id)],
     sent: [
-      { type: 'say', text: 'Hm.', isFiller: true },
-      { type: 'data', json: '{"a":1}' },
-      { type: 'say', text: 'It is 42.' },
-      { type: 'hangup' },
+      { type: 'say', text: 'Hm.', isFiller: true }, { type: 'data', json: '{"a":1}' },
+      { type: 'say', text: 'It is 42.' }, { type: 'hangup' },
     ],
   };
+}
+
+/** A turn that nothing is known of. */
+function bareTurn(id: string, runId = 0): TurnRecord {
+  return { id, state: 'completed', runId, words: null, reply: null };
 }
 
 /** Adds a turn. */
@@ -56,6 +37,10 @@ export function push(turn: TurnRecord): (conversation: Conversation) => number {
     add(conversation, turn);
     return conversation.turns.length;
   };
+}
+
+function empty(conversation: Conversation): void {
+  conversation.turns = [];
 }
 
 /** Without what a store may add for itself. */
@@ -83,48 +68,41 @@ export function storeContract(
   let ids = 0;
   const run = Math.random().toString(36).slice(2);
 
-  async function begin(): Promise<{ store: ConversationStore; id: string }> {
+  type Test = (store: ConversationStore, id: string) => Promise<void>;
+  const begun = (test: Test) => async (): Promise<void> => {
     const store = await open();
     opened.push(store);
     ids += 1;
-    return { store, id: `contract-${run}-${ids}` };
-  }
+    await test(store, `contract-${run}-${ids}`);
+  };
 
   describe(`${name} as a conversation store`, () => {
     afterEach(async () => {
       for (const store of opened.splice(0)) await store.close();
     });
 
-    it('knows nothing of a conversation that nobody has changed', async () => {
-      const { store, id } = await begin();
+    it('begins a conversation with its id and nothing else', begun(async (store, id) => {
       assert.equal(await store.read(id), undefined);
-    });
-
-    it('begins a conversation with its id and nothing else', async () => {
-      const { store, id } = await begin();
       await store.update(id, (conversation) => {
         assert.deepEqual(plain(conversation), emptyConversation(id));
       });
-    });
+    }));
 
-    it('keeps what was changed, to the last character', async () => {
-      const { store, id } = await begin();
-      await store.update(id, (conversation) => {
+    it('keeps what was changed, to the last character', begun(async (store, id) => {
+      const change = (conversation: Conversation): void => {
         push(fullTurn('t1'))(conversation);
         push({ ...fullTurn('t2'), state: 'open' })(conversation);
         conversation.openTurns = 1;
-      });
+      };
+      await store.update(id, change);
       const kept = (await store.read(id)) ?? assert.fail('nothing was kept');
       const expected = emptyConversation(id);
-      push(fullTurn('t1'))(expected);
-      push({ ...fullTurn('t2'), state: 'open' })(expected);
-      expected.openTurns = 1;
+      change(expected);
       assert.deepEqual(plain(kept), { ...expected, updatedAt: kept.updatedAt });
       assert.equal(Number.isFinite(kept.updatedAt), true);
-    });
+    }));
 
-    it('gives a change what the one before left', async () => {
-      const { store, id } = await begin();
+    it('gives a change what the one before left', begun(async (store, id) => {
       await store.update(id, push(fullTurn('t1')));
       await store.update(id, (conversation) => {
         assert.deepEqual(plain(conversation).turns, [fullTurn('t1')]);
@@ -136,76 +114,50 @@ export function storeContract(
       });
       assert.equal((await store.read(id))?.turns[0]?.state, 'interrupted');
       assert.equal((await store.read(id))?.turns[0]?.sent, undefined);
-    });
+    }));
 
-    it('returns what the change returned', async () => {
-      const { store, id } = await begin();
+    it('returns what the change returned', begun(async (store, id) => {
       const value = { kind: 'opened', history: (): string[] => ['a'] };
       for (const result of [value, undefined, null, 0, '', false, [1]]) {
-        assert.equal(
-          await store.update(id, (conversation) => (push(fullTurn('t1'))(conversation), result)),
-          result,
-        );
+        const returned = await store.update(id, (conversation) => {
+          push(fullTurn('t1'))(conversation);
+          return result;
+        });
+        assert.equal(returned, result);
       }
-    });
+    }));
 
-    it('applies the changes of one conversation in the order of the calls', async () => {
-      const { store, id } = await begin();
-      const lengths = await Promise.all(
-        Array.from({ length: 50 }, (_, count) =>
-          store.update(
-            id,
-            push({ id: `t${count}`, state: 'completed', runId: count, words: null, reply: null }),
-          ),
-        ),
-      );
-      assert.deepEqual(
-        lengths,
-        Array.from({ length: 50 }, (_, count) => count + 1),
-      );
-      assert.deepEqual(
-        turnIds(await store.read(id)),
-        Array.from({ length: 50 }, (_, count) => `t${count}`),
-      );
-    });
+    it('makes the changes of a conversation in the order of the calls', begun(async (store, id) => {
+      const ids = Array.from({ length: 50 }, (_, count) => `t${count}`);
+      const lengths = await Promise.all(ids.map((turnId, count) =>
+        store.update(id, push(bareTurn(turnId, count)))));
+      assert.deepEqual(lengths, ids.map((_turnId, count) => count + 1));
+      assert.deepEqual(turnIds(await store.read(id)), ids);
+    }));
 
-    it('keeps conversations apart', async () => {
-      const { store, id } = await begin();
-      const others = [
-        `${id}:`,
-        `${id} `,
-        `${id}:é語👋🏽`,
-        `${id.toUpperCase()}`,
-        `${id}%00`,
-        `${id}'; --`,
-        `${id}*`,
-        `${id}/../x`,
-        `${id}${'i'.repeat(256 - id.length)}`,
+    it('keeps conversations apart', begun(async (store, id) => {
+      const endings = ['', ':', ' ', ':é語👋🏽', '%00', "'; --", '*', '/../x'];
+      const ids = [
+        ...endings.map((ending) => `${id}${ending}`), id.toUpperCase(), id.padEnd(256, 'i'),
       ];
       await Promise.all(
-        [id, ...others].map((other, index) => store.update(other, push(fullTurn(`t${index}`)))),
+        ids.map((other, index) => store.update(other, push(fullTurn(`t${index}`)))),
       );
-      for (const [index, other] of [id, ...others].entries())
+      for (const [index, other] of ids.entries())
         assert.deepEqual(turnIds(await store.read(other)), [`t${index}`], other);
-    });
+    }));
 
-    it("accepts names of an object's own members as ids", async () => {
-      const { store } = await begin();
+    it("accepts names of an object's own members as ids", begun(async (store) => {
       for (const id of ['__proto__', 'constructor', 'toString']) {
-        await store.update(id, (conversation) => {
-          conversation.turns = [];
-        });
+        await store.update(id, empty);
         assert.equal(await store.read(id), undefined);
         await store.update(id, push(fullTurn('t1')));
         assert.deepEqual(turnIds(await store.read(id)), ['t1']);
-        await store.update(id, (conversation) => {
-          conversation.turns = [];
-        });
+        await store.update(id, empty);
       }
-    });
+    }));
 
-    it('does not keep a conversation that is left without turns, new or known', async () => {
-      const { store, id } = await begin();
+    it('keeps no conversation without turns, new or known', begun(async (store, id) => {
       const before = await store.count();
       await store.update(id, (conversation) => {
         conversation.messageCount = 5;
@@ -213,45 +165,37 @@ export function storeContract(
       assert.equal(await store.read(id), undefined);
       await store.update(id, push(fullTurn('t1')));
       assert.equal(await store.count(), before + 1);
-      await store.update(id, (conversation) => {
-        conversation.turns = [];
-      });
+      await store.update(id, empty);
       assert.equal(await store.read(id), undefined);
       assert.equal(await store.count(), before);
       await store.update(id, (conversation) => assert.equal(conversation.messageCount, 0));
-    });
+    }));
 
-    it('keeps once calls, even without turns, until they are freed', async () => {
-      const { store, id } = await begin();
-      const [paid, paying] = [onceCall({ state: 'completed' }), onceCall({ runId: 2 ** 48 + 1 })];
+    it('keeps once calls, even without turns, until they are freed', begun(async (store, id) => {
+      const paid = onceCall({ state: 'completed' });
+      const paying = onceCall({ runId: 2 ** 48 + 1 });
       await store.update(id, push(fullTurn('t1')));
-      await store.update(id, (conversation) => {
-        conversation.turns = [];
-        conversation.onceCalls = { [onceKey(1)]: paid, [onceKey(2)]: paying };
-      });
-      assert.deepEqual((await store.read(id))?.onceCalls, {
-        [onceKey(1)]: paid, [onceKey(2)]: paying,
-      });
-      await store.update(id, (conversation) => {
-        conversation.onceCalls = { [onceKey(1)]: { ...paid, content: '"again"' } };
-      });
-      assert.deepEqual((await store.read(id))?.onceCalls, {
-        [onceKey(1)]: { ...paid, content: '"again"' },
-      });
-    });
+      for (const onceCalls of [
+        { [onceKey(1)]: paid, [onceKey(2)]: paying },
+        { [onceKey(1)]: { ...paid, content: '"again"' } },
+      ]) {
+        await store.update(id, (conversation) => {
+          Object.assign(conversation, { turns: [], onceCalls });
+        });
+        assert.deepEqual((await store.read(id))?.onceCalls, onceCalls);
+      }
+    }));
 
-    it('counts each conversation once', async () => {
-      const { store, id } = await begin();
+    it('counts each conversation once', begun(async (store, id) => {
       const before = await store.count();
       for (let count = 0; count < 5; count++) {
         await store.update(`${id}-a`, push(fullTurn(`t${count}`)));
         await store.update(`${id}-b`, push(fullTurn(`t${count}`)));
       }
       assert.equal(await store.count(), before + 2);
-    });
+    }));
 
-    it('is empty, and counts nothing, once a conversation is cleared', async () => {
-      const { store, id } = await begin();
+    it('is empty, and counts nothing, once a conversation is cleared', begun(async (store, id) => {
       const before = await store.count();
       await store.update(id, push(fullTurn('t1')));
       await store.update(id, clearTurns);
@@ -260,10 +204,9 @@ export function storeContract(
       await store.update(id, push(fullTurn('t2')));
       assert.deepEqual(turnIds(await store.read(id)), ['t2']);
       assert.equal(await store.count(), before + 1);
-    });
+    }));
 
-    it('throws what a change throws, and writes nothing of it', async () => {
-      const { store, id } = await begin();
+    it('throws what a change throws, and writes nothing of it', begun(async (store, id) => {
       const failure = new Error('of the change');
       const change = (_conversation: Conversation): never => {
         throw failure;
@@ -273,57 +216,36 @@ export function storeContract(
       await store.update(id, push(fullTurn('t1')));
       await assert.rejects(async () => store.update(id, change), failure);
       assert.deepEqual(turnIds(await store.read(id)), ['t1']);
-    });
+    }));
 
-    it('goes on after a change that threw, with those that were asked for after it', async () => {
-      const { store, id } = await begin();
+    it('goes on after a change that threw, with those behind it', begun(async (store, id) => {
       const failed = (async () => store.update(id, () => assert.fail('of the change')))();
-      const [first, second] = await Promise.allSettled([
-        failed,
-        store.update(id, push(fullTurn('t1'))),
-      ]);
+      const then = store.update(id, push(fullTurn('t1')));
+      const [first, second] = await Promise.allSettled([failed, then]);
       assert.deepEqual([first.status, second.status], ['rejected', 'fulfilled']);
       assert.deepEqual(turnIds(await store.read(id)), ['t1']);
-    });
+    }));
 
-    it('carries a turn from its opening to its end', async () => {
-      const { store, id } = await begin();
+    it('carries a turn from its opening to its end', begun(async (store, id) => {
       const opened = await store.update(id, (conversation) =>
-        openTurn(conversation, { turnId: 't1', runId: 7, text: 'Hello' }, BOUNDS),
-      );
+        openTurn(conversation, { turnId: 't1', runId: 7, text: 'Hello' }, BOUNDS));
       assert.ok(opened.kind === 'opened');
       assert.deepEqual(opened.history(), [{ role: 'user', content: 'Hello', turnId: 't1' }]);
       assert.equal((await store.read(id))?.turns[0]?.state, 'open');
-      const settle = (runId: number): Awaitable<boolean> =>
-        store.update(
-          id,
-          (conversation) =>
-            settleTurn(
-              conversation,
-              {
-                turnId: 't1',
-                runId,
-                state: 'completed',
-                messages: [{ role: 'assistant', content: 'Hi.', turnId: 't1', state: 'completed' }],
-              },
-              BOUNDS,
-            ),
-        );
-      assert.equal(await settle(8), false);
-      assert.equal(await settle(7), true);
-      assert.equal(await settle(7), false);
+      const end = { turnId: 't1', state: 'completed', messages: [reply('t1', 'Hi.')] } as const;
+      for (const [runId, isKept] of [[8, false], [7, true], [7, false]] as const) {
+        const settled = await store.update(id, (conversation) =>
+          settleTurn(conversation, { ...end, runId }, BOUNDS));
+        assert.equal(settled, isKept);
+      }
       const kept = (await store.read(id)) ?? assert.fail('nothing was kept');
-      assert.deepEqual(
-        historyOf(kept).map(({ content }) => content),
-        ['Hello', 'Hi.'],
-      );
-    });
+      assert.deepEqual(historyOf(kept).map(({ content }) => content), ['Hello', 'Hi.']);
+    }));
 
-    it('lets go when it is closed, even twice', async () => {
-      const { store, id } = await begin();
+    it('lets go when it is closed, even twice', begun(async (store, id) => {
       await store.update(id, push(fullTurn('t1')));
       await store.close();
       await store.close();
-    });
+    }));
   });
 }

@@ -1,185 +1,129 @@
 // Whether a run may go on for another delivery of its turn, in processes that share a conversation.
 
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 
-import { clearTurns, emptyConversation } from '../../src/conversations/conversation.ts';
-import type { Message } from '../../src/conversations/message.ts';
-import { noteProgress, noteToolResult } from '../../src/conversations/tool-call-rules.ts';
-import { claimTurn } from '../../src/conversations/turn-claim.ts';
-import { openTurn } from '../../src/conversations/turn-opening.ts';
-import { settleTurn } from '../../src/conversations/turn-settlement.ts';
-import { BOUNDS, check } from './checked-rules.ts';
+import { clearTurns } from '../../src/conversations/conversation.ts';
+import { claimTurn, type TurnClaim } from '../../src/conversations/turn-claim.ts';
+import { round, Talk, yes } from './talk.ts';
 
-const A = { turnId: 't', runId: 1, process: 'a' } as const;
-const B = { turnId: 't', runId: 2, process: 'b' } as const;
+const A = { runId: 1, process: 'a', isAlive: yes } as const;
+const B = { runId: 2, process: 'b', isAlive: yes } as const;
 type Run = typeof A | typeof B;
 
 /** Turn `t`, begun by the first run and taken over by the others. */
-class Talk {
-  readonly conversation = emptyConversation('c');
+function taken(...runs: readonly Run[]): Talk {
+  const talk = new Talk();
+  for (const run of runs) talk.open('t', run);
+  return talk;
+}
 
-  constructor(...runs: readonly Run[]) {
-    for (const run of runs) this.take(run);
-  }
+/** Run A claims the turn. `waited`: how long ago the delivery arrived that it is claimed for. */
+function claim(talk: Talk, waited = 0): TurnClaim {
+  const delivery = { turnId: 't', runId: 1, process: 'a', text: 't', waitedMs: () => waited };
+  const result = claimTurn(talk.conversation, delivery);
+  talk.check();
+  return result;
+}
 
-  /** The run takes the turn over. */
-  take(run: Run): void {
-    openTurn(this.conversation, { ...run, text: 'Hello', isAlive: () => true }, BOUNDS);
-  }
-
-  settle(run: Run, state: 'completed' | 'interrupted', isLeaving?: true): void {
-    const messages: Message[] = [{ role: 'assistant', content: 'Hi.', turnId: 't', state }];
-    settleTurn(this.conversation, { ...run, state, messages, isLeaving }, BOUNDS);
-  }
-
-  /** The run has called a tool, which has returned. */
-  call({ runId, ...run }: Run): void {
-    const key = `key of ${runId}`;
-    const toolCalls = [{ id: 'x', name: 'pay', args: '{}' }];
-    const messages: Message[] = [
-      { role: 'assistant', content: '', turnId: 't', state: 'open', toolCalls },
-      { role: 'tool', content: '', turnId: 't', toolCallId: 'x', state: 'running', key, runId },
-    ];
-    noteProgress(this.conversation, { ...run, runId, messages }, BOUNDS);
-    const result = { toolCallId: 'x', state: 'completed', content: '"paid"' } as const;
-    noteToolResult(this.conversation, { ...run, runId, ...result }, BOUNDS);
-  }
-
-  /** `waited`: how long ago the delivery arrived that the turn is claimed for. */
-  claim(run: Run, waited = 0): ReturnType<typeof claimTurn> {
-    const claim = claimTurn(this.conversation, { ...run, text: 'Hello', waitedMs: () => waited });
-    check(this.conversation);
-    return claim;
-  }
+/** The run has called a tool, which has returned. */
+function call(talk: Talk, { runId }: Run): void {
+  talk.progress('t', round('t', 'x', { state: 'running', key: `key of ${runId}` }), { runId });
+  talk.result('t', 'x', { runId });
 }
 
 describe('a turn that is claimed for another delivery', () => {
   it('is owned by its run while it is open', () => {
-    assert.equal(new Talk(A).claim(A).kind, 'owned');
+    assert.equal(claim(taken(A)).kind, 'owned');
   });
 
   it('is owned by its run while its last events leave', () => {
-    const talk = new Talk(A);
-    talk.settle(A, 'completed', true);
-    assert.equal(talk.claim(A).kind, 'owned');
+    const talk = taken(A);
+    talk.settle('t', 'completed', 'Hi.', { isLeaving: true });
+    assert.equal(claim(talk).kind, 'owned');
   });
 
   it('is closed once its run has settled it, or a newer turn has ended it', () => {
-    const [settled, ended] = [new Talk(A), new Talk(A)];
-    settled.settle(A, 'completed');
-    const newer = { turnId: 'newer', runId: 3, process: 'b', isAlive: () => true };
-    openTurn(ended.conversation, newer, BOUNDS);
-    assert.deepEqual([settled.claim(A).kind, ended.claim(A).kind], ['closed', 'closed']);
+    const [settled, ended] = [taken(A), taken(A)];
+    settled.settle('t', 'completed', 'Hi.');
+    ended.open('newer', { ...B, runId: 3 });
+    assert.deepEqual([claim(settled).kind, claim(ended).kind], ['closed', 'closed']);
   });
 
   it('is taken back from another run that goes on', () => {
-    const talk = new Talk(A, B);
-    assert.deepEqual(talk.claim(A), { kind: 'owned', earlierCalls: [] });
-    assert.equal(talk.conversation.turns[0]?.process, 'a');
+    const talk = taken(A, B);
+    assert.deepEqual(claim(talk), { kind: 'owned', earlierCalls: [] });
+    assert.equal(talk.turn('t').process, 'a');
   });
 
   it('is not taken back from another run that has said everything', () => {
-    const talk = new Talk(A, B);
-    talk.settle(B, 'completed');
-    assert.equal(talk.claim(A).kind, 'taken');
-    assert.equal(talk.conversation.turns[0]?.process, 'b');
+    const talk = taken(A, B);
+    talk.settle('t', 'completed', 'Hi.');
+    assert.equal(claim(talk).kind, 'taken');
+    assert.equal(talk.turn('t').process, 'b');
   });
 
   it('is taken back with the calls of the other run, and not those that it has made itself', () => {
-    const talk = new Talk(A);
-    talk.call(A);
-    talk.take(B);
-    talk.call(B);
-    const claim = talk.claim(A);
-    assert.ok(claim.kind === 'owned');
-    assert.deepEqual(claim.earlierCalls.map(({ key }) => key), ['key of 2']);
+    const talk = taken(A);
+    call(talk, A);
+    talk.open('t', B);
+    call(talk, B);
+    const result = claim(talk);
+    assert.ok(result.kind === 'owned');
+    assert.deepEqual(result.earlierCalls.map(({ key }) => key), ['key of 2']);
   });
 
-  it('leaves nothing to an earlier delivery that still waits in another process', (t) => {
-    t.mock.timers.enable({ apis: ['Date'] });
-    const talk = new Talk(A);
-    t.mock.timers.tick(200);
-    talk.claim(A);
-    t.mock.timers.tick(100);
-    const waiting = { ...B, text: 'Hello', isAlive: () => true, waitedMs: () => 200 };
-    assert.equal(openTurn(talk.conversation, waiting, BOUNDS).kind, 'stale');
-  });
-
-  // The time of the claim counted, so that the last delivery of all was stale.
-  it('is left to a delivery that arrived after its own, however long the claim waited', (t) => {
-    t.mock.timers.enable({ apis: ['Date'] });
-    const talk = new Talk(A);
-    t.mock.timers.tick(400);
-    talk.claim(A, 300);
-    t.mock.timers.tick(50);
-    const later = { ...B, text: 'Hello', isAlive: () => true, waitedMs: () => 200 };
-    assert.equal(openTurn(talk.conversation, later, BOUNDS).kind, 'opened');
-  });
-
-  it('is not taken back from a run that a later delivery has begun meanwhile', (t) => {
-    t.mock.timers.enable({ apis: ['Date'] });
-    const talk = new Talk(A);
-    t.mock.timers.tick(400);
-    talk.take(B);
-    t.mock.timers.tick(100);
-    assert.equal(talk.claim(A, 200).kind, 'taken');
-    assert.equal(talk.conversation.turns[0]?.process, 'b');
-  });
-
-  it('stays after turns that arrived after its first delivery, and is written anew', (t) => {
-    t.mock.timers.enable({ apis: ['Date'] });
-    const talk = new Talk(A);
+  it('is written anew', () => {
+    const talk = taken(A);
     const touched = (talk.conversation.touched = new Set());
-    t.mock.timers.tick(200);
-    claimTurn(talk.conversation, { ...A, text: 'Hello' });
-    assert.deepEqual([...touched], talk.conversation.turns);
-    t.mock.timers.tick(100);
-    const later = { turnId: 'u', runId: 3, process: 'b', text: 'Well?', isAlive: () => true };
-    const opened = openTurn(talk.conversation, { ...later, waitedMs: () => 200 }, BOUNDS);
-    assert.equal(opened.kind, 'opened');
-  });
-
-  it('stays where it first arrived, however often it is delivered again', (t) => {
-    t.mock.timers.enable({ apis: ['Date'] });
-    const talk = new Talk(A);
-    t.mock.timers.tick(200);
-    talk.claim(A);
-    t.mock.timers.tick(200);
-    talk.claim(A);
-    t.mock.timers.tick(100);
-    const later = { turnId: 'u', runId: 3, process: 'b', text: 'Well?', isAlive: () => true };
-    const opened = openTurn(talk.conversation, { ...later, waitedMs: () => 400 }, BOUNDS);
-    assert.equal(opened.kind, 'opened');
-  });
-
-  it('belongs to the last delivery, even if the claim of an earlier one is stored later', (t) => {
-    t.mock.timers.enable({ apis: ['Date'] });
-    const talk = new Talk(A);
-    t.mock.timers.tick(400);
-    talk.claim(A);
-    talk.claim(A, 300);
-    t.mock.timers.tick(100);
-    const waiting = { ...B, text: 'Hello', isAlive: () => true, waitedMs: () => 200 };
-    assert.equal(openTurn(talk.conversation, waiting, BOUNDS).kind, 'stale');
-  });
-
-  it('is taken back from a run that was over before it, even if that one arrived later', (t) => {
-    t.mock.timers.enable({ apis: ['Date'] });
-    const talk = new Talk(A);
-    t.mock.timers.tick(400);
-    talk.take(B);
-    talk.settle(B, 'interrupted');
-    t.mock.timers.tick(100);
-    assert.equal(talk.claim(A, 200).kind, 'owned');
+    claim(talk);
+    assert.deepEqual([...touched], talk.turns);
   });
 
   it('goes on unrecorded if its conversation was erased', () => {
-    const talk = new Talk(A);
+    const talk = taken(A);
     clearTurns(talk.conversation);
-    assert.deepEqual(talk.claim(A), {
-      kind: 'owned', earlierCalls: [],
-    });
-    assert.deepEqual(talk.conversation.turns, []);
+    assert.deepEqual(claim(talk), { kind: 'owned', earlierCalls: [] });
+    assert.deepEqual(talk.turns, []);
   });
+});
+
+/**
+ * What comes of the last of some steps. `+200` lets so many milliseconds pass. Run A has begun the
+ * turn: `A claims 300` is for a delivery that arrived 300 ms ago, `B asks 200` such a delivery in
+ * another process, and `u asks 200` one of another turn. `B stops` after it was interrupted.
+ */
+function resultOf(t: TestContext, steps: string): string {
+  t.mock.timers.enable({ apis: ['Date'] });
+  const talk = taken(A);
+  let result = '';
+  for (const step of steps.split('; ')) {
+    const [who = '', what, ms = '0'] = step.split(' ');
+    const delivery = { ...B, waitedMs: () => Number(ms) };
+    if (what === undefined) t.mock.timers.tick(Number(who));
+    else if (what === 'claims') result = claim(talk, Number(ms)).kind;
+    else if (what === 'stops') talk.settle('t', 'interrupted', 'Hi.');
+    else if (who === 'u') result = talk.ask('u', { ...delivery, runId: 3 }).kind;
+    else result = talk.ask('t', delivery).kind;
+  }
+  return result;
+}
+
+describe('the time of a claim', () => {
+  for (const [what, steps, result] of [
+    ['leaves nothing to an earlier delivery that still waits in another process',
+      '+200; A claims; +100; B asks 200', 'stale'],
+    // The time of the claim counted, so that the last delivery of all was stale.
+    ['leaves the turn to a delivery that arrived after its own, however long the claim waited',
+      '+400; A claims 300; +50; B asks 200', 'opened'],
+    ['is too late if a later delivery has begun another run meanwhile',
+      '+400; B asks; +100; A claims 200', 'taken'],
+    ['is not too late if that run was over before it', '+400; B asks; B stops; +100; A claims 200',
+      'owned'],
+    ['is that of the last delivery, even if the claim of an earlier one is stored later',
+      '+400; A claims; A claims 300; +100; B asks 200', 'stale'],
+    ['leaves the turn in its place, in front of turns that arrived after its first delivery',
+      '+200; A claims; +200; A claims; +100; u asks 400', 'opened'],
+  ] as const)
+    it(what, (t) => assert.equal(resultOf(t, steps), result));
 });

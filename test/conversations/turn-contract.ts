@@ -9,7 +9,7 @@ import {
   errorsIn, messageEvent, rawRequest, typesOf, until, type TestAgent,
 } from '../fixtures/app.ts';
 import { mockTimers, type Clock } from '../fixtures/clock.ts';
-import { askingBack, hold, spoken, type AskingBack } from './asking-back.ts';
+import { askingBack, cut, hold, spoken, type AskingBack } from './asking-back.ts';
 
 /** Another store, whose calls are counted, and which can be made to fail as that one would. */
 class FailingStore implements ConversationStore {
@@ -69,43 +69,39 @@ export function turnContract(name: string, open: () => ConversationStore): void 
     return { ...askingBack(t, store, agent), store };
   };
 
+  type Test<T> = (served: T, t: TestContext) => Promise<void>;
+  const inTurns = (test: Test<ReturnType<typeof begin>>) => (t: TestContext) => test(begin(t), t);
+
   describe(`turns over ${name}`, { timeout: 60_000 }, () => {
     it('answer and remember', async (t) => {
-      const { client, history } = begin(t, {
+      const { client, told } = begin(t, {
         onMessage: (turn) => `${turn.history.length}: ${turn.text}`,
       });
       assert.equal(await spoken(client.start()), 'Welcome.');
       assert.equal(await spoken(client.say('One')), '2: One');
       assert.equal(await spoken(client.say('Two')), '4: Two');
       assert.equal(await spoken(client.start()), 'Welcome back.');
-      assert.deepEqual((await history()).slice(1, 5), [
-        ['user', 'One'], ['assistant', '2: One', 'completed'],
-        ['user', 'Two'], ['assistant', '4: Two', 'completed'],
-      ]);
+      const talk = 'Welcome. / One > 2: One / Two > 4: Two > Welcome back.';
+      assert.equal(await told(), talk);
     });
 
-    it('take two calls of the store', async (t) => {
-      const { client, store } = begin(t);
+    it('take two calls of the store', inTurns(async ({ client, store }) => {
       await spoken(client.say('One'));
       await spoken(client.say('Two'));
       assert.deepEqual(store.calls, ['update', 'update', 'update', 'update']);
-    });
+    }));
 
-    it('show the words and a placeholder while they run', async (t) => {
-      const served = begin(t);
+    it('show the words and a placeholder while they run', inTurns(async (served) => {
       await hold(served);
-      assert.deepEqual(await served.history(), [['user', 'hold'], ['assistant', '', 'open']]);
-    });
+      assert.equal(await served.told(), 'hold > …');
+    }));
 
-    it('keep what was sent when the caller drops', async (t) => {
-      const served = begin(t);
+    it('keep what was sent when the caller drops', inTurns(async (served) => {
       (await hold(served)).drop();
       assert.equal((await served.interrupted.next()).text, 'hold?');
       assert.deepEqual(served.aborted, ['hold']);
-      assert.deepEqual(await served.history(), [
-        ['user', 'hold'], ['assistant', 'hold?', 'interrupted'],
-      ]);
-    });
+      assert.equal(await served.told(), 'hold > hold?*');
+    }));
 
     it('end the one that runs when a newer one begins, and stay in order', async (t) => {
       const served = begin(t);
@@ -114,51 +110,37 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(await first.rest(), ['response.end']);
       assert.equal(await second, 'Two?');
       assert.deepEqual(served.aborted, ['hold 1']);
-      assert.deepEqual(await served.history(), [
-        ['user', 'hold 1'], ['assistant', 'hold 1?', 'interrupted'],
-        ['user', 'Two'], ['assistant', 'Two?', 'completed'],
-      ]);
+      assert.equal(await served.told(), 'hold 1 > hold 1?* / Two > Two?');
       assert.deepEqual(served.outcomes(), { interrupted: 1, completed: 1 });
     });
 
-    it('cut the one before to what was heard', async (t) => {
-      const { client, history, interrupted } = begin(t);
+    it('cut the one before to what was heard', inTurns(async ({ client, told, interrupted }) => {
       assert.equal(await spoken(client.say('One')), 'One?');
       await spoken(client.say('Two', {
         interruption_context: { previous_turn_interrupted: true, words_heard: 1, text_heard: 'On' },
       }));
-      assert.deepEqual(await history(), [
-        ['user', 'One'], ['assistant', 'On', 'interrupted'],
-        ['user', 'Two'], ['assistant', 'Two?', 'completed'],
-      ]);
+      assert.equal(await told(), 'One > On* / Two > Two?');
       assert.deepEqual(interrupted.all.map(({ text }) => text), ['On']);
-    });
+    }));
 
-    it('send a completed one again without asking the agent', async (t) => {
-      const served = begin(t);
+    it('send a completed one again without asking the agent', inTurns(async (served) => {
       assert.equal(await spoken(served.client.say('One', { turn_id: 't1' })), 'One?');
       assert.equal(await spoken(served.client.say('One', { turn_id: 't1' })), 'One?');
       assert.deepEqual(served.runs, ['One']);
-      assert.deepEqual(await served.history(), [
-        ['user', 'One'], ['assistant', 'One?', 'completed'],
-      ]);
+      assert.equal(await served.told(), 'One > One?');
       assert.deepEqual(served.outcomes(), { completed: 1, replayed: 1 });
-    });
+    }));
 
-    it('run an interrupted one again', async (t) => {
-      const served = begin(t);
+    it('run an interrupted one again', inTurns(async (served) => {
       (await hold(served)).drop();
       await served.interrupted.next();
       const again = await hold(served);
       served.go('hold');
       assert.deepEqual(await again.rest(), [' Done.', 'response.end']);
-      assert.deepEqual(await served.history(), [
-        ['user', 'hold'], ['assistant', 'hold? Done.', 'completed'],
-      ]);
-    });
+      assert.equal(await served.told(), 'hold > hold? Done.');
+    }));
 
-    it('hand the stream over to a newer delivery', async (t) => {
-      const served = begin(t);
+    it('hand the stream over to a newer delivery', inTurns(async (served) => {
       const older = await hold(served);
       const newer = await hold(served); // it is told what was said so far
       assert.deepEqual(await older.rest(), ['response.end']);
@@ -166,7 +148,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(await newer.rest(), [' Done.', 'response.end']);
       assert.deepEqual(served.runs, ['hold']);
       assert.deepEqual(served.outcomes(), { taken_over: 1, completed: 1 });
-    });
+    }));
 
     it('repeat a completed one beside a newer one, but not an unfinished one', async (t) => {
       const served = begin(t);
@@ -183,19 +165,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(served.outcomes(), { completed: 2, interrupted: 1, replayed: 1, stale: 1 });
     });
 
-    it('keep new words that come with an old id', async (t) => {
-      const { client, history } = begin(t);
-      await spoken(client.say('One', { turn_id: 't1' }));
-      assert.equal(await spoken(client.say('Two', { turn_id: 't1' })), 'Two?');
-      assert.equal(await spoken(client.say('Two', { turn_id: 't1' })), 'Two?');
-      assert.deepEqual(await history(), [
-        ['user', 'One'], ['assistant', 'One?', 'completed'],
-        ['user', 'Two'], ['assistant', 'Two?', 'completed'],
-      ]);
-    });
-
-    it('end with their session', async (t) => {
-      const served = begin(t);
+    it('end with their session', inTurns(async (served) => {
       const { client } = served;
       const held = await hold(served);
       const ended = await client.post({
@@ -203,77 +173,95 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       });
       assert.deepEqual(await ended.json(), { status: 'ok' });
       assert.deepEqual(await held.rest(), ['response.end']);
-      assert.deepEqual(await served.history(), [
-        ['user', 'hold'], ['assistant', 'hold?', 'interrupted'],
-      ]);
-    });
+      assert.equal(await served.told(), 'hold > hold?*');
+    }));
 
     it('are marked when the call dialect says that a completed one was spoken over', async (t) => {
-      const { client, history, interrupted } = begin(t);
+      const { client, told, interrupted } = begin(t);
       const call = { call_id: client.conversationId };
       const reply = await client.post({ type: 'transcript', transcript: 'One', ...call });
       assert.equal(await reply.text(), 'One?');
       await (await client.post({ type: 'user_interrupted', ...call })).events();
-      assert.deepEqual(await history(), [['user', 'One'], ['assistant', 'One?', 'interrupted']]);
+      assert.equal(await told(), 'One > One?*');
       assert.deepEqual(interrupted.all.map(({ text }) => text), ['One?']);
     });
 
-    it('are stored before the store is closed', async (t) => {
-      const served = begin(t);
+    it('are stored before the store is closed', inTurns(async (served) => {
       const held = await hold(served);
       await served.app.close();
       assert.deepEqual(await held.rest(), ['response.end']);
       assert.deepEqual(served.store.calls, ['update', 'update', 'close']);
       assert.deepEqual(errorsIn(served.logLines), []);
-    });
+    }));
   });
 
   describe(`turns while ${name} fails`, { timeout: 60_000 }, () => {
     const gone = new Error('connection refused');
 
-    it('end in the apology, and the next one works once the store does', async (t) => {
+    interface Failing extends AskingBack {
+      readonly store: FailingStore;
+      /** The store fails from now on, and time passes only as the test says. */
+      fail(): void;
+      /** Resolves when the store has been asked since then. */
+      asked(): Promise<void>;
+      /** Lets the time pass in which a write is tried again. */
+      pass(): Promise<void>;
+    }
+
+    function beginFailing(t: TestContext): Failing {
       const served = begin(t);
+      const { store } = served;
+      let clock: Clock | undefined;
+      let before = 0;
+      return {
+        ...served,
+        fail() {
+          clock ??= mockTimers(t, ['setTimeout']);
+          before = store.calls.length;
+          store.failWith = gone;
+        },
+        asked: () => until(() => store.calls.length > before, 'the store to be asked'),
+        pass: () => passTries(clock ?? assert.fail()),
+      };
+    }
+
+    const inOutage = (test: Test<Failing>) => (t: TestContext) => test(beginFailing(t), t);
+
+    it('end in the apology, and the next one works once the store does', async (t) => {
+      const served = beginFailing(t);
       const { client, store } = served;
-      const clock = mockTimers(t, ['setTimeout']);
-      store.failWith = gone;
+      served.fail();
       const reply = client.say('One');
-      await until(() => store.calls.length > 0, 'the store to be asked');
-      await passTries(clock);
+      await served.asked();
+      await served.pass();
       assert.equal(await spoken(reply), DEFAULT_APOLOGY);
       assert.deepEqual(served.runs, []);
       assert.equal(served.app.runningTurns, 0);
       assert.deepEqual(errorsIn(served.logLines), ['turn failed']);
       store.failWith = undefined;
       assert.equal(await spoken(client.say('Two')), 'Two?');
-      assert.deepEqual(await served.history(), [
-        ['user', 'Two'], ['assistant', 'Two?', 'completed'],
-      ]);
+      assert.equal(await served.told(), 'Two > Two?');
       assert.deepEqual(served.outcomes(), { failed: 1, completed: 1 });
     });
 
-    it('are opened all the same if the store comes back in between', async (t) => {
-      const { client, store } = begin(t);
-      const clock = mockTimers(t, ['setTimeout']);
-      store.failWith = gone;
-      const reply = client.say('One');
-      await until(() => store.calls.length > 0, 'the store to be asked');
-      store.failWith = undefined;
-      await passTries(clock);
+    it('are opened all the same if the store comes back in between', inOutage(async (served) => {
+      served.fail();
+      const reply = served.client.say('One');
+      await served.asked();
+      served.store.failWith = undefined;
+      await served.pass();
       assert.equal(await spoken(reply), 'One?');
-    });
+    }));
 
-    it('end in the apology and the error event of the call dialect', async (t) => {
-      const { client, store } = begin(t);
-      const clock = mockTimers(t, ['setTimeout']);
-      store.failWith = gone;
-      const reply = client.post({ type: 'transcript', transcript: 'One', call_id: 'k' });
-      await until(() => store.calls.length > 0, 'the store to be asked');
-      await passTries(clock);
+    it('end in the apology and the error event of the call dialect', inOutage(async (served) => {
+      served.fail();
+      const reply = served.client.post({ type: 'transcript', transcript: 'One', call_id: 'k' });
+      await served.asked();
+      await served.pass();
       assert.deepEqual(typesOf(await (await reply).events()), ['message', 'error', 'done']);
-    });
+    }));
 
-    it('are not ended by a session.start of a second sender', async (t) => {
-      const served = begin(t);
+    it('are not ended by a session.start of a second sender', inTurns(async (served) => {
       const { client, store } = served;
       const held = await hold(served);
       store.failWith = gone;
@@ -281,75 +269,57 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       store.failWith = undefined;
       served.go('hold');
       assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
-    });
+    }));
 
-    it('answer user_interrupted all the same', async (t) => {
-      const { client, store } = begin(t);
+    it('answer user_interrupted all the same', inTurns(async ({ client, store }) => {
       store.failWith = gone;
       const reply = await client.post({ type: 'user_interrupted', call_id: 'k' });
       assert.deepEqual(typesOf(await reply.events()), ['error', 'done']);
-    });
+    }));
 
-    it('are spoken to their end when only their history cannot be written', async (t) => {
-      const served = begin(t);
-      const { store } = served;
-      const held = await hold(served);
-      const clock = mockTimers(t, ['setTimeout']);
-      store.failWith = gone;
-      served.go('hold');
-      assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
-      await passTries(clock);
-      assert.deepEqual(errorsIn(served.logLines), ['history not written']);
-      assert.equal(store.calls.length, 5); // the opening, and four tries
-    });
+    for (const [what, isBack, errors] of [
+      ['are spoken to their end when only their history cannot be written', false,
+        ['history not written']],
+      ['write their history if the store comes back in between', true, []],
+    ] as const)
+      it(what, inOutage(async (served) => {
+        const held = await hold(served);
+        served.fail();
+        served.go('hold');
+        assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
+        if (isBack) served.store.failWith = undefined;
+        await served.pass();
+        assert.deepEqual(errorsIn(served.logLines), errors);
+        if (isBack) assert.equal(await served.told(), 'hold > hold? Done.');
+        else assert.equal(served.store.calls.length, 5); // the opening, and four tries
+      }));
 
-    it('write their history if the store comes back in between', async (t) => {
-      const served = begin(t);
-      const { store } = served;
-      const held = await hold(served);
-      const clock = mockTimers(t, ['setTimeout']);
-      store.failWith = gone;
-      served.go('hold');
-      await held.rest();
-      store.failWith = undefined;
-      await passTries(clock);
-      assert.deepEqual(errorsIn(served.logLines), []);
-      assert.deepEqual(await served.history(), [
-        ['user', 'hold'], ['assistant', 'hold? Done.', 'completed'],
-      ]);
-    });
-
-    it('end an older one even if the newer one cannot be opened', async (t) => {
-      const served = begin(t);
+    it('end an older one even if the newer one cannot be opened', inOutage(async (served) => {
       const { client, store } = served;
       const first = await hold(served, 'hold 1');
-      const clock = mockTimers(t, ['setTimeout']);
-      const before = store.calls.length;
-      store.failWith = gone;
+      served.fail();
       const second = client.say('Two');
-      await until(() => store.calls.length > before, 'the store to be asked');
-      await passTries(clock);
+      await served.asked();
+      await served.pass();
       assert.equal(await spoken(second), DEFAULT_APOLOGY);
       assert.deepEqual(await first.rest(), ['response.end']);
       assert.deepEqual(served.aborted, ['hold 1']);
       assert.equal(served.app.runningTurns, 0);
-      await passTries(clock); // the older one is written in vain
+      await served.pass(); // the older one is written in vain
       store.failWith = undefined;
       assert.equal(await spoken(client.say('Three')), 'Three?');
-    });
+    }));
 
     it('do not begin for a caller who left while they could not be opened', async (t) => {
-      const served = begin(t);
-      const { client, store, logLines } = served;
+      const served = beginFailing(t);
       const connection = await served.raw();
-      const clock = mockTimers(t, ['setTimeout']);
-      store.failWith = gone;
-      connection.write(rawRequest(messageEvent({ conversation_id: client.conversationId })));
-      await until(() => store.calls.length > 0, 'the store to be asked');
-      connection.socket.destroy();
-      await until(() => logLines.some((line) => line.includes('"isCutShort":true')), 'the drop');
-      await passTries(clock);
-      store.failWith = undefined;
+      served.fail();
+      const { conversationId } = served.client;
+      connection.write(rawRequest(messageEvent({ conversation_id: conversationId })));
+      await served.asked();
+      await cut(connection, served);
+      await served.pass();
+      served.store.failWith = undefined;
       assert.deepEqual([served.runs, served.app.runningTurns], [[], 0]);
     });
   });

@@ -5,9 +5,10 @@ import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs'
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
-import { createTestClient, type TestClient } from '../../src/kit/test-client.ts';
+import { createTestClient } from '../../src/kit/test-client.ts';
 import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
 import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
+import { assertEnds, stop } from './server-end.ts';
 
 const CLI = join(import.meta.dirname, '../../dist/cli.js');
 
@@ -15,24 +16,13 @@ const workplace = new Workplace();
 afterEach(() => workplace.clear());
 
 function serve(environment: Readonly<Record<string, string>>): SpawnedServer {
-  return workplace.spawn({
-    env: {
-      NODE_ENV: 'production',
-      DRAIN_DELAY_SECONDS: '0',
-      LAYERCODE_WEBHOOK_SECRET: SECRET,
-      AGENT: 'echo',
-      ...environment,
-    },
-  });
-}
-
-function callerAt(url: string, conversationId: string): TestClient {
-  return createTestClient(url, { secret: SECRET, conversationId });
+  const env = { NODE_ENV: 'production', DRAIN_DELAY_SECONDS: '0', AGENT: 'echo' };
+  return workplace.spawn({ env: { ...env, LAYERCODE_WEBHOOK_SECRET: SECRET, ...environment } });
 }
 
 /** A call of one turn, over connections of its own. */
 async function call(url: string, id: string): Promise<void> {
-  const caller = callerAt(url, id);
+  const caller = createTestClient(url, { secret: SECRET, conversationId: id });
   const ids = { session_id: `s-${id}`, conversation_id: id };
   const message = { type: 'message', ...ids, turn_id: `t-${id}`, text: `Hello from ${id}` };
   await (await caller.post(message)).text();
@@ -41,21 +31,10 @@ async function call(url: string, id: string): Promise<void> {
   await end.text();
 }
 
-async function stopped(server: SpawnedServer): Promise<void> {
-  server.kill('SIGTERM');
-  assert.deepEqual(await server.exit, { code: 0, signal: null });
-}
-
-interface Answer {
-  readonly code: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
+/** What the command answers. */
 async function calls(
-  argv: readonly string[],
-  env: Readonly<Record<string, string>>,
-): Promise<Answer> {
+  argv: readonly string[], env: Readonly<Record<string, string>>,
+): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
   const command = workplace.spawn({ server: CLI, argv: ['calls', ...argv], env });
   const { code } = await command.exit;
   return { code, stdout: command.stdout, stderr: command.stderr };
@@ -75,7 +54,7 @@ describe('the server with CALL_RECORDS=file:…', () => {
   it('leaves records that the command finds, after a stop right after the end', LIMIT, async () => {
     const server = serve(FILE);
     await call(await server.url(), 'c-1');
-    await stopped(server);
+    await stop(server);
     const [name = ''] = readdirSync(join(workplace.directory, 'records'));
     assert.match(name, /^calls-\d{4}-\d\d-\d\d\.jsonl$/);
     assert.equal(statSync(join(workplace.directory, 'records', name)).mode & 0o777, 0o600);
@@ -93,7 +72,7 @@ describe('the server with CALL_RECORDS=file:…', () => {
     const { code, stdout } = await calls(['erase', 'c-1'], FILE);
     assert.equal(code, 0, stdout);
     await call(url, 'c-3');
-    await stopped(server);
+    await stop(server);
     const left = await calls(['export'], FILE);
     assert.deepEqual(wordsIn(left.stdout), ['Hello from c-2', 'Hello from c-3']);
   });
@@ -109,7 +88,7 @@ describe('the server with CALL_RECORDS=file:…', () => {
     await call(url, 'c-2');
     mkdirSync(folder);
     await server.line('call records can be written again');
-    await stopped(server);
+    await stop(server);
     const [name = ''] = readdirSync(folder);
     const words = wordsIn(readFileSync(join(folder, name), 'utf8'));
     assert.deepEqual(words, ['Hello from c-1', 'Hello from c-2']);
@@ -117,7 +96,7 @@ describe('the server with CALL_RECORDS=file:…', () => {
 
   it('does not start if they cannot be kept, and says why in one line', LIMIT, async () => {
     const server = serve({ CALL_RECORDS: 'file:missing/calls.jsonl' });
-    assert.deepEqual(await server.exit, { code: 1, signal: null });
+    await assertEnds(server, 1);
     assert.match(
       server.stderr,
       /^layercode-microserver: the call records in .*: the folder \S+ does not exist; create it\n$/,
@@ -128,7 +107,7 @@ describe('the server with CALL_RECORDS=file:…', () => {
 describe('the server with CALL_RECORDS=store', () => {
   it('refuses the memory store, with the reason', LIMIT, async () => {
     const server = serve({ CALL_RECORDS: 'store' });
-    assert.deepEqual(await server.exit, { code: 1, signal: null });
+    await assertEnds(server, 1);
     assert.equal(
       server.stderr,
       'layercode-microserver: CALL_RECORDS must be file:<path>: conversations in memory are '
@@ -145,7 +124,7 @@ describe('the server with CALL_RECORDS=store', () => {
     const { url } = await server.line('listening');
     const names = Array.from({ length: 8 }, (_, n) => `c-${n}`);
     await Promise.all(names.map((id) => call(String(url), id)));
-    await stopped(server);
+    await stop(server);
     const { stdout } = await calls(['export'], STORE);
     assert.deepEqual(wordsIn(stdout).sort(), names.map((id) => `Hello from ${id}`));
     assert.equal(stdout.match(/"firstSpeechMs":/g)?.length, names.length);

@@ -1,31 +1,23 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { once } from 'node:events';
 import fs, {
-  chmodSync,
-  chownSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  writeFileSync,
-  type Stats,
+  chmodSync, chownSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync,
+  statSync, symlinkSync, writeFileSync, type Stats,
 } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, beforeEach, describe, it } from 'node:test';
+
 import {
-  openDevelopmentSecret,
-  readDevelopmentSecret,
+  openDevelopmentSecret, readDevelopmentSecret,
 } from '../../src/process/development-secret.ts';
 import { TYPESCRIPT } from '../fixtures/typescript.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'development-secret-'));
 const isRoot = process.geteuid?.() === 0;
+const NOBODY = 65_534;
 const planted = `whsec_${'A'.repeat(43)}`;
 let directory = '';
 let folder = '';
@@ -45,6 +37,7 @@ function useFolder(): void {
 after(() => rmSync(root, { recursive: true }));
 
 function plant(content: string, mode = 0o600): void {
+  rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { mode: 0o700 });
   writeFileSync(file, content);
   chmodSync(file, mode);
@@ -75,41 +68,28 @@ describe('openDevelopmentSecret', () => {
     assert.notEqual(openDevelopmentSecret(elsewhere).secret, secret);
   });
 
-  it('trusts a stored file of mode 0600 and of 0400', () => {
-    for (const mode of [0o600, 0o400]) {
-      rmSync(folder, { recursive: true, force: true });
+  for (const mode of [0o600, 0o400])
+    it(`trusts a stored file of mode 0${mode.toString(8)}`, () => {
       plant(`${planted}\n`, mode);
       assert.deepEqual(openDevelopmentSecret(directory), { secret: planted, file, isNew: false });
-    }
-  });
+    });
 
-  it('replaces a file that others may read or write', () => {
-    for (const mode of [0o640, 0o604, 0o620, 0o602, 0o700]) {
-      rmSync(folder, { recursive: true, force: true });
-      plant(planted, mode);
+  const wrong = ['', 'hello', `${planted}x`, planted.slice(0, -1), `${planted}\n${planted}`,
+    'x'.repeat(5_000)];
+  for (const [what, content, mode] of [
+    ...[0o640, 0o604, 0o620, 0o602, 0o700].map((mode) =>
+      [`a file of mode 0${mode.toString(8)}, which others may use`, planted, mode] as const),
+    ...wrong.map((content) =>
+      [`no secret of ours: ${JSON.stringify(content.slice(0, 60))}`, content, 0o600] as const),
+  ])
+    it(`replaces ${what}`, () => {
+      plant(content, mode);
       const { secret, isNew } = openDevelopmentSecret(directory);
-      assert.ok(isNew && secret !== planted, mode.toString(8));
+      assert.ok(isNew && secret !== planted);
+      assert.equal(readFileSync(file, 'utf8'), `${secret}\n`);
       assert.equal(modeOf(file), 0o600);
       assert.equal(readDevelopmentSecret(directory), secret);
-    }
-  });
-
-  it('replaces what cannot be a secret of ours', () => {
-    for (const content of [
-      '',
-      'hello',
-      `${planted}x`,
-      planted.slice(0, -1),
-      `${planted}\n${planted}`,
-      'x'.repeat(5000),
-    ]) {
-      rmSync(folder, { recursive: true, force: true });
-      plant(content);
-      const { secret, isNew } = openDevelopmentSecret(directory);
-      assert.ok(isNew);
-      assert.equal(readFileSync(file, 'utf8'), `${secret}\n`);
-    }
-  });
+    });
 
   it('replaces a link and leaves what it pointed to alone', () => {
     const target = join(directory, 'target');
@@ -152,11 +132,8 @@ describe('openDevelopmentSecret', () => {
       assert.match(secret, /^whsec_[\w-]{43}$/);
       assert.deepEqual([stored, isNew], [undefined, true], unwritable);
     }
-    assert.deepEqual(
-      readdirSync(folder).sort(),
-      ['.gitignore', 'webhook-secret'],
-      'no draft is left behind',
-    );
+    const left = readdirSync(folder).sort();
+    assert.deepEqual(left, ['.gitignore', 'webhook-secret'], 'no draft is left behind');
     assert.ok(!existsSync(join(directory, 'absent')));
   });
 
@@ -176,65 +153,43 @@ describe('openDevelopmentSecret', () => {
     }
   });
 
-  it(
-    'does not trust a file or a folder of another user',
-    { skip: !isRoot && 'needs root to give a file away' },
-    () => {
-      plant(planted);
-      chownSync(file, 65_534, 65_534);
-      assert.equal(readDevelopmentSecret(directory), undefined);
-      assert.notEqual(openDevelopmentSecret(directory).secret, planted);
-      chownSync(folder, 65_534, 65_534);
-      assert.equal(readDevelopmentSecret(directory), undefined);
-      assert.equal(openDevelopmentSecret(directory).file, undefined);
-    },
-  );
+  const AS_ROOT = { skip: !isRoot && 'needs root to become somebody else' };
+  it('does not trust a file or a folder of another user', AS_ROOT, () => {
+    plant(planted);
+    chownSync(file, NOBODY, NOBODY);
+    assert.equal(readDevelopmentSecret(directory), undefined);
+    assert.notEqual(openDevelopmentSecret(directory).secret, planted);
+    chownSync(folder, NOBODY, NOBODY);
+    assert.equal(readDevelopmentSecret(directory), undefined);
+    assert.equal(openDevelopmentSecret(directory).file, undefined);
+  });
 
-  it(
-    'carries on in a directory that this user may not write to',
-    { skip: !isRoot && 'needs root to become somebody else' },
-    () => {
-      chmodSync(root, 0o755);
-      chmodSync(directory, 0o755);
-      process.seteuid?.(65_534);
-      try {
-        assert.equal(openDevelopmentSecret(directory).file, undefined);
-      } finally {
-        process.seteuid?.(0);
-      }
-      assert.deepEqual(readdirSync(directory), []);
-    },
-  );
+  it('carries on in a directory that this user may not write to', AS_ROOT, () => {
+    for (const path of [root, directory]) chmodSync(path, 0o755);
+    process.seteuid?.(NOBODY);
+    try {
+      assert.equal(openDevelopmentSecret(directory).file, undefined);
+    } finally {
+      process.seteuid?.(0);
+    }
+    assert.deepEqual(readdirSync(directory), []);
+  });
 
   it('gives several processes that start at once the same secret', async () => {
     const module = new URL('../../src/process/development-secret.ts', import.meta.url).href;
-    const script = `import { openDevelopmentSecret } from '${module}'; process.stdin.once('data', () => {
-      console.log(openDevelopmentSecret(process.argv[1]).secret); process.exit(); }); console.log('waiting');`;
-    const children = Array.from({ length: 4 }, () =>
-      spawn(process.execPath, [...TYPESCRIPT, '--input-type=module', '-e', script, directory], {
-        stdio: ['pipe', 'pipe', 'inherit'],
-      }),
-    );
-    const outputs = children.map(() => '');
-    await Promise.all(
-      children.map(
-        (child, index) =>
-          new Promise<void>((resolve) => {
-            child.stdout.on('data', (chunk) => {
-              outputs[index] += String(chunk);
-              resolve();
-            });
-          }),
-      ),
-    );
-    const ended = children.map((child) => new Promise((resolve) => child.on('close', resolve)));
+    const script = `import { openDevelopmentSecret } from '${module}';
+      process.stdin.once('data', () => {
+        console.log(openDevelopmentSecret(process.argv[1]).secret);
+        process.exit();
+      });
+      console.log('waiting');`;
+    const flags = [...TYPESCRIPT, '--input-type=module', '-e', script, directory];
+    const children = Array.from({ length: 4 }, () => spawn(process.execPath, flags));
+    await Promise.all(children.map(({ stdout }) => once(stdout, 'data')));
+    const answers = children.map(({ stdout }) => once(stdout, 'data'));
     for (const child of children) child.stdin.write('go\n');
-    await Promise.all(ended);
-    const stored = readDevelopmentSecret(directory);
-    assert.deepEqual(
-      outputs,
-      children.map(() => `waiting\n${stored}\n`),
-    );
+    const secrets = new Set((await Promise.all(answers)).map(String));
+    assert.deepEqual([...secrets], [`${readDevelopmentSecret(directory)}\n`]);
   });
 });
 

@@ -9,12 +9,9 @@ import { afterEach, describe, it, type TestContext } from 'node:test';
 
 import { createTestClient, type TestClient } from '../../src/kit/test-client.ts';
 import {
-  SECRET,
-  SERVER,
-  Workplace,
-  type SpawnedServer,
-  type SpawnOptions,
+  SECRET, SERVER, Workplace, type SpawnedServer, type SpawnOptions,
 } from '../fixtures/spawned-server.ts';
+import { assertEnds, stop } from './server-end.ts';
 
 const workplace = new Workplace();
 afterEach(() => workplace.clear());
@@ -23,18 +20,19 @@ const LIMIT = { timeout: 20_000 };
 
 /** A server whose agent is this source of `onMessage`'s body, with `turn` and `reply`. */
 function serve(body: string, options: Omit<SpawnOptions, 'directory'> = {}): SpawnedServer {
-  workplace.write(
-    'my-agent.mjs',
-    `export default { name: 'mine', async onMessage(turn, reply) { ${body} } };`,
-  );
-  return workplace.spawn({
-    ...options,
-    env: { LAYERCODE_WEBHOOK_SECRET: SECRET, AGENT: './my-agent.mjs', ...options.env },
-  });
+  const agent = `export default { name: 'mine', async onMessage(turn, reply) { ${body} } };`;
+  workplace.write('my-agent.mjs', agent);
+  const env = { LAYERCODE_WEBHOOK_SECRET: SECRET, AGENT: './my-agent.mjs', ...options.env };
+  return workplace.spawn({ ...options, env });
 }
 
 function caller(url: string): TestClient {
   return createTestClient(url, { secret: SECRET });
+}
+
+/** Each of these is answered by itself. */
+async function echo(url: string, ...texts: readonly string[]): Promise<void> {
+  for (const text of texts) assert.equal(await (await caller(url).say(text)).text(), text);
 }
 
 async function droppedLines(url: string): Promise<number> {
@@ -53,10 +51,8 @@ const COMPLAINT =
 
 /** Why the log cannot be written, each time that stderr says so. */
 function complaints({ stderr }: SpawnedServer): string[] {
-  return stderr
-    .split('\n')
-    .map((line) => COMPLAINT.exec(line)?.[1] ?? '')
-    .filter((reason) => reason !== '');
+  const reasons = stderr.split('\n').map((line) => COMPLAINT.exec(line)?.[1] ?? '');
+  return reasons.filter((reason) => reason !== '');
 }
 
 describe('a server that another program has started', () => {
@@ -66,47 +62,39 @@ describe('a server that another program has started', () => {
       process.on('SIGTERM', () => server.kill());
       server.on('exit', (code) => process.exit(code));`);
     const server = serve('return turn.text;', { server: forker });
-    assert.equal(await (await caller(await server.url()).say('Hello')).text(), 'Hello');
-    server.kill('SIGTERM');
-    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    await echo(await server.url(), 'Hello');
+    await stop(server);
   });
 
   it('is not a worker if it only has the variable of one', LIMIT, async () => {
     const server = serve('return turn.text;', { env: { LAYERCODE_MICROSERVER_WORKER: '1' } });
-    assert.equal(await (await caller(await server.url()).say('Hello')).text(), 'Hello');
+    await echo(await server.url(), 'Hello');
   });
 });
 
 describe('a log', () => {
-  it(
-    'whose reader has gone costs no call: lines are dropped, counted, and that is said once',
-    LIMIT,
-    async () => {
-      // Was: EPIPE ended the process without a word.
+  // Was: EPIPE ended the process without a word.
+  it('whose reader has gone costs no call: lines are dropped, counted, and that is said once',
+    LIMIT, async () => {
       const server = serve('return turn.text;');
       const url = await server.url();
       server.process.stdout?.destroy();
-      for (const text of ['one', 'two', 'three'])
-        assert.equal(await (await caller(url).say(text)).text(), text);
+      await echo(url, 'one', 'two', 'three');
       await server.complains(COMPLAINT);
       assert.ok((await droppedLines(url)) >= 1);
       assert.deepEqual(complaints(server), ['EPIPE']);
-      server.kill('SIGTERM');
-      assert.deepEqual(await server.exit, { code: 0, signal: null });
-    },
-  );
+      await stop(server);
+    });
 
   it('whose device is full costs no call', LIMIT, async () => {
     const full = openSync('/dev/full', 'w');
     const server = serve('return turn.text;', { stdout: full });
     closeSync(full);
     const url = await server.urlOnStderr();
-    for (const text of ['one', 'two'])
-      assert.equal(await (await caller(url).say(text)).text(), text);
+    await echo(url, 'one', 'two');
     assert.ok((await droppedLines(url)) >= 2);
     assert.deepEqual(complaints(server), ['ENOSPC']);
-    server.kill('SIGTERM');
-    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    await stop(server);
   });
 
   it('that nobody reads is bounded, and goes on when it is read again', LIMIT, async () => {
@@ -114,29 +102,17 @@ describe('a log', () => {
     const server = serve(MUCH_LOG);
     const url = await server.url();
     server.process.stdout?.pause();
-    for (let turn = 0; turn < 2; turn++)
-      assert.equal(await (await caller(url).say('much')).text(), 'much');
+    await echo(url, 'much', 'much');
     const dropped = await droppedLines(url);
     // 5,400 lines of 6 KB: 8 MiB and what the kernel takes are kept.
     assert.ok(dropped > 3_000 && dropped < 5_000, String(dropped));
     assert.deepEqual(complaints(server), ['it is not read']);
     server.process.stdout?.resume();
     await once(server.process.stdout ?? assert.fail(), 'data');
-    while (!server.log.some((line) => line['path'] === '/api/agent' && line['turnId'] === 'late')) {
-      await (
-        await caller(url).post({
-          type: 'message',
-          session_id: 's',
-          conversation_id: 'c',
-          turn_id: 'late',
-          text: 'late',
-        })
-      ).text();
-    }
-    assert.ok(
-      server.log.every((line) => line.msg !== ''),
-      'every line is whole',
-    );
+    const late = { type: 'message', session_id: 's', conversation_id: 'c', turn_id: 'late' };
+    while (!server.log.some((line) => line['path'] === '/api/agent' && line['turnId'] === 'late'))
+      await (await caller(url).post({ ...late, text: 'late' })).text();
+    assert.ok(server.log.every((line) => line.msg !== ''), 'every line is whole');
   });
 
   it('may lose its stderr too', LIMIT, async () => {
@@ -144,8 +120,7 @@ describe('a log', () => {
     const url = await server.url();
     server.process.stdout?.destroy();
     server.process.stderr?.destroy();
-    for (const text of ['one', 'two', 'three'])
-      assert.equal(await (await caller(url).say(text)).text(), text);
+    await echo(url, 'one', 'two', 'three');
     assert.ok((await droppedLines(url)) >= 1);
   });
 });
@@ -154,30 +129,22 @@ describe('a start that fails', () => {
   for (const [what, env] of [
     ['settings', { PORT: '80a' }],
     ['an address that cannot be had', { HOST: '192.0.2.1' }],
-  ] as const) {
-    it(
-      `because of ${what} ends the process, even if the agent's module holds it open`,
-      LIMIT,
-      async () => {
-        workplace.write(
-          'my-agent.mjs',
-          `setInterval(() => undefined, 1_000);
-         export default { name: 'mine', onMessage: () => 'Hi.' };`,
-        );
-        const server = workplace.spawn({
-          env: { LAYERCODE_WEBHOOK_SECRET: SECRET, AGENT: './my-agent.mjs', ...env },
-        });
-        assert.deepEqual(await server.exit, { code: 1, signal: null });
+  ] as const)
+    it(`because of ${what} ends the process, even if the agent's module holds it open`,
+      LIMIT, async () => {
+        workplace.write('my-agent.mjs', `setInterval(() => undefined, 1_000);
+          export default { name: 'mine', onMessage: () => 'Hi.' };`);
+        const agent = { LAYERCODE_WEBHOOK_SECRET: SECRET, AGENT: './my-agent.mjs' };
+        const server = workplace.spawn({ env: { ...agent, ...env } });
+        await assertEnds(server, 1);
         assert.match(server.stderr, /^layercode-microserver: .*(80a|192\.0\.2\.1).*\n$/);
-      },
-    );
-  }
+      });
 });
 
 /** A server that answers only when it is told to. */
-async function heldServer(
-  t: TestContext,
-): Promise<{ url: string; asked: (count: number) => Promise<void>; answer: () => void }> {
+async function heldServer(t: TestContext): Promise<{
+  url: string; asked: (count: number) => Promise<void>; answer: () => void;
+}> {
   const held: ServerResponse[] = [];
   const server = createServer((_request, response) => {
     held.push(response);
@@ -200,12 +167,10 @@ async function heldServer(
 }
 
 describe('a barge-in', () => {
-  it(
-    'does not end the process even if the agent did not await everything that the signal aborted',
-    LIMIT,
-    async (t) => {
-      // Was: the first rejection ended the turn, the second had no handler, and every call of the
-      // process was lost.
+  // Was: the first rejection ended the turn, the second had no handler, and every call of the
+  // process was lost.
+  it('does not end the process even if the agent did not await all that the signal aborted',
+    LIMIT, async (t) => {
       const held = await heldServer(t);
       const server = serve(
         `if (turn.text !== 'leave') return turn.text;
@@ -220,29 +185,21 @@ describe('a barge-in', () => {
       await held.asked(2);
       leaving.drop();
       await server.line('an abort that nobody awaited');
-      assert.equal(await (await client.say('still there?')).text(), 'still there?');
+      await echo(await server.url(), 'still there?');
       assert.equal((await fetch(`${await server.url()}/ready`)).status, 200);
-      server.kill('SIGTERM');
-      assert.deepEqual(await server.exit, { code: 0, signal: null });
-    },
-  );
+      await stop(server);
+    });
 });
 
 describe('an error that nobody awaits', () => {
-  const failures: readonly (readonly [string, string, string])[] = [
-    [
-      'uncaught exception',
-      'of a timer',
-      `setTimeout(() => { throw new Error('out of nowhere'); });`,
-    ],
+  for (const [message, kind, failure] of [
+    ['uncaught exception', 'of a timer',
+      `setTimeout(() => { throw new Error('out of nowhere'); });`],
     ['unhandled rejection', 'of a promise', `Promise.reject(new Error('out of nowhere'));`],
     ['unhandled rejection', 'that is no Error', `Promise.reject('out of nowhere');`],
-  ];
-  for (const [message, kind, failure] of failures) {
-    it(
-      `${kind} lets open turns finish, is not ready for new ones, and ends the process with 1`,
-      LIMIT,
-      async (t) => {
+  ] as const)
+    it(`${kind} lets open turns finish, is not ready for new ones, and ends the process with 1`,
+      LIMIT, async (t) => {
         const held = await heldServer(t);
         const server = serve(
           `if (turn.text === 'fail') { ${failure} return 'Failing.'; }
@@ -253,29 +210,20 @@ describe('an error that nobody awaits', () => {
         const url = await server.url();
         const open = await caller(url).say('open');
         await held.asked(1);
-        const failing = caller(url)
-          .say('fail')
-          .then((reply) => reply.text());
+        const failing = caller(url).say('fail').then((reply) => reply.text());
         assert.match(JSON.stringify((await server.line(message))['error']), /out of nowhere/);
         assert.equal((await server.line('closing'))['reason'], message);
         assert.equal(await failing, 'Failing.');
-        const ready = await fetch(`${url}/ready`).then(
-          ({ status }) => status,
-          () => 'refused',
-        );
+        const ready = await fetch(`${url}/ready`).then(({ status }) => status, () => 'refused');
         assert.ok(ready === 503 || ready === 'refused', String(ready));
         held.answer();
         assert.equal(await open.text(), 'Wait. answered');
-        assert.deepEqual(await server.exit, { code: 1, signal: null });
+        await assertEnds(server, 1);
         assert.equal(server.log.filter(({ msg }) => msg === 'closed').length, 1);
-      },
-    );
-  }
+      });
 
-  it(
-    'is not ready but still serves through the drain delay, as a balancer needs it',
-    LIMIT,
-    async () => {
+  it('is not ready but still serves through the drain delay, as a balancer needs it',
+    LIMIT, async () => {
       const server = serve(
         `if (turn.text === 'fail') setTimeout(() => { throw new Error('once'); });
        return turn.text;`,
@@ -285,13 +233,12 @@ describe('an error that nobody awaits', () => {
       await (await caller(url).say('fail')).text();
       await server.line('closing');
       assert.equal((await fetch(`${url}/ready`)).status, 503);
-      assert.equal(await (await caller(url).say('late')).text(), 'late');
+      await echo(url, 'late');
       await (await caller(url).say('fail')).text(); // twice is no reason to close twice
       server.kill('SIGTERM'); // to end the drain: it is the second that asks for an end
-      assert.deepEqual(await server.exit, { code: 143, signal: null });
+      await assertEnds(server, 143);
       assert.equal(server.log.filter(({ msg }) => msg === 'closing').length, 1);
-    },
-  );
+    });
 
   it('during a drain makes the exit code 1', LIMIT, async (t) => {
     const held = await heldServer(t);
@@ -308,7 +255,7 @@ describe('an error that nobody awaits', () => {
     await server.line('closing');
     held.answer();
     assert.equal(await open.text(), 'Wait. Done.');
-    assert.deepEqual(await server.exit, { code: 1, signal: null });
+    await assertEnds(server, 1);
     await server.line('uncaught exception');
   });
 });

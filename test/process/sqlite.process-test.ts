@@ -6,6 +6,7 @@ import { afterEach, describe, it } from 'node:test';
 import { createTestClient } from '../../src/kit/test-client.ts';
 import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
 import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
+import { assertEnds, stop } from './server-end.ts';
 
 const workplace = new Workplace();
 afterEach(() => workplace.clear());
@@ -17,15 +18,9 @@ const AGENT = `export default {
 
 function serve(store: string): SpawnedServer {
   workplace.write('agent.mjs', AGENT);
-  return workplace.spawn({
-    env: {
-      NODE_ENV: 'production',
-      DRAIN_DELAY_SECONDS: '0',
-      LAYERCODE_WEBHOOK_SECRET: SECRET,
-      AGENT: './agent.mjs',
-      CONVERSATION_STORE: store,
-    },
-  });
+  const env = { NODE_ENV: 'production', DRAIN_DELAY_SECONDS: '0', AGENT: './agent.mjs' };
+  const own = { LAYERCODE_WEBHOOK_SECRET: SECRET, CONVERSATION_STORE: store };
+  return workplace.spawn({ env: { ...env, ...own } });
 }
 
 async function say(server: SpawnedServer, text: string, conversationId = 'c'): Promise<string> {
@@ -53,8 +48,7 @@ describe('the server with CONVERSATION_STORE=sqlite:calls.db', () => {
   it('goes on after it was stopped, and leaves one file', LIMIT, async () => {
     const first = serve('sqlite:calls.db');
     assert.equal(await say(first, 'One'), '1 One');
-    first.kill('SIGTERM');
-    assert.deepEqual(await first.exit, { code: 0, signal: null });
+    await stop(first);
     assert.equal(first.stderr, ''); // not even that SQLite is experimental
     assert.deepEqual(workplace.files(), ['agent.mjs', 'calls.db']);
     assert.equal(await say(serve('sqlite:calls.db'), 'Two'), '3 Two');
@@ -71,7 +65,7 @@ describe('the server with CONVERSATION_STORE=sqlite:calls.db', () => {
 
   it('does not start on a file that cannot be used, and says why in one line', LIMIT, async () => {
     const server = serve('sqlite:missing/calls.db');
-    assert.deepEqual(await server.exit, { code: 1, signal: null });
+    await assertEnds(server, 1);
     const path = `${workplace.directory}/missing`;
     assert.equal(
       server.stderr,
@@ -80,17 +74,11 @@ describe('the server with CONVERSATION_STORE=sqlite:calls.db', () => {
     );
   });
 
-  it(
-    'names the Node version that it needs',
-    { skip: WITHOUT_SQLITE === false, timeout: 30_000 },
-    async () => {
-      const server = serve('sqlite:calls.db');
-      assert.deepEqual(await server.exit, { code: 1, signal: null });
-      assert.equal(
-        server.stderr,
-        'layercode-microserver: CONVERSATION_STORE=sqlite:… needs Node 22.13 or later, '
-          + `this is ${process.version}\n`,
-      );
-    },
-  );
+  const TOO_OLD = { ...LIMIT, skip: WITHOUT_SQLITE === false };
+  it('names the Node version that it needs', TOO_OLD, async () => {
+    const server = serve('sqlite:calls.db');
+    await assertEnds(server, 1);
+    const needs = 'CONVERSATION_STORE=sqlite:… needs Node 22.13 or later';
+    assert.equal(server.stderr, `layercode-microserver: ${needs}, this is ${process.version}\n`);
+  });
 });

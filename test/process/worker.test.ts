@@ -10,13 +10,8 @@ import { parseSettings } from '../../src/settings/parse-settings.ts';
 describe('shareOf', () => {
   it('divides the limits of a process, rounded up, and nothing else', () => {
     const settings = parseSettings({ MAX_STREAMS: '10', AUTHORIZE_PER_MINUTE: '1' }, []);
-    assert.deepEqual(shareOf(settings, 4), {
-      ...settings,
-      maxStreams: 3,
-      maxConversations: 2_500,
-      maxHistoryCharacters: 16_777_216,
-      authorizePerMinute: 1,
-    });
+    const divided = { maxStreams: 3, maxConversations: 2_500, maxHistoryCharacters: 16_777_216 };
+    assert.deepEqual(shareOf(settings, 4), { ...settings, ...divided, authorizePerMinute: 1 });
   });
 });
 
@@ -53,7 +48,7 @@ describe('WholeLines', () => {
   });
 });
 
-describe('finds a message, and none in what an agent may send', () => {
+describe('messageIn', () => {
   it('finds a message, and none in what an agent may send', () => {
     assert.deepEqual(messageIn(asMessage({ type: 'measure' })), { type: 'measure' });
     for (const other of [undefined, null, 'measure', { type: 'measure' }, []])
@@ -84,13 +79,10 @@ describe('Outbox', () => {
 // Workers that a debugger holds up are not to be killed.
 describe('isInspected', () => {
   for (const [execArgv, nodeOptions, expected] of [
-    [[], undefined, false],
-    [['--import', 'tsx'], '--max-old-space-size=100', false],
-    [['--inspect'], undefined, true],
-    [['--inspect-brk=0'], undefined, true],
+    [[], undefined, false], [['--import', 'tsx'], '--max-old-space-size=100', false],
+    [['--inspect'], undefined, true], [['--inspect-brk=0'], undefined, true],
     [[], '--enable-source-maps --inspect=127.0.0.1:0', true],
-  ] as const) {
+  ] as const)
     it(`is ${expected} for ${execArgv.join(' ')} with NODE_OPTIONS=${nodeOptions}`, () =>
       assert.equal(isInspected(execArgv, nodeOptions), expected));
-  }
 });

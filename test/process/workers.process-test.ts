@@ -14,8 +14,10 @@ import { createTestClient } from '../../src/kit/test-client.ts';
 import { SECRET, SERVER, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
 import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
 import { BOX, CONNECTED, URL_OF_TUNNEL } from '../kit/tunnel/fake-cloudflared.ts';
+import { assertEnds, stop } from './server-end.ts';
 import {
   AGENT, hold, say, sayToNew, serving, workerOf, WORKERS_ENV, workerTurnsContract, type Service,
+  type Turn,
 } from './worker-turns.ts';
 
 const workplace = new Workplace();
@@ -25,6 +27,8 @@ const ANYWHERE = { timeout: 30_000 };
 const LIMIT = { ...ANYWHERE, skip: WITHOUT_SQLITE };
 
 const ENV = { ...WORKERS_ENV, CONVERSATION_STORE: 'sqlite:calls.db' };
+
+const SPAWNS = "import { spawn } from 'node:child_process';";
 
 interface SpawnOptions {
   readonly agent?: string;
@@ -103,6 +107,12 @@ function within1Second<T>(end: Promise<T>): Promise<T | 'neither'> {
   return Promise.race([end, setTimeout(1_000, 'neither' as const, { ref: false })]);
 }
 
+/** A turn that was held goes on to its end. */
+async function finish(turn: Turn): Promise<void> {
+  turn.release();
+  assert.equal(await turn.rest(), ' Done.');
+}
+
 function descriptorsOf(pid: number): number {
   return readdirSync(`/proc/${pid}/fd`).length;
 }
@@ -123,8 +133,7 @@ describe('a server with workers', () => {
     const first = 'layercode_first_speech_seconds_count{event="message"}';
     assert.equal(await metric(url, first), turns.length);
     assert.equal(await metric(url, 'layercode_workers'), 2);
-    server.kill('SIGTERM');
-    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    await stop(server);
     const requests = server.log.filter(({ path }) => path === '/api/agent');
     assert.deepEqual(requests.map(workerOf).toSorted(), turns.toSorted());
     assert.equal(server.log.at(-1)?.msg, 'closed');
@@ -150,8 +159,7 @@ describe('a server with workers', () => {
     // All who ask within a second hear the same.
     while ((await metric(url, 'layercode_workers_died_total')) !== 1) await setTimeout(100);
     assert.equal(await metric(url, TURNS), before, 'what the dead one counted stays');
-    other.release();
-    assert.equal(await other.rest(), ' Done.');
+    await finish(other);
   });
 
   // Node's primary hands connections to its workers by default. It kept those that a worker did not
@@ -190,8 +198,7 @@ describe('a server with workers', () => {
     const killed = await server.lines('a worker does not answer and is killed', 1);
     assert.deepEqual(killed.map(workerOf), [hung]);
     await server.lines('listening', 3);
-    other.release();
-    assert.equal(await other.rest(), ' Done.');
+    await finish(other);
   });
 
   it('also kills a worker that hangs while the server drains, and ends with 1', LIMIT, async () => {
@@ -201,7 +208,7 @@ describe('a server with workers', () => {
     server.kill('SIGTERM');
     const killed = await server.line('a worker does not answer and is killed');
     assert.equal(workerOf(killed), hung);
-    assert.deepEqual(await server.exit, { code: 1, signal: null });
+    await assertEnds(server, 1);
     assert.match(JSON.stringify(server.log.at(-1)), /"closing failed".*workers were killed/);
   });
 
@@ -216,8 +223,7 @@ describe('a server with workers', () => {
     await server.line('uncaught exception');
     const closing = await server.line('closing', (line) => workerOf(line) === held.pid);
     assert.equal(closing['reason'], 'replaced');
-    held.release();
-    assert.equal(await held.rest(), ' Done.');
+    await finish(held);
     await server.lines('listening', 3);
     assert.equal((await fetch(`${url}/ready`)).status, 200);
   });
@@ -228,9 +234,7 @@ describe('a server with workers', () => {
       "yield ' Done.';",
       "if (text === 'spawn') yield ` ${spawn('sleep', ['60'], { stdio: 'inherit' }).pid}`;",
     );
-    const { server, url } = await serve({
-      agent: `import { spawn } from 'node:child_process';${agent}`,
-    });
+    const { server, url } = await serve({ agent: SPAWNS + agent });
     const turn = await say(url, 'spawn');
     const program = Number(await turn.rest());
     try {
@@ -250,9 +254,7 @@ describe('a server with workers', () => {
     const speak = 'while kill -0 $PPID; do :; done 2>/dev/null; echo \'{"msg":"last words"}\'';
     const agent = AGENT.replace("yield ' Done.';", `if (text === 'spawn')
       spawn('sh', ['-c', ${JSON.stringify(speak)}], { stdio: ['ignore', 'inherit', 'ignore'] });`);
-    const { server, url } = await serve({
-      agent: `import { spawn } from 'node:child_process';${agent}`,
-    });
+    const { server, url } = await serve({ agent: SPAWNS + agent });
     const turn = await say(url, 'spawn');
     await turn.rest();
     process.kill(turn.pid, 'SIGKILL');
@@ -305,11 +307,8 @@ describe('a server with workers', () => {
     const other = await hold(url, (pid) => pid !== one.pid);
     server.kill('SIGTERM');
     await server.lines('closing', 3);
-    for (const turn of [one, other]) {
-      turn.release();
-      assert.equal(await turn.rest(), ' Done.');
-    }
-    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    for (const turn of [one, other]) await finish(turn);
+    await assertEnds(server, 0);
   });
 
   it('gives them the drain time in the settings before it kills them', LIMIT, async () => {
@@ -319,7 +318,7 @@ describe('a server with workers', () => {
     const turn = await hold(url, () => true);
     server.kill('SIGTERM');
     assert.equal(await turn.rest(), '');
-    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    await assertEnds(server, 0);
   });
 
   it('lets a worker that gets SIGTERM itself finish, and replaces it', LIMIT, async () => {
@@ -328,8 +327,7 @@ describe('a server with workers', () => {
     process.kill(turn.pid, 'SIGTERM');
     const closing = await server.line('closing', (line) => workerOf(line) === turn.pid);
     assert.equal(closing['signal'], 'SIGTERM');
-    turn.release();
-    assert.equal(await turn.rest(), ' Done.');
+    await finish(turn);
     assert.equal((await server.line('a worker died'))['reason'], 'exit code 0');
     await server.lines('listening', 3);
   });
@@ -341,7 +339,7 @@ describe('a server with workers', () => {
     server.kill('SIGINT');
     await server.line('closing');
     server.kill('SIGINT');
-    assert.deepEqual(await server.exit, { code: 130, signal: null });
+    await assertEnds(server, 130);
     await assert.rejects(turn.rest());
     await ended(workers);
   });
@@ -371,15 +369,11 @@ describe('a server with workers', () => {
     kept.destroy();
     const turn = await sayToNew(url, workers);
     assert.equal(await turn.rest(), ' New.');
-    for (const turn of [one, other]) {
-      turn.release();
-      assert.equal(await turn.rest(), ' Done.');
-    }
+    for (const turn of [one, other]) await finish(turn);
     assert.equal((await fetch(`${url}/ready`)).status, 200);
     await ended(workers);
     assert.equal(await metric(url, 'process_start_time_seconds'), startTime);
-    server.kill('SIGTERM');
-    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    await stop(server);
     const messages = server.log.map(({ msg }) => msg);
     assert.equal(messages.filter((msg) => msg === 'replacing workers').length, 1);
     assert.ok(!messages.includes('a worker died'));
@@ -390,8 +384,7 @@ describe('a server with workers', () => {
     workplace.write('agent.mjs', 'console.log(`{"msg":"loading"}`); await new Promise(() => {});');
     server.kill('SIGHUP');
     await server.line('loading');
-    server.kill('SIGTERM');
-    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    await stop(server);
     const messages = server.log.map(({ msg }) => msg);
     assert.equal(messages.filter((msg) => msg === 'loading').length, 1);
     assert.deepEqual(messages.filter((msg) => /^a worker|workers replaced/.test(msg)), []);
@@ -442,18 +435,15 @@ describe('the command run --tunnel with workers', () => {
       process.stderr.write(${JSON.stringify(BOX + CONNECTED)});
       setInterval(() => undefined, 1_000);`);
     chmodSync(program, 0o755);
-    const server = workplace.spawn({
-      server: join(SERVER, '../cli.js'),
-      argv: ['run', '--tunnel'],
-      env: { ...ENV, PATH: workplace.directory },
-    });
+    const env = { ...ENV, PATH: workplace.directory };
+    const argv = ['run', '--tunnel'];
+    const server = workplace.spawn({ server: join(SERVER, '../cli.js'), argv, env });
     await server.complains(new RegExp(URL_OF_TUNNEL));
-    const [tunnel = '', ...others] = readFileSync(join(workplace.directory, 'tunnels'), 'utf8')
-      .trim()
-      .split(' ');
+    const pids = readFileSync(join(workplace.directory, 'tunnels'), 'utf8').trim();
+    const [tunnel = '', ...others] = pids.split(' ');
     assert.deepEqual(others, []);
     process.kill(Number(tunnel), 'SIGKILL');
-    assert.deepEqual(await server.exit, { code: 1, signal: null });
+    await assertEnds(server, 1);
     assert.match(server.stdout, /"msg":"closed"/);
   });
 });
@@ -461,10 +451,8 @@ describe('the command run --tunnel with workers', () => {
 describe('workers that cannot start', () => {
   // An agent is loaded before the store is opened: these need no SQLite.
   it('end the server with 1, and the reason is printed once', ANYWHERE, async () => {
-    const server = spawnServer({
-      agent: 'export default { name: "mine", onTalk: () => "Hi." };',
-    });
-    assert.deepEqual(await server.exit, { code: 1, signal: null });
+    const server = spawnServer({ agent: 'export default { name: "mine", onTalk: () => "Hi." };' });
+    await assertEnds(server, 1);
     assert.match(server.stderr, /^layercode-microserver: agent module .*"onTalk".*\n$/);
     assert.equal(server.stdout, '');
   });
@@ -476,21 +464,17 @@ describe('workers that cannot start', () => {
         writeFileSync('begun', '');
         export default { name: 'mine', onMessage: () => 'Hi.' };`,
     });
-    assert.deepEqual(await server.exit, { code: 1, signal: null });
+    await assertEnds(server, 1);
     assert.match(server.stderr, /^layercode-microserver: agent module .*: not twice\n$/);
     const reason = 'a worker ended before it listened: exit code 1';
     assert.equal((await server.line('closing'))['reason'], reason);
   });
 
   it('end the server with 1 even if they say nothing', ANYWHERE, async () => {
-    const server = spawnServer({
-      agent: 'process.kill(process.pid, "SIGKILL");',
-    });
-    assert.deepEqual(await server.exit, { code: 1, signal: null });
-    assert.equal(
-      server.stderr,
-      'layercode-microserver: a worker ended before it listened: SIGKILL\n',
-    );
+    const server = spawnServer({ agent: 'process.kill(process.pid, "SIGKILL");' });
+    await assertEnds(server, 1);
+    const reason = 'a worker ended before it listened: SIGKILL';
+    assert.equal(server.stderr, `layercode-microserver: ${reason}\n`);
   });
 });
 

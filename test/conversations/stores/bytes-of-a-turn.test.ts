@@ -7,7 +7,8 @@ import type { StoredConversation } from '../../../src/conversations/stores/part-
 import { openTurn } from '../../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
 import { change } from '../state-writes.ts';
-import { BOUNDS, sharing } from './machines.ts';
+import { BOUNDS, reply, yes } from '../talk.ts';
+import { sharing } from './machines.ts';
 import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
 
 const WORDS = 'I would like to book a table for four people this Friday at eight, please.';
@@ -51,17 +52,13 @@ async function bytesOf(
     const store = stores[turn % processes] ?? assert.fail();
     if (turn === turns - 20) for (const parts of counted) parts.bytes = 0;
     const [turnId, runId, process] = [`turn-${turn}`, turn + 1, `process-${turn % processes}`];
-    await store.update('call', (conversation) =>
-      openTurn(
-        conversation, { turnId, runId, text: WORDS, process, isCallRunning: () => true }, BOUNDS,
-      ));
+    const opening = { turnId, runId, text: WORDS, process, isCallRunning: yes };
+    await store.update('call', (conversation) => openTurn(conversation, opening, BOUNDS));
     const [from, to] = [turn - 1, turn].map((n) => JSON.stringify(stateOf?.(n)));
     const agentState = from === undefined || to === undefined ? undefined : change(from, to);
+    const end = { turnId, runId, process, messages: [reply(turnId, REPLY)], agentState };
     await store.update('call', (conversation) =>
-      settleTurn(conversation, {
-        turnId, runId, process, state: 'completed', agentState,
-        messages: [{ role: 'assistant', content: REPLY, turnId, state: 'completed' }],
-      }, BOUNDS));
+      settleTurn(conversation, { ...end, state: 'completed' }, BOUNDS));
   }
   for (const store of stores) await store.close();
   return counted.reduce((sum, { bytes }) => sum + bytes, 0) / 20;

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { eraseStored } from '../../../src/conversations/stores/erase-stored.ts';
-import { machines, sharing, texts, turn } from './machines.ts';
-import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
+import { sharing, turn, two } from './machines.ts';
+import { PartsInMemory } from './parts-in-memory.ts';
 
 /** Not an hour, which is how much longer the mark is kept. */
 const TTL_MS = 55 * 60_000;
@@ -11,34 +11,28 @@ const HOUR_MS = 3_600_000;
 
 describe('eraseStored', () => {
   it('erases a conversation for every process, also one that remembers it', async (t) => {
-    const shared: SharedParts = new Map();
-    const [a] = machines(t, 1, {}, shared);
-    assert.ok(a);
-    await turn(a.store, 'c', 't1');
+    const [a, , shared] = two(t);
+    await a.turns('t1');
     const outside = new PartsInMemory(shared);
     assert.equal(await eraseStored(outside, 'c', TTL_MS), true);
     assert.equal(await sharing(outside).read('c'), undefined);
-    assert.deepEqual(await texts(a.store, 'c'), []);
+    assert.deepEqual(await a.texts(), []);
     assert.equal(await eraseStored(outside, 'c', TTL_MS), false);
   });
 
   it('leaves its mark even if only one process knows the conversation', async (t) => {
-    const shared: SharedParts = new Map();
-    const [a] = machines(t, 1, {}, shared);
-    assert.ok(a);
-    await turn(a.store, 'c', 't1');
+    const [a, , shared] = two(t);
+    await a.turns('t1');
     shared.clear();
     assert.equal(await eraseStored(new PartsInMemory(shared), 'c', TTL_MS), false);
-    assert.deepEqual(await texts(a.store, 'c'), []);
+    assert.deepEqual(await a.texts(), []);
     const ends = [...shared.values()].map(({ expiresAtMs }) => expiresAtMs);
     assert.deepEqual(ends, [TTL_MS + HOUR_MS]);
   });
 
   it('erases a conversation that is being written at that moment', async (t) => {
-    const shared: SharedParts = new Map();
-    const [a] = machines(t, 1, {}, shared);
-    assert.ok(a);
-    await turn(a.store, 'c', 't1');
+    const [a, , shared] = two(t);
+    await a.turns('t1');
     let calls = 0;
     const other = sharing(new PartsInMemory(shared));
     t.after(() => other.close());
@@ -50,7 +44,7 @@ describe('eraseStored', () => {
     });
     assert.equal(await eraseStored(outside, 'c', TTL_MS), true);
     assert.ok(calls > 2, 'nothing was written in between');
-    assert.deepEqual(await texts(a.store, 'c'), []);
+    assert.deepEqual(await a.texts(), []);
   });
 
   it('names what it cannot use', async () => {
@@ -62,7 +56,7 @@ describe('eraseStored', () => {
   });
 
   it('gives up if the conversation never stops changing', async () => {
-    const shared: SharedParts = new Map();
+    const shared = new Map();
     const other = new PartsInMemory(shared);
     let version = 0;
     const outside = new PartsInMemory(shared, {

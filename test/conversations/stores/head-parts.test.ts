@@ -85,9 +85,8 @@ describe('what another copy has not stored yet', () => {
     const other = open();
     Object.assign(other.conversation, { agent: 'support', state: '{"n":2}' });
     latest.parts.takeNew(other.parts);
-    assert.deepEqual(
-      [latest.conversation.agent, latest.conversation.state], ['support', '{"n":2}'],
-    );
+    const { agent, state } = latest.conversation;
+    assert.deepEqual([agent, state], ['support', '{"n":2}']);
   });
 
   it('names no other caller', () => {
@@ -114,10 +113,8 @@ describe('what a store has lost', () => {
     it(what, () => {
       const { conversation, parts } = stored(revision);
       parts.takeLost(lost, isErased);
-      assert.deepEqual(
-        [conversation.agent, conversation.state],
-        isTaken ? ['support', '{"n":2}'] : ['sales', '{"n":1}'],
-      );
+      const expected = isTaken ? ['support', '{"n":2}'] : ['sales', '{"n":1}'];
+      assert.deepEqual([conversation.agent, conversation.state], expected);
     });
 
   for (const [what, revision, agent] of [

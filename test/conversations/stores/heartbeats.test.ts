@@ -8,16 +8,14 @@ import { describe, it, type TestContext } from 'node:test';
 import { soon } from '../../../src/base/awaitable.ts';
 import { processAddress } from '../../../src/base/process-address.ts';
 import { jumpingClock, mockTimers } from '../../fixtures/clock.ts';
-import { machines, type Machine } from './machines.ts';
+import { DOWN, machine, two, type Machine } from './machines.ts';
 
 /** Two processes, `a` and `b`, and what lets time pass for them and their store. */
-async function two(t: TestContext): Promise<{
-  readonly a: Machine;
-  readonly b: Machine;
-  pass(ms: number): Promise<void>;
+async function beating(t: TestContext): Promise<{
+  readonly a: Machine; readonly b: Machine; pass(ms: number): Promise<void>;
 }> {
   const clock = mockTimers(t, ['setInterval']);
-  const [a = assert.fail(), b = assert.fail()] = machines(t, 2);
+  const [a, b] = two(t);
   let nowMs = 0;
   for (const { parts } of [a, b]) parts.now = () => nowMs;
   a.store.runsAt('a');
@@ -35,14 +33,14 @@ async function two(t: TestContext): Promise<{
 
 describe('a process that shares a store', () => {
   it('is alive as long as it says so', async (t) => {
-    const { a, b, pass } = await two(t);
+    const { a, b, pass } = await beating(t);
     await pass(60_000);
     assert.equal(await a.store.mayLive('b'), true);
     assert.equal(await b.store.mayLive('a'), true);
   });
 
   it('is dead five seconds after its last heartbeat, and not before', async (t) => {
-    const { a, b, pass } = await two(t);
+    const { a, b, pass } = await beating(t);
     b.parts.isSilent = true;
     await pass(3_000);
     assert.equal(await a.store.mayLive('b'), true);
@@ -53,7 +51,7 @@ describe('a process that shares a store', () => {
   // Seeds 179612259 and 179611903 of the fleet: for up to three seconds it was taken for dead.
   it('is alive as soon as its store answers again, before it has written what waited',
     async (t) => {
-      const { a, b, pass } = await two(t);
+      const { a, b, pass } = await beating(t);
       b.parts.hold();
       const opened = b.store.update('c', (conversation) => void (conversation.erasedTo = 1));
       await pass(8_000);
@@ -65,8 +63,8 @@ describe('a process that shares a store', () => {
     });
 
   it('is alive again with the first heartbeat that finds its key lost', async (t) => {
-    const { a, b, pass } = await two(t);
-    b.parts.failWith = new Error('it does not answer');
+    const { a, b, pass } = await beating(t);
+    b.parts.failWith = DOWN;
     await pass(6_000);
     b.parts.failWith = undefined;
     await pass(1_500);
@@ -74,13 +72,13 @@ describe('a process that shares a store', () => {
   });
 
   it('is dead at once when it has closed', async (t) => {
-    const { a, b } = await two(t);
+    const { a, b } = await beating(t);
     await b.store.close();
     assert.equal(await a.store.mayLive('b'), false);
   });
 
   it('is dead at once if the machine says so', async (t) => {
-    const { a } = await two(t);
+    const { a } = await beating(t);
     const { pid } = spawnSync(process.execPath, ['-e', '']);
     const address = processAddress().replace(/^\d+/, String(pid));
     assert.equal(await a.store.mayLive(address), false);
@@ -89,9 +87,9 @@ describe('a process that shares a store', () => {
   it('writes nothing once nothing has changed for an hour, and is alive again with the next change',
     async (t) => {
       const jump = jumpingClock(t);
-      const { a, b, pass } = await two(t);
+      const { a, b, pass } = await beating(t);
       jump(3_600_001);
-      await a.store.update('c', () => undefined);
+      await a.update(() => undefined);
       await pass(7_000);
       assert.equal(await a.store.mayLive('b'), false);
       const { parts } = b;
@@ -101,27 +99,25 @@ describe('a process that shares a store', () => {
         order.push(given[0].startsWith('\theartbeat') ? 'its address' : 'its change');
         return write(...given);
       });
-      await b.store.update('c', (conversation) => {
-        conversation.erasedTo = 1;
-      });
+      await b.set({ erasedTo: 1 });
       assert.deepEqual(order, ['its address', 'its change']);
       assert.equal(await a.store.mayLive('b'), true);
     });
 
   it('is alive even if the store has just lost what both have said', async (t) => {
-    const { a } = await two(t);
+    const { a } = await beating(t);
     a.parts.loseAll();
     assert.equal(await a.store.mayLive('b'), true);
   });
 
   it('does not count as a conversation', async (t) => {
-    const { a } = await two(t);
+    const { a } = await beating(t);
     assert.equal(await a.store.count(), 0);
   });
 
   it('is alive for one that started less than five seconds ago', async (t) => {
-    const { b, pass } = await two(t);
-    const [late = assert.fail()] = machines(t, 1);
+    const { b, pass } = await beating(t);
+    const late = machine(t);
     late.parts.now = b.parts.now;
     late.store.runsAt('late');
     await pass(3_000);
@@ -131,24 +127,17 @@ describe('a process that shares a store', () => {
   });
 
   for (const [what, ails] of [
-    ['whose store does not answer', ({ parts }: Machine) => {
-      parts.failWith = new Error('it does not answer');
-    }],
-    ['which cannot write itself', ({ parts }: Machine) => {
-      parts.isFull = true;
-    }],
-    ['whose own key was lost', ({ parts }: Machine) => {
-      parts.loseAll();
-    }],
+    ['whose store does not answer', ({ parts }: Machine) => void (parts.failWith = DOWN)],
+    ['which cannot write itself', ({ parts }: Machine) => void (parts.isFull = true)],
+    ['whose own key was lost', ({ parts }: Machine) => parts.loseAll()],
   ] as const)
     it(`is alive for one ${what}, and for five seconds afterwards`, async (t) => {
-      const { a, pass } = await two(t);
+      const { a, pass } = await beating(t);
       assert.equal(await a.store.mayLive('nobody'), false);
       ails(a);
       await pass(2_000);
       assert.equal(await a.store.mayLive('nobody'), true);
-      a.parts.failWith = undefined;
-      a.parts.isFull = false;
+      Object.assign(a.parts, { failWith: undefined, isFull: false });
       await pass(4_000);
       assert.equal(await a.store.mayLive('nobody'), true);
       await pass(4_000);

@@ -5,40 +5,25 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { keepState, setState } from '../../../src/conversations/agent-state.ts';
 import {
-  addTurn, clearTurns, findTurn, historyOf, keepCaller, type Conversation,
+  addTurn, clearTurns, findTurn, type Conversation,
 } from '../../../src/conversations/conversation.ts';
 import { takePlace } from '../../../src/conversations/discarded-turns.ts';
 import { noteHeard } from '../../../src/conversations/heard.ts';
-import type { Message } from '../../../src/conversations/message.ts';
-import type { OnceCalls } from '../../../src/conversations/once-call.ts';
-import { noteProgress, noteToolResult } from '../../../src/conversations/tool-call-rules.ts';
-import { openTurn, type TurnOpeningResult } from '../../../src/conversations/turn-opening.ts';
 import { newTurn } from '../../../src/conversations/turn-record.ts';
-import { settleTurn } from '../../../src/conversations/turn-settlement.ts';
-import { mockTimers } from '../../fixtures/clock.ts';
 import { freeKey, onceCall, onceKey } from '../once-calls.ts';
 import { change } from '../state-writes.ts';
-import {
-  BOUNDS, machine, machines, said, sharing, texts, turn, written, type Machine,
-} from './machines.ts';
+import { outages, restore, storesWith, two as twoFor, type Machine } from './machines.ts';
 import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
+import { tell } from './story.ts';
 
 /** Not an hour, which is how much longer an open turn or an erasure is kept. */
 const TTL_MS = 55 * 60_000;
 const HOUR_MS = 3_600_000;
-const down = new Error('connection refused');
 
-/** Two processes, and the database that they share. */
-function two(t: TestContext, more = {}): readonly [Machine, Machine, SharedParts] {
-  const shared: SharedParts = new Map();
-  const [a, b] = machines(t, 2, { ttlMs: TTL_MS, ...more }, shared);
-  assert.ok(a && b);
-  return [a, b, shared];
-}
+const inStores = storesWith({ ttlMs: TTL_MS });
 
-function restore(shared: SharedParts, replica: SharedParts): void {
-  shared.clear();
-  for (const [id, stored] of replica) shared.set(id, stored);
+function two(t: TestContext): readonly [Machine, Machine, SharedParts] {
+  return twoFor(t, { ttlMs: TTL_MS });
 }
 
 /** Moves the clocks of the processes and of the database. */
@@ -53,641 +38,269 @@ function clock(t: TestContext, ...all: readonly Machine[]): (ms: number) => void
   };
 }
 
-async function ids({ parts }: Machine): Promise<string[] | undefined> {
-  return (await sharing(parts).read('c'))?.turns.map(({ id }) => id);
+function state(text: string): (conversation: Conversation) => void {
+  return (conversation) => setState(conversation, text);
 }
 
-type Timers = ReturnType<typeof mockTimers>;
-
-async function back(timers: Timers, { parts, store }: Machine): Promise<void> {
-  parts.failWith = undefined;
-  timers.tick(2_000);
-  await written(store);
-}
-
-function setOnce(onceCalls: OnceCalls): (conversation: Conversation) => void {
-  return (conversation) => void Object.assign(conversation, { onceCalls });
-}
-
-function open(turnId: string, runId: number): (conversation: Conversation) => unknown {
-  return (conversation) =>
-    openTurn(conversation, { turnId, runId, text: `words of ${turnId}` }, BOUNDS);
-}
-
-/** Calls that run, with the ids as their keys. */
-function calls(turnId: string, ...toolCallIds: readonly string[]): Message[] {
-  const toolCalls = toolCallIds.map((id) => ({ id, name: 'pay', args: '{}' }));
-  return [
-    { role: 'assistant', content: '', turnId, state: 'open', toolCalls },
-    ...toolCallIds.map((toolCallId): Message => ({
-      role: 'tool', content: '{}', turnId, toolCallId, key: toolCallId, runId: 1, state: 'running',
-    })),
-  ];
-}
-
-async function toolStates(store: Machine['store']): Promise<string[]> {
-  const history = historyOf((await store.read('c')) ?? assert.fail());
-  return history.flatMap((message) =>
-    message.role === 'tool' ? [`${message.toolCallId} ${message.state}`] : []);
-}
-
-function calling(...toolCallIds: readonly string[]): (conversation: Conversation) => unknown {
-  const progress = { turnId: 't1', runId: 1, messages: calls('t1', ...toolCallIds) };
-  return (conversation) => noteProgress(conversation, progress, BOUNDS);
-}
-
-function returned(toolCallId: string): (conversation: Conversation) => unknown {
-  const result = {
-    turnId: 't1', runId: 1, toolCallId, state: 'completed', content: `"${toolCallId}"`,
-  } as const;
-  return (conversation) => noteToolResult(conversation, result, BOUNDS);
-}
+/** All that a conversation has besides turns. */
+const FILLS = 'a counts 1; a hands over to billing; a is called by +1; a claims call-1';
+const FILLED = 'n 1, billing, +1, running call-1';
 
 describe('a conversation that the store has lost', () => {
-  it('is put back whole by the next change, even if no command ever failed', async (t) => {
-    const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    await a.store.update('c', (conversation) => {
-      setState(conversation, '{"n":1}');
-      conversation.agent = 'billing';
-      keepCaller(conversation, { sessionId: 's', from: '+1', to: '+2' });
-      conversation.onceCalls = { [onceKey(1)]: onceCall() };
-    });
+  tell([
+    ['is put back whole by the next change, even if no command ever failed',
+      `a says t1; ${FILLS}; the store loses all; a says t2`, `b finds t1 t2, ${FILLED}`],
+    ['is put back by a mere read', 'a says t1; the store loses all; a reads', 'b finds t1'],
+    ['is put back by a change that changes nothing', 'a says t1; the store loses all; a looks',
+      'b finds t1'],
+    ['is put back if only its shard came back empty',
+      'a says t1 d/t1; the store loses c; a says d/t2 t2', 'c finds t1 t2'],
+    ['is joined with what another process has started again',
+      'a says t1; the store loses all; b says t2; a says t3', 'b finds t1 t2 t3'],
+    ['accepts the end of its turn as if nothing had happened',
+      'a says t1; a opens t2; the store loses all; a ends t2', 'c finds t1 t2'],
+    ['gets its last writes back after a failover, even through a read',
+      `a says t1; the store is copied; a says t2; ${FILLS}; the store fails over; a reads`,
+      `b finds t1 t2, ${FILLED}`],
+    ['gets a missing state back, regardless of who wrote it',
+      'a says t1; the store is copied; a counts 1; a is called by +1; the store fails over; '
+        + 'b hands over to x; b hands over to y; a reads', 'b finds t1, n 1, y, +1'],
+    ['gets a state back that another process knows',
+      'a says t1; the store is copied; b opens t2; b counts 1; the store fails over; a opens t3; '
+        + 'b reads', 'a finds t1 t2 (open) t3 (open), n 1'],
+    ['keeps the state that another process has written since',
+      'a says t1; a counts 1; b counts 2; a says t2', 'b finds t1 t2, n 2'],
+    // As for a turn that replaces t1: the platform has discarded it.
+    ['does not get back an agent that was reset to none since',
+      'a says t1; a counts 1; a hands over to billing; b hands over to nobody; a says t2',
+      'b finds t1 t2, n 1'],
+    // Another process had meanwhile taken the first call for lost.
+    ['keeps what a tool returned if the next change is another result',
+      'a opens t1; a calls x y; the store is copied; a gets the result of x; the store fails over; '
+        + 'b opens t2; a gets the result of y',
+      'b finds t1 (x completed, y completed, broken) t2 (open)'],
+    ['keeps how a turn ended if the next change is a late result of it',
+      'a opens t1; a calls x; the store is copied; a ends t1; the store fails over; '
+        + 'a gets the result of x', 'b finds t1 (x completed)'],
+    ['keeps the last run of a turn if the next change is a late result of it',
+      'a opens t1; a calls x; a opens t2; the store is copied; a says t1; the store fails over; '
+        + 'a gets the result of x', 'b finds t1 (x completed) t2 (open)'],
+    ['is not put back once it has expired, counted from its own last change',
+      'a says t1; 56 minutes pass; a says t2', 'a finds t2'],
+    ['is put back for an hour more with a turn open', 'a opens t1; 114 minutes pass',
+      'a finds t1 (open)'],
+    ['is not put back after that', 'a opens t1; 116 minutes pass', 'a finds nothing'],
+  ], { ttlMs: TTL_MS });
+
+  it('says who owned a turn that another process takes over', inStores(async ({ a, b, shared }) => {
+    await a.turns('t1');
+    const replica = new Map(shared);
+    await a.open('t2', 2, { process: 'a' });
+    await b.read();
+    restore(shared, replica);
+    const opened = await b.open('t2', 3, { process: 'b' });
+    assert.ok(opened.kind === 'opened');
+    assert.deepEqual(opened.endedElsewhere, [{ process: 'a', runId: 2 }]);
+  }));
+
+  it('is put back once by two that remember it', inStores(async ({ a, b, shared }) => {
+    await a.turns('t1');
+    await b.turns('t2');
     shared.clear();
-    await turn(a.store, 'c', 't2');
-    const kept = await b.store.read('c');
-    assert.deepEqual(await texts(b.store, 'c'), said('t1', 't2'));
-    assert.deepEqual(
-      [kept?.state, kept?.agent, kept?.caller?.from, kept?.onceCalls],
-      ['{"n":1}', 'billing', '+1', { [onceKey(1)]: onceCall() }],
-    );
-  });
-
-  it('is put back by a mere read', async (t) => {
-    const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    shared.clear();
-    assert.deepEqual(await texts(a.store, 'c'), said('t1'));
-    assert.deepEqual(await texts(b.store, 'c'), said('t1'));
-  });
-
-  it('is put back by a change that changes nothing', async (t) => {
-    const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    shared.clear();
-    assert.equal(await a.store.update('c', ({ turns }) => turns.length), 1);
-    assert.deepEqual(await texts(b.store, 'c'), said('t1'));
-  });
-
-  it('is put back if only its shard came back empty', async (t) => {
-    const [a, , shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    await turn(a.store, 'd', 't1');
-    shared.delete('c');
-    await turn(a.store, 'd', 't2');
-    await turn(a.store, 'c', 't2');
-    assert.deepEqual(await ids(a), ['t1', 't2']);
-  });
-
-  // Another process had meanwhile taken the first call for lost.
-  it('keeps what a tool returned if the next change is another result', async (t) => {
-    const [a, b, shared] = two(t);
-    await a.store.update('c', open('t1', 1));
-    await a.store.update('c', calling('x', 'y'));
-    const replica = new Map(shared);
-    await a.store.update('c', returned('x'));
-    restore(shared, replica);
-    await b.store.update('c', open('t2', 2));
-    assert.deepEqual(await toolStates(b.store), ['x unknown', 'y unknown']);
-    await a.store.update('c', returned('y'));
-    assert.deepEqual(await toolStates(b.store), ['x completed', 'y completed']);
-  });
-
-  it('keeps how a turn ended if the next change is a late result of it', async (t) => {
-    const [a, b, shared] = two(t);
-    await a.store.update('c', open('t1', 1));
-    await a.store.update('c', calling('x'));
-    const replica = new Map(shared);
-    const state = 'interrupted';
-    const spoken = { role: 'assistant', content: 'Wait.', turnId: 't1', state } as const;
-    const messages = [...calls('t1', 'x'), spoken];
-    const ended = { turnId: 't1', runId: 1, state, messages } as const;
-    await a.store.update('c', (conversation) => settleTurn(conversation, ended, BOUNDS));
-    restore(shared, replica);
-    await a.store.update('c', returned('x'));
-    assert.deepEqual(await texts(b.store, 'c'), ['words of t1', '', '"x"', 'Wait.']);
-    assert.equal((await b.store.read('c'))?.openTurns, 0);
-  });
-
-  it('keeps the last run of a turn if the next change is a late result of it', async (t) => {
-    const [a, b, shared] = two(t);
-    await a.store.update('c', open('t1', 1));
-    await a.store.update('c', calling('x'));
-    await a.store.update('c', open('t2', 2));
-    const replica = new Map(shared);
-    await turn(a.store, 'c', 't1');
-    restore(shared, replica);
-    await a.store.update('c', returned('x'));
-    const spoken = ['words of t1', '', '"x"', 'reply to t1', 'words of t2'];
-    assert.deepEqual((await texts(b.store, 'c')).slice(0, 5), spoken);
-  });
-
-  it('says who owned a turn that another process takes over', async (t) => {
-    const [a, b, shared] = two(t);
-    const opened = (
-      { store }: Machine, runId: number, process: string,
-    ): Promise<TurnOpeningResult> => Promise.resolve(store.update('c', (conversation) =>
-      openTurn(conversation, { turnId: 't2', runId, text: 'x', process }, BOUNDS)));
-    await turn(a.store, 'c', 't1');
-    const replica = new Map(shared);
-    await opened(a, 2, 'a');
-    await b.store.read('c');
-    restore(shared, replica);
-    const result = await opened(b, 3, 'b');
-    assert.ok(result.kind === 'opened');
-    assert.deepEqual(result.endedElsewhere, [{ process: 'a', runId: 2 }]);
-  });
-
-  it('is joined with what another process has started again', async (t) => {
-    const [a, b, shared] = two(t);
-    const pass = clock(t, a, b);
-    await turn(a.store, 'c', 't1');
-    shared.clear();
-    pass(1_000);
-    await turn(b.store, 'c', 't2');
-    await turn(a.store, 'c', 't3');
-    assert.deepEqual(await texts(b.store, 'c'), said('t1', 't2', 't3'));
-  });
-
-  it('is put back once by two that remember it', async (t) => {
-    const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    await turn(b.store, 'c', 't2');
-    shared.clear();
-    await Promise.all([turn(a.store, 'c', 't3'), turn(b.store, 'c', 't4')]);
-    assert.deepEqual((await ids(a))?.toSorted(), ['t1', 't2', 't3', 't4']);
-  });
-
-  it('accepts the end of its turn as if nothing had happened', async (t) => {
-    const [a, , shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    await a.store.update('c', open('t2', 902));
-    shared.clear();
-    const settled = await a.store.update('c', (conversation) =>
-      settleTurn(
-        conversation, { turnId: 't2', runId: 902, state: 'completed', messages: [] }, BOUNDS,
-      ));
-    assert.equal(settled, true);
-    assert.deepEqual(await ids(a), ['t1', 't2']);
-  });
-
-  it('gets its last writes back after a failover, even through a read', async (t) => {
-    const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    const replica = new Map(shared);
-    await turn(a.store, 'c', 't2');
-    await a.store.update('c', (conversation) => {
-      setState(conversation, '{"n":2}');
-      conversation.agent = 'billing';
-      keepCaller(conversation, { sessionId: 's', from: '+1', to: '+2' });
-      conversation.onceCalls = { [onceKey(1)]: onceCall() };
-    });
-    restore(shared, replica);
-    await a.store.read('c');
-    const kept = await b.store.read('c');
-    assert.deepEqual(await texts(b.store, 'c'), said('t1', 't2'));
-    assert.deepEqual(
-      [kept?.state, kept?.agent, kept?.caller?.from, kept?.onceCalls],
-      ['{"n":2}', 'billing', '+1', { [onceKey(1)]: onceCall() }],
-    );
-  });
-
-  it('gets a missing state back, regardless of who wrote it', async (t) => {
-    const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    const replica = new Map(shared);
-    await a.store.update('c', (conversation) => {
-      setState(conversation, '{"n":1}');
-      conversation.agent = 'billing';
-      keepCaller(conversation, { sessionId: 's', from: '+1', to: '+2' });
-    });
-    restore(shared, replica);
-    for (const agent of ['x', 'y'])
-      await b.store.update('c', (conversation) => void (conversation.agent = agent));
-    await a.store.read('c');
-    const kept = await b.store.read('c');
-    assert.deepEqual(
-      [kept?.state, kept?.agent, kept?.caller?.from], ['{"n":1}', 'y', '+1'],
-    );
-  });
-
-  it('gets a state back that another process knows', async (t) => {
-    const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    const replica = new Map(shared);
-    await b.store.update('c', (conversation) =>
-      openTurn(conversation, { turnId: 't2', runId: 902, text: 'x', process: 'b' }, BOUNDS));
-    await b.store.update('c', (conversation) => setState(conversation, '{"n":1}'));
-    restore(shared, replica);
-    await a.store.update('c', (conversation) =>
-      openTurn(conversation, { turnId: 't3', runId: 903, text: 'x', process: 'a' }, BOUNDS));
-    await b.store.read('c');
-    const kept = await a.store.read('c');
-    assert.equal(kept?.state, '{"n":1}');
-  });
+    await Promise.all([a.turns('t3'), b.turns('t4')]);
+    assert.deepEqual((await a.fresh().ids())?.toSorted(), ['t1', 't2', 't3', 't4']);
+  }));
 
   // Seed 179611911 of the fleet: the report waited, and the turn came back as if nobody had told.
-  it('gets a turn back as it was heard, if its report came while the store lacked it', async (t) => {
-    const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    await turn(b.store, 'c', 't2');
-    const replica = new Map(shared);
-    await turn(a.store, 'c', 't3');
-    restore(shared, replica);
-    await b.store.update('c', (conversation) => {
-      conversation.reports = [{ turnId: 't3', textHeard: 'reply' }];
-    });
-    await a.store.read('c');
-    assert.equal((await b.store.read('c'))?.turns.at(-1)?.reply, 'reply');
-  });
+  it('gets a turn back as it was heard, if its report came while the store lacked it',
+    inStores(async ({ a, b, shared }) => {
+      await a.turns('t1');
+      await b.turns('t2');
+      const replica = new Map(shared);
+      await a.turns('t3');
+      restore(shared, replica);
+      await b.set({ reports: [{ turnId: 't3', textHeard: 'reply' }] });
+      await a.read();
+      assert.equal((await b.read())?.turns.at(-1)?.reply, 'reply');
+    }));
 
   // Seed 179611561 of the fleet.
-  it('gets a report back that waits for its turn', async (t) => {
-    const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
+  it('gets a report back that waits for its turn', inStores(async ({ a, b, shared }) => {
+    await a.turns('t1');
     const replica = new Map(shared);
-    await a.store.update('c', (conversation) => {
-      conversation.reports = [{ turnId: 't2', textHeard: '' }];
-    });
+    const reports = [{ turnId: 't2', textHeard: '' }];
+    await a.set({ reports });
     restore(shared, replica);
-    await a.store.read('c');
-    assert.deepEqual((await b.store.read('c'))?.reports, [{ turnId: 't2', textHeard: '' }]);
-  });
+    await a.read();
+    assert.deepEqual((await b.read())?.reports, reports);
+  }));
 
   // Seed 179611717 of the fleet.
   it('gets what was heard of a turn back even if another process is faster', async (t) => {
     const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    await turn(b.store, 'c', 't2');
+    await a.turns('t1');
+    await b.turns('t2');
     const replica = new Map(shared);
-    await b.store.update('c', (conversation) => noteHeard(conversation, {
-      turnId: 't1', textHeard: 'reply',
-    }));
+    await b.update((conversation) =>
+      noteHeard(conversation, { turnId: 't1', textHeard: 'reply' }));
     restore(shared, replica);
-    await turn(a.store, 'c', 't3');
+    await a.turns('t3');
     let others = 0;
-    b.parts.write = async (id, change) => {
+    b.parts.write = async (id, written) => {
       others += 1;
-      if (others < 3) await turn(a.store, id, `other ${others}`);
-      return PartsInMemory.prototype.write.call(b.parts, id, change);
+      if (others < 3) await a.turns(`other${others}`);
+      return PartsInMemory.prototype.write.call(b.parts, id, written);
     };
-    await turn(b.store, 'c', 't4');
-    assert.equal((await a.store.read('c'))?.turns[0]?.reply, 'reply');
+    await b.turns('t4');
+    assert.equal((await a.read())?.turns[0]?.reply, 'reply');
   });
 
   it('gets a state back even if another process is faster twice', async (t) => {
     const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    await turn(b.store, 'c', 't2');
+    await a.turns('t1');
+    await b.turns('t2');
     const replica = new Map(shared);
-    await a.store.update('c', (conversation) => setState(conversation, '{"n":1}'));
+    await a.update(state('{"n":1}'));
     restore(shared, replica);
-    await turn(b.store, 'c', 't3');
+    await b.turns('t3');
     let others = 0;
-    a.parts.write = async (id, change) => {
+    a.parts.write = async (id, written) => {
       others += 1;
-      if (others < 3) await turn(b.store, id, `other ${others}`);
-      return PartsInMemory.prototype.write.call(a.parts, id, change);
+      if (others < 3) await b.turns(`other${others}`);
+      return PartsInMemory.prototype.write.call(a.parts, id, written);
     };
-    await turn(a.store, 'c', 't4');
-    assert.equal((await b.store.read('c'))?.state, '{"n":1}');
+    await a.turns('t4');
+    assert.equal((await b.read())?.state, '{"n":1}');
   });
 
-  it('keeps the state that another process has written since', async (t) => {
-    const [a, b] = two(t);
-    await turn(a.store, 'c', 't1');
-    await a.store.update('c', (conversation) => setState(conversation, '{"n":1}'));
-    await b.store.update('c', (conversation) => setState(conversation, '{"n":2}'));
-    await turn(a.store, 'c', 't2');
-    assert.equal((await b.store.read('c'))?.state, '{"n":2}');
-  });
-
-  it('does not get back an agent that was reset to none since', async (t) => {
-    const [a, b] = two(t);
-    await turn(a.store, 'c', 't1');
-    await a.store.update('c', (conversation) => {
-      setState(conversation, '{"n":1}');
-      conversation.agent = 'billing';
-    });
-    // As for a turn that replaces t1: the platform has discarded it.
-    await b.store.update('c', (conversation) => {
-      delete conversation.agent;
-    });
-    await turn(a.store, 'c', 't2');
-    const kept = await b.store.read('c');
-    assert.deepEqual([kept?.state, kept?.agent], ['{"n":1}', undefined]);
-  });
-
-  it('is not put back once it has expired, counted from its own last change', async (t) => {
-    const [a, b] = two(t);
+  it('expires even if the clock on the wall is set back', inStores(async ({ a, b }, t) => {
     const pass = clock(t, a, b);
-    await turn(a.store, 'c', 't1');
-    pass(TTL_MS + 1);
-    await turn(a.store, 'c', 't2');
-    assert.deepEqual(await ids(a), ['t2']);
-  });
-
-  it('is not put back once it has expired, an hour later, with a turn open', async (t) => {
-    const [a, b] = two(t);
-    const pass = clock(t, a, b);
-    await a.store.update('c', open('t1', 901));
-    pass(TTL_MS + HOUR_MS - 1);
-    assert.deepEqual(await texts(a.store, 'c'), ['words of t1', '']);
-    pass(2);
-    assert.deepEqual(await texts(a.store, 'c'), []);
-  });
-
-  it('expires even if the clock on the wall is set back', async (t) => {
-    const [a, b] = two(t);
-    const pass = clock(t, a, b);
-    await turn(a.store, 'c', 't1');
+    await a.turns('t1');
     pass(TTL_MS + 1);
     t.mock.method(Date, 'now', () => 0);
-    assert.deepEqual(await texts(a.store, 'c'), []);
-  });
+    assert.deepEqual(await a.texts(), []);
+  }));
 
-  it('has not lost what was trimmed elsewhere', async (t) => {
-    const [a, b] = two(t);
-    for (let n = 1; n <= 90; n++) await turn(a.store, 'c', `t${n}`);
-    for (let n = 91; n <= 220; n++) await turn(b.store, 'c', `t${n}`);
-    const left = (await ids(b))?.length;
-    await turn(a.store, 'c', 'last');
-    assert.equal((await ids(a))?.length, (left ?? 0) + 1);
-  });
+  it('has not lost what was trimmed elsewhere', inStores(async ({ a, b }) => {
+    for (let n = 1; n <= 90; n++) await a.turns(`t${n}`);
+    for (let n = 91; n <= 220; n++) await b.turns(`t${n}`);
+    const left = (await b.ids())?.length ?? 0;
+    await a.turns('last');
+    assert.equal((await a.ids())?.length, left + 1);
+  }));
 });
 
 describe('a conversation that was erased', () => {
-  it('stays erased for a process that remembers it', async (t) => {
-    const [a, b] = two(t);
-    await turn(a.store, 'c', 't1');
-    await b.store.update('c', clearTurns);
-    await turn(b.store, 'c', 't2');
-    await turn(a.store, 'c', 't3');
-    assert.deepEqual(await texts(b.store, 'c'), said('t2', 't3'));
-  });
+  tell([
+    ['stays erased for a process that remembers it',
+      'a says t1; b erases; b says t2; a says t3', 'b finds t2 t3'],
+    ['stays erased even if a command timed out before',
+      'a says t1; a is not answered; a says t2; b erases; a is back; a says t3', 'b finds t3'],
+    ['accepts nothing of what was waiting, not even the state',
+      'a says t1; a is away; a says t2; a counts 1; a is called by +1; b erases; b says t3; '
+        + 'a is back', 'b finds t3'],
+    ['is erased again in a store that has lost the erasure',
+      'a says t1; the store is copied; a erases; the store fails over; a reads', 'b finds nothing'],
+    ['is erased again if another process put it back meanwhile',
+      'a says t1; b says t2; a erases; a says t3; the store loses all; b says t4; a says t5',
+      'b finds t3 t5'],
+    ['keeps what has been said since if the store has lost the erasure',
+      'a says t1; a counts 1; the store is copied; a erases; a says t2; a counts 2; '
+        + 'the store fails over; a reads', 'b finds t2, n 2'],
+    ['does not get its earlier state back if it was erased in an outage',
+      'a says t1; the store is copied; a counts 1; a is away; a erases; a says t2; '
+        + 'the store fails over; a is back', 'b finds t2'],
+    ['is not forgotten while it waits, as long as anything else can be forgotten',
+      'a says t1; a is away; a erases; a says d/t1 e/t1 f/t1 g/t1 h/t1; a is back',
+      'c finds nothing', { maxTurnsWaiting: 3 }],
+    ['has a later mark each time, whatever the clock says',
+      'a says t1; a erases; a says t2; the clock goes back; b erases; a says t3', 'b finds t3'],
+    ['stays erased even if a process was cut off for longer than the mark is kept',
+      'a says t1; a counts 1; a is away; a says t2; b erases; 50 minutes pass; a says t3; '
+        + '50 minutes pass; a says t4; 50 minutes pass; a says t5; a is back', 'b finds t3 t4 t5'],
+    ['remembers that a call which it left as running has acted',
+      'a claims call-1; a is away; a pays call-1; b erases; a is back',
+      'b finds completed call-1 (erased)'],
+    ['remembers that a call has acted which was claimed later and lost by the store',
+      'a says t1; a is away; a erases; b pays call-1; the store loses all; a is back; b says t2',
+      'a finds t2, completed call-1 (erased)'],
+  ], { ttlMs: TTL_MS });
 
-  it('stays erased even if a command timed out before', async (t) => {
-    const timers = mockTimers(t, ['setTimeout']);
-    const [a, b] = two(t);
-    await turn(a.store, 'c', 't1');
-    a.parts.failWith = down;
-    a.parts.failsAfterWriting = true;
-    await turn(a.store, 'c', 't2');
-    await b.store.update('c', clearTurns);
-    await back(timers, a);
-    assert.deepEqual(await texts(a.store, 'c'), []);
-    await turn(a.store, 'c', 't3');
-    assert.deepEqual(await ids(b), ['t3']);
-  });
-
-  it('accepts nothing of what was waiting, not even the state', async (t) => {
-    const timers = mockTimers(t, ['setTimeout']);
-    const [a, b] = two(t);
-    await turn(a.store, 'c', 't1');
-    a.parts.failWith = down;
-    await turn(a.store, 'c', 't2');
-    await a.store.update('c', (conversation) => {
-      setState(conversation, '{"n":1}');
-      keepCaller(conversation, { sessionId: 's', from: '+1', to: '+2' });
-    });
-    await b.store.update('c', clearTurns);
-    await turn(b.store, 'c', 't3');
-    await back(timers, a);
-    const kept = await b.store.read('c');
-    assert.deepEqual(
-      [kept?.turns.map(({ id }) => id), kept?.state, kept?.caller],
-      [['t3'], undefined, undefined],
-    );
-  });
-
-  it('is erased again in a store that has lost the erasure', async (t) => {
-    const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    const replica = new Map(shared);
-    await a.store.update('c', clearTurns);
-    restore(shared, replica);
-    assert.equal(await a.store.read('c'), undefined);
-    assert.equal(await b.store.read('c'), undefined);
-  });
-
-  it('is erased again if another process put it back meanwhile', async (t) => {
-    const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    await turn(b.store, 'c', 't2');
-    await a.store.update('c', clearTurns);
-    await turn(a.store, 'c', 't3');
-    shared.clear();
-    await turn(b.store, 'c', 't4');
-    await turn(a.store, 'c', 't5');
-    assert.deepEqual(await ids(b), ['t3', 't5']);
-  });
-
-  it('keeps what has been said since if the store has lost the erasure', async (t) => {
-    const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    await a.store.update('c', (conversation) => setState(conversation, '{"n":1}'));
-    const replica = new Map(shared);
-    await a.store.update('c', clearTurns);
-    await turn(a.store, 'c', 't2');
-    await a.store.update('c', (conversation) => setState(conversation, '{"n":2}'));
-    restore(shared, replica);
-    await a.store.read('c');
-    assert.deepEqual(await texts(b.store, 'c'), said('t2'));
-    assert.equal((await b.store.read('c'))?.state, '{"n":2}');
-  });
-
-  it('does not get its earlier state back if it was erased in an outage', async (t) => {
-    const timers = mockTimers(t, ['setTimeout']);
-    const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    const replica = new Map(shared);
-    await a.store.update('c', (conversation) => setState(conversation, '{"n":1}'));
-    a.parts.failWith = down;
-    await a.store.update('c', clearTurns);
-    await turn(a.store, 'c', 't2');
-    restore(shared, replica);
-    await back(timers, a);
-    const kept = await b.store.read('c');
-    assert.deepEqual([kept?.turns.map(({ id }) => id), kept?.state], [['t2'], undefined]);
-  });
-
-  it('leaves a mark for as long as anybody may remember it', async (t) => {
-    const [a, b] = two(t);
-    await turn(a.store, 'c', 't1');
+  it('leaves a mark for as long as anybody may remember it', inStores(async ({ a, b }) => {
+    await a.turns('t1');
     const turns = a.parts.changes.length;
-    await a.store.update('c', clearTurns);
-    await turn(a.store, 'c', 't2');
+    await a.update(clearTurns);
+    await a.turns('t2');
     const lives = a.parts.changes.slice(turns).map(({ ttlMs }) => ttlMs);
     assert.deepEqual(lives, [TTL_MS + HOUR_MS, TTL_MS + HOUR_MS, TTL_MS + HOUR_MS]);
-    await turn(b.store, 'd', 't1');
+    await b.turns('t1', 'd');
     assert.deepEqual(b.parts.changes.map(({ ttlMs }) => ttlMs), [TTL_MS + HOUR_MS, TTL_MS]);
-  });
+  }));
 
-  it('keeps a conversation for longer while a once call runs', async (t) => {
-    const [a] = two(t);
-    for (const state of ['running', 'completed'] as const) {
-      const call = onceCall({ state, claimedAt: Date.now() });
-      await a.store.update('c', (conversation) => {
-        conversation.onceCalls = { [onceKey(1)]: call };
-      });
-    }
+  it('keeps a conversation for longer while a once call runs', inStores(async ({ a }) => {
+    for (const state of ['running', 'completed'] as const)
+      await a.set({ onceCalls: { [onceKey(1)]: onceCall({ state, claimedAt: Date.now() }) } });
     const lives = a.parts.changes.map(({ ttlMs }) => ttlMs);
     assert.deepEqual(lives, [TTL_MS + HOUR_MS, TTL_MS]);
-  });
+  }));
 
-  it('has a later mark each time, whatever the clock says', async (t) => {
-    const [a, b] = two(t);
-    let now = 1_764_000_000_000;
-    t.mock.method(Date, 'now', () => now);
-    await turn(a.store, 'c', 't1');
-    await a.store.update('c', clearTurns);
-    await turn(a.store, 'c', 't2');
-    now -= 1_000;
-    await b.store.update('c', clearTurns);
-    await turn(a.store, 'c', 't3');
-    assert.deepEqual(await ids(b), ['t3']);
-  });
-
-  it('stays erased even if a process was cut off for longer than the mark is kept', async (t) => {
-    const timers = mockTimers(t, ['setTimeout']);
-    const [a, b] = two(t);
-    const pass = clock(t, a, b);
-    await turn(a.store, 'c', 't1');
-    await a.store.update('c', (conversation) => setState(conversation, '{"n":1}'));
-    a.parts.failWith = down;
-    await turn(a.store, 'c', 't2');
-    await b.store.update('c', clearTurns);
-    for (let minutes = 0; minutes < 150; minutes += 50) {
-      pass(50 * 60_000);
-      await turn(a.store, 'c', `after ${minutes}`); // somebody is on the line
-    }
-    await back(timers, a);
-    const kept = await b.store.read('c');
-    assert.deepEqual(kept?.turns.map(({ id }) => id), ['after 0', 'after 50', 'after 100']);
-    assert.equal(kept?.state, undefined);
-  });
-
-  it('keeps only which once calls may act, and none of their words', async (t) => {
-    const [a, b] = two(t);
-    await turn(a.store, 'c', 't1');
-    await a.store.update('c', (conversation) => {
-      conversation.onceCalls = {
-        [onceKey(1)]: onceCall({ content: '"words"' }),
-        [onceKey(2)]: onceCall({ state: 'unknown', content: '"words"' }),
-        [onceKey(3)]: onceCall({ state: 'completed', content: '"words"' }),
-      };
-    });
-    await a.store.update('c', (conversation) => freeKey(conversation, onceKey(3)));
-    await a.store.update('c', clearTurns);
-    const kept = await b.store.read('c');
-    assert.deepEqual(kept?.onceCalls, {
+  it('keeps only which once calls may act, and none of their words', inStores(async ({ a, b }) => {
+    await a.turns('t1');
+    const content = '"words"';
+    await a.set({ onceCalls: {
+      [onceKey(1)]: onceCall({ content }), [onceKey(2)]: onceCall({ state: 'unknown', content }),
+      [onceKey(3)]: onceCall({ state: 'completed', content }),
+    } });
+    await a.update((conversation) => freeKey(conversation, onceKey(3)));
+    await a.update(clearTurns);
+    assert.deepEqual((await b.read())?.onceCalls, {
       [onceKey(1)]: onceCall(),
       [onceKey(2)]: onceCall({ state: 'unknown', content: '{"error":"outcome unknown"}' }),
     });
-    const left = await b.parts.read('c');
-    assert.ok(typeof left === 'object');
-    assert.deepEqual([...left.parts.keys()].toSorted(), [
-      'head', `once-${onceKey(1)}`, `once-${onceKey(2)}`,
-    ]);
-  });
+    const names = [...(await b.stored()).keys()].toSorted();
+    assert.deepEqual(names, ['head', `once-${onceKey(1)}`, `once-${onceKey(2)}`]);
+  }));
 
   it('keeps which once calls may act, even if only one process knows', async (t) => {
     const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
+    await a.turns('t1');
     const replica = new Map(shared);
-    await a.store.update('c', (conversation) => {
-      conversation.onceCalls = {
-        [onceKey(1)]: onceCall({ content: '"words"' }),
-        [onceKey(2)]: onceCall({ toolCallId: 'b', state: 'completed', content: '"words"' }),
-      };
-    });
+    await a.set({ onceCalls: {
+      [onceKey(1)]: onceCall({ content: '"words"' }),
+      [onceKey(2)]: onceCall({ toolCallId: 'b', state: 'completed', content: '"words"' }),
+    } });
     restore(shared, replica);
-    await b.store.update('c', clearTurns);
-    await turn(a.store, 'c', 't2');
-    assert.deepEqual((await b.store.read('c'))?.onceCalls, { [onceKey(1)]: onceCall() });
+    await b.update(clearTurns);
+    await a.turns('t2');
+    assert.deepEqual((await b.read())?.onceCalls, { [onceKey(1)]: onceCall() });
   });
 
   // Seed 81001743 of the fleet: a payment that was made meanwhile was made again.
   it('keeps that calls have acted, if an erasure that waited did not know of them', async (t) => {
-    const timers = mockTimers(t, ['setTimeout']);
+    const outage = outages(t);
     const [a, b] = two(t);
     const before = onceCall({ state: 'completed', content: '"before"' });
-    await a.store.update('c', setOnce({ [onceKey(1)]: before }));
-    a.parts.failWith = down;
-    await a.store.update('c', clearTurns);
+    await a.set({ onceCalls: { [onceKey(1)]: before } });
+    outage.begin(a);
+    await a.update(clearTurns);
     const since = onceCall({ toolCallId: 'b', state: 'completed', content: '"since"' });
-    await b.store.update('c', setOnce({ [onceKey(1)]: before, [onceKey(2)]: since }));
-    await back(timers, a);
-    const kept = await b.store.read('c');
-    assert.deepEqual(kept?.onceCalls, { [onceKey(2)]: { ...since, content: 'null' } });
+    await b.set({ onceCalls: { [onceKey(1)]: before, [onceKey(2)]: since } });
+    await outage.end(a);
+    const { onceCalls } = (await b.read()) ?? {};
+    assert.deepEqual(onceCalls, { [onceKey(2)]: { ...since, content: 'null' } });
   });
 
-  it('remembers that a call which it left as running has acted', async (t) => {
-    const timers = mockTimers(t, ['setTimeout']);
-    const [a, b] = two(t);
-    await a.store.update('c', setOnce({ [onceKey(1)]: onceCall() }));
-    a.parts.failWith = down;
-    await a.store.update('c', setOnce({ [onceKey(1)]: onceCall({ state: 'completed' }) }));
-    await b.store.update('c', clearTurns);
-    await back(timers, a);
-    assert.deepEqual((await b.store.read('c'))?.onceCalls, {
-      [onceKey(1)]: onceCall({ state: 'completed', content: 'null' }),
+  it('leaves nothing of what a later version wrote', inStores(async ({ a }) => {
+    await a.write({
+      head: '{"format":1,"mood":"good"}', notes: 'words',
+      3: '{"id":"t1","state":"completed","runId":1,"words":"a","reply":"b"}',
     });
-  });
+    await a.update(clearTurns);
+    const stored = await a.stored();
+    assert.deepEqual([...stored.keys()], ['head']);
+    assert.doesNotMatch(stored.get('head') ?? '', /mood/);
+  }));
 
-  it('remembers that a call has acted which was claimed later and lost by the store', async (t) => {
-    const timers = mockTimers(t, ['setTimeout']);
-    const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 't1');
-    a.parts.failWith = down;
-    await a.store.update('c', clearTurns);
-    const { erasedAt = 0 } = a.store.remembered('c') ?? {};
-    const since = onceCall({ state: 'completed', claimedAt: erasedAt + 1 });
-    await b.store.update('c', setOnce({ [onceKey(1)]: since }));
-    shared.clear();
-    await back(timers, a);
-    await turn(b.store, 'c', 't2');
-    const kept = await a.store.read('c');
-    assert.deepEqual(kept?.onceCalls, { [onceKey(1)]: { ...since, content: 'null' } });
-  });
-
-  it('leaves nothing of what a later version wrote', async (t) => {
-    const { parts, store } = machine(t);
-    const set = new Map([
-      ['head', '{"format":1,"mood":"good"}'],
-      ['3', '{"id":"t1","state":"completed","runId":1,"words":"a","reply":"b"}'],
-      ['notes', 'words'],
-    ]);
-    await parts.write('c', { from: undefined, to: 'v', set, remove: [], ttlMs: 60_000 });
-    await store.update('c', clearTurns);
-    const left = await parts.read('c');
-    assert.ok(typeof left === 'object');
-    assert.deepEqual([...left.parts.keys()], ['head']);
-    assert.doesNotMatch(left.parts.get('head') ?? '', /mood/);
-  });
-
-  it('is not forgotten while it waits, as long as anything else can be forgotten', async (t) => {
-    const timers = mockTimers(t, ['setTimeout']);
-    const shared: SharedParts = new Map();
-    const [a] = machines(t, 1, { maxTurnsWaiting: 3 }, shared);
-    assert.ok(a);
-    await turn(a.store, 'c', 't1');
-    a.parts.failWith = down;
-    await a.store.update('c', clearTurns);
-    for (let n = 1; n <= 5; n++) await turn(a.store, `d${n}`, 't1');
-    await back(timers, a);
-    assert.equal(await sharing(new PartsInMemory(shared)).read('c'), undefined);
-  });
 });
 
 describe('a change of the state that waited for the store', () => {
@@ -701,23 +314,22 @@ describe('a change of the state that waited for the store', () => {
     takePlace(conversation, record, [discarded], 0);
   };
 
-  for (const [when, isLate] of [['afterwards', false], ['meanwhile', true]] as const) {
+  for (const [when, isLate] of [['afterwards', false], ['meanwhile', true]] as const)
     it(`is taken back with its turn, which another process discards ${when}`, async (t) => {
-      const timers = mockTimers(t, ['setTimeout']);
+      const outage = outages(t);
       const [a, b] = two(t);
-      await a.store.update('c', (conversation) => {
+      await a.update((conversation) => {
         conversation.state = tea;
         addTurn(conversation, { ...newTurn('t1', 'open', 1), number: 1 });
       });
-      await b.store.read('c');
-      a.parts.failWith = down;
-      await a.store.update('c', (conversation) =>
+      await b.read();
+      outage.begin(a);
+      await a.update((conversation) =>
         keepState(conversation, findTurn(conversation, 't1') ?? assert.fail(), change(tea, both)));
-      await b.store.update('c', isLate ? discard : (conversation) => void addTurn(
-        conversation, newTurn('t3', 'completed', 3)));
-      await back(timers, a);
-      if (!isLate) await b.store.update('c', discard);
-      assert.equal((await b.store.read('c'))?.state, tea);
+      if (isLate) await b.update(discard);
+      else await b.turns('t3');
+      await outage.end(a);
+      if (!isLate) await b.update(discard);
+      assert.equal((await b.read())?.state, tea);
     });
-  }
 });

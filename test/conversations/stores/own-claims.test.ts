@@ -9,12 +9,12 @@ import {
   claimOnce, releaseOnce, settleOnce, type ClaimOutcome,
 } from '../../../src/conversations/once-rules.ts';
 import { UnsafeClaim } from '../../../src/conversations/store.ts';
-import type { Epoch } from '../../../src/conversations/stores/part-store.ts';
 import { jumpingClock, mockTimers } from '../../fixtures/clock.ts';
-import { machines, type Machine } from './machines.ts';
+import { onceKey } from '../once-calls.ts';
+import { two, type Machine } from './machines.ts';
 import { PartsInMemory } from './parts-in-memory.ts';
 
-const KEY = 'f'.repeat(64);
+const KEY = onceKey(15);
 
 /** Two processes over one store. */
 class Stage {
@@ -24,11 +24,9 @@ class Stage {
 
   constructor(t: TestContext) {
     this.#clock = mockTimers(t, ['setInterval']);
-    const [a = assert.fail(), b = assert.fail()] = machines(t, 2);
-    this.a = a;
-    this.b = b;
-    a.store.runsAt('a');
-    b.store.runsAt('b');
+    [this.a, this.b] = two(t);
+    this.a.store.runsAt('a');
+    this.b.store.runsAt('b');
   }
 
   /** Each process hears of its store's condition. */
@@ -37,39 +35,45 @@ class Stage {
     for (let turns = 0; turns < 50; turns++) await soon();
   }
 
-  set epoch(epochNow: () => Epoch) {
-    for (const { parts } of [this.a, this.b]) parts.epochNow = epochNow;
+  /** What the store says of itself from now on. */
+  says(id: string, restMs: number): void {
+    for (const { parts } of [this.a, this.b]) parts.epochNow = () => ({ id, restMs });
   }
 
-  async claim({ store }: Machine, process: string, id = 'c'): Promise<ClaimOutcome> {
+  /** The store loses everything, and is another one then. */
+  lose(restMs = 10_000): void {
+    this.a.parts.loseAll();
+    this.says('second', restMs);
+  }
+
+  async claim(process: 'a' | 'b', id = 'c'): Promise<ClaimOutcome> {
     const claimer = { turnId: 't', runId: process.charCodeAt(0), process };
-    const claim = {
-      key: KEY, tool: 'pay', toolCallId: 'x', nth: 1, isRepeatable: false,
-      isRunningHere: () => false,
-    };
-    return store.update(id, (conversation) => claimOnce(conversation, claimer, claim), {
-      mustBeStored: true, isClaim: true,
-    });
+    const call = { key: KEY, tool: 'pay', toolCallId: 'x', nth: 1, isRepeatable: false };
+    const claim = { ...call, isRunningHere: () => false };
+    return this[process].store.update(
+      id, (conversation) => claimOnce(conversation, claimer, claim),
+      { mustBeStored: true, isClaim: true },
+    );
   }
 
   /** The first process claims, acts, and forgets the conversation, as it has many others. */
   async payAndForget(): Promise<void> {
-    const { store } = this.a;
-    await this.claim(this.a, 'a');
-    await store.update('c', (conversation) => {
+    await this.claim('a');
+    await this.a.update((conversation) => {
       const claimer = { turnId: 't', runId: 'a'.charCodeAt(0), process: 'a' };
       const result = { key: KEY, tool: 'pay', state: 'completed', content: '"paid"' } as const;
       settleOnce(conversation, claimer, 'x', result, true);
     });
     for (let count = 0; count < 1_100; count++) // more than it remembers
-      await store.update(`c${count}`, (conversation) => {
+      await this.a.store.update(`c${count}`, (conversation) => {
         conversation.erasedTo = 1;
       });
-    assert.equal(store.remembered('c'), undefined);
+    assert.equal(this.a.store.remembered('c'), undefined);
   }
 
-  async holder({ store }: Machine): Promise<string | undefined> {
-    const call = (await store.read('c'))?.onceCalls?.[KEY];
+  /** Who has the key, as the second process sees it. */
+  async holder(machine = this.b): Promise<string | undefined> {
+    const call = (await machine.read())?.onceCalls?.[KEY];
     return call && `${call.process} ${call.state}`;
   }
 }
@@ -77,105 +81,89 @@ class Stage {
 describe('a claim in a store that may have lost others', () => {
   it('is not safe until lost ones can be back, and says when that is', async (t) => {
     const stage = new Stage(t);
-    stage.epoch = () => ({ id: 'first', restMs: 2_000 });
-    await assert.rejects(stage.claim(stage.a, 'a'), (error) => {
-      assert.ok(error instanceof UnsafeClaim);
-      assert.equal(error.safeInMs, 2_000);
-      return true;
-    });
-    assert.equal(await stage.holder(stage.b), 'a running', 'its process gives it back');
-    stage.epoch = () => ({ id: 'first', restMs: 0 });
-    assert.equal((await stage.claim(stage.a, 'a')).kind, 'claimed');
+    stage.says('first', 2_000);
+    await assert.rejects(stage.claim('a'), (error) =>
+      error instanceof UnsafeClaim && error.safeInMs === 2_000);
+    assert.equal(await stage.holder(), 'a running', 'its process gives it back');
+    stage.says('first', 0);
+    assert.equal((await stage.claim('a')).kind, 'claimed');
   });
 
   it('is not safe if the store does not say so', async (t) => {
     const stage = new Stage(t);
-    stage.epoch = () => {
-      throw new Error('it does not say');
-    };
-    await assert.rejects(stage.claim(stage.a, 'a'), (error) =>
+    stage.a.parts.epochNow = () => assert.fail('it does not say');
+    await assert.rejects(stage.claim('a'), (error) =>
       error instanceof UnsafeClaim && error.safeInMs === 0);
   });
 });
 
 describe('a claim that the store has lost', () => {
-  for (const [what, epoch] of [
-    ['is another server now', { id: 'second', restMs: 10_000 }],
-    ['has lost the key of its epoch', { id: 'first', restMs: 3_000 }],
+  for (const [what, id, restMs] of [
+    ['is another server now', 'second', 10_000], ['has lost the key of its epoch', 'first', 3_000],
   ] as const)
     it(`is put back by its process when the store ${what}`, async (t) => {
       const stage = new Stage(t);
-      await stage.claim(stage.a, 'a');
+      await stage.claim('a');
       await stage.beat();
       stage.a.parts.loseAll();
-      assert.equal(await stage.holder(stage.b), undefined);
-      stage.epoch = () => epoch;
+      assert.equal(await stage.holder(), undefined);
+      stage.says(id, restMs);
       await stage.beat();
-      assert.equal(await stage.holder(stage.b), 'a running');
+      assert.equal(await stage.holder(), 'a running');
     });
 
   it('is put back even if another process claimed its key meanwhile', async (t) => {
     const stage = new Stage(t);
-    await stage.claim(stage.a, 'a');
+    await stage.claim('a');
     await stage.beat();
-    stage.a.parts.loseAll();
-    stage.epoch = () => ({ id: 'second', restMs: 10_000 });
-    await assert.rejects(stage.claim(stage.b, 'b'), UnsafeClaim);
+    stage.lose();
+    await assert.rejects(stage.claim('b'), UnsafeClaim);
     await stage.beat(); // the last within those ten seconds
-    stage.epoch = () => ({ id: 'second', restMs: 0 });
-    await stage.b.store.update('c', (conversation) =>
+    stage.says('second', 0);
+    await stage.b.update((conversation) =>
       releaseOnce(conversation, KEY, { runId: 'b'.charCodeAt(0), toolCallId: 'x' }));
     await stage.beat();
-    assert.equal(await stage.holder(stage.b), 'a running');
+    assert.equal(await stage.holder(), 'a running');
   });
 
-  it('is put back with its outcome, for a conversation that is not remembered', async (t) => {
-    const stage = new Stage(t);
-    await stage.payAndForget();
-    stage.a.parts.loseAll();
-    stage.epoch = () => ({ id: 'second', restMs: 10_000 });
-    await stage.beat();
-    assert.equal(await stage.holder(stage.b), 'a completed');
-  });
-
-  it('is put back even if its conversation went on before anybody noticed', async (t) => {
-    const stage = new Stage(t);
-    await stage.payAndForget();
-    stage.a.parts.loseAll();
-    await stage.a.store.update('c', (conversation) => {
-      conversation.erasedTo = 1;
+  for (const [what, goesOn] of [
+    ['with its outcome, for a conversation that is not remembered', false],
+    ['even if its conversation went on before anybody noticed', true],
+  ] as const)
+    it(`is put back ${what}`, async (t) => {
+      const stage = new Stage(t);
+      await stage.payAndForget();
+      stage.a.parts.loseAll();
+      if (goesOn) await stage.a.set({ erasedTo: 1 });
+      stage.says('second', 10_000);
+      await stage.beat();
+      assert.equal(await stage.holder(), 'a completed');
     });
-    stage.epoch = () => ({ id: 'second', restMs: 10_000 });
-    await stage.beat();
-    assert.equal(await stage.holder(stage.b), 'a completed');
-  });
 
   // Was: a read that failed, as on a busy machine, and the claim was never put back.
   it('is put back with the next beat if the store fails', async (t) => {
     const stage = new Stage(t);
-    await stage.claim(stage.a, 'a');
+    await stage.claim('a');
     await stage.beat();
     const { parts } = stage.a;
-    parts.loseAll();
-    stage.epoch = () => ({ id: 'second', restMs: 0 });
+    stage.lose(0);
     const failing = t.mock.method(parts, 'read', (id: string, known?: string) => {
       if (id === 'c') throw new Error('WRONGTYPE');
       return PartsInMemory.prototype.read.call(parts, id, known);
     });
     await stage.beat();
-    assert.equal(await stage.holder(stage.b), undefined);
+    assert.equal(await stage.holder(), undefined);
     failing.mock.restore();
     await stage.beat();
-    assert.equal(await stage.holder(stage.b), 'a running');
+    assert.equal(await stage.holder(), 'a running');
   });
 
   it('waits for no other to be put back, as there is a time for all of them', async (t) => {
     const stage = new Stage(t);
     const ids = Array.from({ length: 50 }, (_, index) => `c${index}`);
-    for (const id of ids) await stage.claim(stage.a, 'a', id);
+    for (const id of ids) await stage.claim('a', id);
     await stage.beat();
-    stage.a.parts.loseAll();
-    stage.epoch = () => ({ id: 'second', restMs: 10_000 });
+    stage.lose();
     await stage.beat();
     for (const id of ids) assert.equal((await stage.b.store.read(id))?.turns.length, 0);
   });
@@ -185,9 +173,9 @@ describe('a claim that the store has lost', () => {
     const jump = jumpingClock(t);
     for (const { parts } of [stage.a, stage.b]) parts.now = () => performance.now();
     await stage.payAndForget();
-    await stage.b.store.update('c', (conversation) => clearTurns(conversation, Date.now()));
+    await stage.b.update((conversation) => clearTurns(conversation, Date.now()));
     jump(10 * 3_600_000);
-    stage.epoch = () => ({ id: 'second', restMs: 10_000 });
+    stage.says('second', 10_000);
     await stage.beat();
     assert.equal(await stage.holder(stage.a), undefined);
   });

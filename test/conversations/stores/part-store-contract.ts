@@ -34,26 +34,25 @@ export function partStoreContract(
   const run = Math.random().toString(36).slice(2);
   let ids = 0;
 
-  async function begin(): Promise<{ store: PartStore; id: string }> {
+  type Test = (store: PartStore, id: string) => Promise<void>;
+  const begun = (test: Test) => async (): Promise<void> => {
     const store = await open();
     opened.push(store);
     ids += 1;
-    return { store, id: `parts-${run}-${ids}` };
-  }
+    await test(store, `parts-${run}-${ids}`);
+  };
 
   describe(`${name} as a store of parts`, () => {
     afterEach(async () => {
       for (const store of opened.splice(0)) await store.close();
     });
 
-    it('knows nothing of a conversation that nobody wrote', async () => {
-      const { store, id } = await begin();
+    it('knows nothing of a conversation that nobody wrote', begun(async (store, id) => {
       assert.equal(await store.read(id), undefined);
       assert.equal(await store.read(id, 'v1'), undefined);
-    });
+    }));
 
-    it('gives back what was written, to the last character', async () => {
-      const { store, id } = await begin();
+    it('gives back what was written, to the last character', begun(async (store, id) => {
       const parts = new Map([
         ['head', '{"a":"Hello \\"there\\" 👋🏽\\u0000\u2028"}'],
         ['0', '{}'],
@@ -61,17 +60,15 @@ export function partStoreContract(
       ]);
       assert.equal(await store.write(id, change(undefined, 'v1', { set: parts })), true);
       assert.deepEqual(stored(await store.read(id)), { version: 'v1', parts });
-    });
+    }));
 
-    it('says "unchanged" to a reader that knows the version', async () => {
-      const { store, id } = await begin();
+    it('says "unchanged" to a reader that knows the version', begun(async (store, id) => {
       await store.write(id, change(undefined, 'v1', { set: new Map([['head', '{}']]) }));
       assert.equal(await store.read(id, 'v1'), 'unchanged');
       assert.equal(stored(await store.read(id, 'v0')).version, 'v1');
-    });
+    }));
 
-    it('changes the parts that are set, removes those that are gone, and leaves the rest', async () => {
-      const { store, id } = await begin();
+    it('sets parts, removes those that are gone, and leaves the rest', begun(async (store, id) => {
       const first = new Map([['head', '1'], ['0', '"a"'], ['1', '"b"'], ['2', '"c"']]);
       await store.write(id, change(undefined, 'v1', { set: first }));
       const set = new Map([['head', '2'], ['1', '"B"'], ['3', '"d"']]);
@@ -82,19 +79,17 @@ export function partStoreContract(
         new Map([...parts].sort()),
         new Map([['1', '"B"'], ['2', '"c"'], ['3', '"d"'], ['head', '2']]),
       );
-    });
+    }));
 
-    it('answers a change of another version with what it has, and changes nothing', async () => {
-      const { store, id } = await begin();
+    it('answers a change of another version with what it has', begun(async (store, id) => {
       await store.write(id, change(undefined, 'v1', { set: new Map([['head', '1']]) }));
       const late = change('v0', 'v2', { set: new Map([['head', '2']]) });
       const found = stored(await store.write(id, late));
       assert.deepEqual(found, { version: 'v1', parts: new Map([['head', '1']]) });
       assert.deepEqual(await store.read(id), found);
-    });
+    }));
 
-    it('adds to parts, and to none twice', async () => {
-      const { store, id } = await begin();
+    it('adds to parts, and to none twice', begun(async (store, id) => {
       const set = new Map([['head', '1'], ['0', 'a👋']]);
       await store.write(id, change(undefined, 'v1', { set }));
       const add = new Map([['0', '\n🎉b']]);
@@ -102,7 +97,7 @@ export function partStoreContract(
         assert.equal(await store.write(id, change('v1', 'v2', { add })), true);
       const parts = new Map([['head', '1'], ['0', 'a👋\n🎉b']]);
       assert.deepEqual(stored(await store.read(id)), { version: 'v2', parts });
-    });
+    }));
 
     /** Two writes after the first one, which left parts 0 to 3. */
     async function changedTwice(store: PartStore, id: string): Promise<void> {
@@ -114,8 +109,7 @@ export function partStoreContract(
       await store.write(id, change('v2', 'v3', { set, add: more, remove: ['1', 'none'] }));
     }
 
-    it('tells what is new since a version, and no more', async () => {
-      const { store, id } = await begin();
+    it('tells what is new since a version, and no more', begun(async (store, id) => {
       await changedTwice(store, id);
       const { version, parts, news } = stored(await store.read(id, 'v1'));
       assert.equal(version, 'v3');
@@ -124,10 +118,9 @@ export function partStoreContract(
       assert.deepEqual(news?.removed.toSorted(), ['1', 'none']);
       assert.equal(stored(await store.read(id, 'v0')).news, undefined);
       assert.equal(stored(await store.read(id)).news, undefined);
-    });
+    }));
 
-    it('tells a refused change what it would have changed, too', async () => {
-      const { store, id } = await begin();
+    it('tells a refused change what it would have changed, too', begun(async (store, id) => {
       await changedTwice(store, id);
       const late = change('v2', 'v4', { set: new Map([['0', 'x'], ['9', 'x']]), remove: ['3'] });
       const { parts, news } = stored(await store.write(id, late));
@@ -136,70 +129,62 @@ export function partStoreContract(
       );
       assert.deepEqual(news?.added, new Map([['long', '+🎉']]));
       assert.deepEqual(news?.removed.toSorted(), ['1', '9', 'none']);
-    });
+    }));
 
-    it('tells everything to whoever knows a version of long ago', async () => {
-      const { store, id } = await begin();
+    it('tells everything to whoever knows a version of long ago', begun(async (store, id) => {
       const of = (n: number): PartsChange =>
         change(n === 0 ? undefined : `v${n - 1}`, `v${n}`, { set: new Map([[`${n}`, '1']]) });
       for (let n = 0; n < 200; n++) await store.write(id, of(n));
       assert.equal(stored(await store.read(id, 'v190')).parts.size, 9);
       for (const version of ['v1', 'v10', 'v100'])
         assert.equal(stored(await store.read(id, version)).parts.size, 200, version);
-    });
+    }));
 
-    it('tells everything of a conversation that has begun anew', async () => {
-      const { store, id } = await begin();
+    it('tells everything of a conversation that has begun anew', begun(async (store, id) => {
       await changedTwice(store, id);
       await store.write(id, change('v3', undefined));
       await store.write(id, change(undefined, 'v4', { set: new Map([['0', 'b']]) }));
       const parts = new Map([['0', 'b']]);
       assert.deepEqual(stored(await store.read(id, 'v3')), { version: 'v4', parts });
-    });
+    }));
 
-    it('does not begin a conversation that is there', async () => {
-      const { store, id } = await begin();
+    it('does not begin a conversation that is there', begun(async (store, id) => {
       await store.write(id, change(undefined, 'v1', { set: new Map([['head', '1']]) }));
       const second = change(undefined, 'v2', { set: new Map([['head', '2']]) });
       assert.equal(stored(await store.write(id, second)).version, 'v1');
-    });
+    }));
 
-    it('answers a change of a conversation that is gone with nothing', async () => {
-      const { store, id } = await begin();
+    it('answers a change of a conversation that is gone with nothing', begun(async (store, id) => {
       const late = change('v1', 'v2', { set: new Map([['head', '2']]) });
       assert.equal(await store.write(id, late), undefined);
       assert.equal(await store.read(id), undefined);
-    });
+    }));
 
-    it('accepts a change that it has already made', async () => {
-      const { store, id } = await begin();
+    it('accepts a change that it has already made', begun(async (store, id) => {
       const first = change(undefined, 'v1', { set: new Map([['head', '1'], ['0', '"a"']]) });
       const second = change('v1', 'v2', { set: new Map([['head', '2']]), remove: ['0'] });
       for (const made of [first, first, second, second])
         assert.equal(await store.write(id, made), true);
       assert.equal(stored(await store.read(id)).version, 'v2');
-    });
+    }));
 
-    it('removes a conversation of that version, and no other', async () => {
-      const { store, id } = await begin();
+    it('removes a conversation of that version, and no other', begun(async (store, id) => {
       await store.write(id, change(undefined, 'v1', { set: new Map([['head', '1']]) }));
       assert.equal(stored(await store.write(id, change('v0', undefined))).version, 'v1');
       assert.equal(await store.write(id, change('v1', undefined)), true);
       assert.equal(await store.write(id, change('v1', undefined)), true);
       assert.equal(await store.read(id), undefined);
-    });
+    }));
 
-    it('leaves nothing of a removed conversation to the next one with that id', async () => {
-      const { store, id } = await begin();
+    it('leaves nothing of a removed conversation to the next one', begun(async (store, id) => {
       const first = new Map([['head', '1'], ['0', '"a"']]);
       await store.write(id, change(undefined, 'v1', { set: first }));
       await store.write(id, change('v1', undefined));
       await store.write(id, change(undefined, 'v2', { set: new Map([['head', '2']]) }));
       assert.deepEqual(stored(await store.read(id)).parts, new Map([['head', '2']]));
-    });
+    }));
 
-    it('lets one of many changes of one version win', async () => {
-      const { store, id } = await begin();
+    it('lets one of many changes of one version win', begun(async (store, id) => {
       await store.write(id, change(undefined, 'v0', { set: new Map([['head', '0']]) }));
       const answers = await Promise.all(
         Array.from({ length: 20 }, async (_, n) =>
@@ -212,10 +197,9 @@ export function partStoreContract(
         version: `w${winner}`,
         parts: new Map([['head', String(winner)]]),
       });
-    });
+    }));
 
-    it('forgets a conversation that nobody changed in time, and all of its parts', async () => {
-      const { store, id } = await begin();
+    it('forgets a conversation that nobody changed in time', begun(async (store, id) => {
       const parts = new Map([['head', '1'], ['0', '"a"']]);
       await store.write(id, change(undefined, 'v1', { set: parts, ttlMs: 1_000 }));
       await wait(1_100);
@@ -223,19 +207,17 @@ export function partStoreContract(
       assert.equal(await store.write(id, change('v1', 'v2')), undefined);
       await store.write(id, change(undefined, 'v3', { set: new Map([['head', '3']]) }));
       assert.deepEqual(stored(await store.read(id)).parts, new Map([['head', '3']]));
-    });
+    }));
 
-    it('restarts the time with every change', async () => {
-      const { store, id } = await begin();
+    it('restarts the time with every change', begun(async (store, id) => {
       const set = new Map([['head', '1']]);
       await store.write(id, change(undefined, 'v1', { set, ttlMs: 1_000 }));
       await store.write(id, change('v1', 'v2', { set, ttlMs: HOUR_MS }));
       await wait(1_100);
       assert.equal(stored(await store.read(id)).version, 'v2');
-    });
+    }));
 
-    it('keeps conversations apart, whatever their ids hold', async () => {
-      const { store, id } = await begin();
+    it('keeps conversations apart, whatever their ids hold', begun(async (store, id) => {
       const others = [`${id}:`, `${id} `, `${id}:é語👋🏽`, id.toUpperCase(), `${id}%00`, `${id}'; --`,
         `${id}\ud83d`, `${id}\ud83e`, `${id}\ufffd`, `${id}%d83d`, `${id}*`, `${id}{x}`,
         `${id}/../x`, `${id}${'i'.repeat(256 - id.length)}`];
@@ -245,11 +227,10 @@ export function partStoreContract(
       }
       for (const [n, other] of [id, ...others].entries())
         assert.equal(stored(await store.read(other)).parts.get('head'), String(n), other);
-    });
+    }));
 
     const LISTS = { skip: !listsAll && 'sees only a part' };
-    it('lists the ids that begin with a prefix, and no others', LISTS, async () => {
-      const { store, id } = await begin();
+    it('lists the ids that begin with a prefix, and no others', LISTS, begun(async (store, id) => {
       const prefix = `${id}[*?]\\^-\t`;
       const odd = ['', '\t', 'a', 'é語👋🏽', '*', '%0009', '\u{10ffff}x', 'a/b'];
       const rests = [...odd, ...Array.from({ length: 1_100 }, (_, n) => `n${n}`)];
@@ -263,20 +244,18 @@ export function partStoreContract(
         after = page.next;
       }
       assert.deepEqual([...found].sort(), rests.map((rest) => prefix + rest).sort());
-    });
+    }));
 
-    it('does not list an expired id', async () => {
-      const { store, id } = await begin();
+    it('does not list an expired id', begun(async (store, id) => {
       const set = new Map([['head', '1']]);
       await store.write(id, change(undefined, 'v1', { set, ttlMs: 1_000 }));
       await wait(1_100);
       assert.deepEqual((await store.list(id, '')).ids, []);
-    });
+    }));
 
-    it('can be closed twice', async () => {
-      const { store } = await begin();
+    it('can be closed twice', begun(async (store) => {
       await store.close();
       await store.close();
-    });
+    }));
   });
 }

@@ -39,63 +39,52 @@ class SlowServer {
   }
 }
 
+/** A claim that a server has answered, with this to what it waits for. */
+async function claimed(on: typeof ON_TWO, wait: unknown): Promise<{
+  readonly answer: unknown; readonly confirm: () => void; readonly written: readonly string[][];
+}> {
+  const server = new SlowServer(wait);
+  const writing = new RedisClaims(server, on).write(['EVAL', 'a']);
+  await server.answer();
+  return { ...(await writing), written: server.written };
+}
+
 describe('a claim on replicas', () => {
   it('is confirmed by as many as required', async () => {
-    const server = new SlowServer(2);
-    const writing = new RedisClaims(server, ON_TWO).write(['EVAL', 'a']);
-    await server.answer();
-    const { answer, confirm } = await writing;
+    const { answer, confirm, written } = await claimed(ON_TWO, 2);
     assert.equal(answer, 'a');
     confirm();
-    assert.deepEqual(server.written, [['EVAL', 'a'], ['WAIT', '2', '400']]);
+    assert.deepEqual(written, [['EVAL', 'a'], ['WAIT', '2', '400']]);
   });
 
   it('is unsafe if one is missing', async () => {
-    const server = new SlowServer(1);
-    const writing = new RedisClaims(server, ON_TWO).write(['EVAL', 'a']);
-    await server.answer();
-    const { confirm } = await writing;
-    assert.throws(confirm, UnsafeClaim);
+    assert.throws((await claimed(ON_TWO, 1)).confirm, UnsafeClaim);
   });
 
   it('is unsafe if nobody answers the wait, and says why', async () => {
     const lost = new Error('the connection was lost');
-    const server = new SlowServer(lost);
-    const writing = new RedisClaims(server, ON_TWO).write(['EVAL', 'a']);
-    await server.answer();
-    const { confirm } = await writing;
+    const { confirm } = await claimed(ON_TWO, lost);
     assert.throws(confirm, (error) => error instanceof UnsafeClaim && error.cause === lost);
   });
 
-  it('shares one wait with those that came during another wait', async () => {
-    const server = new SlowServer(2);
-    const claims = new RedisClaims(server, ON_TWO);
-    const first = claims.write(['EVAL', 'a']);
-    while (server.written.length === 0) await new Promise(setImmediate);
-    const others = ['b', 'c'].map((name) => claims.write(['EVAL', name]));
-    await server.answer();
-    await first;
-    await server.answer();
-    await Promise.all(others);
-    assert.deepEqual(server.written.map(([, argument]) => argument), ['a', '2', 'b', 'c', '2']);
-  });
-
-  it('says when it leaves, which is behind those before it', async () => {
-    const server = new SlowServer(2);
-    const claims = new RedisClaims(server, ON_TWO);
-    const left: string[] = [];
-    const write = (name: string): Promise<unknown> =>
-      claims.write(['EVAL', name], () => left.push(name));
-    const first = write('a');
-    while (server.written.length === 0) await new Promise(setImmediate);
-    const second = write('b');
-    assert.deepEqual(left, ['a']);
-    await server.answer();
-    await first;
-    await server.answer();
-    await second;
-    assert.deepEqual(left, ['a', 'b']);
-  });
+  it('shares one wait with those that came during another wait, and says when it leaves',
+    async () => {
+      const server = new SlowServer(2);
+      const claims = new RedisClaims(server, ON_TWO);
+      const left: string[] = [];
+      const write = (name: string): Promise<unknown> =>
+        claims.write(['EVAL', name], () => left.push(name));
+      const first = write('a');
+      while (server.written.length === 0) await new Promise(setImmediate);
+      const others = ['b', 'c'].map(write);
+      assert.deepEqual(left, ['a']);
+      await server.answer();
+      await first;
+      await server.answer();
+      await Promise.all(others);
+      assert.deepEqual(left, ['a', 'b', 'c']);
+      assert.deepEqual(server.written.map(([, argument]) => argument), ['a', '2', 'b', 'c', '2']);
+    });
 
   it('is not told of another whose script failed', async () => {
     const server = new SlowServer(2);
@@ -112,12 +101,9 @@ describe('a claim on the disk', () => {
   for (const [waited, isSafe] of [[[1, 0], true], [[0, 1], false]] as const)
     it(`is ${isSafe ? 'confirmed' : 'unsafe'} by ${waited.join(' and ')} disks, its own first`,
       async () => {
-        const server = new SlowServer(waited);
-        const writing = new RedisClaims(server, ON_DISK).write(['EVAL', 'a']);
-        await server.answer();
-        const { confirm } = await writing;
+        const { confirm, written } = await claimed(ON_DISK, waited);
         if (isSafe) confirm();
         else assert.throws(confirm, UnsafeClaim);
-        assert.deepEqual(server.written.at(-1), ['WAITAOF', '1', '0', '1500']);
+        assert.deepEqual(written.at(-1), ['WAITAOF', '1', '0', '1500']);
       });
 });

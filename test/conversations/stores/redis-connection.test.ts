@@ -1,7 +1,7 @@
 // How a connection is opened again. What it does on a real server is tested by the peers.
 
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 
 import { soon } from '../../../src/base/awaitable.ts';
 import {
@@ -9,6 +9,12 @@ import {
 } from '../../../src/conversations/stores/redis-connection.ts';
 import { parseRedisUrl } from '../../../src/conversations/stores/redis-url.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
+
+function connecting(t: TestContext, url: string, redis: RedisPackage): RedisConnection {
+  const connection = new RedisConnection(parseRedisUrl(url), undefined, redis);
+  t.after(() => connection.close());
+  return connection;
+}
 
 /** A package whose clients never connect. */
 function unreachable(): { readonly redis: RedisPackage; attempts: number } {
@@ -33,10 +39,7 @@ describe('RedisConnection', () => {
     const timers = mockTimers(t, ['setTimeout']);
     t.mock.method(Math, 'random', () => 0);
     const counted = unreachable();
-    const connection = new RedisConnection(
-      parseRedisUrl('redis://cache'), undefined, counted.redis,
-    );
-    t.after(() => connection.close());
+    const connection = connecting(t, 'redis://cache', counted.redis);
     await assert.rejects(connection.connect(), {
       message: 'there is no connection to Redis: ECONNREFUSED',
     });
@@ -65,8 +68,7 @@ describe('RedisConnection', () => {
         destroy: () => waiting.forEach((reject) => reject()),
       }),
     };
-    const connection = new RedisConnection(parseRedisUrl('redis://cache'), undefined, redis);
-    t.after(() => connection.close());
+    const connection = connecting(t, 'redis://cache', redis);
     connection.watch();
     await connection.connect();
     const claim = assert.rejects(connection.command(['WAIT', '1', '400']), gone);
@@ -94,9 +96,7 @@ describe('RedisConnection', () => {
         };
       },
     };
-    const target = parseRedisUrl('redis+sentinel://silent,other/main');
-    const connection = new RedisConnection(target, undefined, redis);
-    t.after(() => connection.close());
+    const connection = connecting(t, 'redis+sentinel://silent,other/main', redis);
     const connected = connection.connect();
     while (asked.length === 0) await soon();
     timers.tick(5_000);

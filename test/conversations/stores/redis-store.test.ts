@@ -73,9 +73,8 @@ describe('RedisStore', () => {
         return confirmed;
       };
       const client = answering(`role:master\r\nconnected_slaves:${replicas}\r\n`);
-      assert.equal(
-        await new RedisStore(client, undefined, undefined, send).overwrite(), isGone,
-      );
+      const store = new RedisStore(client, undefined, undefined, send);
+      assert.equal(await store.overwrite(), isGone);
     });
 
   it('tries nothing again after another error', async () => {
@@ -85,33 +84,24 @@ describe('RedisStore', () => {
     assert.equal(client.asked.length, 1);
   });
 
-  const keys: readonly (readonly [id: string, key: string])[] = [
-    ['3f2a-9.B_c', 'layercode:3f2a-9.B_c'],
-    ['', 'layercode:'],
-    ['a:b', 'layercode:a%003ab'],
-    ['{a}', 'layercode:%007ba%007d'],
-    ['%003a', 'layercode:%0025003a'],
-    ['é\u0000👋', 'layercode:%00e9%0000%d83d%dc4b'],
-    ['\ud83d', 'layercode:%d83d'],
-    ['a*?[b]\r\n', 'layercode:a%002a%003f%005bb%005d%000d%000a'],
-  ];
-  for (const [id, key] of keys) {
-    it(`keeps ${JSON.stringify(id)} under ${key}`, async () => {
+  for (const [id, key] of [
+    ['3f2a-9.B_c', '3f2a-9.B_c'], ['', ''], ['a:b', 'a%003ab'], ['{a}', '%007ba%007d'],
+    ['%003a', '%0025003a'], ['é\u0000👋', '%00e9%0000%d83d%dc4b'], ['\ud83d', '%d83d'],
+    ['a*?[b]\r\n', 'a%002a%003f%005bb%005d%000d%000a'],
+  ] as const)
+    it(`keeps ${JSON.stringify(id)} under layercode:${key}`, async () => {
       const client = answering([]);
       await new RedisStore(client).read(id);
-      assert.deepEqual(client.asked[0]?.keys, [key]);
+      assert.deepEqual(client.asked[0]?.keys, [`layercode:${key}`]);
     });
-  }
 
   const wrong = [null, 'OK', 2, [Buffer.from('head'), '1'], ['head', 1], ['head'], { a: 1 }];
-  for (const reply of wrong) {
+  for (const reply of wrong)
     it(`says what is wrong with the answer ${JSON.stringify(reply)}`, async () => {
-      await assert.rejects(new RedisStore(answering(reply)).read('a'), {
-        name: 'TypeError',
-        message: /^the client of Redis must answer with strings in a list, got a /,
-      });
+      const message = /^the client of Redis must answer with strings in a list, got a /;
+      const reading = new RedisStore(answering(reply)).read('a');
+      await assert.rejects(reading, { name: 'TypeError', message });
     });
-  }
 
   it('asks for the epoch behind a claim on the connection of the claim', async () => {
     const sent: string[][] = [];
@@ -125,10 +115,8 @@ describe('RedisStore', () => {
       store.write('a', { ...change, isClaim: true }), store.epoch(true),
     ]);
     assert.deepEqual([isMade, epoch], [true, { id: 'run 1', restMs: 0 }]);
-    assert.deepEqual(
-      sent.map(([name, , , key = '']) => `${name} ${key}`),
-      ['EVAL layercode:a', 'EVAL layercode:%0009epoch', 'WAIT '],
-    );
+    const names = sent.map(([name, , , key = '']) => `${name} ${key}`);
+    assert.deepEqual(names, ['EVAL layercode:a', 'EVAL layercode:%0009epoch', 'WAIT ']);
   });
 
   it('counts what the database holds', async () => {
@@ -163,10 +151,8 @@ describe('fromIoredis', () => {
     await client.publish('c', 'm');
     await client.subscribe('c', () => undefined);
     assert.deepEqual(calls, [
-      ['eval', 'return 1', 1, 'k', 'a', 'b'],
-      ['evalsha', 'ff', 1, 'k', 'a', 'b'],
-      ['publish', 'c', 'm'],
-      ['subscribe', 'c'],
+      ['eval', 'return 1', 1, 'k', 'a', 'b'], ['evalsha', 'ff', 1, 'k', 'a', 'b'],
+      ['publish', 'c', 'm'], ['subscribe', 'c'],
     ]);
     assert.equal(await client.dbSize(), 3);
   });

@@ -4,12 +4,8 @@ import { describe, it } from 'node:test';
 import { parseRedisUrl, type RedisTarget } from '../../../src/conversations/stores/redis-url.ts';
 
 const PLAIN: RedisTarget = {
-  addresses: [{ host: 'cache', port: 6_379 }],
-  sentinelName: undefined,
-  username: undefined,
-  password: undefined,
-  database: 0,
-  tls: undefined,
+  addresses: [{ host: 'cache', port: 6_379 }], sentinelName: undefined, username: undefined,
+  password: undefined, database: 0, tls: undefined,
 };
 
 describe('parseRedisUrl', () => {
@@ -34,9 +30,8 @@ describe('parseRedisUrl', () => {
       sentinelName: 'main', password: 'pw', database: 2, tls: {},
     }],
   ];
-  for (const [url, more] of read) {
+  for (const [url, more] of read)
     it(`reads ${url}`, () => assert.deepEqual(parseRedisUrl(url), { ...PLAIN, ...more }));
-  }
 
   const refused: readonly (readonly [url: string, problem: RegExp])[] = [
     ['http://cache', /^must be redis:\/\/host, /],

@@ -1,28 +1,18 @@
 // What a call has used is kept by every store, in every failure.
 
 import assert from 'node:assert/strict';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { emptyConversation, type Conversation } from '../../../src/conversations/conversation.ts';
 import { ConversationManager } from '../../../src/conversations/manager.ts';
 import { spend, spentIn, type Spending } from '../../../src/conversations/spending.ts';
 import type { ConversationStore } from '../../../src/conversations/store.ts';
-import { mockTimers } from '../../fixtures/clock.ts';
-import { machines, sharing, turn, written, type Machine } from './machines.ts';
-import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
+import { sharing, two } from './machines.ts';
+import { PartsInMemory } from './parts-in-memory.ts';
+import { tell } from './story.ts';
 
 /** A stored turn. */
-const TURN = JSON.stringify({
-  id: 't', state: 'completed', runId: 1, words: 'Hi', reply: 'Hello',
-});
-const down = new Error('connection refused');
-
-function two(t: TestContext): readonly [Machine, Machine, SharedParts] {
-  const shared: SharedParts = new Map();
-  const [a, b] = machines(t, 2, {}, shared);
-  assert.ok(a && b);
-  return [a, b, shared];
-}
+const TURN = '{"id":"t","state":"completed","runId":1,"words":"Hi","reply":"Hello"}';
 
 function used(tokens: number, process: string): Spending {
   return { sessionId: 's', process, tokens, cost: tokens / 100 };
@@ -32,59 +22,29 @@ function spends(tokens: number, process: string): (conversation: Conversation) =
   return (conversation) => spend(conversation, used(tokens, process));
 }
 
-async function tokensIn(store: ConversationStore): Promise<number> {
+async function tokensIn(store: Pick<ConversationStore, 'read'>): Promise<number> {
   return spentIn((await store.read('c')) ?? assert.fail(), 's').tokens;
 }
 
 describe('what a call has used', () => {
   it('is added up over the processes that share a store, even if they write at once', async (t) => {
-    const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 'ten');
+    const [a, b] = two(t);
+    await a.turns('ten');
     const writes = Array.from({ length: 10 }, (_, n) =>
-      (n % 2 === 0 ? a : b).store.update('c', spends(1, n % 2 === 0 ? 'a' : 'b')));
+      (n % 2 === 0 ? a : b).update(spends(1, n % 2 === 0 ? 'a' : 'b')));
     await Promise.all(writes);
-    assert.equal(await tokensIn(sharing(new PartsInMemory(shared))), 10);
+    assert.equal(await tokensIn(a.fresh()), 10);
   });
 
-  it('holds after a restart', async (t) => {
-    const [a, , shared] = two(t);
-    await turn(a.store, 'c', 'ten');
-    await a.store.update('c', spends(10, 'a'));
-    await a.store.close();
-    const young = sharing(new PartsInMemory(shared));
-    await young.update('c', spends(5, 'young'));
-    assert.equal(await tokensIn(young), 15);
-    await young.close();
-  });
-
-  it('counts what was used while the store was away, once it is back', async (t) => {
-    const timers = mockTimers(t, ['setTimeout']);
-    const [a, b, shared] = two(t);
-    await turn(a.store, 'c', 'ten');
-    await a.store.update('c', spends(10, 'a'));
-    assert.equal(await tokensIn(b.store), 10);
-    a.parts.failWith = down;
-    await a.store.update('c', spends(1, 'a'));
-    await a.store.update('c', spends(1, 'a'));
-    assert.equal(await tokensIn(a.store), 12);
-    await b.store.update('c', spends(100, 'b'));
-    a.parts.failWith = undefined;
-    timers.tick(2_000);
-    await written(a.store);
-    assert.equal(await tokensIn(sharing(new PartsInMemory(shared))), 112);
-  });
-
-  it('is put back if the store has lost it', async (t) => {
-    const [a, , shared] = two(t);
-    await turn(a.store, 'c', 'ten');
-    await a.store.update('c', spends(10, 'a'));
-    const replica = new Map(shared);
-    await a.store.update('c', spends(5, 'a'));
-    shared.clear();
-    for (const [id, stored] of replica) shared.set(id, stored);
-    await turn(a.store, 'c', 'twenty');
-    assert.equal(await tokensIn(sharing(new PartsInMemory(shared))), 15);
-  });
+  tell([
+    ['holds after a restart', 'a says t1; a spends 10', 'c finds t1, 10 tokens'],
+    ['counts what was used while the store was away, once it is back',
+      'a says t1; a spends 10; b reads; a is away; a spends 1; a spends 1; b spends 100; a is back',
+      'c finds t1, 112 tokens'],
+    ['is put back if the store has lost it',
+      'a says t1; a spends 10; the store is copied; a spends 5; the store fails over; a says t2',
+      'c finds t1 t2, 15 tokens'],
+  ]);
 
   it('is read beside fields that this version does not know, which stay', async () => {
     const head = JSON.stringify({

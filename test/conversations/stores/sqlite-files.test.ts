@@ -2,17 +2,8 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { once } from 'node:events';
 import {
-  chmodSync,
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  symlinkSync,
-  truncateSync,
-  writeFileSync,
+  chmodSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync,
+  symlinkSync, writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -27,15 +18,8 @@ import { jumpingClock, mockTimers } from '../../fixtures/clock.ts';
 import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
 import { push } from '../store-contract.ts';
 import {
-  change,
-  connection,
-  folder,
-  HOUR_MS,
-  newPath,
-  number,
-  open,
-  opened,
-  sharing,
+  change, connection, ENDINGS, folder, HOUR_MS, newPath, number, open, opened, plainTurn, sharing,
+  withPath,
 } from './sqlite-stage.ts';
 
 const isRoot = process.geteuid?.() === 0;
@@ -64,6 +48,17 @@ const LOCKS_FOR_100_MS = `
   database.exec('COMMIT');
   database.close();
 `;
+
+/** A text of so many characters. */
+function long(length: number): string {
+  return JSON.stringify('x'.repeat(length));
+}
+
+/** A clock that the test moves. */
+function clock(): { nowMs: number; readonly now: () => number } {
+  const moved = { nowMs: Date.now(), now: () => moved.nowMs };
+  return moved;
+}
 
 const WITHOUT_PRLIMIT = 'needs prlimit, which Linux has';
 
@@ -102,42 +97,37 @@ function refusal(path: string): string {
 
 describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
   const modes = (path: string): string[] =>
-    ['', '-wal', '-shm'].map((end) => (statSync(path + end).mode & 0o777).toString(8));
+    ENDINGS.map((end) => (statSync(path + end).mode & 0o777).toString(8));
 
-  it('are closed to other users', (t) => {
-    const before = process.umask(0);
-    t.after(() => process.umask(before));
-    const path = newPath();
-    opened(t, path).write('c', change('v1'));
-    assert.deepEqual(modes(path), ['600', '600', '600']);
-  });
+  for (const isCopy of [false, true])
+    it(`are closed to other users${isCopy ? ' when a copy comes with another mode' : ''}`, (t) => {
+      const before = process.umask(0);
+      t.after(() => process.umask(before));
+      const path = newPath();
+      if (isCopy) {
+        open(path).close();
+        chmodSync(path, 0o644);
+      }
+      opened(t, path).write('c', change('v1'));
+      assert.deepEqual(modes(path), ['600', '600', '600']);
+    });
 
-  it('are closed to other users when a copy comes with another mode', (t) => {
-    const path = newPath();
-    open(path).close();
-    chmodSync(path, 0o644);
-    opened(t, path).write('c', change('v1'));
-    assert.deepEqual(modes(path), ['600', '600', '600']);
-  });
-
-  it('hold nothing of what was removed or has expired', () => {
-    const path = newPath();
-    let nowMs = Date.now();
-    const store = open(path, { now: () => nowMs });
-    for (const id of ['removed', 'expired', 'changed', 'kept'])
+  it('hold nothing of what was removed or has expired', withPath((path) => {
+    const time = clock();
+    const store = open(path, time);
+    const ids = ['removed', 'expired', 'changed', 'kept'];
+    for (const id of ids)
       store.write(id, change('v1', { text: JSON.stringify(`${id}-words `.repeat(2_000)) }));
     store.write('removed', { ...change('v1'), from: 'v1', to: undefined, set: new Map() });
     store.write('changed', change('v2', { from: 'v1', ttlMs: 3 * HOUR_MS }));
     store.write('kept', { ...change('v2', { from: 'v1', ttlMs: 3 * HOUR_MS }), set: new Map() });
-    nowMs += 2 * HOUR_MS;
+    time.nowMs += 2 * HOUR_MS;
     store.keepUp();
     store.close();
     const bytes = readFileSync(path, 'latin1');
-    const found = ['removed', 'expired', 'changed', 'kept'].filter((id) =>
-      bytes.includes(`${id}-words`),
-    );
+    const found = ids.filter((id) => bytes.includes(`${id}-words`));
     assert.deepEqual([found, existsSync(`${path}-wal`)], [['kept'], false]);
-  });
+  }));
 
   const erasure = { ...change('v2', { from: 'v1' }), set: new Map(), remove: ['0'] };
   const hasWords = (path: string): boolean =>
@@ -146,27 +136,32 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     jumpingClock(t)(60_000);
     server.keepUp();
   };
-
-  // The log kept words until later writes had covered it, which may take long at night.
-  it('hold nothing of what a command has erased while a server runs', (t) => {
+  /** A file with secret words, and the server that has written them. */
+  const withSecret = (t: TestContext): readonly [path: string, server: SqliteStore] => {
     const path = newPath();
-    opened(t, path).write('c', change('v1', { text: '"secret words"' }));
+    const server = opened(t, path);
+    server.write('c', change('v1', { text: '"secret words"' }));
+    return [path, server];
+  };
+  const erase = (path: string): void => {
     const command = open(path);
     command.write('c', erasure);
     command.close();
+  };
+
+  // The log kept words until later writes had covered it, which may take long at night.
+  it('hold nothing of what a command has erased while a server runs', (t) => {
+    const [path] = withSecret(t);
+    erase(path);
     assert.equal(hasWords(path), false);
   });
 
   // The command could not empty the log, and only the process that had erased tried again.
   it('hold nothing of what a command has erased while a backup ran, a minute later', (t) => {
-    const path = newPath();
-    const server = opened(t, path);
-    server.write('c', change('v1', { text: '"secret words"' }));
+    const [path, server] = withSecret(t);
     const backup = connection(t, path);
     backup.exec('BEGIN; SELECT count(*) FROM part');
-    const command = open(path);
-    command.write('c', erasure);
-    command.close();
+    erase(path);
     backup.exec('COMMIT');
     assert.equal(hasWords(path), true);
     keepUpAfterAMinute(t, server);
@@ -175,9 +170,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
 
   // Whether a write erases was guessed from its version, which a turn after the erasure has, too.
   it('hold nothing of what was erased together with a new turn, a minute later', (t) => {
-    const path = newPath();
-    const server = opened(t, path);
-    server.write('c', change('v1', { text: '"secret words"' }));
+    const [path, server] = withSecret(t);
     server.keepUp();
     server.write('c', { ...erasure, set: new Map([['1', '"later"']]) });
     keepUpAfterAMinute(t, server);
@@ -192,8 +185,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     assert.ok(statSync(`${path}-wal`).size > 0);
   });
 
-  it('do not grow with writes', (t) => {
-    const path = newPath();
+  it('do not grow with writes', withPath((path, t) => {
     const store = opened(t, path);
     let from: string | undefined;
     for (let round = 0; round < 40; round++) {
@@ -206,7 +198,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     }
     const sizes = ['', '-wal'].map((end) => statSync(path + end).size);
     assert.ok(sizes.every((size) => size < 2_000_000), String(sizes));
-  });
+  }));
 
   it('become small again after another process has been reading for a long time', (t) => {
     const path = newPath();
@@ -235,151 +227,111 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     await ended;
   });
 
-  it('lose expired conversations that are stored after a thousand others', (t) => {
-    const path = newPath();
-    let nowMs = Date.now();
-    const store = opened(t, path, { now: () => nowMs });
+  it('lose expired conversations that are stored after a thousand others', withPath((path, t) => {
+    const time = clock();
+    const store = opened(t, path, time);
     for (let n = 0; n < 1_100; n++) store.write(`young ${n}`, change('v1', { ttlMs: 3 * HOUR_MS }));
     store.write('old', change('v1'));
-    nowMs += 2 * HOUR_MS;
+    time.nowMs += 2 * HOUR_MS;
     const database = connection(t, path);
     for (let pieces = 0; pieces < 2; pieces++) store.keepUp();
     assert.equal(number(database, 'SELECT count(*) FROM conversation'), 1_100);
-  });
+  }));
 
   it('lose expired conversations, regardless of who wrote them, and free their space', (t) => {
     const path = newPath();
-    let nowMs = Date.now();
-    const now = (): number => nowMs;
-    const store = opened(t, path, { now });
-    const text = JSON.stringify('x'.repeat(20_000));
-    for (let n = 0; n < 300; n++) store.write(`old ${n}`, change('v1', { text }));
+    const time = clock();
+    const store = opened(t, path, time);
+    for (let n = 0; n < 300; n++) store.write(`old ${n}`, change('v1', { text: long(20_000) }));
     store.write('young', change('v1', { ttlMs: 3 * HOUR_MS }));
-    const other = opened(t, path, { now });
+    const other = opened(t, path, time);
     const database = connection(t, path);
     const pages = (): number => number(database, 'PRAGMA page_count');
     const before = pages();
     store.close();
-    nowMs += 2 * HOUR_MS;
+    time.nowMs += 2 * HOUR_MS;
     while (other.keepUp());
-    assert.deepEqual(
-      [number(database, 'SELECT count(*) FROM conversation'), other.count()],
-      [1, 1],
-    );
+    const left = number(database, 'SELECT count(*) FROM conversation');
+    assert.deepEqual([left, other.count()], [1, 1]);
     assert.equal(number(database, 'SELECT count(*) FROM part'), 2);
     assert.ok(pages() < before / 2, `${before} pages before, ${pages()} after`);
   });
 
-  it('that another tool has rewritten are not emptied for nothing', (t) => {
-    const path = newPath();
+  it('that another tool has rewritten are not emptied for nothing', withPath((path, t) => {
     open(path).close();
     const tool = new (loadSqlite().DatabaseSync)(path);
     tool.exec('PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM');
     tool.close();
-    let nowMs = Date.now();
-    const store = opened(t, path, { now: () => nowMs });
-    const text = JSON.stringify('x'.repeat(20_000));
-    for (let n = 0; n < 100; n++) store.write(`c${n}`, change('v1', { text }));
-    nowMs += 2 * HOUR_MS;
+    const time = clock();
+    const store = opened(t, path, time);
+    for (let n = 0; n < 100; n++) store.write(`c${n}`, change('v1', { text: long(20_000) }));
+    time.nowMs += 2 * HOUR_MS;
     let pieces = 0;
     while (store.keepUp() && pieces < 1_000) pieces += 1;
     assert.ok(pieces < 1_000, 'it never ends');
-  });
+  }));
 
-  it('can be copied while they are being written', (t) => {
-    const path = newPath();
+  it('can be copied while they are being written', withPath((path, t) => {
     const store = opened(t, path);
     store.write('c', change('v1'));
     const copy = newPath();
     connection(t, path).exec(`VACUUM INTO '${copy}'`);
     store.write('c', change('v2', { from: 'v1' }));
     assert.equal(opened(t, copy).read('c', 'v1'), 'unchanged');
-  });
+  }));
 });
 
 describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () => {
-  it('with the folder that is missing', () => {
-    const path = join(folder, 'missing', 'calls.db');
-    assert.equal(
-      refusal(path), `the folder ${join(folder, 'missing')} does not exist; create it`,
-    );
-  });
-
-  it('when the folder is a file', () => {
-    const file = newPath();
-    writeFileSync(file, '');
-    assert.equal(refusal(join(file, 'calls.db')), `${file} is not a folder`);
-  });
-
-  it('when it is a directory', () => {
-    const path = newPath();
-    mkdirSync(path);
-    assert.equal(refusal(path), 'it is a directory; name a file in it');
-  });
-
-  it('when it is a link that leads nowhere', () => {
-    const path = newPath();
-    symlinkSync(newPath(), path);
-    assert.equal(refusal(path), 'it is a link that leads nowhere; remove it, or name another file');
-  });
-
-  it('when it is a device', () => {
-    assert.equal(refusal('/dev/null'), 'it is not a regular file');
-  });
-
-  it('when it is not a database', () => {
-    const path = newPath();
-    writeFileSync(path, 'These are my notes.\n'.repeat(1_000));
-    const said = '(SQLite: file is not a database)';
-    assert.equal(refusal(path), `it is not an SQLite database; name another file ${said}`);
-    assert.match(readFileSync(path, 'utf8'), /^These are my notes/);
-  });
-
-  it('when it is another program\'s database, which stays as it is', (t) => {
-    const path = newPath();
-    const database = connection(t, path);
-    database.exec('CREATE TABLE customers (name TEXT)');
-    assert.equal(
-      refusal(path), 'it is the database of another program; name another file',
-    );
-    assert.equal(number(database, 'SELECT count(*) FROM sqlite_schema'), 1);
-  });
-
-  it('when a newer version has written it', (t) => {
-    const path = newPath();
-    open(path).close();
-    connection(t, path).exec('PRAGMA user_version = 7');
-    assert.equal(
-      refusal(path),
-      'a newer version has written it (its schema is 7, this version knows 1); run that one',
-    );
-  });
-
-  it('when it was cut off, and when something was written into it', () => {
-    const whole = newPath();
-    const store = open(whole);
-    for (let n = 0; n < 100; n++)
-      store.write(`c${n}`, change('v1', { text: JSON.stringify('x'.repeat(500)) }));
+  /** A file of ours with a hundred conversations, of which this is then made. */
+  const spoilt = (spoil: (bytes: Buffer) => Buffer) => (path: string): void => {
+    const store = open(path);
+    for (let n = 0; n < 100; n++) store.write(`c${n}`, change('v1', { text: long(500) }));
     store.close();
-    const cut = newPath();
-    copyFileSync(whole, cut);
-    truncateSync(cut, statSync(cut).size - 3 * 4_096);
-    assert.match(refusal(cut), /^it is damaged; put a backup in its place, or move it away to/);
-    const overwritten = newPath();
-    const bytes = readFileSync(whole);
-    bytes.fill(0x5a, bytes.length - 3 * 4_096, bytes.length - 2 * 4_096);
-    writeFileSync(overwritten, bytes);
-    assert.match(refusal(overwritten), /^it is damaged; put a backup in its place/);
-  });
-
-  it('when another process keeps it locked', (t) => {
-    const path = newPath();
+    writeFileSync(path, spoil(readFileSync(path)));
+  };
+  const ofOurs = (sql: string) => (path: string, t: TestContext): void => {
     open(path).close();
-    connection(t, path).exec('BEGIN IMMEDIATE');
-    assert.equal(
-      refusal(path), 'another process keeps it locked (SQLite: database is locked)',
-    );
-  });
+    connection(t, path).exec(sql);
+  };
+  const DAMAGED = /^it is damaged; put a backup in its place, or move it away to/;
+  type Spoil = (path: string, t: TestContext) => string | void;
+
+  /** What is there instead of a file of ours, and the path, if it is another one. */
+  const refused: readonly (readonly [what: string, spoil: Spoil, reason: RegExp])[] = [
+    ['with the folder that is missing', () => join(folder, 'missing', 'calls.db'),
+      /^the folder \S+\/missing does not exist; create it$/],
+    ['when the folder is a file', (path) => {
+      writeFileSync(path, '');
+      return join(path, 'calls.db');
+    }, /^\S+\.db is not a folder$/],
+    ['when it is a directory', (path) => mkdirSync(path), /^it is a directory; name a file in it$/],
+    ['when it is a link that leads nowhere', (path) => symlinkSync(newPath(), path),
+      /^it is a link that leads nowhere; remove it, or name another file$/],
+    ['when it is a device', () => '/dev/null', /^it is not a regular file$/],
+    ['when it is not a database', (path) => writeFileSync(path, 'My notes.\n'.repeat(1_000)),
+      /^it is not an SQLite database; name another file \(SQLite: file is not a database\)$/],
+    ["when it is another program's database", (path, t) =>
+      connection(t, path).exec('CREATE TABLE customers (name TEXT)'),
+    /^it is the database of another program; name another file$/],
+    ['when a newer version has written it', ofOurs('PRAGMA user_version = 7'),
+      /^a newer version has written it \(its schema is 7, this version knows 1\); run that one$/],
+    ['when it was cut off', spoilt((bytes) => bytes.subarray(0, -3 * 4_096)), DAMAGED],
+    ['when something was written into it', spoilt((bytes) =>
+      bytes.fill(0x5a, bytes.length - 3 * 4_096, bytes.length - 2 * 4_096)), DAMAGED],
+    ['when another process keeps it locked', ofOurs('BEGIN IMMEDIATE'),
+      /^another process keeps it locked \(SQLite: database is locked\)$/],
+  ];
+  for (const [what, spoil, reason] of refused)
+    it(`${what}, and what is in it stays`, (t) => {
+      const own = newPath();
+      const path = spoil(own, t) ?? own;
+      const isFile = existsSync(path) && statSync(path).isFile();
+      // SQLite itself writes into the header of any database.
+      const contents = () => (isFile ? readFileSync(path).subarray(100) : undefined);
+      const before = contents();
+      assert.match(refusal(path), reason);
+      assert.deepEqual(contents(), before);
+    });
 
   /** Root may write everywhere, so another user tries. */
   const asNobody = <T>(act: () => T): T => {
@@ -400,50 +352,43 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
     open(path).close();
     chmodSync(path, 0o444);
     // A file of the user's own is opened to them again.
-    if (isRoot)
-      assert.equal(
-        asNobody(() => refusal(path)),
-        'it cannot be written; look at its owner and mode, and those of its folder '
-          + '(SQLite: attempt to write a readonly database)',
-      );
-    else open(path).close();
+    if (!isRoot) return open(path).close();
+    const reason = 'it cannot be written; look at its owner and mode, and those of its folder '
+      + '(SQLite: attempt to write a readonly database)';
+    assert.equal(asNobody(() => refusal(path)), reason);
   });
 
   it('when this user may not write to its folder', { skip: WINDOWS }, (t) => {
     chmodSync(folder, 0o555);
     t.after(() => chmodSync(folder, 0o700));
     const path = newPath();
-    assert.equal(
-      asNobody(() => refusal(path)),
-      `this user may not create files in ${folder}; change its owner, or name another folder`,
-    );
+    const reason = 'change its owner, or name another folder';
+    const refused = asNobody(() => refusal(path));
+    assert.equal(refused, `this user may not create files in ${folder}; ${reason}`);
   });
 
-  it('when the disk is full', async (t) => {
-    const path = newPath();
+  it('when the disk is full', withPath(async (path, t) => {
     let reason = '';
     const isLimited = await withFilesUpTo(20_000, () => {
       reason = refusal(path);
     });
     if (!isLimited) return t.skip(WITHOUT_PRLIMIT);
     assert.equal(reason, 'the disk failed or is full (SQLite: disk I/O error)');
-  });
+  }));
 
-  it('and released: another one can be opened', (t) => {
-    const path = newPath();
+  it('and released: another one can be opened', withPath((path, t) => {
     writeFileSync(path, 'no database');
     refusal(path);
     rmSync(path);
     assert.equal(opened(t, path).count(), 0);
-  });
+  }));
 });
 
 describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
-  it('a file that was removed is reported, and started again', (t) => {
-    const path = newPath();
+  it('a file that was removed is reported, and started again', withPath((path, t) => {
     const store = opened(t, path);
     store.write('c', change('v1'));
-    for (const end of ['', '-wal', '-shm']) rmSync(path + end);
+    for (const end of ENDINGS) rmSync(path + end);
     store.keepUp();
     assert.throws(() => store.read('c'), {
       message: `the conversations in ${path} cannot be used: `
@@ -452,10 +397,9 @@ describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     assert.equal(store.read('c'), undefined);
     assert.equal(store.write('c', change('v2')), true);
     assert.ok(existsSync(path));
-  });
+  }));
 
-  it('a file that was put in its place is reported, and used', (t) => {
-    const path = newPath();
+  it('a file that was put in its place is reported, and used', withPath((path, t) => {
     const store = opened(t, path);
     const backup = newPath();
     const other = open(backup);
@@ -466,7 +410,7 @@ describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     store.keepUp();
     assert.throws(() => store.read('c'), /removed or replaced/);
     assert.equal(store.read('c', 'v7'), 'unchanged');
-  });
+  }));
 
   it('a process adds what it remembers to a file that was started again', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
@@ -474,16 +418,14 @@ describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     const parts = open(path);
     const store = sharing(parts);
     t.after(() => store.close());
-    const turn = (id: string): Parameters<typeof push>[0] =>
-      ({ id, state: 'completed', runId: 1, words: id, reply: null });
-    await store.update('c', push(turn('t1')));
-    for (const end of ['', '-wal', '-shm']) rmSync(path + end);
+    await store.update('c', push(plainTurn('t1')));
+    for (const end of ENDINGS) rmSync(path + end);
     parts.keepUp();
-    await store.update('c', push(turn('t2')));
+    await store.update('c', push(plainTurn('t2')));
     assert.equal(store.health().isDegraded, true);
     clock.tick(250);
     await until(() => !store.health().isDegraded && store.health().turnsWaiting === 0, 'the file');
-    await store.update('c', push(turn('t3')));
+    await store.update('c', push(plainTurn('t3')));
     const kept = await sharing(opened(t, path)).read('c');
     assert.deepEqual(kept?.turns.map(({ id }) => id), ['t1', 't2', 't3']);
   });
@@ -492,15 +434,13 @@ describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     const path = newPath();
     const store = sharing(open(path));
     t.after(() => store.close());
-    const words = 'x'.repeat(10_000);
     const say = async (id: string): Promise<number> =>
-      store.update('c', push({ id, state: 'completed', runId: 1, words, reply: null }));
+      store.update('c', push(plainTurn(id, long(10_000))));
     await say('t0');
     const isLimited = await withFilesUpTo(statSync(`${path}-wal`).size, async () => {
       for (let n = 1; n <= 5; n++) assert.equal(await say(`t${n}`), n + 1);
-      assert.deepEqual(
-        [store.health().isDegraded, store.health().turnsWaiting], [true, 5],
-      );
+      const { isDegraded, turnsWaiting } = store.health();
+      assert.deepEqual([isDegraded, turnsWaiting], [true, 5]);
     });
     if (!isLimited) return t.skip(WITHOUT_PRLIMIT);
     await until(() => store.health().turnsWaiting === 0, 'room', 5_000);

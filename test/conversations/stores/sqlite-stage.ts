@@ -8,9 +8,13 @@ import { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { loadSqlite, type Database } from '../../../src/conversations/stores/sqlite-library.ts';
 import { SqliteStore } from '../../../src/conversations/stores/sqlite-store.ts';
 import { openSqliteThread } from '../../../src/conversations/stores/sqlite-thread.ts';
+import type { TurnRecord } from '../../../src/conversations/turn-record.ts';
 import { noLog } from '../../../src/log.ts';
+import { TYPESCRIPT } from '../../fixtures/typescript.ts';
 
 export const HOUR_MS = 3_600_000;
+/** The files that SQLite makes of one, by their endings. */
+export const ENDINGS = ['', '-wal', '-shm'];
 
 export const folder = mkdtempSync(join(tmpdir(), 'layercode-sqlite-'));
 after(() => rmSync(folder, { recursive: true }));
@@ -20,6 +24,13 @@ let files = 0;
 export function newPath(): string {
   files += 1;
   return join(folder, `${files}.db`);
+}
+
+/** A test with a path where no file is. */
+export function withPath<T>(
+  test: (path: string, t: TestContext) => T,
+): (t: TestContext) => T {
+  return (t) => test(newPath(), t);
 }
 
 export function open(path = newPath(), more = {}): SqliteStore {
@@ -41,6 +52,10 @@ export function sharing(parts: PartStore): SharedStore {
   return new SharedStore(parts, options);
 }
 
+export function plainTurn(id: string, words = 'Hi'): TurnRecord {
+  return { id, state: 'completed', runId: 1, words, reply: null };
+}
+
 /** A connection of the test's own. */
 export function connection(t: TestContext, path: string): Database {
   const database = new (loadSqlite().DatabaseSync)(path);
@@ -50,6 +65,15 @@ export function connection(t: TestContext, path: string): Database {
 
 export function number(database: Database, sql: string): number {
   return Number(Object.values(database.prepare(sql).get() ?? {})[0]);
+}
+
+/** Flags for Node that run this source, in which `load(name)` stands for a module of the stores. */
+export function childFlags(source: string): readonly string[] {
+  const code = source.replaceAll(/\bload\('([a-z-]+)'\)/g, (_match, name: string) => {
+    const module = import.meta.resolve(`../../../src/conversations/stores/${name}.ts`);
+    return `await import(${JSON.stringify(module)})`;
+  });
+  return [...TYPESCRIPT, '--input-type=module', '-e', code];
 }
 
 /** A change that begins a conversation, or goes on from a version. */

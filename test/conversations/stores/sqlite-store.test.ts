@@ -9,20 +9,12 @@ import { describe, it } from 'node:test';
 import { loadSqlite, type Database } from '../../../src/conversations/stores/sqlite-library.ts';
 import { StoreError } from '../../../src/conversations/stores/store-error.ts';
 import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
-import { TYPESCRIPT } from '../../fixtures/typescript.ts';
 import { storeContract } from '../store-contract.ts';
 import { turnContract } from '../turn-contract.ts';
 import { partStoreContract } from './part-store-contract.ts';
 import {
-  change,
-  connection,
-  HOUR_MS,
-  newPath,
-  number,
-  open,
-  opened,
-  openThread,
-  sharing,
+  change, childFlags, connection, HOUR_MS, newPath, number, open, opened, openThread, sharing,
+  withPath,
 } from './sqlite-stage.ts';
 
 describe('on a Node without node:sqlite', { skip: WITHOUT_SQLITE === false }, () => {
@@ -68,29 +60,25 @@ describe('SqliteStore', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     ]);
   });
 
-  it('keeps conversations for the next process', (t) => {
-    const path = newPath();
+  it('keeps conversations for the next process', withPath((path, t) => {
     const before = open(path);
     before.write('c', change('v1'));
     before.close();
     assert.equal(opened(t, path).read('c', 'v1'), 'unchanged');
-  });
+  }));
 
-  it('keeps what was written by a process that was killed', async (t) => {
-    const path = newPath();
-    const child = `
-      import { SqliteStore } from ${JSON.stringify(import.meta.resolve(
-        '../../../src/conversations/stores/sqlite-store.ts'))};
+  it('keeps what was written by a process that was killed', withPath(async (path, t) => {
+    const flags = childFlags(`
+      const { SqliteStore } = load('sqlite-store');
       const path = ${JSON.stringify(path)};
       const store = new SqliteStore({ path, synchronous: 'normal', timeoutMs: 250 });
       const set = new Map([['head', '{}']]);
       store.write('c', { from: undefined, to: 'v1', set, remove: [], ttlMs: 3_600_000 });
-      process.kill(process.pid, 'SIGKILL');`;
-    const flags = [...TYPESCRIPT, '--input-type=module', '-e', child];
+      process.kill(process.pid, 'SIGKILL');`);
     const [, signal] = (await once(spawn(process.execPath, flags), 'exit')) as unknown[];
     assert.equal(signal, 'SIGKILL');
     assert.equal(opened(t, path).read('c', 'v1'), 'unchanged');
-  });
+  }));
 
   it('makes all writes of a group or none, and goes on', (t) => {
     const store = opened(t);
@@ -107,41 +95,33 @@ describe('SqliteStore', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     assert.throws(() => store.read('c'), /the store is closed/);
   });
 
-  for (const synchronous of ['normal', 'full'] as const) {
-    it(`syncs ${synchronous === 'full' ? 'every write' : 'at checkpoints only'} with ${
-      synchronous}`, (t) => {
+  for (const [synchronous, level] of [['normal', 1], ['full', 2]] as const)
+    it(`syncs at checkpoints, or with every write, as it is told: ${synchronous}`, (t) => {
       // SQLite tells nobody but the connection itself, so it is asked at the store's own.
-      const asked: unknown[] = [];
+      const asked: number[] = [];
       const { prototype } = loadSqlite().DatabaseSync as unknown as { prototype: Database };
       const { exec } = prototype;
       t.mock.method(prototype, 'exec', function (this: Database, sql: string) {
         exec.call(this, sql);
-        if (sql.includes('synchronous')) asked.push(this.prepare('PRAGMA synchronous').get());
+        if (sql.includes('synchronous')) asked.push(number(this, 'PRAGMA synchronous'));
       });
       opened(t, newPath(), { synchronous });
-      assert.deepEqual(asked.map((row) => Object.values(row as object)), [
-        [synchronous === 'full' ? 2 : 1],
-      ]);
+      assert.deepEqual(asked, [level]);
     });
-  }
 });
 
 describe('processes that share a file', { skip: WITHOUT_SQLITE, timeout: 60_000 }, () => {
-  it('see what the others write', (t) => {
-    const path = newPath();
+  it('see what the others write', withPath((path, t) => {
     const [one, two] = [opened(t, path), opened(t, path)];
     one.write('c', change('v1'));
     assert.equal(two.write('c', change('v2', { from: 'v1' })), true);
     assert.equal(one.read('c', 'v2'), 'unchanged');
-  });
+  }));
 
-  it('create it at once, and lose no change', async (t) => {
-    const path = newPath();
-    const child = `
-      import { SharedStore } from ${JSON.stringify(import.meta.resolve(
-        '../../../src/conversations/stores/shared-store.ts'))};
-      import { SqliteStore } from ${JSON.stringify(import.meta.resolve(
-        '../../../src/conversations/stores/sqlite-store.ts'))};
+  it('create it at once, and lose no change', withPath(async (path, t) => {
+    const flags = childFlags(`
+      const { SharedStore } = load('shared-store');
+      const { SqliteStore } = load('sqlite-store');
       const path = ${JSON.stringify(path)};
       process.stdin.once('data', async () => {
         const parts = new SqliteStore({ path, synchronous: 'normal', timeoutMs: 10_000 });
@@ -161,8 +141,7 @@ describe('processes that share a file', { skip: WITHOUT_SQLITE, timeout: 60_000 
         await store.close();
         process.exit();
       });
-      console.log('ready');`;
-    const flags = [...TYPESCRIPT, '--input-type=module', '-e', child];
+      console.log('ready');`);
     const children = Array.from({ length: 3 }, () => spawn(process.execPath, flags));
     let errors = '';
     for (const { stderr } of children) stderr.on('data', (chunk) => (errors += String(chunk)));
@@ -173,10 +152,9 @@ describe('processes that share a file', { skip: WITHOUT_SQLITE, timeout: 60_000 
     assert.equal(errors, '');
     const kept = await sharing(opened(t, path)).read('c');
     assert.equal(new Set(kept?.turns.map(({ id }) => id)).size, 300);
-  });
+  }));
 
-  it('do not wait forever', async (t) => {
-    const path = newPath();
+  it('do not wait forever', withPath(async (path, t) => {
     const store = opened(t, path, { timeoutMs: 30 });
     const other = connection(t, path);
     other.exec('BEGIN IMMEDIATE');
@@ -184,10 +162,9 @@ describe('processes that share a file', { skip: WITHOUT_SQLITE, timeout: 60_000 
     assert.equal(store.read('c'), undefined); // nobody waits in order to read
     other.exec('COMMIT');
     assert.equal(store.write('c', change('v1')), true);
-  });
+  }));
 
-  it('later sweep what another one has locked', (t) => {
-    const path = newPath();
+  it('later sweep what another one has locked', withPath((path, t) => {
     let nowMs = Date.now();
     const store = opened(t, path, { timeoutMs: 10, now: () => nowMs });
     store.write('c', change('v1'));
@@ -200,5 +177,5 @@ describe('processes that share a file', { skip: WITHOUT_SQLITE, timeout: 60_000 
     assert.equal(store.read('d'), undefined);
     store.keepUp();
     assert.equal(number(other, 'SELECT count(*) FROM conversation'), 0);
-  });
+  }));
 });

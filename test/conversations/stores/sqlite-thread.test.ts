@@ -5,19 +5,15 @@ import { existsSync, mkdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import { describe, it, type TestContext } from 'node:test';
 import { Worker } from 'node:worker_threads';
 
+import { soon } from '../../../src/base/awaitable.ts';
 import type { PartStore } from '../../../src/conversations/stores/part-store.ts';
 import { StoreError } from '../../../src/conversations/stores/store-error.ts';
 import { until } from '../../fixtures/app.ts';
 import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
-import { TYPESCRIPT } from '../../fixtures/typescript.ts';
 import { push } from '../store-contract.ts';
 import {
-  change,
-  connection,
-  newPath,
-  opened,
-  openThread,
-  sharing,
+  change, childFlags, connection, ENDINGS, newPath, opened, openThread, plainTurn, sharing,
+  withPath,
 } from './sqlite-stage.ts';
 
 async function openedThread(t: TestContext, path: string, more = {}): Promise<PartStore> {
@@ -40,22 +36,17 @@ async function eventually(isTrue: () => Promise<boolean>): Promise<void> {
   const endsAtMs = performance.now() + 5_000;
   while (!(await isTrue())) {
     assert.ok(performance.now() < endsAtMs, 'waited in vain');
-    await new Promise((resolve) => setImmediate(resolve));
+    await soon();
   }
 }
 
 async function isAnswered(parts: PartStore): Promise<boolean> {
-  try {
-    await parts.count();
-    return true;
-  } catch {
-    return false;
-  }
+  const [counted] = await Promise.allSettled([parts.count()]);
+  return counted.status === 'fulfilled';
 }
 
 describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
-  it('rejects what the store throws, and goes on', async (t) => {
-    const path = newPath();
+  it('rejects what the store throws, and goes on', withPath(async (path, t) => {
     const thread = await openedThread(t, path, { timeoutMs: 30 });
     const other = connection(t, path);
     other.exec('BEGIN IMMEDIATE');
@@ -66,27 +57,24 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     });
     other.exec('COMMIT');
     assert.equal(await thread.write('c', change('v1')), true);
-  });
+  }));
 
-  it('waits for another process without holding up the event loop', async (t) => {
-    const path = newPath();
+  it('waits for another process without holding up the event loop', withPath(async (path, t) => {
     const thread = await openedThread(t, path);
     const other = connection(t, path);
     other.exec('BEGIN IMMEDIATE');
     const answer = thread.write('c', change('v1'));
-    for (let round = 0; round < 20; round++) await new Promise((resolve) => setImmediate(resolve));
+    for (let round = 0; round < 20; round++) await soon();
     other.exec('COMMIT');
     assert.equal(await answer, true);
-  });
+  }));
 
   it('makes the writes of one round of the event loop in one transaction', async (t) => {
     const path = newPath();
     const thread = await openedThread(t, path);
     const commits = (): number => statSync(`${path}-wal`).size;
     const before = commits();
-    await Promise.all(
-      Array.from({ length: 50 }, async (_, n) => thread.write(`c${n}`, change('v1'))),
-    );
+    await Promise.all(Array.from({ length: 50 }, (_, n) => thread.write(`c${n}`, change('v1'))));
     const together = commits() - before;
     for (let n = 50; n < 100; n++) await thread.write(`c${n}`, change('v1'));
     assert.ok(together < (commits() - before) / 4, `${together} of ${commits() - before} bytes`);
@@ -95,27 +83,25 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
   it('is not taken for slow if it is the event loop that is slow', async (t) => {
     const store = sharing(await openThread());
     t.after(() => store.close());
-    const turn = { id: 't1', state: 'completed', runId: 1, words: 'Hi', reply: null } as const;
-    const done = (async () => store.update('c', push({ ...turn })))();
-    await new Promise((resolve) => setImmediate(resolve)); // it is on its way
-    await new Promise((resolve) => setImmediate(resolve));
+    const done = (async () => store.update('c', push(plainTurn('t1'))))();
+    await soon(); // it is on its way
+    await soon();
     const endsAtMs = performance.now() + 400;
     while (performance.now() < endsAtMs);
     await done;
     assert.deepEqual([store.health().isDegraded, store.health().failures], [false, 0]);
   });
 
-  it('notices a file that was removed', async (t) => {
-    const path = newPath();
+  it('notices a file that was removed', withPath(async (path, t) => {
     const thread = await openedThread(t, path);
     await thread.write('c', change('v1'));
-    for (const end of ['', '-wal', '-shm']) rmSync(path + end);
+    for (const end of ENDINGS) rmSync(path + end);
     const until = performance.now() + 5_000;
     await assert.rejects(async () => {
       while (performance.now() < until) await thread.read('c');
     }, /the file was removed or replaced while the server ran/);
     assert.equal(await thread.read('c'), undefined);
-  });
+  }));
 
   it('answers what was asked before it is closed, and nothing afterwards', async () => {
     const thread = await openThread();
@@ -126,17 +112,15 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     await assert.rejects(async () => thread.write('c', change('v1')), /the store is closed/);
   });
 
-  it('can be closed even if maintenance is due and the file is gone', async () => {
-    const path = newPath();
+  it('can be closed even if maintenance is due and the file is gone', withPath(async (path) => {
     const thread = await openThread(path);
-    for (const end of ['', '-wal', '-shm']) rmSync(path + end);
-    const settled = Promise.allSettled(
-      Array.from({ length: 2_100 }, async (_, n) => thread.write(`c${n}`, change('v1'))),
-    );
-    await new Promise((resolve) => setImmediate(resolve)); // they are on their way
+    for (const end of ENDINGS) rmSync(path + end);
+    const writes = Array.from({ length: 2_100 }, (_, n) => thread.write(`c${n}`, change('v1')));
+    const settled = Promise.allSettled(writes);
+    await soon(); // they are on their way
     await thread.close();
     await settled;
-  });
+  }));
 
   it('starts a thread that died again, and fails until it has opened the file', async (t) => {
     const path = newPath();
@@ -151,9 +135,7 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
       other.exec('ROLLBACK');
       await assert.rejects(async () => asked, { name: 'StoreError', message: DIED });
       await assert.rejects(async () => thread.read('c'), { name: 'StoreError', message: DIED });
-      await assert.rejects(async () => thread.write('c', change('v2', { from: 'v1' })), {
-        message: DIED,
-      });
+      await assert.rejects(async () => thread.write('c', change('v2')), { message: DIED });
       await eventually(() => isAnswered(thread));
     });
     assert.equal(await thread.read('c', 'v1'), 'unchanged');
@@ -177,7 +159,7 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     await thread.write('c', change('v1'));
     await worker.terminate();
     const hidden = newPath();
-    for (const end of ['', '-wal', '-shm'])
+    for (const end of ENDINGS)
       if (existsSync(path + end)) renameSync(path + end, hidden + end);
     mkdirSync(path);
     await eventually(async () => {
@@ -185,7 +167,7 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
       return String(failure).endsWith('it is a directory; name a file in it');
     });
     rmSync(path, { recursive: true });
-    for (const end of ['', '-wal', '-shm'])
+    for (const end of ENDINGS)
       if (existsSync(hidden + end)) renameSync(hidden + end, path + end);
     await eventually(() => isAnswered(thread));
     assert.equal(await thread.read('c', 'v1'), 'unchanged');
@@ -204,13 +186,12 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     await assert.rejects(async () => thread.read('c'), StoreError);
   });
 
-  it('costs no turn while its thread is down', async (t) => {
-    const path = newPath();
+  it('costs no turn while its thread is down', withPath(async (path, t) => {
     const [thread, worker] = await withThread(() => openThread(path));
     const store = sharing(thread);
     t.after(() => store.close());
     const say = async (id: string): Promise<number> =>
-      store.update('c', push({ id, state: 'completed', runId: 1, words: 'Hi', reply: null }));
+      store.update('c', push(plainTurn(id)));
     await say('t1');
     await worker.terminate();
     assert.equal(await say('t2'), 2);
@@ -218,19 +199,17 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     await until(() => !store.health().isDegraded && store.health().turnsWaiting === 0, 'a thread');
     const kept = await sharing(opened(t, path)).read('c');
     assert.deepEqual(kept?.turns.map(({ id }) => id), ['t1', 't2']);
-  });
+  }));
 
   it('keeps the process alive until it is closed, and no longer', async () => {
-    const child = `
-      import { openSqliteThread } from ${JSON.stringify(import.meta.resolve(
-        '../../../src/conversations/stores/sqlite-thread.ts'))};
+    const flags = childFlags(`
+      const { openSqliteThread } = load('sqlite-thread');
       const options = { path: ${JSON.stringify(newPath())}, synchronous: 'normal', timeoutMs: 250 };
       const one = await openSqliteThread(options);
       await one.close();
       await one.close();
       const two = await openSqliteThread(options);
-      console.log(await two.count());`;
-    const flags = [...TYPESCRIPT, '--input-type=module', '-e', child];
+      console.log(await two.count());`);
     const started = spawn(process.execPath, flags);
     let output = '';
     started.stdout.on('data', (chunk) => (output += String(chunk)));
@@ -238,12 +217,11 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     assert.deepEqual([code, output], [0, '0\n']);
   });
 
-  it('is not opened on a file that cannot be used', async () => {
-    const path = newPath();
+  it('is not opened on a file that cannot be used', withPath(async (path) => {
     mkdirSync(path);
     await assert.rejects(openThread(path), {
       name: 'StoreError',
       message: `the conversations in ${path} cannot be used: it is a directory; name a file in it`,
     });
-  });
+  }));
 });

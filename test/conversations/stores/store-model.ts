@@ -19,7 +19,8 @@ import { mockTimers, type Clock } from '../../fixtures/clock.ts';
 import { randomOf } from '../../fixtures/random.ts';
 import { freeKey, onceCall, onceKey } from '../once-calls.ts';
 import { NOTHING_FAILS } from '../state-writes.ts';
-import { BOUNDS, machines, type Machine } from './machines.ts';
+import { BOUNDS, reply, round as roundOf } from '../talk.ts';
+import { machines, type Machine } from './machines.ts';
 import type { SharedParts } from './parts-in-memory.ts';
 
 const IDS = ['c', 'd'];
@@ -171,12 +172,12 @@ export class Play {
         messages: [
           ...(findTurn(conversation, turnId)?.messages ?? []).filter(
             (message) => message.role !== 'user' && isOfRun(message, runId)),
-          { role: 'assistant', content: `reply ${runId}`, turnId, state: 'completed' },
+          reply(turnId, `reply ${runId}`),
         ],
       }, BOUNDS));
   }
 
-  /** A call of an open run, or its result. All calls have the same id. */
+  /** A call of an open run, or its result. */
   async #callTool(machine: Machine): Promise<void> {
     const own = this.#open.filter((run) => run.machine === machine);
     if (own.length === 0) return;
@@ -188,9 +189,9 @@ export class Play {
       const messages = messagesOf(record);
       const index = messages.findIndex(
         (message) => message.role === 'tool' && message.runId === runId);
-      const changed: Message[] = messages.with(index, {
-        ...toolMessage(turnId, runId), state: 'completed', content: `result ${runId}`,
-      });
+      const result = { runId, content: `result ${runId}` };
+      const [, completed] = roundOf(turnId, 'call-1', result);
+      const changed: Message[] = messages.with(index, completed);
       const kept = record.kept ?? messages.filter(({ role }) => role === 'user').length;
       subtract(conversation, record);
       setMessages(record, index === -1 ? [...messages, ...round(turnId, runId)] : changed, kept);
@@ -415,16 +416,9 @@ export class Play {
   }
 }
 
-function toolMessage(turnId: string, runId: number): Extract<Message, { role: 'tool' }> {
-  return { role: 'tool', content: 'wait', turnId, toolCallId: 'call-1', runId, state: 'running' };
-}
-
+/** A call that runs. All calls have the same id. */
 function round(turnId: string, runId: number): Message[] {
-  const toolCalls = [{ id: 'call-1', name: 'pay', args: '{}' }];
-  return [
-    { role: 'assistant', content: '', turnId, state: 'interrupted', toolCalls },
-    toolMessage(turnId, runId),
-  ];
+  return roundOf(turnId, 'call-1', { content: 'wait', runId, state: 'running' });
 }
 
 function isOfRun(message: Message, runId: number): boolean {

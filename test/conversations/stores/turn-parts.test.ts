@@ -74,8 +74,7 @@ describe('the turns that a store has', () => {
 
   it('keep their names', () => {
     const opened = open({ '7': record('a') });
-    const [turn] = opened.conversation.turns;
-    assert.ok(turn !== undefined);
+    const [turn = assert.fail()] = opened.conversation.turns;
     opened.conversation.touched?.add(turn);
     assert.deepEqual(opened.parts.waiting(), [turn]);
     assert.deepEqual(write(opened).set, ['7']);
@@ -84,8 +83,7 @@ describe('the turns that a store has', () => {
 
   it('lose the part of one that is removed, and do not use its name again', () => {
     const opened = open({ '0': record('a') });
-    const [turn] = opened.conversation.turns;
-    assert.ok(turn !== undefined);
+    const [turn = assert.fail()] = opened.conversation.turns;
     removeTurn(opened.conversation, 0);
     assert.deepEqual(write(opened), { set: [], removed: ['0'] });
     add(opened, turn); // it was put back
