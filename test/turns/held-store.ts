@@ -1,18 +1,14 @@
 // A slow store whose writes wait until the test lets them go on.
 
 import type { ConversationStore } from '../../src/conversations/store.ts';
-import {
-  deferred, messageEvent, rawRequest, Told, until, type Served,
-} from '../fixtures/app.ts';
+import { deferred, messageEvent, rawRequest, Told, until, type Served } from '../fixtures/app.ts';
 
-export interface HeldWrites {
-  /** Resolves when the store is asked for the next write. */
-  readonly asked: () => Promise<unknown>;
-  readonly release: () => void;
-}
-
-/** From now on the writes of the store wait for \`release\`. */
-export function holdWrites(store: ConversationStore): HeldWrites {
+/**
+ * From now on the writes of the store wait for `release`. `asked` resolves at the next of them.
+ */
+export function holdWrites(
+  store: ConversationStore,
+): { readonly asked: () => Promise<unknown>; readonly release: () => void } {
   const update = store.update.bind(store);
   const asked = new Told<string>();
   const gate = deferred();
@@ -33,9 +29,7 @@ export async function dropBeforeWrite(
   connection.write(rawRequest(messageEvent()));
   await writes.asked();
   connection.socket.destroy();
-  await until(
-    () => logLines.some((line) => line.includes('"isCutShort":true')),
-    'the drop to be noticed',
-  );
+  const isNoticed = (): boolean => logLines.some((line) => line.includes('"isCutShort":true'));
+  await until(isNoticed, 'the drop to be noticed');
   writes.release();
 }
