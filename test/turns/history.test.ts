@@ -3,11 +3,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import type { ReplyEvent } from '../../src/calls/reply-event.ts';
 import type { Message } from '../../src/conversations/message.ts';
-import { createLogger } from '../../src/log.ts';
-import type { Delivery } from '../../src/turns/delivery.ts';
-import { deferred, serve, slowStore, Told } from '../fixtures/app.ts';
-import { callerMessage, turnsOf } from '../fixtures/turns.ts';
+import { serve, slowStore, Told } from '../fixtures/app.ts';
+import { Client, Process } from './plain-deliveries.ts';
 
 describe('history', () => {
   it("holds the caller's words and a placeholder before the agent is asked", async (t) => {
@@ -62,25 +61,17 @@ describe('history', () => {
       assert.deepEqual(await history('c-1'), mine);
     });
 
-  it('does not hold a word that the closed connection refused', async () => {
-    const { turns, conversations } = turnsOf(() => ['One. ', 'Two.']);
-    const outcome = deferred<string>();
-    const delivery: Delivery = {
-      event: callerMessage('t1', 'Hello?'),
-      headers: {}, unsent: 0, isOpen: true, turn: undefined,
-      log: createLogger({ level: 'silent', write: () => undefined }),
-      send(event) {
-        if (event.type === 'say' && event.text === 'One. ') return true;
-        queueMicrotask(() => delivery.turn?.dropped());
+  it('does not hold a word that the closed connection refused', async (t) => {
+    class Closing extends Client {
+      override send(event: ReplyEvent): boolean {
+        if (event.type === 'say' && event.text === 'One. ') return super.send(event);
+        queueMicrotask(() => this.turn?.dropped());
         return false;
-      },
-      end: () => true,
-      onOutcome: (report) => outcome.resolve(report.outcome),
-    };
-    turns.start(delivery);
-    assert.equal(await outcome.promise, 'interrupted');
-    const messages = await conversations.getHistory('c-1');
-    assert.deepEqual(messages.map(({ content }) => content), ['Hello?', 'One. ']);
+      }
+    }
+    const process = new Process(t, { onMessage: () => ['One. ', 'Two.'] });
+    assert.equal(await process.start(new Closing('t1')).outcome, 'interrupted');
+    assert.deepEqual(await process.history(), ['user: t1', 'interrupted: One. ']);
   });
 
   it('holds at most MAX_MESSAGES messages', async (t) => {
