@@ -261,7 +261,8 @@ describe('a tool that returns handOver', () => {
     const { says, outline } = stage(t, scripts, { agents: { asking } });
     assert.equal(await says('Hi'), 'I ask. To billing. Billing here.');
     assert.deepEqual((await outline()).slice(3), [
-      'asking: I ask.  → pass', 'tool: "passed"', 'asking: To billing. ', 'billing: Billing here.',
+      'asking: I ask.  → pass', 'tool: "passed"',
+      'asking: To billing. ', 'billing: Billing here.',
     ]);
   });
 
