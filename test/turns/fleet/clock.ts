@@ -117,4 +117,17 @@ export class FleetClock {
     }
     this.#nowMs = end;
   }
+
+  /** Lets time pass until it is done. False if that takes longer than that. */
+  async passUntil(
+    isDone: () => boolean, between: () => Promise<void>, mostSeconds: number,
+  ): Promise<boolean> {
+    await between();
+    for (let seconds = 0; !isDone(); seconds++) {
+      if (seconds === mostSeconds) return false;
+      await this.pass(1_000, between);
+      await between(); // also if no timer was due
+    }
+    return true;
+  }
 }

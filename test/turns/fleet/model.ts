@@ -1,20 +1,14 @@
 // What must be true of a talk with a fleet, whatever went wrong in it. It knows what can be seen
 // from outside, and nothing of how the server works.
 
+import type { Message } from '../../../src/conversations/message.ts';
+import type { OnceCall } from '../../../src/conversations/once-call.ts';
+import type { ChatMessage } from '../../../src/models/model.ts';
 import {
-  heardOn,
-  isCutOff,
-  isOnce,
-  isPending,
-  saidBy,
-  type Act,
-  type Clearing,
-  type FleetDelivery,
-  type FleetLedger,
-  type FleetRun,
-  type FleetTurn,
+  heardOn, isCutOff, isOnce, isPending, saidBy, type Act, type Clearing, type FleetDelivery,
+  type FleetLedger, type FleetRun, type FleetTurn,
 } from './ledger.ts';
-import type { ChatMessage, Message, OnceCall, Process } from './stage.ts';
+import type { Process } from './stage.ts';
 import type { Trouble } from './talk.ts';
 
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';

@@ -2,6 +2,7 @@
 // a seed.
 
 import { randomOf } from '../../fixtures/random.ts';
+import type { ToolFate } from '../talks.ts';
 
 /** One step of an agent's model in a turn. The talk ends a `wait`. */
 export type FleetOp =
@@ -15,12 +16,6 @@ export type ToolName = 'act' | 'keep' | 'pay' | 'order';
 export interface ToolUse {
   readonly tool: ToolName;
   readonly n: number;
-}
-
-/** What becomes of a call once it has begun. It ends at once, or when the talk lets it. */
-export interface ToolFate {
-  readonly waits: boolean;
-  readonly ends: 'returns' | 'throws' | 'does nothing';
 }
 
 /** `pick`, from 0 to 1, chooses among what there is. `at` is the place of a process. */
