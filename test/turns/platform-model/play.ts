@@ -118,8 +118,8 @@ class Play {
     this.#record.check();
     const history = await this.#stage.history();
     this.#record.judge(this.#model.wrongsAtTheEnd(history), history);
-    for (const message of this.#stage.errors)
-      if (!EXPECTED_ERRORS.has(message)) this.#record.wrongs.push(`an error was logged: ${message}`);
+    const errors = this.#stage.errors.filter((message) => !EXPECTED_ERRORS.has(message));
+    this.#record.wrongs.push(...errors.map((message) => `an error was logged: ${message}`));
     this.#record.check();
   }
 
