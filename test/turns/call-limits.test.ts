@@ -20,8 +20,6 @@ import { tool } from '../../src/tools/tool.ts';
 import type { TurnPoint } from '../../src/turns/report/turn-points.ts';
 import { modelServer, serveAgent } from '../agents/model-app.ts';
 import { HeldReply } from '../conversations/asking-back.ts';
-import { sharing } from '../conversations/stores/machines.ts';
-import { PartsInMemory } from '../conversations/stores/parts-in-memory.ts';
 import { fails, says as answers } from '../faults/model-server.ts';
 import { OPENAI_RATE_LIMITED } from '../faults/wire-shapes.ts';
 import {
@@ -207,17 +205,6 @@ describe('a call with MAX_TOKENS_PER_CALL', () => {
     await until(() => model.ended === 1, 'the end of the request');
     await soon();
     assert.deepEqual(await spent(served, 's'), { tokens: 12, cost: 0 }); // and 4
-  });
-
-  it('holds after a restart', async (t) => {
-    const parts = new PartsInMemory();
-    const [first, second] = [sharing(parts), sharing(parts)];
-    const limits = { MAX_TOKENS_PER_CALL: '10' };
-    const before = limited(t, asking(ownModel()), limits, first);
-    assert.equal((await hear(before, 'one', CALL)).text, 'Yes.');
-    await before.app.close();
-    const after = limited(t, asking(ownModel()), limits, second);
-    assert.deepEqual(await hear(after, 'two', CALL), ENDED);
   });
 
   it('holds across processes, and counts a request that still runs in another one', async (t) => {

@@ -1,13 +1,15 @@
-// Tool calls over stores that answer late, fail, or are shared by two processes.
+// Tool calls over stores that answer late, fail, or are shared by two processes, and what other
+// processes may ask of them.
 
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent, ToolCallContext } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
+import type { Conversation } from '../../src/conversations/conversation.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
 import { deferred, until } from '../fixtures/app.ts';
-import { mockTimers } from '../fixtures/clock.ts';
+import { jumpingClock, mockTimers } from '../fixtures/clock.ts';
 import { BOOK, Booking, CONVERSATION, memory, Process } from './plain-deliveries.ts';
 
 const AWAY = new Error('the store is away');
@@ -190,4 +192,48 @@ describe('a hand-over', () => {
       const texts = history.flatMap(({ role, content }) => (role === 'assistant' ? content : []));
       assert.deepEqual(texts.filter(Boolean), ['Billing here.', 'Still billing.']);
     });
+});
+
+/** A process with a turn that may take 3 s, and the signal of its tool. */
+async function booking(
+  t: TestContext, whenInterrupted: 'abort' | 'finish',
+): Promise<{ readonly process: Process; readonly signal: AbortSignal }> {
+  const tool = new Booking();
+  const onMessage = tool.onMessage({ whenInterrupted });
+  const process = new Process(t, { onMessage }, { process: 'a', turnTimeoutMs: 3_000 });
+  process.deliver('t1', 'Book');
+  const { context: { signal }, resolve } = await tool.begun();
+  t.after(() => resolve('"ended"'));
+  return { process, signal };
+}
+
+describe('a tool of a turn that another process takes over', () => {
+  it('goes on, so that the other run gets its result', async (t) => {
+    const { process: { turns, store }, signal } = await booking(t, 'abort');
+    const conversation = (await store.read(CONVERSATION)) as Conversation;
+    const [record = assert.fail()] = conversation.turns;
+    const turn = { ...record, runId: (record.runId ?? 0) + 1 };
+    turns.compare(CONVERSATION, { ...conversation, turns: [turn] });
+    assert.equal(signal.aborted, false);
+  });
+
+  it('is aborted if the turn is interrupted instead', async (t) => {
+    const { process, signal } = await booking(t, 'abort');
+    process.turns.interruptOwn(CONVERSATION, 'a newer turn began');
+    assert.equal(signal.aborted, true);
+  });
+});
+
+describe('a tool that finishes after its turn', () => {
+  it("has the rest of the turn's time, and no more", async (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
+    const jump = jumpingClock(t);
+    const { process, signal } = await booking(t, 'finish');
+    jump(2_000);
+    process.turns.interruptOwn(CONVERSATION, 'a newer turn began');
+    clock.tick(900);
+    assert.equal(signal.aborted, false);
+    clock.tick(100);
+    assert.equal(signal.aborted, true);
+  });
 });

@@ -18,7 +18,6 @@ import { createTestClient, type TestClient } from '../../src/kit/test-client.ts'
 import { handOver } from '../../src/tools/tool-hand-over.ts';
 import { hangUp, tool, type Tool } from '../../src/tools/tool.ts';
 import { dataOf } from '../agents/model-app.ts';
-import { PromisedStore } from '../conversations/promised-store.ts';
 import { sharing } from '../conversations/stores/machines.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
 import { deferred, fired, within } from '../fixtures/app.ts';
@@ -230,16 +229,6 @@ describe('a tool that returns handOver', () => {
     await says('Hi');
     await app.conversations.clear('c-1');
     assert.equal(await says('Hi'), 'Sales again.');
-  });
-
-  it('hands over to an agent with hooks, which gets the same words', async (t) => {
-    const parrot = defineAgent({
-      name: 'parrot',
-      onMessage: ({ text, history }) => `${text}: ${history.map(({ role }) => role).join()}`,
-    });
-    const { says, outline } = stage(t, { sales: [to('parrot')] }, { agents: { parrot } });
-    assert.equal(await says('Hi'), 'Hi: user,assistant,tool');
-    assert.equal((await outline()).at(-1), 'parrot: Hi: user,assistant,tool');
   });
 
   it('hands over from an agent that runs tools in its hook, when its hook ends', async (t) => {
@@ -457,29 +446,25 @@ describe('a hand-over after its turn is over', () => {
 });
 
 describe('the agent of a conversation', () => {
-  const [staying, shared]: [ReturnType<typeof memory>, SharedParts] = [memory(), new Map()];
-  const unclosed: ConversationStore = {
+  const staying = memory();
+  const store: ConversationStore = {
     read: (id) => staying.read(id),
     update: (id, change) => staying.update(id, change),
     count: () => staying.count(),
     close: () => undefined,
   };
-  for (const [what, open] of [
-    ['a store of conversations', () => unclosed],
-    ['a store that answers with promises', () => new PromisedStore(unclosed)],
-    ['a store of parts', () => sharing(new PartsInMemory(shared, { isSlow: true }))],
-  ] as const)
-    it(`outlives the process in ${what}`, async (t) => {
-      const start = (sales: ScriptedAnswer[], billing: ScriptedAnswer[]): Staged =>
-        stage(t, { sales, billing }, { store: open(), conversationId: what });
-      const first = start([to('billing')], ['Billing here.']);
-      await first.says('Hi');
-      await first.app.close();
-      assert.equal(await start([], ['Still billing.']).says('And?'), 'Still billing.');
-    });
+
+  it('outlives the process', async (t) => {
+    const start = (sales: ScriptedAnswer[], billing: ScriptedAnswer[]): Staged =>
+      stage(t, { sales, billing }, { store });
+    const first = start([to('billing')], ['Billing here.']);
+    await first.says('Hi');
+    await first.app.close();
+    assert.equal(await start([], ['Still billing.']).says('And?'), 'Still billing.');
+  });
 
   it('is the first one if the other is no longer served, and the log says so', async (t) => {
-    const same = { store: unclosed, conversationId: 'gone' };
+    const same = { store, conversationId: 'gone' };
     await stage(t, { sales: [to('billing')], billing: ['Billing here.'] }, same).says('Hi');
     const { says, log } = stage(t, { sales: ['Sales again.'] }, same);
     assert.equal(await says('And?'), 'Sales again.');

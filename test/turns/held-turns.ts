@@ -1,10 +1,12 @@
-// An agent whose turns can be held, over sockets.
+// An agent whose turns can be held, over sockets, and a store that can be held.
 
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 
+import type { ConversationStore } from '../../src/conversations/store.ts';
 import {
-  fired, Listener, serve, Told, type ServeOptions, type Served, type TestAgent,
+  deferred, fired, Listener, messageEvent, rawRequest, serve, Told, until, type ServeOptions,
+  type Served, type TestAgent,
 } from '../fixtures/app.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -62,4 +64,35 @@ export async function dropHeld(served: Served, fields?: Fields): Promise<void> {
 export function heard(text_heard: string | undefined, fields: Fields = {}): Fields {
   const report = { previous_turn_interrupted: true, words_heard: 0, text_heard, ...fields };
   return { interruption_context: report };
+}
+
+/**
+ * From now on the writes of the store wait for `release`. `asked` resolves at the next of them.
+ */
+export function holdWrites(
+  store: ConversationStore,
+): { readonly asked: () => Promise<unknown>; readonly release: () => void } {
+  const update = store.update.bind(store);
+  const asked = new Told<string>();
+  const gate = deferred();
+  store.update = async (id, change) => {
+    asked.tell(id);
+    await gate.promise;
+    return update(id, change);
+  };
+  return { asked: () => asked.next('the store to be asked'), release: gate.resolve };
+}
+
+/** Posts a message, and drops the request before the store has written anything of it. */
+export async function dropBeforeWrite(
+  { raw, logLines }: Served, store: ConversationStore,
+): Promise<void> {
+  const writes = holdWrites(store);
+  const connection = await raw();
+  connection.write(rawRequest(messageEvent()));
+  await writes.asked();
+  connection.socket.destroy();
+  const isNoticed = (): boolean => logLines.some((line) => line.includes('"isCutShort":true'));
+  await until(isNoticed, 'the drop to be noticed');
+  writes.release();
 }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { deferred, Listener, serve, Told, until, within } from '../fixtures/app.ts';
+import { deferred, Listener, serve, until, within } from '../fixtures/app.ts';
 import { wireBody } from '../fixtures/wire.ts';
 import { dropHeld, heard, hold, holding } from './held-turns.ts';
 
@@ -108,20 +108,6 @@ describe('interruption_context', () => {
     gate.resolve();
     await within(over.promise, 'the stale agent');
     assert.deepEqual((await history())[1], ['assistant', 'old and', 'interrupted']);
-  });
-
-  it('reaches the agent, which sees the cut text in its history', async (t) => {
-    const seen = new Told<readonly string[]>();
-    const { client } = serve(t, {
-      onMessage: ({ text, history }) => {
-        seen.tell(history.map(({ content }) => content));
-        return `${text}!`;
-      },
-    });
-    await (await client.say('One two three')).text();
-    await (await client.say('next', heard('One two'))).text();
-    await seen.next();
-    assert.deepEqual(await seen.next(), ['One two three', 'One two', 'next']);
   });
 
   it('as the platform posts it cuts the turn before', async (t) => {

@@ -8,8 +8,10 @@ import {
   deferred, errorsIn, fired, Listener, messageEvent, rawRequest, serve, slowStore, Told, typesOf,
   within, type RawConnection, type Served, type TestAgent,
 } from '../fixtures/app.ts';
-import { dropBeforeWrite } from './held-store.ts';
-import { heard, hold, holding, type Holding } from './held-turns.ts';
+import {
+  dropBeforeWrite, heard, hold, holding, holdWrites, type Holding,
+} from './held-turns.ts';
+import { APOLOGY } from './single-message.ts';
 
 const COUNTED = 'layercode_turns_total{event="message",outcome="interrupted",wire="layercode"}';
 
@@ -63,16 +65,6 @@ describe('a turn that is interrupted', () => {
       assert.equal(served.metric(COUNTED), 1);
       assert.deepEqual([errorsIn(served.logLines), served.app.runningTurns], [[], 0]);
     });
-
-  it('has in history what was sent, before the words of the newer one', async (t) => {
-    const served = holding(t);
-    await hold(served);
-    await served.says('next');
-    assert.deepEqual(await served.history(), [
-      ['user', 'hold'], ['assistant', 'It rains in Spain.', 'interrupted'],
-      ['user', 'next'], ['assistant', 'next!', 'completed'],
-    ]);
-  });
 
   it('leaves no empty message if a newer one comes before its first word', async (t) => {
     const served = holding(t, {}, { pieces: [] });
@@ -266,4 +258,49 @@ describe('a turn that runs', () => {
       await happen(served);
       assert.equal(served.app.runningTurns, 1);
     });
+});
+
+describe('turns over a store that answers later', () => {
+  it('let only one of three quick turns go on', async (t) => {
+    const begun = new Told<string>();
+    const store = slowStore();
+    const { client } = serve(t, {
+      async *onMessage({ text, signal }) {
+        begun.tell(text);
+        yield `${text}.`;
+        await fired(signal);
+      },
+    }, { store });
+    void client.say('A');
+    await begun.next();
+    // Both find A running. Only the answer of the store says that they are newer.
+    const writes = holdWrites(store);
+    const replies = ['B', 'C'].map((text) => client.say(text).then((reply) => reply.events()));
+    for (let count = 0; count < 2; count++) await writes.asked();
+    writes.release();
+    const events = await within(Promise.race(replies), 'one of the two to be superseded');
+    assert.equal(events.at(-1)?.type, 'response.end');
+  });
+
+  it('count a dropped replay once, and do not call it an interruption', async (t) => {
+    const store = slowStore();
+    const served = serve(t, {}, { store });
+    await (await served.client.post(messageEvent())).text();
+    await dropBeforeWrite(served, store);
+    await (await served.client.post(messageEvent())).text(); // stored after it
+    const counts = ['interrupted', 'failed', 'replayed'].map((outcome) => {
+      const labels = `event="message",outcome="${outcome}",wire="layercode"`;
+      return served.metric(`layercode_turns_total{${labels}}`);
+    });
+    assert.equal(counts.reduce((sum, count) => sum + count), 2, counts.join(', '));
+    assert.deepEqual(served.interrupted.all, []);
+  });
+
+  it('apologise when the store fails, and leave no turn running', async (t) => {
+    const store = slowStore();
+    store.update = () => Promise.reject(new Error('the database is gone'));
+    const { client, app } = serve(t, {}, { store });
+    assert.equal(await within((await client.say('Hello?')).text(), 'the apology'), APOLOGY);
+    assert.equal(app.runningTurns, 0);
+  });
 });

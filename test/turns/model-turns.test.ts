@@ -60,11 +60,6 @@ describe("a model's reply", () => {
     assert.equal(heardIn(await listener.rest()), ' rains.');
   });
 
-  it('is one event per token, and one end', async (t) => {
-    const { client } = await serveModel(t, plain, [says('It', ' rains', ' in', ' Spain', '.')]);
-    assert.equal(heardIn(await eventsOf(client.say('Rain?'))), 'It| rains| in| Spain|.');
-  });
-
   it('is stripped of Markdown and emoji, however it is split', async (t) => {
     const { client } = await serveModel(t, plain, [
       says('# Men', 'u\n\n- **Cof', 'fee** \u{1F600}', ' at [our', ' shop](https://x.org/y)', '!'),
@@ -212,17 +207,6 @@ describe('a model that fails', () => {
       const text = await spoken(client.say('Rain?'));
       assert.match(text, new RegExp(`[\\w.]\\s+${APOLOGY.slice(0, -1)}`));
       assert.equal(server.requests.length, 1);
-    });
-
-  for (const [timeOut, seconds, answer, text] of [
-    ['FIRST_WORD_TIMEOUT_SECONDS', '0.1', silentAfter(), APOLOGY],
-    ['TURN_TIMEOUT_SECONDS', '0.2', silentAfter(chunk({ content: 'It rains.' })),
-      `It rains. ${APOLOGY}`],
-  ] as const)
-    it(`loses its connection, with an apology, after ${timeOut}`, async (t) => {
-      const { client, server } = await serveModel(t, plain, [answer], { [timeOut]: seconds });
-      assert.equal(await spoken(client.say('Rain?')), text);
-      await wasCut(server);
     });
 });
 

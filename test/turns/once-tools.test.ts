@@ -336,15 +336,6 @@ describe('a once tool in several processes', () => {
     assert.deepEqual([bank.calls, bank.keys.size], [[5], 1]);
   });
 
-  it('is waited for even if no message arrives', async (t) => {
-    const { b, bank, post, first, waits } = await paying(t);
-    post.loses = () => true;
-    const second = await waits(b);
-    bank.answer(5);
-    assert.equal(await second.reply, '{"paid":5}');
-    await first;
-  });
-
   it('is waited for by reading the record if there are no messages at all', async (t) => {
     const { b, bank, first, parts: [, store] } = await paying(t, { hasChannel: false });
     const second = b.says('pay 5');

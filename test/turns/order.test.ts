@@ -5,7 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { soon } from '../../src/base/awaitable.ts';
 import {
-  clearTurns, emptyConversation, historyOf, type Conversation,
+  emptyConversation, historyOf, type Conversation,
 } from '../../src/conversations/conversation.ts';
 import { openTurn, type TurnOpening } from '../../src/conversations/turn-opening.ts';
 import { PROMPT_MS } from '../../src/conversations/turn-order.ts';
@@ -122,17 +122,6 @@ describe('an opening that waited for the store', () => {
     }
   });
 
-  it('opens in its place before a newer turn that ended before it could open', (t) => {
-    stopClock(t);
-    for (const process of ['a', 'b']) {
-      const conversation = emptyConversation('c');
-      const runId = (runs += 1);
-      open(conversation, 'newer', process, { ...OVER, ...waited(250) });
-      assert.equal(open(conversation, 'a', 'a', { runId, ...waited(300) }), 'opened');
-      assert.deepEqual(outline(conversation), ['a open', 'newer interrupted']);
-    }
-  });
-
   // During a rolling deploy: older versions run a turn again without counting its runs, and think
   // that a turn with `arrivedAt` has run.
   it('yields to a newer turn that was over, but that an older version has run since', (t) => {
@@ -157,21 +146,6 @@ describe('an opening that waited for the store', () => {
       assert.equal(open(conversation, 'old', 'a', { ...OVER, running }), outcome);
       assert.deepEqual(outline(conversation), ['old interrupted', 'new open']);
     }
-  });
-
-  // Seed 401212 of the fleet: the words waited for a store, and stood in what was erased meanwhile.
-  it('adds no words to a conversation that was erased after they arrived', (t) => {
-    const now = stopClock(t);
-    for (const [waitedMs, left] of [[250, []], [0.5, ['a interrupted']]] as const) {
-      const conversation = emptyConversation('c');
-      clearTurns(conversation);
-      assert.equal(open(conversation, 'a', 'a', { ...OVER, ...waited(waitedMs) }), 'over');
-      assert.deepEqual(outline(conversation), left);
-    }
-    const ahead = emptyConversation('c'); // erased by a process whose clock is an hour ahead
-    clearTurns(ahead, now + HOUR);
-    open(ahead, 'a', 'a', { ...OVER, ...waited(250) });
-    assert.deepEqual(outline(ahead), ['a interrupted']);
   });
 });
 
@@ -201,16 +175,6 @@ describe('a turn that was interrupted and is delivered again', () => {
     waiting: [{ turnId: text, text, runId: 0, process: 'a', ...waited(ms) }],
   });
 
-  it('is stale while a newer turn runs in another live process', () => {
-    for (const isAlive of [true, false]) {
-      const conversation = emptyConversation('c');
-      open(conversation, 'old', 'a');
-      open(conversation, 'new', 'b');
-      const outcome = open(conversation, 'old', 'a', { isAlive: () => isAlive });
-      assert.equal(outcome, isAlive ? 'stale' : 'opened');
-    }
-  });
-
   it('leaves a newer turn alone that runs elsewhere', async (t) => {
     const { a, b } = machines(t);
     const [old, held] = [await hold(a, 'hold old'), await hold(b, 'hold new')];
@@ -232,16 +196,6 @@ describe('a turn that was interrupted and is delivered again', () => {
       Object.assign(conversation.turns[2] ?? {}, { state: 'interrupted', isUnknown: true });
       conversation.openTurns = 0;
       assert.equal(open(conversation, 'it', 'a', more), outcome);
-    }
-  });
-
-  // Seed 123012020 of the fleet: it ended the newer turn, whose caller heard nothing.
-  it('is left to the process that runs it only if newer turns wait here', (t) => {
-    stopClock(t);
-    for (const [ms, outcome] of [[250, 'stale'], [350, 'opened']] as const) {
-      const conversation = emptyConversation('c');
-      open(conversation, 'it', 'b', waited(300));
-      assert.equal(open(conversation, 'it', 'a', waiting('other words', ms)), outcome);
     }
   });
 });
@@ -410,22 +364,5 @@ describe('a reply that the store loses while it is being spoken', () => {
     assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
     const kept = [['user', 'hold'], ['assistant', 'hold? Done.', 'completed']];
     assert.deepEqual(await b.history('c'), kept);
-  });
-});
-
-describe('a turn that goes on for another delivery', () => {
-  it('takes its record back from a process that took it over without a message', async (t) => {
-    const { a, b, post } = machines(t);
-    post.loses = () => true;
-    const first = await hold(a);
-    const moved = await hold(b);
-    const back = await again(a);
-    assert.equal(await back.next(), 'hold?');
-    assert.deepEqual(await first.rest(), ['response.end']);
-    a.go('hold');
-    assert.deepEqual(await back.rest(), [' Done.', 'response.end']);
-    moved.drop();
-    const kept = [['user', 'hold'], ['assistant', 'hold? Done.', 'completed']];
-    assert.deepEqual(await a.history('c'), kept);
   });
 });

@@ -376,9 +376,7 @@ class Play {
     const onArrival = (): void => {
       if (isCertain && this.#ledger.turns.some((turn) => isKept(turn) && isRunning(turn))) return;
       turnHeard(this.#ledger.turns.filter(isKept), undefined)?.cuts.push({
-        arrivedAt,
-        heard: undefined,
-        isApplied: () => isCertain,
+        arrivedAt, heard: undefined, isApplied: () => isCertain,
       });
     };
     await this.#stage.post(event, { onArrival });
@@ -434,14 +432,8 @@ class Play {
     if (delivery < this.#firstLiving) return undefined;
     const entry = sent.turn;
     const run: Run = {
-      n: ++this.#clock,
-      arrivedAt: sent.arrivedAt,
-      turnId: turn.turnId,
-      pieces: [],
-      calls: [],
-      hasFailed: false,
-      isDead: false,
-      isOver: () => reply.isOver,
+      n: ++this.#clock, arrivedAt: sent.arrivedAt, turnId: turn.turnId, pieces: [], calls: [],
+      hasFailed: false, isDead: false, isOver: () => reply.isOver,
     };
     this.#noteCut(sent, false);
     sent.run = run;

@@ -138,14 +138,6 @@ describe('a turn delivered twice', () => {
     assert.deepEqual(outcomes, [1, 0, 0, 0, 1]);
   });
 
-  it('while it streams sends the newer request what was said at once', async (t) => {
-    const { client, go } = held(t);
-    await upTo(' And', client.say('Hello?', T1));
-    const second = await upTo(' And', client.say('Hello?', T1));
-    go();
-    assert.deepEqual(contentsOf(await second.rest()), [' two.']);
-  });
-
   it("while it streams is interrupted by the newer request's drop", async (t) => {
     const { client, interrupted } = held(t);
     await upTo(' And', client.say('Hello?', T1));

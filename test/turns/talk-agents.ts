@@ -110,11 +110,8 @@ export class Cast {
   #callsOf(run: Run, entry: Entry, place: number, op: Op & { do: 'call' }): Call[] {
     const calls = op.waits.map((_, index) => ({
       id: `c${run.n}.${place}${op.hasOneId ? '' : `.${index}`}`,
-      args: argsOf(entry.number * 100 + place * 10 + index),
-      result: undefined,
-      isNoted: false,
-      isInterrupted: false,
-      mayBeLost: false,
+      args: argsOf(entry.number * 100 + place * 10 + index), result: undefined, isNoted: false,
+      isInterrupted: false, mayBeLost: false,
     }));
     run.calls.push(...calls);
     return calls;
@@ -137,8 +134,7 @@ export class Cast {
   /** An agent whose model says what the plan has. Its tools return when the talk says so. */
   modelAgent(): Agent {
     const act = tool({
-      name: 'act',
-      description: 'Acts.',
+      name: 'act', description: 'Acts.',
       parameters: { type: 'object', properties: { n: { type: 'number' } }, required: ['n'] },
       run: ({ n }, { signal }) => this.#act(Number(n), signal),
     });

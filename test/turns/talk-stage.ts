@@ -84,10 +84,8 @@ class MemoryWorld implements World {
   open(): Door {
     let target = this.store;
     const store: ConversationStore = {
-      read: (id) => target.read(id),
-      update: (id, change) => target.update(id, change),
-      count: () => target.count(),
-      close: () => undefined,
+      read: (id) => target.read(id), update: (id, change) => target.update(id, change),
+      count: () => target.count(), close: () => undefined,
     };
     const die = (): void => {
       const conversation = target.read(CONVERSATION);
@@ -134,11 +132,9 @@ class SqliteWorld implements World {
   open(): Door {
     let target = openParts(this.#path);
     const parts: PartStore = {
-      name: 'sqlite',
-      read: (id, known) => target.read(id, known),
+      name: 'sqlite', read: (id, known) => target.read(id, known),
       write: (id, change) => target.write(id, change),
-      list: (prefix, after) => target.list(prefix, after),
-      count: () => target.count(),
+      list: (prefix, after) => target.list(prefix, after), count: () => target.count(),
       close: () => target.close(),
     };
     const die = (): void => {

@@ -178,10 +178,7 @@ export async function endAct(
 
 export function modelOf(name: string, stream: ChatModel['stream']): ChatModel {
   return {
-    name: `scripted:${name}`,
-    stream,
-    warm: () => Promise.resolve(),
-    problems: () => [],
+    name: `scripted:${name}`, stream, warm: () => Promise.resolve(), problems: () => [],
     isUsable: () => true,
   };
 }

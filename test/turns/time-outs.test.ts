@@ -77,20 +77,6 @@ describe('time-outs of a turn', () => {
     assert.deepEqual((await history())[1], ['assistant', APOLOGY, 'failed']);
   });
 
-  it("stop the agent's generator", async (t) => {
-    const stopped = deferred();
-    await hears(t, async function* ({ signal }) {
-      try {
-        yield 'One. ';
-        await fired(signal);
-        yield 'Two.';
-      } finally {
-        stopped.resolve();
-      }
-    }, `One. |${APOLOGY}`, 'failed', TURN);
-    await within(stopped.promise, "the generator's finally");
-  });
-
   it('end an agent that yields empty texts forever, without holding up other turns', async (t) => {
     const environment = { FIRST_WORD_TIMEOUT_SECONDS: '0.2' };
     const { client, app } = serve(t, {

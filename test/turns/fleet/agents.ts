@@ -46,8 +46,7 @@ export class FleetCast {
   #agent(name: string, shared: readonly Tool[]): Agent {
     const model = modelOf(name, (messages, { signal }) => this.#speak(name, messages, signal));
     const transfer = tool({
-      name: 'transfer',
-      description: 'Hands the call over.',
+      name: 'transfer', description: 'Hands the call over.',
       parameters: { type: 'object', properties: { to: { type: 'string' } }, required: ['to'] },
       run: ({ to }) => handOver(to),
     });

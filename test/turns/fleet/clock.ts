@@ -26,13 +26,9 @@ class VirtualTimer {
 }
 
 const REAL = {
-  setTimeout: globalThis.setTimeout,
-  setInterval: globalThis.setInterval,
-  clearTimeout: globalThis.clearTimeout,
-  clearInterval: globalThis.clearInterval,
-  dateNow: Date.now,
-  performanceNow: performance.now,
-  cpuUsage: process.cpuUsage,
+  setTimeout: globalThis.setTimeout, setInterval: globalThis.setInterval,
+  clearTimeout: globalThis.clearTimeout, clearInterval: globalThis.clearInterval, dateNow: Date.now,
+  performanceNow: performance.now, cpuUsage: process.cpuUsage,
 };
 
 /** Nobody's work takes time, and asking the system for it is slow. */

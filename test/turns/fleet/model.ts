@@ -14,9 +14,7 @@ import type { Trouble } from './talk.ts';
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 /** Stand for a result that is missing. */
 const UNFINISHED = new Set([
-  '{"status":"still running"}',
-  '{"error":"interrupted"}',
-  '{"error":"outcome unknown"}',
+  '{"status":"still running"}', '{"error":"interrupted"}', '{"error":"outcome unknown"}',
   '{"error":"not started"}',
 ]);
 const ERASED = new Set(['null', '{"status":"done before","result":null}']);

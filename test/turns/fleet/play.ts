@@ -223,9 +223,7 @@ class Play {
     return {
       turn,
       context: {
-        previous_turn_interrupted: true,
-        words_heard: heard.length,
-        text_heard: heard.join(''),
+        previous_turn_interrupted: true, words_heard: heard.length, text_heard: heard.join(''),
         assistant_turn_id: run.turnId,
       },
     };
@@ -235,14 +233,8 @@ class Play {
     const process = this.#processAt(at);
     const number = this.#ledger.deliveries.length;
     const delivery: FleetDelivery = {
-      turn,
-      process,
-      step: this.#step,
-      arrivedAtMs: this.#stage.clock.nowMs,
-      isKnown: this.#hasWords(turn),
-      wasAway: process.isAway,
-      isOver: false,
-      caller: undefined,
+      turn, process, step: this.#step, arrivedAtMs: this.#stage.clock.nowMs,
+      isKnown: this.#hasWords(turn), wasAway: process.isAway, isOver: false, caller: undefined,
       run: undefined,
     };
     this.#ledger.deliveries.push(delivery);
@@ -305,18 +297,9 @@ class Play {
     const delivery = this.#ledger.deliveries[Number(turn.metadata['delivery'])];
     if (delivery === undefined) throw new Error('a turn of no delivery');
     const run: FleetRun = {
-      n: this.#ledger.runs.length + 1,
-      turn: delivery.turn,
-      delivery,
-      process: delivery.process,
-      step: this.#step,
-      startedAtMs: this.#stage.clock.nowMs,
-      turnId: turn.turnId,
-      pieces: [],
-      calls: new Set(),
-      hasFailed: false,
-      abortReason: undefined,
-      isOver: () => reply.isOver,
+      n: this.#ledger.runs.length + 1, turn: delivery.turn, delivery, process: delivery.process,
+      step: this.#step, startedAtMs: this.#stage.clock.nowMs, turnId: turn.turnId, pieces: [],
+      calls: new Set(), hasFailed: false, abortReason: undefined, isOver: () => reply.isOver,
     };
     this.#note(`  process ${run.process.place} asks its agent for ${run.turn.words}: run ${run.n}`);
     turn.signal.addEventListener('abort', () => {
@@ -346,21 +329,9 @@ class Play {
     if (delivery === undefined) throw new Error('a tool was called for no delivery');
     const { process } = delivery;
     const act: Act = {
-      n: this.#ledger.acts.length,
-      tool,
-      args,
-      agent,
-      key,
-      turnId,
-      delivery,
-      process,
-      step: this.#step,
-      beganAtMs: this.#stage.clock.nowMs,
-      ended: 'not yet',
-      result: undefined,
-      isLost: false,
-      isCleared: this.#isUnrecorded(turnId, process),
-      isForgotten: false,
+      n: this.#ledger.acts.length, tool, args, agent, key, turnId, delivery, process,
+      step: this.#step, beganAtMs: this.#stage.clock.nowMs, ended: 'not yet', result: undefined,
+      isLost: false, isCleared: this.#isUnrecorded(turnId, process), isForgotten: false,
     };
     this.#note(`  act ${act.n} begins in process ${process.place}: ${tool} ${args} of ${turnId}`);
     if (process.isDead) return { ...act, n: -1 };

@@ -26,12 +26,8 @@ const TTL_MS = 24 * 3_600_000;
 const MOST_SECONDS = 600;
 
 const SETTINGS = {
-  LAYERCODE_WEBHOOK_SECRET: SECRET,
-  SHUTDOWN_TIMEOUT_SECONDS: '0',
-  ACCESS_LOG: 'false',
-  METRICS: 'false',
-  FIRST_WORD_TIMEOUT_SECONDS: '120',
-  FILLER_AFTER_MS: '0',
+  LAYERCODE_WEBHOOK_SECRET: SECRET, SHUTDOWN_TIMEOUT_SECONDS: '0', ACCESS_LOG: 'false',
+  METRICS: 'false', FIRST_WORD_TIMEOUT_SECONDS: '120', FILLER_AFTER_MS: '0',
 };
 
 export type StoreCondition = 'slow' | 'down' | 'unanswered' | 'well';

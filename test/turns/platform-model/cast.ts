@@ -38,9 +38,7 @@ interface Answered {
 }
 
 const PARAMETERS = {
-  type: 'object',
-  properties: { place: { type: 'number' }, n: { type: 'number' } },
-  required: ['n'],
+  type: 'object', properties: { place: { type: 'number' }, n: { type: 'number' } }, required: ['n'],
 } as const;
 
 export class PlatformCast {
@@ -67,11 +65,8 @@ export class PlatformCast {
       state: this.#state,
       model,
       tools: [
-        this.#tool('act', {}),
-        this.#tool('keep', { whenInterrupted: 'finish' }),
-        this.#tool('look', { repeatable: true }),
-        this.#tool('pay', { once: true }),
-        hangUp,
+        this.#tool('act', {}), this.#tool('keep', { whenInterrupted: 'finish' }),
+        this.#tool('look', { repeatable: true }), this.#tool('pay', { once: true }), hangUp,
       ],
     });
     return heldBy(agent, (onMessage) => (turn, reply) => {

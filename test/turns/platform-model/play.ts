@@ -304,9 +304,7 @@ class Play {
     if (old === 'dropped before') this.#dropOld();
     const connection = this.#stage.send(at, attempt.body, attempt.headers);
     const delivery = {
-      attempt, connection,
-      process: at % this.#talk.processes,
-      arrivedAtMs: this.#stage.clock.nowMs,
+      attempt, connection, process: at % this.#talk.processes, arrivedAtMs: this.#stage.clock.nowMs,
       openRuns,
     };
     if (this.#talk.processes > 1) this.#note(`  to process ${at}`);
@@ -360,10 +358,8 @@ class Play {
     const run = this.#ledger.runs.findLast((candidate) => candidate.turnId === turnId);
     if (run === undefined) throw new Error('a tool was called for no run');
     const act: Act = {
-      n: this.#ledger.acts.length, tool, args, key, run,
-      beganAtMs: this.#stage.clock.nowMs,
-      ended: 'not yet',
-      result: undefined,
+      n: this.#ledger.acts.length, tool, args, key, run, beganAtMs: this.#stage.clock.nowMs,
+      ended: 'not yet', result: undefined,
     };
     this.#note(`  act ${act.n} begins for run ${run.n}: ${tool} ${args}`);
     this.#ledger.acts.push(act);

@@ -9,9 +9,7 @@ import { withModel } from '../../../src/agents/with-model.ts';
 import { MemoryStore } from '../../../src/conversations/memory-store.ts';
 import { scriptedModel } from '../../../src/kit/scripted-model.ts';
 import { createLogger } from '../../../src/log.ts';
-import { withFallbacks } from '../../../src/models/retry.ts';
 import { cardNumbers } from '../../../src/redaction/card-numbers.ts';
-import { createTestClient } from '../../../src/testing.ts';
 import { tool } from '../../../src/tools/tool.ts';
 import type { TurnPoint } from '../../../src/turns/report/turn-points.ts';
 import {
@@ -73,8 +71,7 @@ async function pointsOf(
 function looking(run: (signal: AbortSignal) => unknown): TestAgent {
   const properties = { where: { type: 'string' } } as const;
   const look = tool({
-    name: 'look',
-    description: 'Looks.',
+    name: 'look', description: 'Looks.',
     parameters: { type: 'object', properties, required: ['where'] },
     run: (_args, { signal }) => run(signal),
   });
@@ -193,11 +190,8 @@ describe('the channel layercode-microserver:turn', () => {
   it('has each request to a model, until its answer is complete', async (t) => {
     const points = await pointsOf(t, looking(() => 'seen'));
     assert.deepEqual(points.types, [
-      'turnStarted',
-      'modelSent', 'firstToken', 'modelCompleted',
-      'toolStarted', 'toolEnded',
-      'modelSent', 'firstToken', 'firstWord', 'modelCompleted',
-      'turnEnded',
+      'turnStarted', 'modelSent', 'firstToken', 'modelCompleted', 'toolStarted', 'toolEnded',
+      'modelSent', 'firstToken', 'firstWord', 'modelCompleted', 'turnEnded',
     ]);
     const requests = points.list.flatMap((point) => ('request' in point ? [point.request] : []));
     assert.equal(new Set(requests.slice(0, 3)).size, 1);
@@ -223,26 +217,6 @@ describe('the channel layercode-microserver:turn', () => {
     assert.equal(points.only('fallback').to, 'b');
   });
 
-  it('is the same over Chat Completions', async (t) => {
-    const points = new Points(t);
-    const key = 'key-of-the-client';
-    const environment = { CHAT_COMPLETIONS_KEYS: key, SETTLE_MS: '0' };
-    const failing = scriptedModel([{ fail: 'rate_limited' }]);
-    const model = withFallbacks([failing, scriptedModel(['It rains.'])]);
-    const agent = withModel(defineAgent({ name: 'weather', prompt: 'Tell.' }), model);
-    const { app } = serve(t, agent, { environment });
-    const client = createTestClient(app, { wire: 'chat-completions', key });
-    t.after(() => client.close());
-    await (await client.say('Rain?')).text();
-    await points.has('turnEnded');
-    assert.deepEqual(points.types.filter((type) => type !== 'modelSent'), [
-      'turnStarted', 'modelFailed', 'fallback', 'firstToken', 'firstWord', 'modelCompleted',
-      'turnEnded',
-    ]);
-    assert.equal(points.list[0]?.turn.wire, 'chat-completions');
-    assert.equal(points.only('fallback').failure, 'rate_limited');
-  });
-
   it('has no words of the caller, the agent or a tool', async (t) => {
     const points = await pointsOf(t, looking(() => 'secret thing'), {}, 'secret wish');
     assert.doesNotMatch(JSON.stringify(points.list), /secret|Seen/);
@@ -265,8 +239,7 @@ describe('the channel layercode-microserver:turn', () => {
   it('has no value that the agent redacts, whoever says it', async (t) => {
     const card = '4111 1111 1111 1111';
     const pay = tool({
-      name: 'pay',
-      description: 'Pays.',
+      name: 'pay', description: 'Pays.',
       parameters: { type: 'object', properties: { card: { type: 'string' } } },
       run: () => `Charged ${card}.`,
     });
@@ -303,9 +276,7 @@ describe('the channel layercode-microserver:turn', () => {
 describe('traceOf', () => {
   const agent = defineAgent({ name: 'tested', onMessage: () => 'Yes.' });
   const turn = {
-    conversationId: 'c-1',
-    turnId: 't-1',
-    event: callerMessage('t-1', 'Hello?'),
+    conversationId: 'c-1', turnId: 't-1', event: callerMessage('t-1', 'Hello?'),
     delivery: { headers: {} },
     host: { tracing: NOT_TRACED, speakers: { own: agent, ownName: undefined } },
     spoken: { text: () => '' },
