@@ -20,35 +20,25 @@ describe('what an agent may return', () => {
     ['an array', () => ['One.', ' Two.'], 'One.| Two.'],
     ['a generator', function* () { yield* ['One.', ' Two.']; }, 'One.| Two.'],
     ['an async generator', async function* () { yield* ['One.', ' Two.']; }, 'One.| Two.'],
-    [
-      'a promise of an async iterable',
-      async () => (async function* () { yield 'One.'; })(), 'One.',
-    ],
-    [
-      'text behind what it spoke through the reply',
-      (_turn, { say }) => { void say('One.'); return ' Two.'; }, 'One.| Two.',
-    ],
+    ['a promise of an async iterable',
+      async () => (async function* () { yield 'One.'; })(), 'One.'],
+    ['text behind what it spoke through the reply',
+      (_turn, { say }) => { void say('One.'); return ' Two.'; }, 'One.| Two.'],
     ['empty pieces among others, which are not sent', () => ['', 'One.', ''], 'One.'],
-    [
-      'nothing, having spoken through the reply after waiting',
+    ['nothing, having spoken through the reply after waiting',
       async (_turn, { say }) => {
         await new Promise((resolve) => setImmediate(resolve));
         await say('One.');
       },
-      'One.',
-    ],
+      'One.'],
     ['nothing at all', () => undefined, ''],
     ['a promise of nothing', async () => undefined, ''],
     ['nothing, having ended the reply', (_turn, reply) => reply.end(), ''],
-    [
-      'a generator that only ends the reply',
-      async function* (_turn, reply) { reply.end(); }, '',
-    ],
+    ['a generator that only ends the reply',
+      async function* (_turn, reply) { reply.end(); }, ''],
     ['nothing, having said an empty text', (_turn, { say }) => void say(''), ''],
-    [
-      'a generator that sends data without a word',
-      async function* (_turn, { data }) { void data({ page: 2 }); }, '<data {"page":2}>',
-    ],
+    ['a generator that sends data without a word',
+      async function* (_turn, { data }) { void data({ page: 2 }); }, '<data {"page":2}>'],
   ];
   for (const [what, onMessage, heard] of CASES)
     it(`is ${what}`, async (t) => {
@@ -85,55 +75,41 @@ describe('reply', () => {
     });
 
   const CASES: readonly Case[] = [
-    [
-      '.hangup says goodbye first, then hangs up',
-      (_turn, { hangup }) => hangup({ say: 'Bye.' }), 'Bye.|<hangup>',
-    ],
-    [
-      '.hangup keeps the goodbye apart from the last of several words',
+    ['.hangup says goodbye first, then hangs up',
+      (_turn, { hangup }) => hangup({ say: 'Bye.' }), 'Bye.|<hangup>'],
+    ['.hangup keeps the goodbye apart from the last of several words',
       (_turn, { say, data, hangup }) => {
         void say('One. ');
         void say('Two');
         void data({ progress: 1 });
         hangup({ say: 'Bye.' });
       },
-      'One. |Two|<data {"progress":1}>| Bye.|<hangup>',
-    ],
+      'One. |Two|<data {"progress":1}>| Bye.|<hangup>'],
     ['.hangup works without a word', (_turn, { hangup }) => hangup(), '<hangup>'],
-    [
-      '.hangup twice hangs up once',
+    ['.hangup twice hangs up once',
       (_turn, { hangup }) => { hangup({ say: 'Bye.' }); hangup({ say: 'Bye!' }); },
-      'Bye.|<hangup>',
-    ],
-    [
-      '.hangup is final: what a generator yields after it is not sent',
+      'Bye.|<hangup>'],
+    ['.hangup is final: what a generator yields after it is not sent',
       async function* (_turn, { hangup }) {
         yield 'One.';
         hangup();
         yield 'Two.';
       },
-      'One.|<hangup>',
-    ],
-    [
-      '.hangup is not followed by half a character that was held back',
+      'One.|<hangup>'],
+    ['.hangup is not followed by half a character that was held back',
       (_turn, { say, hangup }) => { void say('Bye \ud83d'); hangup(); },
-      'Bye |\ufffd|<hangup>',
-    ],
-    [
-      '.data takes any JSON value, in its place among the words',
+      'Bye |\ufffd|<hangup>'],
+    ['.data takes any JSON value, in its place among the words',
       (_turn, { say, data }) => {
         void say('A');
         void data([{ b: null }, 0, '']);
         void say('C');
       },
-      'A|<data [{"b":null},0,""]>|C',
-    ],
+      'A|<data [{"b":null},0,""]>|C'],
     ['.say joins a character split over two pieces', () => ['Hi \ud83d', '\ude00!'], 'Hi |😀!'],
-    [
-      '.say holds back half a character until data in between was sent',
+    ['.say holds back half a character until data in between was sent',
       (_turn, { say, data }) => { void say('\ud83d'); void data(1); void say('\ude00'); },
-      '<data 1>|😀',
-    ],
+      '<data 1>|😀'],
     ['.say replaces half a character that has no other half', () => ['Hi', '\ud83d'], 'Hi|\ufffd'],
   ];
   for (const [what, onMessage, heard] of CASES)
@@ -206,12 +182,10 @@ describe('a reply of the maximum length', () => {
   const LONGEST: readonly (readonly [how: string, onMessage: OnMessage])[] = [
     ['in one piece', () => kilobytes.join('')],
     ['from an iterable that has all of it at once', () => kilobytes],
-    [
-      'from an agent that waits for room',
+    ['from an agent that waits for room',
       async (_turn, { say }) => {
         for (const piece of kilobytes) await say(piece);
-      },
-    ],
+      }],
   ];
   for (const [how, onMessage] of LONGEST)
     it(`${how} arrives in full if the caller keeps reading, and is replayed in full`, async (t) => {

@@ -279,25 +279,6 @@ describe('a turn that is delivered several times goes to the last delivery', () 
     for (const client of [first, second]) await end(client, 'taken over');
     await end(last, 'completed', 'Well, done.');
   });
-
-  // Seed 100048200 of the fleet: the first of its own deliveries counted, and the last was stale.
-  it('even if it waits for the store here, and another process has run it meanwhile', async (t) => {
-    const [a, b] = two(t);
-    const pass = stoppedClock(t);
-    const mayOpen = holds(t, a, 'openTurn');
-    const first = a.deliver('t1');
-    pass(100);
-    const elsewhere = b.deliver('t1');
-    await idle();
-    pass(100);
-    const last = a.deliver('t1');
-    pass(100);
-    mayOpen.resolve();
-    a.mayEnd.resolve();
-    await end(first, 'taken over');
-    await end(last, 'completed');
-    assert.equal(elsewhere.said, 'Well, ');
-  });
 });
 
 // Else it could not be told from one that was erased while the turn ran.

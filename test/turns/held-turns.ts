@@ -5,8 +5,8 @@ import type { TestContext } from 'node:test';
 
 import type { ConversationStore } from '../../src/conversations/store.ts';
 import {
-  deferred, fired, Listener, messageEvent, rawRequest, serve, Told, until, type ServeOptions,
-  type Served, type TestAgent,
+  deferred, fired, Listener, messageEvent, rawRequest, serve, Told, until, within,
+  type ServeOptions, type Served, type TestAgent,
 } from '../fixtures/app.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -66,33 +66,22 @@ export function heard(text_heard: string | undefined, fields: Fields = {}): Fiel
   return { interruption_context: report };
 }
 
-/**
- * From now on the writes of the store wait for `release`. `asked` resolves at the next of them.
- */
-export function holdWrites(
-  store: ConversationStore,
-): { readonly asked: () => Promise<unknown>; readonly release: () => void } {
-  const update = store.update.bind(store);
-  const asked = new Told<string>();
-  const gate = deferred();
-  store.update = async (id, change) => {
-    asked.tell(id);
-    await gate.promise;
-    return update(id, change);
-  };
-  return { asked: () => asked.next('the store to be asked'), release: gate.resolve };
-}
-
 /** Posts a message, and drops the request before the store has written anything of it. */
 export async function dropBeforeWrite(
   { raw, logLines }: Served, store: ConversationStore,
 ): Promise<void> {
-  const writes = holdWrites(store);
+  const update = store.update.bind(store);
+  const [asked, gate] = [deferred(), deferred()];
+  store.update = async (id, change) => {
+    asked.resolve();
+    await gate.promise;
+    return update(id, change);
+  };
   const connection = await raw();
   connection.write(rawRequest(messageEvent()));
-  await writes.asked();
+  await within(asked.promise, 'the store to be asked');
   connection.socket.destroy();
   const isNoticed = (): boolean => logLines.some((line) => line.includes('"isCutShort":true'));
   await until(isNoticed, 'the drop to be noticed');
-  writes.release();
+  gate.resolve();
 }

@@ -12,46 +12,30 @@ describe('interruption_context', () => {
   const CASES: readonly (readonly [
     what: string, said: readonly string[], report: object, history: readonly string[],
   ])[] = [
-    [
-      'cuts the interrupted turn to what was heard', ['hold'], heard('It rains'),
-      ['user: hold', 'interrupted: It rains'],
-    ],
-    [
-      'cuts a completed turn: its text was sent, its voice was cut', ['One two'], heard('One'),
-      ['user: One two', 'interrupted: One'],
-    ],
+    ['cuts the interrupted turn to what was heard', ['hold'], heard('It rains'),
+      ['user: hold', 'interrupted: It rains']],
+    ['cuts a completed turn: its text was sent, its voice was cut', ['One two'], heard('One'),
+      ['user: One two', 'interrupted: One']],
     [
       'cuts a welcome', ['<start>'], heard('Hello'), ['interrupted: Hello'],
     ],
-    [
-      'begins at the turn that assistant_turn_id names, and keeps the newer one',
+    ['begins at the turn that assistant_turn_id names, and keeps the newer one',
       ['On Tuesday', 'Any more'], heard('On Tue', { assistant_turn_id: 't-0' }),
-      ['user: On Tuesday', 'interrupted: On Tue', 'user: Any more', 'completed: Any more!'],
-    ],
-    [
-      'cuts the newest turn if assistant_turn_id is not ours',
+      ['user: On Tuesday', 'interrupted: On Tue', 'user: Any more', 'completed: Any more!']],
+    ['cuts the newest turn if assistant_turn_id is not ours',
       ['One', 'Two'], heard('Tw', { assistant_turn_id: 'never-seen' }),
-      ['user: One', 'completed: One!', 'user: Two', 'interrupted: Tw'],
-    ],
-    [
-      'ignores an earlier turn that assistant_turn_id names if it said other words',
+      ['user: One', 'completed: One!', 'user: Two', 'interrupted: Tw']],
+    ['ignores an earlier turn that assistant_turn_id names if it said other words',
       ['One', 'Two'], heard('Tw', { assistant_turn_id: 't-0' }),
-      ['user: One', 'completed: One!', 'user: Two', 'completed: Two!'],
-    ],
+      ['user: One', 'completed: One!', 'user: Two', 'completed: Two!']],
     ['with an empty text_heard keeps no message of the reply', ['hold'], heard(''), ['user: hold']],
     ['with blanks as text_heard keeps no message either', ['hold'], heard(' \n'), ['user: hold']],
-    [
-      'without text_heard keeps what was sent, as interrupted', ['One'], heard(undefined),
-      ['user: One', 'interrupted: One!'],
-    ],
-    [
-      'with text_heard that is not a prefix of what was sent keeps what was heard',
-      ['hold'], heard('it rains, in'), ['user: hold', 'interrupted: it rains, in'],
-    ],
-    [
-      'that says nothing was interrupted cuts nothing',
-      ['hold'], heard('It', { previous_turn_interrupted: false }), HELD,
-    ],
+    ['without text_heard keeps what was sent, as interrupted', ['One'], heard(undefined),
+      ['user: One', 'interrupted: One!']],
+    ['with text_heard that is not a prefix of what was sent keeps what was heard',
+      ['hold'], heard('it rains, in'), ['user: hold', 'interrupted: it rains, in']],
+    ['that says nothing was interrupted cuts nothing',
+      ['hold'], heard('It', { previous_turn_interrupted: false }), HELD],
     ['in a conversation without a reply is not an error', [], heard('One'), []],
   ];
   for (const [what, said, report, history] of CASES)

@@ -9,7 +9,7 @@ import {
   within, type RawConnection, type Served, type TestAgent,
 } from '../fixtures/app.ts';
 import {
-  dropBeforeWrite, heard, hold, holding, holdWrites, type Holding,
+  dropBeforeWrite, heard, hold, holding, type Holding,
 } from './held-turns.ts';
 import { APOLOGY } from './single-message.ts';
 
@@ -261,27 +261,6 @@ describe('a turn that runs', () => {
 });
 
 describe('turns over a store that answers later', () => {
-  it('let only one of three quick turns go on', async (t) => {
-    const begun = new Told<string>();
-    const store = slowStore();
-    const { client } = serve(t, {
-      async *onMessage({ text, signal }) {
-        begun.tell(text);
-        yield `${text}.`;
-        await fired(signal);
-      },
-    }, { store });
-    void client.say('A');
-    await begun.next();
-    // Both find A running. Only the answer of the store says that they are newer.
-    const writes = holdWrites(store);
-    const replies = ['B', 'C'].map((text) => client.say(text).then((reply) => reply.events()));
-    for (let count = 0; count < 2; count++) await writes.asked();
-    writes.release();
-    const events = await within(Promise.race(replies), 'one of the two to be superseded');
-    assert.equal(events.at(-1)?.type, 'response.end');
-  });
-
   it('count a dropped replay once, and do not call it an interruption', async (t) => {
     const store = slowStore();
     const served = serve(t, {}, { store });

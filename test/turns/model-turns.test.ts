@@ -271,13 +271,11 @@ describe('a list of models', () => {
 
   for (const [names, reasons] of [
     ['', ['OPENAI_API_KEY is not set, model openai:gpt-6-luna needs it']],
-    [
-      'groq:a,mistral:b',
+    ['groq:a,mistral:b',
       [
         'GROQ_API_KEY is not set, model groq:a needs it',
         'MISTRAL_API_KEY is not set, model mistral:b needs it',
-      ],
-    ],
+      ]],
   ] as const)
     it(`is not ready without any key, and says why (DEFAULT_MODEL=${names})`, async (t) => {
       const served = serveAgent(t, plain, {}, names === '' ? {} : { DEFAULT_MODEL: names });

@@ -110,27 +110,6 @@ describe('a turn that is delivered again to another process', () => {
     assert.deepEqual(await b.history('c'), HELD);
   });
 
-  it('comes back to the first process', async (t) => {
-    const { a, b } = machines(t);
-    await hold(a);
-    const [moved, back] = [await hold(b), await hold(a)];
-    assert.deepEqual(await moved.rest(), ['response.end']);
-    a.go('hold');
-    assert.deepEqual(await back.rest(), DONE);
-    assert.deepEqual(await a.history('c'), HELD);
-  });
-
-  it('runs there even if no message arrives: the older run cannot write a word', async (t) => {
-    const { a, b, post } = machines(t);
-    post.loses = () => true;
-    const [held, moved] = [await hold(a), await hold(b)];
-    a.go('hold');
-    assert.deepEqual(await held.rest(), DONE);
-    b.go('hold');
-    assert.deepEqual(await moved.rest(), DONE);
-    assert.deepEqual(await b.history('c'), HELD);
-  });
-
   /** An agent that waits for `mayGo` before it answers "Hello". */
   function waiting(): { agent: TestAgent; asked: Promise<void>; go: () => void } {
     const [asked, mayGo] = [deferred(), deferred()];
@@ -173,13 +152,6 @@ describe('a turn that is delivered again to another process', () => {
     await asked;
     assert.equal(await says(b, 'Stop'), 'Stop? Yes.');
     assert.deepEqual(await Promise.all(both), ['', '']);
-  });
-
-  it('is answered from history once it is complete', async (t) => {
-    const { a, b } = machines(t);
-    await says(a, 'Hello');
-    assert.equal(await says(b, 'Hello'), 'Hello?');
-    assert.deepEqual(b.runs, []);
   });
 });
 

@@ -6,7 +6,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { TestReply } from '../../src/kit/test-client.ts';
 import {
-  contentsOf, deferred, fired, Listener, serve, slowStore, typesOf, until, within, type Served,
+  contentsOf, deferred, fired, Listener, serve, slowStore, typesOf, until, type Served,
   type ServeOptions, type TestAgent,
 } from '../fixtures/app.ts';
 import { heardIn } from './single-message.ts';
@@ -147,31 +147,6 @@ describe('a turn delivered twice', () => {
     assert.deepEqual(await interrupted.next(), {
       conversationId: client.conversationId, turnId: 't-1', text: 'One. And',
     });
-  });
-
-  it('delivered again twice while it streams goes to the last delivery', async (t) => {
-    const { client, go } = held(t);
-    await upTo(' And', client.say('Hello?', T1));
-    const second = await client.say('Hello?', T1);
-    const third = await client.say('Hello?', T1);
-    go();
-    assert.deepEqual([await second.text(), await third.text()], ['One. And', 'One. And two.']);
-  });
-
-  it('before the agent spoke is heard whole in both requests', async (t) => {
-    const [gate, begun] = [deferred(), deferred()];
-    const { says } = serving(t, {
-      onMessage: async () => {
-        begun.resolve();
-        await gate.promise;
-        return 'One.';
-      },
-    });
-    const first = says('Hello?');
-    await within(begun.promise, 'the turn');
-    const second = says('Hello?');
-    gate.resolve();
-    assert.deepEqual(await Promise.all([first, second]), ['One.', 'One.']);
   });
 
   it('after it completed is answered with what was sent, words, data and hangup', async (t) => {

@@ -163,11 +163,4 @@ describe('turn.caller', () => {
     for (const text of ['One', 'Two']) assert.equal(await (await client.say(text)).text(), CALLER);
     assert.equal(await (await client.say('Hi', { session_id: 'browser' })).text(), 'nobody');
   });
-
-  it('is remembered in the call dialect too', async (t) => {
-    const { client } = serve(t, telling);
-    await (await client.post({ type: 'call_started', call_id: 'k', ...NUMBERS })).text();
-    const said = await client.post({ type: 'transcript', call_id: 'k', transcript: 'Hi' });
-    assert.equal(await said.text(), CALLER);
-  });
 });

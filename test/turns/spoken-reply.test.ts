@@ -54,10 +54,8 @@ describe('SpokenReply.say', () => {
     ['passes a piece on', ['Hello'], ['Hello']],
     ['sends nothing for no text', [''], []],
     ['keeps spaces as they are', [' a ', ' b '], [' a ', ' b ']],
-    [
-      'holds half a character back until its other half comes',
-      [`a${HIGH}`, `${LOW}b`], ['a', `${HIGH}${LOW}b`],
-    ],
+    ['holds half a character back until its other half comes',
+      [`a${HIGH}`, `${LOW}b`], ['a', `${HIGH}${LOW}b`]],
     ['sends nothing for half a character alone', [HIGH], []],
     ['holds a half back once more where halves follow each other', [HIGH, HIGH], [HIGH]],
     ['passes a lone second half on', [LOW], [LOW]],
@@ -90,10 +88,8 @@ describe('SpokenReply.sayFiller', () => {
 
   for (const [title, acts, filler] of [
     ['remembers what was said', ['~One moment.'], 'One moment.'],
-    [
-      'remembers all of several',
-      ['~One moment.', '~ Still looking. '], 'One moment. Still looking.',
-    ],
+    ['remembers all of several',
+      ['~One moment.', '~ Still looking. '], 'One moment. Still looking.'],
     ['says nothing once the agent has spoken', ['Yes.', '~One moment.'], undefined],
     ['says nothing for blanks', ['~ '], undefined],
   ] as const)
@@ -168,10 +164,8 @@ describe('SpokenReply.messages', () => {
     ['join the pieces of a text', ['It is', ' ten.'], ['assistant: It is ten.']],
     ['leave data out', ['a', '{}', 'b'], ['assistant: ab']],
     ['leave fillers out', ['~One moment.', 'Ten.'], ['assistant: Ten.']],
-    [
-      'have a text for calls that no word came before',
-      ['[c1]'], ['assistant:  [c1]', 'tool: "c1"'],
-    ],
+    ['have a text for calls that no word came before',
+      ['[c1]'], ['assistant:  [c1]', 'tool: "c1"']],
   ] as const)
     it(title, () => assert.deepEqual(shown(spoken(...acts)), messages));
 
@@ -222,10 +216,8 @@ describe('SpokenReply.replay', () => {
   for (const [title, acts, replay] of [
     ['is not needed where the messages say it all', ['a', 'b'], undefined],
     ['is not needed for silence', [], undefined],
-    [
-      'joins texts and keeps data between them',
-      ['a', 'b', '{1}', 'c'], [said('ab'), { type: 'data', json: '{1}' }, said('c')],
-    ],
+    ['joins texts and keeps data between them',
+      ['a', 'b', '{1}', 'c'], [said('ab'), { type: 'data', json: '{1}' }, said('c')]],
     ['leaves fillers out', ['~One moment.', 'a'], [said('a')]],
   ] as const)
     it(title, () => assert.deepEqual(spoken(...acts).replay(), replay));

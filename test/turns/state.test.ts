@@ -44,10 +44,8 @@ async function says({ client }: Served, text: string, fields: object = {}): Prom
 describe('saveState', () => {
   for (const [what, agent, isUnkept, message] of [
     ['an agent without a state', {}, false, 'the agent has no state'],
-    [
-      'a turn that leaves nothing in history', { state: order }, true,
-      'this turn stores nothing, not even its state',
-    ],
+    ['a turn that leaves nothing in history', { state: order }, true,
+      'this turn stores nothing, not even its state'],
   ] as const)
     it(`rejects for ${what}`, async (t) => {
       const told = new Told<unknown>();
@@ -261,27 +259,17 @@ describe('a state that tools change', () => {
 
 describe('onSessionEnd', () => {
   for (const [what, posts, told] of [
-    [
-      'is given the state and the history of the session dialect',
-      [
-        { ...messageEvent({ text: 'one' }), from_phone_number: '+1' },
-        { type: 'session.end', session_id: 's-1', conversation_id: 'c-1' },
-      ],
-      [{ cart: ['one'] }, ['user: one', 'assistant: Yes.'], { from: '+1', to: undefined }],
-    ],
-    [
-      'is also given them in the call dialect',
-      [
-        { type: 'transcript', call_id: 'k', transcript: 'one' },
-        { type: 'call_ended', call_id: 'k' },
-      ],
-      [{ cart: ['one'] }, ['user: one', 'assistant: Yes.'], undefined],
-    ],
-    [
-      'is given a new state and no history if the conversation had no turn',
+    ['is given the state and the history of the session dialect',
+      [{ ...messageEvent({ text: 'one' }), from_phone_number: '+1' },
+        { type: 'session.end', session_id: 's-1', conversation_id: 'c-1' }],
+      [{ cart: ['one'] }, ['user: one', 'assistant: Yes.'], { from: '+1', to: undefined }]],
+    ['is also given them in the call dialect',
+      [{ type: 'transcript', call_id: 'k', transcript: 'one' },
+        { type: 'call_ended', call_id: 'k' }],
+      [{ cart: ['one'] }, ['user: one', 'assistant: Yes.'], undefined]],
+    ['is given a new state and no history if the conversation had no turn',
       [{ type: 'session.end', session_id: 's', conversation_id: 'unknown' }],
-      [{ cart: [] }, [], undefined],
-    ],
+      [{ cart: [] }, [], undefined]],
   ] as const)
     it(what, async (t) => {
       const ends = new Told<SessionEndContext<Order>>();

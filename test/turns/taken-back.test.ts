@@ -1,26 +1,21 @@
-// A turn goes to another process and back, while its run still goes on in the first one, or runs in
-// two processes of which one has no store.
+// A turn goes to another process and back, while its run still goes on in the first one.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent, MessageTurn, ToolCallContext } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import type { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import type { TestReply } from '../../src/kit/test-client.ts';
 import type { TurnFollower } from '../../src/turns/report/turn-trace.ts';
 import { sharing } from '../conversations/stores/machines.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
-import { deferred, serve, Told, until, type Deferred, type Served } from '../fixtures/app.ts';
+import { deferred, serve, Told, type Deferred, type Served } from '../fixtures/app.ts';
 import { Post } from '../fixtures/post.ts';
 import { transcriptOf } from '../fixtures/transcript.ts';
 import { BOOK, Client, CONVERSATION, memory, Process } from './plain-deliveries.ts';
 
 /** A process whose agent says a word, and books when the test lets it. It ends on `end`. */
 interface Machine extends Served {
-  readonly parts: PartsInMemory;
-  readonly store: SharedStore;
-  readonly begun: Told<string>;
   readonly booked: string[];
   readonly mayBook: Deferred<void>;
   readonly end: Deferred<void>;
@@ -34,18 +29,16 @@ interface Machine extends Served {
 function machines(t: TestContext, post?: Post): readonly [Machine, Machine] {
   const shared: SharedParts = new Map();
   const machine = (name: string): Machine => {
-    const [begun, results] = [new Told<string>(), new Told<string>()];
+    const results = new Told<string>();
     const [mayBook, end] = [deferred(), deferred()];
     const booked: string[] = [];
     const run = (): string => {
       booked.push(name);
       return JSON.stringify(`booked by ${name}`);
     };
-    const parts = new PartsInMemory(shared, { isSlow: true });
-    const store = sharing(parts);
+    const store = sharing(new PartsInMemory(shared, { isSlow: true }));
     const served = serve(t, {
       async *onMessage({ journal }) {
-        begun.tell(name);
         yield 'Let me see. ';
         await mayBook.promise;
         const [outcome] = await journal.runTools([BOOK], () => ({ run }));
@@ -56,7 +49,7 @@ function machines(t: TestContext, post?: Post): readonly [Machine, Machine] {
     }, { store, ...(post && { channel: post.channel(name) }) });
     const asks = (): Promise<TestReply> =>
       served.client.say('Book', { turn_id: 't1', conversation_id: 'c' });
-    return { ...served, parts, store, begun, booked, results, mayBook, end, asks };
+    return { ...served, booked, results, mayBook, end, asks };
   };
   return [machine('a'), machine('b')];
 }
@@ -65,16 +58,6 @@ function machines(t: TestContext, post?: Post): readonly [Machine, Machine] {
 async function finish(all: readonly Machine[], replies: readonly TestReply[]): Promise<string[]> {
   for (const { mayBook, end } of all) for (const gate of [mayBook, end]) gate.resolve();
   return Promise.all(replies.map((reply) => reply.text()));
-}
-
-/** The store of the second process does not answer until its run has begun. */
-async function beginsWithoutStore({ parts, begun, store, asks }: Machine): Promise<TestReply> {
-  parts.failWith = new Error('the store does not answer');
-  const reply = await asks();
-  await begun.next('the run');
-  parts.failWith = undefined;
-  await until(() => store.health().turnsWaiting === 0, 'the writes');
-  return reply;
 }
 
 describe('a turn that comes back to a process', () => {
@@ -175,34 +158,5 @@ describe('a run that takes its turn back with its reply', () => {
     await client.outcome;
     const [record = assert.fail()] = store.read(CONVERSATION)?.turns ?? [];
     assert.deepEqual([record.reply, record.trace], ['Done.', { ...place, sessionId: 's-1' }]);
-  });
-});
-
-describe('a turn that began while the store did not answer', () => {
-  // Seeds 50000644, 50002789 and 30006428 of the fleet: the calls were made again.
-  it("has the results of the other process's calls, once the store answers", async (t) => {
-    const [a, b] = machines(t);
-    const first = await a.asks();
-    a.mayBook.resolve();
-    assert.equal(await a.results.next('the booking'), '"booked by a"');
-    const second = await beginsWithoutStore(b);
-    b.mayBook.resolve();
-    assert.equal(await b.results.next('the booking'), '"booked by a"');
-    assert.deepEqual(b.booked, []);
-    await finish([a, b], [first, second]);
-  });
-
-  // Seeds 30007306 and 30008978: the reply was heard whole, and in no prompt.
-  it('has its reply in history, which arrived later', async (t) => {
-    const [a, b] = machines(t);
-    const first = await a.asks();
-    await a.begun.next('the run');
-    const second = await beginsWithoutStore(b);
-    first.drop();
-    await until(() => a.app.runningTurns === 0, 'the interruption');
-    await finish([b], [second]);
-    await until(() => b.app.runningTurns === 0, 'the end');
-    const spoken = (await b.messages('c')).map(({ role, content }) => `${role} ${content}`);
-    assert.deepEqual([spoken[0], spoken.at(-1)], ['user Book', 'assistant Done.']);
   });
 });

@@ -20,23 +20,15 @@ describe('time-outs of a turn', () => {
     when: string, onMessage: OnMessage, heard: string, environment: object,
   ])[] = [
     ['if nothing was spoken within FIRST_WORD_TIMEOUT_SECONDS', never, APOLOGY, FIRST_WORD],
-    [
-      'if only data was sent by then',
-      (_turn, { data }) => { void data(1); return never(); }, `<data 1>|${APOLOGY}`, FIRST_WORD,
-    ],
-    [
-      'if only blanks were said by then',
-      (_turn, { say }) => { void say(' \n'); return never(); }, ` \n|${APOLOGY}`, FIRST_WORD,
-    ],
-    [
-      'if a turn that spoke outlasts TURN_TIMEOUT_SECONDS',
-      speaks, `One. |${APOLOGY}`, { ...FIRST_WORD, TURN_TIMEOUT_SECONDS: '0.2' },
-    ],
+    ['if only data was sent by then',
+      (_turn, { data }) => { void data(1); return never(); }, `<data 1>|${APOLOGY}`, FIRST_WORD],
+    ['if only blanks were said by then',
+      (_turn, { say }) => { void say(' \n'); return never(); }, ` \n|${APOLOGY}`, FIRST_WORD],
+    ['if a turn that spoke outlasts TURN_TIMEOUT_SECONDS',
+      speaks, `One. |${APOLOGY}`, { ...FIRST_WORD, TURN_TIMEOUT_SECONDS: '0.2' }],
     ['if TURN_TIMEOUT_SECONDS is the shorter one', never, APOLOGY, TURN],
-    [
-      "if the agent's iterable ends at the abort, as the ai package's does",
-      async function* ({ signal }) { await fired(signal); }, APOLOGY, TURN,
-    ],
+    ["if the agent's iterable ends at the abort, as the ai package's does",
+      async function* ({ signal }) { await fired(signal); }, APOLOGY, TURN],
   ];
   for (const [when, onMessage, heard, environment] of CASES)
     it(`apologise ${when}`, async (t) => {

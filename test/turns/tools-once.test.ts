@@ -187,14 +187,15 @@ describe('a call of a turn that is delivered again', () => {
     assert.deepEqual([again.said, own.works.length], ['"booked once"', 1]);
   });
 
-  it('runs if its arguments are different', async (t) => {
+  it('runs under an id of its own if its arguments are different', async (t) => {
     const own = new Booking();
     const onMessage = booksWith(own, '{"amount":5}', '{"amount":6}');
     const { process, client, work } = await booking(t, {}, { onMessage }, own);
     client.turn?.dropped();
     process.deliver('t1', 'Book');
-    const { context } = await own.begun();
-    assert.notEqual(context.idempotencyKey, work.context.idempotencyKey);
+    const { context: { idempotencyKey, toolCallId } } = await own.begun();
+    assert.notEqual(idempotencyKey, work.context.idempotencyKey);
+    assert.equal(toolCallId, `${BOOK.id}-2`); // as history has the first one, too
   });
 
   for (const [what, isSlow] of [
@@ -265,13 +266,6 @@ describe('a call whose process died', () => {
     assert.equal(result?.role === 'tool' && result.state, 'unknown');
     // Nobody knows the agent's tools, and what the model called may be a caller's words.
     assert.match(unknowns(served)[0] ?? '', /"tool":"unknown"/);
-  });
-
-  it('is started again under the same key if its tool is repeatable', async (t) => {
-    const { store, key } = await left(t);
-    const served = paying(t, () => '"paid"', { repeatable: true }, { store });
-    assert.equal(await served.says(), '"paid"');
-    assert.deepEqual(served.runs.all.map(({ idempotencyKey }) => idempotencyKey), [key]);
   });
 
   const PAY = {

@@ -118,7 +118,7 @@ describe('the channel layercode-microserver:turn', () => {
   });
 
   // Only the log and the metrics counted a request that was cut off.
-  it('says what a turn used that was interrupted in the middle of an answer', async (t) => {
+  it('says why a turn was interrupted in the middle of an answer, and what it used', async (t) => {
     const points = new Points(t);
     const model = scriptedModel([['Once upon', { waitMs: 600_000 }]]);
     const { client } = serve(t, withModel(defineAgent({ name: 'teller', prompt: 'Tell.' }), model));
@@ -126,6 +126,8 @@ describe('the channel layercode-microserver:turn', () => {
     await points.has('turnEnded');
     const { models = [], outcome } = points.only('turnEnded');
     assert.equal(outcome, 'interrupted');
+    const reason = 'the caller left or spoke over the reply';
+    assert.equal(points.only('interruption').reason, reason);
     const [{ requests, inputTokens, outputTokens, isEstimated } = assert.fail()] = models;
     assert.deepEqual([models.length, requests, isEstimated], [1, 1, true]);
     assert.ok(Number(inputTokens) > 0 && Number(outputTokens) > 0);
@@ -139,32 +141,6 @@ describe('the channel layercode-microserver:turn', () => {
     assert.deepEqual(points.types, ['turnStarted', 'apology', 'turnEnded']);
     const { outcome, error } = points.only('turnEnded');
     assert.deepEqual([outcome, error instanceof RangeError], ['failed', true]);
-  });
-
-  it('says why a turn was interrupted', async (t) => {
-    const points = new Points(t);
-    const { client, interrupted } = serve(t, {
-      async *onMessage({ signal }) {
-        yield 'It rains';
-        await fired(signal);
-      },
-    });
-    const reply = await client.say('Rain?');
-    await new Listener(reply).next();
-    reply.drop();
-    await interrupted.next();
-    const reason = 'the caller left or spoke over the reply';
-    assert.equal(points.only('interruption').reason, reason);
-    assert.equal(points.only('turnEnded').outcome, 'interrupted');
-  });
-
-  it('has the beginning and the end of a tool call', async (t) => {
-    const points = await pointsOf(t, looking(() => ({ seen: 'secret thing' })));
-    const { tool: started, toolCallId } = points.only('toolStarted');
-    const over = points.only('toolEnded');
-    assert.deepEqual([started, over.tool, over.outcome], ['look', 'look', 'completed']);
-    assert.equal(over.toolCallId, toolCallId);
-    assert.ok(over.durationMs >= 0);
   });
 
   it('has what a tool threw', async (t) => {
@@ -187,7 +163,7 @@ describe('the channel layercode-microserver:turn', () => {
     assert.equal(points.only('toolEnded').outcome, 'interrupted');
   });
 
-  it('has each request to a model, until its answer is complete', async (t) => {
+  it('has each request to a model and each tool call, from beginning to end', async (t) => {
     const points = await pointsOf(t, looking(() => 'seen'));
     assert.deepEqual(points.types, [
       'turnStarted', 'modelSent', 'firstToken', 'modelCompleted', 'toolStarted', 'toolEnded',
@@ -196,6 +172,11 @@ describe('the channel layercode-microserver:turn', () => {
     const requests = points.list.flatMap((point) => ('request' in point ? [point.request] : []));
     assert.equal(new Set(requests.slice(0, 3)).size, 1);
     assert.equal(new Set(requests).size, 2);
+    const { tool: started, toolCallId } = points.only('toolStarted');
+    const over = points.only('toolEnded');
+    assert.deepEqual([started, over.tool, over.outcome], ['look', 'look', 'completed']);
+    assert.equal(over.toolCallId, toolCallId);
+    assert.ok(over.durationMs >= 0);
   });
 
   it('has what a model of your own reports, even if that is only its usage', async (t) => {
