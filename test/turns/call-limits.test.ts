@@ -98,9 +98,7 @@ interface Heard {
 
 async function hear({ client }: Served, words: string, fields: object = {}): Promise<Heard> {
   const heard = heardIn(await (await client.say(words, { ...fields })).events());
-  return {
-    text: heard.replaceAll(/<[^>]*>|\|/g, ''), hangsUp: heard.includes('<hangup>'),
-  };
+  return { text: heard.replaceAll(/<[^>]*>|\|/g, ''), hangsUp: heard.includes('<hangup>') };
 }
 
 function limited(
@@ -375,9 +373,7 @@ describe('a limited call of an agent with a prompt', () => {
   it('asks neither the same model again nor another one once the limit is reached', async (t) => {
     const server = await modelServer(t, fails(429, OPENAI_RATE_LIMITED), answers('Yes.'));
     const agent = defineAgent({ name: 'plain', prompt: 'Be brief.' });
-    const environment = {
-      MAX_TOKENS_PER_CALL: '1', DEFAULT_MODEL: 'openai:gpt-6-luna,vllm:other',
-    };
+    const environment = { MAX_TOKENS_PER_CALL: '1', DEFAULT_MODEL: 'openai:gpt-6-luna,vllm:other' };
     const vendors = { openai: server, vllm: server };
     const { client, logLines } = serveAgent(t, agent, vendors, environment);
     assert.equal(await (await client.say('one', CALL)).text(), 'Yes.');

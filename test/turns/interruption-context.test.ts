@@ -16,9 +16,7 @@ describe('interruption_context', () => {
       ['user: hold', 'interrupted: It rains']],
     ['cuts a completed turn: its text was sent, its voice was cut', ['One two'], heard('One'),
       ['user: One two', 'interrupted: One']],
-    [
-      'cuts a welcome', ['<start>'], heard('Hello'), ['interrupted: Hello'],
-    ],
+    ['cuts a welcome', ['<start>'], heard('Hello'), ['interrupted: Hello']],
     ['begins at the turn that assistant_turn_id names, and keeps the newer one',
       ['On Tuesday', 'Any more'], heard('On Tue', { assistant_turn_id: 't-0' }),
       ['user: On Tuesday', 'interrupted: On Tue', 'user: Any more', 'completed: Any more!']],

@@ -8,9 +8,7 @@ import {
   deferred, errorsIn, fired, Listener, messageEvent, rawRequest, serve, slowStore, Told, typesOf,
   within, type RawConnection, type Served, type TestAgent,
 } from '../fixtures/app.ts';
-import {
-  dropBeforeWrite, heard, hold, holding, type Holding,
-} from './held-turns.ts';
+import { dropBeforeWrite, heard, hold, holding, type Holding } from './held-turns.ts';
 import { APOLOGY } from './single-message.ts';
 
 const COUNTED = 'layercode_turns_total{event="message",outcome="interrupted",wire="layercode"}';

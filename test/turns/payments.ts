@@ -61,9 +61,7 @@ export interface Shop extends Served {
 
 let shops = 0;
 
-export function shop(
-  t: TestContext, pay: Paying, options: Parameters<typeof serve>[2] = {},
-): Shop {
+export function shop(t: TestContext, pay: Paying, options: Parameters<typeof serve>[2] = {}): Shop {
   const served = serve(t, payAgent(pay), options);
   shops += 1;
   const name = `shop ${shops}`;

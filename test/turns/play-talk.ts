@@ -9,9 +9,7 @@ import type { Caller } from './talk-connections.ts';
 import { CONVERSATION, Stage, type Failure } from './talk-stage.ts';
 import type { Heard, Plan, Step, Talk } from './talk.ts';
 import { chosen, TalkRecord, type Gate } from './talks.ts';
-import {
-  APOLOGY, got, heardBy, said, turnHeard, wrongsOf, wrongsOnTheWire,
-} from './turn-model.ts';
+import { APOLOGY, got, heardBy, said, turnHeard, wrongsOf, wrongsOnTheWire } from './turn-model.ts';
 
 export { TalkError } from './talks.ts';
 

@@ -22,9 +22,7 @@ export interface FleetDirector {
   note(line: string): void;
 }
 
-const NUMBER = {
-  type: 'object', properties: { n: { type: 'number' } }, required: ['n'],
-} as const;
+const NUMBER = { type: 'object', properties: { n: { type: 'number' } }, required: ['n'] } as const;
 
 export class FleetCast {
   readonly gates = new Gates();

@@ -359,9 +359,7 @@ export class FleetModel {
       if (isOnce(act) || act.result === undefined || act.process.isDead) continue;
       if (act.isCleared || this.#mayBeErased(act.delivery)) continue; // it was not recorded
       if (!history.some(({ turnId }) => turnId === act.turnId)) continue;
-      const found = history.filter(
-        (message) => message.role === 'tool' && message.key === act.key,
-      );
+      const found = history.filter((message) => message.role === 'tool' && message.key === act.key);
       if (!found.some(({ content }) => this.#actOf(content)?.key === act.key))
         yield `the result of act ${act.n} is lost; there is ${JSON.stringify(found)}`;
     }

@@ -95,8 +95,8 @@ class Play {
     await this.#stage.pass(SETTLING_MS);
     // Each process notices what the store has lost, and puts it back.
     for (let round = 0; round < 2; round++)
-      for (const process of this.#stage.processes) {
-        await this.#stage.clock.as(process.place, () => process.conversation());
+      for (const { place, app: { conversations } } of this.#stage.processes) {
+        await this.#stage.clock.as(place, () => conversations.read(CONVERSATION));
         await this.#stage.quiet();
       }
     this.#record.check();
@@ -279,7 +279,9 @@ class Play {
     };
     this.#ledger.clearings.push(clearing); // turns may open before it has ended
     let isCleared = false;
-    const cleared = clock.as(process.place, () => process.clear()).finally(() => {
+    const { conversations } = process.app;
+    const clear = async (): Promise<void> => conversations.clear(CONVERSATION);
+    const cleared = clock.as(process.place, clear).finally(() => {
       isCleared = true;
     });
     await this.#stage.quiet();

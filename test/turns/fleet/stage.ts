@@ -5,7 +5,6 @@ import type { App } from '../../../src/app/app.ts';
 import type { NamedAgents } from '../../../src/app/assemble-app.ts';
 import { createApp } from '../../../src/app/create-app.ts';
 import type { Channel } from '../../../src/base/channel.ts';
-import type { Conversation } from '../../../src/conversations/conversation.ts';
 import type { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { createLogger } from '../../../src/log.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
@@ -34,34 +33,26 @@ export type StoreCondition = 'slow' | 'down' | 'unanswered' | 'well';
 
 /** One life of a process. The next one has the same place and clock. */
 export class Process {
+  isDead = false;
   readonly place: number;
   readonly app: App;
   readonly port: number;
   readonly parts: PartsInMemory;
   readonly store: SharedStore;
   readonly channel: Channel;
-  isDead = false;
 
-  constructor(fields: Pick<Process, 'place' | 'app' | 'port' | 'parts' | 'store' | 'channel'>) {
-    ({
-      place: this.place, app: this.app, port: this.port,
-      parts: this.parts, store: this.store, channel: this.channel,
-    } = fields);
+  constructor(
+    place: number, app: App, port: number, parts: PartsInMemory, store: SharedStore,
+    channel: Channel,
+  ) {
+    [this.place, this.app, this.port] = [place, app, port];
+    [this.parts, this.store, this.channel] = [parts, store, channel];
   }
 
   /** Whether its turns go on from what it remembers. */
   get isAway(): boolean {
     const { isDegraded, turnsWaiting } = this.store.health();
     return isDegraded || turnsWaiting > 0;
-  }
-
-  /** As this process reads it. */
-  async conversation(): Promise<Conversation | undefined> {
-    return this.app.conversations.read(CONVERSATION);
-  }
-
-  async clear(): Promise<void> {
-    await this.app.conversations.clear(CONVERSATION);
   }
 }
 
@@ -142,7 +133,7 @@ export class FleetStage {
       const app = createApp(parseSettings(SETTINGS, []), this.#agents, { store, log, channel });
       const { port } = await app.listen({ host: '127.0.0.1', port: 0 });
       this.#connections.watch(port);
-      return new Process({ place, app, port, parts, store, channel });
+      return new Process(place, app, port, parts, store, channel);
     });
   }
 

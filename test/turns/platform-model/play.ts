@@ -213,10 +213,7 @@ class Play {
     gate.open();
   }
 
-  async #ask(
-    { at, ops, old }: Asking,
-    corrects: Attempt | undefined,
-  ): Promise<void> {
+  async #ask({ at, ops, old }: Asking, corrects: Attempt | undefined): Promise<void> {
     const { last } = this.#call;
     if (last === undefined) return;
     await this.#deliver(this.#attempt('words', last.words, ops, corrects), at, old);
