@@ -73,6 +73,7 @@ function own(
   model: ChatModel, onMessage: (ask: Ask) => Agent['onMessage'], more: TestAgent = {},
 ): TestAgent {
   return {
+    ...more,
     bind({ openModel }) {
       const opened = openModel(model);
       async function* ask({ text, signal }: MessageTurn): AsyncGenerator<string> {

@@ -182,6 +182,18 @@ describe('a turn that is delivered again to the process that runs it', () => {
     await end(older, 'taken over');
     assert.equal(again.said, 'Well, ');
   });
+
+  it('ends the older delivery without a word if the store fails before it follows', async (t) => {
+    const gate = deferred();
+    const process = new Process(t, { onMessage: () => gate.promise.then(() => 'One.') });
+    const [older, newer] = [process.deliver('t1'), process.deliver('t1')];
+    t.mock.method(process.conversations, 'read', () => Promise.reject(new Error('it is away')));
+    const { mock: ends } = t.mock.method(older, 'end');
+    gate.resolve();
+    await end(newer, 'completed', 'One.');
+    await idle();
+    assert.deepEqual([older.said, ends.calls.at(-1)?.arguments], ['', ['cut short']]);
+  });
 });
 
 // The order of deliveries is that of their arrival, and not that in which the store answers.
@@ -278,6 +290,25 @@ describe('a turn that is delivered several times goes to the last delivery', () 
     a.mayEnd.resolve();
     for (const client of [first, second]) await end(client, 'taken over');
     await end(last, 'completed', 'Well, done.');
+  });
+
+  // Seed 100048200 of the fleet: the first of its own deliveries counted, and the last was stale.
+  it('even if it waits for the store here, and another process has run it meanwhile', async (t) => {
+    const [a, b] = two(t);
+    const pass = stoppedClock(t);
+    const mayOpen = holds(t, a, 'openTurn');
+    const first = a.deliver('t1');
+    pass(100);
+    const elsewhere = b.deliver('t1');
+    await idle();
+    pass(100);
+    const last = a.deliver('t1');
+    pass(100);
+    mayOpen.resolve();
+    a.mayEnd.resolve();
+    await end(first, 'taken over');
+    await end(last, 'completed');
+    assert.equal(elsewhere.said, 'Well, ');
   });
 });
 

@@ -5,7 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { soon } from '../../src/base/awaitable.ts';
 import {
-  emptyConversation, historyOf, type Conversation,
+  clearTurns, emptyConversation, historyOf, type Conversation,
 } from '../../src/conversations/conversation.ts';
 import { openTurn, type TurnOpening } from '../../src/conversations/turn-opening.ts';
 import { PROMPT_MS } from '../../src/conversations/turn-order.ts';
@@ -103,6 +103,17 @@ describe('an opening that waited for the store', () => {
     conversation.openTurns += 1;
     assert.equal(open(conversation, 'a', 'a', waited(300)), 'stale');
     assert.deepEqual(outline(conversation), ['a interrupted', 'newer open']);
+  });
+
+  // Seed 401212 of the fleet: the words waited for a store, and stood in what was erased meanwhile.
+  it('adds no words to a conversation that was erased after they arrived', (t) => {
+    stopClock(t);
+    for (const [waitedMs, left] of [[250, []], [0.5, ['a interrupted']]] as const) {
+      const conversation = emptyConversation('c');
+      clearTurns(conversation);
+      assert.equal(open(conversation, 'a', 'a', { ...OVER, ...waited(waitedMs) }), 'over');
+      assert.deepEqual(outline(conversation), left);
+    }
   });
 });
 

@@ -1,21 +1,25 @@
-// A turn goes to another process and back, while its run still goes on in the first one.
+// A turn goes to another process and back, while its run still goes on in the first one, or runs in
+// two processes of which one has no store.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent, MessageTurn, ToolCallContext } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
+import type { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import type { TestReply } from '../../src/kit/test-client.ts';
 import type { TurnFollower } from '../../src/turns/report/turn-trace.ts';
 import { sharing } from '../conversations/stores/machines.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
-import { deferred, serve, Told, type Deferred, type Served } from '../fixtures/app.ts';
+import { deferred, serve, Told, until, type Deferred, type Served } from '../fixtures/app.ts';
 import { Post } from '../fixtures/post.ts';
 import { transcriptOf } from '../fixtures/transcript.ts';
 import { BOOK, Client, CONVERSATION, memory, Process } from './plain-deliveries.ts';
 
 /** A process whose agent says a word, and books when the test lets it. It ends on `end`. */
 interface Machine extends Served {
+  readonly parts: PartsInMemory;
+  readonly store: SharedStore;
   readonly booked: string[];
   readonly mayBook: Deferred<void>;
   readonly end: Deferred<void>;
@@ -36,7 +40,8 @@ function machines(t: TestContext, post?: Post): readonly [Machine, Machine] {
       booked.push(name);
       return JSON.stringify(`booked by ${name}`);
     };
-    const store = sharing(new PartsInMemory(shared, { isSlow: true }));
+    const parts = new PartsInMemory(shared, { isSlow: true });
+    const store = sharing(parts);
     const served = serve(t, {
       async *onMessage({ journal }) {
         yield 'Let me see. ';
@@ -49,7 +54,7 @@ function machines(t: TestContext, post?: Post): readonly [Machine, Machine] {
     }, { store, ...(post && { channel: post.channel(name) }) });
     const asks = (): Promise<TestReply> =>
       served.client.say('Book', { turn_id: 't1', conversation_id: 'c' });
-    return { ...served, booked, results, mayBook, end, asks };
+    return { ...served, parts, store, booked, results, mayBook, end, asks };
   };
   return [machine('a'), machine('b')];
 }
@@ -158,5 +163,23 @@ describe('a run that takes its turn back with its reply', () => {
     await client.outcome;
     const [record = assert.fail()] = store.read(CONVERSATION)?.turns ?? [];
     assert.deepEqual([record.reply, record.trace], ['Done.', { ...place, sessionId: 's-1' }]);
+  });
+});
+
+describe('a turn that began while the store did not answer', () => {
+  // Seeds 50000644, 50002789 and 30006428 of the fleet: the calls were made again.
+  it("has the results of the other process's calls, once the store answers", async (t) => {
+    const [a, b] = machines(t);
+    const first = await a.asks();
+    a.mayBook.resolve();
+    assert.equal(await a.results.next('the booking'), '"booked by a"');
+    b.parts.failWith = new Error('the store does not answer');
+    const second = await b.asks();
+    b.parts.failWith = undefined;
+    await until(() => b.store.health().turnsWaiting === 0, 'the writes');
+    b.mayBook.resolve();
+    assert.equal(await b.results.next('the booking'), '"booked by a"');
+    assert.deepEqual(b.booked, []);
+    await finish([a, b], [first, second]);
   });
 });
