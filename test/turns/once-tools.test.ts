@@ -556,4 +556,20 @@ describe('a conversation that was erased in another process', () => {
     for (const { messages } of [b, a])
       assert.deepEqual((await messages('c')).map(({ content }) => content), ['Well?', 'Yes.']);
   });
+
+  // Seed 81001743 of the fleet.
+  it('stays paid, even if an earlier erasure reaches the store only afterwards', async (t) => {
+    const bank = new Bank();
+    const { a, b, parts: [store] } = machines(t, () => payTool(bank.pay));
+    store.failWith = AWAY;
+    await a.app.conversations.clear('c');
+    bank.answer(5);
+    assert.equal(await b.says('pay 5'), '{"paid":5}');
+    store.failWith = undefined;
+    const isMarked = async (): Promise<boolean> =>
+      (await b.app.conversations.read('c'))?.erasedAt !== undefined;
+    while (!(await isMarked())) await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(await b.says('pay 5'), '{"status":"done before","result":null}');
+    assert.deepEqual(bank.calls, [5]);
+  });
 });

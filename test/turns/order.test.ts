@@ -105,6 +105,17 @@ describe('an opening that waited for the store', () => {
     assert.deepEqual(outline(conversation), ['a interrupted', 'newer open']);
   });
 
+  // Seed 540764 of the fleet: neither of two such turns knew when the other one had arrived.
+  it('is placed before a later one of another process if neither could open', (t) => {
+    stopClock(t);
+    for (const [waitedMs, order] of [[200, ['b', 'a']], [300, ['a', 'b']]] as const) {
+      const conversation = emptyConversation('c');
+      open(conversation, 'b', 'b', { ...OVER, ...waited(250) });
+      open(conversation, 'a', 'a', { ...OVER, ...waited(waitedMs) });
+      assert.deepEqual(conversation.turns.map(({ id }) => id), order);
+    }
+  });
+
   // Seed 401212 of the fleet: the words waited for a store, and stood in what was erased meanwhile.
   it('adds no words to a conversation that was erased after they arrived', (t) => {
     stopClock(t);
@@ -269,27 +280,36 @@ describe('a complete reply', () => {
     assert.deepEqual((await b.history('c')).at(-1), ['assistant', 'hold? Done.', 'completed']);
   });
 
-  // Like seed 5003328 of the fleet: history had all of it, as interrupted.
-  it('stays complete if the next turn fails to open at first while it leaves', async (t) => {
-    const { a, held, completes } = await leaving(t, { STORE_TIMEOUT_MS: '5000' });
-    const failing = deferred();
-    const { mock: updates } = t.mock.method(a.store, 'update');
-    updates.mockImplementationOnce(async () => {
-      await failing.promise;
-      throw new Error('too many conflicts');
+  // Seed 5003328 of the fleet: history had all of it, as interrupted.
+  for (const [how, isFailing] of [['opens', false], ['fails to open at first', true]] as const)
+    it(`stays complete if the next turn ${how} while it leaves`, async (t) => {
+      const { a, held, completes } = await leaving(t, { STORE_TIMEOUT_MS: '5000' });
+      const failing = deferred();
+      // a call of another process, which has to be asked before the next turn can open
+      const ids = { runId: 1, turnId: 't', toolCallId: 'x', process: 'gone' };
+      const call = { ...ids, state: 'running', tool: 'pay', claimedAt: 0, content: '' } as const;
+      if (!isFailing)
+        await a.store.update('c', (conversation) => {
+          conversation.onceCalls = { k: call };
+        });
+      const { mock: updates } = t.mock.method(a.store, 'update');
+      if (isFailing)
+        updates.mockImplementationOnce(async () => {
+          await failing.promise;
+          throw new Error('too many conflicts');
+        });
+      const next = says(a, 'next');
+      await until(() => updates.callCount() === 1, 'the question, or the opening that fails');
+      await completes();
+      if (isFailing) await until(() => updates.callCount() === 2, 'the end of the first');
+      failing.resolve();
+      await until(() => updates.callCount() === 3, 'the opening of the next');
+      a.parts.release();
+      assert.deepEqual(await held.rest(), ['response.end']);
+      await next;
+      const replies = (await a.history('c')).filter(([role]) => role === 'assistant');
+      assert.deepEqual(replies[1], ['assistant', 'hold? Done.', 'completed']);
     });
-    const next = says(a, 'next');
-    await until(() => updates.callCount() === 1, 'the opening of the next');
-    await completes();
-    await until(() => updates.callCount() === 2, 'the end of the first');
-    failing.resolve();
-    await until(() => updates.callCount() === 3, 'the opening of the next again');
-    a.parts.release();
-    assert.deepEqual(await held.rest(), ['response.end']);
-    await next;
-    const replies = (await a.history('c')).filter(([role]) => role === 'assistant');
-    assert.deepEqual(replies[1], ['assistant', 'hold? Done.', 'completed']);
-  });
 
   it('ends after STORE_TIMEOUT_MS even if the store does not answer', async (t) => {
     const { a, held, completes } = await leaving(t, { STORE_TIMEOUT_MS: '50' });

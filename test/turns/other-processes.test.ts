@@ -110,6 +110,16 @@ describe('a turn that is delivered again to another process', () => {
     assert.deepEqual(await b.history('c'), HELD);
   });
 
+  it('comes back to the first process', async (t) => {
+    const { a, b } = machines(t);
+    await hold(a);
+    const [moved, back] = [await hold(b), await hold(a)];
+    assert.deepEqual(await moved.rest(), ['response.end']);
+    a.go('hold');
+    assert.deepEqual(await back.rest(), DONE);
+    assert.deepEqual(await a.history('c'), HELD);
+  });
+
   /** An agent that waits for `mayGo` before it answers "Hello". */
   function waiting(): { agent: TestAgent; asked: Promise<void>; go: () => void } {
     const [asked, mayGo] = [deferred(), deferred()];
