@@ -1,225 +1,198 @@
-// What an agent may return, and how it is spoken.
+// What an agent may return and do with its reply, and what is heard of it.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { Spoken } from '../../src/agents/agent.ts';
+import type { Reply, Spoken } from '../../src/agents/agent.ts';
+import { echo } from '../../src/agents/built-in/echo.ts';
 import type { TestReply } from '../../src/kit/test-client.ts';
 import {
-  Listener, messageEvent, serve, typesOf, until, within,
+  deferred, Listener, messageEvent, serve, typesOf, until, within,
 } from '../fixtures/app.ts';
-import { answersTo, historyAfter, type OnMessage } from './single-message.ts';
+import { hears, type Case, type OnMessage } from './single-message.ts';
 
 describe('what an agent may return', () => {
-  const spoken: readonly (readonly [
-    what: string,
-    onMessage: OnMessage,
-    contents: readonly string[],
-  ])[] = [
-    ['a string', () => 'One.', ['One.']],
-    ['a promise of a string', async () => 'One.', ['One.']],
-    [
-      'a thenable',
-      () =>
-        ({
-          then: (resolve: (text: string) => void) => resolve('One.'),
-        }) as unknown as Promise<Spoken>,
-      ['One.'],
-    ],
-    ['an array', () => ['One.', ' Two.'], ['One.', ' Two.']],
-    [
-      'a generator',
-      function* () {
-        yield 'One.';
-        yield ' Two.';
+  const thenable = { then: (resolve: (text: string) => void) => resolve('One.') };
+  const CASES: readonly Case[] = [
+    ['a string', () => 'One.', 'One.'],
+    ['a promise of a string', async () => 'One.', 'One.'],
+    ['a thenable', () => thenable as unknown as Promise<Spoken>, 'One.'],
+    ['an array', () => ['One.', ' Two.'], 'One.| Two.'],
+    ['a generator', function* () { yield* ['One.', ' Two.']; }, 'One.| Two.'],
+    ['an async generator', async function* () { yield* ['One.', ' Two.']; }, 'One.| Two.'],
+    ['a promise of an async iterable',
+      async () => (async function* () { yield 'One.'; })(), 'One.'],
+    ['text behind what it spoke through the reply',
+      (_turn, { say }) => { void say('One.'); return ' Two.'; }, 'One.| Two.'],
+    ['empty pieces among others, which are not sent', () => ['', 'One.', ''], 'One.'],
+    ['nothing, having spoken through the reply after waiting',
+      async (_turn, { say }) => {
+        await new Promise((resolve) => setImmediate(resolve));
+        await say('One.');
       },
-      ['One.', ' Two.'],
-    ],
-    [
-      'an async generator',
-      async function* () {
-        yield 'One.';
-        yield ' Two.';
-      },
-      ['One.', ' Two.'],
-    ],
-    [
-      'a promise of an async iterable',
-      async () =>
-        (async function* () {
-          yield 'One.';
-        })(),
-      ['One.'],
-    ],
-    [
-      'text behind what it spoke through the reply',
-      (_turn, reply) => {
-        reply.say('One.');
-        return ' Two.';
-      },
-      ['One.', ' Two.'],
-    ],
-    ['empty pieces among others, which are not sent', () => ['', 'One.', ''], ['One.']],
+      'One.'],
+    ['nothing at all', () => undefined, ''],
+    ['a promise of nothing', async () => undefined, ''],
+    ['nothing, having ended the reply', (_turn, reply) => reply.end(), ''],
+    ['a generator that only ends the reply',
+      async function* (_turn, reply) { reply.end(); }, ''],
+    ['nothing, having said an empty text', (_turn, { say }) => void say(''), ''],
+    ['a generator that sends data without a word',
+      async function* (_turn, { data }) { void data({ page: 2 }); }, '<data {"page":2}>'],
   ];
-  for (const [what, onMessage, contents] of spoken) {
+  for (const [what, onMessage, heard] of CASES)
     it(`is ${what}`, async (t) => {
-      assert.deepEqual(await answersTo(t, onMessage), [
-        ...contents.map((content) => ['response.tts', content]),
-        ['response.end', undefined],
-      ]);
-    });
-  }
-
-  it('is nothing: it spoke through the reply, perhaps after waiting', async (t) => {
-    const answers = await answersTo(t, async (_turn, reply) => {
-      await new Promise((resolve) => setImmediate(resolve));
-      reply.say('One.');
-    });
-    assert.deepEqual(answers, [
-      ['response.tts', 'One.'],
-      ['response.end', undefined],
-    ]);
-  });
-
-  const silent: readonly (readonly [what: string, onMessage: OnMessage])[] = [
-    ['returns nothing', () => undefined],
-    ['returns a promise of nothing', async () => undefined],
-    ['ends the reply', (_turn, reply) => reply.end()],
-    [
-      'ends the reply in a generator',
-      async function* (_turn, reply) {
-        reply.end();
-      },
-    ],
-    [
-      'says an empty text',
-      (_turn, reply) => {
-        reply.say('');
-      },
-    ],
-  ];
-  for (const [what, onMessage] of silent) {
-    it(`${what}: the turn is silent, and ends properly`, async (t) => {
-      assert.deepEqual(await answersTo(t, onMessage), [['response.end', undefined]]);
+      await hears(t, onMessage, heard);
     });
 
-    it(`${what}: no empty message is kept`, async (t) => {
-      assert.deepEqual(await historyAfter(t, onMessage), [['user', 'Hello?']]);
-    });
-  }
-
-  it('is data without a word', async (t) => {
-    const answers = await answersTo(t, async function* (_turn, reply) {
-      reply.data({ page: 2 });
-    });
-    assert.deepEqual(answers, [
-      ['response.data', { page: 2 }],
-      ['response.end', undefined],
-    ]);
-  });
-
-  it('answers a session.start without a hook with the end alone', async (t) => {
+  it('may be left to a session.start without a hook, which is silent', async (t) => {
     const { client } = serve(t, {});
     assert.deepEqual(typesOf(await (await client.start()).events()), ['response.end']);
   });
+
+  it('is repeated by the built-in agent echo', async (t) => {
+    const reply = await serve(t, echo).client.post(messageEvent({ text: 'Hello there' }));
+    assert.equal(await reply.text(), 'You said: Hello there');
+  });
 });
 
-/** Texts that count how often they are stopped. After the first one `more` decides. */
-class CountedTexts implements AsyncIterableIterator<string, undefined> {
-  stopped = 0;
-  readonly #more: () => Promise<IteratorResult<string, undefined>>;
-  #hasBegun = false;
+describe('reply', () => {
+  const VERBS: Readonly<Record<string, readonly [write: (reply: Reply) => unknown, unknown]>> = {
+    'say': [({ say }) => say('late'), false],
+    'data': [({ data }) => data('late'), false],
+    'hangup': [({ hangup }) => hangup({ say: 'late' }), undefined],
+    'end': [({ end }) => end(), undefined],
+    'say with a number': [({ say }) => say(7 as unknown as string), false],
+    'data with undefined': [({ data }) => data(undefined as unknown as null), false],
+  };
+  for (const [verb, [write, returned]] of Object.entries(VERBS))
+    it(`.${verb} after the end sends nothing, and is no error`, async (t) => {
+      await hears(t, async (_turn, reply) => {
+        assert.equal(await reply.say('Bye.'), true);
+        reply.end();
+        assert.equal(await write(reply), returned);
+      }, 'Bye.');
+    });
 
-  constructor(more: () => Promise<IteratorResult<string, undefined>>) {
-    this.#more = more;
-  }
+  const CASES: readonly Case[] = [
+    ['.hangup says goodbye first, then hangs up',
+      (_turn, { hangup }) => hangup({ say: 'Bye.' }), 'Bye.|<hangup>'],
+    ['.hangup keeps the goodbye apart from the last of several words',
+      (_turn, { say, data, hangup }) => {
+        void say('One. ');
+        void say('Two');
+        void data({ progress: 1 });
+        hangup({ say: 'Bye.' });
+      },
+      'One. |Two|<data {"progress":1}>| Bye.|<hangup>'],
+    ['.hangup works without a word', (_turn, { hangup }) => hangup(), '<hangup>'],
+    ['.hangup twice hangs up once',
+      (_turn, { hangup }) => { hangup({ say: 'Bye.' }); hangup({ say: 'Bye!' }); },
+      'Bye.|<hangup>'],
+    ['.hangup is final: what a generator yields after it is not sent',
+      async function* (_turn, { hangup }) {
+        yield 'One.';
+        hangup();
+        yield 'Two.';
+      },
+      'One.|<hangup>'],
+    ['.hangup is not followed by half a character that was held back',
+      (_turn, { say, hangup }) => { void say('Bye \ud83d'); hangup(); },
+      'Bye |\ufffd|<hangup>'],
+    ['.data takes any JSON value, in its place among the words',
+      (_turn, { say, data }) => {
+        void say('A');
+        void data([{ b: null }, 0, '']);
+        void say('C');
+      },
+      'A|<data [{"b":null},0,""]>|C'],
+    ['.say joins a character split over two pieces', () => ['Hi \ud83d', '\ude00!'], 'Hi |😀!'],
+    ['.say holds back half a character until data in between was sent',
+      (_turn, { say, data }) => { void say('\ud83d'); void data(1); void say('\ude00'); },
+      '<data 1>|😀'],
+    ['.say replaces half a character that has no other half', () => ['Hi', '\ud83d'], 'Hi|\ufffd'],
+  ];
+  for (const [what, onMessage, heard] of CASES)
+    it(what, async (t) => {
+      await hears(t, onMessage, heard);
+    });
 
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  next(): Promise<IteratorResult<string, undefined>> {
-    if (this.#hasBegun) return this.#more();
-    this.#hasBegun = true;
-    return Promise.resolve({ value: 'One.' });
-  }
-
-  async return(): Promise<IteratorReturnResult<undefined>> {
-    this.stopped += 1;
-    return { done: true, value: undefined };
-  }
-}
+  it('.end stops a generator that would go on', async (t) => {
+    const stopped = deferred();
+    await hears(t, async function* (_turn, reply) {
+      try {
+        yield 'One.';
+        reply.end();
+        for (;;) yield 'more';
+      } finally {
+        stopped.resolve();
+      }
+    }, 'One.');
+    await within(stopped.promise, "the generator's finally");
+  });
+});
 
 describe('an iterable', () => {
+  /** Texts after "One.", and how often they were stopped. */
+  function counted(more: () => Promise<IteratorResult<string, undefined>>): {
+    readonly texts: AsyncIterable<string>; stopped: number;
+  } {
+    const first: IteratorResult<string, undefined> = { value: 'One.' };
+    let hasBegun = false;
+    const iterator: AsyncIterator<string, undefined> = {
+      next: () => (hasBegun ? more() : ((hasBegun = true), Promise.resolve(first))),
+      return: async () => {
+        own.stopped += 1;
+        return { done: true, value: undefined };
+      },
+    };
+    const own = { texts: { [Symbol.asyncIterator]: () => iterator }, stopped: 0 };
+    return own;
+  }
+
   it('that has ended on its own is not stopped', async (t) => {
-    const texts = new CountedTexts(async () => ({ done: true, value: undefined }));
-    const { client, app } = serve(t, { onMessage: () => texts });
-    assert.equal(await (await client.say('Hello?')).text(), 'One.');
-    await until(() => app.runningTurns === 0, 'the turn to end');
-    assert.equal(texts.stopped, 0);
+    const own = counted(async () => ({ done: true, value: undefined }));
+    await hears(t, () => own.texts, 'One.');
+    assert.equal(own.stopped, 0);
   });
 
   it('is stopped once when the caller leaves, even if it yields more', async (t) => {
-    const left = new AbortController();
-    const texts = new CountedTexts(async () => {
-      await new Promise((resolve) => left.signal.addEventListener('abort', resolve));
+    const left = deferred();
+    const own = counted(async () => {
+      await left.promise;
       return { value: 'Two.' };
     });
-    const { client, interrupted } = serve(t, { onMessage: () => texts });
+    const { client, interrupted } = serve(t, { onMessage: () => own.texts });
     const reply = await client.say('Hello?');
     await new Listener(reply).next();
     reply.drop();
     await interrupted.next();
-    left.abort();
-    await until(() => texts.stopped > 0, 'the texts to be stopped');
+    left.resolve();
+    await until(() => own.stopped > 0, 'the texts to be stopped');
     await new Promise((resolve) => setImmediate(resolve));
-    assert.equal(texts.stopped, 1);
+    assert.equal(own.stopped, 1);
   });
 });
 
 describe('a reply of the maximum length', () => {
-  const kilobytes = (count: number): string[] => new Array<string>(count).fill('x'.repeat(1_024));
+  const kilobytes = new Array<string>(1_024).fill('x'.repeat(1_024));
   // Not with the client's decoder, which refuses an event of that length by default.
   const spokenLength = async ({ response }: TestReply): Promise<number> =>
     (await within(response.text(), 'the reply')).match(/x/g)?.length ?? 0;
-  const longest: readonly (readonly [what: string, onMessage: OnMessage])[] = [
-    ['in one piece', () => 'x'.repeat(1_048_576)],
-    ['from an iterable that has all of it at once', () => kilobytes(1_024)],
-    [
-      'from an agent that waits for room',
-      async (_turn, reply) => {
-        for (const piece of kilobytes(1_024)) await reply.say(piece);
-      },
-    ],
+  const LONGEST: readonly (readonly [how: string, onMessage: OnMessage])[] = [
+    ['in one piece', () => kilobytes.join('')],
+    ['from an iterable that has all of it at once', () => kilobytes],
+    ['from an agent that waits for room',
+      async (_turn, { say }) => {
+        for (const piece of kilobytes) await say(piece);
+      }],
   ];
-  for (const [what, onMessage] of longest) {
-    it(`${what} arrives in full if the caller keeps reading`, async (t) => {
+  for (const [how, onMessage] of LONGEST)
+    it(`${how} arrives in full if the caller keeps reading, and is replayed in full`, async (t) => {
       const { client } = serve(t, { onMessage });
-      assert.equal(await spokenLength(await client.say('Hello?')), 1_048_576);
+      for (let delivery = 0; delivery < 2; delivery++) {
+        const reply = await client.say('Hello?', { turn_id: 't-1' });
+        assert.equal(await spokenLength(reply), 1_048_576);
+      }
     });
-  }
-
-  it('arrives in full when delivered a second time', async (t) => {
-    const { client } = serve(t, {
-      async *onMessage() {
-        for (const piece of kilobytes(1_024)) {
-          yield piece;
-          await new Promise((resolve) => setImmediate(resolve));
-        }
-      },
-    });
-    await (await client.say('Hello?', { turn_id: 't-1' })).text();
-    assert.equal(await spokenLength(await client.say('Hello?', { turn_id: 't-1' })), 1_048_576);
-  });
-});
-
-describe('the built-in echo agent', () => {
-  it('repeats what it heard', async (t) => {
-    const { echo } = await import('../../src/agents/built-in/echo.ts');
-    const { client } = serve(t, echo);
-    assert.equal(
-      await (await client.post(messageEvent({ text: 'Hello there' }))).text(),
-      'You said: Hello there',
-    );
-  });
 });

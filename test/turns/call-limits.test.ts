@@ -4,13 +4,12 @@ import assert from 'node:assert/strict';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { Agent } from '../../src/agents/agent.ts';
+import type { Agent, MessageTurn } from '../../src/agents/agent.ts';
 import { getAgent } from '../../src/agents/built-in/registry.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { withModel } from '../../src/agents/with-model.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import { soon } from '../../src/base/awaitable.ts';
-import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { spentIn } from '../../src/conversations/spending.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 import { scriptedModel } from '../../src/kit/scripted-model.ts';
@@ -21,8 +20,6 @@ import { tool } from '../../src/tools/tool.ts';
 import type { TurnPoint } from '../../src/turns/report/turn-points.ts';
 import { modelServer, serveAgent } from '../agents/model-app.ts';
 import { HeldReply } from '../conversations/asking-back.ts';
-import { sharing } from '../conversations/stores/machines.ts';
-import { PartsInMemory } from '../conversations/stores/parts-in-memory.ts';
 import { fails, says as answers } from '../faults/model-server.ts';
 import { OPENAI_RATE_LIMITED } from '../faults/wire-shapes.ts';
 import {
@@ -30,9 +27,13 @@ import {
 } from '../fixtures/app.ts';
 import { serveCompletions } from '../fixtures/completions.ts';
 import { machines, says } from './machines.ts';
+import { memory } from './plain-deliveries.ts';
+import { heardIn } from './single-message.ts';
 
 const GOODBYE = 'I have to end our call here. Thank you, and goodbye.';
 const PRICES = '{"own:model":{"input":1000,"output":10000}}';
+const ENDED = { text: GOODBYE, hangsUp: true };
+const YES = { text: 'Yes.', hangsUp: false };
 
 interface OwnModel extends ChatModel {
   /** How often it was asked, and how many requests are over. */
@@ -65,23 +66,30 @@ function ownModel(held?: Promise<void>): OwnModel {
   return model;
 }
 
-/** An agent with hooks of its own that asks the model `times` times in each turn. */
-function asking(model: ChatModel, times = 1, more: TestAgent = {}): TestAgent {
+type Ask = (turn: MessageTurn) => AsyncIterable<string>;
+
+/** An agent with hooks of its own, which `onMessage` makes. `ask` asks the model with the words. */
+function own(
+  model: ChatModel, onMessage: (ask: Ask) => Agent['onMessage'], more: TestAgent = {},
+): TestAgent {
   return {
     ...more,
     bind({ openModel }) {
       const opened = openModel(model);
-      return {
-        name: 'asking',
-        ...more,
-        async onMessage({ text, signal }, { say }) {
-          for (let time = 0; time < times; time++)
-            for await (const delta of opened.stream([{ role: 'user', content: text }], { signal }))
-              if (delta.type === 'text') await say(delta.text);
-        },
-      };
+      async function* ask({ text, signal }: MessageTurn): AsyncGenerator<string> {
+        for await (const delta of opened.stream([{ role: 'user', content: text }], { signal }))
+          if (delta.type === 'text') yield delta.text;
+      }
+      return { name: 'own', ...more, onMessage: onMessage(ask) };
     },
   };
+}
+
+/** Asks the model `times` times in each turn, one after the other. */
+function asking(model: ChatModel, times = 1, more: TestAgent = {}): TestAgent {
+  return own(model, (ask) => async function* (turn) {
+    for (let time = 0; time < times; time++) yield* ask(turn);
+  }, more);
 }
 
 interface Heard {
@@ -90,19 +98,14 @@ interface Heard {
 }
 
 async function hear({ client }: Served, words: string, fields: object = {}): Promise<Heard> {
-  const events = await (await client.say(words, { ...fields })).events();
-  assert.equal(events.at(-1)?.type, 'response.end');
-  return {
-    text: events.map((e) => (e.type === 'response.tts' ? String(e.content) : '')).join(''),
-    hangsUp: events.some(({ type }) => type === 'response.hangup'),
-  };
+  const heard = heardIn(await (await client.say(words, { ...fields })).events());
+  return { text: heard.replaceAll(/<[^>]*>|\|/g, ''), hangsUp: heard.includes('<hangup>') };
 }
 
 function limited(
-  t: TestContext, agent: TestAgent, limits: Readonly<Record<string, string>>,
+  t: TestContext, agent: TestAgent, environment: Readonly<Record<string, string>>,
   store?: ConversationStore,
 ): Served {
-  const environment = { ...limits };
   return serve(t, agent, { environment, ...(store === undefined ? {} : { store }) });
 }
 
@@ -125,10 +128,10 @@ describe('a call with MAX_TOKENS_PER_CALL', () => {
     t.after(() => unsubscribe('layercode-microserver:turn', listener));
     const model = ownModel();
     const served = limited(t, asking(model), { MAX_TOKENS_PER_CALL: '20' });
-    assert.deepEqual(await hear(served, 'one', SESSION), { text: 'Yes.', hangsUp: false });
-    assert.deepEqual(await hear(served, 'two', SESSION), { text: 'Yes.', hangsUp: false });
-    assert.deepEqual(await hear(served, 'three', SESSION), { text: GOODBYE, hangsUp: true });
-    assert.deepEqual(await hear(served, 'four', SESSION), { text: GOODBYE, hangsUp: true });
+    assert.deepEqual(await hear(served, 'one', SESSION), YES);
+    assert.deepEqual(await hear(served, 'two', SESSION), YES);
+    assert.deepEqual(await hear(served, 'three', SESSION), ENDED);
+    assert.deepEqual(await hear(served, 'four', SESSION), ENDED);
     assert.equal(model.count, 2);
     assert.deepEqual(await spent(served, 's'), { tokens: 20, cost: 0 });
     assert.equal(served.metric('layercode_call_limits_reached_total{limit="tokens"}'), 2);
@@ -149,26 +152,6 @@ describe('a call with MAX_TOKENS_PER_CALL', () => {
     assert.deepEqual(reply, ['assistant', `Yes.Yes. ${GOODBYE}`, 'completed']);
   });
 
-  it('ends in a hook that is an async generator', async (t) => {
-    const model = ownModel();
-    const agent: TestAgent = {
-      bind({ openModel }) {
-        const opened = openModel(model);
-        return {
-          name: 'generating',
-          async *onMessage({ signal }) {
-            yield 'Hm. ';
-            for await (const delta of opened.stream([], { signal }))
-              if (delta.type === 'text') yield delta.text;
-          },
-        };
-      },
-    };
-    const served = limited(t, agent, { MAX_TOKENS_PER_CALL: '10' });
-    assert.deepEqual(await hear(served, 'one'), { text: 'Hm. Yes.', hangsUp: false });
-    assert.deepEqual(await hear(served, 'two'), { text: `Hm. ${GOODBYE}`, hangsUp: true });
-  });
-
   it('counts each session of a conversation by itself', async (t) => {
     const served = limited(t, asking(ownModel()), { MAX_TOKENS_PER_CALL: '10' });
     await hear(served, 'one', { session_id: 'a' });
@@ -179,50 +162,32 @@ describe('a call with MAX_TOKENS_PER_CALL', () => {
 
   it('counts requests that run at the same time in one turn', async (t) => {
     const model = ownModel();
-    const agent: TestAgent = {
-      bind({ openModel }) {
-        const opened = openModel(model);
-        return {
-          name: 'asking',
-          async onMessage({ text, signal }, { say }) {
-            const ask = async (): Promise<void> => {
-              const messages = [{ role: 'user', content: text }] as const;
-              for await (const delta of opened.stream(messages, { signal }))
-                if (delta.type === 'text') await say(delta.text);
-            };
-            await Promise.allSettled([ask(), ask(), ask()]);
-          },
-        };
-      },
-    };
+    const agent = own(model, (ask) => async (turn, { say }) => {
+      const one = async (): Promise<void> => {
+        for await (const text of ask(turn)) await say(text);
+      };
+      await Promise.allSettled([one(), one(), one()]);
+    });
     const served = limited(t, agent, { MAX_TOKENS_PER_CALL: '1' });
-    assert.deepEqual(await hear(served, 'one'), { text: GOODBYE, hangsUp: true });
+    assert.deepEqual(await hear(served, 'one'), ENDED);
     assert.equal(model.count, 1);
     assert.equal(served.metric('layercode_call_limits_reached_total{limit="tokens"}'), 1);
   });
 
-  it('ends even if the agent catches its model\'s error', async (t) => {
+  it("ends even if the agent catches its model's error", async (t) => {
     const errors: unknown[] = [];
     const model = ownModel();
-    const agent: TestAgent = {
-      bind({ openModel }) {
-        const opened = openModel(model);
-        return {
-          name: 'catching',
-          async onMessage({ signal }, { say }) {
-            try {
-              for await (const _delta of opened.stream([], { signal })) await say('Hm.');
-            } catch (error) {
-              errors.push(error);
-              assert.equal(await say('I go on.'), false);
-            }
-          },
-        };
-      },
-    };
+    const agent = own(model, (ask) => async (turn, { say }) => {
+      try {
+        for await (const _text of ask(turn)) await say('Hm.');
+      } catch (error) {
+        errors.push(error);
+        assert.equal(await say('I go on.'), false);
+      }
+    });
     const served = limited(t, agent, { MAX_TOKENS_PER_CALL: '1' });
     await hear(served, 'one');
-    assert.deepEqual(await hear(served, 'two'), { text: GOODBYE, hangsUp: true });
+    assert.deepEqual(await hear(served, 'two'), ENDED);
     assert.equal((errors[0] as { readonly code?: unknown }).code, 'limit_reached');
     assert.equal(model.count, 1);
   });
@@ -241,17 +206,6 @@ describe('a call with MAX_TOKENS_PER_CALL', () => {
     assert.deepEqual(await spent(served, 's'), { tokens: 12, cost: 0 }); // and 4
   });
 
-  it('holds after a restart', async (t) => {
-    const parts = new PartsInMemory();
-    const [first, second] = [sharing(parts), sharing(parts)];
-    const limits = { MAX_TOKENS_PER_CALL: '10' };
-    const before = limited(t, asking(ownModel()), limits, first);
-    assert.equal((await hear(before, 'one', CALL)).text, 'Yes.');
-    await before.app.close();
-    const after = limited(t, asking(ownModel()), limits, second);
-    assert.deepEqual(await hear(after, 'two', CALL), { text: GOODBYE, hangsUp: true });
-  });
-
   it('holds across processes, and counts a request that still runs in another one', async (t) => {
     const held = deferred();
     t.after(() => held.resolve());
@@ -264,39 +218,18 @@ describe('a call with MAX_TOKENS_PER_CALL', () => {
   });
 
   it('goes on if the store does not count calls, and says so', async (t) => {
-    const model = ownModel();
-    const memory = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
-    let fails = false;
-    const store: ConversationStore = {
-      read: (id) => memory.read(id),
-      update(id, change) {
-        if (fails) throw new Error('disk full');
-        return memory.update(id, change);
-      },
-      count: () => memory.count(),
-      close: () => memory.close(),
-    };
-    const failing: ChatModel = {
-      ...model,
-      stream(messages, options) {
-        fails = false;
-        return model.stream(messages, options);
-      },
-    };
-    const agent = asking(failing, 1, { onMessage: () => undefined });
-    const bind = agent.bind;
-    const served = limited(t, {
-      bind(resources) {
-        const bound = bind?.(resources) ?? assert.fail();
-        return {
-          ...bound,
-          onMessage(turn, reply) {
-            fails = true;
-            return bound.onMessage(turn, reply);
-          },
-        };
-      },
-    }, { MAX_TOKENS_PER_CALL: '1' }, store);
+    const store = memory();
+    const update = store.update.bind(store);
+    const agent = own(ownModel(), (ask) => async function* (turn) {
+      store.update = () => {
+        throw new Error('disk full');
+      };
+      for await (const text of ask(turn)) {
+        store.update = update;
+        yield text;
+      }
+    });
+    const served = limited(t, agent, { MAX_TOKENS_PER_CALL: '1' }, store);
     assert.equal((await hear(served, 'one')).text, 'Yes.');
     assert.match(served.logLines.join(''), /what a call has used could not be stored/);
   });
@@ -309,7 +242,7 @@ describe('a call with MAX_COST_PER_CALL', () => {
     const served = limited(t, asking(model), limits);
     assert.equal((await hear(served, 'one', SESSION)).hangsUp, false);
     assert.deepEqual(await spent(served, 's'), { tokens: 10, cost: 0.046 });
-    assert.deepEqual(await hear(served, 'two', SESSION), { text: GOODBYE, hangsUp: true });
+    assert.deepEqual(await hear(served, 'two', SESSION), ENDED);
     assert.match(served.logLines.join(''), /"limit":"cost","tokens":10,"cost":0\.046/);
   });
 
@@ -399,7 +332,7 @@ describe('a limited call of an agent with a prompt', () => {
     const looking = defineAgent({ name: 'looking', prompt: 'Look.', tools: [look] });
     const agent = withModel(looking, model);
     const served = limited(t, agent, { MAX_TOKENS_PER_CALL: '1' });
-    assert.deepEqual(await hear(served, 'one'), { text: GOODBYE, hangsUp: true });
+    assert.deepEqual(await hear(served, 'one'), ENDED);
     assert.equal(model.requests.length, 1);
   });
 
@@ -424,7 +357,7 @@ describe('a limited call of an agent with a prompt', () => {
         return outer.bind?.(resources) ?? assert.fail();
       },
     }, { MAX_TOKENS_PER_CALL: '1' });
-    assert.deepEqual(await hear(served, 'one'), { text: GOODBYE, hangsUp: true });
+    assert.deepEqual(await hear(served, 'one'), ENDED);
     assert.equal(inner.count, 0);
   });
 
@@ -433,7 +366,7 @@ describe('a limited call of an agent with a prompt', () => {
       const model = ownModel();
       const served = limited(t, withModel(getAgent(name), model), { MAX_TOKENS_PER_CALL: '20' });
       for (const words of ['one', 'two', 'three']) await hear(served, words);
-      assert.deepEqual(await hear(served, 'four'), { text: GOODBYE, hangsUp: true });
+      assert.deepEqual(await hear(served, 'four'), ENDED);
       assert.equal(model.count, 2);
       assert.doesNotMatch(served.logLines.join(''), /model of the relay/);
     });
@@ -441,9 +374,7 @@ describe('a limited call of an agent with a prompt', () => {
   it('asks neither the same model again nor another one once the limit is reached', async (t) => {
     const server = await modelServer(t, fails(429, OPENAI_RATE_LIMITED), answers('Yes.'));
     const agent = defineAgent({ name: 'plain', prompt: 'Be brief.' });
-    const environment = {
-      MAX_TOKENS_PER_CALL: '1', DEFAULT_MODEL: 'openai:gpt-6-luna,vllm:other',
-    };
+    const environment = { MAX_TOKENS_PER_CALL: '1', DEFAULT_MODEL: 'openai:gpt-6-luna,vllm:other' };
     const vendors = { openai: server, vllm: server };
     const { client, logLines } = serveAgent(t, agent, vendors, environment);
     assert.equal(await (await client.say('one', CALL)).text(), 'Yes.');
@@ -455,11 +386,10 @@ describe('a limited call of an agent with a prompt', () => {
 });
 
 describe('a limited call over a wire', () => {
-  const agent = (model: ChatModel): TestAgent => asking(model);
   const limits = { MAX_TOKENS_PER_CALL: '10' };
 
   it('that cannot hang up says so again in each later turn', async (t) => {
-    const { platform } = serveCompletions(t, agent(ownModel()), { environment: limits });
+    const { platform } = serveCompletions(t, asking(ownModel()), { environment: limits });
     const told = ['user: one', 'agent: Yes.', 'user: two'];
     assert.equal(await platform.hear(['user: one']), 'Yes.');
     assert.equal(await platform.hear(told), GOODBYE);

@@ -1,233 +1,146 @@
-// Tool calls over stores that answer late, fail, or are shared by two processes. Deliveries are
-// plain objects, so no socket is needed.
+// Tool calls over stores that answer late, fail, or are shared by two processes, and what other
+// processes may ask of them.
 
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent, ToolCallContext } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { ConversationManager } from '../../src/conversations/manager.ts';
-import { MemoryStore } from '../../src/conversations/memory-store.ts';
-import type { ConversationStore } from '../../src/conversations/store.ts';
-import { createLogger } from '../../src/log.ts';
-import * as agentWork from '../../src/turns/agent-work.ts';
-import type { Delivery } from '../../src/turns/delivery.ts';
-import { Turns } from '../../src/turns/turns.ts';
+import type { Conversation } from '../../src/conversations/conversation.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
-import { deferred, until, type Deferred } from '../fixtures/app.ts';
-import { mockTimers } from '../fixtures/clock.ts';
-import { callerMessage } from '../fixtures/turns.ts';
+import { deferred, until } from '../fixtures/app.ts';
+import { jumpingClock, mockTimers } from '../fixtures/clock.ts';
+import { BOOK, Booking, CONVERSATION, memory, Process } from './plain-deliveries.ts';
 
-const CALL = { id: 'c1', name: 'pay', args: '{}' };
-
-function memory(): MemoryStore {
-  return new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 });
-}
-
-/** A process over a store, with its tool, its outcomes and the errors in its log. */
-class Process {
-  readonly turns: Turns;
-  readonly errors: string[] = [];
-  readonly outcomes: string[] = [];
-  readonly works: (Deferred<string> & { readonly context: ToolCallContext })[] = [];
-  readonly #log = createLogger({
-    level: 'error',
-    write: (line) => this.errors.push((JSON.parse(line) as { msg: string }).msg),
-  });
-
-  constructor(
-    store: ConversationStore,
-    onMessage: (process: Process) => Agent['onMessage'],
-    agents?: ReadonlyMap<string, Agent>,
-  ) {
-    const agent = defineAgent({ name: 'tested', onMessage: onMessage(this) });
-    this.turns = new Turns({
-      agentWork,
-      agent,
-      agents,
-      conversations: new ConversationManager(store),
-      turnTimeoutMs: 60_000,
-      firstWordTimeoutMs: 60_000,
-    });
-  }
-
-  readonly tool = (context: ToolCallContext): Promise<string> => {
-    const work = { ...deferred<string>(), context };
-    this.works.push(work);
-    return work.promise;
-  };
-
-  deliver(turnId: string, text = turnId): Delivery {
-    const delivery: Delivery = {
-      event: callerMessage(turnId, text, 'c'),
-      headers: {},
-      turn: undefined,
-      log: this.#log,
-      unsent: 0,
-      isOpen: true,
-      send: () => true,
-      end: () => true,
-      onOutcome: ({ outcome }) => void this.outcomes.push(`${turnId} ${outcome}`),
-    };
-    this.turns.start(delivery);
-    return delivery;
-  }
-
-  end(): void {
-    this.turns.interruptAll('the test is over');
-    for (const { resolve } of this.works) resolve('"late"');
-  }
-}
-
-async function results(store: ConversationStore): Promise<string[]> {
-  const history = await new ConversationManager(store).getHistory('c');
-  return history
-    .filter((message) => message.role === 'tool')
-    .map(({ state, content }) => `${state} ${content}`);
-}
-
-const pays =
-  (whenInterrupted: 'abort' | 'finish') =>
-  (process: Process): Agent['onMessage'] =>
-  async ({ text, journal }, reply) => {
-    if (!text.startsWith('pay')) return;
-    const [outcome] = await journal.runTools([CALL], () => ({
-      run: process.tool,
-      whenInterrupted,
-    }));
-    reply.say(outcome?.content ?? '');
-  };
+const AWAY = new Error('the store is away');
+const FINISH = { whenInterrupted: 'finish' } as const;
 
 describe('a call', () => {
   it('does not begin if another process has opened a newer turn, which ends it', async (t) => {
-    const store = memory();
-    const gate = deferred();
-    const first = new Process(store, (process) => async (turn, reply) => {
-      await gate.promise;
-      await pays('abort')(process)(turn, reply);
-    });
-    const second = new Process(store, () => () => 'Yes.');
-    t.after(() => [first, second].forEach((process) => process.end()));
-    first.deliver('pay');
+    const [store, gate, booking] = [memory(), deferred(), new Booking()];
+    const first = new Process(t, {
+      onMessage: async (turn, reply) => {
+        await gate.promise;
+        await booking.onMessage()(turn, reply);
+      },
+    }, { store });
+    const second = new Process(t, {}, { store });
+    first.deliver('Book');
     second.deliver('t2');
     gate.resolve();
-    await until(() => first.outcomes.length === 1, 'the older turn to end');
-    assert.deepEqual(first.outcomes, ['pay interrupted']);
+    await first.over(1);
     await first.turns.settled();
-    assert.equal(first.works.length, 0);
-    assert.deepEqual(await results(store), ['interrupted {"error":"interrupted"}']);
+    assert.deepEqual([first.outcomes, booking.works], [['Book interrupted'], []]);
+    assert.deepEqual(await first.results(), ['Book interrupted {"error":"interrupted"}']);
   });
 
   it('counts as running until its result is stored, however late that is', async (t) => {
-    const store = new PromisedStore(memory());
+    const [store, booking] = [new PromisedStore(memory()), new Booking()];
     const seen = deferred<readonly string[]>();
-    const process = new Process(store, (own) => (turn, reply) => {
-      if (turn.text === 'pay') return pays('finish')(own)(turn, reply);
-      seen.resolve(
-        turn.history.filter(({ role }) => role === 'tool').map(({ content }) => content),
-      );
-      return undefined;
-    });
-    t.after(() => process.end());
-    process.deliver('pay');
-    await until(() => process.works.length === 1, 'the tool');
+    const process = new Process(t, {
+      onMessage: (turn, reply) => {
+        if (turn.text === 'Book') return booking.onMessage(FINISH)(turn, reply);
+        seen.resolve(turn.history.flatMap(({ role, content }) => (role === 'tool' ? content : [])));
+        return undefined;
+      },
+    }, { store });
+    process.deliver('Book');
+    const work = await booking.begun();
     store.hold();
     process.deliver('t2');
-    process.works[0]?.resolve('"paid"');
+    work.resolve('"booked"');
     await new Promise((resolve) => setImmediate(resolve));
     store.release();
     assert.deepEqual(await seen.promise, ['{"status":"still running"}']);
     await process.turns.settled();
-    assert.deepEqual(await results(store), ['completed "paid"']);
+    assert.deepEqual(await process.results(), ['Book completed "booked"']);
   });
 
   it("is joined by the turn's next run even if it could not be stored", async (t) => {
-    const store = new PromisedStore(memory());
+    const [store, booking, gate] = [new PromisedStore(memory()), new Booking(), deferred()];
     let runs = 0;
-    const gate = deferred();
-    const process = new Process(store, (own) => async (turn, reply) => {
-      runs += 1;
-      await gate.promise;
-      await pays('finish')(own)(turn, reply);
-    });
-    t.after(() => process.end());
-    const delivery = process.deliver('pay');
+    const process = new Process(t, {
+      onMessage: async (turn, reply) => {
+        runs += 1;
+        await gate.promise;
+        await booking.onMessage(FINISH)(turn, reply);
+      },
+    }, { store });
+    const client = process.deliver('Book');
     await until(() => runs === 1, 'the first run');
-    store.failWith = new Error('the store is away');
+    store.failWith = AWAY;
     gate.resolve();
-    await until(() => process.works.length === 1, 'the tool');
+    const work = await booking.begun();
     const clock = mockTimers(t, ['setTimeout']);
-    delivery.turn?.dropped();
-    await until(() => (clock.tick(1_000), process.errors.length === 2), 'the store to be given up');
-    assert.deepEqual(process.errors, [
-      'tool calls could not be stored; they run unprotected',
-      'history not written',
+    client.turn?.dropped();
+    const isLost = (): boolean => (clock.tick(1_000), process.logged.length === 2);
+    await until(isLost, 'the store to be given up');
+    assert.deepEqual(process.logged, [
+      'tool calls could not be stored; they run unprotected', 'history not written',
     ]);
     store.failWith = undefined;
-    process.deliver('pay');
+    process.deliver('Book');
     await until(() => runs === 2, 'the second run');
     await new Promise((resolve) => setImmediate(resolve));
     await store.count(); // answers after the write of the calls
-    process.works[0]?.resolve('"paid"');
+    work.resolve('"booked"');
     await until(() => process.turns.count === 0, 'the end');
     await process.turns.settled();
-    assert.equal(process.works.length, 1);
-    assert.ok((await results(store)).includes('completed "paid"'));
+    assert.equal(booking.works.length, 1);
+    assert.ok((await process.results()).includes('Book completed "booked"'));
   });
 
   it('that an agent runs by hand counts as running until it ends', async (t) => {
-    const store = memory();
-    let runs = 0;
     const hanging = deferred();
-    const process = new Process(store, () => async ({ text, journal }) => {
-      if (text !== 'pay') return;
-      await journal.noteToolCalls([CALL]);
-      if (++runs === 1) await hanging.promise;
-      journal.noteToolResult(CALL.id, `"run ${runs}"`);
+    t.after(() => hanging.resolve());
+    let runs = 0;
+    const process = new Process(t, {
+      onMessage: async ({ text, journal }) => {
+        if (text !== 'Book') return;
+        await journal.noteToolCalls([BOOK]);
+        if (++runs === 1) await hanging.promise;
+        journal.noteToolResult(BOOK.id, `"run ${runs}"`);
+      },
     });
-    t.after(() => (hanging.resolve(), process.end()));
-    process.deliver('pay').turn?.dropped();
-    process.deliver('pay');
-    await until(() => process.outcomes.length === 2, 'the second run');
+    process.deliver('Book').turn?.dropped();
+    process.deliver('Book');
+    await process.over(2);
     process.deliver('t2');
-    assert.deepEqual(await results(store), [
-      'running {"status":"still running"}',
-      'completed "run 2"',
+    assert.deepEqual(await process.results(), [
+      'Book running {"status":"still running"}', 'Book completed "run 2"',
     ]);
   });
 });
 
 describe('a store that fails', () => {
-  it('is asked again for a call\'s result', async (t) => {
-    const store = new PromisedStore(memory());
-    const process = new Process(store, pays('finish'));
-    t.after(() => process.end());
-    const delivery = process.deliver('pay');
-    await until(() => process.works.length === 1, 'the tool');
-    delivery.turn?.dropped();
+  it("is asked again for a call's result", async (t) => {
+    const [store, booking] = [new PromisedStore(memory()), new Booking()];
+    const process = new Process(t, { onMessage: booking.onMessage(FINISH) }, { store });
+    const client = process.deliver('Book');
+    const work = await booking.begun();
+    client.turn?.dropped();
     await until(() => process.turns.count === 0, 'the drop');
-    store.failWith = new Error('the store is away');
+    store.failWith = AWAY;
     const { length } = store.calls;
-    process.works[0]?.resolve('"paid"');
+    work.resolve('"booked"');
     await store.called(length + 1);
     await assert.rejects(store.count()); // answers after the write, which has failed
     store.failWith = undefined;
     await process.turns.settled();
-    assert.deepEqual(await results(store), ['completed "paid"']);
-    assert.deepEqual(process.errors, []);
+    assert.deepEqual(await process.results(), ['Book completed "booked"']);
+    assert.deepEqual(process.logged, []);
   });
 
   it('loses the result if it fails for good, and the log says so', async (t) => {
-    const store = new PromisedStore(memory());
-    const process = new Process(store, pays('finish'));
-    t.after(() => process.end());
-    process.deliver('pay');
-    await until(() => process.works.length === 1, 'the tool');
-    store.failWith = new Error('the store is away');
-    process.works[0]?.resolve('"paid"');
-    await until(() => process.outcomes.length === 1, 'the end of the turn');
+    const [store, booking] = [new PromisedStore(memory()), new Booking()];
+    const process = new Process(t, { onMessage: booking.onMessage(FINISH) }, { store });
+    process.deliver('Book');
+    const work = await booking.begun();
+    store.failWith = AWAY;
+    work.resolve('"booked"');
+    await process.over(1);
     await process.turns.settled();
-    assert.deepEqual([...process.errors].sort(), ['history not written', 'tool result lost']);
+    assert.deepEqual(process.logged.sort(), ['history not written', 'tool result lost']);
   });
 });
 
@@ -237,10 +150,9 @@ describe('a hand-over', () => {
     ['for its result, and the next agent calls tools', 'result', true],
     ['for its call', 'call', false],
     ['for its call, and the next agent calls tools', 'call', true],
-  ] as const) {
+  ] as const)
     it(`stays in force even if the store fails ${what}`, async (t) => {
       const store = new PromisedStore(memory());
-      const fail = (): void => void (store.failWith = new Error('the store is away'));
       const [asked, gate] = [deferred(), deferred()];
       const billing = defineAgent({
         name: 'billing',
@@ -248,40 +160,80 @@ describe('a hand-over', () => {
           if (text !== 'pay') return 'Still billing.';
           asked.resolve();
           await gate.promise;
-          if (callsTools) await journal.noteToolCalls([{ ...CALL, id: 'c2' }]);
+          if (callsTools) await journal.noteToolCalls([{ ...BOOK, id: 'c2' }]);
           return 'Billing here.';
         },
       });
-      const first = (): Agent['onMessage'] => async ({ text, journal }) => {
+      const onMessage: Agent['onMessage'] = async ({ text, journal }) => {
         if (text !== 'pay') return 'The first agent again.';
-        if (failing === 'call') fail();
+        if (failing === 'call') store.failWith = AWAY;
         const run = async ({ toolCallId }: ToolCallContext): Promise<string> => {
           await journal.handOver(toolCallId, 'billing');
-          if (failing === 'result') fail();
-          else store.failWith = undefined;
+          store.failWith = failing === 'result' ? AWAY : undefined;
           return '"to billing"';
         };
-        await journal.runTools([CALL], () => ({ run }));
+        await journal.runTools([BOOK], () => ({ run }));
         return undefined;
       };
-      const process = new Process(store, first, new Map([['billing', billing]]));
-      t.after(() => process.end());
+      const agents = new Map([['billing', billing]]);
+      const process = new Process(t, { onMessage }, { store, agents });
       const clock = mockTimers(t, ['setTimeout']);
       process.deliver('pay');
       await asked.promise;
-      const isLost = (): boolean => (clock.tick(1_000), process.errors.length === 1);
+      const isLost = (): boolean => (clock.tick(1_000), process.logged.length === 1);
       await until(isLost, 'the store to be given up');
       store.failWith = undefined;
       gate.resolve();
-      await until(() => process.outcomes.length === 1, 'the end');
+      await process.over(1);
       await process.turns.settled();
       process.deliver('t2');
-      await until(() => process.outcomes.length === 2, 'the next turn');
-      const history = await new ConversationManager(store).getHistory('c');
-      assert.deepEqual(
-        history.flatMap(({ role, content }) => (role === 'assistant' && content ? [content] : [])),
-        ['Billing here.', 'Still billing.'],
-      );
+      await process.over(2);
+      const history = await process.conversations.getHistory(CONVERSATION);
+      const texts = history.flatMap(({ role, content }) => (role === 'assistant' ? content : []));
+      assert.deepEqual(texts.filter(Boolean), ['Billing here.', 'Still billing.']);
     });
-  }
+});
+
+/** A process with a turn that may take 3 s, and the signal of its tool. */
+async function booking(
+  t: TestContext, whenInterrupted: 'abort' | 'finish',
+): Promise<{ readonly process: Process; readonly signal: AbortSignal }> {
+  const tool = new Booking();
+  const onMessage = tool.onMessage({ whenInterrupted });
+  const process = new Process(t, { onMessage }, { process: 'a', turnTimeoutMs: 3_000 });
+  process.deliver('t1', 'Book');
+  const { context: { signal }, resolve } = await tool.begun();
+  t.after(() => resolve('"ended"'));
+  return { process, signal };
+}
+
+describe('a tool of a turn that another process takes over', () => {
+  it('goes on, so that the other run gets its result', async (t) => {
+    const { process: { turns, store }, signal } = await booking(t, 'abort');
+    const conversation = (await store.read(CONVERSATION)) as Conversation;
+    const [record = assert.fail()] = conversation.turns;
+    const turn = { ...record, runId: (record.runId ?? 0) + 1 };
+    turns.compare(CONVERSATION, { ...conversation, turns: [turn] });
+    assert.equal(signal.aborted, false);
+  });
+
+  it('is aborted if the turn is interrupted instead', async (t) => {
+    const { process, signal } = await booking(t, 'abort');
+    process.turns.interruptOwn(CONVERSATION, 'a newer turn began');
+    assert.equal(signal.aborted, true);
+  });
+});
+
+describe('a tool that finishes after its turn', () => {
+  it("has the rest of the turn's time, and no more", async (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
+    const jump = jumpingClock(t);
+    const { process, signal } = await booking(t, 'finish');
+    jump(2_000);
+    process.turns.interruptOwn(CONVERSATION, 'a newer turn began');
+    clock.tick(900);
+    assert.equal(signal.aborted, false);
+    clock.tick(100);
+    assert.equal(signal.aborted, true);
+  });
 });

@@ -4,126 +4,76 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import type { Channel } from '../../src/base/channel.ts';
-import { ConversationManager } from '../../src/conversations/manager.ts';
-import { MemoryStore } from '../../src/conversations/memory-store.ts';
+import type { ConversationManager } from '../../src/conversations/manager.ts';
 import { createLogger } from '../../src/log.ts';
-import * as agentWork from '../../src/turns/agent-work.ts';
-import type { Delivery } from '../../src/turns/delivery.ts';
 import { OtherProcesses } from '../../src/turns/other-processes.ts';
-import { Turns } from '../../src/turns/turns.ts';
-import { deferred, Told, type Deferred } from '../fixtures/app.ts';
-import { mockTimers } from '../fixtures/clock.ts';
+import { deferred, type Deferred } from '../fixtures/app.ts';
+import { mockTimers, type Clock } from '../fixtures/clock.ts';
 import { Post } from '../fixtures/post.ts';
-import { callerMessage } from '../fixtures/turns.ts';
+import {
+  Client, CONVERSATION, idle, memory, Process, type ProcessOptions,
+} from './plain-deliveries.ts';
 
-/** A delivery whose client takes everything at once. */
-class Client {
-  isOpen = true;
-  hasEnded = false;
-  said = '';
-  readonly outcome = deferred<string>();
-  readonly delivery: Delivery;
-  readonly lines: string[] = [];
+/** A process whose agent says "Well, ", and "done." once it may. */
+class Slow extends Process {
+  readonly mayEnd: Deferred<void>;
+  readonly interrupted: string[];
 
-  constructor(turnId: string) {
-    const client = this;
-    this.delivery = {
-      event: callerMessage(turnId, `words of ${turnId}`),
-      headers: {}, unsent: 0, turn: undefined,
-      log: createLogger({ level: 'warn', write: (line) => void this.lines.push(line) }),
-      get isOpen() {
-        return client.isOpen;
+  constructor(t: TestContext, name: string, options: ProcessOptions = {}) {
+    const [mayEnd, interrupted] = [deferred(), [] as string[]];
+    super(t, {
+      async *onMessage() {
+        yield 'Well, ';
+        await mayEnd.promise;
+        yield 'done.';
       },
-      send(event) {
-        if (event.type === 'say') client.said += event.text;
-        return true;
-      },
-      end: () => (this.hasEnded = true),
-      onOutcome: ({ outcome }) => this.outcome.resolve(outcome),
-    };
+      onInterrupted: ({ text }) => void interrupted.push(text),
+    }, { process: name, storeTimeoutMs: 3_000, ...options });
+    this.mayEnd = mayEnd;
+    this.interrupted = interrupted;
+    t.after(() => this.turns.close(0));
   }
 }
 
-/** A process whose agent says "Well, ", and "done." once it may. */
-interface Process {
-  readonly turns: Turns;
-  readonly conversations: ConversationManager;
-  readonly mayEnd: Deferred<void>;
-  readonly interrupted: Told<string>;
-  /** Delivers a turn, and returns what its client hears of it. */
-  deliver(turnId: string): Client;
+function two(t: TestContext): readonly [Slow, Slow] {
+  const store = memory();
+  return [new Slow(t, 'a', { store }), new Slow(t, 'b', { store })];
 }
 
-function processOf(
-  t: TestContext,
-  name: string,
-  store: MemoryStore,
-  channel?: Channel,
-): Process {
-  const mayEnd = deferred();
-  const interrupted = new Told<string>();
-  const onMessage: Agent['onMessage'] = async function* () {
-    yield 'Well, ';
-    await mayEnd.promise;
-    yield 'done.';
-  };
-  const conversations = new ConversationManager(store);
-  const turns = new Turns({
-    agentWork,
-    agent: defineAgent({
-      name: 'slow', onMessage, onInterrupted: ({ text }) => interrupted.tell(text),
-    }),
-    conversations, process: name,
-    others: channel && ((own) => new OtherProcesses(
-      channel, own, createLogger({ level: 'silent', write: () => undefined }),
-    )),
-    turnTimeoutMs: 3_000, firstWordTimeoutMs: 3_000, storeTimeoutMs: 3_000,
+/** Claims of turns, or records of those that begin, get their answer when the test lets them. */
+function holds(
+  t: TestContext, { conversations }: Process, what: 'claimTurn' | 'openTurn',
+): Deferred<void> {
+  const mayAnswer = deferred();
+  const call = conversations[what].bind(conversations) as (...given: unknown[]) => unknown;
+  t.mock.method(conversations, what, async (...given: unknown[]) => {
+    await mayAnswer.promise;
+    return call(...given);
   });
-  t.after(() => turns.close(0));
+  return mayAnswer;
+}
+
+interface Outage {
+  /** Resolves when the store was asked three times. */
+  over(): Promise<void>;
+}
+
+/** The store fails for claims. */
+function failsToClaim(t: TestContext, { conversations }: Process): Outage {
+  const clock: Clock = mockTimers(t, ['setTimeout']);
+  const claims = t.mock.method(conversations, 'claimTurn', () => {
+    throw new Error('the store is down');
+  });
   return {
-    turns, conversations, mayEnd, interrupted,
-    deliver: (turnId) => {
-      const client = new Client(turnId);
-      turns.start(client.delivery);
-      return client;
+    async over() {
+      while (claims.mock.callCount() < 3) {
+        await idle();
+        clock.tick(250);
+      }
+      await idle();
     },
   };
-}
-
-function two(t: TestContext): readonly [Process, Process] {
-  const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
-  t.after(() => store.close());
-  return [processOf(t, 'a', store), processOf(t, 'b', store)];
-}
-
-/** What is due happens: nothing waits for a clock. */
-async function rounds(): Promise<void> {
-  for (let count = 0; count < 5; count += 1) await new Promise((resolve) => setImmediate(resolve));
-}
-
-/** Claims get their answer when the test lets them. */
-function holdClaims(t: TestContext, { conversations }: Process): Deferred<void> {
-  const mayAnswer = deferred();
-  const claim = conversations.claimTurn.bind(conversations);
-  t.mock.method(conversations, 'claimTurn', async (...given: Parameters<typeof claim>) => {
-    await mayAnswer.promise;
-    return claim(...given);
-  });
-  return mayAnswer;
-}
-
-/** The same for the records of turns that begin. */
-function holdOpenings(t: TestContext, { conversations }: Process): Deferred<void> {
-  const mayAnswer = deferred();
-  const open = conversations.openTurn.bind(conversations);
-  t.mock.method(conversations, 'openTurn', async (...given: Parameters<typeof open>) => {
-    await mayAnswer.promise;
-    return open(...given);
-  });
-  return mayAnswer;
 }
 
 /** Time passes only when the test says so. */
@@ -137,245 +87,227 @@ function stoppedClock(t: TestContext): (ms: number) => void {
   };
 }
 
+/** Waits for the end of the delivery. */
+async function end(client: Client, outcome: string, said?: string): Promise<void> {
+  assert.equal(await client.outcome, outcome);
+  if (said !== undefined) assert.equal(client.said, said);
+}
+
 describe('a turn that is delivered again to the process that runs it', () => {
   it('goes on for the newer delivery even if the store fails, and the log says so', async (t) => {
     const [a] = two(t);
-    const clock = mockTimers(t, ['setTimeout']); // three tries
-    const claims = t.mock.method(a.conversations, 'claimTurn', () => {
-      throw new Error('the store is down');
-    });
+    const outage = failsToClaim(t, a);
     const [older, newer] = [a.deliver('t1'), a.deliver('t1')];
-    while (claims.mock.callCount() < 3) {
-      await rounds();
-      clock.tick(250);
-    }
-    assert.equal(await older.outcome.promise, 'taken over');
+    await outage.over();
+    await end(older, 'taken over');
     a.mayEnd.resolve();
-    assert.equal(await newer.outcome.promise, 'completed');
-    assert.equal(newer.said, 'Well, done.');
-    assert.match(older.lines.join(''), /continues for another delivery, but could not be claimed/);
+    await end(newer, 'completed', 'Well, done.');
+    assert.match(older.logged.join(), /continues for another delivery, but could not be claimed/);
   });
 
   it('is sent again from the store if another process has completed it', async (t) => {
     const [a, b] = two(t);
     const older = a.deliver('t1');
-    await rounds();
+    await idle();
     const elsewhere = b.deliver('t1');
     b.mayEnd.resolve();
-    assert.equal(await elsewhere.outcome.promise, 'completed');
-    const newer = a.deliver('t1');
-    assert.equal(await newer.outcome.promise, 'replayed');
-    assert.equal(newer.said, 'Well, done.');
-    assert.equal(await older.outcome.promise, 'taken over');
-    assert.deepEqual(a.interrupted.all, []); // the caller has spoken over nothing
+    await end(elsewhere, 'completed');
+    await end(a.deliver('t1'), 'replayed', 'Well, done.');
+    await end(older, 'taken over');
+    assert.deepEqual(a.interrupted, []); // the caller has spoken over nothing
   });
 
   it('is interrupted if another process has begun a newer one', async (t) => {
     const [a, b] = two(t);
     const older = a.deliver('t1');
-    await rounds();
+    await idle();
     b.deliver('t2');
-    await rounds();
+    await idle();
     a.deliver('t1');
-    assert.equal(await older.outcome.promise, 'interrupted');
-    assert.deepEqual(a.interrupted.all, ['Well, ']);
+    await end(older, 'interrupted');
+    assert.deepEqual(a.interrupted, ['Well, ']);
   });
 
   it('goes on for the older delivery if the newer one is gone before the claim', async (t) => {
     const [a] = two(t);
-    const mayAnswer = holdClaims(t, a);
+    const mayClaim = holds(t, a, 'claimTurn');
     const [older, newer] = [a.deliver('t1'), a.deliver('t1')];
     newer.isOpen = false;
-    mayAnswer.resolve();
-    assert.equal(await newer.outcome.promise, 'interrupted');
+    mayClaim.resolve();
+    await end(newer, 'interrupted');
     a.mayEnd.resolve();
-    assert.equal(await older.outcome.promise, 'completed');
-    assert.equal(older.said, 'Well, done.');
+    await end(older, 'completed', 'Well, done.');
   });
 
   it('is sent again from the store if it has ended before the claim', async (t) => {
     const [a] = two(t);
-    const mayAnswer = holdClaims(t, a);
+    const mayClaim = holds(t, a, 'claimTurn');
     const [older, newer] = [a.deliver('t1'), a.deliver('t1')];
     a.mayEnd.resolve();
-    assert.equal(await older.outcome.promise, 'completed');
-    mayAnswer.resolve();
-    assert.equal(await newer.outcome.promise, 'replayed');
-    assert.equal(newer.said, 'Well, done.');
+    await end(older, 'completed');
+    mayClaim.resolve();
+    await end(newer, 'replayed', 'Well, done.');
   });
 
   it('is sent again from the store if it has ended before the claim has failed', async (t) => {
     const [a] = two(t);
-    const clock = mockTimers(t, ['setTimeout']);
-    const claims = t.mock.method(a.conversations, 'claimTurn', () => {
-      throw new Error('the store is down');
-    });
+    const outage = failsToClaim(t, a);
     const [older, newer] = [a.deliver('t1'), a.deliver('t1')];
     a.mayEnd.resolve();
-    assert.equal(await older.outcome.promise, 'completed');
-    while (claims.mock.callCount() < 3) {
-      clock.tick(250);
-      await rounds();
-    }
-    assert.equal(await newer.outcome.promise, 'replayed');
-    assert.equal(newer.said, 'Well, done.');
+    await end(older, 'completed');
+    await outage.over();
+    await end(newer, 'replayed', 'Well, done.');
   });
 
   it('does not begin again for a delivery that is gone before the claim is refused', async (t) => {
     const [a, b] = two(t);
-    const mayAnswer = holdClaims(t, a);
+    const mayClaim = holds(t, a, 'claimTurn');
     a.deliver('t1');
-    await rounds();
-    const elsewhere = b.deliver('t1');
-    const newer = a.deliver('t1');
+    await idle();
+    const [elsewhere, newer] = [b.deliver('t1'), a.deliver('t1')];
     b.mayEnd.resolve();
-    await elsewhere.outcome.promise;
+    await end(elsewhere, 'completed');
     newer.isOpen = false;
-    mayAnswer.resolve();
-    assert.equal(await newer.outcome.promise, 'interrupted');
-    assert.equal(newer.said, '');
+    mayClaim.resolve();
+    await end(newer, 'interrupted', '');
+  });
+
+  it('goes on for that delivery even while a newer turn waits for the store', async (t) => {
+    const [a] = two(t);
+    const older = a.deliver('t1');
+    await idle();
+    holds(t, a, 'openTurn');
+    a.deliver('t2');
+    const again = a.deliver('t1');
+    await end(older, 'taken over');
+    assert.equal(again.said, 'Well, ');
+  });
+
+  it('ends the older delivery without a word if the store fails before it follows', async (t) => {
+    const gate = deferred();
+    const process = new Process(t, { onMessage: () => gate.promise.then(() => 'One.') });
+    const [older, newer] = [process.deliver('t1'), process.deliver('t1')];
+    t.mock.method(process.conversations, 'read', () => Promise.reject(new Error('it is away')));
+    const { mock: ends } = t.mock.method(older, 'end');
+    gate.resolve();
+    await end(newer, 'completed', 'One.');
+    await idle();
+    assert.deepEqual([older.said, ends.calls.at(-1)?.arguments], ['', ['cut short']]);
   });
 });
 
 // The order of deliveries is that of their arrival, and not that in which the store answers.
-describe('a turn that is delivered again here, and then elsewhere', () => {
-  it('goes to the last delivery, even if the claim before it is stored later', async (t) => {
+describe('a turn that is delivered several times goes to the last delivery', () => {
+  it('even if the claim of the one before is stored later', async (t) => {
     const [a, b] = two(t);
     const pass = stoppedClock(t);
     const first = a.deliver('t1');
-    await rounds();
-    const mayClaim = holdClaims(t, a);
+    await idle();
+    const mayClaim = holds(t, a, 'claimTurn');
     const second = a.deliver('t1');
     pass(100);
     const last = b.deliver('t1');
-    await rounds();
+    await idle();
     pass(100);
     mayClaim.resolve();
-    await rounds();
+    await idle();
     b.mayEnd.resolve();
-    assert.deepEqual(
-      await Promise.all([first, second, last].map(({ outcome }) => outcome.promise)),
-      ['taken over', 'stale', 'completed'],
-    );
-    assert.equal(last.said, 'Well, done.');
+    await end(first, 'taken over');
+    await end(second, 'stale');
+    await end(last, 'completed', 'Well, done.');
   });
 
-  it('goes to the last delivery, even if that one waits longer for the store', async (t) => {
+  it('even if that one waits longer for the store', async (t) => {
     const [a, b] = two(t);
     const pass = stoppedClock(t);
     a.deliver('t1');
-    await rounds();
-    const [mayClaim, mayOpen] = [holdClaims(t, a), holdOpenings(t, b)];
+    await idle();
+    const [mayClaim, mayOpen] = [holds(t, a, 'claimTurn'), holds(t, b, 'openTurn')];
     a.deliver('t1');
     pass(100);
     const last = b.deliver('t1');
     pass(100);
     mayClaim.resolve();
-    await rounds();
+    await idle();
     mayOpen.resolve();
     b.mayEnd.resolve();
-    assert.equal(await last.outcome.promise, 'completed');
-    assert.equal(last.said, 'Well, done.');
+    await end(last, 'completed', 'Well, done.');
   });
 
-  it('goes to the last delivery, even if the one before it comes here afterwards', async (t) => {
+  it('even if the one before it comes afterwards', async (t) => {
     const [a, b] = two(t);
     const pass = stoppedClock(t);
     a.deliver('t1');
-    await rounds();
+    await idle();
     pass(100);
-    const before = new Client('t1');
     const arrivedAtMs = performance.now();
     pass(100);
     const last = b.deliver('t1');
-    await rounds();
+    await idle();
     pass(100);
-    a.turns.start(before.delivery, arrivedAtMs);
+    const before = a.start(new Client('t1'), arrivedAtMs);
     b.mayEnd.resolve();
-    assert.deepEqual(
-      await Promise.all([before, last].map(({ outcome }) => outcome.promise)),
-      ['stale', 'completed'],
-    );
+    await end(before, 'stale');
+    await end(last, 'completed');
   });
 
   // The time at which the claims had failed counted, so that the last delivery of all was stale.
-  it('goes to the last delivery, even if the turn has ended when the claims fail', async (t) => {
+  it('even if the turn has ended when the claims fail', async (t) => {
     const [a, b] = two(t);
     const pass = stoppedClock(t);
-    const clock = mockTimers(t, ['setTimeout']);
     const first = a.deliver('t1');
-    await rounds();
-    const claims = t.mock.method(a.conversations, 'claimTurn', () => {
-      throw new Error('the store is down');
-    });
-    const mayOpen = holdOpenings(t, b);
+    await idle();
+    const outage = failsToClaim(t, a);
+    const mayOpen = holds(t, b, 'openTurn');
     a.deliver('t1');
     pass(100);
     const last = b.deliver('t1');
     pass(100);
-    first.delivery.turn?.dropped();
-    while (claims.mock.callCount() < 3) {
-      await rounds();
-      clock.tick(250);
-    }
-    await rounds();
+    first.turn?.dropped();
+    await outage.over();
     pass(100);
     mayOpen.resolve();
     b.mayEnd.resolve();
-    assert.equal(await last.outcome.promise, 'completed');
-    assert.equal(last.said, 'Well, done.');
+    await end(last, 'completed', 'Well, done.');
   });
-});
 
-// The store fails for the claim of one delivery, and not for that of the next one.
-describe('a turn that is delivered again twice while it runs', () => {
-  it('goes to the last delivery, even if the claim of the one before succeeds later', async (t) => {
+  // The store fails for the claim of one delivery, and not for that of the next one.
+  it('even if the claim of the one before succeeds later', async (t) => {
     const [a] = two(t);
     const pass = stoppedClock(t);
     const clock = mockTimers(t, ['setTimeout']);
     const first = a.deliver('t1');
-    await rounds();
-    const claim = a.conversations.claimTurn.bind(a.conversations);
-    let claims = 0;
-    t.mock.method(a.conversations, 'claimTurn', (...given: Parameters<typeof claim>) => {
-      claims += 1;
-      if (claims === 1) throw new Error('the store is down');
-      return claim(...given);
+    await idle();
+    t.mock.method(a.conversations, 'claimTurn').mock.mockImplementationOnce(() => {
+      throw new Error('the store is down');
     });
     const second = a.deliver('t1');
     pass(10);
     const last = a.deliver('t1');
-    await rounds();
+    await idle();
     clock.tick(50);
-    await rounds();
+    await idle();
     a.mayEnd.resolve();
-    assert.deepEqual(
-      await Promise.all([first, second, last].map(({ outcome }) => outcome.promise)),
-      ['taken over', 'taken over', 'completed'],
-    );
-    assert.deepEqual([second.hasEnded, last.said], [true, 'Well, done.']);
+    for (const client of [first, second]) await end(client, 'taken over');
+    await end(last, 'completed', 'Well, done.');
   });
-});
 
-// Seed 100048200 of the fleet: the first of its own deliveries counted, and the last one was stale.
-describe('a turn that waits for the store when it is delivered again', () => {
-  it('goes to that delivery, even if another process has run it meanwhile', async (t) => {
+  // Seed 100048200 of the fleet: the first of its own deliveries counted, and the last was stale.
+  it('even if it waits for the store here, and another process has run it meanwhile', async (t) => {
     const [a, b] = two(t);
     const pass = stoppedClock(t);
-    const mayOpen = holdOpenings(t, a);
+    const mayOpen = holds(t, a, 'openTurn');
     const first = a.deliver('t1');
     pass(100);
     const elsewhere = b.deliver('t1');
-    await rounds();
+    await idle();
     pass(100);
     const last = a.deliver('t1');
     pass(100);
     mayOpen.resolve();
     a.mayEnd.resolve();
-    assert.deepEqual(
-      await Promise.all([first, last].map(({ outcome }) => outcome.promise)),
-      ['taken over', 'completed'],
-    );
+    await end(first, 'taken over');
+    await end(last, 'completed');
     assert.equal(elsewhere.said, 'Well, ');
   });
 });
@@ -383,48 +315,57 @@ describe('a turn that waits for the store when it is delivered again', () => {
 // Else it could not be told from one that was erased while the turn ran.
 describe('a turn of a conversation that had been erased before', () => {
   it('says which erasure it has seen when it stores its reply', async (t) => {
-    const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
-    t.after(() => store.close());
-    const a = processOf(t, 'a', store);
-    await a.conversations.addMessage('c-1', { role: 'user', content: 'A note.' });
-    store.update('c-1', (conversation) => {
+    const a = new Slow(t, 'a');
+    await a.conversations.addMessage(CONVERSATION, { role: 'user', content: 'A note.' });
+    await a.store.update(CONVERSATION, (conversation) => {
       conversation.erasedAt = 7;
     });
     const settled = t.mock.method(a.conversations, 'settleTurn');
     const client = a.deliver('t1');
     a.mayEnd.resolve();
-    assert.equal(await client.outcome.promise, 'completed');
+    await end(client, 'completed');
     assert.deepEqual(settled.mock.calls.map(({ arguments: [, { erasedAt }] }) => erasedAt), [7]);
   });
 
   it('says which erasure it has seen if it opens before it knows who is alive', async (t) => {
-    const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
-    t.after(() => store.close());
-    const a = processOf(t, 'a', store, new Post().channel('a'));
-    const open = a.conversations.openTurn.bind(a.conversations);
-    const seen: unknown[] = [];
-    t.mock.method(a.conversations, 'openTurn', (...given: Parameters<typeof open>) => {
-      seen.push(given[1].erasedAt);
-      const isFirst = seen.length === 1;
-      const asking = { processes: new Set<string>(), callers: new Set<string>(), erasedAt: 7 };
-      return isFirst ? { kind: 'elsewhere', ...asking } : open(...given);
-    });
+    const log = createLogger({ level: 'silent', write: () => undefined });
+    const channel = new Post().channel('a');
+    const a = new Slow(t, 'a', { others: (own) => new OtherProcesses(channel, own, log) });
+    const { mock: openings } = t.mock.method(a.conversations, 'openTurn');
+    const none = new Set<string>();
+    const elsewhere = { kind: 'elsewhere', processes: none, callers: none, erasedAt: 7 } as const;
+    openings.mockImplementationOnce((() => elsewhere) as ConversationManager['openTurn']);
     const client = a.deliver('t1');
     a.mayEnd.resolve();
-    assert.equal(await client.outcome.promise, 'completed');
+    await end(client, 'completed');
+    const seen = openings.calls.map(({ arguments: [, { erasedAt }] }) => erasedAt);
     assert.deepEqual(seen, [undefined, 7]);
   });
 });
 
-describe('a turn that is delivered again while a newer one waits for the store', () => {
-  it('goes on for that delivery: its run is found after the newer one', async (t) => {
-    const [a] = two(t);
-    const older = a.deliver('t1');
-    await rounds();
-    t.mock.method(a.conversations, 'openTurn', () => new Promise(() => undefined));
-    a.deliver('t2');
-    const again = a.deliver('t1');
-    assert.equal(await older.outcome.promise, 'taken over');
-    assert.equal(again.said, 'Well, ');
+// Where processes share conversations, a failure is stored before the stream ends.
+describe('a failed turn that is delivered again while its end is stored', () => {
+  it('tells the newer stream that it has failed, like the older one', async (t) => {
+    const [store, gate] = [memory(), deferred()];
+    const agent = defineAgent({
+      name: 'failing',
+      onMessage(_turn, { say }) {
+        void say('One.');
+        const update = store.update.bind(store);
+        t.mock.method(store, 'update').mock.mockImplementationOnce((async (id, change) => {
+          await gate.promise; // only the next write is slow
+          return update(id, change);
+        }) as typeof store.update);
+        throw new Error('no more');
+      },
+      apology: 'Sorry.',
+    });
+    const process = new Process(t, agent, { store, process: 'a', storeTimeoutMs: 3_000 });
+    const [older, newer] = [process.deliver('t1'), process.deliver('t1')];
+    await end(older, 'taken over');
+    gate.resolve();
+    await end(newer, 'failed', 'One. Sorry.');
+    assert.deepEqual(older.sent.at(-1), { type: 'error' });
+    assert.deepEqual(newer.sent, older.sent);
   });
 });

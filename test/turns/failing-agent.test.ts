@@ -4,169 +4,72 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { TurnFailure } from '../../src/agents/agent.ts';
-import { DEFAULT_APOLOGY } from '../../src/agents/phrases.ts';
 import { ModelError } from '../../src/models/model.ts';
-import { contentsOf, deferred, serve, Told, within } from '../fixtures/app.ts';
-import { answersTo, APOLOGY, historyAfter, type OnMessage } from './single-message.ts';
+import { serve, Told } from '../fixtures/app.ts';
+import { APOLOGY, fails, hears, type Case } from './single-message.ts';
+
+const cycle: Record<string, unknown> = {};
+cycle['cycle'] = cycle;
 
 describe('an agent that fails', () => {
-  const failures: readonly (readonly [what: string, onMessage: OnMessage])[] = [
-    [
-      'throws at once',
-      () => {
-        throw new Error('secret detail');
-      },
-    ],
-    [
-      'rejects',
-      async () => {
-        throw new Error('secret detail');
-      },
-    ],
-    [
-      'throws no Error',
-      () => {
-        throw undefined;
-      },
-    ],
-    [
-      'throws in its generator before a word',
-      async function* () {
-        throw new Error('secret detail');
-      },
-    ],
-    [
-      'throws in a plain generator',
-      function* () {
-        throw new Error('secret detail');
-      },
-    ],
-    ['returns an empty array', () => []],
-    ['returns an async iterable without a word', async function* () {}],
-    ['returns an iterable of empty texts', () => ['', '']],
-    ['returns a number', () => 7 as unknown as string],
-    ['returns null', () => null as unknown as string],
-    ['returns an object', () => ({ text: 'One.' }) as unknown as string],
-    [
-      'yields a number',
-      function* () {
-        yield 7 as unknown as string;
-      },
-    ],
-    [
-      'yields undefined',
-      async function* () {
-        yield undefined as unknown as string;
-      },
-    ],
-    [
-      'says a number',
-      (_turn, reply) => {
-        reply.say(7 as unknown as string);
-      },
-    ],
-    [
-      'sends undefined as data',
-      (_turn, reply) => {
-        reply.data(undefined as unknown as null);
-      },
-    ],
-    [
-      'sends a cycle as data',
-      (_turn, reply) => {
-        const cycle: Record<string, never> = {};
-        Object.assign(cycle, { cycle });
-        reply.data(cycle);
-      },
-    ],
+  const FAILURES: readonly Case[] = [
+    ['throws at once', () => fails(), APOLOGY],
+    ['rejects', () => Promise.reject(new Error('x')), APOLOGY],
+    ['throws no Error', () => { throw undefined; }, APOLOGY],
+    ['throws in its generator before a word', async function* () { fails(); }, APOLOGY],
+    ['throws in a plain generator', function* () { fails(); }, APOLOGY],
+    ['returns an empty array', () => [], APOLOGY],
+    ['returns an async iterable without a word', async function* () {}, APOLOGY],
+    ['returns an iterable of empty texts', () => ['', ''], APOLOGY],
+    ['returns a number', () => 7 as unknown as string, APOLOGY],
+    ['returns null', () => null as unknown as string, APOLOGY],
+    ['returns an object', () => ({ text: 'One.' }) as unknown as string, APOLOGY],
+    ['yields a number', () => [7 as unknown as string], APOLOGY],
+    ['yields undefined', () => [undefined as unknown as string], APOLOGY],
+    ['says a number', (_turn, { say }) => void say(7 as unknown as string), APOLOGY],
+    ['sends undefined as data',
+      (_turn, { data }) => void data(undefined as unknown as null), APOLOGY],
+    ['sends a cycle as data', (_turn, { data }) => void data(cycle as never), APOLOGY],
+    ['says nothing but blanks', () => [' ', '\n'], ` |\n|${APOLOGY}`],
+    ['throws in mid-speech',
+      async function* () { yield 'Well, '; fails(); }, `Well, |${APOLOGY}`],
+    ['throws in the middle of a sentence',
+      async function* () { yield 'Your balance is 1'; fails(); },
+      `Your balance is 1| |${APOLOGY}`],
+    ['says more than a reply may have',
+      (_turn, { say }) => { void say('Well, '); void say('x'.repeat(1_048_576)); },
+      `Well, |${APOLOGY}`],
+    ['hangs up with a goodbye that is too long',
+      (_turn, { hangup }) => hangup({ say: 'x'.repeat(1_048_577) }), APOLOGY],
   ];
-  for (const [what, onMessage] of failures) {
-    it(`and ${what} apologises, and ends the stream`, async (t) => {
-      assert.deepEqual(await answersTo(t, onMessage), APOLOGY);
+  for (const [what, onMessage, heard] of FAILURES)
+    it(`and ${what} apologises, which history keeps as a failed turn`, async (t) => {
+      await hears(t, onMessage, heard, 'failed');
     });
-  }
 
-  it('and says nothing but blanks apologises', async (t) => {
-    const answers = await answersTo(t, () => [' ', '\n']);
-    assert.deepEqual(answers, [['response.tts', ' '], ['response.tts', '\n'], ...APOLOGY]);
+  it('because of MAX_REPLY_WORDS apologises', async (t) => {
+    await hears(t, () => 'One two three.', APOLOGY, 'failed', { MAX_REPLY_WORDS: '2' });
   });
 
-  it('is not one whose generator ends with data but no word', async (t) => {
-    const answers = await answersTo(t, async function* (_turn, reply) {
-      reply.data(1);
-    });
-    assert.deepEqual(answers, [
-      ['response.data', 1],
-      ['response.end', undefined],
-    ]);
+  it('after end() leaves the turn completed', async (t) => {
+    await hears(t, (_turn, { say, end }) => { void say('Bye.'); end(); fails(); }, 'Bye.');
   });
 
-  it('keeps the apology in history as a failed turn', async (t) => {
-    assert.deepEqual(
-      await historyAfter(t, () => {
-        throw new Error('x');
-      }),
-      [
-        ['user', 'Hello?'],
-        ['assistant', DEFAULT_APOLOGY, 'failed'],
-      ],
-    );
-  });
-
-  it('in mid-speech adds the apology to what was said', async (t) => {
-    const answers = await answersTo(t, async function* () {
-      yield 'Well, ';
-      throw new Error('x');
-    });
-    assert.deepEqual(answers, [['response.tts', 'Well, '], ...APOLOGY]);
-  });
-
-  it('in mid-speech keeps both in history', async (t) => {
-    const messages = await historyAfter(t, async function* () {
-      yield 'Well, ';
-      throw new Error('x');
-    });
-    assert.deepEqual(messages, [
-      ['user', 'Hello?'],
-      ['assistant', `Well, ${DEFAULT_APOLOGY}`, 'failed'],
-    ]);
-  });
-
-  it('in mid-speech keeps the apology apart from a word it cut', async (t) => {
-    const [, [, content = ''] = []] = await historyAfter(t, async function* () {
-      yield 'Your balance is 1';
-      throw new Error('x');
-    });
-    assert.match(content, /^Your balance is 1\s/);
-  });
-
-  it('speaks its own apology', async (t) => {
-    const { client } = serve(t, {
-      apology: 'Oh dear.',
-      onMessage: () => {
-        throw new Error('x');
-      },
-    });
-    assert.equal(await (await client.say('Hello?')).text(), 'Oh dear.');
-  });
-
-  it('speaks an apology that depends on the failure', async (t) => {
+  it('speaks its own apology, which may depend on the failure', async (t) => {
     const model = new ModelError('no_credit', 'the vendor wants money');
     const behind = new Error('no answer', { cause: model });
     const thrown: unknown[] = [model, behind, new RangeError('x'), 'no error'];
     const failures: TurnFailure[] = [];
+    const closed = 'We are closed for today.';
     const { client } = serve(t, {
       apology: (_turn, failure) => {
         failures.push(failure);
-        return failure.code === 'no_credit' ? 'We are closed for today.' : 'Pardon?';
+        return failure.code === 'no_credit' ? closed : 'Pardon?';
       },
-      onMessage: () => {
-        throw thrown[failures.length];
-      },
+      onMessage: () => fails(thrown[failures.length]),
     });
     const said: string[] = [];
     for (const _ of thrown) said.push(await (await client.say('Hello?')).text());
-    const closed = 'We are closed for today.';
     assert.deepEqual(said, [closed, closed, 'Pardon?', 'Pardon?']);
     assert.deepEqual(failures, [
       { reason: 'model', code: 'no_credit', error: model },
@@ -174,115 +77,30 @@ describe('an agent that fails', () => {
       { reason: 'agent', code: undefined, error: thrown[2] },
       { reason: 'agent', code: undefined, error: 'no error' },
     ]);
+    await hears(t, { apology: 'Oh dear.', onMessage: () => fails() }, 'Oh dear.', 'failed');
   });
 
-  it("at the session's start apologises too", async (t) => {
-    const { client } = serve(t, {
-      onSessionStart: () => {
-        throw new Error('x');
-      },
-    });
-    assert.equal(await (await client.start()).text(), DEFAULT_APOLOGY);
-  });
-
-  it("at the session's start speaks its own apology, which is given that event", async (t) => {
-    const { client } = serve(t, {
+  it("apologises at the session's start too, and its apology is given that event", async (t) => {
+    const { client } = serve(t, { onSessionStart: () => fails() });
+    assert.equal(await (await client.start()).text(), APOLOGY);
+    const own = serve(t, {
       apology: (turn) => `Sorry, ${'text' in turn ? 'message' : 'start'} of ${turn.wire}.`,
-      onSessionStart: () => {
-        throw new Error('x');
-      },
+      onSessionStart: () => fails(),
     });
-    assert.equal(await (await client.start()).text(), 'Sorry, start of layercode.');
+    assert.equal(await (await own.client.start()).text(), 'Sorry, start of layercode.');
   });
 
-  it('logs the detail', async (t) => {
-    const { client, logLines } = serve(t, {
-      onMessage: () => {
-        throw new Error('secret detail');
-      },
-    });
-    await (await client.say('Hello?')).text();
-    assert.match(logLines.find((line) => line.includes('"turn failed"')) ?? '', /secret detail/);
-  });
-
-  it('finds its signal fired', async (t) => {
+  it('has its signal fired and the detail logged, and serves the next turn', async (t) => {
     const signals = new Told<AbortSignal>();
-    const { client } = serve(t, {
-      onMessage: ({ signal }) => {
+    const { client, logLines } = serve(t, {
+      onMessage: ({ text, signal }) => {
         signals.tell(signal);
-        throw new Error('x');
-      },
-    });
-    await (await client.say('Hello?')).text();
-    assert.equal((await signals.next()).aborted, true);
-  });
-
-  it('is told to stop when it yielded no text', async (t) => {
-    const stopped = deferred();
-    await answersTo(t, async function* () {
-      try {
-        yield 7 as unknown as string;
-      } finally {
-        stopped.resolve();
-      }
-    });
-    await within(stopped.promise, "the generator's finally");
-  });
-
-  it('serves the next turn', async (t) => {
-    const { client } = serve(t, {
-      onMessage: ({ text }) => {
-        if (text === 'fail') throw new Error('x');
-        return 'Yes.';
+        return text === 'fail' ? fails(new Error('secret detail')) : 'Yes.';
       },
     });
     await (await client.say('fail')).text();
+    assert.equal((await signals.next()).aborted, true);
+    assert.match(logLines.find((line) => line.includes('"turn failed"')) ?? '', /secret detail/);
     assert.equal(await (await client.say('again')).text(), 'Yes.');
-  });
-
-  it('after end() ends the stream once', async (t) => {
-    const answers = await answersTo(t, (_turn, reply) => {
-      reply.say('Bye.');
-      reply.end();
-      throw new Error('x');
-    });
-    assert.deepEqual(answers, [
-      ['response.tts', 'Bye.'],
-      ['response.end', undefined],
-    ]);
-  });
-
-  it('after end() leaves the turn completed', async (t) => {
-    const messages = await historyAfter(t, async (_turn, reply) => {
-      reply.say('Bye.');
-      reply.end();
-      throw new Error('x');
-    });
-    assert.deepEqual(messages, [
-      ['user', 'Hello?'],
-      ['assistant', 'Bye.', 'completed'],
-    ]);
-  });
-
-  it('does not send a reply longer than its limit', async (t) => {
-    const answers = await answersTo(t, (_turn, reply) => {
-      reply.say('Well, ');
-      reply.say('x'.repeat(1_048_576));
-    });
-    assert.deepEqual(answers, [['response.tts', 'Well, '], ...APOLOGY]);
-  });
-
-  it('does not send a reply of more than MAX_REPLY_WORDS', async (t) => {
-    const { client } = serve(t, { onMessage: () => 'One two three.' }, {
-      environment: { MAX_REPLY_WORDS: '2' },
-    });
-    assert.deepEqual(contentsOf(await (await client.say('Hello?')).events()), [DEFAULT_APOLOGY]);
-  });
-
-  it('apologises and does not hang up if its goodbye is too long', async (t) => {
-    assert.deepEqual(
-      await answersTo(t, (_turn, reply) => reply.hangup({ say: 'x'.repeat(1_048_577) })),
-      APOLOGY,
-    );
   });
 });

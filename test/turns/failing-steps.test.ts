@@ -30,19 +30,14 @@ const TALKS: Readonly<Record<string, readonly Step[]>> = {
   'a welcome': [{ do: 'start', hasId: true, plan: plan(says) }, message(says)],
   'a question and its reply': [message(says, waits, says), goOn, message(says)],
   'a barge-in': [
-    message(says, waits, says),
-    drop,
+    message(says, waits, says), drop,
     { do: 'message', hasId: true, heard, plan: plan(says), breaks: false },
   ],
   'a barge-in without a drop': [message(says, waits, says), message(says, waits, says), goOn],
   'a turn delivered again while it runs': [message(says, waits, says), again, goOn, message(says)],
   'a turn delivered again when it is complete': [message(says), again, message(says)],
   'a turn delivered again after a drop': [
-    message(says, waits, says),
-    drop,
-    again,
-    goOn,
-    message(says),
+    message(says, waits, says), drop, again, goOn, message(says),
   ],
   'a tool call': [message(says, calls, says), goOn, message(says)],
   'a tool call that is interrupted': [message(says, calls, says), drop, message(says)],
@@ -64,11 +59,7 @@ describe('history is correct', () => {
         if (agent === 'model' && !name.includes('tool')) continue;
         const talk: Talk = { seed: 0, agent, store, steps, isStopped: false };
         for (const kind of [
-          'call refused',
-          'answer lost',
-          'write',
-          'early timer',
-          'late timer',
+          'call refused', 'answer lost', 'write', 'early timer', 'late timer',
         ] as const) {
           it(`if any ${kind} fails in ${name} (${agent} agent, ${store} store)`, async () => {
             const failures = await countFailures(talk, kind);

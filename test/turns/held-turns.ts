@@ -1,61 +1,87 @@
+// An agent whose turns can be held, over sockets, and a store that can be held.
+
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 
-import { fired, Listener, serve, Told, type Served, type TestAgent } from '../fixtures/app.ts';
+import type { ConversationStore } from '../../src/conversations/store.ts';
+import {
+  deferred, fired, Listener, messageEvent, rawRequest, serve, Told, until, within,
+  type ServeOptions, type Served, type TestAgent,
+} from '../fixtures/app.ts';
+
+type Fields = Readonly<Record<string, unknown>>;
+
+export interface Holding extends Served {
+  /** The signals of the turns that began. */
+  readonly begun: Told<AbortSignal>;
+  /** Says it in a turn, and resolves with the reply. */
+  says(words: string, fields?: Fields): Promise<string>;
+}
 
 /** An agent that answers "hold" with its pieces, and then waits until it is interrupted. */
 export function holding(
   t: TestContext,
-  pieces: readonly string[] = ['It rains ', 'in Spain.'],
   agent: TestAgent = {},
-): Served & { begun: Told<AbortSignal> } {
+  { pieces = ['It rains ', 'in Spain.'], ...options }: ServeOptions & {
+    readonly pieces?: readonly string[];
+  } = {},
+): Holding {
   const begun = new Told<AbortSignal>();
+  const served = serve(t, {
+    async *onMessage({ text, signal }) {
+      begun.tell(signal);
+      if (text === 'hold') {
+        yield* pieces;
+        await fired(signal);
+      } else yield `${text}!`;
+    },
+    ...agent,
+  }, options);
   return {
+    ...served,
     begun,
-    ...serve(t, {
-      async *onMessage({ text, signal }) {
-        begun.tell(signal);
-        if (text === 'hold') {
-          yield* pieces;
-          await fired(signal);
-        } else yield `${text}!`;
-      },
-      ...agent,
-    }),
+    says: async (words, fields = {}) => (await served.client.say(words, fields)).text(),
   };
 }
 
 /** Sends "hold", and reads up to the last piece. */
 export async function hold(
-  { client }: Served,
-  fields: Readonly<Record<string, unknown>> = {},
-  last = 'in Spain.',
+  { client }: Served, fields: Fields = {},
 ): Promise<{ drop: () => void; listener: Listener }> {
   const reply = await client.say('hold', fields);
   const listener = new Listener(reply);
-  for (let event = await listener.next(); event?.content !== last; event = await listener.next())
-    assert.ok(event, `the stream ended before ${last}`);
+  for (let event = await listener.next(); event?.content !== 'in Spain.';)
+    assert.ok((event = await listener.next()), 'the stream has ended');
   return { drop: () => reply.drop(), listener };
 }
 
-export async function dropHeld(
-  served: Served,
-  fields?: Readonly<Record<string, unknown>>,
-): Promise<void> {
+export async function dropHeld(served: Served, fields?: Fields): Promise<void> {
   (await hold(served, fields)).drop();
   await served.interrupted.next();
 }
 
-export function heard(
-  text_heard: string | undefined,
-  fields: Readonly<Record<string, unknown>> = {},
-): Record<string, unknown> {
-  return {
-    interruption_context: {
-      previous_turn_interrupted: true,
-      words_heard: 0,
-      text_heard,
-      ...fields,
-    },
+/** What the platform reports on the turn before. */
+export function heard(text_heard: string | undefined, fields: Fields = {}): Fields {
+  const report = { previous_turn_interrupted: true, words_heard: 0, text_heard, ...fields };
+  return { interruption_context: report };
+}
+
+/** Posts a message, and drops the request before the store has written anything of it. */
+export async function dropBeforeWrite(
+  { raw, logLines }: Served, store: ConversationStore,
+): Promise<void> {
+  const update = store.update.bind(store);
+  const [asked, gate] = [deferred(), deferred()];
+  store.update = async (id, change) => {
+    asked.resolve();
+    await gate.promise;
+    return update(id, change);
   };
+  const connection = await raw();
+  connection.write(rawRequest(messageEvent()));
+  await within(asked.promise, 'the store to be asked');
+  connection.socket.destroy();
+  const isNoticed = (): boolean => logLines.some((line) => line.includes('"isCutShort":true'));
+  await until(isNoticed, 'the drop to be noticed');
+  gate.resolve();
 }

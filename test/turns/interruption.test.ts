@@ -5,98 +5,106 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import {
-  deferred,
-  errorsIn,
-  fired,
-  Listener,
-  messageEvent,
-  rawRequest,
-  serve,
-  slowStore,
-  Told,
-  typesOf,
-  within,
-  type Served,
-  type TestAgent,
+  deferred, errorsIn, fired, Listener, messageEvent, rawRequest, serve, slowStore, Told, typesOf,
+  within, type RawConnection, type Served, type TestAgent,
 } from '../fixtures/app.ts';
-import { dropBeforeWrite } from './held-store.ts';
-import { dropHeld, heard, hold, holding } from './held-turns.ts';
+import { dropBeforeWrite, heard, hold, holding, type Holding } from './held-turns.ts';
+import { APOLOGY } from './single-message.ts';
 
-describe('a dropped request', () => {
-  it('keeps what had been sent, as interrupted', async (t) => {
-    const served = holding(t);
-    await dropHeld(served);
+const COUNTED = 'layercode_turns_total{event="message",outcome="interrupted",wire="layercode"}';
+
+function sessionEnd({ client }: Served, fields: object = {}): Record<string, unknown> {
+  const ids = { session_id: 'test-session', conversation_id: client.conversationId };
+  return { type: 'session.end', ...ids, ...fields };
+}
+
+/** Posts a message over a connection that can be closed before a word of the reply. */
+async function posted({ raw }: Served, begun: Promise<unknown>): Promise<RawConnection> {
+  const connection = await raw();
+  connection.write(rawRequest(messageEvent()));
+  await within(begun, 'the turn');
+  return connection;
+}
+
+describe('a turn that is interrupted', () => {
+  const WAYS: readonly (readonly [
+    by: string, interrupt: (served: Holding, drop: () => void) => unknown,
+  ])[] = [
+    ['the drop of its request', (_served, drop) => drop()],
+    ['a newer turn', ({ says }) => says('next')],
+    ['a turn of another session', ({ says }) => says('next', { session_id: 'another' })],
+    ['a session.start', ({ client }) => client.start()],
+    ['the end of its session', (served) => served.client.post(sessionEnd(served))],
+    ['the end of the app', ({ app }) => app.close()],
+  ];
+  for (const [by, interrupt] of WAYS)
+    it(`by ${by} keeps what was sent, and its agent is told once`, async (t) => {
+      const store = slowStore();
+      store.close = () => undefined; // for those who look after the end of the app
+      const served = holding(t, {}, { store });
+      const { drop, listener } = await hold(served, { turn_id: 't-7' });
+      await interrupt(served, drop);
+      assert.deepEqual(await served.interrupted.next(), {
+        conversationId: served.client.conversationId, turnId: 't-7', text: 'It rains in Spain.',
+      });
+      const { aborted, reason } = await served.begun.next();
+      assert.deepEqual([aborted, (reason as Error).name], [true, 'TurnAbortedError']);
+      if (!by.includes('drop'))
+        assert.deepEqual(await listener.rest(), [{ type: 'response.end', turn_id: 't-7' }]);
+      drop();
+      const isOver = by.includes('app');
+      const report = heard('It rains', { assistant_turn_id: 't-7' });
+      if (!isOver) await served.says('later', report);
+      assert.equal(served.interrupted.all.length, 1);
+      assert.deepEqual((await served.messages())[1], {
+        role: 'assistant', turnId: 't-7', state: 'interrupted',
+        content: isOver ? 'It rains in Spain.' : 'It rains',
+      });
+      assert.equal(served.metric(COUNTED), 1);
+      assert.deepEqual([errorsIn(served.logLines), served.app.runningTurns], [[], 0]);
+    });
+
+  it('leaves no empty message if a newer one comes before its first word', async (t) => {
+    const served = holding(t, {}, { pieces: [] });
+    void served.client.say('hold');
+    await served.begun.next();
+    await served.says('next');
     assert.deepEqual(await served.history(), [
-      ['user', 'hold'],
-      ['assistant', 'It rains in Spain.', 'interrupted'],
+      ['user', 'hold'], ['user', 'next'], ['assistant', 'next!', 'completed'],
     ]);
   });
 
-  it("keeps the turn's id with the message", async (t) => {
-    const served = holding(t);
-    await dropHeld(served, { turn_id: 't-7' });
-    assert.deepEqual((await served.messages())[1], {
-      role: 'assistant',
-      content: 'It rains in Spain.',
-      turnId: 't-7',
-      state: 'interrupted',
+  it("leaves the caller's words if its caller leaves before its first word", async (t) => {
+    const signals = new Told<AbortSignal>();
+    const served = serve(t, {
+      onMessage: ({ signal }) => (signals.tell(signal), fired(signal).then(() => undefined)),
     });
-  });
-
-  it("fires the agent's signal", async (t) => {
-    const served = holding(t);
-    await dropHeld(served);
-    assert.equal((await served.begun.next()).aborted, true);
-  });
-
-  it("fires the agent's signal with a reason that is not an error", async (t) => {
-    const served = holding(t);
-    await dropHeld(served);
-    assert.equal(((await served.begun.next()).reason as Error).name, 'TurnAbortedError');
-  });
-
-  it('leaves no turn running', async (t) => {
-    const served = holding(t);
-    await dropHeld(served);
-    assert.equal(served.app.runningTurns, 0);
-  });
-
-  it('calls onInterrupted once', async (t) => {
-    const served = holding(t);
-    const { drop } = await hold(served, { turn_id: 't-1' });
-    drop();
+    const begun = signals.next();
+    const connection = await posted(served, begun);
+    connection.socket.destroy();
     await served.interrupted.next();
-    await (await served.client.say('next', heard('It'))).text();
-    assert.equal(served.interrupted.all.length, 1);
+    assert.equal((await begun).aborted, true);
+    assert.deepEqual(await served.history('c-1'), [['user', 'Hello?']]);
   });
 
-  it('calls onInterrupted with what had been sent', async (t) => {
-    const served = holding(t);
-    const { drop } = await hold(served, { turn_id: 't-1' });
-    drop();
-    assert.deepEqual(await served.interrupted.next(), {
-      conversationId: served.client.conversationId,
-      turnId: 't-1',
-      text: 'It rains in Spain.',
+  it('has a fired signal that is first read afterwards', async (t) => {
+    const [gate, begun, aborted] = [deferred(), deferred(), deferred<boolean>()];
+    const served = serve(t, {
+      async onMessage(turn) {
+        begun.resolve();
+        await gate.promise; // for example a look-up, before the model is asked with the signal
+        aborted.resolve(turn.signal.aborted);
+      },
     });
-  });
-
-  it('is not an error', async (t) => {
-    const served = holding(t);
-    await dropHeld(served);
-    await (await served.client.say('next')).text();
-    assert.deepEqual(errorsIn(served.logLines), []);
-  });
-
-  it('counts as interrupted', async (t) => {
-    const served = holding(t);
-    await dropHeld(served);
-    assert.equal(served.metric('layercode_turns_total{event="message",outcome="interrupted",wire="layercode"}'), 1);
+    const connection = await posted(served, begun.promise);
+    connection.socket.destroy();
+    await served.interrupted.next();
+    gate.resolve();
+    assert.equal(await within(aborted.promise, 'the agent'), true);
   });
 
   it('stops a generator that is waiting at a yield', async (t) => {
-    const stopped = deferred();
-    const gate = deferred();
+    const [stopped, gate] = [deferred(), deferred()];
     const { client } = serve(t, {
       async *onMessage() {
         try {
@@ -116,102 +124,49 @@ describe('a dropped request', () => {
     await within(stopped.promise, "the generator's finally");
   });
 
-  it("before the first word leaves only the caller's words in history", async (t) => {
-    const { raw, history, interrupted } = serve(t, {
-      onMessage: ({ signal }) => (begun.resolve(), fired(signal).then(() => undefined)),
-    });
-    const begun = deferred();
-    const connection = await raw();
-    connection.write(rawRequest(messageEvent()));
-    await within(begun.promise, 'the turn');
-    connection.socket.destroy();
-    await interrupted.next();
-    assert.deepEqual(await history('c-1'), [['user', 'Hello?']]);
-  });
-
-  it("before the first word fires the agent's signal", async (t) => {
-    const signals = new Told<AbortSignal>();
-    const { raw, interrupted } = serve(t, {
-      onMessage: ({ signal }) => (signals.tell(signal), fired(signal).then(() => undefined)),
-    });
-    const connection = await raw();
-    connection.write(rawRequest(messageEvent()));
-    const signal = await signals.next();
-    connection.socket.destroy();
-    await interrupted.next();
-    assert.equal(signal.aborted, true);
-  });
-
-  it('fires a signal that is first read afterwards', async (t) => {
-    const gate = deferred();
-    const begun = deferred();
-    const aborted = deferred<boolean>();
-    const { raw, interrupted } = serve(t, {
-      async onMessage(turn) {
-        begun.resolve();
-        await gate.promise; // for example a look-up, before the model is asked with the signal
-        aborted.resolve(turn.signal.aborted);
-      },
-    });
-    const connection = await raw();
-    connection.write(rawRequest(messageEvent()));
-    await within(begun.promise, 'the turn');
-    connection.socket.destroy();
-    await interrupted.next();
-    gate.resolve();
-    assert.equal(await within(aborted.promise, 'the agent'), true);
-  });
-
-  it('turns everything the agent says later into a no-op that returns false', async (t) => {
-    const late = deferred<unknown[]>();
-    const { client } = serve(t, {
-      async onMessage({ signal }, reply) {
-        reply.say('One.');
-        await fired(signal);
-        reply.hangup({ say: 'late' });
-        late.resolve([reply.say('late'), reply.data('late')]);
-      },
-    });
-    const reply = await client.say('Hello?');
-    await new Listener(reply).next();
-    reply.drop();
-    assert.deepEqual(await within(late.promise, 'the late words'), [false, false]);
-  });
-
-  it('keeps what the agent says later out of history', async (t) => {
-    const late = deferred();
-    const { client, history } = serve(t, {
-      async onMessage({ signal }, reply) {
-        reply.say('One.');
-        await fired(signal);
-        reply.say(' Two.');
-        late.resolve();
-        return ' Three.';
-      },
-    });
-    const reply = await client.say('Hello?');
-    await new Listener(reply).next();
-    reply.drop();
-    await within(late.promise, 'the late word');
-    await new Promise((resolve) => setImmediate(resolve)); // time for what it returned
-    assert.deepEqual((await history())[1], ['assistant', 'One.', 'interrupted']);
-  });
-
-  it('survives an agent that throws because of it', async (t) => {
-    const { client, interrupted, history } = serve(t, {
-      async *onMessage({ text, signal }) {
-        yield 'One.';
+  it('takes nothing more from its agent, which may fail', async (t) => {
+    const served = serve(t, {
+      async onMessage({ text, signal }, { say, data, hangup }) {
+        await say('One.');
         if (text !== 'hold') return;
         await fired(signal);
+        hangup({ say: 'late' });
+        assert.deepEqual([await say(' Two.'), await data('late')], [false, false]);
         throw signal.reason;
       },
     });
-    const reply = await client.say('hold');
+    const reply = await served.client.say('hold');
     await new Listener(reply).next();
     reply.drop();
-    await interrupted.next();
-    await (await client.say('next')).text();
-    assert.deepEqual((await history())[1], ['assistant', 'One.', 'interrupted']);
+    await served.interrupted.next();
+    await (await served.client.say('next')).text();
+    assert.deepEqual((await served.history())[1], ['assistant', 'One.', 'interrupted']);
+    assert.deepEqual(errorsIn(served.logLines), []);
+  });
+
+  it('takes nothing more from an agent that ignores its signal', async (t) => {
+    const [gate, over] = [deferred(), deferred()];
+    const { client, history } = serve(t, {
+      async onMessage({ text }, { say, end }) {
+        await say(`${text}.`);
+        if (text !== 'old') return undefined;
+        await gate.promise;
+        await say(' more');
+        end();
+        over.resolve();
+        return ' and more';
+      },
+    });
+    const old = new Listener(await client.say('old'));
+    await old.next();
+    await (await client.say('new')).text();
+    gate.resolve();
+    await within(over.promise, 'the stale agent');
+    assert.deepEqual(typesOf(await old.rest()), ['response.end']);
+    assert.deepEqual(await history(), [
+      ['user', 'old'], ['assistant', 'old.', 'interrupted'],
+      ['user', 'new'], ['assistant', 'new.', 'completed'],
+    ]);
   });
 
   for (const [what, fail] of [
@@ -219,51 +174,37 @@ describe('a dropped request', () => {
   ] as const)
     it(`survives an onInterrupted that ${what}, and logs it`, async (t) => {
       const told = deferred();
-      const served = holding(t, undefined, {
-        onInterrupted: () => {
-          told.resolve();
-          return fail();
-        },
-      });
+      const served = holding(t, { onInterrupted: () => (told.resolve(), fail()) });
       (await hold(served)).drop();
       await within(told.promise, 'onInterrupted');
-      assert.equal(await (await served.client.say('next')).text(), 'next!');
+      assert.equal(await served.says('next'), 'next!');
       assert.match(served.logLines.join(''), /"level":"error","msg":"onInterrupted failed"/);
     });
 
-  it('after the end changes nothing', async (t) => {
-    const { client, history, interrupted } = serve(t, {});
-    const reply = await client.say('Hello?');
-    await reply.text();
-    reply.drop();
-    await (await client.say('again')).text();
-    assert.deepEqual(
-      [(await history())[1], interrupted.all],
-      [['assistant', 'Yes.', 'completed'], []],
-    );
-  });
-
-  it('while a slow store opens the record leaves no placeholder behind', async (t) => {
-    const { history } = await droppedWhileOpening(t);
-    assert.deepEqual(await history('c-1'), [['user', 'Hello?']]);
-  });
-
-  it('while a slow store opens the record never asks the agent', async (t) => {
-    let runs = 0;
-    const { app } = await droppedWhileOpening(t, {
-      onMessage: () => {
-        runs += 1;
-      },
+  for (const [when, interrupt] of [
+    ['its request is dropped', (_served: Holding, drop: () => void) => drop()],
+    ['its session ends', (served: Holding) => served.client.post(sessionEnd(served))],
+  ] as const)
+    it(`is not one that has ended before ${when}`, async (t) => {
+      const served = holding(t);
+      const reply = await served.client.say('One');
+      await reply.text();
+      await interrupt(served, () => reply.drop());
+      await served.says('again');
+      assert.deepEqual((await served.history())[1], ['assistant', 'One!', 'completed']);
+      assert.deepEqual(served.interrupted.all, []);
     });
+
+  it('while a slow store opens its record leaves no placeholder, and asks no agent', async (t) => {
+    let runs = 0;
+    const { app, history } = await droppedWhileOpening(t, { onMessage: () => void (runs += 1) });
+    assert.deepEqual(await history('c-1'), [['user', 'Hello?']]);
     assert.deepEqual([runs, app.runningTurns], [0, 0]);
   });
 });
 
-/**
- * Drops a turn before the store has opened its record. Resolves when the record is opened and
- * settled.
- */
-async function droppedWhileOpening(t: TestContext, agent: TestAgent = {}): Promise<Served> {
+/** Drops a turn before the store has opened its record. Resolves when the record is settled. */
+async function droppedWhileOpening(t: TestContext, agent: TestAgent): Promise<Served> {
   const store = slowStore();
   const served = serve(t, agent, { store });
   await dropBeforeWrite(served, store);
@@ -273,153 +214,70 @@ async function droppedWhileOpening(t: TestContext, agent: TestAgent = {}): Promi
 }
 
 describe('a newer turn', () => {
-  it('ends the stream of the older one properly', async (t) => {
-    const served = holding(t);
-    const { listener } = await hold(served, { turn_id: 't-1' });
-    await (await served.client.say('next')).text();
-    assert.deepEqual(await listener.rest(), [{ type: 'response.end', turn_id: 't-1' }]);
-  });
-
-  it('fires the signal of the older one', async (t) => {
-    const served = holding(t);
-    await hold(served);
-    await (await served.client.say('next')).text();
-    assert.equal((await served.begun.next()).aborted, true);
-  });
-
-  it('keeps what the older one had sent, as interrupted', async (t) => {
-    const served = holding(t);
-    await hold(served);
-    await (await served.client.say('next')).text();
-    assert.deepEqual(await served.history(), [
-      ['user', 'hold'],
-      ['assistant', 'It rains in Spain.', 'interrupted'],
-      ['user', 'next'],
-      ['assistant', 'next!', 'completed'],
-    ]);
-  });
-
   it('sees the interrupted one in its history', async (t) => {
     const seen = new Told<readonly string[]>();
-    const served = serve(t, {
+    const { client } = serve(t, {
       async *onMessage({ text, history, signal }) {
         if (text === 'next') seen.tell(history.map(({ content }) => content));
         yield 'One.';
         if (text === 'hold') await fired(signal);
       },
     });
-    await hold(served, {}, 'One.');
-    await (await served.client.say('next')).text();
+    await new Listener(await client.say('hold')).next();
+    await (await client.say('next')).text();
     assert.deepEqual(await seen.next(), ['hold', 'One.', 'next']);
   });
 
-  it('calls onInterrupted once, and not again at the drop after it', async (t) => {
-    const served = holding(t);
-    const { drop } = await hold(served, { turn_id: 't-1' });
-    await (await served.client.say('next')).text();
-    drop();
-    await (await served.client.say('and next')).text();
-    assert.deepEqual(
-      served.interrupted.all.map(({ turnId }) => turnId),
-      ['t-1'],
-    );
-  });
-
-  it('is not interrupted by the drop of the older one', async (t) => {
+  it('is not interrupted by the drop of the older one, and comes after it', async (t) => {
     const served = holding(t);
     const older = await hold(served, { turn_id: 't-1' });
     const newer = await hold(served, { turn_id: 't-2' });
     await served.interrupted.next();
     older.drop();
     newer.drop();
-    assert.deepEqual((await served.interrupted.next()).turnId, 't-2');
+    assert.equal((await served.interrupted.next()).turnId, 't-2');
+    const turns = (await served.messages()).map(({ turnId, role }) => `${turnId} ${role}`);
+    assert.deepEqual(turns, ['t-1 user', 't-1 assistant', 't-2 user', 't-2 assistant']);
   });
+});
 
-  it('of another conversation leaves this one alone', async (t) => {
-    const served = holding(t);
-    await hold(served);
-    await (await served.client.say('next', { conversation_id: 'another' })).text();
-    assert.equal(served.app.runningTurns, 1);
-  });
-
-  it('of another session of the conversation ends the older one', async (t) => {
-    const served = holding(t);
-    await hold(served, { session_id: 's-1' });
-    await (await served.client.say('next', { session_id: 's-2' })).text();
-    assert.equal(served.app.runningTurns, 0);
-  });
-
-  it('that is a session.start ends the older one', async (t) => {
-    const served = holding(t);
-    await hold(served, { turn_id: 't-1' });
-    await (await served.client.start()).events();
-    assert.equal((await served.interrupted.next()).turnId, 't-1');
-  });
-
-  it('keeps a stale agent from writing to its stream', async (t) => {
-    const gate = deferred();
-    const { client } = serve(t, {
-      async *onMessage({ text }) {
-        yield `${text}.`;
-        if (text === 'old') await gate.promise; // ignores its signal
-        yield ' more';
-      },
+describe('a turn that runs', () => {
+  for (const [by, happen] of [
+    ['a turn of another conversation',
+      (served: Holding) => served.says('next', { conversation_id: 'another' })],
+    ['the end of a session of another conversation',
+      (served: Holding) => served.client.post(sessionEnd(served, { conversation_id: 'another' }))],
+    ['the end of an older session',
+      (served: Holding) => served.client.post(sessionEnd(served, { session_id: 'older' }))],
+  ] as const)
+    it(`is left alone by ${by}`, async (t) => {
+      const served = holding(t);
+      await hold(served);
+      await happen(served);
+      assert.equal(served.app.runningTurns, 1);
     });
-    const old = new Listener(await client.say('old'));
-    await old.next();
-    await (await client.say('new')).text();
-    gate.resolve();
-    assert.deepEqual(typesOf(await old.rest()), ['response.end']);
-  });
+});
 
-  it('keeps a stale agent from writing to history', async (t) => {
-    const gate = deferred();
-    const over = deferred();
-    const { client, history } = serve(t, {
-      async onMessage({ text }, reply) {
-        reply.say(`${text}.`);
-        if (text !== 'old') return;
-        await gate.promise;
-        reply.say(' more');
-        reply.end();
-        over.resolve();
-      },
+describe('turns over a store that answers later', () => {
+  it('count a dropped replay once, and do not call it an interruption', async (t) => {
+    const store = slowStore();
+    const served = serve(t, {}, { store });
+    await (await served.client.post(messageEvent())).text();
+    await dropBeforeWrite(served, store);
+    await (await served.client.post(messageEvent())).text(); // stored after it
+    const counts = ['interrupted', 'failed', 'replayed'].map((outcome) => {
+      const labels = `event="message",outcome="${outcome}",wire="layercode"`;
+      return served.metric(`layercode_turns_total{${labels}}`);
     });
-    await new Listener(await client.say('old')).next();
-    await (await client.say('new')).text();
-    gate.resolve();
-    await within(over.promise, 'the stale agent');
-    assert.deepEqual(await history(), [
-      ['user', 'old'],
-      ['assistant', 'old.', 'interrupted'],
-      ['user', 'new'],
-      ['assistant', 'new.', 'completed'],
-    ]);
+    assert.equal(counts.reduce((sum, count) => sum + count), 2, counts.join(', '));
+    assert.deepEqual(served.interrupted.all, []);
   });
 
-  it('comes after the older one in history, even if it ends first', async (t) => {
-    const served = holding(t);
-    const older = await hold(served);
-    const newer = await hold(served);
-    older.drop();
-    newer.drop();
-    await served.interrupted.next();
-    await served.interrupted.next();
-    assert.deepEqual(
-      (await served.history()).map(([role]) => role),
-      ['user', 'assistant', 'user', 'assistant'],
-    );
-  });
-
-  it("before the older one's first word leaves no empty message", async (t) => {
-    const served = holding(t, []);
-    void served.client.say('hold');
-    await served.begun.next();
-    await (await served.client.say('next')).text();
-    assert.deepEqual(await served.history(), [
-      ['user', 'hold'],
-      ['user', 'next'],
-      ['assistant', 'next!', 'completed'],
-    ]);
+  it('apologise when the store fails, and leave no turn running', async (t) => {
+    const store = slowStore();
+    store.update = () => Promise.reject(new Error('the database is gone'));
+    const { client, app } = serve(t, {}, { store });
+    assert.equal(await within((await client.say('Hello?')).text(), 'the apology'), APOLOGY);
+    assert.equal(app.runningTurns, 0);
   });
 });

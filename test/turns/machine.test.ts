@@ -37,11 +37,8 @@ describe('the states of a turn', () => {
     assert.doesNotMatch(readFileSync(source, 'utf8'), /^import /m);
   });
 
-  it('can all be reached from the first one', () => {
+  it('can all be reached from the first one, and left for the last one', () => {
     assert.deepEqual(new Set(WAYS.map(({ state }) => state)), new Set(RUN_STATES));
-  });
-
-  it('can all be left for the last one', () => {
     for (const state of RUN_STATES) {
       const ways = [...waysFrom({ state, effects: [] }, true)];
       assert.ok(ways.some((way) => way.state === 'settled'), state);
@@ -67,65 +64,46 @@ describe('on every path through a turn', () => {
   });
 
   it('an agent that was asked is stopped once, as soon as the turn is over', () => {
-    for (const { state, effects } of WAYS) {
-      if (count(effects, 'ask the agent') === 0) continue;
-      assert.equal(count(effects, 'stop the agent'), isOver(state) ? 1 : 0);
-    }
-  });
-
-  it('a turn that is over never speaks again', () => {
-    for (const { state } of WAYS) {
-      if (!isOver(state)) continue;
-      for (const happening of HAPPENINGS) {
-        const effects = moveFor(state, happening, true)?.effects ?? [];
-        const spoken = count(
-          effects, 'ask the agent', 'let the next agent speak', 'apologise', 'send what was sent',
-        );
-        assert.equal(spoken, 0, `${state}, ${happening}`);
-      }
-    }
+    for (const { state, effects } of WAYS)
+      if (count(effects, 'ask the agent') > 0)
+        assert.equal(count(effects, 'stop the agent'), isOver(state) ? 1 : 0);
   });
 
   it('a reply is stored before its stream ends, where other processes may read it', () => {
     for (const happening of ['completed', 'failed'] as const) {
       const { to = 'opening', effects = [] } = moveFor('speaking', happening, true) ?? {};
-      assert.equal(count(effects, 'store first'), 1);
-      assert.equal(count(effects, 'end the stream'), 0);
+      assert.deepEqual([count(effects, 'store first'), count(effects, 'end the stream')], [1, 0]);
       assert.equal(moveFor(to, 'stored', true)?.effects.at(0)?.do, 'end the stream');
     }
   });
 });
 
-describe('an interruption', () => {
-  const CASES: readonly (readonly [state: RunState, as: string | undefined])[] = [
-    ['opening', 'interrupted'],
-    ['speaking', 'interrupted'],
-    ['storing', 'as it left'],
-    ['storing a failure', undefined],
-    ['leaving', 'as it left'],
-    ['failed early', undefined],
-    ['cut early', undefined],
-    ['settled', undefined],
-  ];
+describe('a turn in any state', () => {
+  const SPEAKS = [
+    'ask the agent', 'let the next agent speak', 'apologise', 'send what was sent',
+  ] as const;
+  const ENDS = ['settle', 'store first', 'end unstored', 'stop the agent'] as const;
 
-  for (const [state, as] of CASES) {
-    it(`${as === undefined ? 'changes nothing' : `settles ${as}`}: ${state}`, () => {
-      const effects = moveFor(state, 'interrupted', false)?.effects ?? [];
-      const settled = effects.find((effect) => effect.do === 'settle');
-      assert.equal(settled?.as, as);
-    });
-  }
-});
-
-describe('an event that leaves the state unchanged', () => {
-  for (const state of RUN_STATES) {
-    it(`neither begins nor ends anything: ${state}`, () => {
+  it('makes no turn speak that is over, and ends or begins nothing if the state stays', () => {
+    for (const state of RUN_STATES)
       for (const happening of HAPPENINGS) {
         const { to, effects = [] } = moveFor(state, happening, true) ?? {};
-        if (to !== state) continue;
-        const ends = count(effects, 'settle', 'store first', 'end unstored', 'stop the agent');
-        assert.equal(ends + count(effects, 'ask the agent', 'apologise'), 0, happening);
+        const what = `${state}, ${happening}`;
+        if (isOver(state)) assert.equal(count(effects, ...SPEAKS), 0, what);
+        if (to === state)
+          assert.equal(count(effects, ...ENDS, 'ask the agent', 'apologise'), 0, what);
       }
+  });
+
+  const SETTLED: Readonly<Record<RunState, string | undefined>> = {
+    'opening': 'interrupted', 'speaking': 'interrupted',
+    'storing': 'as it left', 'leaving': 'as it left',
+    'storing a failure': undefined, 'failed early': undefined, 'cut early': undefined,
+    'settled': undefined,
+  };
+  for (const [state, as] of Object.entries(SETTLED) as [RunState, string | undefined][])
+    it(`settles ${as ?? 'nothing'} when interrupted while ${state}`, () => {
+      const effects = moveFor(state, 'interrupted', false)?.effects ?? [];
+      assert.equal(effects.find((effect) => effect.do === 'settle')?.as, as);
     });
-  }
 });

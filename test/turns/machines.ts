@@ -2,14 +2,18 @@
 
 import type { TestContext } from 'node:test';
 
-import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
-import { createLogger } from '../../src/log.ts';
-import { askingBack, spoken, type AskingBack } from '../conversations/asking-back.ts';
+import type { SharedStore } from '../../src/conversations/stores/shared-store.ts';
+import {
+  askingBack, hold as holdAny, HeldReply, spoken, type AskingBack,
+} from '../conversations/asking-back.ts';
+import { sharing } from '../conversations/stores/machines.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
 import type { TestAgent } from '../fixtures/app.ts';
 import { Post } from '../fixtures/post.ts';
 
 export const ID = { conversation_id: 'c' } as const;
+
+type Fields = Readonly<Record<string, unknown>>;
 
 /** A process, and its way to the database. */
 export interface Machine extends AskingBack {
@@ -22,38 +26,48 @@ export interface Machines {
   readonly b: Machine;
   readonly c: Machine;
   readonly post: Post;
+  readonly shared: SharedParts;
 }
 
 type Variables = Readonly<Record<string, string>>;
+
+interface MachinesOptions {
+  /** How long a store may take. */
+  readonly timeoutMs?: number;
+  /** Without it they exchange no messages. */
+  readonly hasChannel?: boolean;
+}
 
 /** `environment` may be a function of the process: `a`, `b` or `c`. */
 export function machines(
   t: TestContext,
   agent: TestAgent = {},
   environment: Variables | ((address: string) => Variables) = {},
-  timeoutMs = 5_000,
+  { timeoutMs = 5_000, hasChannel = true }: MachinesOptions = {},
 ): Machines {
   const shared: SharedParts = new Map();
   const post = new Post();
   const open = (address: string): Machine => {
     const parts = new PartsInMemory(shared, { isSlow: true });
-    const store = new SharedStore(parts, {
-      ttlMs: 3_600_000,
-      maxRemembered: 100,
-      timeoutMs,
-      log: createLogger({ level: 'silent', write: () => undefined }),
-    });
+    const store = sharing(parts, { timeoutMs });
+    const channel = hasChannel ? post.channel(address) : undefined;
     const own = typeof environment === 'function' ? environment(address) : environment;
-    return { ...askingBack(t, store, agent, post.channel(address), own), parts, store };
+    return { ...askingBack(t, store, agent, channel, own), parts, store };
   };
-  return { a: open('a'), b: open('b'), c: open('c'), post };
+  return { a: open('a'), b: open('b'), c: open('c'), post, shared };
 }
 
 /** Says it in a turn that is called like the words. Resolves with the reply. */
-export function says(
-  { client }: AskingBack,
-  words: string,
-  fields: Readonly<Record<string, unknown>> = {},
-): Promise<string> {
+export function says({ client }: AskingBack, words: string, fields: Fields = {}): Promise<string> {
   return spoken(client.say(words, { turn_id: words, ...ID, ...fields }));
+}
+
+/** Says words that begin with "hold". Resolves when the turn has said its first piece. */
+export function hold(machine: AskingBack, words = 'hold', fields: Fields = {}): Promise<HeldReply> {
+  return holdAny(machine, words, words, { ...ID, ...fields });
+}
+
+/** Delivers such a turn again. */
+export async function again({ client }: AskingBack, words = 'hold'): Promise<HeldReply> {
+  return new HeldReply(await client.say(words, { turn_id: words, ...ID }));
 }

@@ -9,49 +9,30 @@ import { defineAgent } from '../../src/agents/define-agent.ts';
 import type { State } from '../../src/agents/state/state.ts';
 import { soon } from '../../src/base/awaitable.ts';
 import type { Epoch } from '../../src/conversations/stores/part-store.ts';
-import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
-import { createLogger } from '../../src/log.ts';
-import type { ChatModel } from '../../src/models/model.ts';
+import { scriptedModel } from '../../src/kit/scripted-model.ts';
 import { tool, type Tool, type ToolContext } from '../../src/tools/tool.ts';
 import { spoken } from '../conversations/asking-back.ts';
+import { sharing } from '../conversations/stores/machines.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
 import { deferred, serve, Told, until, type Deferred, type Served } from '../fixtures/app.ts';
 import { quickClock } from '../fixtures/clock.ts';
 import { Post } from '../fixtures/post.ts';
 
 export const ID = { conversation_id: 'c' } as const;
+export const UNKNOWN = '{"error":"outcome unknown"}';
+/** What a call is told that asks for the same payment later. */
+export const DONE_BEFORE = '{"status":"done before","result":{"paid":5}}';
 
 type Amount = { readonly amount: number };
 type Pay = (args: Amount, context: ToolContext) => unknown;
+type ToolOptions = Partial<Parameters<typeof tool>[0]>;
 
-/** Calls `pay` for "pay 5" and "pay 5 with x", and says the result; says "Yes." to other words. */
-const payer: ChatModel = {
-  name: 'test:payer',
-  async *stream(messages) {
-    const last = messages.at(-1);
-    if (last?.role === 'tool') yield { type: 'text', text: last.content };
-    else {
-      const [, amount] = /^pay (\d+)/.exec(String(last?.content)) ?? [];
-      if (amount === undefined) yield { type: 'text', text: 'Yes.' };
-      else {
-        const call = { id: 'call_1', name: 'pay', args: `{"amount":${amount}}` };
-        yield { type: 'toolCall', call };
-      }
-    }
-  },
-  warm: () => Promise.resolve(),
-  problems: () => [],
-  isUsable: () => true,
-};
-
-export function payTool(run: Pay, more: Partial<Parameters<typeof tool>[0]> = {}): Tool {
+export function payTool(run: Pay, more: ToolOptions = {}): Tool {
   return tool({
     name: 'pay',
     description: 'Pays.',
     parameters: {
-      type: 'object',
-      properties: { amount: { type: 'number' } },
-      required: ['amount'],
+      type: 'object', properties: { amount: { type: 'number' } }, required: ['amount'],
     },
     once: true,
     ...more,
@@ -62,9 +43,16 @@ export function payTool(run: Pay, more: Partial<Parameters<typeof tool>[0]> = {}
 /** A tool, or a function of the turn that makes it. */
 export type Paying = Tool | (() => Tool);
 
+/** Calls `pay` for "pay 5" and "pay 5 with x", and says the result; says "Yes." to other words. */
 export function payAgent(pay: Paying, state?: State): Agent {
+  const model = scriptedModel(({ messages }) => {
+    const last = messages.at(-1);
+    if (last?.role === 'tool') return last.content;
+    const [, amount] = /^pay (\d+)/.exec(String(last?.content)) ?? [];
+    return amount === undefined ? 'Yes.' : [{ call: 'pay', args: { amount: Number(amount) } }];
+  });
   const tools = typeof pay === 'function' ? () => [pay()] : [pay];
-  const agent = { name: 'shop', prompt: 'Pay.', model: payer, tools };
+  const agent = { name: 'shop', prompt: 'Pay.', model, tools };
   return defineAgent(state === undefined ? agent : { ...agent, state });
 }
 
@@ -75,11 +63,7 @@ export interface Shop extends Served {
 
 let shops = 0;
 
-export function shop(
-  t: TestContext,
-  pay: Paying,
-  options: Parameters<typeof serve>[2] = {},
-): Shop {
+export function shop(t: TestContext, pay: Paying, options: Parameters<typeof serve>[2] = {}): Shop {
   const served = serve(t, payAgent(pay), options);
   shops += 1;
   const name = `shop ${shops}`;
@@ -96,7 +80,6 @@ export interface Machines {
   readonly b: Shop;
   readonly c: Shop;
   readonly post: Post;
-  readonly shared: SharedParts;
   /** The database's way to each process. */
   readonly parts: readonly [PartsInMemory, PartsInMemory];
   /** The store loses all that it had, as it does when it is another server from now on. */
@@ -105,33 +88,26 @@ export interface Machines {
   loseFirst(): Promise<void>;
 }
 
-/**
- * Three processes over one store, whose time passes quickly: they wait for each other a lot.
- * Without `hasChannel` they exchange no messages.
- */
+interface MachineOptions {
+  /** Without it they exchange no messages. */
+  readonly hasChannel?: boolean;
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
+/** Three processes over one store, whose time passes quickly: they wait for each other a lot. */
 export function machines(
-  t: TestContext,
-  pay: () => Paying,
-  { hasChannel = true, environment = {} }: {
-    readonly hasChannel?: boolean;
-    readonly environment?: Readonly<Record<string, string>>;
-  } = {},
+  t: TestContext, pay: () => Paying, { hasChannel = true, environment = {} }: MachineOptions = {},
 ): Machines {
   const clock = quickClock(t);
   const shared: SharedParts = new Map();
   const post = new Post();
-  const parts = [0, 1, 2].map(() => new PartsInMemory(shared, { isSlow: true }));
-  const open = (index: number): Shop => {
-    const store = new SharedStore(parts[index] as PartsInMemory, {
-      ttlMs: 3_600_000,
-      maxRemembered: 100,
-      timeoutMs: 5_000,
-      log: createLogger({ level: 'silent', write: () => undefined }),
-    });
-    const channel = hasChannel ? { channel: post.channel(`p${index}`) } : {};
-    return shop(t, pay(), { store, environment, ...channel });
+  const parts: PartsInMemory[] = [];
+  const open = (address: string): Shop => {
+    const own = new PartsInMemory(shared, { isSlow: true });
+    parts.push(own);
+    const channel = hasChannel ? { channel: post.channel(address) } : {};
+    return shop(t, pay(), { store: sharing(own, { timeoutMs: 5_000 }), environment, ...channel });
   };
-  const [first, second] = parts as [PartsInMemory, PartsInMemory];
   const loseAll = (): void => {
     shared.clear();
     const safeAtMs = performance.now() + 3_000;
@@ -149,8 +125,9 @@ export function machines(
     first.isSilent = true;
     shared.delete('\theartbeat\tp0');
   };
-  const shops = { a: open(0), b: open(1), c: open(2) };
-  return { ...shops, post, shared, parts: [first, second], loseAll, loseFirst };
+  const all = { a: open('p0'), b: open('p1'), c: open('p2') };
+  const [first, second] = parts as [PartsInMemory, PartsInMemory];
+  return { ...all, post, parts: [first, second], loseAll, loseFirst };
 }
 
 /** A tool whose calls the test ends, by the amount. */
@@ -188,17 +165,53 @@ export class Bank {
   }
 }
 
+export interface Payment extends Machines {
+  readonly bank: Bank;
+  /** The reply to the first caller. */
+  readonly first: Promise<string>;
+  /** Asks for the payment there. The reply comes when the first one is over. */
+  waits(shop: Shop): Promise<{ readonly reply: Promise<string> }>;
+}
+
+interface PaymentOptions extends MachineOptions {
+  readonly tool?: ToolOptions;
+  /** Makes the tool of each process. */
+  readonly pay?: (pay: Pay) => Paying;
+  /** What is said before, and in which process. */
+  readonly before?: (all: Machines) => Promise<unknown>;
+}
+
+/** The first of three processes is paying 5. */
+export async function paying(
+  t: TestContext,
+  { tool: more = {}, pay = (run) => payTool(run, more), before, ...options }: PaymentOptions = {},
+): Promise<Payment> {
+  const bank = new Bank();
+  t.after(() => bank.answer(5));
+  const all = machines(t, () => pay(bank.pay), options);
+  await before?.(all);
+  const first = all.a.says('pay 5', { turn_id: 'paying' });
+  first.catch(() => undefined); // its process may be lost
+  await bank.begun();
+  const waits = async (shop: Shop): Promise<{ readonly reply: Promise<string> }> => {
+    const reply = shop.says('pay 5');
+    await waitsFor('p0', all.post);
+    return { reply };
+  };
+  return { ...all, bank, first, waits };
+}
+
 /** Resolves once a call of another process waits for one of that process. */
 export function waitsFor(process: string, { waitedFor }: Post): Promise<void> {
   return until(() => waitedFor.has(process), 'a call that waits');
 }
 
 /** Asks for a payment every now and then until the reply is right, but not for ever. */
-export async function paysAtLast(from: Shop, isRight: (reply: string) => boolean): Promise<void> {
+export async function paysAtLast(from: Shop, right: RegExp): Promise<void> {
   const replies = new Set<string>();
   for (let tries = 0; tries < 100; tries++) {
     const reply = await from.says('pay 5');
-    if (isRight(reply)) return;
+    if (right.test(reply)) return;
     replies.add(reply);
     await new Promise((resolve) => setTimeout(resolve, 100)); // of the quick clock
   }

@@ -1,38 +1,17 @@
 // Plays a talk against a real app, records what can be seen from outside, and has the model of the
 // turn check it.
 
+import type { MessageTurn, Reply, StartTurn } from '../../src/agents/agent.ts';
+import type { Message } from '../../src/conversations/message.ts';
 import type { Delivery, Ledger, Run } from './ledger.ts';
-import { Cast, type Entry, type Gate, type Work } from './talk-agents.ts';
+import { Cast, type Entry, type Work } from './talk-agents.ts';
 import type { Caller } from './talk-connections.ts';
-import {
-  CONVERSATION,
-  Stage,
-  type Failure,
-  type Message,
-  type MessageTurn,
-  type Reply,
-  type StartTurn,
-} from './talk-stage.ts';
+import { CONVERSATION, Stage, type Failure } from './talk-stage.ts';
 import type { Heard, Plan, Step, Talk } from './talk.ts';
-import {
-  APOLOGY, got, heardBy, said, turnHeard, wrongsOf, wrongsOnTheWire,
-} from './turn-model.ts';
+import { chosen, TalkRecord, type Gate } from './talks.ts';
+import { APOLOGY, got, heardBy, said, turnHeard, wrongsOf, wrongsOnTheWire } from './turn-model.ts';
 
-/** A talk went wrong. The message has the transcript. */
-export class TalkError extends Error {
-  override readonly name = 'TalkError';
-  readonly wrongs: readonly string[];
-
-  constructor(talk: Talk, wrongs: readonly string[], transcript: readonly string[]) {
-    const head = `talk ${talk.seed} (${talk.agent} agent, ${talk.store} store)`;
-    super(
-      [`${head}:`, ...wrongs.map((wrong) => `- ${wrong}`), 'What happened:', ...transcript].join(
-        '\n',
-      ),
-    );
-    this.wrongs = wrongs;
-  }
-}
+export { TalkError } from './talks.ts';
 
 interface Sent extends Delivery {
   readonly context: Context | undefined;
@@ -66,10 +45,9 @@ class Play {
   readonly #failure: Failure | undefined;
   readonly #cast: Cast;
   readonly #stage: Stage;
-  readonly #transcript: string[] = [];
+  readonly #record: TalkRecord;
   readonly #ledger: Ledger<Entry>;
   readonly #sent: Sent[] = [];
-  readonly #unhandled: unknown[] = [];
   #clock = 0;
   /** Whether the step before is done: then the app knows what this player knows. */
   #isQuiet = true;
@@ -85,6 +63,8 @@ class Play {
 
   constructor(talk: Talk, failure: Failure | undefined) {
     this.#talk = talk;
+    const { seed, agent: kind, store } = talk;
+    this.#record = new TalkRecord(`talk ${seed} (${kind} agent, ${store} store)`);
     this.#failure = failure;
     this.#ledger = { turns: [], isHarmed: failure !== undefined };
     this.#cast = new Cast({
@@ -92,47 +72,46 @@ class Play {
       entryOf: (number) => this.#ledger.turns.find((entry) => entry.number === number),
       note: (line) => this.#note(line),
     });
-    const isScripted = talk.agent === 'scripted';
-    const agent = isScripted ? this.#cast.scriptedAgent() : this.#cast.modelAgent();
+    const agent = kind === 'scripted' ? this.#cast.scriptedAgent() : this.#cast.modelAgent();
     this.#stage = new Stage(talk.store, agent);
   }
 
   async run(): Promise<Played> {
-    const onUnhandled = (reason: unknown): void => void this.#unhandled.push(reason);
-    process.on('unhandledRejection', onUnhandled);
-    try {
-      await this.#stage.open();
-      if (this.#failure !== undefined) this.#stage.plan(this.#failure);
-      for (const step of this.#talk.steps) {
-        await this.#take(step);
-        // With two processes the store decides the order of arrival.
-        this.#isQuiet = step.isRushed !== true || this.#talk.store === 'machines';
-        if (!this.#isQuiet) continue;
-        await this.#stage.quiet();
-        await this.#check();
-      }
-      await this.#finish();
-      return { hasFailed: this.#stage.hasFailed, steps: this.#talk.steps.length };
-    } finally {
-      this.#cast.end();
+    await this.#record.during(() => this.#play(), async () => {
+      this.#cast.gates.end();
       await this.#stage.dispose();
-      process.off('unhandledRejection', onUnhandled);
+    });
+    return { hasFailed: this.#stage.hasFailed, steps: this.#talk.steps.length };
+  }
+
+  async #play(): Promise<void> {
+    await this.#stage.open();
+    if (this.#failure !== undefined) this.#stage.plan(this.#failure);
+    for (const step of this.#talk.steps) {
+      await this.#take(step);
+      // With two processes the store decides the order of arrival.
+      this.#isQuiet = step.isRushed !== true || this.#talk.store === 'machines';
+      if (!this.#isQuiet) continue;
+      await this.#stage.quiet();
+      await this.#check();
     }
+    await this.#finish();
   }
 
   /** Lets everything go on until nothing is left to do, or stops the app in the middle. */
   async #finish(): Promise<void> {
     if (this.#talk.isStopped) {
       this.#note('the app is stopped');
-      await this.#stage.stop(() => this.#cast.end());
+      await this.#stage.stop(() => this.#cast.gates.end());
       this.#note('the app has stopped');
       return this.#check();
     }
     this.#stage.store.release();
     for (let isDone = false; !isDone;) {
       await this.#stage.quiet();
-      isDone = this.#cast.gates.length === 0;
-      for (const gate of this.#cast.gates.splice(0)) this.#open(gate);
+      const gates = this.#cast.gates.takeAll();
+      isDone = gates.length === 0;
+      for (const gate of gates) this.#open(gate);
       if (isDone && this.#failure?.kind === 'late timer') {
         this.#stage.timers.fireLate();
         await this.#stage.quiet();
@@ -140,7 +119,7 @@ class Play {
     }
     this.#note('the end');
     await this.#check();
-    if (this.#stage.runningTurns > 0) this.#fail(['turns run on when all agents are done']);
+    if (this.#stage.runningTurns > 0) this.#fail('turns run on when all agents are done');
     const last = this.#lastBegun;
     const run = last?.run ?? last?.turn.runs.at(-1);
     if (
@@ -150,13 +129,13 @@ class Play {
       this.#isLastInterrupted
     )
       return;
-    if (!last.caller.hasEnded) this.#fail(['the last caller still waits']);
-    if (run === undefined) this.#fail(['the agent was never asked what the last caller was told']);
+    if (!last.caller.hasEnded) this.#fail('the last caller still waits');
+    if (run === undefined) this.#fail('the agent was never asked what the last caller was told');
     else if (!run.hasFailed && heardBy(last, true) !== said(run))
-      this.#fail([
-        `the last caller was to hear ${JSON.stringify(said(run))}, ` +
-          `and heard ${JSON.stringify(heardBy(last, true))}`,
-      ]);
+      this.#fail(
+        `the last caller was to hear ${JSON.stringify(said(run))}, `
+        + `and heard ${JSON.stringify(heardBy(last, true))}`,
+      );
   }
 
   // What a step does.
@@ -174,17 +153,13 @@ class Play {
         const open = this.#sent.filter(({ caller }) => !caller.hasLeft && !caller.hasEnded);
         const dropped = chosen(open, step.pick);
         if (dropped === undefined) return;
-        this.#note(
-          `the caller of ${dropped.turn.label} leaves, ` +
-            `with ${JSON.stringify(heardBy(dropped, false))}`,
-        );
+        const heard = JSON.stringify(heardBy(dropped, false));
+        this.#note(`the caller of ${dropped.turn.label} leaves, with ${heard}`);
         return dropped.caller.drop();
       }
       case 'go on': {
-        const gate = chosen(this.#cast.gates, step.pick);
-        if (gate === undefined) return;
-        this.#cast.gates = this.#cast.gates.filter((other) => other !== gate);
-        return this.#open(gate);
+        const gate = this.#cast.gates.take(step.pick);
+        return gate === undefined ? undefined : this.#open(gate);
       }
       case 'hold the store':
         if (this.#talk.store === 'memory' || this.#talk.store === 'machines') return;
@@ -212,10 +187,7 @@ class Play {
   }
 
   async #newTurn(
-    plan: Plan,
-    hasId: boolean,
-    words: string | undefined,
-    heard: Heard | undefined,
+    plan: Plan, hasId: boolean, words: string | undefined, heard: Heard | undefined,
     breaks: boolean,
   ): Promise<void> {
     const number = this.#ledger.turns.length;
@@ -233,13 +205,7 @@ class Play {
         ...(words === undefined ? {} : { text: words }),
       },
       isUnkept: !hasId && words === undefined,
-      deliveries: [],
-      runs: [],
-      cuts: [],
-      isLost: false,
-      hasNoPlace: false,
-      diedAt: undefined,
-      completedText: undefined,
+      ...untouched(),
     };
     const before = this.#ledger.turns.filter(isKept);
     this.#ledger.turns = [...this.#ledger.turns, entry];
@@ -247,10 +213,8 @@ class Play {
   }
 
   async #deliverAgain(pick: number, hasOtherWords: boolean, breaks: boolean): Promise<void> {
-    const entry = chosen(
-      this.#ledger.turns.filter(({ event }) => 'turn_id' in event).toReversed(),
-      pick,
-    );
+    const known = this.#ledger.turns.filter(({ event }) => 'turn_id' in event);
+    const entry = chosen(known.toReversed(), pick);
     if (entry === undefined) return;
     if (hasOtherWords) {
       const words = `w${++this.#words}`;
@@ -260,13 +224,7 @@ class Play {
         words,
         number: this.#ledger.turns.length,
         event: { ...entry.event, type: 'message', text: words },
-        deliveries: [],
-        runs: [],
-        cuts: [],
-        isLost: false,
-        hasNoPlace: false,
-        diedAt: undefined,
-        completedText: undefined,
+        ...untouched(),
       };
       this.#ledger.turns = [...this.#ledger.turns, other];
       return this.#deliver(other, undefined, breaks);
@@ -289,14 +247,12 @@ class Play {
       custom_metadata: { delivery: number },
       ...(context === undefined ? {} : { interruption_context: context.fields }),
     };
-    this.#note(
-      [
-        `${entry.label} arrives`,
-        ...('turn_id' in entry.event ? [] : ['without an id']),
-        ...(breaks ? ['on a connection that breaks'] : []),
-        ...(context === undefined ? [] : [`with ${JSON.stringify(context.fields)}`]),
-      ].join(' '),
-    );
+    this.#note([
+      `${entry.label} arrives`,
+      ...('turn_id' in entry.event ? [] : ['without an id']),
+      ...(breaks ? ['on a connection that breaks'] : []),
+      ...(context === undefined ? [] : [`with ${JSON.stringify(context.fields)}`]),
+    ].join(' '));
     let caller: Caller | undefined;
     const { completedText } = entry;
     const isStale = isBeside && entry.deliveries.length > 0 && !wasLost && this.#isOld(entry);
@@ -412,19 +368,13 @@ class Play {
     this.#isLastInterrupted = true;
     this.#note('the platform says that the caller spoke over the agent');
     const event = {
-      type: 'user_interrupted',
-      call_id: CONVERSATION,
-      agent_id: 'a-1',
-      timestamp: '2026-01-01T00:00:00.000Z',
-      transcript: '',
-      metadata: {},
+      type: 'user_interrupted', call_id: CONVERSATION, agent_id: 'a-1', transcript: '',
+      timestamp: '2026-01-01T00:00:00.000Z', metadata: {},
     };
     const onArrival = (): void => {
       if (isCertain && this.#ledger.turns.some((turn) => isKept(turn) && isRunning(turn))) return;
       turnHeard(this.#ledger.turns.filter(isKept), undefined)?.cuts.push({
-        arrivedAt,
-        heard: undefined,
-        isApplied: () => isCertain,
+        arrivedAt, heard: undefined, isApplied: () => isCertain,
       });
     };
     await this.#stage.post(event, { onArrival });
@@ -467,7 +417,7 @@ class Play {
       entry.diedAt = ++this.#clock;
       if (run !== undefined) run.isDead = true; // the store does not know its end
     }
-    this.#cast.goOnInVain();
+    this.#cast.gates.openAll();
     this.#lastBegun = this.#current = undefined;
     await this.#stage.open();
   }
@@ -480,14 +430,8 @@ class Play {
     if (delivery < this.#firstLiving) return undefined;
     const entry = sent.turn;
     const run: Run = {
-      n: ++this.#clock,
-      arrivedAt: sent.arrivedAt,
-      turnId: turn.turnId,
-      pieces: [],
-      calls: [],
-      hasFailed: false,
-      isDead: false,
-      isOver: () => reply.isOver,
+      n: ++this.#clock, arrivedAt: sent.arrivedAt, turnId: turn.turnId, pieces: [], calls: [],
+      hasFailed: false, isDead: false, isOver: () => reply.isOver,
     };
     this.#noteCut(sent, false);
     sent.run = run;
@@ -502,29 +446,33 @@ class Play {
 
   #note(line: string): void {
     this.#stage.news();
-    this.#transcript.push(line);
+    this.#record.note(line);
   }
 
   async #check(): Promise<void> {
-    const { store } = this.#stage;
-    const wrongs = [...this.#cast.wrongs, ...wrongsOnTheWire(this.#ledger)];
-    let history: readonly Message[] = [];
-    if (store.held === 0) {
-      history = await this.#stage.messages();
-      wrongs.push(...wrongsOf(this.#ledger, history));
-    }
-    wrongs.push(
-      ...this.#unhandled.splice(0).map((reason) => `an unhandled rejection: ${String(reason)}`),
-    );
-    if (wrongs.length === 0) return;
-    this.#note('history:');
-    for (const message of history) this.#note(`  ${JSON.stringify(message)}`);
-    this.#fail(wrongs);
+    const isHeld = this.#stage.store.held > 0;
+    const history = isHeld ? [] : await this.#stage.messages();
+    const wrongs = isHeld ? [] : wrongsOf(this.#ledger, history);
+    const all = [...this.#cast.wrongs, ...wrongsOnTheWire(this.#ledger), ...wrongs];
+    this.#record.judge(all, history);
+    this.#record.check();
   }
 
-  #fail(wrongs: readonly string[]): never {
-    throw new TalkError(this.#talk, wrongs, this.#transcript);
+  #fail(wrong: string): never {
+    this.#record.wrongs.push(wrong);
+    this.#record.check();
+    throw new Error(wrong);
   }
+}
+
+/** A turn before its first delivery. */
+function untouched(): Pick<
+  Entry, 'deliveries' | 'runs' | 'cuts' | 'isLost' | 'hasNoPlace' | 'diedAt' | 'completedText'
+> {
+  return {
+    deliveries: [], runs: [], cuts: [], isLost: false, hasNoPlace: false,
+    diedAt: undefined, completedText: undefined,
+  };
 }
 
 function isKept({ isUnkept, isLost }: Entry): boolean {
@@ -543,8 +491,4 @@ function isUnclear(turn: Entry): boolean {
   if (turn.hasNoPlace) return true;
   const run = turn.runs.at(-1);
   return said(run).trim() !== '' && got(turn, run).trim() === '';
-}
-
-function chosen<T>(choices: readonly T[], pick: number): T | undefined {
-  return choices[Math.floor(pick * choices.length)];
 }

@@ -1,132 +1,48 @@
 // Turns of a platform that sends the whole call with each request, and may ask for another reply
-// before it has spoken one. Deliveries are plain objects, so no socket is needed.
+// before it has spoken one.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { Agent, ToolCallContext, ToolRun, TurnJournal } from '../../src/agents/agent.ts';
+import type { Agent, ToolCallContext, ToolRun } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { defineState } from '../../src/agents/state/state.ts';
 import type { Transcript } from '../../src/calls/call-event.ts';
-import { ConversationManager } from '../../src/conversations/manager.ts';
-import { MemoryStore } from '../../src/conversations/memory-store.ts';
-import { createLogger } from '../../src/log.ts';
-import * as agentWork from '../../src/turns/agent-work.ts';
-import type { Delivery } from '../../src/turns/delivery.ts';
-import { Turns } from '../../src/turns/turns.ts';
-import { deferred, Told, until, type Deferred } from '../fixtures/app.ts';
+import { deferred } from '../fixtures/app.ts';
 import { jumpingClock, mockTimers, type Clock } from '../fixtures/clock.ts';
 import { transcriptOf } from '../fixtures/transcript.ts';
-import { callerMessage } from '../fixtures/turns.ts';
+import { BOOK, Booking, CONVERSATION, idle, Process, type Work } from './plain-deliveries.ts';
 
-const CONVERSATION = 'c-1';
-const BOOK = { id: 'call-1', name: 'book', args: '{"table":4}' };
 const SETTLE_MS = 700;
+const FINISH = { whenInterrupted: 'finish' } as const;
 
-type Work = Deferred<string> & { readonly context: ToolCallContext };
-
-/** A tool whose calls the test ends. */
-class Booking {
-  readonly works: Work[] = [];
-  readonly #begun = new Told<Work>();
-
-  readonly run = (context: ToolCallContext): Promise<string> => {
-    const work = { ...deferred<string>(), context };
-    this.works.push(work);
-    this.#begun.tell(work);
-    return work.promise;
-  };
-
-  begun(): Promise<Work> {
-    return this.#begun.next('the tool');
-  }
-
-  /** Calls it, and returns its result. */
-  async result(journal: TurnJournal, more: Partial<ToolRun> = {}): Promise<string> {
-    const [outcome] = await journal.runTools([BOOK], () => ({ run: this.run, ...more }));
-    return outcome?.content ?? '';
-  }
-}
-
-interface Request {
-  readonly turnId: string;
-  readonly text: string;
-  /** The call so far: see `transcriptOf`. Null on a wire that sends each thing once. */
-  readonly lines?: readonly string[] | null;
-  readonly told?: Partial<Transcript>;
-}
-
-/** The turns of one agent in one conversation, and what they said, logged and came to. */
-class Call {
-  readonly turns: Turns;
-  readonly said: string[] = [];
-  readonly outcomes: string[] = [];
-  readonly logged: string[] = [];
-  readonly conversations = new ConversationManager(
-    new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 }),
-  );
-  readonly #log = createLogger({
-    level: 'warn',
-    write: (line) => this.logged.push((JSON.parse(line) as { msg: string }).msg),
-  });
+/** One call. */
+class Call extends Process {
+  #turns = 0;
 
   constructor(t: TestContext, agent: Partial<Agent>, settleMs = 0) {
-    this.turns = new Turns({
-      agentWork,
-      agent: defineAgent({ name: 'tested', onMessage: () => 'Yes.', ...agent }),
-      conversations: this.conversations,
-      turnTimeoutMs: 60_000,
-      firstWordTimeoutMs: 60_000,
-      settleMs,
-    });
-    t.after(() => this.turns.interruptAll('the test is over'));
+    super(t, agent, { settleMs });
   }
 
-  ask({ turnId, text, lines = [], told }: Request): void {
-    const transcript = lines === null ? undefined : transcriptOf(lines, told);
-    const delivery: Delivery = {
-      event: { ...callerMessage(turnId, text, CONVERSATION), transcript },
-      headers: {},
-      turn: undefined,
-      log: this.#log,
-      unsent: 0,
-      isOpen: true,
-      send: (event) => {
-        if (event.type === 'say') this.said.push(event.text);
-        return true;
-      },
-      end: () => true,
-      onOutcome: ({ outcome }) => void this.outcomes.push(`${turnId} ${outcome}`),
-    };
-    this.turns.start(delivery);
-  }
-
-  async over(count: number): Promise<void> {
-    await until(() => this.outcomes.length === count, `the end of ${count} turns`);
-  }
-
-  async results(): Promise<string[]> {
-    const history = await this.conversations.getHistory(CONVERSATION);
-    return history
-      .filter((message) => message.role === 'tool')
-      .map(({ turnId, state, content }) => `${turnId} ${state} ${content}`);
+  /** Turns are called t1, t2, and so on. `lines`: the call so far, as `transcriptOf` takes it. */
+  ask(text: string, lines: readonly string[] = [], told?: Partial<Transcript>): void {
+    this.#turns += 1;
+    this.deliver(`t${this.#turns}`, text, transcriptOf(lines, told));
   }
 }
 
-/** Enough for everything that waits for no timer. */
-async function idle(): Promise<void> {
-  for (let round = 0; round < 5; round++) await new Promise((resolve) => setImmediate(resolve));
-}
-
-/** Books if the words begin like that. */
-function booksWith(booking: Booking, more: Partial<ToolRun> = {}): Agent['onMessage'] {
-  return async ({ text, journal }, reply) => {
-    await reply.say(text.startsWith('Book') ? await booking.result(journal, more) : 'Yes.');
-  };
+/** A call that has asked to book. The tool runs, and the test ends it. */
+async function booking(
+  t: TestContext, more: Partial<ToolRun> = {},
+): Promise<{ call: Call; tool: Booking; work: Work }> {
+  const tool = new Booking();
+  const call = new Call(t, { onMessage: tool.onMessage(more) });
+  call.ask('Book');
+  return { call, tool, work: await tool.begun() };
 }
 
 describe('a turn that is replaced', () => {
-  it('is aborted', async (t) => {
+  it('is aborted, and leaves no words in history', async (t) => {
     const reasons: unknown[] = [];
     const call = new Call(t, {
       onMessage: ({ text, signal }) => {
@@ -135,25 +51,18 @@ describe('a turn that is replaced', () => {
         return new Promise(() => undefined);
       },
     });
-    call.ask({ turnId: 't1', text: 'Hello' });
-    call.ask({ turnId: 't2', text: 'Hello there' });
+    call.ask('Hello');
+    call.ask('Hello there');
     await call.over(2);
     assert.deepEqual(call.outcomes, ['t1 interrupted', 't2 completed']);
     assert.equal(reasons.length, 1);
-  });
-
-  it('leaves no words in history', async (t) => {
-    const call = new Call(t, {});
-    call.ask({ turnId: 't1', text: 'Hello' });
-    call.ask({ turnId: 't2', text: 'Hello there' });
-    const history = await call.conversations.getHistory(CONVERSATION);
-    assert.deepEqual(history.map(({ content }) => content), ['Hello there', 'Yes.']);
+    assert.deepEqual(await call.history(), ['user: Hello there', 'completed: Hi.']);
   });
 
   it('goes on if the same words come late, which get no reply', async (t) => {
     const call = new Call(t, { onMessage: () => new Promise(() => undefined) });
-    call.ask({ turnId: 't1', text: 'Hello there' });
-    call.ask({ turnId: 't2', text: 'Hello' });
+    call.ask('Hello there');
+    call.ask('Hello');
     await call.over(1);
     assert.deepEqual([call.outcomes, call.turns.count], [['t2 stale'], 1]);
   });
@@ -161,74 +70,62 @@ describe('a turn that is replaced', () => {
 
 describe('a tool call repeated by the turn that replaces its own', () => {
   it('gives the stored result, and runs once', async (t) => {
-    const booking = new Booking();
-    const call = new Call(t, { onMessage: booksWith(booking) });
-    call.ask({ turnId: 't1', text: 'Book' });
-    (await booking.begun()).resolve('"booked"');
+    const { call, tool, work } = await booking(t);
+    work.resolve('"booked"');
     await call.over(1);
-    call.ask({ turnId: 't2', text: 'Book it' });
+    call.ask('Book it');
     await call.over(2);
-    assert.deepEqual(call.said, ['"booked"', '"booked"']);
-    assert.equal(booking.works.length, 1);
+    assert.deepEqual([call.said, tool.works.length], [['"booked"', '"booked"'], 1]);
   });
 
   it('gives the result of a call that still runs, and runs once', async (t) => {
-    const booking = new Booking();
-    const call = new Call(t, { onMessage: booksWith(booking, { whenInterrupted: 'finish' }) });
-    call.ask({ turnId: 't1', text: 'Book' });
-    const work = await booking.begun();
-    call.ask({ turnId: 't2', text: 'Book it' });
+    const { call, tool, work } = await booking(t, FINISH);
+    call.ask('Book it');
     await idle();
     work.resolve('"booked"');
     await call.over(2);
-    assert.deepEqual([call.said, booking.works.length], [['"booked"'], 1]);
+    assert.deepEqual([call.said, tool.works.length], [['"booked"'], 1]);
   });
 
   it('has the same key when it runs again because the first call was interrupted', async (t) => {
-    const booking = new Booking();
-    const call = new Call(t, { onMessage: booksWith(booking) });
-    call.ask({ turnId: 't1', text: 'Book' });
-    const first = await booking.begun();
-    first.context.signal.addEventListener('abort', () =>
-      first.resolve(Promise.reject(first.context.signal.reason) as unknown as string));
-    call.ask({ turnId: 't2', text: 'Book it' });
-    const second = await booking.begun();
+    const { call, tool, work: { context, resolve } } = await booking(t);
+    const { signal, idempotencyKey } = context;
+    signal.addEventListener('abort', () =>
+      resolve(Promise.reject(signal.reason) as unknown as string));
+    call.ask('Book it');
+    const second = await tool.begun();
     second.resolve('"booked"');
     await call.over(2);
-    assert.equal(first.context.idempotencyKey, second.context.idempotencyKey);
+    assert.equal(second.context.idempotencyKey, idempotencyKey);
   });
 
   it('has another key in the next turn, and runs', async (t) => {
-    const booking = new Booking();
-    const call = new Call(t, { onMessage: booksWith(booking) });
-    call.ask({ turnId: 't1', text: 'Book' });
-    const first = await booking.begun();
-    first.resolve('"booked"');
+    const { call, tool, work } = await booking(t);
+    work.resolve('"booked"');
     await call.over(1);
-    call.ask({ turnId: 't2', text: 'Book', lines: ['user: Book', 'agent: "booked"'] });
-    const second = await booking.begun();
+    call.ask('Book', ['user: Book', 'agent: "booked"']);
+    const second = await tool.begun();
     second.resolve('"booked again"');
     await call.over(2);
-    assert.notEqual(first.context.idempotencyKey, second.context.idempotencyKey);
+    assert.notEqual(work.context.idempotencyKey, second.context.idempotencyKey);
   });
 
   it('runs with other arguments, and the agent is told what was done', async (t) => {
-    const booking = new Booking();
+    const tool = new Booking();
     const histories: string[][] = [];
     const call = new Call(t, {
-      onMessage: async ({ text, journal, history }, reply) => {
+      onMessage: async ({ text, journal, history }) => {
         histories.push(history.map(({ role, content }) => `${role} ${content}`));
         const book = { ...BOOK, args: JSON.stringify({ for: text }) };
-        const [outcome] = await journal.runTools([book], () => ({ run: booking.run }));
-        await reply.say(outcome?.content ?? '');
+        const [outcome] = await journal.runTools([book], () => ({ run: tool.run }));
+        return outcome?.content ?? '';
       },
     });
-    call.ask({ turnId: 't1', text: 'Book' });
-    (await booking.begun()).resolve('"booked"');
-    await call.over(1);
-    call.ask({ turnId: 't2', text: 'Book for two' });
-    (await booking.begun()).resolve('"booked for two"');
-    await call.over(2);
+    for (const [index, text] of ['Book', 'Book for two'].entries()) {
+      call.ask(text);
+      (await tool.begun()).resolve('"booked"');
+      await call.over(index + 1);
+    }
     assert.deepEqual(histories[1], ['assistant ', 'tool "booked"', 'user Book for two']);
   });
 });
@@ -236,120 +133,111 @@ describe('a tool call repeated by the turn that replaces its own', () => {
 describe('a turn whose call had already been made by another turn', () => {
   // Seed 4080: nothing was done in it, so its state went nowhere else.
   it('leaves no state to the turn that replaces it', async (t) => {
-    const state = defineState(() => ({ heard: [] as string[] }));
     const seen: string[][] = [];
     const call = new Call(t, {
-      state,
-      onMessage: async (turn, reply) => {
-        const { heard } = turn.state as { heard: string[] };
+      state: defineState(() => ({ heard: [] as string[] })),
+      onMessage: async ({ state, text, journal }) => {
+        const { heard } = state as { heard: string[] };
         seen.push([...heard]);
-        heard.push(turn.text);
+        heard.push(text);
         const pay = { run: () => Promise.resolve('"paid"'), once: () => 'the order' };
-        const [outcome] = await turn.journal.runTools([BOOK], () => pay);
-        await reply.say(outcome?.content ?? '');
+        const [outcome] = await journal.runTools([BOOK], () => pay);
+        return outcome?.content ?? '';
       },
     });
-    call.ask({ turnId: 't1', text: 'Pay' });
+    call.ask('Pay');
     await call.over(1);
-    const lines = ['user: Pay', 'agent: "paid"'];
-    call.ask({ turnId: 't2', text: 'Pay now', lines });
-    await call.over(2);
-    call.ask({ turnId: 't3', text: 'Pay right now', lines });
-    await call.over(3);
+    for (const [index, text] of ['Pay now', 'Pay right now'].entries()) {
+      call.ask(text, ['user: Pay', 'agent: "paid"']);
+      await call.over(index + 2);
+    }
     assert.deepEqual(seen, [[], ['Pay'], ['Pay']]);
   });
 });
 
 /** A call whose first turn calls the tool, and waits for its settling time. */
-async function askedToBook(t: TestContext, more: Partial<ToolRun> = {}): Promise<{
-  clock: Clock; booking: Booking; call: Call;
+async function settling(t: TestContext, more: Partial<ToolRun> = {}): Promise<{
+  readonly call: Call;
+  readonly works: readonly Work[];
+  /** Lets time pass, and says how many calls have begun by then. */
+  readonly after: (ms: number) => Promise<number>;
 }> {
-  const clock = mockTimers(t, ['setTimeout']);
-  const booking = new Booking();
-  const call = new Call(t, { onMessage: booksWith(booking, more) }, SETTLE_MS);
-  call.ask({ turnId: 't1', text: 'Book' });
+  const clock: Clock = mockTimers(t, ['setTimeout']);
+  const tool = new Booking();
+  const call = new Call(t, { onMessage: tool.onMessage(more) }, SETTLE_MS);
+  call.ask('Book');
   await idle();
-  return { clock, booking, call };
+  const after = async (ms: number): Promise<number> => {
+    clock.tick(ms);
+    await idle();
+    return tool.works.length;
+  };
+  return { call, works: tool.works, after };
 }
 
 describe('a tool with effects', () => {
   it('starts when its turn has lasted for the settling time', async (t) => {
-    const { clock, booking } = await askedToBook(t);
-    clock.tick(SETTLE_MS - 300);
-    await idle();
-    const tooEarly = booking.works.length;
-    clock.tick(300);
-    await idle();
-    assert.deepEqual([tooEarly, booking.works.length], [0, 1]);
+    const { after } = await settling(t);
+    assert.deepEqual([await after(SETTLE_MS - 300), await after(300)], [0, 1]);
   });
 
   it('also waits if it acts once', async (t) => {
-    const more = { once: () => 'table 4', repeatable: true };
-    const { booking } = await askedToBook(t, more);
-    assert.equal(booking.works.length, 0);
+    const { works } = await settling(t, { once: () => 'table 4', repeatable: true });
+    assert.equal(works.length, 0);
   });
 
-  it('never starts if a newer turn arrives meanwhile', async (t) => {
-    const { clock, booking, call } = await askedToBook(t);
-    call.ask({ turnId: 't2', text: 'No, wait' });
-    clock.tick(SETTLE_MS);
-    await idle();
-    assert.deepEqual(call.outcomes, ['t1 interrupted', 't2 completed']);
-    assert.equal(booking.works.length, 0);
+  it('does not wait if it is repeatable', async (t) => {
+    assert.equal((await settling(t, { repeatable: true })).works.length, 1);
   });
+
+  for (const [what, happen] of [
+    ['a newer turn arrives', (call: Call) => call.ask('No, wait')],
+    ['the caller leaves', ({ turns }: Call) => turns.interrupt(CONVERSATION, 'the caller left')],
+  ] as const)
+    it(`never starts if ${what} meanwhile`, async (t) => {
+      const { call, after } = await settling(t);
+      happen(call);
+      assert.equal(await after(SETTLE_MS), 0);
+      assert.equal(call.outcomes[0], 't1 interrupted');
+    });
 
   it('stops waiting when its turn ends', async (t) => {
     mockTimers(t, ['setTimeout']);
     const results: string[] = [];
-    const call = new Call(t, {
-      onMessage: async ({ journal }) => {
-        results.push(await new Booking().result(journal));
-      },
-    }, SETTLE_MS);
-    call.ask({ turnId: 't1', text: 'Book' });
+    const onMessage: Agent['onMessage'] = async ({ journal }) => {
+      results.push(await new Booking().result(journal));
+    };
+    const call = new Call(t, { onMessage }, SETTLE_MS);
+    call.ask('Book');
     await idle();
     call.turns.interrupt(CONVERSATION, 'the caller left');
     await idle();
     assert.deepEqual(results, ['{"error":"interrupted"}']);
   });
 
-  it('never starts if the caller leaves meanwhile', async (t) => {
-    const { clock, booking, call } = await askedToBook(t);
-    call.turns.interrupt(CONVERSATION, 'the caller left');
-    clock.tick(SETTLE_MS);
-    await idle();
-    assert.equal(booking.works.length, 0);
-  });
-
   it('keeps the turn that replaces it waiting no longer than its own time', async (t) => {
-    const { clock, booking, call } = await askedToBook(t);
-    clock.tick(SETTLE_MS - 300);
-    call.ask({ turnId: 't2', text: 'Book it' });
+    const { call, after } = await settling(t);
+    await after(SETTLE_MS - 300);
+    call.ask('Book it');
     await idle();
-    clock.tick(300);
-    await idle();
-    const tooEarly = booking.works.length;
-    clock.tick(SETTLE_MS - 300);
-    await idle();
-    assert.deepEqual([tooEarly, booking.works.length], [0, 1]);
+    assert.deepEqual([await after(300), await after(SETTLE_MS - 300)], [0, 1]);
   });
 
   it('starts at once if the model has taken that long', async (t) => {
     mockTimers(t, ['setTimeout']);
     const jump = jumpingClock(t);
-    const booking = new Booking();
-    const model = deferred();
+    const [tool, model] = [new Booking(), deferred()];
     const call = new Call(t, {
       onMessage: async (turn, reply) => {
         await model.promise;
-        await booksWith(booking)(turn, reply);
+        await tool.onMessage()(turn, reply);
       },
     }, SETTLE_MS);
-    call.ask({ turnId: 't1', text: 'Book' });
+    call.ask('Book');
     jump(SETTLE_MS);
     model.resolve();
     await idle();
-    assert.equal(booking.works.length, 1);
+    assert.equal(tool.works.length, 1);
   });
 
   it('that the agent runs itself is noted when its turn has lasted that long', async (t) => {
@@ -361,31 +249,21 @@ describe('a tool with effects', () => {
         await journal.noteToolCalls([BOOK]);
         isNoted = true;
         noted.resolve();
-        return 'Booked.';
       },
     }, SETTLE_MS);
-    call.ask({ turnId: 't1', text: 'Book' });
+    call.ask('Book');
     await idle();
-    const tooEarly = isNoted;
+    assert.equal(isNoted, false);
     clock.tick(SETTLE_MS);
     await noted.promise;
-    assert.equal(tooEarly, false);
   });
 
   it('starts at once on a wire that sends everything once', async (t) => {
     mockTimers(t, ['setTimeout']);
-    const booking = new Booking();
-    const call = new Call(t, { onMessage: booksWith(booking) }, SETTLE_MS);
-    call.ask({ turnId: 't1', text: 'Book', lines: null });
+    const tool = new Booking();
+    new Call(t, { onMessage: tool.onMessage() }, SETTLE_MS).deliver('t1', 'Book');
     await idle();
-    assert.equal(booking.works.length, 1);
-  });
-});
-
-describe('a repeatable tool', () => {
-  it('starts at once', async (t) => {
-    const { booking } = await askedToBook(t, { repeatable: true });
-    assert.equal(booking.works.length, 1);
+    assert.equal(tool.works.length, 1);
   });
 });
 
@@ -395,31 +273,24 @@ describe('onSessionStart of a call that has no event for its start', () => {
     const call = new Call(t, {
       onSessionStart: ({ conversationId }) => void told.push(conversationId),
     });
-    call.ask({ turnId: 't1', text: 'Hello' });
-    call.ask({ turnId: 't2', text: 'Hello there' });
-    call.ask({ turnId: 't3', text: 'Bye', lines: ['user: Hello there', 'agent: Yes.'] });
+    call.ask('Hello');
+    call.ask('Hello there');
+    call.ask('Bye', ['user: Hello there', 'agent: Yes.']);
     assert.deepEqual(told, [CONVERSATION]);
   });
 
-  it('gets a reply that is over, and sends nothing', (t) => {
-    const seen: unknown[] = [];
-    const call = new Call(t, {
-      onSessionStart: (_turn, reply) => void seen.push(reply.isOver, reply.say('Welcome.')),
-    });
-    call.ask({ turnId: 't1', text: 'Hello' });
-    assert.deepEqual([seen, call.said], [[true, false], ['Yes.']]);
-  });
-
-  it('may return words, which nobody reads', (t) => {
-    const call = new Call(t, { onSessionStart: () => 'Welcome.' });
-    call.ask({ turnId: 't1', text: 'Hello' });
-    assert.deepEqual(call.said, ['Yes.']);
-  });
-
-  it('does not end the turn by ending its reply', (t) => {
-    const call = new Call(t, { onSessionStart: (_turn, reply) => reply.end() });
-    call.ask({ turnId: 't1', text: 'Hello' });
-    assert.deepEqual(call.said, ['Yes.']);
+  it('may return words, or end its reply, which sends nothing', (t) => {
+    for (const onSessionStart of [
+      () => 'Welcome.',
+      (_turn, reply) => {
+        assert.deepEqual([reply.isOver, reply.say('Welcome.')], [true, false]);
+        reply.end();
+      },
+    ] as const satisfies readonly Agent['onSessionStart'][]) {
+      const call = new Call(t, { onSessionStart });
+      call.ask('Hello');
+      assert.deepEqual([call.said, call.logged], [['Yes.'], []]);
+    }
   });
 
   it('is over before the agent hears the first words', async (t) => {
@@ -430,45 +301,38 @@ describe('onSessionStart of a call that has no event for its start', () => {
         await gate.promise;
         order.push('start');
       },
-      onMessage: () => {
-        order.push('message');
-        return 'Yes.';
-      },
+      onMessage: () => void order.push('message'),
     });
-    call.ask({ turnId: 't1', text: 'Hello' });
+    call.ask('Hello');
     await idle();
     gate.resolve();
     await call.over(1);
     assert.deepEqual(order, ['start', 'message']);
   });
 
-  const failures: readonly (readonly [how: string, hook: () => Promise<undefined>])[] = [
-    ['throws', () => {
-      throw new Error('no database');
-    }],
+  for (const [how, onSessionStart] of [
+    ['throws', () => { throw new Error('no database'); }],
     ['rejects', () => Promise.reject(new Error('no database'))],
-  ];
-  for (const [how, onSessionStart] of failures)
+  ] as const)
     it(`is logged, and the turn goes on, if it ${how}`, async (t) => {
       const call = new Call(t, { onSessionStart });
-      call.ask({ turnId: 't1', text: 'Hello' });
+      call.ask('Hello');
       await call.over(1);
       assert.deepEqual([call.logged, call.said], [['onSessionStart failed'], ['Yes.']]);
     });
 
   it('is not called on a wire that sends everything once', (t) => {
-    const told: string[] = [];
-    const call = new Call(t, { onSessionStart: ({ turnId }) => void told.push(turnId) });
-    call.ask({ turnId: 't1', text: 'Hello', lines: null });
-    assert.deepEqual(told, []);
+    const call = new Call(t, { onSessionStart: () => assert.fail('it was called') });
+    call.deliver('t1', 'Hello');
+    assert.deepEqual([call.said, call.logged], [['Yes.'], []]);
   });
 });
 
 describe('a request that names no conversation', () => {
-  const told = { isAnonymous: true };
-  const lines = ['agent: Welcome.', 'user: A', 'agent: a'];
+  const ANONYMOUS = { isAnonymous: true };
+  const LINES = ['agent: Welcome.', 'user: A', 'agent: a'];
 
-  it('has its transcript and the words of the caller for history', (t) => {
+  it('has its transcript for history, and leaves nothing in the store', async (t) => {
     let seen: unknown;
     const call = new Call(t, {
       onMessage: ({ history }) => {
@@ -476,27 +340,16 @@ describe('a request that names no conversation', () => {
         return 'Yes.';
       },
     });
-    call.ask({ turnId: 't1', text: 'B', lines, told });
+    call.ask('B', LINES, ANONYMOUS);
     assert.deepEqual(seen, ['assistant: Welcome.', 'user: A', 'assistant: a', 'user: B']);
-  });
-
-  it('leaves nothing in the store', async (t) => {
-    const call = new Call(t, {});
-    call.ask({ turnId: 't1', text: 'B', lines, told });
     await call.over(1);
-    assert.deepEqual(await call.conversations.getHistory(CONVERSATION), []);
+    assert.deepEqual(await call.history(), []);
   });
 
   it('ends no other turn', async (t) => {
     const gate = deferred();
-    const call = new Call(t, {
-      onMessage: async () => {
-        await gate.promise;
-        return 'Yes.';
-      },
-    });
-    call.ask({ turnId: 't1', text: 'B', lines, told });
-    call.ask({ turnId: 't2', text: 'C', lines, told });
+    const call = new Call(t, { onMessage: () => gate.promise.then(() => 'Yes.') });
+    for (const text of ['B', 'C']) call.ask(text, LINES, ANONYMOUS);
     gate.resolve();
     await call.over(2);
     assert.deepEqual(call.outcomes, ['t1 completed', 't2 completed']);
@@ -504,92 +357,75 @@ describe('a request that names no conversation', () => {
 });
 
 describe('the state of a turn that was discarded', () => {
-  interface Order {
-    tables: number;
-  }
-  const state = defineState((): Order => ({ tables: 0 }));
+  const state = defineState((): { tables: number } => ({ tables: 0 }));
 
   /** Books one more table with every request, with a tool that may run again. */
-  function counting(t: TestContext, booking: Booking): Call {
+  function counting(t: TestContext, tool: Booking): Call {
     return new Call(t, defineAgent({
       name: 'tested',
       state,
-      onMessage: async ({ journal, state: order }, reply) => {
+      onMessage: async ({ journal, state: order }) => {
         order.tables += 1;
-        const result = await booking.result(journal, {
+        const result = await tool.result(journal, {
+          ...FINISH,
           repeatable: true,
-          whenInterrupted: 'finish',
           run: async (context) => {
-            const content = await booking.run(context);
+            const content = await tool.run(context);
             order.tables += 10;
             return content;
           },
         });
-        await reply.say(`${order.tables} ${result}`);
+        return `${order.tables} ${result}`;
       },
     }));
   }
 
   it('is gone for the turn that replaces it, whose tool runs again', async (t) => {
-    const booking = new Booking();
-    const call = counting(t, booking);
-    call.ask({ turnId: 't1', text: 'Book' });
-    (await booking.begun()).resolve('{}');
-    await call.over(1);
-    call.ask({ turnId: 't2', text: 'Book it' });
-    (await booking.begun()).resolve('{"again":true}');
-    await call.over(2);
-    assert.deepEqual(call.said, ['11 {}', '11 {"again":true}']);
+    const tool = new Booking();
+    const call = counting(t, tool);
+    for (const [index, text] of ['Book', 'Book it'].entries()) {
+      call.ask(text);
+      (await tool.begun()).resolve(`"${text}"`);
+      await call.over(index + 1);
+    }
+    assert.deepEqual(call.said, ['11 "Book"', '11 "Book it"']);
   });
 
   it('is gone even while its tool still holds it and has stored nothing of it', async (t) => {
-    const booking = new Booking();
+    const tool = new Booking();
     const call = new Call(t, defineAgent({
       name: 'tested',
       state,
       onMessage: async ({ journal, text, state: order }) => {
         const run = (context: ToolCallContext): Promise<string> => {
           order.tables += 10;
-          return booking.run(context);
+          return tool.run(context);
         };
-        if (text === 'Book')
-          await booking.result(journal, { repeatable: true, whenInterrupted: 'finish', run });
+        if (text === 'Book') await tool.result(journal, { ...FINISH, repeatable: true, run });
         return `${order.tables}`;
       },
     }));
-    call.ask({ turnId: 't1', text: 'Hello' });
+    call.ask('Hello');
     await call.over(1);
-    const lines = ['user: Hello', 'agent: 0'];
-    call.ask({ turnId: 't2', text: 'Book', lines });
-    const work = await booking.begun();
-    call.ask({ turnId: 't3', text: 'Book later', lines });
+    call.ask('Book', ['user: Hello', 'agent: 0']);
+    const work = await tool.begun();
+    call.ask('Book later', ['user: Hello', 'agent: 0']);
     work.resolve('{}');
     await call.over(3);
     assert.deepEqual(call.said, ['0', '0']);
   });
 
-  it('is not changed by its tool that ends late and runs again', async (t) => {
-    const booking = new Booking();
-    const call = counting(t, booking);
-    call.ask({ turnId: 't1', text: 'Book' });
-    const late = await booking.begun();
-    call.ask({ turnId: 't2', text: 'Book it' });
-    await idle();
-    late.resolve('{}');
-    await call.over(2);
-    assert.deepEqual(await call.conversations.getState(CONVERSATION), { tables: 1 });
-  });
-
-  it('leaves no repeatable call in history', async (t) => {
-    const booking = new Booking();
-    const call = counting(t, booking);
-    call.ask({ turnId: 't1', text: 'Book' });
-    const late = await booking.begun();
-    call.ask({ turnId: 't2', text: 'Book it' });
+  it('is not changed by a tool that ends late and runs again, nor is its call kept', async (t) => {
+    const tool = new Booking();
+    const call = counting(t, tool);
+    call.ask('Book');
+    const late = await tool.begun();
+    call.ask('Book it');
     await idle();
     late.resolve('"late"');
     await call.over(2);
-    const ofFirst = (await call.results()).filter((result) => result.startsWith('t1 '));
-    assert.deepEqual(ofFirst, []);
+    assert.deepEqual(await call.conversations.getState(CONVERSATION), { tables: 1 });
+    const results = await call.results();
+    assert.equal(results.some((result) => result.startsWith('t1 ')), false);
   });
 });

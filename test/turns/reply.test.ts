@@ -4,15 +4,16 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { MessageTurn, Reply, StartTurn } from '../../src/agents/agent.ts';
-import {
-  contentsOf, deferred, fired, Listener, serve, Told, typesOf, within,
-} from '../fixtures/app.ts';
+import { serve, Told } from '../fixtures/app.ts';
+import { hears } from './single-message.ts';
+
+const NUMBERS = { from_phone_number: '+15550100', to_phone_number: '+15550199' };
+const LOOK = [{ id: 'c1', name: 'look', args: '{}' }];
 
 /** What an agent is given in a turn. It says nothing. */
 async function given(t: TestContext): Promise<{ turn: MessageTurn; reply: Reply }> {
   const told = new Told<{ turn: MessageTurn; reply: Reply }>();
-  const { client } = serve(t, { onMessage: (turn, reply) => told.tell({ turn, reply }) });
-  await (await client.say('Hello?')).text();
+  await hears(t, (turn, reply) => told.tell({ turn, reply }), '');
   return told.next();
 }
 
@@ -22,65 +23,33 @@ function methodsOf(value: object): string[] {
 }
 
 describe('a reply', () => {
-  it('has its verbs, its signal and isOver, and none of the engine\'s methods', async (t) => {
-    const { reply } = await given(t);
-    assert.deepEqual([Object.keys(reply), methodsOf(reply)], [[], [
-      'data', 'end', 'hangup', 'isOver', 'say', 'signal', 'transfer',
-    ]]);
+  it("has its verbs, its signal and isOver, and none of the engine's methods", async (t) => {
+    const { turn, reply } = await given(t);
+    assert.deepEqual(Object.keys(reply), []);
+    const names = ['data', 'end', 'hangup', 'isOver', 'say', 'signal', 'transfer'];
+    assert.deepEqual(methodsOf(reply), names);
+    assert.equal(reply.signal, turn.signal);
   });
 
   it('has verbs that can be taken out of it', async (t) => {
-    const { client } = serve(t, {
-      onMessage(_turn, { say, data, hangup }) {
-        say('One.');
-        data({ a: 1 });
-        hangup({ say: 'Bye.' });
-      },
-    });
-    const events = await (await client.say('Hello?')).events();
-    assert.deepEqual(typesOf(events), [
-      'response.tts', 'response.data', 'response.tts', 'response.hangup', 'response.end',
-    ]);
-    assert.deepEqual(contentsOf(events), ['One.', ' Bye.']);
-  });
-
-  it('ends with an end() that was taken out of it', async (t) => {
-    const { client } = serve(t, {
-      async *onMessage(_turn, { end }) {
-        yield 'One.';
-        end();
-        yield 'Two.';
-      },
-    });
-    assert.equal(await (await client.say('Hello?')).text(), 'One.');
-  });
-
-  it('has the turn\'s signal', async (t) => {
-    const same = deferred<boolean>();
-    const { client } = serve(t, {
-      async onMessage(turn, reply) {
-        same.resolve(reply.signal === turn.signal);
-        reply.say('One.');
-        await fired(reply.signal);
-      },
-    });
-    const reply = await client.say('Hello?');
-    await new Listener(reply).next();
-    assert.equal(await within(same.promise, 'the agent'), true);
-    reply.drop();
+    await hears(t, async (_turn, { say, data, hangup }) => {
+      await say('One.');
+      await data({ a: 1 });
+      hangup({ say: 'Bye.' });
+    }, 'One.|<data {"a":1}>| Bye.|<hangup>');
+    await hears(t, async function* (_turn, { end }) {
+      yield 'One.';
+      end();
+      yield 'Two.';
+    }, 'One.');
   });
 
   it('is over when the turn is, and not before', async (t) => {
-    const states: boolean[] = [];
-    const { client } = serve(t, {
-      onMessage(_turn, reply) {
-        states.push(reply.isOver);
-        reply.end();
-        states.push(reply.isOver);
-      },
-    });
-    await (await client.say('Hello?')).text();
-    assert.deepEqual(states, [false, true]);
+    await hears(t, (_turn, reply) => {
+      assert.equal(reply.isOver, false);
+      reply.end();
+      assert.equal(reply.isOver, true);
+    }, '');
   });
 });
 
@@ -90,19 +59,17 @@ describe('a turn', () => {
     'signal', 'text', 'turnId', 'wire',
   ];
 
-  it('has these fields, all its own, and none of the engine\'s methods', async (t) => {
+  it("has these fields, all its own, and none of the engine's methods", async (t) => {
     const { turn } = await given(t);
     assert.deepEqual(Object.keys(turn).sort(), FIELDS);
     const names = new Set<string>();
-    let part: object = turn;
-    while (part !== Object.prototype) {
+    for (let part: object = turn; part !== Object.prototype; part = Object.getPrototypeOf(part))
       for (const name of Object.getOwnPropertyNames(part)) names.add(name);
-      part = Object.getPrototypeOf(part) as object;
-    }
     assert.deepEqual([...names].filter((name) => name !== 'constructor').sort(), FIELDS);
+    assert.equal(turn.history, turn.history);
   });
 
-  it('can be copied with other words, and handed to another agent\'s hook', async (t) => {
+  it("can be copied with other words, and handed to another agent's hook", async (t) => {
     const { client } = serve(t, {
       onMessage(turn) {
         const copy = { ...turn, text: 'other words' };
@@ -113,11 +80,9 @@ describe('a turn', () => {
     assert.equal(text, 'other words, 1, false, t-1');
   });
 
-  it('logs with the request\'s id, in a copy too', async (t) => {
+  it("logs with the request's id, in a copy too", async (t) => {
     const { client, logLines } = serve(t, {
-      onMessage(turn) {
-        ({ ...turn }).log.info('of the agent');
-      },
+      onMessage: (turn) => ({ ...turn }).log.info('of the agent'),
     });
     const { response } = await client.say('Hello?');
     await response.text();
@@ -137,60 +102,37 @@ describe('a turn', () => {
 
   it('neither runs nor notes calls once the turn is over', async (t) => {
     const told = new Told<unknown>();
-    const { client, messages } = serve(t, {
-      async onMessage({ journal }, reply) {
-        reply.say('Bye.');
-        reply.end();
-        const calls = [{ id: 'c1', name: 'look', args: '{}' }];
-        const [outcome] = await journal.runTools(calls, () => ({ run: () => '"seen"' }));
-        await journal.noteToolCalls(calls);
-        told.tell(outcome?.content);
-      },
-    });
-    await (await client.say('Hello?')).text();
+    const { history } = await hears(t, async ({ journal }, reply) => {
+      await reply.say('Bye.');
+      reply.end();
+      const [outcome] = await journal.runTools(LOOK, () => ({ run: () => '"seen"' }));
+      await journal.noteToolCalls(LOOK);
+      told.tell(outcome?.content);
+    }, 'Bye.');
     assert.equal(await told.next(), '{"error":"interrupted"}');
-    assert.deepEqual((await messages()).map(({ role }) => role), ['user', 'assistant']);
+    assert.deepEqual((await history()).map(([role]) => role), ['user', 'assistant']);
   });
 
-  it('has a frozen history, calls and results included', async (t) => {
-    const { client, messages } = serve(t, {
-      async onMessage({ history, journal, text }) {
-        if (text === 'One?') {
-          const calls = [{ id: 'c1', name: 'look', args: '{}' }];
-          await journal.runTools(calls, () => ({ run: async () => '"seen"' }));
-          return 'One.';
-        }
-        assert.throws(() => (history as unknown[]).push('x'), TypeError);
-        for (const message of history) {
-          assert.throws(() => Object.assign(message, { content: 'masked' }), TypeError);
-        }
-        return 'Two.';
-      },
-    });
-    await (await client.say('One?')).text();
-    assert.equal(await (await client.say('Two?')).text(), 'Two.');
-    assert.doesNotMatch(JSON.stringify(await messages()), /masked/);
-  });
-
-  it('has the history as it was at its beginning, whatever comes later', async (t) => {
+  it('has the history of its beginning, frozen, calls and results included', async (t) => {
     const told = new Told<MessageTurn>();
-    const { client } = serve(t, {
-      onMessage(turn) {
+    const { client, messages } = serve(t, {
+      async onMessage(turn) {
         told.tell(turn);
-        return `${turn.history.length}`;
+        const { history, journal, text } = turn;
+        if (text === 'One?') await journal.runTools(LOOK, () => ({ run: async () => '"seen"' }));
+        assert.throws(() => (history as unknown[]).push('x'), TypeError);
+        for (const message of history)
+          assert.throws(() => Object.assign(message, { content: 'masked' }), TypeError);
+        return 'Yes.';
       },
     });
-    await (await client.say('One?')).text();
-    await (await client.say('Two?')).text();
+    for (const text of ['One?', 'Two?'])
+      assert.equal(await (await client.say(text)).text(), 'Yes.');
+    assert.doesNotMatch(JSON.stringify(await messages()), /masked/);
     assert.deepEqual((await told.next()).history.map(({ content }) => content), ['One?']);
   });
 
-  it('has one history, however often it is looked at', async (t) => {
-    const { turn } = await given(t);
-    assert.equal(turn.history, turn.history);
-  });
-
-  it('of a session\'s start also says whether the caller has returned', async (t) => {
+  it("of a session's start also says whether the caller has returned", async (t) => {
     const told = new Told<StartTurn>();
     const { client } = serve(t, { onSessionStart: (turn) => told.tell(turn) });
     await (await client.start()).text();
@@ -200,5 +142,25 @@ describe('a turn', () => {
     assert.deepEqual(turns.map(({ isResumed }) => isResumed), [false, true]);
     const fields = [...FIELDS.filter((name) => name !== 'text'), 'isResumed'].sort();
     assert.deepEqual(Object.keys(turns[0] ?? {}).sort(), fields);
+  });
+});
+
+describe('turn.caller', () => {
+  const CALLER = '{"from":"+15550100","to":"+15550199"}';
+  const telling = {
+    onMessage: (turn: MessageTurn) => ('caller' in turn ? JSON.stringify(turn.caller) : 'nobody'),
+  };
+
+  it("has the event's numbers, and is no property of a browser's turn", async (t) => {
+    const { client } = serve(t, telling);
+    assert.equal(await (await client.say('Hi')).text(), 'nobody');
+    assert.equal(await (await client.say('Hi', NUMBERS)).text(), CALLER);
+  });
+
+  it('is remembered for the rest of the call, until a browser continues it', async (t) => {
+    const { client } = serve(t, telling);
+    await (await client.start(NUMBERS)).text();
+    for (const text of ['One', 'Two']) assert.equal(await (await client.say(text)).text(), CALLER);
+    assert.equal(await (await client.say('Hi', { session_id: 'browser' })).text(), 'nobody');
   });
 });

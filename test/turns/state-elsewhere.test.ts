@@ -1,25 +1,39 @@
 // The agent's state where several processes share the conversation: no change is undone.
 
 import assert from 'node:assert/strict';
-import { EventEmitter, once } from 'node:events';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 
 import type { MessageTurn } from '../../src/agents/agent.ts';
 import { stateMadeBy } from '../../src/agents/state/state.ts';
-import { until, type TestAgent } from '../fixtures/app.ts';
-import { machines, says, type Machine } from './machines.ts';
+import { deferred, fired, until, type TestAgent } from '../fixtures/app.ts';
+import { machines, says, type Machine, type Machines } from './machines.ts';
 
 interface Cart {
   readonly cart: string[];
+  total: number;
+}
+
+interface Shop extends Machines {
+  /** Asks for a tool in process `a`. Resolves when it has begun. */
+  begins(words: 'slow' | 'save', turnId?: string): Promise<Late>;
+  readonly errors: unknown[];
+}
+
+interface Late {
+  readonly reply: Promise<string>;
+  /** Lets the tool go on. Resolves when it has done its work. */
+  ends(): Promise<void>;
 }
 
 /**
- * Puts the caller's words into the cart. For "slow", a tool does that, when the gate opens, after
- * the turn if need be. For "save", a tool puts "saved" into it and saves, when the gate opens.
+ * Agents put the caller's words into the cart. For "slow", a tool puts "late" into it when it may
+ * go on, after the turn if need be. For "save", a tool puts "saved" into it and saves.
  */
-function shopping(gate: EventEmitter, errors: unknown[] = []): TestAgent {
-  return {
-    state: stateMadeBy(() => ({ cart: [] as string[] })),
+function shops(t: TestContext, hooks: TestAgent = {}, ms?: number, environment = {}): Shop {
+  let [begun, open, done] = [deferred(), deferred(), deferred()];
+  const errors: unknown[] = [];
+  const all = machines(t, {
+    state: stateMadeBy(() => ({ cart: [] as string[], total: 0 })),
     async onMessage(turn) {
       const { text, state, journal } = turn as MessageTurn<Cart>;
       if (text !== 'slow' && text !== 'save') {
@@ -30,133 +44,117 @@ function shopping(gate: EventEmitter, errors: unknown[] = []): TestAgent {
       await journal.runTools([{ id: 'x', name: text, args: '{}' }], () => ({
         whenInterrupted: 'finish',
         async run() {
-          gate.emit('begun');
-          await once(gate, 'open');
+          begun.resolve();
+          await open.promise;
           state.cart.push(text === 'slow' ? 'late' : 'saved');
           if (text === 'save')
             await journal.saveState().catch((error: unknown) => void errors.push(error));
-          gate.emit('done');
+          done.resolve();
           return '"ok"';
         },
       }));
       return 'Done.';
     },
+    ...hooks,
+  }, environment, ms === undefined ? {} : { timeoutMs: ms });
+  const begins: Shop['begins'] = async (words, turnId = words) => {
+    [begun, open, done] = [deferred(), deferred(), deferred()];
+    const reply = says(all.a, words, { turn_id: turnId });
+    await begun.promise;
+    const ends = (): Promise<void> => (open.resolve(), done.promise);
+    return { reply, ends };
   };
+  return { ...all, begins, errors };
 }
 
-async function stored({ app }: Machine): Promise<unknown> {
-  const state = (await app.conversations.read('c'))?.state;
-  return state === undefined ? undefined : (JSON.parse(state) as Cart).cart;
+async function stored({ app }: Machine): Promise<string[]> {
+  const state = (await app.conversations.read('c'))?.state ?? assert.fail('no state');
+  return (JSON.parse(state) as Cart).cart;
 }
+
+function failAll(all: readonly Machine[], error: Error | undefined): void {
+  for (const { parts } of all) parts.failWith = error;
+}
+
+async function written(...all: readonly Machine[]): Promise<void> {
+  for (const { store } of all)
+    await until(() => store.health().turnsWaiting === 0, 'the store to have all');
+}
+
+const AWAY = new Error('it is away');
 
 describe('a state', () => {
-  it('loses nothing that another process stored while a slow tool runs here', async (t) => {
-    const gate = new EventEmitter();
-    const { a, b } = machines(t, shopping(gate));
-    const begun = once(gate, 'begun');
-    const slow = says(a, 'slow');
-    await begun;
+  it('is shared by a late tool, newer turns here and those of another process', async (t) => {
+    const { a, b, begins } = shops(t);
+    const late = await begins('slow');
     assert.equal(await says(b, 'apple'), 'apple');
     assert.equal(await says(a, 'pear'), 'apple pear');
     assert.equal(await says(b, 'plum'), 'apple pear plum');
-    const done = once(gate, 'done');
-    gate.emit('open');
-    await done;
-    await slow;
+    await late.ends();
+    await late.reply;
     assert.equal(await says(b, 'cherry'), 'apple pear plum late cherry');
     assert.deepEqual(await stored(a), ['apple', 'pear', 'plum', 'late', 'cherry']);
-  });
-
-  it('is shared by a late tool and newer turns', async (t) => {
-    const gate = new EventEmitter();
-    const { a, b } = machines(t, shopping(gate));
-    const begun = once(gate, 'begun');
-    const slow = says(a, 'slow');
-    await begun;
-    assert.equal(await says(a, 'apple'), 'apple');
-    const done = once(gate, 'done');
-    gate.emit('open');
-    await done;
-    await slow;
-    assert.equal(await says(a, 'pear'), 'apple late pear');
-    assert.equal(await says(b, 'plum'), 'apple late pear plum');
+    assert.equal(await says(a, 'fig'), 'apple pear plum late cherry fig');
   });
 
   it('is stored on demand, even by a turn that is no longer the newest', async (t) => {
-    const gate = new EventEmitter();
-    const errors: unknown[] = [];
-    const { a, b } = machines(t, shopping(gate, errors));
+    const { b, begins, errors } = shops(t);
     for (const isLate of [false, true]) {
-      const begun = once(gate, 'begun');
-      const saving = says(a, 'save', { turn_id: `save ${isLate}` });
-      await begun;
+      const saving = await begins('save', `save ${isLate}`);
       if (isLate) await says(b, 'apple');
-      const done = once(gate, 'done');
-      gate.emit('open');
-      await done;
-      await saving;
+      await saving.ends();
+      await saving.reply;
     }
-    assert.deepEqual(errors, []);
-    assert.deepEqual(await stored(b), ['saved', 'apple', 'saved']);
+    assert.deepEqual([errors, await stored(b)], [[], ['saved', 'apple', 'saved']]);
   });
 
-  it('is stored with a tool\'s call, before the tool acts', async (t) => {
-    const gate = new EventEmitter();
-    const agent = shopping(gate);
-    const { a, b } = machines(t, {
-      ...agent,
-      onMessage(turn, reply) {
-        (turn as MessageTurn<Cart>).state.cart.push('before');
-        return agent.onMessage?.(turn, reply);
+  it("is stored with a tool's call, before the tool acts", async (t) => {
+    const [begun, open] = [deferred(), deferred()];
+    const { a, b } = shops(t, {
+      async onMessage(turn) {
+        const { state, journal } = turn as MessageTurn<Cart>;
+        state.cart.push('before');
+        const run = (): Promise<string> => (begun.resolve(), open.promise.then(() => '"ok"'));
+        await journal.runTools([{ id: 'x', name: 'slow', args: '{}' }], () => ({ run }));
       },
     });
-    const begun = once(gate, 'begun');
     const slow = says(a, 'slow');
-    await begun;
+    await begun.promise;
     assert.deepEqual(await stored(b), ['before']);
-    gate.emit('open');
+    open.resolve();
     await slow;
   });
 });
 
 describe('the state of a turn that still runs here while another process has newer ones', () => {
   // Was: the older turn settled when the newer one had the state, and stored its own over it.
-  for (const [what, loses] of [
-    ['no message arrives', () => true],
-    ['its interruption gets lost', (message: string) => message.includes('interrupt')],
-  ] as const)
-    it(`takes nothing away, if ${what}`, async (t) => {
-      const gate = new EventEmitter();
-      const { a, b, post } = machines(t, shopping(gate));
-      post.loses = loses;
-      const begun = once(gate, 'begun');
-      const slow = says(a, 'slow');
-      await begun;
-      assert.equal(await says(b, 'apple'), 'apple');
-      assert.equal(await says(a, 'pear'), 'apple pear');
-      const done = once(gate, 'done');
-      gate.emit('open');
-      await done;
-      await slow;
-      assert.equal(await says(b, 'plum'), 'apple pear late plum');
-    });
+  it('takes nothing away, if no message arrives', async (t) => {
+    const { a, b, post, begins } = shops(t);
+    post.loses = () => true;
+    const late = await begins('slow');
+    assert.equal(await says(b, 'apple'), 'apple');
+    assert.equal(await says(a, 'pear'), 'apple pear');
+    await late.ends();
+    await late.reply;
+    assert.equal(await says(b, 'plum'), 'apple pear late plum');
+  });
 
   it('is the later one if both have set it, and that is counted', async (t) => {
-    const gates = new EventEmitter();
-    const { a, b } = machines(t, {
-      state: stateMadeBy(() => ({ total: 0, cart: [] as string[] })),
+    const begun = deferred();
+    const { a, b } = shops(t, {
       async onMessage(turn) {
-        const { state, text } = turn as MessageTurn<Cart & { total: number }>;
+        const { state, text, signal } = turn as MessageTurn<Cart>;
         state.cart.push(text);
         state.total += text.length;
-        gates.emit(text);
-        if (text === 'slow') await once(gates, 'go');
+        if (text === 'slow') {
+          begun.resolve();
+          await fired(signal);
+        }
         return `${state.cart.join(' ')} ${state.total}`;
       },
     });
-    const begun = once(gates, 'slow');
     const slow = says(a, 'slow');
-    await begun;
+    await begun.promise;
     assert.equal(await says(b, 'apple'), 'apple 5');
     await slow;
     assert.equal(await says(b, 'plum'), 'apple slow plum 8');
@@ -167,70 +165,53 @@ describe('the state of a turn that still runs here while another process has new
 describe('the state of turns while the store stalls', () => {
   for (const stalls of ['a moment', 'so long that it counts as away'])
     it(`has everyone's changes, in order, if it stalls for ${stalls}`, async (t) => {
-      const gate = new EventEmitter();
-      const { a, b } = machines(t, shopping(gate), { STORE_TIMEOUT_MS: '50' }, 50);
-      const both = [a.parts, b.parts];
+      const { a, b, begins } = shops(t, {}, 50, { STORE_TIMEOUT_MS: '50' });
       assert.equal(await says(a, 'apple'), 'apple');
       assert.equal(await says(b, 'pear'), 'apple pear');
-      const begun = once(gate, 'begun');
-      const slow = says(a, 'slow');
-      await begun;
-      for (const parts of both) parts.hold();
-      const done = once(gate, 'done');
-      gate.emit('open');
-      await done;
+      const late = await begins('slow');
+      for (const { parts } of [a, b]) parts.hold();
+      await late.ends();
       let isOver = false;
-      void slow.then(() => (isOver = true));
+      void late.reply.then(() => (isOver = true));
       const isLate = (): boolean => a.store.health().turnsWaiting > 0;
       const isAway = (): boolean => a.store.health().isDegraded;
       await until(stalls === 'a moment' ? isLate : isAway, 'the store to be late');
       assert.equal(isOver, false, 'the reply has ended before the store had it');
-      for (const parts of both) parts.release();
-      assert.equal(await slow, 'Done.');
+      for (const { parts } of [a, b]) parts.release();
+      assert.equal(await late.reply, 'Done.');
       assert.equal(await says(b, 'plum'), 'apple pear late plum');
       assert.equal(await says(a, 'cherry'), 'apple pear late plum cherry');
     });
 
-  it('has what was changed in both processes while neither could store it', async (t) => {
-    const { a, b } = machines(t, shopping(new EventEmitter()), undefined, 20);
-    assert.equal(await says(a, 'apple'), 'apple');
-    assert.equal(await says(b, 'pear'), 'apple pear');
-    for (const { parts } of [a, b]) parts.failWith = new Error('it is away');
-    assert.equal(await says(a, 'plum'), 'apple plum');
-    assert.equal(await says(b, 'cherry'), 'apple pear cherry');
-    for (const { parts } of [a, b]) parts.failWith = undefined;
-    for (const { store } of [a, b])
-      await until(() => store.health().turnsWaiting === 0, 'the store to have all');
-    const cart = await stored(a);
-    assert.deepEqual((cart as string[]).toSorted(), ['apple', 'cherry', 'pear', 'plum']);
-    assert.equal(await says(b, 'fig'), `${(cart as string[]).join(' ')} fig`);
-  });
-
-  it('has what was changed in two processes in which the call began without the store', async (t) => {
-    const { a, b } = machines(t, shopping(new EventEmitter()), undefined, 20);
-    for (const { parts } of [a, b]) parts.failWith = new Error('it is away');
-    assert.equal(await says(a, 'apple'), 'apple');
-    assert.equal(await says(b, 'pear'), 'pear');
-    for (const { parts } of [a, b]) parts.failWith = undefined;
-    for (const { store } of [a, b])
-      await until(() => store.health().turnsWaiting === 0, 'the store to have all');
-    assert.deepEqual(((await stored(a)) as string[]).toSorted(), ['apple', 'pear']);
-  });
+  for (const [when, before] of [
+    ['while neither could store it', ['apple', 'pear']],
+    ['in which the call began without the store', []],
+  ] as const)
+    it(`has what was changed in two processes ${when}`, async (t) => {
+      const { a, b } = shops(t, {}, 20);
+      for (const [index, words] of before.entries()) await says([a, b][index] ?? a, words);
+      failAll([a, b], AWAY);
+      const [known, more] = [before.slice(0, 1), before.slice(0, 2)];
+      assert.equal(await says(a, 'plum'), [...known, 'plum'].join(' '));
+      assert.equal(await says(b, 'cherry'), [...more, 'cherry'].join(' '));
+      failAll([a, b], undefined);
+      await written(a, b);
+      const cart = await stored(a);
+      assert.deepEqual(cart.toSorted(), [...before, 'plum', 'cherry'].sort());
+      assert.equal(await says(b, 'fig'), `${cart.join(' ')} fig`);
+    });
 
   it('has no change twice if a failed write was made after all', async (t) => {
-    const gate = new EventEmitter();
-    const { a, b } = machines(t, shopping(gate), undefined, 20);
-    const begun = once(gate, 'begun');
-    const slow = says(a, 'slow');
-    await begun;
+    const { a, b, begins } = shops(t, {}, 20);
+    const late = await begins('slow');
     a.parts.failsAfterWriting = true;
-    a.parts.failWith = new Error('the answer got lost');
-    gate.emit('open');
+    failAll([a], new Error('the answer got lost'));
+    void late.ends();
     await until(() => a.store.health().isDegraded, 'the write to fail');
     assert.equal(await says(b, 'plum'), 'late plum');
-    a.parts.failWith = undefined;
-    await slow;
-    await until(() => a.store.health().turnsWaiting === 0, 'the store to have all');
+    failAll([a], undefined);
+    await late.reply;
+    await written(a);
     assert.equal(await says(a, 'fig'), 'late plum fig');
     assert.deepEqual(await stored(b), ['late', 'plum', 'fig']);
   });

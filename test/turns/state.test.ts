@@ -7,74 +7,53 @@ import type { Agent, MessageTurn, SessionEndContext } from '../../src/agents/age
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { StateError } from '../../src/agents/state/state-error.ts';
 import { defineState, type State } from '../../src/agents/state/state.ts';
-import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { scriptedModel } from '../../src/kit/scripted-model.ts';
 import { tool, type Tool } from '../../src/tools/tool.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
 import {
   deferred, errorsIn, fired, Listener, messageEvent, rawRequest, serve, Told, until, within,
+  type Deferred, type Served,
 } from '../fixtures/app.ts';
+import { heard } from './held-turns.ts';
+import { memory } from './plain-deliveries.ts';
 
 interface Order {
   cart: unknown[];
 }
 
+type Shopping = Agent<Order>;
+
 const order = defineState((): Order => ({ cart: [] }));
 
-function memory(): MemoryStore {
-  return new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 });
+function shopping(hooks: Partial<Shopping>): Agent {
+  return defineAgent({ name: 'shopping', state: order, onMessage: () => undefined, ...hooks });
 }
 
-/** An agent that puts the caller's words into the cart and says what is in it. */
-const listing = defineAgent({
-  name: 'listing',
-  state: order,
+/** Puts the caller's words into the cart, and says what is in it. */
+const listing = shopping({
   onMessage({ state, text }) {
     state.cart.push(text);
     return state.cart.join();
   },
 });
 
-/** An agent whose tool puts the caller's words into the cart when the test says so. */
-function withTool(
-  work: (turn: MessageTurn<Order>, signal: AbortSignal) => Promise<void>,
-  whenInterrupted: 'abort' | 'finish' = 'finish',
-): Agent {
-  return defineAgent({
-    name: 'with a tool',
-    state: order,
-    async onMessage(turn) {
-      const call = { id: 'c', name: 'add', args: JSON.stringify([turn.text]) };
-      await turn.journal.runTools([call], () => ({
-        whenInterrupted,
-        async run({ signal }) {
-          await work(turn, signal);
-          turn.state.cart.push(turn.text);
-          return '{}';
-        },
-      }));
-      return turn.state.cart.join();
-    },
-  });
+async function says({ client }: Served, text: string, fields: object = {}): Promise<string> {
+  return (await client.say(text, { ...fields })).text();
 }
 
 describe('saveState', () => {
-  for (const [what, agent, words, message] of [
-    ['an agent without a state', {}, {}, 'the agent has no state'],
-    [
-      'a turn that leaves nothing in history', { state: order }, { turn_id: null },
-      'this turn stores nothing, not even its state',
-    ],
+  for (const [what, agent, isUnkept, message] of [
+    ['an agent without a state', {}, false, 'the agent has no state'],
+    ['a turn that leaves nothing in history', { state: order }, true,
+      'this turn stores nothing, not even its state'],
   ] as const)
     it(`rejects for ${what}`, async (t) => {
       const told = new Told<unknown>();
       const save = ({ journal }: Pick<MessageTurn, 'journal'>): Promise<void> =>
         journal.saveState().then(() => told.tell('saved'), told.tell);
-      const { client } = serve(t, {
-        ...agent, onMessage: (turn) => save(turn), onSessionStart: (turn) => save(turn),
-      });
-      if ('turn_id' in words) await (await client.start(words)).text();
-      else await (await client.say('Hello')).text();
+      const hooks = { onMessage: save, onSessionStart: save };
+      const { client } = serve(t, { ...agent, ...hooks });
+      await (await (isUnkept ? client.start({ turn_id: null }) : client.say('Hello'))).text();
       const error = await told.next();
       assert.ok(error instanceof StateError);
       assert.equal(error.message, message);
@@ -82,313 +61,234 @@ describe('saveState', () => {
 });
 
 describe('turn.state', () => {
-  it('is kept from turn to turn', async (t) => {
-    const { client } = serve(t, listing);
-    const said: string[] = [];
-    for (const text of ['one', 'two', 'three']) said.push(await (await client.say(text)).text());
-    assert.deepEqual(said, ['one', 'one,two', 'one,two,three']);
-  });
-
-  it('is kept by a store that answers late', async (t) => {
-    const { client } = serve(t, listing, { store: new PromisedStore(memory()) });
-    await (await client.say('one')).text();
-    assert.equal(await (await client.say('two')).text(), 'one,two');
-  });
-
-  it('is another for each conversation', async (t) => {
-    const { client } = serve(t, listing);
-    await (await client.say('one')).text();
-    assert.equal(await (await client.say('two', { conversation_id: 'other' })).text(), 'two');
-  });
+  for (const [what, options] of [
+    ['is kept from turn to turn, for each conversation', {}],
+    ['is kept by a store that answers late', { store: new PromisedStore(memory()) }],
+  ] as const)
+    it(what, async (t) => {
+      const served = serve(t, listing, options);
+      const said: string[] = [];
+      for (const text of ['one', 'two', 'three']) said.push(await says(served, text));
+      assert.deepEqual(said, ['one', 'one,two', 'one,two,three']);
+      assert.equal(await says(served, 'two', { conversation_id: 'other' }), 'two');
+    });
 
   it('is undefined for an agent without one', async (t) => {
-    const { client } = serve(t, { onMessage: (turn) => `${turn.state} ${'state' in { ...turn }}` });
-    assert.equal(await (await client.say('Hi')).text(), 'undefined false');
+    const served = serve(t, { onMessage: (turn) => `${turn.state} ${'state' in { ...turn }}` });
+    assert.equal(await says(served, 'Hi'), 'undefined false');
   });
 
   it('is passed on with a turn that is handed on', async (t) => {
-    const agent = defineAgent({
-      name: 'handing on',
-      state: order,
-      onMessage: (turn) => JSON.stringify({ ...turn }.state),
-    });
-    assert.equal(await (await serve(t, agent).client.say('Hi')).text(), '{"cart":[]}');
+    const agent = shopping({ onMessage: (turn) => JSON.stringify({ ...turn }.state) });
+    assert.equal(await says(serve(t, agent), 'Hi'), '{"cart":[]}');
   });
 
-  it('is known when a caller returns', async (t) => {
-    const agent = defineAgent({
-      name: 'greeting',
-      state: order,
-      onSessionStart: ({ state }) => `You have ${state.cart.length}.`,
-      onMessage: ({ state, text }) => void state.cart.push(text),
-    });
-    const { client } = serve(t, agent);
-    await (await client.say('one')).text();
-    assert.equal(await (await client.start()).text(), 'You have 1.');
-  });
-
-  it('is not kept for a session.start that leaves nothing in history', async (t) => {
-    const agent = defineAgent({
-      name: 'greeting',
-      state: order,
+  it('is known when a caller returns, and not kept by a start without history', async (t) => {
+    const served = serve(t, shopping({
       onSessionStart: ({ state }) => `You have ${state.cart.push('a')}.`,
-      onMessage: ({ state }) => `You have ${state.cart.length}.`,
-    });
-    const { client } = serve(t, agent);
-    assert.equal(await (await client.start({ turn_id: null })).text(), 'You have 1.');
-    assert.equal(await (await client.say('Hi')).text(), 'You have 0.');
+      onMessage: ({ state, text }) => `${state.cart.push(text)}`,
+    }));
+    assert.equal(await (await served.client.start({ turn_id: null })).text(), 'You have 1.');
+    assert.equal(await says(served, 'one'), '1');
+    assert.equal(await (await served.client.start()).text(), 'You have 2.');
   });
 
   it('is gone when the conversation is cleared', async (t) => {
-    const { app, client } = serve(t, listing);
-    await (await client.say('one')).text();
-    await app.conversations.clear(client.conversationId);
-    assert.equal(await (await client.say('two')).text(), 'two');
+    const served = serve(t, listing);
+    await says(served, 'one');
+    await served.app.conversations.clear(served.client.conversationId);
+    assert.equal(await says(served, 'two'), 'two');
   });
 
   it('is stored as text, out of reach of what an agent does later', async (t) => {
-    const states: Order[] = [];
-    const store = memory();
-    const agent = defineAgent({
-      name: 'keeping',
-      state: order,
+    const [states, store]: [Order[], ReturnType<typeof memory>] = [[], memory()];
+    const served = serve(t, shopping({
       onMessage: ({ state, text }) => {
         states.push(state);
         state.cart.push(text);
       },
-    });
-    const { client } = serve(t, agent, { store });
-    await (await client.say('one')).text();
+    }), { store });
+    await says(served, 'one');
     states[0]?.cart.push('behind its back');
-    assert.equal(store.read(client.conversationId)?.state, '{"cart":["one"]}');
-    await (await client.say('two')).text();
+    assert.equal(store.read(served.client.conversationId)?.state, '{"cart":["one"]}');
+    await says(served, 'two');
     assert.deepEqual(states[1], { cart: ['one', 'two'] });
   });
 
   it('stays as it last was if it is no longer valid JSON, and the log says so', async (t) => {
-    const agent = defineAgent({
-      name: 'careless',
-      state: order,
+    const served = serve(t, shopping({
       onMessage: ({ state, text }) => {
         state.cart.push(text === 'bad' ? new Map([['my words', 1]]) : text);
         return String(state.cart.length);
       },
-    });
-    const { client, logLines } = serve(t, agent);
-    await (await client.say('one')).text();
-    assert.equal(await (await client.say('bad')).text(), '2');
-    assert.equal(await (await client.say('two')).text(), '2');
-    const errors = errorsIn(logLines);
-    assert.deepEqual(errors, ['state not kept']);
-    assert.equal(logLines.join().includes('my words'), false);
+    }));
+    const said: string[] = [];
+    for (const text of ['one', 'bad', 'two']) said.push(await says(served, text));
+    assert.deepEqual([said, errorsIn(served.logLines)], [['1', '2', '2'], ['state not kept']]);
+    assert.doesNotMatch(served.logLines.join(), /my words/);
   });
 
   it('fails the turn if it cannot be created', async (t) => {
-    const agent = defineAgent({
-      name: 'wrong',
-      state: (): object => [],
-      onMessage: ({ state }) => `${state}`,
-    });
-    const { client, logLines } = serve(t, agent);
-    assert.match(await (await client.say('Hi')).text(), /^Sorry/);
-    assert.deepEqual(errorsIn(logLines), ['turn failed']);
+    const wrong = { state: (): object => [], onMessage: ({ state }: MessageTurn) => `${state}` };
+    const served = serve(t, defineAgent({ name: 'wrong', ...wrong }));
+    assert.match(await says(served, 'Hi'), /^Sorry/);
+    assert.deepEqual(errorsIn(served.logLines), ['turn failed']);
   });
 });
 
 describe('a state that tools change', () => {
+  interface Slow {
+    readonly served: Served;
+    readonly done: Deferred<void>;
+    readonly stored: () => string | undefined;
+  }
+
+  /** A tool puts the words into the cart; for "slow", whose caller has left, when it is done. */
+  async function leftSlow(
+    t: TestContext, before: (served: Served) => unknown = () => undefined,
+  ): Promise<Slow> {
+    const [done, store] = [deferred(), memory()];
+    const served = serve(t, shopping({
+      async onMessage({ journal, state, text }) {
+        await journal.runTools([{ id: 'c', name: 'add', args: JSON.stringify([text]) }], () => ({
+          whenInterrupted: 'finish',
+          async run() {
+            if (text === 'slow') await done.promise;
+            state.cart.push(text);
+            return '{}';
+          },
+        }));
+        return state.cart.join();
+      },
+    }), { store });
+    const { conversationId } = served.client;
+    const connection = await served.raw();
+    connection.write(rawRequest(messageEvent({ conversation_id: conversationId, text: 'slow' })));
+    const calls = (): string => JSON.stringify(store.read(conversationId)?.turns ?? []);
+    await until(() => calls().includes('running'), 'the call');
+    await before(served);
+    connection.socket.destroy();
+    return { served, done, stored: () => store.read(conversationId)?.state };
+  }
+
   it('is stored with the result of the call, before the turn is settled', async (t) => {
-    const store = memory();
-    const isTold = deferred();
-    const agent = defineAgent({
-      name: 'with a tool',
-      state: order,
+    const [store, told] = [memory(), deferred()];
+    const served = serve(t, shopping({
       async onMessage({ state, journal, text }) {
         await journal.runTools([{ id: 'c', name: 'add', args: '{}' }], () => ({
           run: () => `${state.cart.push(text)}`,
         }));
-        await isTold.promise;
+        await told.promise;
       },
-    });
-    const { client } = serve(t, agent, { store });
-    const reply = client.say('one');
-    const stored = (): string | undefined => store.read(client.conversationId)?.state;
+    }), { store });
+    const reply = says(served, 'one');
+    const stored = (): string | undefined => store.read(served.client.conversationId)?.state;
     await until(() => stored() !== undefined, 'the state');
     assert.equal(stored(), '{"cart":["one"]}');
-    isTold.resolve();
-    await (await reply).text();
+    told.resolve();
+    await reply;
   });
 
-  it('is kept when the turn is interrupted', async (t) => {
-    const agent = defineAgent({
-      name: 'changing its mind',
-      state: order,
-      async onMessage({ state, text, signal }, reply) {
-        await reply.say(`Before: ${state.cart.length}. `);
-        state.cart.push(text);
-        if (text === 'stay') await fired(signal);
-      },
-    });
-    const { client } = serve(t, agent);
-    const first = new Listener(await client.say('stay'));
-    await first.next();
-    assert.equal(await (await client.say('two')).text(), 'Before: 1. ');
-  });
-
-  for (const text of ['Before', undefined]) {
-    const heard = text ?? 'an unknown part';
-    it(`is kept when the caller heard ${heard} of an interrupted turn`, async (t) => {
+  for (const [what, report] of [
+    ['the turn is interrupted', {}],
+    ['the caller heard a part of an interrupted turn', heard('Before')],
+    ['nobody knows what the caller heard of it', heard(undefined)],
+  ] as const)
+    it(`is kept when ${what}`, async (t) => {
       const store = memory();
-      const agent = defineAgent({
-        name: 'changing its mind',
-        state: order,
+      const served = serve(t, shopping({
         async onMessage({ state, text, signal }, reply) {
           await reply.say(`Before: ${state.cart.length}. `);
           state.cart.push(text);
           if (text === 'stay') await fired(signal);
         },
-      });
-      const { client } = serve(t, agent, { store });
-      const first = new Listener(await client.say('stay', { turn_id: 't-1' }));
-      await first.next();
-      const context = {
-        previous_turn_interrupted: true,
-        assistant_turn_id: 't-1',
-        text_heard: text,
-      };
-      await (await client.say('two', { interruption_context: context })).text();
-      assert.equal(store.read(client.conversationId)?.state, '{"cart":["stay","two"]}');
+      }), { store });
+      await new Listener(await served.client.say('stay')).next();
+      assert.equal(await says(served, 'two', report), 'Before: 1. ');
+      const { state } = store.read(served.client.conversationId) ?? {};
+      assert.equal(state, '{"cart":["stay","two"]}');
     });
-  }
 
   it('is one object for a newer turn and a tool that is still running', async (t) => {
-    const store = memory();
-    const isDone = deferred();
-    const agent = withTool(({ text }) => (text === 'slow' ? isDone.promise : Promise.resolve()));
-    const { client, raw } = serve(t, agent, { store });
-    const connection = await raw();
-    const { conversationId } = client;
-    connection.write(rawRequest(messageEvent({ conversation_id: conversationId, text: 'slow' })));
-    const calls = (): string => JSON.stringify(store.read(client.conversationId)?.turns ?? []);
-    await until(() => calls().includes('running'), 'the call');
-    connection.socket.destroy();
-    assert.equal(await (await client.say('fast')).text(), 'fast');
-    isDone.resolve();
-    const stored = (): string | undefined => store.read(client.conversationId)?.state;
+    const { served, done, stored } = await leftSlow(t);
+    assert.equal(await says(served, 'fast'), 'fast');
+    done.resolve();
     await until(() => stored()?.includes('slow') === true, 'the late change');
     assert.equal(stored(), '{"cart":["fast","slow"]}');
-    assert.equal(await (await client.say('third')).text(), 'fast,slow,third');
+    assert.equal(await says(served, 'third'), 'fast,slow,third');
+  });
+
+  it('is not brought back by a tool of a cleared conversation', async (t) => {
+    const { served, done } = await leftSlow(t, ({ app, client }) =>
+      app.conversations.clear(client.conversationId));
+    assert.equal(await says(served, 'fast'), 'fast');
+    done.resolve();
+    await until(() => served.logLines.join('').includes('too late'), 'the late result');
+    assert.equal(await says(served, 'third'), 'fast,third');
   });
 
   it('is read again once nothing of the conversation is running here', async (t) => {
     const store = memory();
-    const { client } = serve(t, withTool(async () => undefined), { store });
-    assert.equal(await (await client.say('one')).text(), 'one');
-    store.update(client.conversationId, (conversation) => {
+    const served = serve(t, listing, { store });
+    assert.equal(await says(served, 'one'), 'one');
+    store.update(served.client.conversationId, (conversation) => {
       conversation.state = '{"cart":["elsewhere"]}';
     });
-    assert.equal(await (await client.say('two')).text(), 'elsewhere,two');
-  });
-
-  it('is not brought back by a tool of a cleared conversation', async (t) => {
-    const isDone = deferred();
-    const agent = withTool(({ text }) => (text === 'slow' ? isDone.promise : Promise.resolve()));
-    const store = memory();
-    const { app, client, raw, logLines } = serve(t, agent, { store });
-    const connection = await raw();
-    const { conversationId } = client;
-    connection.write(rawRequest(messageEvent({ conversation_id: conversationId, text: 'slow' })));
-    const calls = (): string => JSON.stringify(store.read(client.conversationId)?.turns ?? []);
-    await until(() => calls().includes('running'), 'the call');
-    await app.conversations.clear(client.conversationId);
-    connection.socket.destroy();
-    assert.equal(await (await client.say('fast')).text(), 'fast');
-    isDone.resolve();
-    await until(() => logLines.some((line) => line.includes('too late')), 'the late result');
-    assert.equal(await (await client.say('third')).text(), 'fast,third');
+    assert.equal(await says(served, 'two'), 'elsewhere,two');
   });
 
   it('is not older than what another turn stored if a write is repeated', async (t) => {
     const store = new PromisedStore(memory());
-    const { client } = serve(t, listing, { store });
-    await (await client.say('one')).text();
-    const failing = store.update.bind(store);
+    const served = serve(t, listing, { store });
+    await says(served, 'one');
+    const update = store.update.bind(store);
     let failures = 1;
     store.update = async (id, change) => {
-      const result = await failing(id, change);
+      const result = await update(id, change);
       // The settlement is written, but the store says that it is not. Once only.
       if (typeof result === 'boolean' && failures-- > 0) throw new Error('timed out');
       return result;
     };
-    await (await client.say('two')).text();
-    await (await client.say('three')).text();
+    for (const text of ['two', 'three']) await says(served, text);
     await within(store.called(7), 'the second try'); // three turns open and settle, one twice
-    await store.read(client.conversationId);
-    assert.equal(store.now(client.conversationId)?.state, '{"cart":["one","two","three"]}');
+    const { conversationId } = served.client;
+    await store.read(conversationId);
+    assert.equal(store.now(conversationId)?.state, '{"cart":["one","two","three"]}');
   });
 });
 
 describe('onSessionEnd', () => {
-  async function ended(
-    agent: (told: Told<SessionEndContext<Order>>) => Agent,
-    t: TestContext,
-    post: (client: ReturnType<typeof serve>['client']) => Promise<void>,
-  ): Promise<SessionEndContext<Order>> {
-    const told = new Told<SessionEndContext<Order>>();
-    const { client } = serve(t, agent(told));
-    await post(client);
-    return told.next('the end');
-  }
-  const telling = (told: Told<SessionEndContext<Order>>): Agent =>
-    defineAgent({
-      name: 'telling',
-      state: order,
-      onMessage({ state, text }) {
-        state.cart.push(text);
-        return 'Yes.';
-      },
-      onSessionEnd: told.tell,
+  for (const [what, posts, told] of [
+    ['is given the state and the history of the session dialect',
+      [{ ...messageEvent({ text: 'one' }), from_phone_number: '+1' },
+        { type: 'session.end', session_id: 's-1', conversation_id: 'c-1' }],
+      [{ cart: ['one'] }, ['user: one', 'assistant: Yes.'], { from: '+1', to: undefined }]],
+    ['is also given them in the call dialect',
+      [{ type: 'transcript', call_id: 'k', transcript: 'one' },
+        { type: 'call_ended', call_id: 'k' }],
+      [{ cart: ['one'] }, ['user: one', 'assistant: Yes.'], undefined]],
+    ['is given a new state and no history if the conversation had no turn',
+      [{ type: 'session.end', session_id: 's', conversation_id: 'unknown' }],
+      [{ cart: [] }, [], undefined]],
+  ] as const)
+    it(what, async (t) => {
+      const ends = new Told<SessionEndContext<Order>>();
+      const { client } = serve(t, shopping({
+        onMessage({ state, text }) {
+          state.cart.push(text);
+          return 'Yes.';
+        },
+        onSessionEnd: ends.tell,
+      }));
+      for (const event of posts) await (await client.post(event)).response.text();
+      const { state, history, caller } = await ends.next('the end');
+      const words = history.map(({ role, content }) => `${role}: ${content}`);
+      assert.deepEqual([state, words, caller], told);
     });
-  const shown = ({ state, history, caller }: SessionEndContext<Order>): unknown => [
-    state,
-    history.map(({ role, content }) => `${role}: ${content}`),
-    caller,
-  ];
-
-  it('is given the state and the history of the session dialect', async (t) => {
-    const context = await ended(telling, t, async (client) => {
-      await (await client.say('one', { from_phone_number: '+1' })).text();
-      const { conversationId: id } = client;
-      await client.post({ type: 'session.end', session_id: 'test-session', conversation_id: id });
-    });
-    assert.deepEqual(shown(context), [
-      { cart: ['one'] },
-      ['user: one', 'assistant: Yes.'],
-      { from: '+1', to: undefined },
-    ]);
-  });
-
-  it('is also given them in the call dialect', async (t) => {
-    const context = await ended(telling, t, async (client) => {
-      await (await client.post({ type: 'transcript', call_id: 'k', transcript: 'one' })).text();
-      await client.post({ type: 'call_ended', call_id: 'k' });
-    });
-    assert.deepEqual(shown(context), [
-      { cart: ['one'] },
-      ['user: one', 'assistant: Yes.'],
-      undefined,
-    ]);
-  });
-
-  it('is given a new state and no history if the conversation had no turn', async (t) => {
-    const context = await ended(telling, t, async (client) => {
-      await client.post({ type: 'session.end', session_id: 's', conversation_id: 'unknown' });
-    });
-    assert.deepEqual(shown(context), [{ cart: [] }, [], undefined]);
-  });
 
   it('does not read the conversation if the agent has no such hook', async (t) => {
     const store = new PromisedStore(memory());
-    const { client } = serve(t, { onMessage: () => 'Yes.' }, { store });
+    const { client } = serve(t, {}, { store });
     await client.post({ type: 'session.end', session_id: 's', conversation_id: 'c' });
     assert.deepEqual(store.calls, []);
   });
@@ -410,14 +310,14 @@ describe('the state of a tool', () => {
         run: (_args, context) => void (seen[`run of ${name}`] = context.state),
       });
     const script = [[{ call: 'own', args: {} }, { call: 'any', args: {} }], 'Done.'];
-    const { client } = serve(t, defineAgent({
+    const agent = defineAgent({
       name: 'shop', state: order, prompt: 'Sell.',
       model: scriptedModel(script), tools: [look('own', order), look('any', undefined)],
-    }));
-    assert.equal(await (await client.say('Hi')).text(), 'Done.');
+    });
+    assert.equal(await says(serve(t, agent), 'Hi'), 'Done.');
+    const empty = { cart: [] };
     assert.deepEqual(seen, {
-      'once of own': { cart: [] }, 'run of own': { cart: [] },
-      'once of any': undefined, 'run of any': undefined,
+      'once of own': empty, 'run of own': empty, 'once of any': undefined, 'run of any': undefined,
     });
   });
 });
@@ -426,35 +326,24 @@ describe('conversations.getState', () => {
   for (const [kind, store] of [
     ['a store that answers at once', memory()],
     ['a store that answers late', new PromisedStore(memory())],
-  ] as const) {
-    it(`is the state after a turn, in ${kind}`, async (t) => {
-      const { app, client } = serve(t, listing, { store });
-      for (const text of ['one', 'two']) await (await client.say(text)).text();
-      assert.deepEqual(await app.conversations.getState(client.conversationId), {
-        cart: ['one', 'two'],
-      });
+  ] as const)
+    it(`is a copy of the state after a turn, until it is forgotten, in ${kind}`, async (t) => {
+      const served = serve(t, listing, { store });
+      const { app: { conversations }, client: { conversationId } } = served;
+      await says(served, 'one');
+      const state = await conversations.getState(conversationId);
+      assert.deepEqual(state, { cart: ['one'] });
+      Reflect.deleteProperty(state ?? {}, 'cart'); // which changes nothing
+      assert.equal(await says(served, 'two'), 'one,two');
+      await conversations.clear(conversationId);
+      assert.equal(await conversations.getState(conversationId), undefined);
     });
-  }
 
   it('is undefined if none is stored', async (t) => {
-    const { app, client } = serve(t, { onMessage: () => 'Yes.' });
-    await (await client.say('Hi')).text();
-    assert.equal(await app.conversations.getState(client.conversationId), undefined);
-    assert.equal(await app.conversations.getState('unknown'), undefined);
-  });
-
-  it('is forgotten with the conversation', async (t) => {
-    const { app, client } = serve(t, listing);
-    await (await client.say('one')).text();
-    await app.conversations.clear(client.conversationId);
-    assert.equal(await app.conversations.getState(client.conversationId), undefined);
-  });
-
-  it('is a copy: changing it changes nothing', async (t) => {
-    const { app, client } = serve(t, listing);
-    await (await client.say('one')).text();
-    const state = await app.conversations.getState(client.conversationId);
-    Reflect.deleteProperty(state ?? {}, 'cart');
-    assert.equal(await (await client.say('two')).text(), 'one,two');
+    const served = serve(t, {});
+    await says(served, 'Hi');
+    const { app: { conversations }, client: { conversationId } } = served;
+    for (const id of [conversationId, 'unknown'])
+      assert.equal(await conversations.getState(id), undefined);
   });
 });

@@ -6,140 +6,109 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent, MessageTurn, ToolCallContext } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import type { Channel } from '../../src/base/channel.ts';
-import { ConversationManager } from '../../src/conversations/manager.ts';
-import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { SharedStore } from '../../src/conversations/stores/shared-store.ts';
-import { createLogger } from '../../src/log.ts';
-import * as agentWork from '../../src/turns/agent-work.ts';
+import type { TestReply } from '../../src/kit/test-client.ts';
 import type { TurnFollower } from '../../src/turns/report/turn-trace.ts';
-import { Turns } from '../../src/turns/turns.ts';
 import { sharing } from '../conversations/stores/machines.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
-import {
-  deferred, serve, Told, until, type Deferred, type Served,
-} from '../fixtures/app.ts';
+import { deferred, serve, Told, until, type Deferred, type Served } from '../fixtures/app.ts';
 import { Post } from '../fixtures/post.ts';
 import { transcriptOf } from '../fixtures/transcript.ts';
-import { callerMessage } from '../fixtures/turns.ts';
-
-const BOOK = { id: 'call-1', name: 'book', args: '{"table":4}' };
-const EVENT = { turn_id: 't1', conversation_id: 'c' } as const;
+import { BOOK, Client, CONVERSATION, memory, Process } from './plain-deliveries.ts';
 
 /** A process whose agent says a word, and books when the test lets it. It ends on `end`. */
 interface Machine extends Served {
   readonly parts: PartsInMemory;
   readonly store: SharedStore;
-  readonly begun: Told<string>;
-  readonly booked: Told<string>;
+  readonly booked: string[];
   readonly mayBook: Deferred<void>;
   readonly end: Deferred<void>;
   /** What the agent has been told of its booking. */
   readonly results: Told<string>;
+  /** Delivers the turn. */
+  asks(): Promise<TestReply>;
 }
 
-function machine(
-  t: TestContext,
-  name: string,
-  shared: SharedParts,
-  channel?: Channel,
-): Machine {
-  const [begun, booked, results] = [new Told<string>(), new Told<string>(), new Told<string>()];
-  const [mayBook, end] = [deferred(), deferred()];
-  const book = (): Promise<string> => {
-    booked.tell(name);
-    return Promise.resolve(JSON.stringify(`booked by ${name}`));
-  };
-  const onMessage = async function* ({ journal }: MessageTurn): AsyncGenerator<string> {
-    begun.tell(name);
-    yield 'Let me see. ';
-    await mayBook.promise;
-    const [outcome] = await journal.runTools([BOOK], () => ({ run: book }));
-    results.tell(outcome?.content ?? '');
-    await end.promise;
-    yield 'Done.';
-  };
-  const parts = new PartsInMemory(shared, { isSlow: true });
-  const store = sharing(parts);
-  const served = serve(t, { onMessage }, { store, ...(channel && { channel }) });
-  return { ...served, parts, store, begun, booked, results, mayBook, end };
-}
-
-/** Both use one database, and no messages go between them. */
-function two(t: TestContext): readonly [Machine, Machine] {
+/** Processes that use one database. No messages go between them unless there is a post. */
+function machines(t: TestContext, post?: Post): readonly [Machine, Machine] {
   const shared: SharedParts = new Map();
-  return [machine(t, 'a', shared), machine(t, 'b', shared)];
+  const machine = (name: string): Machine => {
+    const results = new Told<string>();
+    const [mayBook, end] = [deferred(), deferred()];
+    const booked: string[] = [];
+    const run = (): string => {
+      booked.push(name);
+      return JSON.stringify(`booked by ${name}`);
+    };
+    const parts = new PartsInMemory(shared, { isSlow: true });
+    const store = sharing(parts);
+    const served = serve(t, {
+      async *onMessage({ journal }) {
+        yield 'Let me see. ';
+        await mayBook.promise;
+        const [outcome] = await journal.runTools([BOOK], () => ({ run }));
+        results.tell(outcome?.content ?? '');
+        await end.promise;
+        yield 'Done.';
+      },
+    }, { store, ...(post && { channel: post.channel(name) }) });
+    const asks = (): Promise<TestReply> =>
+      served.client.say('Book', { turn_id: 't1', conversation_id: 'c' });
+    return { ...served, parts, store, booked, results, mayBook, end, asks };
+  };
+  return [machine('a'), machine('b')];
+}
+
+/** The agents go on to the end, and all replies are read. */
+async function finish(all: readonly Machine[], replies: readonly TestReply[]): Promise<string[]> {
+  for (const { mayBook, end } of all) for (const gate of [mayBook, end]) gate.resolve();
+  return Promise.all(replies.map((reply) => reply.text()));
 }
 
 describe('a turn that comes back to a process', () => {
   it('has the results of the calls that the other process made meanwhile', async (t) => {
-    const [a, b] = two(t);
-    const first = await a.client.say('Book', EVENT);
-    const second = await b.client.say('Book', EVENT);
+    const [a, b] = machines(t);
+    const [first, second] = [await a.asks(), await b.asks()];
     b.mayBook.resolve();
     assert.equal(await b.results.next('the booking'), '"booked by b"');
-    const third = await a.client.say('Book', EVENT);
+    const third = await a.asks();
     a.mayBook.resolve();
     assert.equal(await a.results.next('the booking'), '"booked by b"');
-    assert.equal(a.booked.all.length, 0);
-    for (const { end } of [a, b]) end.resolve();
-    await Promise.all([first, second, third].map((reply) => reply.text()));
+    assert.deepEqual(a.booked, []);
+    await finish([a, b], [first, second, third]);
   });
-});
 
-describe('a run that has taken its turn back', () => {
   it('goes on when the message that another run had it arrives late', async (t) => {
-    const shared: SharedParts = new Map();
     const post = new Post();
-    const [a, b] = ['a', 'b'].map((name) => machine(t, name, shared, post.channel(name)));
-    assert.ok(a && b);
+    const [a, b] = machines(t, post);
     post.delays = (message) => message.includes('"isTakenOver"');
-    const first = await a.client.say('Book', EVENT);
-    const second = await b.client.say('Book', EVENT);
-    const third = await a.client.say('Book', EVENT); // its headers come once it has the record
-    post.deliver();
-    for (const { mayBook, end } of [a, b]) {
-      mayBook.resolve();
-      end.resolve();
-    }
-    assert.equal(await third.text(), 'Let me see. Done.');
-    await Promise.all([first, second].map((reply) => reply.text()));
-    const [, ...replies] = await a.app.conversations.getHistory('c');
-    assert.equal(replies.at(-1)?.content, 'Done.');
+    const replies = [await a.asks(), await b.asks(), await a.asks()];
+    post.deliver(); // the headers of the third come once it has the record
+    assert.equal((await finish([a, b], replies))[2], 'Let me see. Done.');
+    assert.equal((await a.messages('c')).at(-1)?.content, 'Done.');
   });
 });
 
 describe('a run that takes its turn back and hands the conversation over', () => {
   // A platform that sends the whole call: there, equal calls of other agents are the same call.
   it('does not repeat a call that the other run made before the hand-over', async (t) => {
-    const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
+    const store = memory();
     const booked: string[] = [];
     const book = async (agent: string, { journal }: MessageTurn): Promise<string> => {
       const run = (): string => JSON.stringify(booked.push(agent));
       const [outcome] = await journal.runTools([BOOK], () => ({ run }));
       return outcome?.content ?? '';
     };
-    const ended = new Told<string>();
-    const process = (name: string, onMessage: Agent['onMessage']): ((to: string) => void) => {
+    const process = (name: string, onMessage: Agent['onMessage']): (() => Client) => {
       const reception = defineAgent({ name: 'reception', onMessage });
       const billing = defineAgent({ name: 'billing', onMessage: (turn) => book('billing', turn) });
-      const turns = new Turns({
-        agentWork,
-        agent: reception, ownName: 'reception',
-        agents: new Map(Object.entries({ reception, billing })),
-        conversations: new ConversationManager(store), process: name, settleMs: 0,
-        turnTimeoutMs: 3_000, firstWordTimeoutMs: 3_000, storeTimeoutMs: 3_000,
+      const own = new Process(t, reception, {
+        store, process: name, settleMs: 0, storeTimeoutMs: 3_000,
+        ownName: 'reception', agents: new Map(Object.entries({ reception, billing })),
       });
-      t.after(() => turns.interruptAll('the test is over'));
-      return (to) => turns.start({
-        event: { ...callerMessage('t1', 'Book'), transcript: transcriptOf([]) },
-        headers: {}, unsent: 0, isOpen: true, turn: undefined,
-        log: createLogger({ level: 'silent', write: () => undefined }),
-        send: () => true, end: () => true,
-        onOutcome: ({ outcome }) => ended.tell(`${to} ${outcome}`),
-      });
+      return () => own.deliver('t1', 'Book', transcriptOf([]));
     };
-    const mayHandOver = deferred();
+    const [mayHandOver, begun] = [deferred(), deferred()];
     const a = process('a', async (turn) => {
       await mayHandOver.promise;
       const transfer = { id: 'call-1', name: 'transfer', args: '{}' };
@@ -149,25 +118,24 @@ describe('a run that takes its turn back and hands the conversation over', () =>
       };
       await turn.journal.runTools([transfer], () => ({ run, isOfTurn: true }));
     });
-    const begun = deferred();
     const b = process('b', async (turn) => {
       await book('reception', turn);
       begun.resolve();
       await new Promise(() => undefined);
     });
-    a('first');
-    b('second');
+    const first = a();
+    b();
     await begun.promise;
-    a('third');
+    const third = a();
     mayHandOver.resolve();
-    assert.equal(await ended.next('the end'), 'third completed');
-    assert.equal(await ended.next('the older delivery'), 'first taken over'); // with its reply
+    assert.equal(await third.outcome, 'completed');
+    assert.equal(await first.outcome, 'taken over');
     assert.deepEqual(booked, ['reception']);
   });
 });
 
 describe('a run that takes its turn back with its reply', () => {
-  it('gives up its place in the traces', async () => {
+  it('gives up its place in the traces', async (t) => {
     const place = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), traceFlags: 1 };
     const follower: TurnFollower = {
       place, link: () => undefined, note: () => undefined,
@@ -175,76 +143,43 @@ describe('a run that takes its turn back with its reply', () => {
       runTool: (_toolCallId, step) => step(),
     };
     const tracer = { start: () => follower, flush: () => Promise.resolve() };
-    const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 1 });
-    const [begun, end, ended] = [deferred(), deferred(), deferred()];
-    const agent = defineAgent({
-      name: 'traced',
+    const [begun, end] = [deferred(), deferred()];
+    const store = memory();
+    const process = new Process(t, {
       async onMessage() {
         begun.resolve();
         await end.promise;
         return 'Done.';
       },
-    });
-    const turns = new Turns({
-      agentWork,
-      agent, conversations: new ConversationManager(store), process: 'a',
-      tracing: { tracer, hasWords: false },
-      turnTimeoutMs: 3_000, firstWordTimeoutMs: 3_000, storeTimeoutMs: 3_000,
-    });
-    turns.start({
-      event: callerMessage('t1', 'Hello'), headers: {}, unsent: 0, isOpen: true, turn: undefined,
-      log: createLogger({ level: 'silent', write: () => undefined }),
-      send: () => true, end: () => true, onOutcome: () => ended.resolve(),
-    });
+    }, { store, process: 'a', tracing: { tracer, hasWords: false }, storeTimeoutMs: 3_000 });
+    const client = process.deliver('t1');
     await begun.promise;
     // As another process stores it that does not know of this run.
-    store.update('c-1', ({ turns: [record = assert.fail()] }) => {
+    store.update(CONVERSATION, ({ turns: [record = assert.fail()] }) => {
       Object.assign(record, { runId: 0, countedRun: 0, process: 'b' });
       delete record.trace;
     });
     end.resolve();
-    await ended.promise;
-    const [record = assert.fail()] = store.read('c-1')?.turns ?? [];
+    await client.outcome;
+    const [record = assert.fail()] = store.read(CONVERSATION)?.turns ?? [];
     assert.deepEqual([record.reply, record.trace], ['Done.', { ...place, sessionId: 's-1' }]);
   });
 });
 
 describe('a turn that began while the store did not answer', () => {
   // Seeds 50000644, 50002789 and 30006428 of the fleet: the calls were made again.
-  it('has the results of the other process\'s calls, once the store answers', async (t) => {
-    const [a, b] = two(t);
-    const first = await a.client.say('Book', EVENT);
+  it("has the results of the other process's calls, once the store answers", async (t) => {
+    const [a, b] = machines(t);
+    const first = await a.asks();
     a.mayBook.resolve();
     assert.equal(await a.results.next('the booking'), '"booked by a"');
     b.parts.failWith = new Error('the store does not answer');
-    const second = await b.client.say('Book', EVENT);
-    await b.begun.next('the run');
+    const second = await b.asks();
     b.parts.failWith = undefined;
     await until(() => b.store.health().turnsWaiting === 0, 'the writes');
     b.mayBook.resolve();
     assert.equal(await b.results.next('the booking'), '"booked by a"');
-    assert.equal(b.booked.all.length, 0);
-    for (const { end } of [a, b]) end.resolve();
-    await Promise.all([first, second].map((reply) => reply.text()));
-  });
-
-  // Seeds 30007306 and 30008978: the reply was heard whole, and in no prompt.
-  it('has its reply in history, which arrived later', async (t) => {
-    const [a, b] = two(t);
-    const first = await a.client.say('Book', EVENT);
-    await a.begun.next('the run');
-    b.parts.failWith = new Error('the store does not answer');
-    const second = await b.client.say('Book', EVENT);
-    await b.begun.next('the run');
-    b.parts.failWith = undefined;
-    await until(() => b.store.health().turnsWaiting === 0, 'the writes');
-    first.drop();
-    await until(() => a.app.runningTurns === 0, 'the interruption');
-    for (const gate of [b.mayBook, b.end]) gate.resolve();
-    await second.text();
-    await until(() => b.app.runningTurns === 0, 'the end');
-    const history = await b.app.conversations.getHistory('c');
-    const spoken = history.map(({ role, content }) => `${role} ${content}`);
-    assert.deepEqual([spoken[0], spoken.at(-1)], ['user Book', 'assistant Done.']);
+    assert.deepEqual(b.booked, []);
+    await finish([a, b], [first, second]);
   });
 });

@@ -1,19 +1,13 @@
 // The agents of a talk. They do what its plans say, and wait until the talk lets them go on.
 
+import type { Agent, MessageTurn, Reply, StartTurn } from '../../src/agents/agent.ts';
+import { defineAgent } from '../../src/agents/define-agent.ts';
+import type { Message } from '../../src/conversations/message.ts';
+import type { ModelDelta } from '../../src/models/model.ts';
+import { hangUp, tool } from '../../src/tools/tool.ts';
 import type { Call, Piece, Run, TurnEntry } from './ledger.ts';
-import {
-  defineAgent,
-  hangUp,
-  tool,
-  type Agent,
-  type ChatModel,
-  type Message,
-  type MessageTurn,
-  type ModelDelta,
-  type Reply,
-  type StartTurn,
-} from './talk-stage.ts';
 import type { Op, Plan } from './talk.ts';
+import { Gates, heldBy, modelOf } from './talks.ts';
 import { FILLER } from './turn-model.ts';
 
 /** A turn, and the plan for its agent. */
@@ -21,12 +15,6 @@ export interface Entry extends TurnEntry {
   readonly plan: Plan;
   readonly event: Readonly<Record<string, unknown>>;
   readonly number: number;
-}
-
-/** A place where an agent or a tool waits until the talk lets it go on. */
-export interface Gate {
-  readonly what: string;
-  readonly open: () => void;
 }
 
 /** An agent at work. */
@@ -44,27 +32,14 @@ export interface Director {
 }
 
 export class Cast {
-  /** Those that wait. */
-  gates: Gate[] = [];
+  readonly gates = new Gates();
   /** What agents saw that is wrong. */
   readonly wrongs: string[] = [];
   readonly #director: Director;
-  #isOver = false;
   readonly #workBySignal = new WeakMap<AbortSignal, Work & { round: number }>();
 
   constructor(director: Director) {
     this.#director = director;
-  }
-
-  /** Lets all that wait go on. Their process has died, so that it has no effect. */
-  goOnInVain(): void {
-    for (const gate of this.gates.splice(0)) gate.open();
-  }
-
-  /** Lets all that wait go on. From now on nothing waits. */
-  end(): void {
-    this.#isOver = true;
-    this.goOnInVain();
   }
 
   scriptedAgent(): Agent {
@@ -81,10 +56,7 @@ export class Cast {
   }
 
   async #perform(
-    run: Run,
-    entry: Entry,
-    turn: MessageTurn | StartTurn,
-    reply: Reply,
+    run: Run, entry: Entry, turn: MessageTurn | StartTurn, reply: Reply,
   ): Promise<void> {
     const { plan } = entry;
     const signal = plan.obeys ? turn.signal : undefined;
@@ -96,13 +68,12 @@ export class Cast {
         run.pieces.push(piece);
         if (op.do === 'say') piece.isTaken = reply.say(text) !== false;
         else reply.hangup({ say: text });
-        this.#director.note(
-          `  run ${run.n} says ${JSON.stringify(text)}${op.do === 'say' ? '' : ' and hangs up'}` +
-            (piece.isTaken ? '' : ', to nobody'),
-        );
+        const how = op.do === 'say' ? 'says' : 'hangs up and says';
+        const toWhom = piece.isTaken ? '' : ', to nobody';
+        this.#director.note(`  run ${run.n} ${how} ${JSON.stringify(text)}${toWhom}`);
       } else if (op.do === 'filler') turn.journal.sayFiller(FILLER);
       else if (op.do === 'data') reply.data({ run: run.n });
-      else if (op.do === 'wait') await this.#gate(run, `run ${run.n} goes on`, signal);
+      else if (op.do === 'wait') await this.#wait(run, `run ${run.n} goes on`, signal);
       else if (op.do === 'look') {
         const seen = JSON.stringify(turn.history);
         first ??= seen;
@@ -115,13 +86,8 @@ export class Cast {
   }
 
   async #callTools(
-    run: Run,
-    entry: Entry,
-    place: number,
-    op: Op & { do: 'call' },
-    turn: MessageTurn | StartTurn,
-    reply: Reply,
-    signal: AbortSignal | undefined,
+    run: Run, entry: Entry, place: number, op: Op & { do: 'call' },
+    turn: MessageTurn | StartTurn, reply: Reply, signal: AbortSignal | undefined,
   ): Promise<void> {
     const calls = this.#callsOf(run, entry, place, op);
     for (const call of calls) call.isNoted = !reply.isOver && !run.isDead;
@@ -144,11 +110,8 @@ export class Cast {
   #callsOf(run: Run, entry: Entry, place: number, op: Op & { do: 'call' }): Call[] {
     const calls = op.waits.map((_, index) => ({
       id: `c${run.n}.${place}${op.hasOneId ? '' : `.${index}`}`,
-      args: argsOf(entry.number * 100 + place * 10 + index),
-      result: undefined,
-      isNoted: false,
-      isInterrupted: false,
-      mayBeLost: false,
+      args: argsOf(entry.number * 100 + place * 10 + index), result: undefined, isNoted: false,
+      isInterrupted: false, mayBeLost: false,
     }));
     run.calls.push(...calls);
     return calls;
@@ -170,55 +133,28 @@ export class Cast {
 
   /** An agent whose model says what the plan has. Its tools return when the talk says so. */
   modelAgent(): Agent {
-    const cast = this;
-    const model: ChatModel = {
-      name: 'scripted:model',
-      stream: (_messages, { signal }) => cast.#speakAsModel(signal),
-      warm: () => Promise.resolve(),
-      problems: () => [],
-      isUsable: () => true,
-    };
     const act = tool({
-      name: 'act',
-      description: 'Acts.',
+      name: 'act', description: 'Acts.',
       parameters: { type: 'object', properties: { n: { type: 'number' } }, required: ['n'] },
-      run: ({ n }, { signal }) => cast.#act(Number(n), signal),
+      run: ({ n }, { signal }) => this.#act(Number(n), signal),
     });
+    const model = modelOf('model', (_messages, { signal }) => this.#speakAsModel(signal));
     const agent = defineAgent({
-      name: 'model',
-      prompt: 'You talk.',
-      speakable: false,
-      tools: [act, hangUp],
+      name: 'model', prompt: 'You talk.', speakable: false, model, tools: [act, hangUp],
     });
-    const welcome = async (turn: StartTurn, reply: Reply): Promise<void> => {
-      const begun = cast.#director.begin(turn, reply);
+    const onSessionStart = async (turn: StartTurn, reply: Reply): Promise<void> => {
+      const begun = this.#director.begin(turn, reply);
       if (begun === undefined) return;
       const { run, entry } = begun;
-      await cast.#perform(
-        run,
-        { ...entry, plan: { ...entry.plan, ops: [{ do: 'say' }] } },
-        turn,
-        reply,
-      );
+      const plan: Plan = { ...entry.plan, ops: [{ do: 'say' }] };
+      await this.#perform(run, { ...entry, plan }, turn, reply);
     };
-    return {
-      ...agent,
-      onSessionStart: welcome,
-      bind(resources) {
-        if (agent.bind === undefined) throw new Error('an agent with a prompt is bound to a model');
-        const bound = agent.bind({ ...resources, openModel: () => model, fillerAfterMs: 0 });
-        return {
-          ...bound,
-          onSessionStart: welcome,
-          onMessage(turn, reply) {
-            const begun = cast.#director.begin(turn, reply);
-            if (begun === undefined) return undefined;
-            cast.#workBySignal.set(turn.signal, { ...begun, round: 0 });
-            return bound.onMessage(turn, reply);
-          },
-        };
-      },
-    };
+    return heldBy(agent, (onMessage) => (turn, reply) => {
+      const begun = this.#director.begin(turn, reply);
+      if (begun === undefined) return undefined;
+      this.#workBySignal.set(turn.signal, { ...begun, round: 0 });
+      return onMessage(turn, reply);
+    }, { onSessionStart });
   }
 
   async *#speakAsModel(signal: AbortSignal): AsyncGenerator<ModelDelta, void, undefined> {
@@ -229,17 +165,14 @@ export class Cast {
     for (; work.round < ops.length; work.round++) {
       const op = ops[work.round] as Op;
       if (op.do === 'say') {
-        const piece: Piece = {
-          text: this.#textOf(run),
-          isFiller: false,
-          isTaken: run.isOver() ? false : undefined,
-        };
+        const isTaken = run.isOver() ? false : undefined;
+        const piece: Piece = { text: this.#textOf(run), isFiller: false, isTaken };
         run.pieces.push(piece);
         this.#director.note(`  run ${run.n} says ${JSON.stringify(piece.text)}`);
         yield { type: 'text', text: piece.text };
       } else if (op.do === 'wait') {
         try {
-          await this.#gate(run, `run ${run.n} goes on`, obeys ? signal : undefined);
+          await this.#wait(run, `run ${run.n} goes on`, obeys ? signal : undefined);
         } catch {
           return; // as the stream of a model ends when its request is aborted
         }
@@ -294,36 +227,18 @@ export class Cast {
   }
 
   async #waitForTool(
-    run: Run,
-    callsOf: () => readonly Call[],
-    signal: AbortSignal | undefined,
+    run: Run, callsOf: () => readonly Call[], signal: AbortSignal | undefined,
   ): Promise<void> {
     try {
-      await this.#gate(run, `the tool of the call ${callsOf()[0]?.id ?? ''} returns`, signal);
+      await this.#wait(run, `the tool of the call ${callsOf()[0]?.id ?? ''} returns`, signal);
     } catch (error) {
       for (const call of callsOf()) call.isInterrupted = !call.mayBeLost;
       throw error;
     }
   }
 
-  /** Waits until the talk opens the gate. Rejects if the signal fires. */
-  #gate(run: Run, what: string, signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const gate: Gate = {
-        what,
-        open: () => {
-          resolve();
-        },
-      };
-      if (run.isDead || this.#isOver) resolve();
-      else this.gates.push(gate);
-      const left = (): void => {
-        this.gates = this.gates.filter((other) => other !== gate);
-        reject(signal?.reason);
-      };
-      if (signal?.aborted === true) left();
-      signal?.addEventListener('abort', left, { once: true });
-    });
+  #wait(run: Run, what: string, signal: AbortSignal | undefined): Promise<void> {
+    return this.gates.wait(what, signal, run.isDead);
   }
 }
 

@@ -41,11 +41,6 @@ export class Caller {
     this.#socket.destroy();
   }
 
-  /** Closes the connection after a complete answer, as a client with one request does. */
-  close(): void {
-    this.#socket.destroy();
-  }
-
   #read(text: string): void {
     this.#onNews();
     this.#text += text;
@@ -124,11 +119,11 @@ export class Connections {
 
   /** Closes connections whose answers are complete, as clients with one request do. */
   closeEnded(): void {
-    for (const caller of this.#connected.values()) if (caller.hasEnded) caller.close();
+    for (const caller of this.#connected.values()) if (caller.hasEnded) caller.drop();
   }
 
   closeAll(): void {
-    for (const caller of this.#callers) caller.close();
+    for (const caller of this.#callers) caller.drop();
   }
 
   dispose(): void {

@@ -1,47 +1,30 @@
 // Where a talk is played: an app on a real port, the store that outlives its crashes, and the
-// callers' connections. No other file of the turn model imports from src/.
+// callers' connections.
 
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import type { Agent, BoundAgent, MessageTurn, StartTurn } from '../../src/agents/agent.ts';
-import type { Reply } from '../../src/agents/agent.ts';
-import { defineAgent } from '../../src/agents/define-agent.ts';
+import type { Agent } from '../../src/agents/agent.ts';
 import type { App } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import type { Awaitable } from '../../src/base/awaitable.ts';
 import type { Channel } from '../../src/base/channel.ts';
 import { ConversationManager } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
-import type { Message, ToolCall } from '../../src/conversations/message.ts';
+import type { Message } from '../../src/conversations/message.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
 import type { PartStore } from '../../src/conversations/stores/part-store.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { loadSqlite } from '../../src/conversations/stores/sqlite-library.ts';
 import { SqliteStore } from '../../src/conversations/stores/sqlite-store.ts';
 import { createLogger } from '../../src/log.ts';
-import type { ChatMessage, ChatModel, ModelDelta } from '../../src/models/model.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
-import { hangUp, tool } from '../../src/tools/tool.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
 import { rawRequest, SECRET } from '../fixtures/app.ts';
 import { Connections, type Caller, type PostOptions } from './talk-connections.ts';
-
-export { defineAgent, hangUp, tool };
-export type {
-  Agent,
-  BoundAgent,
-  ChatMessage,
-  ChatModel,
-  Message,
-  MessageTurn,
-  ModelDelta,
-  Reply,
-  StartTurn,
-  ToolCall,
-};
+import { Activity, nextRound } from './talks.ts';
 
 /**
  * `memory` answers at once, `promised` with promises, `thenable` with objects that only have
@@ -50,12 +33,7 @@ export type {
  * by turns.
  */
 export const STORE_KINDS = [
-  'memory',
-  'promised',
-  'thenable',
-  'shared',
-  'sqlite',
-  'machines',
+  'memory', 'promised', 'thenable', 'shared', 'sqlite', 'machines',
 ] as const;
 export type StoreKind = (typeof STORE_KINDS)[number];
 
@@ -74,16 +52,11 @@ export interface Failure {
 }
 
 export const CONVERSATION = 'c-1';
-const QUIET_ROUNDS = 6;
 /** For how many rounds the store is held up when an app stops. */
 const STOPPING_ROUNDS = 10;
 /** The longest pause between two tries of a write. */
 const LONGEST_SHORT_MS = 1_000;
 const realSetTimeout = globalThis.setTimeout;
-
-export function nextRound(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve));
-}
 
 /** What a library with promises of its own returns: it can be awaited, but is no `Promise`. */
 function thenable<T>(promise: Promise<T>): Promise<T> {
@@ -111,19 +84,15 @@ class MemoryWorld implements World {
   open(): Door {
     let target = this.store;
     const store: ConversationStore = {
-      read: (id) => target.read(id),
-      update: (id, change) => target.update(id, change),
-      count: () => target.count(),
-      close: () => undefined,
+      read: (id) => target.read(id), update: (id, change) => target.update(id, change),
+      count: () => target.count(), close: () => undefined,
     };
     const die = (): void => {
       const conversation = target.read(CONVERSATION);
       target = memory();
       if (conversation !== undefined)
-        target.update(
-          CONVERSATION,
-          (draft) => void Object.assign(draft, structuredClone(conversation)),
-        );
+        target.update(CONVERSATION, (draft) =>
+          void Object.assign(draft, structuredClone(conversation)));
     };
     return { store, die };
   }
@@ -135,9 +104,7 @@ class MemoryWorld implements World {
 
 function sharing(parts: PartStore): SharedStore {
   return new SharedStore(parts, {
-    ttlMs: 3_600_000,
-    maxRemembered: 100,
-    timeoutMs: 5_000,
+    ttlMs: 3_600_000, maxRemembered: 100, timeoutMs: 5_000,
     log: createLogger({ level: 'silent', write: () => undefined }),
   });
 }
@@ -165,11 +132,9 @@ class SqliteWorld implements World {
   open(): Door {
     let target = openParts(this.#path);
     const parts: PartStore = {
-      name: 'sqlite',
-      read: (id, known) => target.read(id, known),
+      name: 'sqlite', read: (id, known) => target.read(id, known),
       write: (id, change) => target.write(id, change),
-      list: (prefix, after) => target.list(prefix, after),
-      count: () => target.count(),
+      list: (prefix, after) => target.list(prefix, after), count: () => target.count(),
       close: () => target.close(),
     };
     const die = (): void => {
@@ -199,34 +164,15 @@ function openWorld(kind: StoreKind): World {
   return kind === 'shared' || kind === 'machines' ? new SharedWorld() : new MemoryWorld();
 }
 
-/** A store that the talk can hold up call by call, and make fail. */
-class HeldStore implements ConversationStore {
+/** What the talk does to the stores of all processes. */
+class StoreControl {
   calls = 0;
+  /** Calls without an answer. */
   pending = 0;
   isHeld = false;
   failure: Failure | undefined;
   hasFailed = false;
-  #isClosed = false;
-  readonly #inner: ConversationStore;
-  readonly #kind: StoreKind;
-  readonly #onCall: () => void;
-  readonly #dead: ReadonlySet<string>;
   readonly #waiting: (() => void)[] = [];
-
-  /** `dead`: the addresses of processes that have crashed. */
-  constructor(
-    inner: ConversationStore, kind: StoreKind, onCall: () => void, dead: ReadonlySet<string>,
-  ) {
-    const isPromised = kind === 'promised' || kind === 'thenable';
-    this.#inner = isPromised ? new PromisedStore(inner) : inner;
-    this.#kind = kind;
-    this.#onCall = onCall;
-    this.#dead = dead;
-  }
-
-  mayLive(address: string): boolean {
-    return !this.#dead.has(address);
-  }
 
   /** How many calls wait to be let through. */
   get held(): number {
@@ -241,6 +187,48 @@ class HeldStore implements ConversationStore {
   release(): void {
     this.isHeld = false;
     while (this.#waiting.length > 0) this.grant();
+  }
+
+  /** Waits behind the calls that already wait, which keeps their order. */
+  turn(): Promise<void> {
+    if (!this.isHeld && this.#waiting.length === 0) return Promise.resolve();
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  /** Counts a call. Returns how it is to fail, if it is. */
+  failingCall(): Failure['kind'] | undefined {
+    this.calls += 1;
+    const { kind, n } = this.failure ?? {};
+    if (n !== this.calls || kind === undefined || !/call|answer/.test(kind)) return undefined;
+    this.hasFailed = true;
+    return kind;
+  }
+}
+
+/** A store that the talk can hold up call by call, and make fail. */
+class HeldStore implements ConversationStore {
+  #isClosed = false;
+  readonly #inner: ConversationStore;
+  readonly #kind: StoreKind;
+  readonly #control: StoreControl;
+  readonly #onCall: () => void;
+  readonly #dead: ReadonlySet<string>;
+
+  /** `dead`: the addresses of processes that have crashed. */
+  constructor(
+    inner: ConversationStore, kind: StoreKind, control: StoreControl, onCall: () => void,
+    dead: ReadonlySet<string>,
+  ) {
+    const isPromised = kind === 'promised' || kind === 'thenable';
+    this.#inner = isPromised ? new PromisedStore(inner) : inner;
+    this.#kind = kind;
+    this.#control = control;
+    this.#onCall = onCall;
+    this.#dead = dead;
+  }
+
+  mayLive(address: string): boolean {
+    return !this.#dead.has(address);
   }
 
   read(id: string): ReturnType<ConversationStore['read']> {
@@ -264,23 +252,17 @@ class HeldStore implements ConversationStore {
   }
 
   #call<T>(call: () => Awaitable<T>): Awaitable<T> {
+    const control = this.#control;
     this.#onCall();
-    this.calls += 1;
-    const failing =
-      this.failure?.n === this.calls && /call|answer/.test(this.failure.kind)
-        ? this.failure.kind
-        : undefined;
-    if (failing !== undefined) this.hasFailed = true;
+    const failing = control.failingCall();
     const refused = new Error('the store does not answer');
     if (answersAtOnce(this.#kind)) {
-      if (failing !== 'call refused') {
-        const answer = call();
-        if (failing === undefined) return answer;
-      }
-      throw refused;
+      const answer = failing === 'call refused' ? undefined : call();
+      if (failing !== undefined) throw refused;
+      return answer as T;
     }
-    this.pending += 1;
-    const answered = this.#turn()
+    control.pending += 1;
+    const answered = control.turn()
       .then(async () => {
         if (failing === 'call refused' || this.#isClosed) throw refused;
         const answer = await call();
@@ -289,15 +271,9 @@ class HeldStore implements ConversationStore {
       })
       .finally(() => {
         this.#onCall();
-        this.pending -= 1;
+        control.pending -= 1;
       });
     return this.#kind === 'thenable' ? thenable(answered) : answered;
-  }
-
-  /** Waits behind the calls that already wait, which keeps their order. */
-  #turn(): Promise<void> {
-    if (!this.isHeld && this.#waiting.length === 0) return Promise.resolve();
-    return new Promise((resolve) => this.#waiting.push(resolve));
   }
 }
 
@@ -314,7 +290,6 @@ interface Process {
   readonly app: App;
   readonly port: number;
   readonly door: Door;
-  readonly store: HeldStore;
   readonly channel: Channel | undefined;
 }
 
@@ -334,47 +309,6 @@ class Post {
       listen: (listener) => void this.#listeners.set(address, listener),
       close: () => void this.#listeners.delete(address),
     };
-  }
-}
-
-/** The stores of all processes, as one. */
-class Stores {
-  readonly #all: readonly HeldStore[];
-
-  constructor(all: readonly HeldStore[]) {
-    this.#all = all;
-  }
-
-  get pending(): number {
-    return this.#all.reduce((sum, { pending }) => sum + pending, 0);
-  }
-
-  get held(): number {
-    return this.#all.reduce((sum, { held }) => sum + held, 0);
-  }
-
-  get isHeld(): boolean {
-    return this.#all.some(({ isHeld }) => isHeld);
-  }
-
-  set isHeld(isHeld: boolean) {
-    for (const store of this.#all) store.isHeld = isHeld;
-  }
-
-  get hasFailed(): boolean {
-    return this.#all.some(({ hasFailed }) => hasFailed);
-  }
-
-  grant(): void {
-    this.#all.find(({ held }) => held > 0)?.grant();
-  }
-
-  release(): void {
-    for (const store of this.#all) store.release();
-  }
-
-  plan(failure: Failure): void {
-    for (const store of this.#all) store.failure = failure;
   }
 }
 
@@ -423,9 +357,9 @@ class Timers {
 }
 
 export class Stage {
-  readonly logLines: string[] = [];
   readonly timers = new Timers();
-  #activity = 0;
+  readonly store = new StoreControl();
+  readonly #activity = new Activity();
   #posts = 0;
   readonly #kind: StoreKind;
   readonly #agent: Agent;
@@ -439,7 +373,6 @@ export class Stage {
   #failure: Failure | undefined;
   readonly #post = new Post();
   #processes: readonly Process[] = [];
-  store = new Stores([]);
 
   constructor(kind: StoreKind, agent: Agent) {
     this.#kind = kind;
@@ -453,26 +386,21 @@ export class Stage {
   async open(): Promise<void> {
     const count = this.#kind === 'machines' ? 2 : 1;
     this.#processes = await Promise.all(Array.from({ length: count }, () => this.#openOne()));
-    this.store = new Stores(this.#processes.map(({ store }) => store));
   }
 
   async #openOne(): Promise<Process> {
     const door = this.#world.open(this.news);
-    const store = new HeldStore(door.store, this.#kind, this.news, this.#dead);
-    const settings = parseSettings(
-      { LAYERCODE_WEBHOOK_SECRET: SECRET, SHUTDOWN_TIMEOUT_SECONDS: '0', ACCESS_LOG: 'false' },
-      [],
-    );
-    const log = createLogger({ level: 'debug', write: (line) => this.logLines.push(line) });
+    const store = new HeldStore(door.store, this.#kind, this.store, this.news, this.#dead);
+    const settings = parseSettings({
+      LAYERCODE_WEBHOOK_SECRET: SECRET, SHUTDOWN_TIMEOUT_SECONDS: '0', ACCESS_LOG: 'false',
+      FILLER_AFTER_MS: '0',
+    }, []);
+    const log = createLogger({ level: 'debug', write: () => undefined });
     const channel = this.#kind === 'machines' ? this.#post.open() : undefined;
-    const app = createApp(settings, this.#agent, {
-      store,
-      log,
-      ...(channel === undefined ? {} : { channel }),
-    });
+    const app = createApp(settings, this.#agent, { store, log, ...(channel && { channel }) });
     const { port } = await app.listen({ host: '127.0.0.1', port: 0 });
     this.#connections.watch(port);
-    return { app, port, door, store, channel };
+    return { app, port, door, channel };
   }
 
   /** Crashes the processes in the middle of what they do. */
@@ -491,14 +419,11 @@ export class Stage {
     return this.#processes.reduce((sum, { app }) => sum + app.runningTurns, 0);
   }
 
-  /** Something happened, so it is not quiet yet. */
-  readonly news = (): void => {
-    this.#activity += 1;
-  };
+  readonly news = (): void => this.#activity.news();
 
   plan(failure: Failure): void {
     this.#failure = failure;
-    this.store.plan(failure);
+    this.store.failure = failure;
     if (failure.kind === 'write') this.#connections.breaksWrite = () => this.#isPlannedWrite();
     if (failure.kind.endsWith('timer')) this.timers.failure = failure;
   }
@@ -523,16 +448,11 @@ export class Stage {
   }
 
   /** Resolves when nothing happens any more, apart from what the talk holds up. */
-  async quiet(): Promise<void> {
-    let seen = -1;
-    for (let still = 0; still < QUIET_ROUNDS;) {
-      await nextRound();
-      const { isLeaving } = this.#connections;
-      if (isLeaving || this.store.pending > this.store.held || seen !== this.#activity) still = 0;
-      else still += 1;
-      seen = this.#activity;
-      this.#connections.closeEnded();
-    }
+  quiet(): Promise<void> {
+    return this.#activity.quiet(
+      () => this.#connections.isLeaving || this.store.pending > this.store.held,
+      () => this.#connections.closeEnded(),
+    );
   }
 
   /** The history in the store. */

@@ -87,10 +87,8 @@ export function composeTalk(seed: number): Talk {
       else if (at < 0.87 && agent === 'scripted') ops.push({ do: 'hang up' });
       else
         ops.push({
-          do: 'call',
-          waits: chance(0.6) ? [chance(0.7)] : [chance(0.7), chance(0.7)],
-          hasOneId: chance(0.2),
-          hangsUp: agent === 'model' && chance(0.15),
+          do: 'call', waits: chance(0.6) ? [chance(0.7)] : [chance(0.7), chance(0.7)],
+          hasOneId: chance(0.2), hangsUp: agent === 'model' && chance(0.15),
         });
     }
     return ops;
@@ -100,9 +98,7 @@ export function composeTalk(seed: number): Talk {
       return { obeys: true, isText: true, ops: [{ do: 'say' }] };
     const ops = planOps();
     return {
-      obeys: chance(0.5),
-      isText: false,
-      ops: agent === 'model' ? [...ops, { do: 'say' }] : ops,
+      obeys: chance(0.5), isText: false, ops: agent === 'model' ? [...ops, { do: 'say' }] : ops,
     };
   };
   const heard = (often = 0.4): Heard | undefined => {
@@ -122,21 +118,14 @@ export function composeTalk(seed: number): Talk {
     hasCrashed = at >= 0.96;
     if (at < 0.33)
       return {
-        do: 'message',
-        hasId: chance(0.8),
-        heard: heard(often),
-        plan: plan(),
-        breaks: chance(0.05),
+        do: 'message', hasId: chance(0.8), heard: heard(often), plan: plan(), breaks: chance(0.05),
         isRushed,
       };
     if (at < 0.35) return { do: 'interrupted by the platform', isRushed };
     if (at < 0.38) return { do: 'start', hasId: chance(0.7), plan: plan(), isRushed };
     if (at < 0.5)
       return {
-        do: 'deliver again',
-        pick: random() ** 2,
-        hasOtherWords: chance(0.15),
-        breaks: chance(0.15),
+        do: 'deliver again', pick: random() ** 2, hasOtherWords: chance(0.15), breaks: chance(0.15),
         isRushed,
       };
     if (at < 0.62) return { do: 'drop', pick: random(), isRushed };
@@ -147,10 +136,7 @@ export function composeTalk(seed: number): Talk {
     return { do: 'crash', isRushed };
   };
   return {
-    seed,
-    agent,
-    store: one(['memory', 'promised', 'thenable', 'shared', 'machines'] as const),
-    steps: Array.from({ length: 5 + Math.floor(random() * 16) }, step),
-    isStopped: chance(0.15),
+    seed, agent, store: one(['memory', 'promised', 'thenable', 'shared', 'machines'] as const),
+    steps: Array.from({ length: 5 + Math.floor(random() * 16) }, step), isStopped: chance(0.15),
   };
 }

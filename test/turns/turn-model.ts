@@ -1,8 +1,8 @@
 // The model of the turn: what history must hold after a talk, whatever happened in it. It knows
 // what can be seen from outside, and nothing of how the server works.
 
+import type { Message } from '../../src/conversations/message.ts';
 import type { Cut, Delivery, Ledger, Run, TurnEntry } from './ledger.ts';
-import type { Message } from './talk-stage.ts';
 
 /** Matches a result that stands for a missing one. */
 const UNFINISHED = /"error"|"still running"/;

@@ -1,29 +1,15 @@
 // The two agents of a fleet, `desk` and `billing`, and their tools. They do what the turns' plans
 // say, and wait until the talk lets them go on. Their models repeat the ids of calls in each reply.
 
+import type { Agent, MessageTurn, Reply } from '../../../src/agents/agent.ts';
+import { defineAgent } from '../../../src/agents/define-agent.ts';
+import type { NamedAgents } from '../../../src/app/assemble-app.ts';
+import type { ChatMessage, ModelDelta } from '../../../src/models/model.ts';
+import { handOver } from '../../../src/tools/tool-hand-over.ts';
+import { tool, type Tool, type ToolContext } from '../../../src/tools/tool.ts';
+import { endAct, Gates, heldBy, modelOf, type ToolFate } from '../talks.ts';
 import type { Act, FleetRun } from './ledger.ts';
-import {
-  defineAgent,
-  handOver,
-  NotDone,
-  tool,
-  type Agent,
-  type ChatMessage,
-  type ChatModel,
-  type MessageTurn,
-  type ModelDelta,
-  type NamedAgents,
-  type Reply,
-  type Tool,
-  type ToolContext,
-} from './stage.ts';
-import type { ToolFate, ToolName } from './talk.ts';
-
-/** A place where a model or a tool waits until the talk lets it go on. */
-export interface Gate {
-  readonly what: string;
-  readonly open: () => void;
-}
+import type { ToolName } from './talk.ts';
 
 /** What agents need of the talk. */
 export interface FleetDirector {
@@ -36,18 +22,14 @@ export interface FleetDirector {
   note(line: string): void;
 }
 
-const NUMBER = {
-  type: 'object', properties: { n: { type: 'number' } }, required: ['n'],
-} as const;
+const NUMBER = { type: 'object', properties: { n: { type: 'number' } }, required: ['n'] } as const;
 
 export class FleetCast {
-  /** Those that wait. */
-  gates: Gate[] = [];
+  readonly gates = new Gates();
   readonly agents: NamedAgents;
   readonly #director: FleetDirector;
   readonly #fates: readonly ToolFate[];
   readonly #works = new WeakMap<AbortSignal, { readonly run: FleetRun; place: number }>();
-  #isOver = false;
 
   constructor(director: FleetDirector, fates: readonly ToolFate[]) {
     this.#director = director;
@@ -59,23 +41,10 @@ export class FleetCast {
     this.agents = { desk: this.#agent('desk', shared), billing: this.#agent('billing', shared) };
   }
 
-  /** Lets all that wait go on. From now on nothing waits. */
-  end(): void {
-    this.#isOver = true;
-    for (const gate of this.gates.splice(0)) gate.open();
-  }
-
   #agent(name: string, shared: readonly Tool[]): Agent {
-    const model: ChatModel = {
-      name: `scripted:${name}`,
-      stream: (messages, { signal }) => this.#speak(name, messages, signal),
-      warm: () => Promise.resolve(),
-      problems: () => [],
-      isUsable: () => true,
-    };
+    const model = modelOf(name, (messages, { signal }) => this.#speak(name, messages, signal));
     const transfer = tool({
-      name: 'transfer',
-      description: 'Hands the call over.',
+      name: 'transfer', description: 'Hands the call over.',
       parameters: { type: 'object', properties: { to: { type: 'string' } }, required: ['to'] },
       run: ({ to }) => handOver(to),
     });
@@ -85,28 +54,16 @@ export class FleetCast {
     ];
     const tools = [...own, ...shared, transfer];
     const agent = defineAgent({ name, prompt: 'You talk.', speakable: false, model, tools });
-    return {
-      ...agent,
-      bind: (resources) => {
-        if (agent.bind === undefined) throw new Error('an agent with a prompt is bound to a model');
-        const bound = agent.bind(resources);
-        return {
-          ...bound,
-          onMessage: (turn, reply) => {
-            // After a hand-over the run goes on.
-            if (!this.#works.has(turn.signal))
-              this.#works.set(turn.signal, { run: this.#director.begin(turn, reply), place: 0 });
-            return bound.onMessage(turn, reply);
-          },
-        };
-      },
-    };
+    return heldBy(agent, (onMessage) => (turn, reply) => {
+      // After a hand-over the run goes on.
+      if (!this.#works.has(turn.signal))
+        this.#works.set(turn.signal, { run: this.#director.begin(turn, reply), place: 0 });
+      return onMessage(turn, reply);
+    });
   }
 
   async *#speak(
-    name: string,
-    messages: readonly ChatMessage[],
-    signal: AbortSignal,
+    name: string, messages: readonly ChatMessage[], signal: AbortSignal,
   ): AsyncGenerator<ModelDelta, void, undefined> {
     const work = this.#works.get(signal);
     if (work === undefined) throw new Error('a model was asked for no turn');
@@ -121,7 +78,7 @@ export class FleetCast {
         this.#director.note(`  run ${run.n} says ${JSON.stringify(text)} as ${name}`);
         yield { type: 'text', text };
       } else if (op?.do === 'wait') {
-        await this.#gate(run.process.isDead, `run ${run.n} goes on`, signal);
+        await this.gates.wait(`run ${run.n} goes on`, signal, run.process.isDead);
       } else if (op?.do === 'fail') {
         run.hasFailed = !run.isOver();
         this.#director.note(`  run ${run.n} fails`);
@@ -162,43 +119,14 @@ export class FleetCast {
   ): Promise<unknown> {
     const delivery = Number(metadata['delivery']);
     const act = this.#director.act({ tool: name, args, agent, key, turnId }, delivery);
-    const fate = this.#fates[act.n % this.#fates.length];
-    try {
-      // `keep` and `pay` do not look at their signal, so they may return late.
-      const obeyed = name === 'act' || name === 'order' ? signal : undefined;
-      if (fate?.waits === true)
-        await this.#gate(act.process.isDead, `act ${act.n} goes on`, obeyed);
-    } catch (error) {
-      act.ended = 'interrupted';
-      this.#director.note(`  act ${act.n} is interrupted`);
-      throw error;
-    }
-    const ends = fate?.ends ?? 'returns';
-    this.#director.note(`  act ${act.n} ${ends}`);
-    if (ends === 'returns') {
-      act.ended = 'returned';
-      const done = { done: `${name} ${args}`, act: act.n };
-      act.result = JSON.stringify(done);
-      return done;
-    }
-    act.ended = ends === 'throws' ? 'threw' : 'did nothing';
-    const message = `act ${act.n} ${ends}`;
-    act.result = JSON.stringify({ error: message });
-    throw ends === 'throws' ? new Error(message) : new NotDone(message);
-  }
-
-  /** Waits until the talk opens the gate. Rejects if the signal fires. */
-  #gate(isDead: boolean, what: string, signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const gate: Gate = { what, open: resolve };
-      if (isDead || this.#isOver) return resolve();
-      this.gates.push(gate);
-      const left = (): void => {
-        this.gates = this.gates.filter((other) => other !== gate);
-        reject(signal?.reason);
-      };
-      if (signal?.aborted === true) left();
-      signal?.addEventListener('abort', left, { once: true });
-    });
+    // `keep` and `pay` do not look at their signal, so they may return late.
+    const obeyed = name === 'act' || name === 'order' ? signal : undefined;
+    return endAct(
+      act,
+      `${name} ${args}`,
+      this.#fates[act.n % this.#fates.length] as ToolFate,
+      (what) => this.gates.wait(what, obeyed, act.process.isDead),
+      (line) => this.#director.note(line),
+    );
   }
 }

@@ -26,13 +26,9 @@ class VirtualTimer {
 }
 
 const REAL = {
-  setTimeout: globalThis.setTimeout,
-  setInterval: globalThis.setInterval,
-  clearTimeout: globalThis.clearTimeout,
-  clearInterval: globalThis.clearInterval,
-  dateNow: Date.now,
-  performanceNow: performance.now,
-  cpuUsage: process.cpuUsage,
+  setTimeout: globalThis.setTimeout, setInterval: globalThis.setInterval,
+  clearTimeout: globalThis.clearTimeout, clearInterval: globalThis.clearInterval, dateNow: Date.now,
+  performanceNow: performance.now, cpuUsage: process.cpuUsage,
 };
 
 /** Nobody's work takes time, and asking the system for it is slow. */
@@ -116,5 +112,18 @@ export class FleetClock {
       await between();
     }
     this.#nowMs = end;
+  }
+
+  /** Lets time pass until it is done. False if that takes longer than that. */
+  async passUntil(
+    isDone: () => boolean, between: () => Promise<void>, mostSeconds: number,
+  ): Promise<boolean> {
+    await between();
+    for (let seconds = 0; !isDone(); seconds++) {
+      if (seconds === mostSeconds) return false;
+      await this.pass(1_000, between);
+      await between(); // also if no timer was due
+    }
+    return true;
   }
 }

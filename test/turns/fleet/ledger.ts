@@ -1,7 +1,9 @@
 // What can be seen of a talk with a fleet from outside: what was posted, what agents were asked and
 // said, which tools acted, and what came over the wire.
 
-import type { Caller, Process } from './stage.ts';
+import type { Caller } from '../talk-connections.ts';
+import type { Acting } from '../talks.ts';
+import type { Process } from './stage.ts';
 import type { FleetOp, ToolName } from './talk.ts';
 
 /** A turn: deliveries of the same id and words. */
@@ -64,9 +66,7 @@ export interface FleetRun {
 }
 
 /** One time that a tool began to act. */
-export interface Act {
-  /** Counts all acts of a talk. */
-  readonly n: number;
+export interface Act extends Acting {
   readonly tool: ToolName;
   readonly args: string;
   /** The agent whose tool it is. Undefined for those that all agents share. */
@@ -78,9 +78,6 @@ export interface Act {
   readonly process: Process;
   readonly step: number;
   readonly beganAtMs: number;
-  ended: 'not yet' | 'returned' | 'threw' | 'did nothing' | 'interrupted';
-  /** JSON text for the model, once it has one of its own. */
-  result: string | undefined;
   /** Whether the store has lost its claim, and has not got it back. */
   isLost: boolean;
   /** Whether the conversation was cleared since its run began. */

@@ -1,28 +1,20 @@
 // What must be true of a talk with a fleet, whatever went wrong in it. It knows what can be seen
 // from outside, and nothing of how the server works.
 
+import type { Message } from '../../../src/conversations/message.ts';
+import type { OnceCall } from '../../../src/conversations/once-call.ts';
+import type { ChatMessage } from '../../../src/models/model.ts';
 import {
-  heardOn,
-  isCutOff,
-  isOnce,
-  isPending,
-  saidBy,
-  type Act,
-  type Clearing,
-  type FleetDelivery,
-  type FleetLedger,
-  type FleetRun,
-  type FleetTurn,
+  heardOn, isCutOff, isOnce, isPending, saidBy, type Act, type Clearing, type FleetDelivery,
+  type FleetLedger, type FleetRun, type FleetTurn,
 } from './ledger.ts';
-import type { ChatMessage, Message, OnceCall, Process } from './stage.ts';
+import type { Process } from './stage.ts';
 import type { Trouble } from './talk.ts';
 
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 /** Stand for a result that is missing. */
 const UNFINISHED = new Set([
-  '{"status":"still running"}',
-  '{"error":"interrupted"}',
-  '{"error":"outcome unknown"}',
+  '{"status":"still running"}', '{"error":"interrupted"}', '{"error":"outcome unknown"}',
   '{"error":"not started"}',
 ]);
 const ERASED = new Set(['null', '{"status":"done before","result":null}']);
@@ -381,9 +373,7 @@ export class FleetModel {
       if (isOnce(act) || act.result === undefined || act.process.isDead) continue;
       if (act.isCleared || this.#mayBeErased(act.delivery)) continue; // it was not recorded
       if (!history.some(({ turnId }) => turnId === act.turnId)) continue;
-      const found = history.filter(
-        (message) => message.role === 'tool' && message.key === act.key,
-      );
+      const found = history.filter((message) => message.role === 'tool' && message.key === act.key);
       if (!found.some(({ content }) => this.#actOf(content)?.key === act.key))
         yield `the result of act ${act.n} is lost; there is ${JSON.stringify(found)}`;
     }

@@ -1,29 +1,19 @@
 // Plays a talk with a fleet, records what can be seen from outside, and has the model check it.
 
-import { FleetCast, type Gate } from './agents.ts';
+import type { MessageTurn, Reply } from '../../../src/agents/agent.ts';
+import type { OnceCall } from '../../../src/conversations/once-call.ts';
+import type { ChatMessage } from '../../../src/models/model.ts';
+import { chosen, TalkRecord, type Gate } from '../talks.ts';
+import { FleetCast } from './agents.ts';
 import {
-  isCutOff,
-  heardOn,
-  isOnce,
-  saidBy,
-  type Act,
-  type Clearing,
-  type FleetDelivery,
-  type FleetLedger,
-  type FleetRun,
-  type FleetTurn,
+  isCutOff, heardOn, isOnce, saidBy, type Act, type Clearing, type FleetDelivery,
+  type FleetLedger, type FleetRun, type FleetTurn,
 } from './ledger.ts';
 import { FleetModel } from './model.ts';
-import {
-  CONVERSATION,
-  FleetStage,
-  type ChatMessage,
-  type MessageTurn,
-  type OnceCall,
-  type Process,
-  type Reply,
-} from './stage.ts';
+import { CONVERSATION, FleetStage, type Process } from './stage.ts';
 import type { FleetEvent, FleetStep, FleetTalk } from './talk.ts';
+
+export { TalkError as FleetError } from '../talks.ts';
 
 /** For what nobody waits for: questions to dead processes, and claims that are taken back. */
 const SETTLING_MS = 90_000;
@@ -40,23 +30,6 @@ interface HeardBefore {
   readonly context: Readonly<Record<string, unknown>> & { readonly text_heard: string };
 }
 
-/** A talk went wrong. The message has the transcript. */
-export class FleetError extends Error {
-  override readonly name = 'FleetError';
-  readonly wrongs: readonly string[];
-
-  constructor(
-    { seed, processes, troubles }: FleetTalk,
-    wrongs: readonly string[],
-    transcript: readonly string[],
-  ) {
-    const head = `talk ${seed} with ${processes} processes (${[...troubles].join(', ')})`;
-    const listed = wrongs.map((wrong) => `- ${wrong}`);
-    super([`${head}:`, ...listed, 'What happened:', ...transcript].join('\n'));
-    this.wrongs = wrongs;
-  }
-}
-
 export async function playFleetTalk(talk: FleetTalk): Promise<void> {
   await new Play(talk).run();
 }
@@ -67,12 +40,15 @@ class Play {
   readonly #cast: FleetCast;
   readonly #model: FleetModel;
   readonly #ledger: FleetLedger = { turns: [], deliveries: [], runs: [], acts: [], clearings: [] };
-  readonly #transcript: string[] = [];
-  readonly #wrongs: string[] = [];
+  readonly #record: TalkRecord;
   #step = 0;
 
   constructor(talk: FleetTalk) {
     this.#talk = talk;
+    const { seed, processes, troubles } = talk;
+    this.#record = new TalkRecord(
+      `talk ${seed} with ${processes} processes (${[...troubles].join(', ')})`,
+    );
     this.#model = new FleetModel(this.#ledger, talk.troubles);
     this.#cast = new FleetCast(
       {
@@ -87,25 +63,23 @@ class Play {
   }
 
   async run(): Promise<void> {
-    const onUnhandled = (reason: unknown): void =>
-      void this.#wrongs.push(`an unhandled rejection: ${String(reason)}`);
-    process.on('unhandledRejection', onUnhandled);
-    try {
-      await this.#stage.open(this.#talk.processes);
-      for (const step of this.#talk.steps) {
-        this.#step += 1;
-        await this.#take(step);
-        await this.#stage.quiet();
-        await this.#stage.pass(step.passesMs);
-        this.#look();
-        this.#check();
-      }
-      await this.#finish();
-    } finally {
-      this.#cast.end();
+    await this.#record.during(() => this.#play(), async () => {
+      this.#cast.gates.end();
       await this.#stage.dispose();
-      process.off('unhandledRejection', onUnhandled);
+    });
+  }
+
+  async #play(): Promise<void> {
+    await this.#stage.open(this.#talk.processes);
+    for (const step of this.#talk.steps) {
+      this.#step += 1;
+      await this.#take(step);
+      await this.#stage.quiet();
+      await this.#stage.pass(step.passesMs);
+      this.#look();
+      this.#record.check();
     }
+    await this.#finish();
   }
 
   /** Everything works again, and goes on until nothing is left to do. */
@@ -117,15 +91,15 @@ class Play {
     post.deliver();
     for (const process of this.#stage.processes) this.#stage.setStore(process, 'well');
     const isDone = await this.#stage.passUntil(() => this.#isDone());
-    if (!isDone) this.#wrongs.push('it does not come to an end');
+    if (!isDone) this.#record.wrongs.push('it does not come to an end');
     await this.#stage.pass(SETTLING_MS);
     // Each process notices what the store has lost, and puts it back.
     for (let round = 0; round < 2; round++)
-      for (const process of this.#stage.processes) {
-        await this.#stage.clock.as(process.place, () => process.conversation());
+      for (const { place, app: { conversations } } of this.#stage.processes) {
+        await this.#stage.clock.as(place, () => conversations.read(CONVERSATION));
         await this.#stage.quiet();
       }
-    this.#check();
+    this.#record.check();
     const kept = await Promise.all(
       this.#stage.processes.map(async ({ app }) => ({
         history: await app.conversations.getHistory(CONVERSATION),
@@ -138,18 +112,13 @@ class Play {
     const texts = kept.map(({ history, onceCalls }) =>
       JSON.stringify([history, Object.entries(onceCalls).sort()]),
     );
-    if (new Set(texts).size > 1) this.#wrongs.push('the processes have different histories');
-    this.#wrongs.push(...this.#model.wrongsAtTheEnd(first));
-    if (this.#wrongs.length > 0) {
-      this.#note('history:');
-      for (const message of first.history) this.#note(`  ${JSON.stringify(message)}`);
-      this.#note(JSON.stringify(first.onceCalls));
-    }
-    this.#check();
+    if (new Set(texts).size > 1) this.#record.wrongs.push('the processes have different histories');
+    this.#record.judge(this.#model.wrongsAtTheEnd(first), first.history, first.onceCalls);
+    this.#record.check();
   }
 
   #isDone(): boolean {
-    const gates = this.#cast.gates.splice(0);
+    const gates = this.#cast.gates.takeAll();
     for (const gate of gates) this.#open(gate);
     return (
       gates.length === 0 &&
@@ -184,10 +153,8 @@ class Play {
         return dropped.caller?.drop();
       }
       case 'go on': {
-        const gate = chosen(this.#cast.gates, step.pick);
-        if (gate === undefined) return;
-        this.#cast.gates = this.#cast.gates.filter((other) => other !== gate);
-        return this.#open(gate);
+        const gate = this.#cast.gates.take(step.pick);
+        return gate === undefined ? undefined : this.#open(gate);
       }
       case 'store':
         this.#note(`the store of process ${step.at} is ${step.becomes}`);
@@ -256,9 +223,7 @@ class Play {
     return {
       turn,
       context: {
-        previous_turn_interrupted: true,
-        words_heard: heard.length,
-        text_heard: heard.join(''),
+        previous_turn_interrupted: true, words_heard: heard.length, text_heard: heard.join(''),
         assistant_turn_id: run.turnId,
       },
     };
@@ -268,14 +233,8 @@ class Play {
     const process = this.#processAt(at);
     const number = this.#ledger.deliveries.length;
     const delivery: FleetDelivery = {
-      turn,
-      process,
-      step: this.#step,
-      arrivedAtMs: this.#stage.clock.nowMs,
-      isKnown: this.#hasWords(turn),
-      wasAway: process.isAway,
-      isOver: false,
-      caller: undefined,
+      turn, process, step: this.#step, arrivedAtMs: this.#stage.clock.nowMs,
+      isKnown: this.#hasWords(turn), wasAway: process.isAway, isOver: false, caller: undefined,
       run: undefined,
     };
     this.#ledger.deliveries.push(delivery);
@@ -321,7 +280,9 @@ class Play {
     };
     this.#ledger.clearings.push(clearing); // turns may open before it has ended
     let isCleared = false;
-    const cleared = clock.as(process.place, () => process.clear()).finally(() => {
+    const { conversations } = process.app;
+    const clear = async (): Promise<void> => conversations.clear(CONVERSATION);
+    const cleared = clock.as(process.place, clear).finally(() => {
       isCleared = true;
     });
     await this.#stage.quiet();
@@ -339,25 +300,16 @@ class Play {
     const delivery = this.#ledger.deliveries[Number(turn.metadata['delivery'])];
     if (delivery === undefined) throw new Error('a turn of no delivery');
     const run: FleetRun = {
-      n: this.#ledger.runs.length + 1,
-      turn: delivery.turn,
-      delivery,
-      process: delivery.process,
-      step: this.#step,
-      startedAtMs: this.#stage.clock.nowMs,
-      turnId: turn.turnId,
-      pieces: [],
-      calls: new Set(),
-      hasFailed: false,
-      abortReason: undefined,
-      isOver: () => reply.isOver,
+      n: this.#ledger.runs.length + 1, turn: delivery.turn, delivery, process: delivery.process,
+      step: this.#step, startedAtMs: this.#stage.clock.nowMs, turnId: turn.turnId, pieces: [],
+      calls: new Set(), hasFailed: false, abortReason: undefined, isOver: () => reply.isOver,
     };
     this.#note(`  process ${run.process.place} asks its agent for ${run.turn.words}: run ${run.n}`);
     turn.signal.addEventListener('abort', () => {
       run.abortReason = (turn.signal.reason as Error).message;
       this.#note(`  run ${run.n} is ended: ${run.abortReason}`);
       if (run.process.isDead) return;
-      this.#wrongs.push(...this.#model.wrongsOfAbort(run, this.#stage.clock.nowMs));
+      this.#record.wrongs.push(...this.#model.wrongsOfAbort(run, this.#stage.clock.nowMs));
     });
     this.#ledger.runs.push(run);
     if (run.process.isDead) return run;
@@ -369,7 +321,7 @@ class Play {
   #ask(run: FleetRun, messages: readonly ChatMessage[]): void {
     if (run.process.isDead) return;
     const { nowMs } = this.#stage.clock;
-    this.#wrongs.push(...this.#model.wrongsOfPrompt(run, messages, nowMs));
+    this.#record.wrongs.push(...this.#model.wrongsOfPrompt(run, messages, nowMs));
   }
 
   #act(
@@ -380,27 +332,15 @@ class Play {
     if (delivery === undefined) throw new Error('a tool was called for no delivery');
     const { process } = delivery;
     const act: Act = {
-      n: this.#ledger.acts.length,
-      tool,
-      args,
-      agent,
-      key,
-      turnId,
-      delivery,
-      process,
-      step: this.#step,
-      beganAtMs: this.#stage.clock.nowMs,
-      ended: 'not yet',
-      result: undefined,
-      isLost: false,
-      isCleared: this.#isUnrecorded(turnId, process),
-      isForgotten: false,
+      n: this.#ledger.acts.length, tool, args, agent, key, turnId, delivery, process,
+      step: this.#step, beganAtMs: this.#stage.clock.nowMs, ended: 'not yet', result: undefined,
+      isLost: false, isCleared: this.#isUnrecorded(turnId, process), isForgotten: false,
     };
     this.#note(`  act ${act.n} begins in process ${process.place}: ${tool} ${args} of ${turnId}`);
     if (process.isDead) return { ...act, n: -1 };
     const claim = this.#stage.stored.get(`once-${key}`);
     const isStored = (other: Act): boolean => this.#hasCall(other);
-    this.#wrongs.push(...this.#model.wrongsOfAct(act, claim, isStored));
+    this.#record.wrongs.push(...this.#model.wrongsOfAct(act, claim, isStored));
     this.#ledger.acts.push(act);
     return act;
   }
@@ -413,7 +353,7 @@ class Play {
 
   #note(line: string): void {
     this.#stage.news();
-    this.#transcript.push(`${String(this.#stage.clock.nowMs).padStart(6)} ${line}`);
+    this.#record.note(`${String(this.#stage.clock.nowMs).padStart(6)} ${line}`);
   }
 
   /** Looks at what the database has now. */
@@ -455,13 +395,4 @@ class Play {
     const claim = JSON.parse(this.#stage.stored.get(`once-${key}`) ?? '{}') as Partial<OnceCall>;
     return claim.turnId === turnId && claim.process === process.channel.address;
   }
-
-  #check(): void {
-    if (this.#wrongs.length > 0)
-      throw new FleetError(this.#talk, this.#wrongs, this.#transcript);
-  }
-}
-
-function chosen<T>(choices: readonly T[], pick: number): T | undefined {
-  return choices[Math.floor(pick * choices.length)];
 }

@@ -1,63 +1,32 @@
 // Where a talk with a fleet is played: two or three apps on real ports, over one database that can
-// fail for each of them. No other file of the fleet imports from src/.
+// fail for each of them.
 
-import type { Agent, MessageTurn } from '../../../src/agents/agent.ts';
-import type { Reply } from '../../../src/agents/agent.ts';
-import { defineAgent } from '../../../src/agents/define-agent.ts';
 import type { App } from '../../../src/app/app.ts';
 import type { NamedAgents } from '../../../src/app/assemble-app.ts';
 import { createApp } from '../../../src/app/create-app.ts';
 import type { Channel } from '../../../src/base/channel.ts';
-import type { Conversation } from '../../../src/conversations/conversation.ts';
-import type { Message } from '../../../src/conversations/message.ts';
-import type { OnceCall } from '../../../src/conversations/once-call.ts';
 import type { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { createLogger } from '../../../src/log.ts';
-import type { ChatMessage, ChatModel, ModelDelta } from '../../../src/models/model.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
-import { handOver } from '../../../src/tools/tool-hand-over.ts';
-import { NotDone } from '../../../src/tools/tool-not-done.ts';
-import { tool, type Tool, type ToolContext } from '../../../src/tools/tool.ts';
 import { sharing } from '../../conversations/stores/machines.ts';
 import { PartsInMemory, type SharedParts } from '../../conversations/stores/parts-in-memory.ts';
 import { rawRequest, SECRET } from '../../fixtures/app.ts';
+import { Post } from '../../fixtures/post.ts';
 import { Connections, type Caller } from '../talk-connections.ts';
-import { nextRound } from '../talk-stage.ts';
+import { Activity } from '../talks.ts';
 import { FleetClock } from './clock.ts';
-
-export { defineAgent, handOver, NotDone, tool };
-export type {
-  Agent,
-  Caller,
-  ChatMessage,
-  ChatModel,
-  Conversation,
-  Message,
-  MessageTurn,
-  ModelDelta,
-  NamedAgents,
-  OnceCall,
-  Reply,
-  Tool,
-  ToolContext,
-};
 
 export const CONVERSATION = 'c-1';
 /** The first agent's conversation, as the store names it. */
 const STORED = `desk/${CONVERSATION}`;
 /** As long as clocks that are an hour apart forget nothing. */
 const TTL_MS = 24 * 3_600_000;
-const QUIET_ROUNDS = 6;
 /** More than any talk needs to come to its end. */
 const MOST_SECONDS = 600;
 
 const SETTINGS = {
-  LAYERCODE_WEBHOOK_SECRET: SECRET,
-  SHUTDOWN_TIMEOUT_SECONDS: '0',
-  ACCESS_LOG: 'false',
-  METRICS: 'false',
-  FIRST_WORD_TIMEOUT_SECONDS: '120',
-  FILLER_AFTER_MS: '0',
+  LAYERCODE_WEBHOOK_SECRET: SECRET, SHUTDOWN_TIMEOUT_SECONDS: '0', ACCESS_LOG: 'false',
+  METRICS: 'false', FIRST_WORD_TIMEOUT_SECONDS: '120', FILLER_AFTER_MS: '0',
 };
 
 export type StoreCondition = 'slow' | 'down' | 'unanswered' | 'well';
@@ -69,28 +38,23 @@ const NOTICING_MS = 2_000;
 
 /** One life of a process. The next one has the same place and clock. */
 export class Process {
+  isDead = false;
   readonly place: number;
   readonly app: App;
   readonly port: number;
   readonly parts: PartsInMemory;
   readonly store: SharedStore;
   readonly channel: Channel;
-  readonly logLines: readonly string[];
-  isDead = false;
   /** Since when it has been without its store, and until when it may be taken for dead. */
   #cutOffAtMs: number | undefined;
   #unheardUntilMs = 0;
 
   constructor(
-    fields: Pick<Process, 'place' | 'app' | 'port' | 'parts' | 'store' | 'channel' | 'logLines'>,
+    place: number, app: App, port: number, parts: PartsInMemory, store: SharedStore,
+    channel: Channel,
   ) {
-    this.place = fields.place;
-    this.app = fields.app;
-    this.port = fields.port;
-    this.parts = fields.parts;
-    this.store = fields.store;
-    this.channel = fields.channel;
-    this.logLines = fields.logLines;
+    [this.place, this.app, this.port] = [place, app, port];
+    [this.parts, this.store, this.channel] = [parts, store, channel];
   }
 
   /** Whether its turns go on from what it remembers. */
@@ -111,55 +75,42 @@ export class Process {
   isUnheard(nowMs: number): boolean {
     return nowMs - (this.#cutOffAtMs ?? nowMs) >= UNHEARD_MS || nowMs < this.#unheardUntilMs;
   }
-
-  /** As this process reads it. */
-  async conversation(): Promise<Conversation | undefined> {
-    return this.app.conversations.read(CONVERSATION);
-  }
-
-  async clear(): Promise<void> {
-    await this.app.conversations.clear(CONVERSATION);
-  }
 }
 
 /** Carries messages between processes. */
-class FleetPost {
+class FleetPost extends Post {
   condition: 'lost' | 'late' | 'well' = 'well';
-  readonly #late: (() => void)[] = [];
-  readonly #listeners = new Map<string, (message: string) => void>();
+  override readonly loses = (): boolean => this.condition === 'lost';
+  override readonly delays = (): boolean => this.condition === 'late';
   readonly #clock: FleetClock;
   readonly #onNews: () => void;
+  readonly #living = new Set<string>();
   #addresses = 0;
 
   constructor(clock: FleetClock, onNews: () => void) {
+    super();
     this.#clock = clock;
     this.#onNews = onNews;
   }
 
   open(place: number): Channel {
     this.#addresses += 1;
-    const address = `p${place}-${this.#addresses}`;
+    const channel = this.channel(`p${place}-${this.#addresses}`);
+    this.#living.add(channel.address);
     return {
-      address,
+      ...channel,
       send: (to, message) => {
-        if (!this.#listeners.has(address)) return; // the dead are silent
-        const arrive = (): void => {
-          this.#onNews();
-          this.#listeners.get(to)?.(message);
-        };
-        if (this.condition === 'well') setImmediate(arrive);
-        else if (this.condition === 'late') this.#late.push(arrive);
+        if (this.#living.has(channel.address)) channel.send(to, message); // the dead are silent
       },
-      listen: (listener) =>
-        void this.#listeners.set(address, (message) =>
-          this.#clock.as(place, () => listener(message))),
-      close: () => void this.#listeners.delete(address),
+      listen: (listener) => channel.listen((message) => {
+        this.#onNews();
+        this.#clock.as(place, () => listener(message));
+      }),
+      close: () => {
+        this.#living.delete(channel.address);
+        return channel.close();
+      },
     };
-  }
-
-  /** Messages that were late arrive. */
-  deliver(): void {
-    for (const arrive of this.#late.splice(0)) arrive();
   }
 }
 
@@ -175,7 +126,7 @@ export class FleetStage {
   #epoch = 0;
   /** When the epoch has settled, on the monotonic clock. */
   #settlesAtMs = 0;
-  #activity = 0;
+  readonly #activity = new Activity();
 
   constructor(aheadMs: readonly number[], agents: NamedAgents) {
     this.#agents = agents;
@@ -197,14 +148,13 @@ export class FleetStage {
       parts.epochNow = () => ({
         id: `server ${this.#epoch}`, restMs: Math.max(0, this.#settlesAtMs - this.clock.nowMs),
       });
-      const logLines: string[] = [];
-      const log = createLogger({ level: 'debug', write: (line) => logLines.push(line) });
+      const log = createLogger({ level: 'debug', write: () => undefined });
       const channel = this.post.open(place);
       const store = sharing(parts, { ttlMs: TTL_MS, log, channel });
       const app = createApp(parseSettings(SETTINGS, []), this.#agents, { store, log, channel });
       const { port } = await app.listen({ host: '127.0.0.1', port: 0 });
       this.#connections.watch(port);
-      return new Process({ place, app, port, parts, store, channel, logLines });
+      return new Process(place, app, port, parts, store, channel);
     });
   }
 
@@ -251,10 +201,7 @@ export class FleetStage {
     return this.#database.get(STORED)?.parts ?? new Map();
   }
 
-  /** Something happened, so it is not quiet yet. */
-  readonly news = (): void => {
-    this.#activity += 1;
-  };
+  readonly news = (): void => this.#activity.news();
 
   get runningTurns(): number {
     return this.processes.reduce((sum, { app }) => sum + app.runningTurns, 0);
@@ -266,28 +213,17 @@ export class FleetStage {
   }
 
   /** Resolves when nothing happens any more, apart from what the talk holds up. */
-  readonly quiet = async (): Promise<void> => {
-    let seen = -1;
-    for (let still = 0; still < QUIET_ROUNDS;) {
-      await nextRound();
-      still = this.#connections.isLeaving || seen !== this.#activity ? 0 : still + 1;
-      seen = this.#activity;
-      this.#connections.closeEnded();
-    }
-  };
+  readonly quiet = (): Promise<void> => this.#activity.quiet(
+    () => this.#connections.isLeaving, () => this.#connections.closeEnded(),
+  );
 
   pass(ms: number): Promise<void> {
     return this.clock.pass(ms, this.quiet);
   }
 
   /** Lets time pass until it is done. False if that takes too long. */
-  async passUntil(isDone: () => boolean): Promise<boolean> {
-    await this.quiet();
-    for (let seconds = 0; !isDone(); seconds++) {
-      if (seconds === MOST_SECONDS) return false;
-      await this.pass(1_000);
-    }
-    return true;
+  passUntil(isDone: () => boolean): Promise<boolean> {
+    return this.clock.passUntil(isDone, this.quiet, MOST_SECONDS);
   }
 
   async dispose(): Promise<void> {

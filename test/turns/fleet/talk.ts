@@ -2,6 +2,7 @@
 // a seed.
 
 import { randomOf } from '../../fixtures/random.ts';
+import type { ToolFate } from '../talks.ts';
 
 /** One step of an agent's model in a turn. The talk ends a `wait`. */
 export type FleetOp =
@@ -15,12 +16,6 @@ export type ToolName = 'act' | 'keep' | 'pay' | 'order';
 export interface ToolUse {
   readonly tool: ToolName;
   readonly n: number;
-}
-
-/** What becomes of a call once it has begun. It ends at once, or when the talk lets it. */
-export interface ToolFate {
-  readonly waits: boolean;
-  readonly ends: 'returns' | 'throws' | 'does nothing';
 }
 
 /** `pick`, from 0 to 1, chooses among what there is. `at` is the place of a process. */
@@ -144,30 +139,22 @@ export function composeFleetTalk(seed: number): FleetTalk {
     switch ([...troubles][below(troubles.size)]) {
       case 'slow': // a turn waits for its store, and another one overtakes it
         return [
-          { do: 'store', at: one, becomes: 'slow', passesMs: 0 },
-          message(one, soon),
-          message(other, 110),
-          { do: 'store', at: one, becomes: 'well', passesMs: 0 },
+          { do: 'store', at: one, becomes: 'slow', passesMs: 0 }, message(one, soon),
+          message(other, 110), { do: 'store', at: one, becomes: 'well', passesMs: 0 },
         ];
       case 'crashes': // two turns ask a process that is gone
         return [
-          message(one, 0),
-          { do: 'crash', at: one, passesMs: 0 },
-          message(one, soon),
+          message(one, 0), { do: 'crash', at: one, passesMs: 0 }, message(one, soon),
           message(other, 110),
         ];
       case 'post': // a process goes on with a turn that another one has taken over
         return [
-          { do: 'post', becomes: 'lost', passesMs: 0 },
-          message(one, 0),
-          again,
+          { do: 'post', becomes: 'lost', passesMs: 0 }, message(one, 0), again,
           { do: 'go on', pick: 0, passesMs: 0 },
         ];
       case 'losses': // the store forgets what both knew
         return [
-          { do: 'lose', what: 'nothing yet', passesMs: 0 },
-          message(one, 0),
-          again,
+          { do: 'lose', what: 'nothing yet', passesMs: 0 }, message(one, 0), again,
           { do: 'lose', what: 'the last writes', passesMs: 0 },
         ];
       default:

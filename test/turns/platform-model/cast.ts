@@ -1,35 +1,21 @@
 // The agent of a talk with a platform, and its tools. They do what the requests' plans say, and
 // wait until the talk lets them go on.
 
+import type { Agent, MessageTurn, Reply } from '../../../src/agents/agent.ts';
+import { defineAgent } from '../../../src/agents/define-agent.ts';
+import { defineState, type State } from '../../../src/agents/state/state.ts';
+import type { ModelDelta } from '../../../src/models/model.ts';
+import { hangUp, tool, type Tool, type ToolContext } from '../../../src/tools/tool.ts';
+import { endAct, Gates, heldBy, modelOf, type ToolFate } from '../talks.ts';
 import { FILLER } from './call.ts';
 import type { Act, Run } from './ledger.ts';
-import {
-  defineAgent,
-  defineState,
-  hangUp,
-  NotDone,
-  tool,
-  type Agent,
-  type ChatModel,
-  type MessageTurn,
-  type ModelDelta,
-  type Reply,
-  type State,
-  type Tool,
-  type ToolContext,
-} from './stage.ts';
-import type { ToolFate, ToolName } from './talk.ts';
-
-/** A place where a model or a tool waits until the talk lets it go on. */
-export interface Gate {
-  readonly what: string;
-  readonly open: () => void;
-}
+import type { ToolName } from './talk.ts';
 
 /** What the agent needs of the talk. */
 export interface PlatformDirector {
   begin(turn: MessageTurn, reply: Reply, answered: readonly number[]): Run;
   act(act: Pick<Act, 'tool' | 'args' | 'key'>, turnId: string): Act;
+  ended(act: Act): void;
   note(line: string): void;
 }
 
@@ -53,20 +39,16 @@ interface Answered {
 }
 
 const PARAMETERS = {
-  type: 'object',
-  properties: { place: { type: 'number' }, n: { type: 'number' } },
-  required: ['n'],
+  type: 'object', properties: { place: { type: 'number' }, n: { type: 'number' } }, required: ['n'],
 } as const;
 
 export class PlatformCast {
-  /** Those that wait. */
-  gates: Gate[] = [];
+  readonly gates = new Gates();
   readonly agent: Agent;
   readonly #director: PlatformDirector;
   readonly #fates: readonly ToolFate[];
   readonly #works = new WeakMap<AbortSignal, Work>();
   readonly #state: State<Answered> = defineState(() => ({ answered: [] }));
-  #isOver = false;
 
   constructor(director: PlatformDirector, fates: readonly ToolFate[]) {
     this.#director = director;
@@ -74,20 +56,8 @@ export class PlatformCast {
     this.agent = this.#makeAgent();
   }
 
-  /** Lets all that wait go on. From now on nothing waits. */
-  end(): void {
-    this.#isOver = true;
-    for (const gate of this.gates.splice(0)) gate.open();
-  }
-
   #makeAgent(): Agent {
-    const model: ChatModel = {
-      name: 'scripted:platform',
-      stream: (_messages, { signal }) => this.#speak(signal),
-      warm: () => Promise.resolve(),
-      problems: () => [],
-      isUsable: () => true,
-    };
+    const model = modelOf('platform', (_messages, { signal }) => this.#speak(signal));
     const agent = defineAgent({
       name: 'desk',
       prompt: 'You talk.',
@@ -96,30 +66,17 @@ export class PlatformCast {
       state: this.#state,
       model,
       tools: [
-        this.#tool('act', {}),
-        this.#tool('keep', { whenInterrupted: 'finish' }),
-        this.#tool('look', { repeatable: true }),
-        this.#tool('pay', { once: true }),
-        hangUp,
+        this.#tool('act', {}), this.#tool('keep', { whenInterrupted: 'finish' }),
+        this.#tool('look', { repeatable: true }), this.#tool('pay', { once: true }), hangUp,
       ],
     });
-    return {
-      ...agent,
-      bind: (resources) => {
-        if (agent.bind === undefined) throw new Error('an agent with a prompt is bound to a model');
-        const bound = agent.bind(resources);
-        return {
-          ...bound,
-          onMessage: (turn, reply) => {
-            const { answered } = turn.state as Answered;
-            const run = this.#director.begin(turn, reply, [...answered]);
-            answered.push(run.attempt.n);
-            this.#works.set(turn.signal, { run, place: 0, made: new Set() });
-            return bound.onMessage(turn, reply);
-          },
-        };
-      },
-    };
+    return heldBy(agent, (onMessage) => (turn, reply) => {
+      const { answered } = turn.state as Answered;
+      const run = this.#director.begin(turn, reply, [...answered]);
+      answered.push(run.attempt.n);
+      this.#works.set(turn.signal, { run, place: 0, made: new Set() });
+      return onMessage(turn, reply);
+    });
   }
 
   async *#speak(signal: AbortSignal): AsyncGenerator<ModelDelta, void, undefined> {
@@ -136,7 +93,7 @@ export class PlatformCast {
         this.#director.note(`  run ${run.n} says piece ${run.pieces.length - 1}`);
         yield { type: 'text', text };
       } else if (op?.do === 'wait') {
-        await this.#gate(`run ${run.n} goes on`, signal);
+        await this.gates.wait(`run ${run.n} goes on`, signal);
       } else if (op?.do === 'fail') {
         run.hasFailed = !run.isOver();
         this.#director.note(`  run ${run.n} fails`);
@@ -182,39 +139,14 @@ export class PlatformCast {
     name: ToolName, args: string, { idempotencyKey: key, turnId, signal }: ToolContext,
   ): Promise<unknown> {
     const act = this.#director.act({ tool: name, args, key }, turnId);
-    const fate = this.#fates[act.n % this.#fates.length];
-    try {
-      // `keep` and `pay` do not look at their signal, so they may return late.
-      const obeyed = name === 'act' || name === 'look' ? signal : undefined;
-      if (fate?.waits === true) await this.#gate(`act ${act.n} goes on`, obeyed);
-    } catch (error) {
-      act.end('interrupted');
-      this.#director.note(`  act ${act.n} is interrupted`);
-      throw error;
-    }
-    const ends = fate?.ends ?? 'returns';
-    this.#director.note(`  act ${act.n} ${ends}`);
-    if (ends === 'returns') {
-      act.end('returned');
-      return { done: `${name} ${args}`, act: act.n };
-    }
-    act.end(ends === 'throws' ? 'threw' : 'did nothing');
-    const message = `act ${act.n} ${ends}`;
-    throw ends === 'throws' ? new Error(message) : new NotDone(message);
-  }
-
-  /** Waits until the talk opens the gate. Rejects if the signal fires. */
-  #gate(what: string, signal: AbortSignal | undefined): Promise<void> {
-    return new Promise((resolve, reject) => {
-      const gate: Gate = { what, open: resolve };
-      if (this.#isOver) return resolve();
-      this.gates.push(gate);
-      const left = (): void => {
-        this.gates = this.gates.filter((other) => other !== gate);
-        reject(signal?.reason);
-      };
-      if (signal?.aborted === true) left();
-      signal?.addEventListener('abort', left, { once: true });
-    });
+    // `keep` and `pay` do not look at their signal, so they may return late.
+    const obeyed = name === 'act' || name === 'look' ? signal : undefined;
+    return endAct(
+      act,
+      `${name} ${args}`,
+      this.#fates[act.n % this.#fates.length] as ToolFate,
+      (what) => this.gates.wait(what, obeyed),
+      (line) => this.#director.note(line),
+    ).finally(() => this.#director.ended(act));
   }
 }

@@ -1,81 +1,12 @@
-// A platform's connection to an app, in memory: one request, and what was read of its answer. It
-// has what an app uses of Node's own classes, and costs a part of what `app.fetch` does.
+// A platform's connection to an app, in memory: one request, and what was read of its answer.
 
-import { EventEmitter } from 'node:events';
-import type { IncomingMessage, ServerResponse } from 'node:http';
-import { Readable, Writable } from 'node:stream';
+import type { App } from '../../../src/app/app.ts';
 
 interface Chunk {
   readonly choices: readonly {
     readonly delta: { readonly role?: string; readonly content?: string };
     readonly finish_reason: string | null;
   }[];
-}
-
-/** Whatever answers a request of Node's. */
-export interface Handler {
-  readonly handle: (request: IncomingMessage, response: ServerResponse) => void;
-}
-
-class Socket extends EventEmitter {
-  destroyed = false;
-  readonly errored = null;
-  readonly remoteAddress = '127.0.0.1';
-}
-
-class GivenRequest extends Readable {
-  readonly method = 'POST';
-  readonly url = '/api/agent';
-  readonly httpVersion = '1.1';
-  readonly httpVersionMajor = 1;
-  readonly complete = true;
-  readonly rawHeaders: readonly string[];
-  readonly headers: Readonly<Record<string, string>>;
-  readonly socket: Socket;
-
-  constructor(body: string, headers: Readonly<Record<string, string>>, socket: Socket) {
-    super();
-    this.headers = { host: 'localhost', ...headers };
-    this.rawHeaders = Object.entries(this.headers).flat();
-    this.socket = socket;
-    this.push(body);
-    this.push(null);
-  }
-
-  override _read(): void {
-    // all of it is there
-  }
-}
-
-class TakenResponse extends Writable {
-  headersSent = false;
-  statusCode = 200;
-  readonly socket: Socket;
-  readonly req: { readonly socket: Socket };
-  readonly #onText: (text: string) => void;
-
-  constructor(socket: Socket, onText: (text: string) => void) {
-    super();
-    this.socket = socket;
-    this.req = { socket };
-    this.#onText = onText;
-  }
-
-  writeHead(status: number): void {
-    this.headersSent = true;
-    this.statusCode = status;
-    this.emit('head');
-  }
-
-  override _write(piece: Buffer, _encoding: BufferEncoding, taken: () => void): void {
-    this.#onText(piece.toString());
-    taken();
-  }
-
-  override _destroy(_error: Error | null, done: () => void): void {
-    if (!this.writableFinished) this.socket.destroyed = true;
-    done();
-  }
 }
 
 export class Connection {
@@ -91,33 +22,23 @@ export class Connection {
   isDropped = false;
   /** Whether the answer is over, however it ended. */
   isOver = false;
-  readonly #response: TakenResponse;
+  readonly #left = new AbortController();
   readonly #onNews: () => void;
   #rest = '';
 
   constructor(
-    app: Handler,
-    body: string,
-    headers: Readonly<Record<string, string>>,
-    onNews: () => void,
+    app: App, body: string, headers: Readonly<Record<string, string>>, onNews: () => void,
   ) {
     this.#onNews = onNews;
-    const socket = new Socket();
-    const request = new GivenRequest(body, headers, socket);
-    const response = new TakenResponse(socket, (text) => this.#take(text));
-    this.#response = response;
-    response.once('head', () => {
-      this.status = response.statusCode;
-      onNews();
+    const { signal } = this.#left;
+    const request = new Request('http://localhost/api/agent', {
+      method: 'POST', body, headers, signal,
     });
-    response.once('close', () => {
-      request.destroy();
+    const over = (): void => {
       this.isOver = true;
       onNews();
-    });
-    app.handle(
-      request as unknown as IncomingMessage, response as unknown as ServerResponse,
-    );
+    };
+    this.#read(app.fetch(request)).then(over, over);
   }
 
   /** Whether the app has not begun to answer, or has not noticed that the connection is dropped. */
@@ -133,7 +54,14 @@ export class Connection {
   drop(): void {
     if (this.hasEnded) return;
     this.isDropped = true;
-    this.#response.destroy();
+    this.#left.abort();
+  }
+
+  async #read(answer: Promise<Response>): Promise<void> {
+    const { status, body } = await answer;
+    this.status = status;
+    this.#onNews();
+    for await (const text of body?.pipeThrough(new TextDecoderStream()) ?? []) this.#take(text);
   }
 
   #take(text: string): void {

@@ -1,6 +1,7 @@
 // What can be seen of a talk with a platform from outside: what was asked, what the agent was told
 // and said, which tools acted, and what came over the wire.
 
+import type { Acting } from '../talks.ts';
 import type { Utterance } from './call.ts';
 import type { Connection } from './connection.ts';
 import type { ModelOp, ToolName } from './talk.ts';
@@ -66,17 +67,14 @@ export interface Run {
 }
 
 /** One time that a tool began to act. */
-export interface Act {
-  /** Counts all acts of a talk. */
-  readonly n: number;
+export interface Act extends Acting {
   readonly tool: ToolName;
   readonly args: string;
   readonly key: string;
   readonly run: Run;
   readonly beganAtMs: number;
-  ended: 'not yet' | 'returned' | 'threw' | 'did nothing' | 'interrupted';
+  /** Undefined while it runs. */
   endedAtMs: number | undefined;
-  end(how: Act['ended']): void;
 }
 
 export interface PlatformLedger {

@@ -1,12 +1,12 @@
 // What must be true of a talk with a platform. It knows what can be seen from outside, and nothing
 // of how the server works.
 
+import type { Message } from '../../../src/conversations/message.ts';
 import { FILLER, lettersOf, ownLettersOf } from './call.ts';
 import {
   hasEffects, isUnclear, mayComeBehind, wantsReply, wasOpenElsewhere,
   type Act, type Attempt, type Delivery, type PlatformLedger, type Run, type ToldHistory,
 } from './ledger.ts';
-import type { Message } from './stage.ts';
 
 export const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 

@@ -1,40 +1,25 @@
 // Plays a talk with a platform, records what can be seen from outside, and has the model check it.
 
+import type { MessageTurn, Reply } from '../../../src/agents/agent.ts';
+import { TalkError, TalkRecord, type Gate } from '../talks.ts';
 import { isReply, PlatformCall, type SentMessage } from './call.ts';
-import { PlatformCast, type Gate } from './cast.ts';
+import { PlatformCast } from './cast.ts';
 import {
   wantsReply, type Act, type Attempt, type Delivery, type PlatformLedger, type Run,
 } from './ledger.ts';
 import { PlatformModel } from './model.ts';
 import type { SharedRedis } from './shared-redis.ts';
-import {
-  CONVERSATION, KEY, PlatformStage, SETTLE_MS, type Message, type MessageTurn, type Reply,
-} from './stage.ts';
+import { CONVERSATION, KEY, PlatformStage, SETTLE_MS } from './stage.ts';
 import type {
   Asking, ModelOp, OldConnections, PlatformStep, PlatformTalk, ProfileName, Telling,
 } from './talk.ts';
+
+export { TalkError as PlatformError } from '../talks.ts';
 
 /** What the agent and its tools bring about. */
 const EXPECTED_ERRORS: ReadonlySet<string> = new Set([
   'turn failed', 'the outcome of a tool call is unknown',
 ]);
-
-/** A talk went wrong. The message has the transcript. */
-export class PlatformError extends Error {
-  override readonly name = 'PlatformError';
-  readonly wrongs: readonly string[];
-
-  constructor(
-    { seed, profile, processes }: PlatformTalk,
-    wrongs: readonly string[],
-    transcript: readonly string[],
-  ) {
-    const head = `talk ${seed} as ${profile} with ${processes} process(es)`;
-    const listed = wrongs.map((wrong) => `- ${wrong}`);
-    super([`${head}:`, ...listed, 'What happened:', ...transcript].join('\n'));
-    this.wrongs = wrongs;
-  }
-}
 
 /** Two processes share a store in memory, unless a Redis is given. */
 export async function playPlatformTalk(talk: PlatformTalk, redis?: SharedRedis): Promise<void> {
@@ -63,7 +48,7 @@ async function kindOfFailure(
     await playPlatformTalk(talk, redis);
     return undefined;
   } catch (error) {
-    if (!(error instanceof PlatformError)) throw error;
+    if (!(error instanceof TalkError)) throw error;
     return error.wrongs[0]?.replaceAll(/\[.*?\]|"[^"]*"|\d+|\S{25,}/g, '');
   }
 }
@@ -78,11 +63,12 @@ class Play {
   readonly #deliveries: Delivery[] = [];
   /** What the platform will tell of itself with the next words of the caller. */
   readonly #inserts: boolean[] = [];
-  readonly #transcript: string[] = [];
-  readonly #wrongs: string[] = [];
+  readonly #record: TalkRecord;
 
   constructor(talk: PlatformTalk, redis: SharedRedis | undefined) {
     this.#talk = talk;
+    const { seed, profile, processes } = talk;
+    this.#record = new TalkRecord(`talk ${seed} as ${profile} with ${processes} process(es)`);
     this.#call = new PlatformCall(talk.profile, talk.greets);
     this.#model = new PlatformModel(this.#ledger, {
       settleMs: SETTLE_MS, isAnonymous: talk.isAnonymous,
@@ -91,6 +77,7 @@ class Play {
       {
         begin: (turn, reply, answered) => this.#begin(turn, reply, answered),
         act: (act, turnId) => this.#act(act, turnId),
+        ended: (act) => void (act.endedAtMs = this.#stage.clock.nowMs),
         note: (line) => this.#note(line),
       },
       talk.fates,
@@ -99,26 +86,24 @@ class Play {
   }
 
   async run(): Promise<void> {
-    const onUnhandled = (reason: unknown): void =>
-      void this.#wrongs.push(`an unhandled rejection: ${String(reason)}`);
-    process.on('unhandledRejection', onUnhandled);
-    try {
-      await this.#stage.open(this.#cast.agent);
-      for (const step of this.#talk.steps) {
-        await this.#take(step);
-        await this.#stage.quiet();
-        if (step.passesMs > 0) {
-          await this.#stage.pass(step.passesMs);
-          await this.#stage.quiet();
-        }
-        this.#check();
-      }
-      await this.#finish();
-    } finally {
-      this.#cast.end();
+    await this.#record.during(() => this.#play(), async () => {
+      this.#cast.gates.end();
       await this.#stage.dispose();
-      process.off('unhandledRejection', onUnhandled);
+    });
+  }
+
+  async #play(): Promise<void> {
+    await this.#stage.open(this.#cast.agent);
+    for (const step of this.#talk.steps) {
+      await this.#take(step);
+      await this.#stage.quiet();
+      if (step.passesMs > 0) {
+        await this.#stage.pass(step.passesMs);
+        await this.#stage.quiet();
+      }
+      this.#record.check();
     }
+    await this.#finish();
   }
 
   /** The caller speaks once more, and all goes on until nothing is left to do. */
@@ -129,27 +114,18 @@ class Play {
     this.#call.keeps = Math.max(this.#call.keeps, 8);
     await this.#take({ do: 'speak', isYes: false, telling, ...asking, passesMs: 0 });
     const isDone = await this.#stage.passUntil(() => this.#isDone());
-    if (!isDone) this.#wrongs.push('it does not come to an end');
+    if (!isDone) this.#record.wrongs.push('it does not come to an end');
     await this.#stage.quiet();
-    this.#check();
+    this.#record.check();
     const history = await this.#stage.history();
-    this.#judge(this.#model.wrongsAtTheEnd(history), history);
-    for (const message of this.#stage.errors)
-      if (!EXPECTED_ERRORS.has(message)) this.#wrongs.push(`an error was logged: ${message}`);
-    this.#check();
-  }
-
-  /** What is wrong with a history is noted together with it. */
-  #judge(wrongs: Iterable<string>, history: readonly Message[]): void {
-    const found = [...wrongs];
-    this.#wrongs.push(...found);
-    if (found.length === 0) return;
-    this.#note('  history:');
-    for (const message of history) this.#note(`    ${JSON.stringify(message)}`);
+    this.#record.judge(this.#model.wrongsAtTheEnd(history), history);
+    const errors = this.#stage.errors.filter((message) => !EXPECTED_ERRORS.has(message));
+    this.#record.wrongs.push(...errors.map((message) => `an error was logged: ${message}`));
+    this.#record.check();
   }
 
   #isDone(): boolean {
-    const gates = this.#cast.gates.splice(0);
+    const gates = this.#cast.gates.takeAll();
     for (const gate of gates) this.#open(gate);
     return (
       gates.length === 0 &&
@@ -198,10 +174,8 @@ class Play {
       case 'drop':
         return this.#dropOld();
       case 'go on': {
-        const gate = chosen(this.#cast.gates, step.pick);
-        if (gate === undefined) return;
-        this.#cast.gates = this.#cast.gates.filter((other) => other !== gate);
-        return this.#open(gate);
+        const gate = this.#cast.gates.take(step.pick);
+        return gate === undefined ? undefined : this.#open(gate);
       }
     }
   }
@@ -240,10 +214,7 @@ class Play {
     gate.open();
   }
 
-  async #ask(
-    { at, ops, old }: Asking,
-    corrects: Attempt | undefined,
-  ): Promise<void> {
+  async #ask({ at, ops, old }: Asking, corrects: Attempt | undefined): Promise<void> {
     const { last } = this.#call;
     if (last === undefined) return;
     await this.#deliver(this.#attempt('words', last.words, ops, corrects), at, old);
@@ -331,9 +302,7 @@ class Play {
     if (old === 'dropped before') this.#dropOld();
     const connection = this.#stage.send(at, attempt.body, attempt.headers);
     const delivery = {
-      attempt, connection,
-      process: at % this.#talk.processes,
-      arrivedAtMs: this.#stage.clock.nowMs,
+      attempt, connection, process: at % this.#talk.processes, arrivedAtMs: this.#stage.clock.nowMs,
       openRuns,
     };
     if (this.#talk.processes > 1) this.#note(`  to process ${at}`);
@@ -379,7 +348,7 @@ class Play {
     });
     this.#ledger.runs.push(run);
     attempt.runs.push(run);
-    this.#judge(this.#model.wrongsOfRun(run, turn.history, answered), turn.history);
+    this.#record.judge(this.#model.wrongsOfRun(run, turn.history, answered), turn.history);
     return run;
   }
 
@@ -387,29 +356,18 @@ class Play {
     const run = this.#ledger.runs.findLast((candidate) => candidate.turnId === turnId);
     if (run === undefined) throw new Error('a tool was called for no run');
     const act: Act = {
-      n: this.#ledger.acts.length, tool, args, key, run,
-      beganAtMs: this.#stage.clock.nowMs,
-      ended: 'not yet',
-      endedAtMs: undefined,
-      end: (how) => {
-        act.ended = how;
-        act.endedAtMs = this.#stage.clock.nowMs;
-      },
+      n: this.#ledger.acts.length, tool, args, key, run, beganAtMs: this.#stage.clock.nowMs,
+      ended: 'not yet', endedAtMs: undefined, result: undefined,
     };
     this.#note(`  act ${act.n} begins for run ${run.n}: ${tool} ${args}`);
     this.#ledger.acts.push(act);
-    this.#wrongs.push(...this.#model.wrongsOfAct(act));
+    this.#record.wrongs.push(...this.#model.wrongsOfAct(act));
     return act;
   }
 
   #note(line: string): void {
     this.#stage?.news();
-    this.#transcript.push(line);
-  }
-
-  #check(): void {
-    if (this.#wrongs.length > 0)
-      throw new PlatformError(this.#talk, this.#wrongs, this.#transcript);
+    this.#record.note(line);
   }
 }
 
@@ -423,8 +381,4 @@ const VAPI_CALL = { call: { id: CONVERSATION, type: 'inboundPhoneCall' } };
 
 function shown(messages: readonly SentMessage[]): string {
   return messages.map(({ role, content }) => `${role[0]}: ${content}`).join(' / ');
-}
-
-function chosen<T>(choices: readonly T[], pick: number): T | undefined {
-  return choices[Math.floor(pick * choices.length)];
 }

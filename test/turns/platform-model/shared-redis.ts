@@ -54,17 +54,10 @@ class RedisOfProcess {
     return this.#waiting > 0;
   }
 
-  eval(script: string, call: ScriptCall): Promise<unknown> {
-    return this.#watch(this.#commands.eval(script, call));
-  }
-
-  evalSha(sha1: string, call: ScriptCall): Promise<unknown> {
-    return this.#watch(this.#commands.evalSha(sha1, call));
-  }
-
-  dbSize(): Promise<unknown> {
-    return this.#watch(this.#commands.dbSize());
-  }
+  readonly eval: PackageClient['eval'] = (...given) => this.#watch(this.#commands.eval(...given));
+  readonly evalSha: PackageClient['evalSha'] = (...given) =>
+    this.#watch(this.#commands.evalSha(...given));
+  readonly dbSize: PackageClient['dbSize'] = () => this.#watch(this.#commands.dbSize());
 
   async publish(channel: string, message: string): Promise<unknown> {
     return this.#watch(this.#commands.publish(channel, message).then((listeners) => {

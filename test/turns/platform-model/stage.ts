@@ -1,63 +1,29 @@
 // Where a talk with a platform is played: one app, or two over one database in memory or one Redis.
-// No other file of this model imports from src/.
 
-import type { Agent, MessageTurn, Reply } from '../../../src/agents/agent.ts';
-import { defineAgent } from '../../../src/agents/define-agent.ts';
-import { defineState, type State } from '../../../src/agents/state/state.ts';
+import type { Agent } from '../../../src/agents/agent.ts';
 import type { App } from '../../../src/app/app.ts';
 import { createApp } from '../../../src/app/create-app.ts';
-import type { Channel } from '../../../src/base/channel.ts';
 import type { Message } from '../../../src/conversations/message.ts';
 import { openStore } from '../../../src/conversations/stores/open-store.ts';
 import { createLogger, type Logger } from '../../../src/log.ts';
-import type { ChatMessage, ChatModel, ModelDelta } from '../../../src/models/model.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
 import type { Settings } from '../../../src/settings/settings.ts';
-import { NotDone } from '../../../src/tools/tool-not-done.ts';
-import { hangUp, tool, type Tool, type ToolContext } from '../../../src/tools/tool.ts';
 import { sharing } from '../../conversations/stores/machines.ts';
 import { PartsInMemory, type SharedParts } from '../../conversations/stores/parts-in-memory.ts';
+import { Post } from '../../fixtures/post.ts';
 import { FleetClock } from '../fleet/clock.ts';
-import { nextRound } from '../talk-stage.ts';
+import { Activity } from '../talks.ts';
 import { Connection } from './connection.ts';
 import type { SharedRedis } from './shared-redis.ts';
 import type { PlatformTalk } from './talk.ts';
-
-export { defineAgent, defineState, hangUp, NotDone, tool };
-export type {
-  Agent, ChatMessage, ChatModel, Message, MessageTurn, ModelDelta, Reply, State, Tool, ToolContext,
-};
 
 export const CONVERSATION = 'c-1';
 export const KEY = 'sk-platform-0123456789';
 export const SETTLE_MS = 700;
 const TTL_MS = 24 * 3_600_000;
 const START_MS = 1_000_000;
-const QUIET_ROUNDS = 6;
 /** More than any talk needs to come to its end. */
 const MOST_SECONDS = 300;
-
-/** Carries messages between the processes. */
-class Post {
-  readonly #listeners = new Map<string, (message: string) => void>();
-  readonly #onNews: () => void;
-
-  constructor(onNews: () => void) {
-    this.#onNews = onNews;
-  }
-
-  open(address: string): Channel {
-    return {
-      address,
-      send: (to, message) => void setImmediate(() => {
-        this.#onNews();
-        this.#listeners.get(to)?.(message);
-      }),
-      listen: (listener) => void this.#listeners.set(address, listener),
-      close: () => void this.#listeners.delete(address),
-    };
-  }
-}
 
 export class PlatformStage {
   /** The messages that were logged as errors. */
@@ -67,7 +33,7 @@ export class PlatformStage {
   readonly #redis: SharedRedis | undefined;
   readonly #connections: Connection[] = [];
   #apps: readonly App[] = [];
-  #activity = 0;
+  readonly #activity = new Activity();
 
   /** Two processes share the Redis, if one is given. */
   constructor(talk: PlatformTalk, redis?: SharedRedis) {
@@ -104,12 +70,20 @@ export class PlatformStage {
   }
 
   #overMemory(settings: Settings, agent: Agent, log: Logger): readonly App[] {
-    const post = new Post(this.news);
+    const post = new Post();
     const database: SharedParts = new Map();
     return Array.from({ length: this.#talk.processes }, (_, place) => {
       const parts = new PartsInMemory(database, { isSlow: true, onCall: this.news });
       const store = sharing(parts, { ttlMs: TTL_MS, log });
-      return createApp(settings, agent, { store, log, channel: post.open(`p${place}`) });
+      const own = post.channel(`p${place}`);
+      const channel = {
+        ...own,
+        listen: (listener: (message: string) => void) => own.listen((message) => {
+          this.news();
+          listener(message);
+        }),
+      };
+      return createApp(settings, agent, { store, log, channel });
     });
   }
 
@@ -122,10 +96,7 @@ export class PlatformStage {
     return (await Promise.all(stores)).map((store) => createApp(settings, agent, { store, log }));
   }
 
-  /** Something happened, so it is not quiet yet. */
-  readonly news = (): void => {
-    this.#activity += 1;
-  };
+  readonly news = (): void => this.#activity.news();
 
   get runningTurns(): number {
     return this.#apps.reduce((sum, { runningTurns }) => sum + runningTurns, 0);
@@ -143,30 +114,17 @@ export class PlatformStage {
   }
 
   /** Resolves when nothing happens any more, apart from what the talk holds up. */
-  readonly quiet = async (): Promise<void> => {
-    let seen = -1;
-    for (let still = 0; still < QUIET_ROUNDS;) {
-      await nextRound();
-      const isArriving = this.#connections.some(({ isArriving }) => isArriving);
-      const isBusy = isArriving || this.#redis?.isBusy === true;
-      still = isBusy || seen !== this.#activity ? 0 : still + 1;
-      seen = this.#activity;
-    }
-  };
+  readonly quiet = (): Promise<void> => this.#activity.quiet(
+    () => this.#redis?.isBusy === true || this.#connections.some(({ isArriving }) => isArriving),
+  );
 
   pass(ms: number): Promise<void> {
     return this.clock.pass(ms, this.quiet);
   }
 
   /** Lets time pass until it is done. False if that takes too long. */
-  async passUntil(isDone: () => boolean): Promise<boolean> {
-    await this.quiet();
-    for (let seconds = 0; !isDone(); seconds++) {
-      if (seconds === MOST_SECONDS) return false;
-      await this.pass(1_000);
-      await this.quiet(); // also if no timer was due
-    }
-    return true;
+  passUntil(isDone: () => boolean): Promise<boolean> {
+    return this.clock.passUntil(isDone, this.quiet, MOST_SECONDS);
   }
 
   async dispose(): Promise<void> {

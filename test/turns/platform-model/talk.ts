@@ -2,6 +2,7 @@
 // platform, the agent's model and its tools do, in order. It is made from a seed.
 
 import { randomOf } from '../../fixtures/random.ts';
+import type { ToolFate } from '../talks.ts';
 
 export const PROFILE_NAMES = ['generic', 'vapi', 'elevenlabs', 'livekit', 'cartesia'] as const;
 export type ProfileName = (typeof PROFILE_NAMES)[number];
@@ -19,12 +20,6 @@ export interface ToolUse {
 export type ModelOp =
   | { readonly do: 'say' | 'wait' | 'fail' | 'hang up' }
   | { readonly do: 'call'; readonly calls: readonly ToolUse[] };
-
-/** What becomes of a call once it has begun. It ends at once, or when the talk lets it. */
-export interface ToolFate {
-  readonly waits: boolean;
-  readonly ends: 'returns' | 'throws' | 'does nothing';
-}
 
 /** How the platform tells what was said of a reply. */
 export interface Telling {

@@ -8,10 +8,8 @@ import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { withModel } from '../../../src/agents/with-model.ts';
 import { MemoryStore } from '../../../src/conversations/memory-store.ts';
 import { scriptedModel } from '../../../src/kit/scripted-model.ts';
-import { createLogger, type Logger } from '../../../src/log.ts';
-import { withFallbacks } from '../../../src/models/retry.ts';
+import { createLogger } from '../../../src/log.ts';
 import { cardNumbers } from '../../../src/redaction/card-numbers.ts';
-import { createTestClient } from '../../../src/testing.ts';
 import { tool } from '../../../src/tools/tool.ts';
 import type { TurnPoint } from '../../../src/turns/report/turn-points.ts';
 import {
@@ -19,316 +17,223 @@ import {
 } from '../../../src/turns/report/turn-trace.ts';
 import { PromisedStore } from '../../conversations/promised-store.ts';
 import {
-  deferred, fired, Listener, serve, until, within, type TestAgent,
+  deferred, fired, Listener, serve, until, within, type ServeOptions, type TestAgent,
 } from '../../fixtures/app.ts';
 import { callerMessage } from '../../fixtures/turns.ts';
+import { fails } from '../single-message.ts';
 
 const CHANNEL = 'layercode-microserver:turn';
+const WITH_WORDS = { OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: 'true' };
 
-/** All points from now on. */
-function subscribed(t: TestContext): TurnPoint[] {
-  const points: TurnPoint[] = [];
-  const listener = (point: unknown): void => void points.push(point as TurnPoint);
-  subscribe(CHANNEL, listener);
-  t.after(() => unsubscribe(CHANNEL, listener));
-  return points;
+type Type = TurnPoint['type'];
+type Point<T extends Type> = Extract<TurnPoint, { readonly type: T }>;
+
+/** The points from now on. */
+class Points {
+  readonly list: TurnPoint[] = [];
+
+  constructor(t: TestContext) {
+    const listener = (point: unknown): void => void this.list.push(point as TurnPoint);
+    subscribe(CHANNEL, listener);
+    t.after(() => unsubscribe(CHANNEL, listener));
+  }
+
+  get types(): Type[] {
+    return this.list.map(({ type }) => type);
+  }
+
+  all<T extends Type>(type: T): Point<T>[] {
+    return this.list.filter((point): point is Point<T> => point.type === type);
+  }
+
+  only<T extends Type>(type: T): Point<T> {
+    const found = this.all(type);
+    assert.equal(found.length, 1, `${type} in ${this.types.join(', ')}`);
+    return found[0] as Point<T>;
+  }
+
+  async has(type: Type): Promise<this> {
+    await until(() => this.types.includes(type), type);
+    return this;
+  }
 }
 
-function typesOf(points: readonly TurnPoint[]): string[] {
-  return points.map(({ type }) => type);
-}
-
-function only<T extends TurnPoint['type']>(
-  points: readonly TurnPoint[], type: T,
-): Extract<TurnPoint, { readonly type: T }> {
-  const found = points.filter((point) => point.type === type);
-  assert.equal(found.length, 1, `${type} in ${typesOf(points).join(', ')}`);
-  return found[0] as Extract<TurnPoint, { readonly type: T }>;
-}
-
-async function ended(points: readonly TurnPoint[]): Promise<void> {
-  await until(() => points.some(({ type }) => type === 'turnEnded'), 'the end of the turn');
+/** The points of a turn in which the caller says this to the agent. */
+async function pointsOf(
+  t: TestContext, agent: TestAgent, options: ServeOptions = {}, words = 'Look!',
+): Promise<Points> {
+  const points = new Points(t);
+  await (await serve(t, agent, options).client.say(words, { turn_id: 't-1' })).text();
+  return points.has('turnEnded');
 }
 
 /** An agent whose model calls `look` once, and then says "Seen." */
 function looking(run: (signal: AbortSignal) => unknown): TestAgent {
-  return withModel(
-    defineAgent({
-      name: 'looking',
-      prompt: 'Look.',
-      tools: [
-        tool({
-          name: 'look',
-          description: 'Looks.',
-          parameters: {
-            type: 'object', properties: { where: { type: 'string' } }, required: ['where'],
-          },
-          run: (_args, { signal }) => run(signal),
-        }),
-      ],
-    }),
-    scriptedModel([{ call: 'look', args: { where: 'secret place' } }, 'Seen.']),
-  );
+  const properties = { where: { type: 'string' } } as const;
+  const look = tool({
+    name: 'look', description: 'Looks.',
+    parameters: { type: 'object', properties, required: ['where'] },
+    run: (_args, { signal }) => run(signal),
+  });
+  const script = [{ call: 'look', args: { where: 'secret place' } }, 'Seen.'];
+  const agent = defineAgent({ name: 'looking', prompt: 'Look.', tools: [look] });
+  return withModel(agent, scriptedModel(script));
 }
 
 describe('the channel layercode-microserver:turn', () => {
-  it('follows a turn from its start to its end', async (t) => {
-    const points = subscribed(t);
+  it('follows each turn from its start to its end, with one object for the turn', async (t) => {
+    const points = new Points(t);
     const { client } = serve(t, {});
-    await (await client.say('Hello?', { turn_id: 't-1' })).text();
-    await ended(points);
-    assert.deepEqual(typesOf(points), ['turnStarted', 'firstWord', 'turnEnded']);
-    assert.equal(only(points, 'turnStarted').event, 'message');
-    assert.equal(only(points, 'turnEnded').outcome, 'completed');
-    assert.deepEqual({ ...points[0]?.turn }, {
-      conversationId: client.conversationId, turnId: 't-1', wire: 'layercode', agent: 'tested',
-    });
-  });
-
-  it('has one object for a turn in all of its points, and another for the next turn', async (t) => {
-    const points = subscribed(t);
-    const { client } = serve(t, {});
-    await (await client.say('Hello?')).text();
-    await (await client.say('Hello?')).text();
-    await until(() => points.length === 6, 'two turns');
-    assert.equal(new Set(points.slice(0, 3).map(({ turn }) => turn)).size, 1);
-    assert.equal(new Set(points.map(({ turn }) => turn)).size, 2);
+    for (const turn_id of ['t-1', 't-2']) await (await client.say('Hello?', { turn_id })).text();
+    await until(() => points.list.length === 6, 'two turns');
+    assert.deepEqual(points.types.slice(0, 3), ['turnStarted', 'firstWord', 'turnEnded']);
+    assert.equal(points.all('turnStarted')[0]?.event, 'message');
+    assert.equal(points.all('turnEnded')[0]?.outcome, 'completed');
+    const turns = [...new Set(points.list.map(({ turn }) => turn))];
+    assert.deepEqual(turns.map((turn) => ({ ...turn })), ['t-1', 't-2'].map((turnId) => ({
+      conversationId: client.conversationId, turnId, wire: 'layercode', agent: 'tested',
+    })));
   });
 
   it('has the times of the filler and of the first word', async (t) => {
-    const points = subscribed(t);
-    const { client } = serve(t, {
+    const points = await pointsOf(t, {
       onMessage({ journal }, { say }) {
         journal.sayFiller('One moment.');
         void say('It rains.');
         void say('In Spain.');
       },
     });
-    await (await client.say('Rain?')).text();
-    await ended(points);
-    assert.deepEqual(typesOf(points), ['turnStarted', 'filler', 'firstWord', 'turnEnded']);
-    assert.ok(only(points, 'filler').afterMs <= only(points, 'firstWord').afterMs);
+    assert.deepEqual(points.types, ['turnStarted', 'filler', 'firstWord', 'turnEnded']);
+    assert.ok(points.only('filler').afterMs <= points.only('firstWord').afterMs);
   });
 
   it('says what the turn waited for the store for', async (t) => {
-    const points = subscribed(t);
-    const memory = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
-    const store = new PromisedStore(memory);
-    const { client } = serve(t, looking(() => 'A table.'), { store });
-    await (await client.say('Look!')).text();
-    await ended(points);
-    const waits = points.flatMap((point) => (point.type === 'storeWaited' ? [point] : []));
+    const store = new PromisedStore(new MemoryStore({ ttlMs: 60_000, maxConversations: 10 }));
+    const points = await pointsOf(t, looking(() => 'A table.'), { store });
+    const waits = points.all('storeWaited');
     assert.deepEqual(waits.map(({ step }) => step), ['open', 'tool_calls']);
     assert.ok(waits.every(({ durationMs }) => durationMs > 0));
-    const { storeMs } = only(points, 'turnEnded');
-    assert.equal(storeMs, waits.reduce((sum, { durationMs }) => sum + durationMs, 0));
+    const sum = waits.reduce((total, { durationMs }) => total + durationMs, 0);
+    assert.equal(points.only('turnEnded').storeMs, sum);
   });
 
   // Only the log and the metrics counted a request that was cut off.
-  it('says what a turn used that was interrupted in the middle of an answer', async (t) => {
-    const points = subscribed(t);
+  it('says why a turn was interrupted in the middle of an answer, and what it used', async (t) => {
+    const points = new Points(t);
     const model = scriptedModel([['Once upon', { waitMs: 600_000 }]]);
     const { client } = serve(t, withModel(defineAgent({ name: 'teller', prompt: 'Tell.' }), model));
     await client.say('Go on.', { interruptAfterWords: 1 });
-    await ended(points);
-    const { models = [], outcome } = only(points, 'turnEnded');
+    await points.has('turnEnded');
+    const { models = [], outcome } = points.only('turnEnded');
     assert.equal(outcome, 'interrupted');
-    const [used] = models;
-    assert.deepEqual([models.length, used?.requests, used?.isEstimated], [1, 1, true]);
-    assert.ok(Number(used?.inputTokens) > 0 && Number(used?.outputTokens) > 0);
-    await until(() => points.some(({ type }) => type === 'modelFailed'), 'the end of the request');
-    assert.deepEqual(only(points, 'modelFailed').used, {
-      inputTokens: used?.inputTokens, outputTokens: used?.outputTokens, isEstimated: true,
-    });
+    const reason = 'the caller left or spoke over the reply';
+    assert.equal(points.only('interruption').reason, reason);
+    const [{ requests, inputTokens, outputTokens, isEstimated } = assert.fail()] = models;
+    assert.deepEqual([models.length, requests, isEstimated], [1, 1, true]);
+    assert.ok(Number(inputTokens) > 0 && Number(outputTokens) > 0);
+    await points.has('modelFailed');
+    const used = { inputTokens, outputTokens, isEstimated: true };
+    assert.deepEqual(points.only('modelFailed').used, used);
   });
 
   it('says what failed, and that the caller heard the apology', async (t) => {
-    const points = subscribed(t);
-    const { client } = serve(t, {
-      onMessage() {
-        throw new RangeError('too far');
-      },
-    });
-    await (await client.say('Rain?')).text();
-    await ended(points);
-    assert.deepEqual(typesOf(points), ['turnStarted', 'apology', 'turnEnded']);
-    const { outcome, error } = only(points, 'turnEnded');
-    assert.equal(outcome, 'failed');
-    assert.ok(error instanceof RangeError);
-  });
-
-  it('says why a turn was interrupted', async (t) => {
-    const points = subscribed(t);
-    const { client, interrupted } = serve(t, {
-      async *onMessage({ signal }) {
-        yield 'It rains';
-        await fired(signal);
-      },
-    });
-    const reply = await client.say('Rain?');
-    await new Listener(reply).next();
-    reply.drop();
-    await interrupted.next();
-    assert.equal(
-      only(points, 'interruption').reason, 'the caller left or spoke over the reply',
-    );
-    assert.equal(only(points, 'turnEnded').outcome, 'interrupted');
-  });
-
-  it('has the beginning and the end of a tool call', async (t) => {
-    const points = subscribed(t);
-    const { client } = serve(t, looking(() => ({ seen: 'secret thing' })));
-    await (await client.say('Look!')).text();
-    await ended(points);
-    const started = only(points, 'toolStarted');
-    const over = only(points, 'toolEnded');
-    assert.deepEqual([started.tool, over.tool], ['look', 'look']);
-    assert.equal(started.toolCallId, over.toolCallId);
-    assert.equal(over.outcome, 'completed');
-    assert.ok(over.durationMs >= 0);
+    const points = await pointsOf(t, { onMessage: () => fails(new RangeError('too far')) });
+    assert.deepEqual(points.types, ['turnStarted', 'apology', 'turnEnded']);
+    const { outcome, error } = points.only('turnEnded');
+    assert.deepEqual([outcome, error instanceof RangeError], ['failed', true]);
   });
 
   it('has what a tool threw', async (t) => {
-    const points = subscribed(t);
-    const { client } = serve(t, looking(() => Promise.reject(new RangeError('too far'))));
-    await (await client.say('Look!')).text();
-    await ended(points);
-    const { outcome, error } = only(points, 'toolEnded');
-    assert.equal(outcome, 'failed');
-    assert.ok(error instanceof RangeError);
+    const points = await pointsOf(t, looking(() => fails(new RangeError('too far'))));
+    const { outcome, error } = points.only('toolEnded');
+    assert.deepEqual([outcome, error instanceof RangeError], ['failed', true]);
   });
 
   it('has a tool that the caller interrupted', async (t) => {
-    const points = subscribed(t);
+    const points = new Points(t);
     const begun = deferred();
-    const { client } = serve(t, looking((signal) => {
+    const { client } = serve(t, looking(async (signal) => {
       begun.resolve();
-      return fired(signal).then((reason) => Promise.reject(reason as Error));
+      throw await fired(signal);
     }));
     const reply = await client.say('Look!');
     await within(begun.promise, 'the tool');
     reply.drop();
-    await until(() => points.some(({ type }) => type === 'toolEnded'), 'the end of the tool');
-    assert.equal(only(points, 'toolEnded').outcome, 'interrupted');
+    await points.has('toolEnded');
+    assert.equal(points.only('toolEnded').outcome, 'interrupted');
   });
 
-  it('has each request to a model, until its answer is complete', async (t) => {
-    const points = subscribed(t);
-    const { client } = serve(t, looking(() => 'seen'));
-    await (await client.say('Look!')).text();
-    await ended(points);
-    assert.deepEqual(typesOf(points), [
-      'turnStarted',
-      'modelSent', 'firstToken', 'modelCompleted',
-      'toolStarted', 'toolEnded',
-      'modelSent', 'firstToken', 'firstWord', 'modelCompleted',
-      'turnEnded',
+  it('has each request to a model and each tool call, from beginning to end', async (t) => {
+    const points = await pointsOf(t, looking(() => 'seen'));
+    assert.deepEqual(points.types, [
+      'turnStarted', 'modelSent', 'firstToken', 'modelCompleted', 'toolStarted', 'toolEnded',
+      'modelSent', 'firstToken', 'firstWord', 'modelCompleted', 'turnEnded',
     ]);
-    const requests = points.flatMap((point) => ('request' in point ? [point.request] : []));
+    const requests = points.list.flatMap((point) => ('request' in point ? [point.request] : []));
     assert.equal(new Set(requests.slice(0, 3)).size, 1);
     assert.equal(new Set(requests).size, 2);
+    const { tool: started, toolCallId } = points.only('toolStarted');
+    const over = points.only('toolEnded');
+    assert.deepEqual([started, over.tool, over.outcome], ['look', 'look', 'completed']);
+    assert.equal(over.toolCallId, toolCallId);
+    assert.ok(over.durationMs >= 0);
   });
 
   it('has what a model of your own reports, even if that is only its usage', async (t) => {
-    const points = subscribed(t);
-    const { client } = serve(t, {
+    const failure = 'rate_limited';
+    const points = await pointsOf(t, {
       onMessage({ journal }) {
         const tokens = { inputTokens: 1, outputTokens: 1, firstDeltaMs: 5 };
-        journal.noteFailedRequest('mine', 'rate_limited');
+        journal.noteFailedRequest('mine', failure);
         journal.noteUsage({ type: 'usage', model: 'mine', ...tokens });
-        return 'Yes.';
-      },
-    });
-    await (await client.say('Look!')).text();
-    await ended(points);
-    const { request, model, failure } = only(points, 'modelFailed');
-    assert.deepEqual([request, model, failure], [undefined, 'mine', 'rate_limited']);
-    assert.equal(only(points, 'modelCompleted').usage.model, 'mine');
-  });
-
-  it('has retries and fallbacks', async (t) => {
-    const points = subscribed(t);
-    const { client } = serve(t, {
-      onMessage({ journal }) {
-        const failure = 'rate_limited';
         journal.noteRequest({ type: 'retry', model: 'a', failure, afterMs: 200 });
         journal.noteRequest({ type: 'fallback', model: 'a', failure, to: 'b' });
         return 'Yes.';
       },
     });
-    await (await client.say('Look!')).text();
-    await ended(points);
-    assert.equal(only(points, 'retry').afterMs, 200);
-    assert.equal(only(points, 'fallback').to, 'b');
-  });
-
-  it('is the same over Chat Completions', async (t) => {
-    const points = subscribed(t);
-    const key = 'key-of-the-client';
-    const environment = { CHAT_COMPLETIONS_KEYS: key, SETTLE_MS: '0' };
-    const failing = scriptedModel([{ fail: 'rate_limited' }]);
-    const model = withFallbacks([failing, scriptedModel(['It rains.'])]);
-    const agent = withModel(defineAgent({ name: 'weather', prompt: 'Tell.' }), model);
-    const { app } = serve(t, agent, { environment });
-    const client = createTestClient(app, { wire: 'chat-completions', key });
-    t.after(() => client.close());
-    await (await client.say('Rain?')).text();
-    await ended(points);
-    const told = typesOf(points).filter((type) => type !== 'modelSent');
-    assert.deepEqual(told, [
-      'turnStarted', 'modelFailed', 'fallback', 'firstToken', 'firstWord', 'modelCompleted',
-      'turnEnded',
-    ]);
-    assert.equal(points[0]?.turn.wire, 'chat-completions');
-    assert.equal(only(points, 'fallback').failure, 'rate_limited');
+    const { request, model, failure: told } = points.only('modelFailed');
+    assert.deepEqual([request, model, told], [undefined, 'mine', failure]);
+    assert.equal(points.only('modelCompleted').usage.model, 'mine');
+    assert.equal(points.only('retry').afterMs, 200);
+    assert.equal(points.only('fallback').to, 'b');
   });
 
   it('has no words of the caller, the agent or a tool', async (t) => {
-    const points = subscribed(t);
-    const { client } = serve(t, looking(() => 'secret thing'));
-    await (await client.say('secret wish')).text();
-    await ended(points);
-    assert.doesNotMatch(JSON.stringify(points), /secret|Seen/);
+    const points = await pointsOf(t, looking(() => 'secret thing'), {}, 'secret wish');
+    assert.doesNotMatch(JSON.stringify(points.list), /secret|Seen/);
   });
 
   it('has them if OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says so', async (t) => {
-    const points = subscribed(t);
-    const environment = { OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: 'true' };
-    const { client } = serve(t, looking(() => 'secret thing'), { environment });
-    await (await client.say('secret wish')).text();
-    await ended(points);
-    assert.equal(only(points, 'turnStarted').text, 'secret wish');
-    assert.equal(only(points, 'toolStarted').args, '{"where":"secret place"}');
-    assert.equal(only(points, 'toolEnded').result, '"secret thing"');
-    assert.equal(only(points, 'turnEnded').text, 'Seen.');
-    const bodies = points.flatMap((point) => (point.type === 'modelSent' ? [point.body] : []));
+    const options = { environment: WITH_WORDS };
+    const points = await pointsOf(t, looking(() => 'secret thing'), options, 'secret wish');
+    assert.equal(points.only('turnStarted').text, 'secret wish');
+    assert.equal(points.only('toolStarted').args, '{"where":"secret place"}');
+    assert.equal(points.only('toolEnded').result, '"secret thing"');
+    assert.equal(points.only('turnEnded').text, 'Seen.');
+    const bodies = points.all('modelSent').map(({ body }) => body);
     assert.match(bodies[0] ?? '', /secret wish/);
     assert.match(bodies[1] ?? '', /secret thing/);
-    const answers = points.flatMap((point) =>
-      point.type === 'modelCompleted' ? [point.answer?.text] : []);
+    const answers = points.all('modelCompleted').map(({ answer }) => answer?.text);
     assert.deepEqual(answers, ['', 'Seen.']);
   });
 
   it('has no value that the agent redacts, whoever says it', async (t) => {
-    const points = subscribed(t);
     const card = '4111 1111 1111 1111';
     const pay = tool({
-      name: 'pay',
-      description: 'Pays.',
+      name: 'pay', description: 'Pays.',
       parameters: { type: 'object', properties: { card: { type: 'string' } } },
       run: () => `Charged ${card}.`,
     });
-    const agent = defineAgent({
-      name: 'cashier', prompt: `Test with ${card}.`, tools: [pay], redact: cardNumbers,
-    });
-    const model = scriptedModel([{ call: 'pay', args: { card } }, `Charged ${card}.`]);
-    const environment = { OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: 'true' };
-    const { client } = serve(t, withModel(agent, model), { environment });
-    await (await client.say(`Charge ${card}`)).text();
-    await ended(points);
-    assert.match(only(points, 'turnStarted').text ?? '', /^Charge \[card /);
-    assert.match(only(points, 'toolEnded').result ?? '', /Charged \[card /);
-    assert.doesNotMatch(JSON.stringify(points), /1111 1111/);
+    const agent = withModel(
+      defineAgent({
+        name: 'cashier', prompt: `Test with ${card}.`, tools: [pay], redact: cardNumbers,
+      }),
+      scriptedModel([{ call: 'pay', args: { card } }, `Charged ${card}.`]),
+    );
+    const points = await pointsOf(t, agent, { environment: WITH_WORDS }, `Charge ${card}`);
+    assert.match(points.only('turnStarted').text ?? '', /^Charge \[card /);
+    assert.match(points.only('toolEnded').result ?? '', /Charged \[card /);
+    assert.doesNotMatch(JSON.stringify(points.list), /1111 1111/);
   });
 
   it('has nothing of a turn that began before anybody listened', async (t) => {
@@ -342,19 +247,17 @@ describe('the channel layercode-microserver:turn', () => {
     });
     const listener = new Listener(await client.say('Rain?'));
     await listener.next();
-    const points = subscribed(t);
+    const points = new Points(t);
     gate.resolve();
     await listener.rest();
-    assert.deepEqual(points, []);
+    assert.deepEqual(points.types, []);
   });
 });
 
 describe('traceOf', () => {
   const agent = defineAgent({ name: 'tested', onMessage: () => 'Yes.' });
   const turn = {
-    conversationId: 'c-1',
-    turnId: 't-1',
-    event: callerMessage('t-1', 'Hello?'),
+    conversationId: 'c-1', turnId: 't-1', event: callerMessage('t-1', 'Hello?'),
     delivery: { headers: {} },
     host: { tracing: NOT_TRACED, speakers: { own: agent, ownName: undefined } },
     spoken: { text: () => '' },
@@ -368,14 +271,12 @@ describe('traceOf', () => {
     const place = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), traceFlags: 1 };
     const follower = { place, note: () => undefined } as unknown as TurnFollower;
     const tracer: Tracer = { start: () => follower, flush: () => Promise.resolve() };
-    const tracing = { tracer, hasWords: false };
-    const trace = traceOf({ ...turn, host: { ...turn.host, tracing } });
-    assert.ok(trace !== undefined);
+    const host = { ...turn.host, tracing: { tracer, hasWords: false } };
+    const trace = traceOf({ ...turn, host }) ?? assert.fail();
     const lines: string[] = [];
-    const [first, second] = [1, 2].map((requestId) => {
-      const log = createLogger({ write: (line) => void lines.push(line) }).child({ requestId });
-      return { log };
-    }) as [{ log: Logger }, { log: Logger }];
+    const logger = createLogger({ write: (line) => void lines.push(line) });
+    const [first, second] = [1, 2].map((requestId) => ({ log: logger.child({ requestId }) }));
+    assert.ok(first !== undefined && second !== undefined);
     assert.equal(trace.logOf(first), trace.logOf(first));
     for (const delivery of [first, second, first]) trace.logOf(delivery).info('Hello');
     const ids = lines.map((line) => JSON.parse(line) as Readonly<Record<string, unknown>>)
