@@ -19,7 +19,8 @@ import { sentText } from './sent-request.ts';
 import { ShiftedClock } from './shifted-clock.ts';
 import type { OnSight } from './sight.ts';
 import type { Address, Stage } from './stage.ts';
-import type { Mock, ToolMoment } from './step.ts';
+import type { Mock } from './stand-in-lines.ts';
+import type { ToolMoment } from './steps.ts';
 import { ToolStandIns } from './tool-stand-ins.ts';
 import type { WatchedStore } from './watched-store.ts';
 

@@ -3,10 +3,10 @@
 import { messageOf } from '../../base/thrown-values.ts';
 import type { ChatMessage, ChatModel } from '../../models/model.ts';
 import { oneLine } from '../terminal/text.ts';
+import type { JudgeLine } from './check-steps.ts';
 import { askForJson, jsonLine, linesOfTurn } from './json-question.ts';
 import type { Judge, Verdict } from './play-options.ts';
 import type { Scenario } from './scenario.ts';
-import type { JudgeLine } from './step.ts';
 
 export interface JudgeOptions {
   /** Ends a question. The verdict is then `undecided`. */

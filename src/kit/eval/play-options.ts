@@ -4,6 +4,7 @@ import type { Agent } from '../../agents/agent.ts';
 import type { NamedAgents } from '../../app/assemble-app.ts';
 import type { ChatModel } from '../../models/model.ts';
 import type { Settings } from '../../settings/settings.ts';
+import type { JudgeLine } from './check-steps.ts';
 import type { GoldenRequests } from './golden-requests.ts';
 import type { PlayedCaller } from './played-caller.ts';
 import type { PlayedTurn } from './result.ts';
@@ -11,7 +12,6 @@ import type { Scenario } from './scenario.ts';
 import type { OnSight } from './sight.ts';
 import type { Access } from './stage-settings.ts';
 import type { Stage } from './stage.ts';
-import type { JudgeLine } from './step.ts';
 
 /** What an app is made of. Each scenario gets one of its own. */
 export interface Cast {

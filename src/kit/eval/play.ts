@@ -5,7 +5,6 @@ import { messageOf } from '../../base/thrown-values.ts';
 import type { CallerSession } from '../platform/caller-session.ts';
 import type { CallerTurn, CallFailure } from '../platform/caller-turn.ts';
 import { counted, oneLine } from '../terminal/text.ts';
-import { faultOf } from './checks.ts';
 import type { Notebook } from './notebook.ts';
 import type { PlayOptions } from './play-options.ts';
 import type { CallerMove } from './played-caller.ts';
@@ -14,7 +13,7 @@ import type { PlayedTurn, ScenarioFailure, ScenarioResult } from './result.ts';
 import type { Act, CheckStep, Scenario, ScriptedExchange, TroubleAt } from './scenario.ts';
 import { StageLost } from './stage-process.ts';
 import type { Address, OwnProcess, Stage } from './stage.ts';
-import type { StepOf } from './step.ts';
+import type { StepOf } from './steps.ts';
 
 /** Longest wait for what follows at once, unless something is broken. */
 const SOON_MS = 2_000;
@@ -120,20 +119,16 @@ export class Play {
   }
 
   async #perform(act: Act): Promise<void> {
-    switch (act.kind) {
+    switch (act.name) {
       case 'exchange':
         return this.#exchange(act);
-      case 'check':
-        return this.#check(act.step);
-      case 'mock': {
-        const { tool, outcome } = act.step;
-        if (outcome.kind === 'hangs') this.#hanging.add(tool);
-        return this.#stage.mock(act.step);
-      }
+      case 'mock':
+        if (act.outcome.kind === 'hangs') this.#hanging.add(act.tool);
+        return this.#stage.mock(act);
       case 'data':
-        return this.#sendData(act.step);
+        return this.#sendData(act);
       case 'caller':
-        return this.#converse(act.step);
+        return this.#converse(act);
       case 'restart':
         this.#address = await this.#stage.restart();
         return;
@@ -141,13 +136,13 @@ export class Play {
         this.#address = await this.#ownProcess.kill();
         return;
       case 'store':
-        await this.#ownProcess.stall(act.step.awayMs);
+        await this.#ownProcess.stall(act.awayMs);
         return;
       case 'elsewhere':
         this.#address = await this.#ownProcess.switch();
         return;
       default:
-        act satisfies never;
+        return this.#check(act);
     }
   }
 
@@ -165,7 +160,7 @@ export class Play {
         this.#giveUp(step, [`the caller did not get what they want in ${maxTurns} turns`]);
       const opening = { name: 'say', text: move.say, lineNumber, written } as const;
       await this.#exchange({
-        kind: 'exchange', opening, answers: [], meanwhile: [], trouble: undefined,
+        name: 'exchange', opening, answers: [], meanwhile: [], trouble: undefined,
       });
     }
   }
@@ -352,17 +347,17 @@ export class Play {
 
   async #check(step: CheckStep): Promise<void> {
     const turns = this.#turns();
-    const [first, ...others] = turns;
-    if (first === undefined) return;
+    const last = turns.at(-1);
+    if (last === undefined) return;
     const isOfCall = this.#scenario.checks.includes(step);
     if (step.name === 'judge') return this.#askJudge(step, turns);
     if (step.name === 'expect-same-request') return this.#compareRequests(step);
-    if (step.name === 'expect-tool' && step.expected.outcome !== undefined)
-      await this.#toolsOver((tool) => tool === step.expected.tool);
+    if (step.name === 'expect-tool' && step.outcome !== undefined)
+      await this.#toolsOver((tool) => tool === step.tool);
     const { conversationId } = this.#speaking;
     const state =
       step.name === 'expect-state' ? await this.#stage.state(conversationId) : undefined;
-    const reasons = faultOf(step, { turns: [first, ...others], state });
+    const reasons = step.faultIn({ turns, last, state });
     if (reasons !== undefined) this.#fail(step, reasons, 'expectation', isOfCall);
   }
 
@@ -383,7 +378,7 @@ export class Play {
   }
 
   async #askJudge(
-    step: Extract<CheckStep, { name: 'judge' }>,
+    step: StepOf<'judge'>,
     turns: readonly PlayedTurn[],
   ): Promise<void> {
     const { judge } = this.#options;

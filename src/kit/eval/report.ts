@@ -3,7 +3,7 @@
 import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
 import { oneLine } from '../terminal/text.ts';
-import { runText, titleOf } from './checks.ts';
+import { runText, titleOf } from './check.ts';
 import type { PlayedTurn, ScenarioFailure, ScenarioResult } from './result.ts';
 
 /** Longest line of a transcript, in UTF-16 code units. */

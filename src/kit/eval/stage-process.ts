@@ -12,7 +12,7 @@ import type { ScriptedAnswer } from '../scripted-answer.ts';
 import type { OnSight, Sight } from './sight.ts';
 import type { Access } from './stage-settings.ts';
 import type { Address, OwnProcess, Stage } from './stage.ts';
-import type { Mock } from './step.ts';
+import type { Mock } from './stand-in-lines.ts';
 
 /** Marks a process as a stage. Its parent talks with it over IPC. */
 export const STAGE_VARIABLE = 'LAYERCODE_MICROSERVER_STAGE';

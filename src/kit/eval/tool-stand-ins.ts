@@ -7,7 +7,8 @@ import { handOver } from '../../tools/tool-hand-over.ts';
 import { NotDone } from '../../tools/tool-not-done.ts';
 import type { Tool, ToolContext } from '../../tools/tool.ts';
 import type { OnSight } from './sight.ts';
-import type { Mock, ToolMoment } from './step.ts';
+import type { Mock } from './stand-in-lines.ts';
+import type { ToolMoment } from './steps.ts';
 
 export interface StandInOptions {
   /** Tools with effects that run as they are. */

@@ -77,7 +77,7 @@ export async function playScript(
 
   function onAct(act: Act, failures: readonly ScenarioFailure[], turn?: PlayedTurn): void {
     if (interrupted.aborted) return;
-    if (act.kind !== 'exchange') return report(act.step, failures);
+    if (act.name !== 'exchange') return report(act, failures);
     const { meanwhile, trouble } = act;
     const opening: Line = act.opening ?? { written: 'welcome' };
     const { firstWordMs, heard = '' } = turn ?? {};

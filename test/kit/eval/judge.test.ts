@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import type { JudgeLine } from '../../../src/kit/eval/check-steps.ts';
 import { modelJudge, type JudgeOptions } from '../../../src/kit/eval/judge.ts';
 import { ModelRecorder } from '../../../src/kit/eval/model-recorder.ts';
 import { ModelReplayer } from '../../../src/kit/eval/model-replayer.ts';
@@ -8,7 +9,6 @@ import { formatRecording, parseRecording } from '../../../src/kit/eval/recording
 import type { PlayedTurn } from '../../../src/kit/eval/result.ts';
 import { scenarioOf, type Scenario } from '../../../src/kit/eval/scenario.ts';
 import { parseScript } from '../../../src/kit/eval/script.ts';
-import type { JudgeLine } from '../../../src/kit/eval/step.ts';
 import {
   scriptedModel, type Script, type ScriptedModel,
 } from '../../../src/kit/scripted-model.ts';
@@ -16,9 +16,7 @@ import { playedTurn } from './played-turn.ts';
 
 const YES = '{"reason": "It names the cheaper one first.", "verdict": "yes"}';
 const NO = '{"reason": "It names the dearer one first.", "verdict": "no"}';
-const QUESTION: JudgeLine = {
-  name: 'judge', question: 'offers the cheaper table first', times: 1,
-};
+const QUESTION: JudgeLine = { question: 'offers the cheaper table first', times: 1 };
 
 function scenario(...lines: readonly string[]): Scenario {
   const script = [...lines, 'say A table', `judge "${QUESTION.question}"`].join('\n');
