@@ -87,15 +87,6 @@ interface Waiting extends Made {
   readonly characters: number;
 }
 
-/** A call whose end was not reported yet. */
-interface SilentCall {
-  readonly key: string;
-  readonly call: RecordedCall;
-  readonly process: string | undefined;
-  readonly read: Read;
-  readonly isStoreAway: (() => boolean) | undefined;
-}
-
 /**
  * Records that are remembered, so that silence or a late end does not repeat them, and erasures.
  */
@@ -109,7 +100,7 @@ export class CallRecorder implements CallRecords {
   readonly #archive: CallArchive;
   readonly #log: Logger;
   readonly #contents: RecordContents | undefined;
-  readonly #idle: IdleCalls<SilentCall> | undefined;
+  readonly #idle: IdleCalls | undefined;
   /** Up to where each call is recorded, by key: see `#add`. */
   readonly #recorded = new BoundedMap<string, string>(MAX_REMEMBERED);
   /** When conversations were erased in this process, by `conversationKey`. */
@@ -139,9 +130,7 @@ export class CallRecorder implements CallRecords {
     this.#maxWaiting = maxWaiting ?? 1_000;
     this.#maxCharactersWaiting = maxCharactersWaiting ?? 67_108_864;
     setMaxListeners(0, this.#closing.signal); // one for each call that settles
-    if (idleMs === undefined) return;
-    const onIdle = (silent: SilentCall): void => this.#track(this.#ofSilent(silent));
-    this.#idle = new IdleCalls({ idleMs, onIdle });
+    this.#idle = idleMs === undefined ? undefined : new IdleCalls(idleMs);
   }
 
   turnEnded(
@@ -150,7 +139,8 @@ export class CallRecorder implements CallRecords {
     read: Read,
     isStoreAway?: () => boolean,
   ): void {
-    this.#idle?.add({ key: keyOf(call), call, process, read, isStoreAway });
+    this.#idle?.add(keyOf(call), () =>
+      this.#track(this.#ofSilent(call, process, read, isStoreAway)));
   }
 
   ended(call: EndedCall, read: Read, isStoreAway?: () => boolean): void {
@@ -203,14 +193,18 @@ export class CallRecorder implements CallRecords {
   }
 
   /** The process that runs a call's last turn records it: the timers of others fire earlier. */
-  async #ofSilent(silent: SilentCall): Promise<void> {
-    const { call, process, read, isStoreAway } = silent;
+  async #ofSilent(
+    call: RecordedCall,
+    process: string | undefined,
+    read: Read,
+    isStoreAway: (() => boolean) | undefined,
+  ): Promise<void> {
     try {
       const conversation = await read();
       const last = lastTurnOf(conversation, call.sessionId);
       if (last?.figures === undefined) return; // forgotten, or erased
       if (last.process !== process) return;
-      if (last.state === 'open') return this.#idle?.add(silent);
+      if (last.state === 'open') return this.turnEnded(call, process, read, isStoreAway);
       // Its end may have gone to another process.
       if (process !== undefined && (await this.#archive.has(call))) return;
       const { startedAt, durationMs = 0 } = last.figures;
