@@ -7,16 +7,13 @@ import { parseJson } from '../../base/json.ts';
 import { CLOSE_CODES } from '../../websocket/close.ts';
 import { WebSocketConnection } from '../../websocket/connection.ts';
 import type { DeliveryReport } from '../../wires/reply-stream.ts';
-import type { CallerSession } from './caller-session.ts';
+import type { CallerSession, CallListener } from './caller-session.ts';
 import type { ClientFrame, ServerFrame } from './frames.ts';
-import type { FrontEndOptions } from './front-end.ts';
-
-/** What a socket does with what its session says. */
-export type SessionListener = Pick<FrontEndOptions, 'onFrame' | 'onHangUp'>;
+import { frontEnd } from './front-end.ts';
 
 export interface BrowserSocketOptions {
   /** The caller's session, on whatever wire. */
-  readonly openSession: (listener: SessionListener) => CallerSession;
+  readonly openSession: (listener: CallListener) => CallerSession;
   readonly isTraced: boolean;
   /** Called when the socket is closed and the agent has been told. */
   readonly onEnd: () => void;
@@ -56,10 +53,11 @@ export class BrowserSocket {
 
   constructor(socket: Duplex, options: BrowserSocketOptions) {
     this.#options = options;
-    this.#session = options.openSession({
-      onFrame: (frame) => this.#send(frame),
+    this.#session = options.openSession(frontEnd({
+      isTraced: options.isTraced,
+      onFrame: (frame) => this.#connection.send(JSON.stringify(frame)),
       onHangUp: () => this.#connection.close(CLOSE_CODES.normal, 'the agent hung up'),
-    });
+    }));
     this.#connection = new WebSocketConnection(socket, {
       maxUnsentBytes: MAX_UNSENT_BYTES,
       onText: (text) => this.#receive(text),
@@ -84,10 +82,6 @@ export class BrowserSocket {
   async goAway(): Promise<void> {
     this.#connection.close(CLOSE_CODES.goingAway, 'the server is shutting down');
     await this.#session.end().over();
-  }
-
-  #send(frame: ServerFrame): ReturnType<WebSocketConnection['send']> {
-    return this.#connection.send(JSON.stringify(frame));
   }
 
   #receive(text: string): void {

@@ -5,17 +5,14 @@ import { turnEventOf } from '../../wires/chat-completions/call-events.ts';
 import { PROFILES, type ProfileName } from '../../wires/chat-completions/profiles.ts';
 import { parseCompletion, toldBy } from '../../wires/chat-completions/request.ts';
 import { EventError } from '../../wires/json-body.ts';
-import { CompletionCall } from './completion-call.ts';
+import { completionRequest, CompletionTurn, type CompletionCaller } from './completion-call.ts';
 import { completionEvents, type PlatformToolCall } from './completion-events.ts';
 import type {
   Fields, Meaning, PostOptions, TestEvent, TestRequest, TestWire, TurnIds,
 } from './test-wire.ts';
 
-export interface CompletionsTestWireOptions {
-  readonly profile: ProfileName;
+export interface CompletionsTestWireOptions extends CompletionCaller {
   readonly key: string;
-  readonly conversationId: string;
-  readonly tools?: readonly string[] | undefined;
 }
 
 /**
@@ -27,7 +24,7 @@ export class CompletionsTestWire implements TestWire {
   readonly lastEvent = 'finish';
   readonly #options: CompletionsTestWireOptions;
   /** By conversation: a test may have several. */
-  readonly #calls = new Map<string, CompletionCall>();
+  readonly #turns = new Map<unknown, CompletionTurn[]>();
 
   constructor(options: CompletionsTestWireOptions) {
     this.#options = options;
@@ -36,7 +33,7 @@ export class CompletionsTestWire implements TestWire {
 
   /** Whether the platform knows how the call began. */
   get hasBegun(): boolean {
-    return this.#callOf().hasBegun;
+    return this.#turnsOf().length > 0;
   }
 
   /** As platforms do with a base URL. */
@@ -45,11 +42,11 @@ export class CompletionsTestWire implements TestWire {
   }
 
   turn(words: string | undefined, fields: Fields): TestRequest {
-    const call = this.#callOf(fields['conversation_id']);
-    const request = call.request(words, fields);
-    const turn = call.say(words);
+    const request = this.#request(words, fields);
+    const turn = new CompletionTurn(words);
+    this.#turnsOf(fields['conversation_id']).push(turn);
     return {
-      ...this.#requestOf(JSON.stringify(request.body), request.headers),
+      ...request,
       async *events(response, signal) {
         const take = turn.begin();
         for await (const event of completionEvents(response, signal)) {
@@ -63,12 +60,11 @@ export class CompletionsTestWire implements TestWire {
   }
 
   draft(words: string, fields: Fields): TestRequest {
-    const { body, headers } = this.#callOf(fields['conversation_id']).request(words, fields);
-    return this.#requestOf(JSON.stringify(body), headers);
+    return this.#request(words, fields);
   }
 
   byHand(body: string | Uint8Array): TestRequest {
-    const { headers } = this.#callOf().request(undefined);
+    const { headers } = completionRequest(this.#options, [], undefined, {});
     return this.#requestOf(body, headers);
   }
 
@@ -113,15 +109,16 @@ export class CompletionsTestWire implements TestWire {
       : { endsCallBy: 'transfer', data: { [name]: parseJson(args) ?? args } };
   }
 
-  #callOf(id: unknown = this.conversationId): CompletionCall {
-    const { profile, tools } = this.#options;
-    const conversationId = String(id);
-    let call = this.#calls.get(conversationId);
-    if (call === undefined) {
-      call = new CompletionCall({ profile, conversationId, tools });
-      this.#calls.set(conversationId, call);
-    }
-    return call;
+  #turnsOf(conversationId: unknown = this.conversationId): CompletionTurn[] {
+    const turns = this.#turns.get(conversationId) ?? [];
+    this.#turns.set(conversationId, turns);
+    return turns;
+  }
+
+  #request(words: string | undefined, fields: Fields): TestRequest {
+    const turns = this.#turnsOf(fields['conversation_id']);
+    const { body, headers } = completionRequest(this.#options, turns, words, fields);
+    return this.#requestOf(JSON.stringify(body), headers);
   }
 
   #requestOf(body: string | Uint8Array, headers: TestRequest['headers']): TestRequest {

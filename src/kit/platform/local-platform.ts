@@ -9,6 +9,7 @@ import type { Awaitable } from '../../base/awaitable.ts';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { isObject } from '../../base/fields.ts';
 import type { JsonObject } from '../../base/json.ts';
+import { atMost } from '../../base/time-limit.ts';
 import { exchangesIn } from '../../conversations/captured-calls.ts';
 import { afterChecks, type Handler, type Route } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
@@ -18,10 +19,9 @@ import { acceptHeaders, checkHandshake } from '../../websocket/handshake.ts';
 import { PROFILE_NAMES, type ProfileName } from '../../wires/chat-completions/profiles.ts';
 import { authorize } from '../../wires/layercode/authorize.ts';
 import type { DeliveryReport } from '../../wires/reply-stream.ts';
-import { BrowserSocket, type SessionListener } from './browser-socket.ts';
-import { CallerSession } from './caller-session.ts';
+import { BrowserSocket } from './browser-socket.ts';
+import { CallerSession, type CallListener } from './caller-session.ts';
 import { CompletionsTestWire } from './completions-test-wire.ts';
-import { FrontEnd } from './front-end.ts';
 import { LayercodeTestWire } from './layercode-test-wire.ts';
 import { PAGE, pageFile } from './playground-files.ts';
 import { SessionKeys, type SessionGrant } from './session-keys.ts';
@@ -124,10 +124,7 @@ export class LocalPlatform implements AppPlatform {
   async close(): Promise<void> {
     this.#isClosing = true;
     const ended = Promise.all([...this.#sockets].map((socket) => socket.goAway()));
-    await Promise.race([
-      ended,
-      new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS).unref()),
-    ]);
+    await atMost(CLOSE_TIMEOUT_MS, ended);
   }
 
   #agentFor(agentId: string): PlatformAgent {
@@ -172,17 +169,13 @@ export class LocalPlatform implements AppPlatform {
   #openSession(
     grant: SessionGrant,
     origin: string,
-    isTraced: boolean,
-    listener: SessionListener,
+    listener: CallListener,
   ): CallerSession {
     const { agentId, conversationId, fromPhoneNumber: from, profile } = grant;
     const { metadata, customMetadata, customHeaders } = grant;
     const agent = this.#agentFor(agentId);
     const { path, secret } = agent;
-    const common = {
-      listener: new FrontEnd({ ...listener, isTraced }),
-      caller: { from, metadata, customMetadata },
-    };
+    const common = { listener, caller: { from, metadata, customMetadata } };
     if (profile === undefined) {
       const id = randomUUID();
       return new CallerSession({
@@ -219,10 +212,9 @@ export class LocalPlatform implements AppPlatform {
     const protocol = 'encrypted' in socket ? 'https' : 'http';
     // The address this socket has reached the server on, whatever else it listens on.
     const origin = `${protocol}://${host}:${socket.localPort}`;
-    const isTraced = query.get('trace') === 'true';
     const browserSocket = new BrowserSocket(socket, {
-      openSession: (listener) => this.#openSession(grant, origin, isTraced, listener),
-      isTraced,
+      openSession: (listener) => this.#openSession(grant, origin, listener),
+      isTraced: query.get('trace') === 'true',
       onEnd: () => this.#sockets.delete(browserSocket),
     });
     this.#sockets.add(browserSocket);
@@ -265,33 +257,20 @@ function objectIn(request: JsonObject, name: string): JsonObject | undefined {
 
 /** The delivery itself depends on these headers, so a customer cannot set them. */
 const RESERVED_HEADERS = new Set([
-  'layercode-signature',
-  'content-type',
-  'content-length',
-  'host',
-  'connection',
-  'keep-alive',
-  'transfer-encoding',
-  'te',
-  'trailer',
-  'upgrade',
-  'expect',
+  'layercode-signature', 'content-type', 'content-length', 'host', 'connection', 'keep-alive',
+  'transfer-encoding', 'te', 'trailer', 'upgrade', 'expect',
 ]);
 
 function parseCustomHeaders(headers: JsonObject): Readonly<Record<string, string>> {
-  for (const [name, value] of Object.entries(headers)) {
-    if (RESERVED_HEADERS.has(name.toLowerCase()))
-      throw new BadRequest(`custom_headers must not contain ${name}`);
-    if (typeof value !== 'string') {
-      throw new BadRequest(`custom_headers.${name.slice(0, 100)} must be a string`);
-    }
-    if (!isHeader(name, value)) {
-      throw new BadRequest(`custom_headers.${name.slice(0, 100)} is not a header that HTTP allows`);
-    }
-  }
-  return Object.fromEntries(
-    Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(value)]),
-  );
+  return Object.fromEntries(Object.entries(headers).map(([given, value]) => {
+    const name = given.toLowerCase();
+    const shown = `custom_headers.${given.slice(0, 100)}`;
+    if (RESERVED_HEADERS.has(name))
+      throw new BadRequest(`custom_headers must not contain ${given}`);
+    if (typeof value !== 'string') throw new BadRequest(`${shown} must be a string`);
+    if (!isHeader(name, value)) throw new BadRequest(`${shown} is not a header that HTTP allows`);
+    return [name, value];
+  }));
 }
 
 /** Hides the error, which quotes the value. */

@@ -5,7 +5,7 @@ import {
   CallerSession, type CallerSessionOptions,
 } from '../../../src/kit/platform/caller-session.ts';
 import type { ServerFrame } from '../../../src/kit/platform/frames.ts';
-import { FrontEnd, type FrontEndOptions } from '../../../src/kit/platform/front-end.ts';
+import { frontEnd, type FrontEndOptions } from '../../../src/kit/platform/front-end.ts';
 import { LayercodeTestWire } from '../../../src/kit/platform/layercode-test-wire.ts';
 import type { TestWire } from '../../../src/kit/platform/test-wire.ts';
 import type { MessageEvent } from '../../../src/wires/layercode/events.ts';
@@ -53,7 +53,7 @@ export function createCaller(
 ): Caller {
   const frames = new Told<ServerFrame>();
   const hangUps = new Told<void>();
-  const listener = new FrontEnd({
+  const listener = frontEnd({
     onFrame: onFrame ?? frames.tell, onHangUp: hangUps.tell, isTraced,
   });
   const session = new CallerSession({
