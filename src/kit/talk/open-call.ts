@@ -16,15 +16,15 @@ export function openCall(
   listener?: CallListener,
   kept?: KeptCall,
 ): CallerSession {
-  const { webhookUrl, caller } = target;
-  const url = (): string => webhookUrl;
-  if (target.wire === 'chat-completions') {
-    const wire = new CompletionsTestWire({ ...target, conversationId });
-    return new CallerSession({ ...target, wire, url, listener });
+  const { url, secret, platform, caller } = target;
+  const common = { url: () => url, caller, listener };
+  if (platform !== undefined) {
+    const wire = new CompletionsTestWire({ profile: platform.profile, key: secret, conversationId });
+    return new CallerSession({ ...common, ...platform, wire });
   }
   const { sessionId: id = randomUUID(), interruption } = kept ?? {};
   const wire = new LayercodeTestWire({
-    secret: target.secret, agentId: 'terminal', conversationId, sessionId: id, interruption,
+    secret, agentId: 'terminal', conversationId, sessionId: id, interruption,
   });
-  return new CallerSession({ wire, url, caller, id, listener });
+  return new CallerSession({ ...common, wire, id });
 }
