@@ -13,7 +13,7 @@ import { figuresTable, isScenarioFigures, type ScenarioFigures } from '../eval/f
 import { junitXml } from '../eval/junit.ts';
 import { playAll, type ScenarioRuns } from '../eval/play-all.ts';
 import type { OpenStage, PlayOptions } from '../eval/play-options.ts';
-import { printReport, printTable, Progress } from '../eval/printed-report.ts';
+import { printReport, printTable, progressOn } from '../eval/printed-report.ts';
 import type { ScenarioResult } from '../eval/result.ts';
 import type { ModelSource } from '../eval/run-models.ts';
 import { serveStage, takeStageMark } from '../eval/serve-stage.ts';
@@ -127,15 +127,15 @@ wrong, or a scenario is: the others are played all the same.
     if (options.allowsRealTools)
       terminal.stderr.write('Tools with effects run for real (--real-tools).\n');
     const isJson = switches.has('--json');
-    const progress = new Progress(terminal, staged.length * runs, isJson);
+    const tellProgress = progressOn(terminal, staged.length * runs, isJson);
     let all: readonly ScenarioRuns[];
     try {
-      all = await playAll(staged, runs, options, (result) => progress.add(result));
+      all = await playAll(staged, runs, options, tellProgress);
     } catch (error) {
       if (terminal.interrupted.aborted) throw interruptedError(terminal.interrupted);
       throw error;
     }
-    progress.end();
+    tellProgress();
     const figures = all.map((scenario) => scenario.figures);
     const comparison = before === undefined ? undefined : compareScenarios(before, figures);
     const skipped = unplayable.filter(({ isSkipped }) => isSkipped);

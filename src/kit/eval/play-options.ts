@@ -5,7 +5,7 @@ import type { NamedAgents } from '../../app/assemble-app.ts';
 import type { ChatModel } from '../../models/model.ts';
 import type { Settings } from '../../settings/settings.ts';
 import type { JudgeLine } from './check-steps.ts';
-import type { GoldenRequests } from './golden-requests.ts';
+import type { CompareRequests } from './golden-requests.ts';
 import type { PlayedCaller } from './played-caller.ts';
 import type { PlayedTurn } from './result.ts';
 import type { Scenario } from './scenario.ts';
@@ -47,8 +47,8 @@ export interface PlayOptions {
   readonly modelFor?: ((own: ChatModel, scenario: Scenario) => ChatModel) | undefined;
   /** Decides `judge` lines. A scenario that has one is refused without it. */
   readonly judge?: Judge | undefined;
-  /** What `expect-same-request` lines compare with. A scenario that has one needs it. */
-  readonly golden?: GoldenRequests | undefined;
+  /** Decides `expect-same-request` lines. A scenario that has one needs it. */
+  readonly golden?: CompareRequests | undefined;
   /** Decides what a played caller says. A scenario that has one is refused without it. */
   readonly playedCaller?: PlayedCaller | undefined;
   /** Where the agent runs. A scenario that kills its process is refused without it. */

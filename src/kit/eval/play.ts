@@ -366,7 +366,7 @@ export class Play {
     if (golden === undefined) throw new Error('an expect-same-request line needs a golden file');
     const sent = this.#notebook.sentSince(this.#firstOfTurn());
     const reasons = sent === undefined
-      ? ['the model was not asked'] : golden.faultOf(step.lineNumber, sent);
+      ? ['the model was not asked'] : golden(step.lineNumber, sent);
     if (reasons !== undefined) this.#fail(step, reasons, 'request');
   }
 

@@ -3,7 +3,7 @@
 import type { ChatModel } from '../../models/model.ts';
 import { shellWord } from '../terminal/text.ts';
 import { problemsOfModels } from './eval-model.ts';
-import { GoldenRequests } from './golden-requests.ts';
+import { goldenRequests, type CompareRequests } from './golden-requests.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import { playScenario } from './play-scenario.ts';
 import { problemsOf } from './problems.ts';
@@ -15,7 +15,7 @@ import { ScriptError } from './script.ts';
 export interface Staged {
   readonly scenario: Scenario;
   readonly cast: Cast;
-  readonly golden: GoldenRequests;
+  readonly golden: CompareRequests;
   readonly models: ScenarioModels;
 }
 
@@ -47,7 +47,7 @@ export async function stageScenario(
     ...(models.isReplayed ? [] : problemsOfModels(scenario, cast, evalModel)),
   ];
   if (problems.length > 0) throw new ScriptError(shellWord(scenario.file), problems);
-  const golden = new GoldenRequests(path, scenario, isUpdating);
+  const golden = goldenRequests(path, scenario, isUpdating);
   return { scenario, cast, golden, models };
 }
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { getAgent } from '../../../src/agents/built-in/registry.ts';
-import { GoldenRequests } from '../../../src/kit/eval/golden-requests.ts';
+import { goldenRequests } from '../../../src/kit/eval/golden-requests.ts';
 import { playAll } from '../../../src/kit/eval/play-all.ts';
 import { scenarioOf } from '../../../src/kit/eval/scenario.ts';
 import { parseScript } from '../../../src/kit/eval/script.ts';
@@ -14,7 +14,7 @@ describe('playAll', () => {
     const staged = {
       scenario,
       cast: { settings: parseSettings({}, []), agent: getAgent('echo') },
-      golden: new GoldenRequests('a.requests.golden', scenario, false),
+      golden: goldenRequests('a.requests.golden', scenario, false),
       models: {
         isReplayed: false,
         ofRun: () => ({
