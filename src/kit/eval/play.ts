@@ -26,6 +26,7 @@ class CallOver extends Error {
 
 interface PlayedExchange {
   readonly exchange: ScriptedExchange;
+  readonly said: string | undefined;
   readonly caller: CallerSession;
   readonly conversation: number;
   reply: CallerTurn;
@@ -33,6 +34,9 @@ interface PlayedExchange {
   /** Set at the end: a later turn may say that this one was interrupted. */
   state: PlayedTurn['state'];
 }
+
+/** What a failure is about: a line of the scenario, or what was being done. */
+type Line = Pick<ScenarioFailure, 'lineNumber' | 'written'>;
 
 /** Who plays, and where. */
 export interface Playing {
@@ -92,7 +96,8 @@ export class Play {
       await this.#toolsOver(() => true);
       await this.#readStates();
     } catch (error) {
-      if (error instanceof StageLost) this.#fail(this.#lastOpening, [error.message]);
+      if (error instanceof StageLost)
+        this.#fail(this.#deliveries.at(-1)?.exchange.opening, [error.message]);
       else if (error instanceof CallOver) await this.#readStates();
       else throw error;
     }
@@ -130,11 +135,8 @@ export class Play {
       case 'caller':
         return this.#converse(act);
       case 'restart':
-        this.#address = await this.#stage.restart();
-        return;
       case 'kill':
-        this.#address = await this.#ownProcess.kill();
-        return;
+        return this.#beginAnew(act.name);
       case 'store':
         await this.#ownProcess.stall(act.awayMs);
         return;
@@ -144,6 +146,10 @@ export class Play {
       default:
         return this.#check(act);
     }
+  }
+
+  async #beginAnew(name: 'restart' | 'kill'): Promise<void> {
+    this.#address = await (name === 'kill' ? this.#ownProcess.kill() : this.#stage.restart());
   }
 
   /** A model plays the caller until they hang up. */
@@ -188,15 +194,18 @@ export class Play {
       else if (this.#hasHungUp) this.#giveUp(opening, ['the agent has hung up']);
     }
     const caller = this.#speaking;
+    const words = opening?.name === 'say' ? opening.text : undefined;
+    const said = isAgain ? this.#deliveries.at(-1)?.said : words;
     this.#notebook.turnPage();
     if (!isAgain || answers.length > 0) await this.#stage.prepare(answers);
     if (trouble !== undefined && 'tool' in trouble.at) await this.#stage.hold(trouble.at);
     caller.finishPlaying(); // what was not spoken over was heard
     const reply = isAgain
       ? caller.deliverAgain()
-      : opening?.name === 'say' ? caller.say(opening.text) : caller.start();
+      : words === undefined ? caller.start() : caller.say(words);
+    const conversation = this.#conversation;
     const delivery: PlayedExchange = {
-      exchange, caller, conversation: this.#conversation, reply, ending: 'whole', state: undefined,
+      exchange, said, caller, conversation, reply, ending: 'whole', state: undefined,
     };
     this.#deliveries.push(delivery);
     for (const step of exchange.meanwhile) await this.#sendData(step);
@@ -211,10 +220,6 @@ export class Play {
 
   get #hasHungUp(): boolean {
     return this.#deliveries.at(-1)?.reply.endsCallBy === 'hang-up';
-  }
-
-  get #lastOpening(): ScriptedExchange['opening'] {
-    return this.#deliveries.at(-1)?.exchange.opening;
   }
 
   async #readStates(): Promise<void> {
@@ -285,20 +290,16 @@ export class Play {
     const { reply, caller } = delivery;
     switch (trouble.name) {
       case 'interrupt':
-        caller.interrupt();
-        delivery.ending = 'interrupted';
-        await this.#stage.settled(caller.conversationId, SOON_MS);
-        return;
       case 'drop':
-        reply.stop();
-        delivery.ending = 'dropped';
+        if (trouble.name === 'drop') reply.stop();
+        else caller.interrupt();
+        delivery.ending = trouble.name === 'drop' ? 'dropped' : 'interrupted';
         await this.#stage.settled(caller.conversationId, SOON_MS);
         return;
       case 'restart':
       case 'kill':
         delivery.ending = 'dropped';
-        this.#address = trouble.name === 'kill'
-          ? await this.#ownProcess.kill() : await this.#stage.restart();
+        await this.#beginAnew(trouble.name);
         reply.stop();
         return;
       case 'deliver-again':
@@ -319,11 +320,8 @@ export class Play {
   async #hangUp(): Promise<void> {
     this.#speaking.finishPlaying();
     const refusal = await this.#refusalOf(this.#speaking.end());
-    if (refusal === undefined) return;
-    this.#failures.push({
-      kind: 'course', lineNumber: undefined, written: 'the end of the call', turn: undefined,
-      reasons: [refusal],
-    });
+    const end = { lineNumber: undefined, written: 'the end of the call' };
+    if (refusal !== undefined) this.#fail(end, [refusal], 'course', true);
   }
 
   async #sendData(step: StepOf<'data'>): Promise<void> {
@@ -414,10 +412,10 @@ export class Play {
   }
 
   #turns(): readonly PlayedTurn[] {
-    return this.#deliveries.map(({ exchange, conversation, reply, ending, state }, index) => ({
+    return this.#deliveries.map(({ exchange, said, conversation, reply, ending, state }, index) => ({
       lineNumber: exchange.opening?.lineNumber,
       conversation,
-      said: this.#saidAt(index),
+      said,
       isAgain: exchange.opening?.name === 'deliver-again',
       heard: reply.heard,
       ending: ending === 'whole' && reply.failure !== undefined ? 'refused' : ending,
@@ -430,32 +428,23 @@ export class Play {
     }));
   }
 
-  #saidAt(index: number): string | undefined {
-    const { opening } = this.#deliveries[index]?.exchange ?? {};
-    if (opening?.name === 'deliver-again') return this.#saidAt(index - 1);
-    return opening?.name === 'say' ? opening.text : undefined;
-  }
-
   #fail(
-    step: { readonly lineNumber: number; readonly written: string } | undefined,
+    { lineNumber, written }: Line = { lineNumber: undefined, written: 'the welcome' },
     reasons: readonly string[],
     kind: ScenarioFailure['kind'] = 'course',
     isOfCall = false,
   ): void {
     this.#failures.push({
       kind,
-      lineNumber: step?.lineNumber,
-      written: step?.written ?? 'the welcome',
+      lineNumber,
+      written,
       reasons: reasons.map((reason) => oneLine(reason, 4_000)),
       turn: isOfCall ? undefined : this.#deliveries.length - 1,
     });
   }
 
-  #giveUp(
-    step: { readonly lineNumber: number; readonly written: string } | undefined,
-    reasons: readonly string[],
-  ): never {
-    this.#fail(step, reasons);
+  #giveUp(line: Line | undefined, reasons: readonly string[]): never {
+    this.#fail(line, reasons);
     throw new CallOver();
   }
 }
