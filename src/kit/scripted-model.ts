@@ -45,7 +45,6 @@ export function scriptedModel(script: Script): ScriptedModel {
   const requests: ScriptedRequest[] = [];
   let calls = 0;
 
-  /** Every call gets its own id. */
   function deltasOf(part: ScriptedPart): readonly ModelDelta[] {
     if (typeof part === 'string') return toWords(part);
     if (!('call' in part)) return [];

@@ -120,7 +120,6 @@ interface CallQuery extends CallAccess {
   readonly filter: CallFilter;
   /** Whether to show what models were sent. */
   readonly hasRequests: boolean;
-  /** Whether to show a page instead of text. */
   readonly isPage: boolean;
 }
 

@@ -204,7 +204,6 @@ function withoutComment(text: string): string {
   return text.replaceAll('  #', '  \\u0023');
 }
 
-/** On one line. */
 function oneSpaced(text: string): string {
   return text.replace(/[\s\p{Cc}]+/gu, ' ').trim();
 }

@@ -4,7 +4,6 @@ import type { JsonObject } from '../../base/json.ts';
 import { oneLine } from '../terminal/text.ts';
 import type { PlayedTurn, ToolRunSeen } from './result.ts';
 
-/** What a check looks at. */
 export interface Seen {
   /** At least the welcome. The last one is meant, unless a check is about the whole call. */
   readonly turns: readonly PlayedTurn[];
@@ -39,7 +38,6 @@ export function sameTurn(turns: readonly PlayedTurn[]): readonly PlayedTurn[] {
   return turns.slice(turns.findLastIndex(({ isAgain }) => !isAgain));
 }
 
-/** A run of a tool in one line. */
 export function runText({ tool, args, state, result }: ToolRunSeen): string {
   const call = `${tool} ${JSON.stringify(args)}`;
   switch (state) {

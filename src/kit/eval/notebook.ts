@@ -30,7 +30,6 @@ export function addTokens(
 export class Notebook {
   readonly #entries: Entry[] = [];
   readonly #runs = new Map<RunId, Run>();
-  /** Watches what is seen. */
   readonly watchers = new Watchers();
   /** Tools with effects that were called although nothing says what they may do. */
   readonly barred = new Set<string>();
@@ -44,7 +43,6 @@ export class Notebook {
     this.#held = undefined;
   }
 
-  /** What was seen during a delivery so far. */
   pageOf(delivery: number): Pick<PlayedTurn, 'tools' | 'prompts' | 'log' | 'tokens' | 'isCut'> {
     const { tools, prompts, log, tokens, isCut } = this.#entries[delivery] ?? new Entry();
     const runs = tools.map((run) => ({ ...run }));

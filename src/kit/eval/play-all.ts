@@ -5,7 +5,6 @@ import type { Scenario } from './scenario.ts';
 import { playStaged, type Staged } from './staging.ts';
 import { UnawaitedErrors } from './unawaited-errors.ts';
 
-/** All runs of one scenario. */
 export interface ScenarioRuns {
   readonly scenario: Scenario;
   readonly results: readonly ScenarioResult[];

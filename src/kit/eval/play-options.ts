@@ -53,6 +53,5 @@ export interface PlayOptions {
   readonly playedCaller?: PlayedCaller | undefined;
   /** Where the agent runs. A scenario that kills its process is refused without it. */
   readonly openStage?: OpenStage | undefined;
-  /** Ends the run. */
   readonly signal?: AbortSignal | undefined;
 }

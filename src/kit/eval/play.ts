@@ -114,7 +114,6 @@ export class Play {
     };
   }
 
-  /** Who calls now. */
   get #speaking(): CallerSession {
     return (this.#caller ??= this.#callerFrom(this.#scenario.origin.from));
   }
@@ -229,7 +228,6 @@ export class Play {
     }
   }
 
-  /** The call ends, and another one begins. */
   async #nextCall(from: string | undefined): Promise<void> {
     await this.#hangUp();
     this.#caller = from === undefined ? this.#speaking.again() : this.#callerFrom(from);
@@ -248,7 +246,6 @@ export class Play {
     this.#giveUp(exchange.opening, [`the reply had no end after ${timeoutMs / 1_000} s`]);
   }
 
-  /** Waits for the moment, and does it. */
   async #makeTrouble(trouble: TroubleAt, delivery: PlayedExchange): Promise<void> {
     const { reply } = delivery;
     const { at } = trouble;

@@ -5,7 +5,6 @@ import { oneLine } from '../terminal/text.ts';
 import { askForJson, jsonLine } from './json-question.ts';
 import type { PlayedTurn } from './result.ts';
 
-/** Whom the model plays. */
 export interface Persona {
   readonly persona: string;
   readonly goal: string;

@@ -73,7 +73,6 @@ export function printReport(
   stdout.write(`\n${paint(passed === all.length ? 'green' : 'red', sum)}.\n`);
 }
 
-/** A heading and rows. */
 export function printTable(lines: readonly string[], { stdout, environment }: Terminal): void {
   const [heading = '', ...rows] = lines.map((line) => oneLine(line, MAX_ROW_LENGTH));
   const paint = paintFor(stdout, environment);

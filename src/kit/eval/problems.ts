@@ -71,7 +71,6 @@ interface KnownTools {
   readonly isComplete: boolean;
 }
 
-/** One agent, or several. */
 export function agentsOf({ agent }: Cast): readonly Agent[] {
   return isAgent(agent) ? [agent] : Object.values(agent);
 }

@@ -28,7 +28,6 @@ export interface RunModels extends Pick<PlayOptions, 'modelFor' | 'judge' | 'pla
  */
 export type ModelSource = 'recording' | 'live' | 'record';
 
-/** The models of a scenario. */
 export interface ScenarioModels {
   /** Whether nobody is asked. */
   readonly isReplayed: boolean;

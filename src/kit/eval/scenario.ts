@@ -32,7 +32,6 @@ export interface ScriptedExchange {
 export type Act =
   | ScriptedExchange | StepOf<keyof typeof ACTIONS | keyof typeof CHECKS | 'restart' | 'kill'>;
 
-/** Who calls, and how. */
 export interface Origin {
   /** A profile of Chat Completions, or LayerCode. */
   readonly platform: 'layercode' | Profile;

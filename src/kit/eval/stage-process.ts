@@ -200,7 +200,6 @@ export class StageProcess implements Stage, OwnProcess {
     await exit;
   }
 
-  /** The method of the stage in the process. */
   #remote<Name extends keyof Stage>(method: Name & StageMethod): RemoteMethod<Stage[Name]> {
     return ((...args: readonly unknown[]) =>
       this.#call(method, ...args)) as RemoteMethod<Stage[Name]>;

@@ -103,10 +103,8 @@ export type Step = {
   } & ReturnType<(typeof WORDS)[Name]>;
 }[StepName];
 
-/** A step by its name. */
 export type StepOf<Name extends StepName> = Extract<Step, { readonly name: Name }>;
 
-/** Whether it is one of these. */
 export function isOf<Name extends StepName>(
   words: Readonly<Partial<Record<Name, unknown>>>,
   step: Step,

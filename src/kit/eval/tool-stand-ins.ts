@@ -40,12 +40,10 @@ export class ToolStandIns {
     this.#options = options;
   }
 
-  /** Replaces what a tool does from now on. */
   mock(mock: Mock): void {
     this.#mocks.set(mock.tool, mock);
   }
 
-  /** Keeps the next run of the tool from acting or from returning, until `release`. */
   hold(moment: ToolMoment): void {
     this.#held = {
       ...moment,

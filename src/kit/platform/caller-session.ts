@@ -71,7 +71,6 @@ export class CallerSession {
   readonly #fields: Fields;
   readonly #transcript = new SessionTranscript();
   readonly #open = new Set<OutgoingDelivery>();
-  /** The newest turn. */
   #newest: Posted | undefined;
   /** What the caller said last, and its turn. */
   #lastSaid: { readonly text: string; readonly posted: Posted } | undefined;
@@ -197,7 +196,6 @@ export class CallerSession {
     await this.#answer(this.#options.wire.draft(text, this.#fields), forgery).over();
   }
 
-  /** The caller hangs up. */
   end(): CallerTurn {
     if (this.#isOver) return this.#answer(undefined);
     this.interrupt();

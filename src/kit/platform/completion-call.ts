@@ -49,7 +49,6 @@ export class CompletionTurn {
     };
   }
 
-  /** Replaces what was heard. */
   endAt(heard: string): void {
     this.#heard = heard;
   }

@@ -35,7 +35,6 @@ export class OutgoingDelivery {
     this.end = this.#read(response);
   }
 
-  /** Closes the connection. */
   drop(): void {
     this.#controller.abort();
   }
