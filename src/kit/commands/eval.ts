@@ -130,7 +130,7 @@ wrong, or a scenario is: the others are played all the same.
     const tellProgress = progressOn(terminal, staged.length * runs, isJson);
     let all: readonly ScenarioRuns[];
     try {
-      all = await playAll(staged, runs, options, tellProgress);
+      all = await playAll(staged, runs, tellProgress);
     } catch (error) {
       if (terminal.interrupted.aborted) throw interruptedError(terminal.interrupted);
       throw error;

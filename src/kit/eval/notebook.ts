@@ -85,13 +85,9 @@ export class Notebook {
         entry.tools.push(run);
         break;
       }
-      case 'tool-refused': {
-        const { tool, args, problem: result, state } = sight;
-        entry.tools.push({
-          tool, args, result, onceKey: undefined, state, hasActed: false,
-        });
+      case 'tool-refused':
+        entry.tools.push(sight.run);
         break;
-      }
       case 'tool-over': {
         const { id, state, result, hasActed } = sight;
         const run = this.#runs.get(id);

@@ -1,8 +1,7 @@
 import { figuresOf, type ScenarioFigures } from './figures.ts';
-import type { PlayOptions } from './play-options.ts';
 import { withFailure, type ScenarioResult } from './result.ts';
 import type { Scenario } from './scenario.ts';
-import { playStaged, type Staged } from './staging.ts';
+import type { Staged } from './staging.ts';
 import { UnawaitedErrors } from './unawaited-errors.ts';
 
 export interface ScenarioRuns {
@@ -21,7 +20,6 @@ const MAX_AT_ONCE = 8;
 export async function playAll(
   staged: readonly Staged[],
   runs: number,
-  options: PlayOptions,
   onResult: (result: ScenarioResult) => void,
 ): Promise<readonly ScenarioRuns[]> {
   const waiting = staged.flatMap((one, index) =>
@@ -32,7 +30,7 @@ export async function playAll(
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const { one, index, run } = next;
       const errors: string[] = [];
-      const result = await unawaited.during(errors, () => playStaged(one, options));
+      const result = await unawaited.during(errors, one.play);
       const whole = (): ScenarioResult =>
         errors.length === 0 ? result : withFailure(result, 'the agent', errors);
       (results[index] ??= [])[run] = whole;

@@ -1,7 +1,7 @@
 // What is seen of the agent's side of a call.
 
 import type { ChatMessage } from '../../models/model.ts';
-import type { Tokens } from './result.ts';
+import type { Tokens, ToolRunSeen } from './result.ts';
 
 /** Distinguishes runs of tools, also those of several processes: that of the process is first. */
 export type RunId = `${number}.${number}`;
@@ -17,8 +17,8 @@ export type Sight =
       /** Equal for calls that must act only once together. */
       readonly onceKey: string | undefined;
     }
-  | { readonly type: 'tool-refused'; readonly tool: string; readonly args: unknown;
-      readonly problem: string; readonly state: 'refused' | 'not-begun' }
+  /** It did not run. */
+  | { readonly type: 'tool-refused'; readonly run: ToolRunSeen }
   | {
       readonly type: 'tool-over';
       readonly id: RunId;

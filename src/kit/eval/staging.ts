@@ -3,20 +3,20 @@
 import type { ChatModel } from '../../models/model.ts';
 import { shellWord } from '../terminal/text.ts';
 import { problemsOfModels } from './eval-model.ts';
-import { goldenRequests, type CompareRequests } from './golden-requests.ts';
+import { goldenRequests } from './golden-requests.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import { playScenario } from './play-scenario.ts';
 import { problemsOf } from './problems.ts';
 import type { ScenarioResult } from './result.ts';
-import { scenarioModels, type ModelSource, type ScenarioModels } from './run-models.ts';
+import { scenarioModels, type ModelSource } from './run-models.ts';
 import type { Scenario } from './scenario.ts';
 import { ScriptError } from './script.ts';
 
 export interface Staged {
   readonly scenario: Scenario;
   readonly cast: Cast;
-  readonly golden: CompareRequests;
-  readonly models: ScenarioModels;
+  /** Plays it once. Rejects with the reason of the options' signal. */
+  readonly play: () => Promise<ScenarioResult>;
 }
 
 export interface StagingOptions {
@@ -48,14 +48,9 @@ export async function stageScenario(
   ];
   if (problems.length > 0) throw new ScriptError(shellWord(scenario.file), problems);
   const golden = goldenRequests(path, scenario, isUpdating);
-  return { scenario, cast, golden, models };
-}
-
-/** Plays it once. Rejects with the reason of `signal`. */
-export async function playStaged(
-  { scenario, cast, golden, models }: Staged,
-  options: PlayOptions,
-): Promise<ScenarioResult> {
-  const { finish, ...asked } = models.ofRun();
-  return finish(await playScenario(scenario, cast, { ...options, ...asked, golden }));
+  const play = async (): Promise<ScenarioResult> => {
+    const { finish, ...asked } = models.ofRun();
+    return finish(await playScenario(scenario, cast, { ...options, ...asked, golden }));
+  };
+  return { scenario, cast, play };
 }

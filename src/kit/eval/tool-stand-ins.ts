@@ -67,24 +67,23 @@ export class ToolStandIns {
   };
 
   #standIn(tool: Tool): Pick<Tool, 'check' | 'run' | 'once'> {
-    const { onSight } = this.#options;
-    const { once } = tool;
+    const { once, name } = tool;
+    const refuse = (state: 'refused' | 'not-begun', args: unknown, result: string): void => {
+      const run = { tool: name, args, state, result, onceKey: undefined, hasActed: false };
+      this.#options.onSight({ type: 'tool-refused', run });
+    };
     return {
       once: typeof once !== 'function' ? once : (args, context) => {
         try {
           return once(args, context);
         } catch (error) {
-          const problem = messageOf(error);
-          onSight({ type: 'tool-refused', tool: tool.name, args, problem, state: 'not-begun' });
+          refuse('not-begun', args, messageOf(error));
           throw error;
         }
       },
       check: async (args, budget) => {
         const checked = await tool.check(args, budget);
-        if ('problem' in checked) {
-          const { problem } = checked;
-          onSight({ type: 'tool-refused', tool: tool.name, args, problem, state: 'refused' });
-        }
+        if ('problem' in checked) refuse('refused', args, checked.problem);
         return checked;
       },
       run: (args, context) => this.#run(tool, args, context),
