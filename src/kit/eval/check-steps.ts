@@ -6,9 +6,7 @@ import { oneLine } from '../terminal/text.ts';
 import {
   MAX_LISTED, runText, sameTurn, shown, titleOf, type Check, type Fault, type Seen,
 } from './check.ts';
-import {
-  parseExpectation, parseValueExpectation, plain, type Expectation,
-} from './expectation.ts';
+import { parseExpectation, parseValueExpectation, plain, type Expectation } from './expectation.ts';
 import { LineFault, standsAlone, textOf, toolNames, type Words } from './line.ts';
 import type { PlayedTurn } from './result.ts';
 import { parseToolCheck } from './tool-check.ts';

@@ -43,11 +43,7 @@ export async function problemsOf(
       ?? (await problemOfArguments(step, scenario, known));
     if (problem !== undefined) problems.push(`line ${step.lineNumber}: ${problem}`);
   }
-  return [
-    ...problems,
-    ...problemsOfStore(scenario),
-    ...problemsOfAgent(scenario, cast),
-  ];
+  return [...problems, ...problemsOfStore(scenario), ...problemsOfAgent(scenario, cast)];
 }
 
 /** A process cannot open a store that is away, so none may begin while it is. */

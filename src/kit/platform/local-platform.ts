@@ -166,11 +166,7 @@ export class LocalPlatform implements AppPlatform {
     return handler(context);
   }
 
-  #openSession(
-    grant: SessionGrant,
-    origin: string,
-    listener: CallListener,
-  ): CallerSession {
+  #openSession(grant: SessionGrant, origin: string, listener: CallListener): CallerSession {
     const { agentId, conversationId, fromPhoneNumber: from, profile } = grant;
     const { metadata, customMetadata, customHeaders } = grant;
     const agent = this.#agentFor(agentId);
