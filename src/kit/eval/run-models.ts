@@ -50,8 +50,8 @@ export function scenarioModels(
   ): RunModels => {
     if (evalModel === undefined) return { modelFor, finish };
     const model = modelFor(evalModel);
-    const playedCaller = modelCaller(model, { signal });
-    return { modelFor, finish, judge: modelJudge(model, { signal }), playedCaller };
+    const [judge, playedCaller] = [modelJudge(model, signal), modelCaller(model, signal)];
+    return { modelFor, finish, judge, playedCaller };
   };
   if (source === 'record') {
     const ofRun = (): RunModels => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { JudgeLine } from '../../../src/kit/eval/check-steps.ts';
-import { modelJudge, type JudgeOptions } from '../../../src/kit/eval/judge.ts';
+import { modelJudge } from '../../../src/kit/eval/judge.ts';
 import { ModelRecorder } from '../../../src/kit/eval/model-recorder.ts';
 import { ModelReplayer } from '../../../src/kit/eval/model-replayer.ts';
 import { formatRecording, parseRecording } from '../../../src/kit/eval/recording.ts';
@@ -40,10 +40,12 @@ const TURNS = [
 /** What a model that answers by this script decides, and how often it was asked. */
 async function judged(
   script: Script,
-  { file = scenario(), times = 1, signal }: JudgeOptions & { file?: Scenario; times?: number } = {},
+  {
+    file = scenario(), times = 1, signal,
+  }: { file?: Scenario; times?: number; signal?: AbortSignal } = {},
 ) {
   const model = scriptedModel(script);
-  const verdict = await modelJudge(model, { signal })({ ...QUESTION, times }, TURNS, file);
+  const verdict = await modelJudge(model, signal)({ ...QUESTION, times }, TURNS, file);
   return { ...verdict, model, asked: model.requests.length };
 }
 
