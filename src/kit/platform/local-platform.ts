@@ -5,7 +5,6 @@ import { randomBytes, randomUUID } from 'node:crypto';
 
 import { toChatMessages } from '../../agents/prompt.ts';
 import type { AppPlatform, PlatformAgent } from '../../app/app-platform.ts';
-import type { Awaitable } from '../../base/awaitable.ts';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { isObject } from '../../base/fields.ts';
 import type { JsonObject } from '../../base/json.ts';
@@ -55,8 +54,6 @@ export class LocalPlatform implements AppPlatform {
   readonly #key = randomBytes(32).toString('base64url');
   /** What was said in calls over Chat Completions, for a caller who connects again. */
   readonly #calls = new BoundedMap<string, CompletionsTestWire>(MAX_CALLS);
-  /** By profile and the agent's place among the agents. */
-  readonly #completions = new Map<string, Handler>();
   #isClosing = false;
 
   constructor({ playground }: LocalPlatformOptions) {
@@ -102,10 +99,15 @@ export class LocalPlatform implements AppPlatform {
       { method: 'POST', path: '/playground/session', handler: session },
       { method: 'GET', path: '/playground/history/:conversation', handler: history },
     ];
-    const completions: Handler = (context) => this.#complete(context);
+    // Each agent for our own sessions, as the platform of each profile would call it.
+    const completions = agents.flatMap((agent, index) => PROFILE_NAMES.map((profile): Route => ({
+      method: 'POST',
+      path: `${COMPLETIONS_PATH}/${profile}/${index}`,
+      handler: agent.completions(this.#key, profile),
+    })));
     const routes: readonly Route[] = [
       { method: 'GET', path: WEBSOCKET_PATH, handler: (context) => this.#openSocket(context) },
-      { method: 'POST', path: `${COMPLETIONS_PATH}/:profile/:agent`, handler: completions },
+      ...completions,
       ...(this.#playground ? page : []),
     ];
     const checks = [localOnly()];
@@ -148,22 +150,6 @@ export class LocalPlatform implements AppPlatform {
       'cache-control',
       'no-store',
     ]);
-  }
-
-  /** Serves an agent to our own sessions as the platform of a profile would call it. */
-  #complete(context: Context): Awaitable<void> {
-    const { profile = '', agent = '' } = context.params;
-    const endpoint = `${profile}/${agent}`;
-    const known = PROFILE_NAMES.find((name) => name === profile);
-    const called = this.#agents[Number(agent)];
-    if (known === undefined || called === undefined)
-      throw new HttpError(404, 'no such profile or agent');
-    let handler = this.#completions.get(endpoint);
-    if (handler === undefined) {
-      handler = called.completions(this.#key, known);
-      this.#completions.set(endpoint, handler);
-    }
-    return handler(context);
   }
 
   #openSession(grant: SessionGrant, origin: string, listener: CallListener): CallerSession {
