@@ -75,6 +75,12 @@ const WRITE_TIMEOUT_MS = 5_000;
 const RETRY_MS = 2_000;
 const CLOSING_MS = 2_000;
 
+/** Where a call's conversation is read: see `CallRecords.ended`. */
+interface Source {
+  readonly read: Read;
+  readonly isStoreAway: () => boolean;
+}
+
 interface Made {
   readonly record: CallRecord;
   /** When the conversation had been erased last. 0: never. */
@@ -137,20 +143,17 @@ export class CallRecorder implements CallRecords {
     call: RecordedCall,
     process: string | undefined,
     read: Read,
-    isStoreAway?: () => boolean,
+    isStoreAway: () => boolean = never,
   ): void {
     this.#idle?.add(keyOf(call), () =>
-      this.#track(this.#ofSilent(call, process, read, isStoreAway)));
+      this.#track(this.#ofSilent(call, process, { read, isStoreAway })));
   }
 
-  ended(call: EndedCall, read: Read, isStoreAway?: () => boolean): void {
+  ended(call: EndedCall, read: Read, isStoreAway: () => boolean = never): void {
     this.#idle?.remove(keyOf(call));
+    const source = { read, isStoreAway };
     const isComplete = call.isReportedAgain !== true || this.#settling.size >= MAX_SETTLING;
-    this.#track(
-      isComplete
-        ? this.#keep(call, read, isStoreAway)
-        : this.#keepCompleted(call, read, isStoreAway),
-    );
+    this.#track(isComplete ? this.#keep(call, source) : this.#keepCompleted(call, source));
   }
 
   completed(call: EndedCall): void {
@@ -165,16 +168,12 @@ export class CallRecorder implements CallRecords {
     }
   }
 
-  async #keepCompleted(
-    call: EndedCall,
-    read: Read,
-    isStoreAway: (() => boolean) | undefined,
-  ): Promise<void> {
+  async #keepCompleted(call: EndedCall, source: Source): Promise<void> {
     const key = keyOf(call);
     const again = new Promise<EndedCall>((resolve) => this.#incomplete.set(key, resolve));
     const known = await Promise.race([again, this.#pause(REPORTED_AGAIN_MS).then(() => call)]);
     this.#incomplete.delete(key);
-    await this.#keep(known, read, isStoreAway);
+    await this.#keep(known, source);
   }
 
   /** A shutdown waits for it. It must not reject. */
@@ -183,22 +182,22 @@ export class CallRecorder implements CallRecords {
     void work.finally(() => this.#settling.delete(work));
   }
 
-  #keep(call: EndedCall, read: Read, isStoreAway?: () => boolean): Promise<void> {
-    return this.#settled(call, read, isStoreAway).then(
-      (made) => {
-        if (made.record.turns.length > 0) this.#add(call, read, made);
-      },
-      (error: unknown) => this.#lose(call, error),
-    );
+  async #keep(call: EndedCall, source: Source): Promise<void> {
+    try {
+      const made = await this.#settled(call, source);
+      if (made.record.turns.length > 0) this.#add(call, source.read, made);
+    } catch (error) {
+      this.#lose(call, error);
+    }
   }
 
   /** The process that runs a call's last turn records it: the timers of others fire earlier. */
   async #ofSilent(
     call: RecordedCall,
     process: string | undefined,
-    read: Read,
-    isStoreAway: (() => boolean) | undefined,
+    source: Source,
   ): Promise<void> {
+    const { read, isStoreAway } = source;
     try {
       const conversation = await read();
       const last = lastTurnOf(conversation, call.sessionId);
@@ -209,7 +208,7 @@ export class CallRecorder implements CallRecords {
       if (process !== undefined && (await this.#archive.has(call))) return;
       const { startedAt, durationMs = 0 } = last.figures;
       const ended = { startedAt: undefined, endedAt: startedAt + durationMs, isReported: false };
-      await this.#keep({ ...call, ...ended }, read, isStoreAway);
+      await this.#keep({ ...call, ...ended }, source);
     } catch (error) {
       this.#lose(call, error);
     }
@@ -240,11 +239,7 @@ export class CallRecorder implements CallRecords {
    * The record, as soon as nothing of the call is running any more, or as it is when time is up.
    * Once the store answers again, other processes get some time to write what they remember.
    */
-  async #settled(
-    call: EndedCall,
-    read: Read,
-    isStoreAway: () => boolean = never,
-  ): Promise<Made> {
+  async #settled(call: EndedCall, { read, isStoreAway }: Source): Promise<Made> {
     let wasAway = false;
     for (const ms of SETTLING_DELAYS_MS) {
       const made = await this.#make(call, read);
