@@ -170,8 +170,8 @@ function stageProcesses(
   }
   const [, program = ''] = process.argv;
   const argv = [...Object.entries(flags).flat(), ...switches];
-  return ({ file }, access, onSight, aheadMs) => new StageProcess({
-    program, argv: ['eval', ...argv, '--', file], directory, access, onSight, aheadMs,
+  return ({ file }, access, notes, aheadMs) => new StageProcess({
+    program, argv: ['eval', ...argv, '--', file], directory, access, notes, aheadMs,
   });
 }
 

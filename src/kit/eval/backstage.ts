@@ -12,12 +12,12 @@ import { agentPath } from '../../settings/named-agents.ts';
 import type { ScriptedAnswer } from '../scripted-answer.ts';
 import { scriptedModel } from '../scripted-model.ts';
 import { describeLogLine } from './log-line.ts';
+import type { Notes } from './notebook.ts';
 import { observed } from './observed-model.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import type { Scenario } from './scenario.ts';
 import { sentText } from './sent-request.ts';
 import { ShiftedClock } from './shifted-clock.ts';
-import type { OnSight } from './sight.ts';
 import type { Address, Stage } from './stage.ts';
 import type { Mock } from './stand-in-lines.ts';
 import type { ToolMoment } from './steps.ts';
@@ -27,7 +27,7 @@ import type { WatchedStore } from './watched-store.ts';
 export interface BackstageOptions extends Cast, Pick<PlayOptions, 'allowsRealTools' | 'modelFor'> {
   readonly scenario: Scenario;
   readonly store: WatchedStore;
-  readonly onSight: OnSight;
+  readonly notes: Notes;
   /** How far the clock is ahead. Undefined: it is the true one. */
   readonly aheadMs?: number | undefined;
 }
@@ -43,10 +43,10 @@ export class Backstage implements Stage {
   #app: App | undefined;
 
   constructor(options: BackstageOptions) {
-    const { scenario, allowsRealTools: allowsAll, onSight, aheadMs } = options;
+    const { scenario, allowsRealTools: allowsAll, notes, aheadMs } = options;
     this.#options = options;
     this.#clock = new ShiftedClock(aheadMs);
-    this.#tools = new ToolStandIns({ realTools: scenario.realTools, allowsAll, onSight });
+    this.#tools = new ToolStandIns({ realTools: scenario.realTools, allowsAll, notes });
   }
 
   async open(): Promise<Address> {
@@ -121,7 +121,7 @@ export class Backstage implements Stage {
   #nextAnswer(): ScriptedAnswer {
     const answer = this.#answers.shift();
     if (answer !== undefined) return answer;
-    this.#options.onSight({ type: 'unscripted' });
+    this.#options.notes.unscripted();
     throw new Error('the scenario has no more answers of the model for this turn');
   }
 
@@ -138,10 +138,9 @@ export class Backstage implements Stage {
   }
 
   #createApp(): App {
-    const { aheadMs, settings, agent, store, onSight } = this.#options;
+    const { aheadMs, settings, agent, store, notes } = this.#options;
     const { logLevel: level, secrets } = settings;
-    const write = (line: string): void =>
-      onSight({ type: 'logged', line: describeLogLine(line) });
+    const write = (line: string): void => notes.logged(describeLogLine(line));
     const app = createApp(settings, this.#replaced(agent), {
       log: createLogger({ level, secrets, write }), store,
     });
@@ -157,7 +156,7 @@ export class Backstage implements Stage {
 
   /** The agent, with models and tools that report what they do. */
   #watched(agent: Agent): Agent {
-    const { scenario, settings, modelFor = (own) => own, onSight } = this.#options;
+    const { scenario, settings, modelFor = (own) => own, notes } = this.#options;
     const { modelPrices = DEFAULT_PRICES } = settings;
     const isCompared = scenario.steps.some(({ name }) => name === 'expect-same-request');
     const { bind } = agent;
@@ -170,7 +169,7 @@ export class Backstage implements Stage {
           const name = typeof chosen === 'object' ? chosen.name : chosen;
           const own = scenario.isScripted
             ? this.#model : modelFor(resources.openModel(chosen), scenario);
-          const model = observed(own, modelPrices, onSight, isCompared
+          const model = observed(own, modelPrices, notes, isCompared
             ? (messages, options) => sentText(name, messages, options) : undefined);
           const { models: count } = scenario;
           if (count === undefined) return model;

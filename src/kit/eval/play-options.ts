@@ -6,10 +6,10 @@ import type { ChatModel } from '../../models/model.ts';
 import type { Settings } from '../../settings/settings.ts';
 import type { JudgeLine } from './check-steps.ts';
 import type { CompareRequests } from './golden-requests.ts';
+import type { Notes } from './notebook.ts';
 import type { PlayedCaller } from './played-caller.ts';
 import type { PlayedTurn } from './result.ts';
 import type { Scenario } from './scenario.ts';
-import type { OnSight } from './sight.ts';
 import type { Access } from './stage-settings.ts';
 import type { Stage } from './stage.ts';
 
@@ -34,7 +34,7 @@ export type Judge = (
 export type OpenStage = (
   scenario: Scenario,
   access: Access,
-  onSight: OnSight,
+  notes: Notes,
   aheadMs: number | undefined,
 ) => Stage;
 

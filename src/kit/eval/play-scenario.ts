@@ -28,12 +28,12 @@ export async function playScenario(
   const access = newAccess();
   const notebook = new Notebook();
   const aheadMs = aheadOf(scenario);
-  const stage = options.openStage?.(scenario, access, notebook.take, aheadMs) ?? new Backstage({
+  const stage = options.openStage?.(scenario, access, notebook, aheadMs) ?? new Backstage({
     scenario,
     settings: stageSettings(cast.settings, scenario, access),
     agent: cast.agent,
     store: memoryStore(),
-    onSight: notebook.take,
+    notes: notebook,
     aheadMs,
     allowsRealTools: options.allowsRealTools,
     modelFor: options.modelFor,

@@ -389,9 +389,9 @@ export class Play {
       this.#fail(opening, [`${tool} has effects and was called: ${remedyFor(tool)}`]);
     }
     this.#notebook.barred.clear();
-    if (this.#notebook.unscripted > 0) {
+    if (this.#notebook.timesUnscripted > 0) {
       this.#fail(opening, ['the model was asked once more than it has lines here']);
-      this.#notebook.unscripted = 0;
+      this.#notebook.timesUnscripted = 0;
     }
   }
 

@@ -6,8 +6,8 @@ import { openStore } from '../../conversations/stores/open-store.ts';
 import { createLogger } from '../../log.ts';
 import { EXIT } from '../terminal/command.ts';
 import { Backstage } from './backstage.ts';
+import type { Notes } from './notebook.ts';
 import type { PlayOptions } from './play-options.ts';
-import type { Sight } from './sight.ts';
 import {
   STAGE_VARIABLE, type StageAccess, type StageAnswer, type StageCall,
 } from './stage-process.ts';
@@ -38,8 +38,7 @@ export function serveStage(staged: Staged, options: PlayOptions): Promise<void> 
     const { id, method, args } = message as StageCall;
     const done = async (): Promise<unknown> => {
       if (method === 'begin') {
-        const onSight = (sight: Sight): void => answer({ type: 'sight', sight });
-        stage = await openStage(staged, options, args[0] as StageAccess, onSight);
+        stage = await openStage(staged, options, args[0] as StageAccess, notesFor(answer));
         return undefined;
       }
       if (stage === undefined) throw new Error('the stage has not begun');
@@ -54,11 +53,19 @@ export function serveStage(staged: Staged, options: PlayOptions): Promise<void> 
   return new Promise((resolve) => process.once('disconnect', () => resolve()));
 }
 
+/** Takes notes for the parent. */
+function notesFor(tell: (message: StageAnswer) => void): Notes {
+  return new Proxy({} as Notes, {
+    get: (_notes, name: keyof Notes) => (...args: readonly unknown[]) =>
+      tell({ type: 'note', name, args }),
+  });
+}
+
 async function openStage(
   { scenario, cast }: Staged,
   options: PlayOptions,
   { storePath, aheadMs, ...access }: StageAccess,
-  onSight: (sight: Sight) => void,
+  notes: Notes,
 ): Promise<Backstage> {
   const settings = {
     ...stageSettings(cast.settings, scenario, access),
@@ -67,6 +74,6 @@ async function openStage(
   const log = createLogger({ level: 'error', write: (line) => process.stderr.write(line) });
   const store = new WatchedStore(await openStore(settings, { log }));
   return new Backstage({
-    ...options, scenario, agent: cast.agent, settings, store, onSight, aheadMs,
+    ...options, scenario, agent: cast.agent, settings, store, notes, aheadMs,
   });
 }

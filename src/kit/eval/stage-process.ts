@@ -9,7 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { loadSqlite } from '../../conversations/stores/sqlite-library.ts';
 import type { ScriptedAnswer } from '../scripted-answer.ts';
-import type { OnSight, Sight } from './sight.ts';
+import type { Notes } from './notebook.ts';
 import type { Access } from './stage-settings.ts';
 import type { Address, OwnProcess, Stage } from './stage.ts';
 import type { Mock } from './stand-in-lines.ts';
@@ -37,7 +37,7 @@ export interface StageCall {
 export type StageAnswer =
   | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly type: 'failure'; readonly id: number; readonly message: string }
-  | { readonly type: 'sight'; readonly sight: Sight }
+  | { readonly type: 'note'; readonly name: keyof Notes; readonly args: readonly unknown[] }
   /** The process is about to end. */
   | { readonly type: 'failing'; readonly reason: string };
 
@@ -52,7 +52,7 @@ export interface StageProcessOptions {
   readonly argv: readonly string[];
   readonly directory: string;
   readonly access: Access;
-  readonly onSight: OnSight;
+  readonly notes: Notes;
   readonly aheadMs?: number | undefined;
 }
 
@@ -141,7 +141,7 @@ export class StageProcess implements Stage, OwnProcess {
 
   async kill(): Promise<Address> {
     const { pid } = this.#child ?? {};
-    if (pid !== undefined) this.#options.onSight({ type: 'killed', process: pid });
+    if (pid !== undefined) this.#options.notes.killed(pid);
     await this.#kill(this.#child);
     return this.open();
   }
@@ -234,9 +234,11 @@ export class StageProcess implements Stage, OwnProcess {
       this.#reason = answer.reason;
       return;
     }
-    if (answer.type === 'sight') {
-      if (answer.sight.type === 'asked') this.#asked += 1;
-      return this.#options.onSight(answer.sight);
+    if (answer.type === 'note') {
+      if (answer.name === 'asked') this.#asked += 1;
+      const { notes } = this.#options;
+      Reflect.apply(notes[answer.name], notes, answer.args);
+      return;
     }
     const waiting = this.#waiting.get(answer.id);
     this.#waiting.delete(answer.id);

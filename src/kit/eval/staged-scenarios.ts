@@ -72,8 +72,8 @@ export async function stageAll(
     ? undefined : openEvalModel(evalModelName, '--eval-model', settings);
   let used: Tokens | undefined;
   const evalModel = opened && observed(
-    opened, settings.modelPrices ?? DEFAULT_PRICES, (sight) => {
-      if (sight.type === 'used') used = addTokens(used, sight.tokens);
+    opened, settings.modelPrices ?? DEFAULT_PRICES, {
+      asked: nothing, cut: nothing, used: (tokens) => void (used = addTokens(used, tokens)),
     },
   );
   const stage = async (scenario: Scenario): Promise<Staged> => {
@@ -106,6 +106,8 @@ export async function stageAll(
   }
   return { staged, unplayable, evalTokens: () => used };
 }
+
+const nothing = (): void => undefined;
 
 function filesOf(word: string, directory: string): readonly string[] {
   const path = resolve(directory, withoutCase(word));

@@ -6,7 +6,7 @@ import { messageOf } from '../../base/thrown-values.ts';
 import { handOver } from '../../tools/tool-hand-over.ts';
 import { NotDone } from '../../tools/tool-not-done.ts';
 import type { Tool, ToolContext } from '../../tools/tool.ts';
-import type { OnSight } from './sight.ts';
+import type { Notes } from './notebook.ts';
 import type { Mock } from './stand-in-lines.ts';
 import type { ToolMoment } from './steps.ts';
 
@@ -15,7 +15,7 @@ export interface StandInOptions {
   readonly realTools: ReadonlySet<string>;
   /** Whether all of them do. */
   readonly allowsAll: boolean;
-  readonly onSight: OnSight;
+  readonly notes: Notes;
 }
 
 /** Whether a call of the tool may change something outside. */
@@ -70,7 +70,7 @@ export class ToolStandIns {
     const { once, name } = tool;
     const refuse = (state: 'refused' | 'not-begun', args: unknown, result: string): void => {
       const run = { tool: name, args, state, result, onceKey: undefined, hasActed: false };
-      this.#options.onSight({ type: 'tool-refused', run });
+      this.#options.notes.toolRefused(run);
     };
     return {
       once: typeof once !== 'function' ? once : (args, context) => {
@@ -92,15 +92,15 @@ export class ToolStandIns {
 
   async #run(tool: Tool, args: unknown, context: ToolContext): Promise<unknown> {
     const { name } = tool;
-    const { onSight, realTools, allowsAll } = this.#options;
+    const { notes, realTools, allowsAll } = this.#options;
     const mock = this.#mocks.get(name);
     if (mock === undefined && hasEffects(tool) && !allowsAll && !realTools.has(name)) {
-      onSight({ type: 'tool-barred', tool: name });
+      notes.toolBarred(name);
       throw new NotDone('this tool does not run here');
     }
     const id = `${process.pid}.${++this.#runs}` as const;
     const onceKey = tool.once === undefined ? undefined : `${name} ${context.idempotencyKey}`;
-    onSight({ type: 'tool', id, tool: name, args: structuredClone(args), onceKey });
+    notes.toolBegan(id, name, structuredClone(args), onceKey);
     if (mock?.outcome.kind === 'hangs') this.#tellHeld(tool);
     await this.#hold(tool, context, true);
     try {
@@ -108,13 +108,12 @@ export class ToolStandIns {
         ? tool.run(args, context)
         : runMock(mock, context.signal));
       await this.#hold(tool, context, false);
-      const seen = asJson(result);
-      onSight({ type: 'tool-over', id, state: 'completed', result: seen, hasActed: true });
+      notes.toolOver(id, { state: 'completed', result: asJson(result), hasActed: true });
       return result;
     } catch (error) {
       await this.#hold(tool, context, false);
       const hasActed = !(error instanceof NotDone);
-      onSight({ type: 'tool-over', id, state: 'failed', result: messageOf(error), hasActed });
+      notes.toolOver(id, { state: 'failed', result: messageOf(error), hasActed });
       throw error;
     }
   }
@@ -129,7 +128,7 @@ export class ToolStandIns {
 
   #tellHeld({ name, tellBrowser }: Tool): void {
     if (this.#held?.tool !== name) return;
-    this.#options.onSight({ type: 'tool-held', tool: name, isShown: tellBrowser !== 'nothing' });
+    this.#options.notes.toolHeld(name, tellBrowser !== 'nothing');
   }
 }
 

@@ -10,6 +10,7 @@ import type { OpenStage } from '../../../src/kit/eval/play-options.ts';
 import { sentText } from '../../../src/kit/eval/sent-request.ts';
 import { stageSettings } from '../../../src/kit/eval/stage-settings.ts';
 import { WatchedStore } from '../../../src/kit/eval/watched-store.ts';
+import type { ChatMessage } from '../../../src/models/model.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
 import { EvalFolder } from '../commands/eval-folder.ts';
 import { play } from './eval-stage.ts';
@@ -123,18 +124,21 @@ describe('expect-same-request', () => {
 });
 
 describe('a request that no line compares', () => {
-  it('is not described', async () => {
+  it('is not described', async (t) => {
     const agent = defineAgent({ name: 'shop', prompt: 'You sell bread.' });
     const sent: string[] = [];
-    const openStage: OpenStage = (scenario, access, onSight) => new Backstage({
-      scenario, agent, settings: stageSettings(parseSettings({}, []), scenario, access),
-      store: new WatchedStore(new MemoryStore({ ttlMs: 10_000, maxConversations: 1 })),
-      allowsRealTools: false,
-      onSight: (sight) => {
-        if (sight.type === 'asked') sent.push(sight.sent);
-        onSight(sight);
-      },
-    });
+    const openStage: OpenStage = (scenario, access, notes) => {
+      const asked = notes.asked.bind(notes);
+      t.mock.method(notes, 'asked', (messages: readonly ChatMessage[], rest: string) => {
+        sent.push(rest);
+        asked(messages, rest);
+      });
+      return new Backstage({
+        scenario, agent, settings: stageSettings(parseSettings({}, []), scenario, access), notes,
+        store: new WatchedStore(new MemoryStore({ ttlMs: 10_000, maxConversations: 1 })),
+        allowsRealTools: false,
+      });
+    };
     const golden = (): undefined => undefined;
     for (const line of ['expect Hello', 'expect-same-request'])
       await play(agent, `say Hi\nmodel says Hello.\n${line}`, { openStage, golden });
