@@ -12,7 +12,7 @@ const MAX_CALLS = 100_000;
 /** Calls in which something has happened, until nothing has for some time. */
 export class IdleCalls {
   readonly #idleMs: number;
-  /** The one that has been silent longest comes first. Node keeps timers of one length as a list. */
+  /** The one silent longest comes first. Node keeps timers of one length as a list. */
   readonly #timers = new Map<string, NodeJS.Timeout>();
 
   /** `idleMs`: how long nothing may happen, in milliseconds. */

@@ -10,10 +10,7 @@ import { shownDiff, textDiff } from './text-diff.ts';
 
 const HEADING = /^=== (\d+)\n/m;
 
-/**
- * Why a turn's requests are not those that the line with this number has accepted. Undefined if they
- * are.
- */
+/** Why a turn's requests are not those that the line with this number has accepted. */
 export type CompareRequests = (lineNumber: number, text: string) => Fault;
 
 /**

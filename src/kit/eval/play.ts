@@ -409,14 +409,14 @@ export class Play {
   }
 
   #turns(): readonly PlayedTurn[] {
-    return this.#deliveries.map(({ exchange, said, conversation, reply, ending, state }, index) => ({
-      lineNumber: exchange.opening?.lineNumber,
-      conversation,
-      said,
-      isAgain: exchange.opening?.name === 'deliver-again',
+    return this.#deliveries.map(({ exchange: { opening }, reply, ending, ...delivery }, index) => ({
+      lineNumber: opening?.lineNumber,
+      conversation: delivery.conversation,
+      said: delivery.said,
+      isAgain: opening?.name === 'deliver-again',
       heard: reply.heard,
       ending: ending === 'whole' && reply.failure !== undefined ? 'refused' : ending,
-      state,
+      state: delivery.state,
       hangsUp: reply.endsCallBy === 'hang-up',
       data: reply.data,
       firstWordMs: reply.firstWordMs,

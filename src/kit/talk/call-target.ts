@@ -60,8 +60,8 @@ export function findTarget(
 
 /**
  * The agent that is called, on a server that is started if `--agent` is given, or if there is no
- * `--url` and no server answers. `tell` gets a line that describes the target, then the warnings and
- * errors of the server's log.
+ * `--url` and no server answers. `tell` gets a line that describes the target, then the warnings
+ * and errors of the server's log.
  */
 export async function openTarget(
   flags: OpenTargetOptions,

@@ -19,7 +19,8 @@ export function openCall(
   const { url, secret, platform, caller } = target;
   const common = { url: () => url, caller, listener };
   if (platform !== undefined) {
-    const wire = new CompletionsTestWire({ profile: platform.profile, key: secret, conversationId });
+    const { profile } = platform;
+    const wire = new CompletionsTestWire({ profile, key: secret, conversationId });
     return new CallerSession({ ...common, ...platform, wire });
   }
   const { sessionId: id = randomUUID(), interruption } = kept ?? {};
