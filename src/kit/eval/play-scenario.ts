@@ -14,7 +14,7 @@ import type { Origin, Scenario } from './scenario.ts';
 import { aheadOf, ShiftedClock } from './shifted-clock.ts';
 import { newAccess, stageSettings, type Access } from './stage-settings.ts';
 import type { Address } from './stage.ts';
-import { WatchedStore } from './watched-store.ts';
+import { watched } from './watched-store.ts';
 
 /**
  * Plays a scenario once, to an app of its own. Resolves with the result. `problemsOf` must have
@@ -32,7 +32,7 @@ export async function playScenario(
     scenario,
     settings: stageSettings(cast.settings, scenario, access),
     agent: cast.agent,
-    store: memoryStore(),
+    store: watched(new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 })),
     notes: notebook,
     aheadMs,
     allowsRealTools: options.allowsRealTools,
@@ -75,8 +75,4 @@ function callerOf(
     headers: language === undefined ? {} : { 'x-language': language },
     wordsPerMinute: AT_ONCE,
   });
-}
-
-function memoryStore(): WatchedStore {
-  return new WatchedStore(new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 }));
 }

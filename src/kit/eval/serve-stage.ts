@@ -14,7 +14,7 @@ import {
 import { stageSettings } from './stage-settings.ts';
 import type { Staged } from './staging.ts';
 import { lineOf } from './unawaited-errors.ts';
-import { WatchedStore } from './watched-store.ts';
+import { watched } from './watched-store.ts';
 
 /** Whether this process is a stage. Removes the mark: programs that the agent starts are not. */
 export function takeStageMark(): boolean {
@@ -72,7 +72,7 @@ async function openStage(
     conversationStore: `sqlite:${storePath}`,
   };
   const log = createLogger({ level: 'error', write: (line) => process.stderr.write(line) });
-  const store = new WatchedStore(await openStore(settings, { log }));
+  const store = watched(await openStore(settings, { log }));
   return new Backstage({
     ...options, scenario, agent: cast.agent, settings, store, notes, aheadMs,
   });

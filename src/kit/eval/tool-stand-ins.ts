@@ -33,8 +33,7 @@ export class ToolStandIns {
   /** One per tool: agents that share a tool must go on sharing it. */
   readonly #made = new WeakMap<object, object>();
   #runs = 0;
-  #held: (ToolMoment & { readonly released: Promise<void> }) | undefined;
-  #release: (() => void) | undefined;
+  #held: (ToolMoment & { readonly end: AbortController }) | undefined;
 
   constructor(options: StandInOptions) {
     this.#options = options;
@@ -45,17 +44,12 @@ export class ToolStandIns {
   }
 
   hold(moment: ToolMoment): void {
-    this.#held = {
-      ...moment,
-      released: new Promise((resolve) => {
-        this.#release = resolve;
-      }),
-    };
+    this.#held = { ...moment, end: new AbortController() };
   }
 
   release(): void {
+    this.#held?.end.abort();
     this.#held = undefined;
-    this.#release?.();
   }
 
   /** For `AgentResources`. */
@@ -123,7 +117,7 @@ export class ToolStandIns {
     const held = this.#held;
     if (held?.tool !== tool.name || held.isBeginning !== isBeginning) return;
     this.#tellHeld(tool);
-    await Promise.race([held.released, aborted(signal)]);
+    await aborted(AbortSignal.any([held.end.signal, signal]));
   }
 
   #tellHeld({ name, tellBrowser }: Tool): void {

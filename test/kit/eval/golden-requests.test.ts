@@ -9,7 +9,7 @@ import { Backstage } from '../../../src/kit/eval/backstage.ts';
 import type { OpenStage } from '../../../src/kit/eval/play-options.ts';
 import { sentText } from '../../../src/kit/eval/sent-request.ts';
 import { stageSettings } from '../../../src/kit/eval/stage-settings.ts';
-import { WatchedStore } from '../../../src/kit/eval/watched-store.ts';
+import { watched } from '../../../src/kit/eval/watched-store.ts';
 import type { ChatMessage } from '../../../src/models/model.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
 import { EvalFolder } from '../commands/eval-folder.ts';
@@ -135,7 +135,7 @@ describe('a request that no line compares', () => {
       });
       return new Backstage({
         scenario, agent, settings: stageSettings(parseSettings({}, []), scenario, access), notes,
-        store: new WatchedStore(new MemoryStore({ ttlMs: 10_000, maxConversations: 1 })),
+        store: watched(new MemoryStore({ ttlMs: 10_000, maxConversations: 1 })),
         allowsRealTools: false,
       });
     };
