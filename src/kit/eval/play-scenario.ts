@@ -5,7 +5,7 @@ import { CallerSession } from '../platform/caller-session.ts';
 import { AT_ONCE } from '../platform/caller-turn.ts';
 import { CompletionsTestWire } from '../platform/completions-test-wire.ts';
 import { LayercodeTestWire } from '../platform/layercode-test-wire.ts';
-import { Backstage } from './backstage.ts';
+import { backstage } from './backstage.ts';
 import { Notebook } from './notebook.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import { Play } from './play.ts';
@@ -28,7 +28,7 @@ export async function playScenario(
   const access = newAccess();
   const notebook = new Notebook();
   const aheadMs = aheadOf(scenario);
-  const stage = options.openStage?.(scenario, access, notebook, aheadMs) ?? new Backstage({
+  const stage = options.openStage?.(scenario, access, notebook, aheadMs) ?? backstage({
     scenario,
     settings: stageSettings(cast.settings, scenario, access),
     agent: cast.agent,

@@ -5,7 +5,7 @@ import { messageOf } from '../../base/thrown-values.ts';
 import { openStore } from '../../conversations/stores/open-store.ts';
 import { createLogger } from '../../log.ts';
 import { EXIT } from '../terminal/command.ts';
-import { Backstage } from './backstage.ts';
+import { backstage, type Backstage } from './backstage.ts';
 import type { Notes } from './notebook.ts';
 import type { PlayOptions } from './play-options.ts';
 import {
@@ -73,7 +73,7 @@ async function openStage(
   };
   const log = createLogger({ level: 'error', write: (line) => process.stderr.write(line) });
   const store = watched(await openStore(settings, { log }));
-  return new Backstage({
+  return backstage({
     ...options, scenario, agent: cast.agent, settings, store, notes, aheadMs,
   });
 }

@@ -5,7 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { MemoryStore } from '../../../src/conversations/memory-store.ts';
-import { Backstage } from '../../../src/kit/eval/backstage.ts';
+import { backstage } from '../../../src/kit/eval/backstage.ts';
 import type { OpenStage } from '../../../src/kit/eval/play-options.ts';
 import { sentText } from '../../../src/kit/eval/sent-request.ts';
 import { stageSettings } from '../../../src/kit/eval/stage-settings.ts';
@@ -133,7 +133,7 @@ describe('a request that no line compares', () => {
         sent.push(rest);
         asked(messages, rest);
       });
-      return new Backstage({
+      return backstage({
         scenario, agent, settings: stageSettings(parseSettings({}, []), scenario, access), notes,
         store: watched(new MemoryStore({ ttlMs: 10_000, maxConversations: 1 })),
         allowsRealTools: false,
