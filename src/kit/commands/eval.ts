@@ -17,7 +17,7 @@ import { printReport, printTable, progressOn } from '../eval/printed-report.ts';
 import type { ScenarioResult } from '../eval/result.ts';
 import type { ModelSource } from '../eval/run-models.ts';
 import { serveStage, takeStageMark } from '../eval/serve-stage.ts';
-import { StageProcess } from '../eval/stage-process.ts';
+import { stageProcess } from '../eval/stage-process.ts';
 import { refusalOf, stageAll, type Unplayable } from '../eval/staged-scenarios.ts';
 import {
   CommandError, EXIT, UsageError, type Command, type Terminal,
@@ -170,7 +170,7 @@ function stageProcesses(
   }
   const [, program = ''] = process.argv;
   const argv = [...Object.entries(flags).flat(), ...switches];
-  return ({ file }, access, notes, aheadMs) => new StageProcess({
+  return ({ file }, access, notes, aheadMs) => stageProcess({
     program, argv: ['eval', ...argv, '--', file], directory, access, notes, aheadMs,
   });
 }

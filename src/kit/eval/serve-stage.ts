@@ -1,4 +1,4 @@
-// The other end of `StageProcess`: serves one scenario's agent until the parent is gone.
+// The other end of `stageProcess`: serves one scenario's agent until the parent is gone.
 
 import { isAbort } from '../../base/abort.ts';
 import { messageOf } from '../../base/thrown-values.ts';
@@ -42,7 +42,7 @@ export function serveStage(staged: Staged, options: PlayOptions): Promise<void> 
         return undefined;
       }
       if (stage === undefined) throw new Error('the stage has not begun');
-      // Not checked once more: `StageProcess` is this same program.
+      // Not checked once more: `stageProcess` is this same program.
       return Reflect.apply(stage[method], stage, args) as unknown;
     };
     done().then(
