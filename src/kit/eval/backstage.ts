@@ -17,7 +17,7 @@ import type { Scenario } from './scenario.ts';
 import { sentText } from './sent-request.ts';
 import { ShiftedClock } from './shifted-clock.ts';
 import type { Address, Stage } from './stage.ts';
-import { ToolStandIns } from './tool-stand-ins.ts';
+import { toolStandIns } from './tool-stand-ins.ts';
 import type { WatchedStore } from './watched-store.ts';
 
 export interface BackstageOptions extends Cast, Pick<PlayOptions, 'allowsRealTools' | 'modelFor'> {
@@ -38,7 +38,7 @@ export function backstage(options: BackstageOptions): Backstage {
   const { scenario, settings, agent, store, notes, aheadMs } = options;
   const { allowsRealTools: allowsAll, modelFor = (own) => own } = options;
   const clock = new ShiftedClock(aheadMs);
-  const tools = new ToolStandIns({ realTools: scenario.realTools, allowsAll, notes });
+  const tools = toolStandIns({ realTools: scenario.realTools, allowsAll, notes });
   let answers: ScriptedAnswer[] = [];
   let app: App | undefined;
 
@@ -110,9 +110,9 @@ export function backstage(options: BackstageOptions): Backstage {
     open,
     prepare: (given) => void (answers = [...given]),
     answersLeft: () => answers.length,
-    mock: (mock) => tools.mock(mock),
-    hold: (moment) => tools.hold(moment),
-    release: () => tools.release(),
+    mock: tools.mock,
+    hold: tools.hold,
+    release: tools.release,
     settled(conversationId, timeoutMs) {
       const { conversations } = served();
       return store.watchers.until(async () => {

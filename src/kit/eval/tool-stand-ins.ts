@@ -7,6 +7,7 @@ import { handOver } from '../../tools/tool-hand-over.ts';
 import { NotDone } from '../../tools/tool-not-done.ts';
 import type { Tool, ToolContext } from '../../tools/tool.ts';
 import type { Notes } from './notebook.ts';
+import type { Stage } from './stage.ts';
 import type { Mock } from './stand-in-lines.ts';
 import type { ToolMoment } from './steps.ts';
 
@@ -23,49 +24,64 @@ export function hasEffects({ once, repeatable }: Pick<Tool, 'once' | 'repeatable
   return once !== undefined || repeatable !== true;
 }
 
+export interface ToolStandIns extends Pick<Stage, 'mock' | 'hold' | 'release'> {
+  /** For `AgentResources`. */
+  readonly replace: <T extends KnownTool>(tool: T) => T;
+}
+
 /**
  * Tools that report when they run. A mock replaces only `run`: arguments are still checked, and
  * once, time limits and interruptions work as ever.
  */
-export class ToolStandIns {
-  readonly #options: StandInOptions;
-  readonly #mocks = new Map<string, Mock>();
+export function toolStandIns({ realTools, allowsAll, notes }: StandInOptions): ToolStandIns {
+  const mocks = new Map<string, Mock>();
   /** One per tool: agents that share a tool must go on sharing it. */
-  readonly #made = new WeakMap<object, object>();
-  #runs = 0;
-  #held: (ToolMoment & { readonly end: AbortController }) | undefined;
+  const made = new WeakMap<object, object>();
+  let runs = 0;
+  let held: (ToolMoment & { readonly end: AbortController }) | undefined;
 
-  constructor(options: StandInOptions) {
-    this.#options = options;
+  function tellHeld({ name, tellBrowser }: Tool): void {
+    if (held?.tool === name) notes.toolHeld(name, tellBrowser !== 'nothing');
   }
 
-  mock(mock: Mock): void {
-    this.#mocks.set(mock.tool, mock);
+  /** The tool has been called or has done its work, but nothing more happens before the trouble. */
+  async function wait(tool: Tool, { signal }: ToolContext, isBeginning: boolean): Promise<void> {
+    if (held?.tool !== tool.name || held.isBeginning !== isBeginning) return;
+    tellHeld(tool);
+    await aborted(AbortSignal.any([held.end.signal, signal]));
   }
 
-  hold(moment: ToolMoment): void {
-    this.#held = { ...moment, end: new AbortController() };
+  async function run(tool: Tool, args: unknown, context: ToolContext): Promise<unknown> {
+    const { name } = tool;
+    const mock = mocks.get(name);
+    if (mock === undefined && hasEffects(tool) && !allowsAll && !realTools.has(name)) {
+      notes.toolBarred(name);
+      throw new NotDone('this tool does not run here');
+    }
+    const id = `${process.pid}.${++runs}` as const;
+    const onceKey = tool.once === undefined ? undefined : `${name} ${context.idempotencyKey}`;
+    notes.toolBegan(id, name, structuredClone(args), onceKey);
+    if (mock?.outcome.kind === 'hangs') tellHeld(tool);
+    await wait(tool, context, true);
+    try {
+      const result = await (mock === undefined
+        ? tool.run(args, context)
+        : runMock(mock, context.signal));
+      await wait(tool, context, false);
+      notes.toolOver(id, { state: 'completed', result: asJson(result), hasActed: true });
+      return result;
+    } catch (error) {
+      await wait(tool, context, false);
+      const hasActed = !(error instanceof NotDone);
+      notes.toolOver(id, { state: 'failed', result: messageOf(error), hasActed });
+      throw error;
+    }
   }
 
-  release(): void {
-    this.#held?.end.abort();
-    this.#held = undefined;
-  }
-
-  /** For `AgentResources`. */
-  readonly replace = <T extends KnownTool>(tool: T): T => {
-    if (!isTool(tool)) return tool;
-    const made = this.#made.get(tool) ?? { ...tool, ...this.#standIn(tool) };
-    this.#made.set(tool, made);
-    return made as T;
-  };
-
-  #standIn(tool: Tool): Pick<Tool, 'check' | 'run' | 'once'> {
+  function standIn(tool: Tool): Pick<Tool, 'check' | 'run' | 'once'> {
     const { once, name } = tool;
-    const refuse = (state: 'refused' | 'not-begun', args: unknown, result: string): void => {
-      const run = { tool: name, args, state, result, onceKey: undefined, hasActed: false };
-      this.#options.notes.toolRefused(run);
-    };
+    const refuse = (state: 'refused' | 'not-begun', args: unknown, result: string): void =>
+      notes.toolRefused({ tool: name, args, state, result, onceKey: undefined, hasActed: false });
     return {
       once: typeof once !== 'function' ? once : (args, context) => {
         try {
@@ -80,50 +96,24 @@ export class ToolStandIns {
         if ('problem' in checked) refuse('refused', args, checked.problem);
         return checked;
       },
-      run: (args, context) => this.#run(tool, args, context),
+      run: (args, context) => run(tool, args, context),
     };
   }
 
-  async #run(tool: Tool, args: unknown, context: ToolContext): Promise<unknown> {
-    const { name } = tool;
-    const { notes, realTools, allowsAll } = this.#options;
-    const mock = this.#mocks.get(name);
-    if (mock === undefined && hasEffects(tool) && !allowsAll && !realTools.has(name)) {
-      notes.toolBarred(name);
-      throw new NotDone('this tool does not run here');
-    }
-    const id = `${process.pid}.${++this.#runs}` as const;
-    const onceKey = tool.once === undefined ? undefined : `${name} ${context.idempotencyKey}`;
-    notes.toolBegan(id, name, structuredClone(args), onceKey);
-    if (mock?.outcome.kind === 'hangs') this.#tellHeld(tool);
-    await this.#hold(tool, context, true);
-    try {
-      const result = await (mock === undefined
-        ? tool.run(args, context)
-        : runMock(mock, context.signal));
-      await this.#hold(tool, context, false);
-      notes.toolOver(id, { state: 'completed', result: asJson(result), hasActed: true });
-      return result;
-    } catch (error) {
-      await this.#hold(tool, context, false);
-      const hasActed = !(error instanceof NotDone);
-      notes.toolOver(id, { state: 'failed', result: messageOf(error), hasActed });
-      throw error;
-    }
-  }
-
-  /** The tool has been called or has done its work, but nothing more happens before the trouble. */
-  async #hold(tool: Tool, { signal }: ToolContext, isBeginning: boolean): Promise<void> {
-    const held = this.#held;
-    if (held?.tool !== tool.name || held.isBeginning !== isBeginning) return;
-    this.#tellHeld(tool);
-    await aborted(AbortSignal.any([held.end.signal, signal]));
-  }
-
-  #tellHeld({ name, tellBrowser }: Tool): void {
-    if (this.#held?.tool !== name) return;
-    this.#options.notes.toolHeld(name, tellBrowser !== 'nothing');
-  }
+  return {
+    mock: (mock) => void mocks.set(mock.tool, mock),
+    hold: (moment) => void (held = { ...moment, end: new AbortController() }),
+    release() {
+      held?.end.abort();
+      held = undefined;
+    },
+    replace<T extends KnownTool>(tool: T): T {
+      if (!isTool(tool)) return tool;
+      const replaced = made.get(tool) ?? { ...tool, ...standIn(tool) };
+      made.set(tool, replaced);
+      return replaced as T;
+    },
+  };
 }
 
 /** The result as the model gets it. What cannot be written as JSON fails the call elsewhere. */
