@@ -7,7 +7,7 @@ import { CALL_OUTCOMES, type CallRecord } from '../../records/call-record.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { commandSettings } from '../terminal/command-settings.ts';
 import { CommandError, EXIT, UsageError, type Command } from '../terminal/command.ts';
-import { parseFlags } from '../terminal/flags.ts';
+import { parseFlags, type Flags } from '../terminal/flags.ts';
 import { interruptedError, withBrokenPipes, write } from '../terminal/output.ts';
 import { columns, printable } from '../terminal/text.ts';
 import { callPage } from './call-page.ts';
@@ -155,9 +155,7 @@ function isAction(name: string): name is ActionName {
   return Object.hasOwn(ACTIONS, name);
 }
 
-function filterOf(
-  flags: Readonly<Partial<Record<(typeof FILTER_FLAGS)[number], string>>>,
-): CallFilter {
+function filterOf(flags: Flags<(typeof FILTER_FLAGS)[number]>): CallFilter {
   const { '--day': day, '--slower-than': slowerThan } = flags;
   if (day !== undefined && !isDay(day))
     throw new UsageError('--day takes a day such as 2026-11-25');

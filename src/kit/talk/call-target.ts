@@ -9,13 +9,14 @@ import type { ProfileName } from '../../wires/chat-completions/profiles.ts';
 import type { CallerFacts } from '../platform/test-wire.ts';
 import { commandSettings } from '../terminal/command-settings.ts';
 import { CommandError, UsageError, type Terminal } from '../terminal/command.ts';
+import type { Flags } from '../terminal/flags.ts';
 import { oneLine } from '../terminal/text.ts';
 import { openOwnServer } from './own-server.ts';
 import type { CompletionsFlags, PlatformBehaviour } from './wire-flags.ts';
 
 export const TARGET_FLAGS = ['--url', '--secret', '--settings-file'] as const;
 
-export type TargetFlags = Readonly<Partial<Record<(typeof TARGET_FLAGS)[number], string>>>;
+export type TargetFlags = Flags<(typeof TARGET_FLAGS)[number]>;
 
 /** How an agent is called. */
 export interface CallTarget {
@@ -32,11 +33,6 @@ export type OpenTarget = CallTarget & {
   /** Closes the server if it is ours. */
   close(): Promise<void>;
 };
-
-export interface OpenTargetOptions extends TargetFlags {
-  /** Starts a server of our own with this agent. */
-  readonly '--agent'?: string;
-}
 
 const HEALTH_TIMEOUT_MS = 500;
 
@@ -64,7 +60,7 @@ export function findTarget(
  * and errors of the server's log.
  */
 export async function openTarget(
-  flags: OpenTargetOptions,
+  flags: TargetFlags & Flags<'--agent'>,
   completions: CompletionsFlags | undefined,
   terminal: Terminal,
   tell: (line: string) => void,
