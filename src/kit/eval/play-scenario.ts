@@ -3,8 +3,8 @@ import { randomUUID } from 'node:crypto';
 import { MemoryStore } from '../../conversations/memory-store.ts';
 import { CallerSession } from '../platform/caller-session.ts';
 import { AT_ONCE } from '../platform/caller-turn.ts';
-import { CompletionsTestWire } from '../platform/completions-test-wire.ts';
-import { LayercodeTestWire } from '../platform/layercode-test-wire.ts';
+import { completionsTestWire } from '../platform/completions-test-wire.ts';
+import { layercodeTestWire } from '../platform/layercode-test-wire.ts';
 import { backstage } from './backstage.ts';
 import { Notebook } from './notebook.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
@@ -66,8 +66,8 @@ function callerOf(
 ): CallerSession {
   const conversationId = randomUUID();
   const wire = platform === 'layercode'
-    ? new LayercodeTestWire({ secret, conversationId })
-    : new CompletionsTestWire({ profile: platform, key, conversationId });
+    ? layercodeTestWire({ secret, conversationId })
+    : completionsTestWire({ profile: platform, key, conversationId });
   return new CallerSession({
     wire,
     caller,

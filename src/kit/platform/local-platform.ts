@@ -20,8 +20,8 @@ import { authorize } from '../../wires/layercode/authorize.ts';
 import type { DeliveryReport } from '../../wires/reply-stream.ts';
 import { BrowserSocket } from './browser-socket.ts';
 import { CallerSession, type CallListener } from './caller-session.ts';
-import { CompletionsTestWire } from './completions-test-wire.ts';
-import { LayercodeTestWire } from './layercode-test-wire.ts';
+import { completionsTestWire, type CompletionsTestWire } from './completions-test-wire.ts';
+import { layercodeTestWire } from './layercode-test-wire.ts';
 import { PAGE, pageFile } from './playground-files.ts';
 import { SessionKeys, type SessionGrant } from './session-keys.ts';
 
@@ -162,14 +162,14 @@ export class LocalPlatform implements AppPlatform {
       const id = randomUUID();
       return new CallerSession({
         ...common, id, url: () => origin + path, headers: customHeaders,
-        wire: new LayercodeTestWire({ secret, agentId, conversationId, sessionId: id }),
+        wire: layercodeTestWire({ secret, agentId, conversationId, sessionId: id }),
       });
     }
     const endpoint = `${profile}/${this.#agents.indexOf(agent)}`;
     const call = `${endpoint}/${conversationId}`;
     const key = this.#key;
     const wire = this.#calls.get(call)
-      ?? new CompletionsTestWire({ profile, key, conversationId });
+      ?? completionsTestWire({ profile, key, conversationId });
     this.#calls.set(call, wire);
     const url = `${origin}${COMPLETIONS_PATH}/${endpoint}`;
     return new CallerSession({ ...common, wire, url: () => url, isResumed: wire.hasBegun });

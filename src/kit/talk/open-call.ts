@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 
 import { CallerSession, type CallListener } from '../platform/caller-session.ts';
-import { CompletionsTestWire } from '../platform/completions-test-wire.ts';
-import { LayercodeTestWire } from '../platform/layercode-test-wire.ts';
+import { completionsTestWire } from '../platform/completions-test-wire.ts';
+import { layercodeTestWire } from '../platform/layercode-test-wire.ts';
 import type { CallTarget } from './call-target.ts';
 import type { KeptCall } from './kept-call.ts';
 
@@ -20,11 +20,11 @@ export function openCall(
   const common = { url: () => url, caller, listener };
   if (platform !== undefined) {
     const { profile } = platform;
-    const wire = new CompletionsTestWire({ profile, key: secret, conversationId });
+    const wire = completionsTestWire({ profile, key: secret, conversationId });
     return new CallerSession({ ...common, ...platform, wire });
   }
   const { sessionId: id = randomUUID(), interruption } = kept ?? {};
-  const wire = new LayercodeTestWire({
+  const wire = layercodeTestWire({
     secret, agentId: 'terminal', conversationId, sessionId: id, interruption,
   });
   return new CallerSession({ ...common, wire, id });

@@ -6,7 +6,7 @@ import {
 } from '../../../src/kit/platform/caller-session.ts';
 import type { ServerFrame } from '../../../src/kit/platform/frames.ts';
 import { frontEnd, type FrontEndOptions } from '../../../src/kit/platform/front-end.ts';
-import { LayercodeTestWire } from '../../../src/kit/platform/layercode-test-wire.ts';
+import { layercodeTestWire } from '../../../src/kit/platform/layercode-test-wire.ts';
 import type { TestWire } from '../../../src/kit/platform/test-wire.ts';
 import type { MessageEvent } from '../../../src/wires/layercode/events.ts';
 import { deferred, SECRET, serve, Told, type Served, type TestAgent } from '../../fixtures/app.ts';
@@ -72,7 +72,7 @@ export function createCaller(
 }
 
 function layercode(): TestWire {
-  return new LayercodeTestWire({ secret: SECRET, conversationId: 'conv-1', agentId: 'ag-1' });
+  return layercodeTestWire({ secret: SECRET, conversationId: 'conv-1', agentId: 'ag-1' });
 }
 
 export interface Call extends Caller, Served {
