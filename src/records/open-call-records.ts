@@ -70,7 +70,7 @@ async function open(
     const remedy = 'name a file, or set CONVERSATION_STORE';
     throw new StoreError(`CALL_RECORDS=store needs a store that outlives the process: ${remedy}`);
   }
-  const { CallStore } = await import('./call-store.ts');
+  const { callStore } = await import('./call-store.ts');
   const parts = await (mustExist ? openAllParts : openParts)(settings, options);
-  return new CallStore({ parts, days });
+  return callStore({ parts, days });
 }
