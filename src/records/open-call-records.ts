@@ -60,9 +60,9 @@ async function open(
   const { callRecords, callRecordsDays: days, conversationStore } = settings;
   if (callRecords === undefined) return undefined;
   if (callRecords.startsWith(FILE)) {
-    const { CallFile } = await import('./call-file.ts');
+    const { callFile } = await import('./call-file.ts');
     const { directory = process.cwd() } = options;
-    const file = new CallFile({ path: resolve(directory, callRecords.slice(FILE.length)), days });
+    const file = callFile({ path: resolve(directory, callRecords.slice(FILE.length)), days });
     if (mustExist) await file.checkExists();
     return file;
   }
