@@ -8,7 +8,7 @@ import type { Cast, PlayOptions } from './play-options.ts';
 import { playScenario } from './play-scenario.ts';
 import { problemsOf } from './problems.ts';
 import type { ScenarioResult } from './result.ts';
-import { scenarioModels, type ModelSource } from './run-models.ts';
+import { runModels, scenarioModels, type ModelSource } from './run-models.ts';
 import type { Scenario } from './scenario.ts';
 import { ScriptError } from './script.ts';
 
@@ -43,14 +43,12 @@ export async function stageScenario(
   const isLost = options.openStage !== undefined && models.isReplayed && !scenario.isScripted;
   const problems = [
     ...(isLost ? ['a recording is not replayed with --process: add --live'] : []),
-    ...(await problemsOf(scenario, cast, { ...options, ...models.ofRun() })),
+    ...(await problemsOf(scenario, cast, { ...options, ...runModels(evalModel, undefined) })),
     ...(models.isReplayed ? [] : problemsOfModels(scenario, cast, evalModel)),
   ];
   if (problems.length > 0) throw new ScriptError(shellWord(scenario.file), problems);
   const golden = goldenRequests(path, scenario, isUpdating);
-  const play = async (): Promise<ScenarioResult> => {
-    const { finish, ...asked } = models.ofRun();
-    return finish(await playScenario(scenario, cast, { ...options, ...asked, golden }));
-  };
+  const play = (): Promise<ScenarioResult> =>
+    models.play((asked) => playScenario(scenario, cast, { ...options, ...asked, golden }));
   return { scenario, cast, play };
 }
