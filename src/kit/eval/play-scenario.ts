@@ -8,7 +8,7 @@ import { layercodeTestWire } from '../platform/layercode-test-wire.ts';
 import { backstage } from './backstage.ts';
 import { Notebook } from './notebook.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
-import { Play } from './play.ts';
+import { playCall, type Playing } from './play.ts';
 import type { ScenarioResult } from './result.ts';
 import type { Origin, Scenario } from './scenario.ts';
 import { aheadOf, ShiftedClock } from './shifted-clock.ts';
@@ -38,17 +38,18 @@ export async function playScenario(
     allowsRealTools: options.allowsRealTools,
     modelFor: options.modelFor,
   });
-  const play = new Play(scenario, options, {
+  const playing: Playing = {
+    ...options,
     stage,
     notebook,
     callerFrom: (from, address) => callerOf({ ...scenario.origin, from }, access, address),
     explain: ({ status, reason }) =>
       `${status === undefined ? 'there was no answer' : 'the agent\'s server failed'}: ${reason}`,
-  });
+  };
   const clock = new ShiftedClock(aheadMs);
   try {
     // What LayerCode signs has a time, which must be the agent's.
-    return await clock.run(() => play.run());
+    return await clock.run(() => playCall(scenario, playing));
   } finally {
     clock.close(); // the stage has one of its own
     await stage.close();
