@@ -15,7 +15,7 @@ import { observed } from './observed-model.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import type { Scenario } from './scenario.ts';
 import { sentText } from './sent-request.ts';
-import { ShiftedClock } from './shifted-clock.ts';
+import { shiftedClock } from './shifted-clock.ts';
 import type { Address, Stage } from './stage.ts';
 import { toolStandIns } from './tool-stand-ins.ts';
 import type { WatchedStore } from './watched-store.ts';
@@ -37,7 +37,7 @@ export interface Backstage extends Stage {
 export function backstage(options: BackstageOptions): Backstage {
   const { scenario, settings, agent, store, notes, aheadMs } = options;
   const { allowsRealTools: allowsAll, modelFor = (own) => own } = options;
-  const clock = new ShiftedClock(aheadMs);
+  const clock = shiftedClock(aheadMs);
   const tools = toolStandIns({ realTools: scenario.realTools, allowsAll, notes });
   let answers: ScriptedAnswer[] = [];
   let app: App | undefined;

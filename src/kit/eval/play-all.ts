@@ -2,7 +2,7 @@ import { figuresOf, type ScenarioFigures } from './figures.ts';
 import { withFailure, type ScenarioResult } from './result.ts';
 import type { Scenario } from './scenario.ts';
 import type { Staged } from './staging.ts';
-import { UnawaitedErrors } from './unawaited-errors.ts';
+import { noteUnawaitedErrors } from './unawaited-errors.ts';
 
 export interface ScenarioRuns {
   readonly scenario: Scenario;
@@ -25,7 +25,7 @@ export async function playAll(
   const waiting = staged.flatMap((one, index) =>
     Array.from({ length: runs }, (_, run) => ({ one, index, run })));
   const results: (() => ScenarioResult)[][] = staged.map(() => []);
-  const unawaited = new UnawaitedErrors();
+  const unawaited = noteUnawaitedErrors();
   const work = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const { one, index, run } = next;

@@ -11,7 +11,7 @@ import type { Cast, PlayOptions } from './play-options.ts';
 import { playCall, type Playing } from './play.ts';
 import type { ScenarioResult } from './result.ts';
 import type { Origin, Scenario } from './scenario.ts';
-import { aheadOf, ShiftedClock } from './shifted-clock.ts';
+import { aheadOf, shiftedClock } from './shifted-clock.ts';
 import { newAccess, stageSettings, type Access } from './stage-settings.ts';
 import type { Address } from './stage.ts';
 import { watched } from './watched-store.ts';
@@ -46,7 +46,7 @@ export async function playScenario(
     explain: ({ status, reason }) =>
       `${status === undefined ? 'there was no answer' : 'the agent\'s server failed'}: ${reason}`,
   };
-  const clock = new ShiftedClock(aheadMs);
+  const clock = shiftedClock(aheadMs);
   try {
     // What LayerCode signs has a time, which must be the agent's.
     return await clock.run(() => playCall(scenario, playing));

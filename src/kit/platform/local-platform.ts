@@ -18,7 +18,7 @@ import { acceptHeaders, checkHandshake } from '../../websocket/handshake.ts';
 import { PROFILE_NAMES, type ProfileName } from '../../wires/chat-completions/profiles.ts';
 import { authorize } from '../../wires/layercode/authorize.ts';
 import type { DeliveryReport } from '../../wires/reply-stream.ts';
-import { BrowserSocket } from './browser-socket.ts';
+import { browserSocket, type BrowserSocket } from './browser-socket.ts';
 import { CallerSession, type CallListener } from './caller-session.ts';
 import { completionsTestWire, type CompletionsTestWire } from './completions-test-wire.ts';
 import { layercodeTestWire } from './layercode-test-wire.ts';
@@ -194,12 +194,12 @@ export class LocalPlatform implements AppPlatform {
     const protocol = 'encrypted' in socket ? 'https' : 'http';
     // The address this socket has reached the server on, whatever else it listens on.
     const origin = `${protocol}://${host}:${socket.localPort}`;
-    const browserSocket = new BrowserSocket(socket, {
+    const opened = browserSocket(socket, {
       openSession: (listener) => this.#openSession(grant, origin, listener),
       isTraced: query.get('trace') === 'true',
-      onEnd: () => this.#sockets.delete(browserSocket),
+      onEnd: () => this.#sockets.delete(opened),
     });
-    this.#sockets.add(browserSocket);
+    this.#sockets.add(opened);
   }
 }
 
