@@ -34,11 +34,11 @@ export async function openCallRecords(
   const archive = await open(settings, options);
   if (archive === undefined) return undefined;
   await archive.begin();
-  const { CallRecorder } = await import('./call-recorder.ts');
+  const { callRecorder } = await import('./call-recorder.ts');
   const { callRecordsState: hasState, captureModelRequests: hasRequests } = settings;
   const idleMs = idleSecondsOf(settings) * 1_000 || undefined;
   const contents = { hasState, hasRequests };
-  return new CallRecorder({ archive, log: options.log, idleMs, contents });
+  return callRecorder({ archive, log: options.log, idleMs, contents });
 }
 
 /**
