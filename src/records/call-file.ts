@@ -7,7 +7,7 @@ import { reasonNotCreated, SAME_SETTINGS } from '../conversations/stores/file-fa
 import { StoreError } from '../conversations/stores/store-error.ts';
 import { isOf, type CallArchive } from './call-archive.ts';
 import { parseCallRecord } from './call-record.ts';
-import { RecordedSessions, type RecordLine } from './recorded-sessions.ts';
+import { recordedSessions, type RecordLine } from './recorded-sessions.ts';
 
 export interface CallFileOptions {
   /** `calls.jsonl` stands for `calls-2026-11-25.jsonl` and the files of other days. */
@@ -45,7 +45,7 @@ export interface CallFile extends CallArchive {
  */
 export function callFile({ path: ofDays, days, now = Date.now }: CallFileOptions): CallFile {
   const { dir, name, ext } = parse(ofDays);
-  const recorded = new RecordedSessions(linesFrom);
+  const recorded = recordedSessions(linesFrom);
   let sweeping: NodeJS.Timeout | undefined;
 
   const pathOf = (day: string): string => join(dir, `${name}-${day}${ext}`);

@@ -14,10 +14,7 @@ import { NO_WEBHOOK } from '../tunnel/borrowed-webhook.ts';
 import { describePlatformError } from '../tunnel/platform-failure.ts';
 
 const SETTINGS_FLAGS = [
-  '--layercode-api-key',
-  '--layercode-agent-id',
-  '--layercode-api-url',
-  '--settings-file',
+  '--layercode-api-key', '--layercode-agent-id', '--layercode-api-url', '--settings-file',
 ] as const;
 const AGENT_FLAG = '--agent-id';
 

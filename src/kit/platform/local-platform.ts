@@ -146,10 +146,8 @@ export class LocalPlatform implements AppPlatform {
     const messages = toChatMessages('', await conversations.getHistory(id)).slice(1);
     const { turns = [] } = (await conversations.read(id)) ?? {};
     const requests = exchangesIn(turns).slice(-MOST_REQUESTS);
-    context.json(200, { messages, ...(requests.length === 0 ? {} : { requests }) }, [
-      'cache-control',
-      'no-store',
-    ]);
+    const shown = { messages, ...(requests.length === 0 ? {} : { requests }) };
+    context.json(200, shown, ['cache-control', 'no-store']);
   }
 
   #openSession(grant: SessionGrant, origin: string, listener: CallListener): CallerSession {
