@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Awaitable } from '../../base/awaitable.ts';
 import type { Json, JsonObject } from '../../base/json.ts';
 import { CallerTurn } from './caller-turn.ts';
-import { OutgoingDelivery } from './delivery.ts';
+import { deliver, type OutgoingDelivery } from './delivery.ts';
 import type { DeliveryEnd, DeliveryFrame, SignatureKind } from './frames.ts';
 import { interruptionContext } from './layercode-test-wire.ts';
 import {
@@ -321,7 +321,7 @@ export class CallerSession {
       headers: { ...headers, 'x-request-id': `${this.id}-${number}` },
     };
     const isTraced = (): boolean => request === posted.request && posted.delivery === delivery;
-    const delivery: OutgoingDelivery = new OutgoingDelivery({
+    const delivery: OutgoingDelivery = deliver({
       request,
       post: async (signal) => {
         await told;
