@@ -113,5 +113,6 @@ const FIGURES = objectOf({
 
 /** Checks what a file holds. */
 export function isScenarioFigures(value: unknown): value is ScenarioFigures {
-  return FIGURES.check(value) === undefined;
+  // Unlike in events, what is missing is never null.
+  return FIGURES.check(value) === undefined && !Object.values(value as object).includes(null);
 }
