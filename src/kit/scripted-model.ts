@@ -1,6 +1,8 @@
 // The model for tests: it answers by script and records what it was shown.
 
+import { aborted } from '../base/abort.ts';
 import { endingAtOnce } from '../base/end-at-once.ts';
+import { atMost } from '../base/time-limit.ts';
 import { failureOfResponse } from '../models/failure.ts';
 import {
   ModelError, type ChatMessage, type ChatModel, type ModelDelta, type ModelStreamOptions,
@@ -45,7 +47,6 @@ export function scriptedModel(script: Script): ScriptedModel {
   const requests: ScriptedRequest[] = [];
   let calls = 0;
 
-  /** Every call gets its own id. */
   function deltasOf(part: ScriptedPart): readonly ModelDelta[] {
     if (typeof part === 'string') return toWords(part);
     if (!('call' in part)) return [];
@@ -72,7 +73,8 @@ export function scriptedModel(script: Script): ScriptedModel {
     try {
       if (options.onRequest !== undefined) report.sent(bodyOf(request));
       for (const part of partsFor(request, requests.length)) {
-        if (typeof part === 'object' && 'waitMs' in part) await wait(part.waitMs, end.signal);
+        if (typeof part === 'object' && 'waitMs' in part)
+          await atMost(part.waitMs, aborted(end.signal));
         if (end.signal.aborted) return;
         if (typeof part === 'object' && 'fail' in part) throw toError(part.fail);
         isCut = typeof part === 'object' && 'cut' in part;
@@ -84,7 +86,11 @@ export function scriptedModel(script: Script): ScriptedModel {
           if (end.signal.aborted) return;
         }
       }
-      const used = usage((firstDeltaAt ?? performance.now()) - report.sentAtMs, isCut);
+      const firstDeltaMs = (firstDeltaAt ?? performance.now()) - report.sentAtMs;
+      const used = {
+        type: 'usage', model: SCRIPTED_MODEL, ...NO_TOKENS, firstDeltaMs,
+        ...(isCut ? { finishReason: 'length' } : {}),
+      } as const;
       report.completed(used);
       yield used;
     } catch (error) {
@@ -115,24 +121,18 @@ type PartsFor = (request: ScriptedRequest, count: number) => readonly ScriptedPa
 
 function compile(script: Script): PartsFor {
   const subject = (count: number): string => `answer ${count} of scriptedModel`;
-  if (typeof script === 'function') {
+  if (typeof script === 'function')
     return (request, count) => parseAnswer(script(request), subject(count));
-  }
   if (!Array.isArray(script)) {
     const rule = 'a list of answers or a function';
     throw new TypeError(`scriptedModel takes ${rule}, got ${typeof script}`);
   }
-  const answers = script.map((answer: ScriptedAnswer | ScriptedFunction, index): PartsFor => {
-    if (typeof answer === 'function') {
-      return (request, count) => parseAnswer(answer(request), subject(count));
-    }
-    const parts = parseAnswer(answer, subject(index + 1));
-    return () => parts;
-  });
+  const answers = script.map((answer: ScriptedAnswer | ScriptedFunction, index) =>
+    typeof answer === 'function' ? answer : parseAnswer(answer, subject(index + 1)));
   return (request, count) => {
-    const partsFor = answers[count - 1];
-    if (partsFor !== undefined) return partsFor(request, count);
-    throw new Error(ranOut(answers.length, request.messages.at(-1)));
+    const answer = answers[count - 1];
+    if (answer === undefined) throw new Error(ranOut(answers.length, request.messages.at(-1)));
+    return typeof answer === 'function' ? parseAnswer(answer(request), subject(count)) : answer;
   };
 }
 
@@ -141,12 +141,10 @@ function snapshot(
   messages: readonly ChatMessage[],
   { tools = [] }: ModelStreamOptions,
 ): ScriptedRequest {
-  return {
-    messages: structuredClone(messages),
-    tools: tools.map(({ name, description, parameters }) => ({
-      name, description, parameters: structuredClone(parameters),
-    })),
-  };
+  const offered = tools.map(({ name, description, parameters }) => (
+    { name, description, parameters }
+  ));
+  return structuredClone({ messages, tools: offered });
 }
 
 function ranOut(count: number, last: ChatMessage | undefined): string {
@@ -163,14 +161,6 @@ export function toWords(text: string): readonly ModelDelta[] {
 
 const NO_TOKENS = { inputTokens: undefined, outputTokens: undefined };
 
-function usage(
-  firstDeltaMs: number,
-  isCut: boolean,
-): Extract<ModelDelta, { readonly type: 'usage' }> {
-  const end = isCut ? { finishReason: 'length' } : {};
-  return { type: 'usage', model: SCRIPTED_MODEL, ...NO_TOKENS, firstDeltaMs, ...end };
-}
-
 /** In the form that vendors get. */
 function bodyOf({ messages, tools }: ScriptedRequest): string {
   const offered = tools.map((tool) => ({ type: 'function', function: tool }));
@@ -185,20 +175,4 @@ function toError(fail: ScriptedFailure['fail']): ModelError {
   }
   const message = `${SCRIPTED_MODEL} failed with ${fail}, as its script says`;
   return new ModelError(fail, message, { retryable: IS_RETRYABLE[fail] });
-}
-
-/**
- * Resolves after the time, or as soon as the signal aborts. With the global timer, because tests
- * can mock that.
- */
-function wait(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const done = (): void => {
-      clearTimeout(timer);
-      signal.removeEventListener('abort', done);
-      resolve();
-    };
-    const timer = setTimeout(done, ms);
-    signal.addEventListener('abort', done);
-  });
 }

@@ -7,8 +7,8 @@ import { parseJson, type JsonObject } from '../base/json.ts';
 import type { Message, ToolMessage } from '../conversations/message.ts';
 import { PROFILE_NAMES, type ProfileName } from '../wires/chat-completions/profiles.ts';
 import { AT_ONCE, CallerTurn } from './platform/caller-turn.ts';
-import { CompletionsTestWire } from './platform/completions-test-wire.ts';
-import { LayercodeTestWire } from './platform/layercode-test-wire.ts';
+import { completionsTestWire } from './platform/completions-test-wire.ts';
+import { layercodeTestWire } from './platform/layercode-test-wire.ts';
 import {
   fieldsOf, type Fields, type PostOptions, type TestEvent, type TestRequest, type TestWire,
   type TurnIds,
@@ -257,13 +257,13 @@ function openWire(options: TestClientOptions, conversationId: string): TestWire 
     case undefined:
     case 'layercode':
       checkGiven('secret', options.secret, 'layercode');
-      return new LayercodeTestWire({ secret: options.secret, conversationId });
+      return layercodeTestWire({ secret: options.secret, conversationId });
     case 'chat-completions': {
       const { profile = 'generic', key, tools } = options;
       checkGiven('key', key, options.wire);
       if (!PROFILE_NAMES.includes(profile))
         throw oneOf('profile', profile, PROFILE_NAMES);
-      return new CompletionsTestWire({ profile, key, tools, conversationId });
+      return completionsTestWire({ profile, key, tools, conversationId });
     }
     default: {
       const { wire } = options satisfies never as { readonly wire: unknown };

@@ -5,9 +5,9 @@ import { join, parse } from 'node:path';
 import { codeOf } from '../base/thrown-values.ts';
 import { reasonNotCreated, SAME_SETTINGS } from '../conversations/stores/file-failure.ts';
 import { StoreError } from '../conversations/stores/store-error.ts';
-import { isOf, type CallArchive, type CallKey } from './call-archive.ts';
-import { parseCallRecord, type CallRecord } from './call-record.ts';
-import { RecordedSessions, type RecordLine } from './recorded-sessions.ts';
+import { isOf, type CallArchive } from './call-archive.ts';
+import { parseCallRecord } from './call-record.ts';
+import { recordedSessions, type RecordLine } from './recorded-sessions.ts';
 
 export interface CallFileOptions {
   /** `calls.jsonl` stands for `calls-2026-11-25.jsonl` and the files of other days. */
@@ -33,113 +33,60 @@ interface Line extends RecordLine {
   readonly offset: number;
 }
 
+export interface CallFile extends CallArchive {
+  /** Rejects with a `StoreError` if no day has a file. */
+  checkExists(): Promise<void>;
+}
+
 /**
  * Keeps records as JSON lines, in one file per UTC day. No process needs a lock: a record is
  * appended by a single write, files of old days are removed whole, and an erased line is
  * overwritten with spaces.
  */
-export class CallFile implements CallArchive {
-  readonly name = 'file';
-  readonly #path: string;
-  readonly #days: number;
-  readonly #now: () => number;
-  readonly #recorded = new RecordedSessions(linesFrom);
-  #sweeping: NodeJS.Timeout | undefined;
+export function callFile({ path: ofDays, days, now = Date.now }: CallFileOptions): CallFile {
+  const { dir, name, ext } = parse(ofDays);
+  const recorded = recordedSessions(linesFrom);
+  let sweeping: NodeJS.Timeout | undefined;
 
-  constructor({ path, days, now = Date.now }: CallFileOptions) {
-    this.#path = path;
-    this.#days = days;
-    this.#now = now;
-  }
+  const pathOf = (day: string): string => join(dir, `${name}-${day}${ext}`);
+  const today = (): string => dayOf(now());
+  const firstDay = (): string => dayOf(now() - days * DAY_MS);
+  const recentPaths = (): readonly string[] => [dayOf(now() - DAY_MS), today()].map(pathOf);
 
-  /** Also removes old files, now and every hour. */
-  async begin(): Promise<void> {
-    const { file } = await this.#openToday();
-    await file.close();
-    for (const path of this.#recentPaths())
-      this.#recorded.skip(path, await sizeOf(path));
-    await this.#sweep();
-    // A file that cannot be removed now may be removed in an hour.
-    const sweep = (): unknown => this.#sweep().catch(() => undefined);
-    this.#sweeping = setInterval(sweep, SWEEP_INTERVAL_MS).unref();
-  }
-
-  /** Rejects with a `StoreError` if no day has a file. */
-  async checkExists(): Promise<void> {
-    if ((await this.#daysKept()).length > 0) return;
-    const { base } = parse(this.#pathOf(this.#today()));
-    throw refused(this.#path, `there is no file such as ${base}; ${SAME_SETTINGS}`);
-  }
-
-  async keep(_key: CallKey, record: CallRecord): Promise<void> {
-    const { file, path } = await this.#openToday();
+  /** The days that have a file, in order. */
+  async function daysKept(): Promise<string[]> {
+    let names: string[];
     try {
-      // If a full disk cut off the last line, this one must not be appended to it.
-      const { size } = await file.stat();
-      const last = Buffer.alloc(1);
-      if (size > 0) await file.read(last, 0, 1, size - 1);
-      const isTorn = size > 0 && last[0] !== LINE_END;
-      const bytes = Buffer.from(`${isTorn ? '\n' : ''}${JSON.stringify(record)}\n`);
-      const { bytesWritten } = await file.write(bytes); // one call, so that lines stay whole
-      if (bytesWritten < bytes.length)
-        throw refused(path, `only ${bytesWritten} of ${bytes.length} bytes could be written`);
-    } finally {
-      await file.close();
+      names = await readdir(dir);
+    } catch (error) {
+      if (codeOf(error) === 'ENOENT') return [];
+      throw refused(ofDays, reasonNotCreated(ofDays, codeOf(error)), error);
+    }
+    return names
+      .filter((file) => file.startsWith(`${name}-`) && file.endsWith(ext))
+      .map((file) => file.slice(name.length + 1, file.length - ext.length))
+      .filter((day) => /^\d{4}-\d\d-\d\d$/.test(day))
+      .sort();
+  }
+
+  /** The files of the days that are kept, oldest first. */
+  async function paths(): Promise<string[]> {
+    const from = firstDay();
+    return (await daysKept()).filter((day) => day >= from).map(pathOf);
+  }
+
+  async function sweep(): Promise<void> {
+    const from = firstDay();
+    for (const day of await daysKept()) {
+      if (day >= from) break;
+      await unlink(pathOf(day)).catch((error: unknown) => {
+        if (codeOf(error) !== 'ENOENT') throw error; // another process was faster
+      });
     }
   }
 
-  /**
-   * Reads only what was appended since `begin`, today and yesterday: the call has just ended. Does
-   * not distinguish agents.
-   */
-  has({ sessionId }: CallKey): Promise<boolean> {
-    return this.#recorded.has(sessionId, this.#recentPaths());
-  }
-
-  async *all(): AsyncGenerator<CallRecord, void, undefined> {
-    for (const path of await this.#paths()) {
-      for await (const { bytes } of linesFrom(path, 0)) {
-        const record = parseCallRecord(bytes.toString());
-        if (record !== undefined) yield record;
-      }
-    }
-  }
-
-  async *erase(
-    text: string,
-    isMeant = (record: CallRecord): boolean => isOf(record, text),
-    isSame: (value: string) => boolean = () => false,
-  ): AsyncGenerator<CallRecord, void, undefined> {
-    // A fragment may begin anywhere, so which of its quotes open a value is not known.
-    const isInFragment = (written: string): boolean =>
-      written.includes(JSON.stringify(text)) || written.split('"').some(isSame);
-    for (const path of await this.#paths()) {
-      const file = await openIfThere(path, constants.O_RDWR);
-      if (file === undefined) continue;
-      try {
-        for await (const line of linesOf(file, path)) {
-          const written = line.bytes.toString();
-          const record = parseCallRecord(written);
-          const isErased = record === undefined ? isInFragment(written) : isMeant(record);
-          if (!isErased) continue;
-          const spaces = Buffer.alloc(line.bytes.length, SPACE);
-          await file.write(spaces, 0, spaces.length, line.offset);
-          await file.datasync();
-          if (record !== undefined) yield record;
-        }
-      } finally {
-        await file.close();
-      }
-    }
-  }
-
-  close(): Promise<void> {
-    clearInterval(this.#sweeping);
-    return Promise.resolve();
-  }
-
-  async #openToday(): Promise<{ readonly file: FileHandle; readonly path: string }> {
-    const path = this.#pathOf(this.#today());
+  async function openToday(): Promise<{ readonly file: FileHandle; readonly path: string }> {
+    const path = pathOf(today());
     const { O_RDWR, O_APPEND, O_CREAT } = constants;
     const { file, stats } = await openRegular(path, O_RDWR | O_APPEND | O_CREAT).catch(
       (error: unknown) => {
@@ -158,55 +105,77 @@ export class CallFile implements CallArchive {
     }
   }
 
-  /** The files of the days that are kept, oldest first. */
-  async #paths(): Promise<string[]> {
-    const from = this.#firstDay();
-    return (await this.#daysKept()).filter((day) => day >= from).map((day) => this.#pathOf(day));
-  }
-
-  async #sweep(): Promise<void> {
-    const from = this.#firstDay();
-    for (const day of await this.#daysKept()) {
-      if (day >= from) break;
-      await unlink(this.#pathOf(day)).catch((error: unknown) => {
-        if (codeOf(error) !== 'ENOENT') throw error; // another process was faster
-      });
-    }
-  }
-
-  /** The days that have a file, in order. */
-  async #daysKept(): Promise<string[]> {
-    const { dir, name, ext } = parse(this.#path);
-    let names: string[];
-    try {
-      names = await readdir(dir);
-    } catch (error) {
-      if (codeOf(error) === 'ENOENT') return [];
-      throw refused(this.#path, reasonNotCreated(this.#path, codeOf(error)), error);
-    }
-    return names
-      .filter((file) => file.startsWith(`${name}-`) && file.endsWith(ext))
-      .map((file) => file.slice(name.length + 1, file.length - ext.length))
-      .filter((day) => /^\d{4}-\d\d-\d\d$/.test(day))
-      .sort();
-  }
-
-  #recentPaths(): readonly string[] {
-    return [this.#now() - DAY_MS, this.#now()].map((timeMs) => this.#pathOf(dayOf(timeMs)));
-  }
-
-  #today(): string {
-    return dayOf(this.#now());
-  }
-
-  #firstDay(): string {
-    return dayOf(this.#now() - this.#days * DAY_MS);
-  }
-
-  #pathOf(day: string): string {
-    const { dir, name, ext } = parse(this.#path);
-    return join(dir, `${name}-${day}${ext}`);
-  }
+  return {
+    name: 'file',
+    // Also removes old files, now and every hour.
+    async begin() {
+      const { file } = await openToday();
+      await file.close();
+      for (const path of recentPaths()) recorded.skip(path, await sizeOf(path));
+      await sweep();
+      // A file that cannot be removed now may be removed in an hour.
+      const sweepAgain = (): unknown => sweep().catch(() => undefined);
+      sweeping = setInterval(sweepAgain, SWEEP_INTERVAL_MS).unref();
+    },
+    async checkExists() {
+      if ((await daysKept()).length > 0) return;
+      const { base } = parse(pathOf(today()));
+      throw refused(ofDays, `there is no file such as ${base}; ${SAME_SETTINGS}`);
+    },
+    async keep(_key, record) {
+      const { file, path } = await openToday();
+      try {
+        // If a full disk cut off the last line, this one must not be appended to it.
+        const { size } = await file.stat();
+        const last = Buffer.alloc(1);
+        if (size > 0) await file.read(last, 0, 1, size - 1);
+        const isTorn = size > 0 && last[0] !== LINE_END;
+        const bytes = Buffer.from(`${isTorn ? '\n' : ''}${JSON.stringify(record)}\n`);
+        const { bytesWritten } = await file.write(bytes); // one call, so that lines stay whole
+        if (bytesWritten < bytes.length)
+          throw refused(path, `only ${bytesWritten} of ${bytes.length} bytes could be written`);
+      } finally {
+        await file.close();
+      }
+    },
+    // Reads only what was appended since `begin`, today and yesterday: the call has just ended.
+    // Does not distinguish agents.
+    has: ({ sessionId }) => recorded.has(sessionId, recentPaths()),
+    async *all() {
+      for (const path of await paths()) {
+        for await (const { bytes } of linesFrom(path, 0)) {
+          const record = parseCallRecord(bytes.toString());
+          if (record !== undefined) yield record;
+        }
+      }
+    },
+    async *erase(text, isMeant = (record) => isOf(record, text), isSame = () => false) {
+      // A fragment may begin anywhere, so which of its quotes open a value is not known.
+      const isInFragment = (written: string): boolean =>
+        written.includes(JSON.stringify(text)) || written.split('"').some(isSame);
+      for (const path of await paths()) {
+        const file = await openIfThere(path, constants.O_RDWR);
+        if (file === undefined) continue;
+        try {
+          for await (const line of linesOf(file, path)) {
+            const written = line.bytes.toString();
+            const record = parseCallRecord(written);
+            const isErased = record === undefined ? isInFragment(written) : isMeant(record);
+            if (!isErased) continue;
+            const spaces = Buffer.alloc(line.bytes.length, SPACE);
+            await file.write(spaces, 0, spaces.length, line.offset);
+            await file.datasync();
+            if (record !== undefined) yield record;
+          }
+        } finally {
+          await file.close();
+        }
+      }
+    },
+    async close() {
+      clearInterval(sweeping);
+    },
+  };
 }
 
 /** The lines of a file from a position on. None if it is not there. */

@@ -1,7 +1,7 @@
 // The record of one call, made after its session has ended: plain JSON that outlives the
 // conversation.
 
-import { isObject } from '../base/fields.ts';
+import { arrayOf, object, objectOf, string, type Field } from '../base/fields.ts';
 import { parseJson, type Json } from '../base/json.ts';
 import { sumOfKnown } from '../base/sum-of-known.ts';
 import type { CapturedTurn } from '../conversations/captured-requests.ts';
@@ -220,54 +220,39 @@ export function isSettled({ turns }: CallRecord): boolean {
 /** Parses a record. Undefined if the text is not one: a line may have been cut off. */
 export function parseCallRecord(text: string): CallRecord | undefined {
   const value: unknown = parseJson(text);
-  return isCallRecord(value) ? value : undefined;
+  return RECORD.check(value) === undefined ? (value as CallRecord) : undefined;
 }
+
+/** Unlike those of events, what is missing in a record is never null. */
+function orMissing(field: Field): Field {
+  return { ...field, check: (value) => (value === undefined ? undefined : field.check(value)) };
+}
+
+const anything: Field = { ...object, check: () => undefined };
+const objects = orMissing(arrayOf(object));
 
 /**
- * Checks the fields a reader needs, so that one odd line hides no others. Later versions may add
- * others.
+ * The fields a reader needs, so that one odd line hides no others. Later versions may add others.
  */
-function isCallRecord(value: unknown): value is CallRecord {
-  if (!isObject(value)) return false;
-  const { conversationId, sessionId, agent, startedAt, endedAt, outcome, tokens, turns } = value;
-  const { from = '', to = '' } = value;
-  return (
-    areTexts([conversationId, sessionId, agent, startedAt, endedAt, outcome, from, to])
-    && isObject(tokens) && isListOf(turns, isRecordedTurn)
-  );
-}
-
-function isRecordedTurn(value: Fields): boolean {
-  const { outcome, startedAt = '', messages, failure = {}, captured } = value;
-  const { requests = [], tools = [], fillers = [], models = [] } = value;
-  return (
-    areTexts([outcome, startedAt]) && isObject(failure)
-    && isListOf(messages, isRecordedMessage)
-    && [requests, tools, fillers, models].every((list) => isListOf(list, isObject))
-    && (captured === undefined || isCapturedTurn(captured))
-  );
-}
-
-function isRecordedMessage({ role, content, toolCalls = [] }: Fields): boolean {
-  const isCall = ({ id, name, args }: Fields): boolean => areTexts([id, name, args]);
-  return areTexts([role, content]) && isListOf(toolCalls, isCall);
-}
-
-function isCapturedTurn(value: unknown): boolean {
-  const isRequest = ({ fields = {}, withoutFields = [], messages }: Fields): boolean =>
-    isObject(fields) && Array.isArray(withoutFields) && Array.isArray(messages);
-  return isObject(value) && isListOf(value['requests'], isRequest);
-}
-
-type Fields = Readonly<Record<string, unknown>>;
-
-function areTexts(values: readonly unknown[]): boolean {
-  return values.every((value) => typeof value === 'string');
-}
-
-function isListOf(value: unknown, isItem: (item: Fields) => boolean): boolean {
-  return Array.isArray(value) && value.every((item: unknown) => isObject(item) && isItem(item));
-}
+const RECORD = objectOf({
+  conversationId: string, sessionId: string, agent: string,
+  from: orMissing(string), to: orMissing(string),
+  startedAt: string, endedAt: string, outcome: string, tokens: object,
+  turns: arrayOf(objectOf({
+    outcome: string, startedAt: orMissing(string), failure: orMissing(object),
+    messages: arrayOf(objectOf({
+      role: string, content: string,
+      toolCalls: orMissing(arrayOf(objectOf({ id: string, name: string, args: string }))),
+    })),
+    requests: objects, tools: objects, fillers: objects, models: objects,
+    captured: orMissing(objectOf({
+      requests: arrayOf(objectOf({
+        fields: orMissing(object), withoutFields: orMissing(arrayOf(anything)),
+        messages: arrayOf(anything),
+      })),
+    })),
+  })),
+});
 
 /**
  * A turn without figures belongs to the session of the turn before it: it was added by a hook, or
@@ -298,30 +283,17 @@ function hasHungUp({ sent }: TurnRecord): boolean {
 
 function recordedTurn(record: TurnRecord, hasRequests: boolean): RecordedTurn {
   const { id, state, filler, figures, isDiscarded, trace } = record;
-  const { requests, tools, fillers, models } = figures ?? {};
-  const captured = hasRequests ? figures?.captured : undefined;
+  const { sessionId, startedAt, collisions, captured, ...others } = figures ?? {};
   return {
     turnId: id,
     outcome: state,
     ...given({
       traceId: trace?.traceId,
-      startedAt: figures && new Date(figures.startedAt).toISOString(),
-      durationMs: figures?.durationMs,
-      firstSpeechMs: figures?.firstSpeechMs,
-      firstWordMs: figures?.firstWordMs,
-      firstTokenMs: figures?.firstTokenMs,
-      storeMs: figures?.storeMs,
-      settleMs: figures?.settleMs,
-      settlingFromMs: figures?.settlingFromMs,
-      failure: figures?.failure,
-      limit: figures?.limit,
+      startedAt: startedAt === undefined ? undefined : new Date(startedAt).toISOString(),
+      ...structuredClone(others),
       isDiscarded,
       filler: filler === '' ? undefined : filler,
-      fillers: fillers?.map(copyOf),
-      models: models?.map(copyOf),
-      requests: requests?.map(copyOf),
-      tools: tools?.map(copyOf),
-      captured: captured === undefined ? undefined : structuredClone(captured),
+      captured: hasRequests ? structuredClone(captured) : undefined,
     }),
     messages: messagesOf(record).map(recordedMessage),
   };
@@ -335,7 +307,7 @@ function recordedMessage(message: Message): RecordedMessage {
     case 'assistant':
       return {
         role, content,
-        ...given({ toolCalls: message.toolCalls?.map(copyOf), agent: message.agent }),
+        ...given({ toolCalls: structuredClone(message.toolCalls), agent: message.agent }),
       };
     case 'tool': {
       const { toolCallId, state, key } = message;
@@ -343,10 +315,6 @@ function recordedMessage(message: Message): RecordedMessage {
       return { role, content, toolCallId, state, ...given({ idempotencyKey }) };
     }
   }
-}
-
-function copyOf<T extends object>(one: T): T {
-  return { ...one };
 }
 
 type Given<T> = { readonly [K in keyof T]?: Exclude<T[K], undefined> };

@@ -75,6 +75,12 @@ const WRITE_TIMEOUT_MS = 5_000;
 const RETRY_MS = 2_000;
 const CLOSING_MS = 2_000;
 
+/** Where a call's conversation is read: see `CallRecords.ended`. */
+interface Source {
+  readonly read: Read;
+  readonly isStoreAway: () => boolean;
+}
+
 interface Made {
   readonly record: CallRecord;
   /** When the conversation had been erased last. 0: never. */
@@ -87,260 +93,198 @@ interface Waiting extends Made {
   readonly characters: number;
 }
 
-/** A call whose end was not reported yet. */
-interface SilentCall {
-  readonly key: string;
-  readonly call: RecordedCall;
-  readonly process: string | undefined;
-  readonly read: Read;
-  readonly isStoreAway: (() => boolean) | undefined;
-}
-
 /**
  * Records that are remembered, so that silence or a late end does not repeat them, and erasures.
  */
 const MAX_REMEMBERED = 10_000;
 
+export type CallRecorder = Required<CallRecords>;
+
 /**
  * Makes records and writes them one after another. While that fails they wait in memory, up to a
  * limit, and are retried.
  */
-export class CallRecorder implements CallRecords {
-  readonly #archive: CallArchive;
-  readonly #log: Logger;
-  readonly #contents: RecordContents | undefined;
-  readonly #idle: IdleCalls<SilentCall> | undefined;
-  /** Up to where each call is recorded, by key: see `#add`. */
-  readonly #recorded = new BoundedMap<string, string>(MAX_REMEMBERED);
+export function callRecorder({
+  archive, log, idleMs, contents, maxWaiting = 1_000, maxCharactersWaiting = 67_108_864,
+}: CallRecorderOptions): CallRecorder {
+  const idle = idleMs === undefined ? undefined : new IdleCalls(idleMs);
+  /** Up to where each call is recorded, by key: see `add`. */
+  const recorded = new BoundedMap<string, string>(MAX_REMEMBERED);
   /** When conversations were erased in this process, by `conversationKey`. */
-  readonly #erased = new BoundedMap<string, number>(MAX_REMEMBERED);
-  readonly #maxWaiting: number;
-  readonly #maxCharactersWaiting: number;
+  const erasures = new BoundedMap<string, number>(MAX_REMEMBERED);
   /** Calls whose turns or tools may still be running. */
-  readonly #settling = new Set<Promise<void>>();
+  const settling = new Set<Promise<void>>();
   /** Takes the times of a call that ended, by key. */
-  readonly #incomplete = new Map<string, (call: EndedCall) => void>();
-  readonly #queue: Waiting[] = [];
-  #charactersWaiting = 0;
-  #written = 0;
-  #lost = 0;
-  /** Chains the runs of `#writeAll`. */
-  #writing: Promise<void> = Promise.resolve();
-  #isFailing = false;
-  #retry: NodeJS.Timeout | undefined;
-  readonly #closing = new AbortController();
-  #closed: Promise<void> | undefined;
+  const incomplete = new Map<string, (call: EndedCall) => void>();
+  const queue: Waiting[] = [];
+  let charactersWaiting = 0;
+  let written = 0;
+  let lost = 0;
+  /** Chains the runs of `writeAll`. */
+  let writing: Promise<void> = Promise.resolve();
+  let isFailing = false;
+  let retry: NodeJS.Timeout | undefined;
+  const closing = new AbortController();
+  let closed: Promise<void> | undefined;
+  setMaxListeners(0, closing.signal); // one for each call that settles
 
-  constructor(options: CallRecorderOptions) {
-    const { archive, log, idleMs, contents, maxWaiting, maxCharactersWaiting } = options;
-    this.#archive = archive;
-    this.#log = log;
-    this.#contents = contents;
-    this.#maxWaiting = maxWaiting ?? 1_000;
-    this.#maxCharactersWaiting = maxCharactersWaiting ?? 67_108_864;
-    setMaxListeners(0, this.#closing.signal); // one for each call that settles
-    if (idleMs === undefined) return;
-    const onIdle = (silent: SilentCall): void => this.#track(this.#ofSilent(silent));
-    this.#idle = new IdleCalls({ idleMs, onIdle });
-  }
-
-  turnEnded(
-    call: RecordedCall,
-    process: string | undefined,
-    read: Read,
-    isStoreAway?: () => boolean,
+  function turnEnded(
+    ...[call, process, read, isStoreAway = never]: Parameters<CallRecorder['turnEnded']>
   ): void {
-    this.#idle?.add({ key: keyOf(call), call, process, read, isStoreAway });
+    idle?.add(keyOf(call), () => track(ofSilent(call, process, { read, isStoreAway })));
   }
 
-  ended(call: EndedCall, read: Read, isStoreAway?: () => boolean): void {
-    this.#idle?.remove(keyOf(call));
-    const isComplete = call.isReportedAgain !== true || this.#settling.size >= MAX_SETTLING;
-    this.#track(
-      isComplete
-        ? this.#keep(call, read, isStoreAway)
-        : this.#keepCompleted(call, read, isStoreAway),
-    );
-  }
-
-  completed(call: EndedCall): void {
-    this.#incomplete.get(keyOf(call))?.(call);
-  }
-
-  erased(conversationKey: string, erasedAt: number): void {
-    this.#erased.set(conversationKey, Math.max(erasedAt, this.#erasedAt(conversationKey)));
-    for (const waiting of [...this.#queue]) {
-      const isOlder = waiting.erasedAt < erasedAt;
-      if (isOlder && waiting.call.conversationKey === conversationKey) this.#leaveQueue(waiting);
-    }
-  }
-
-  async #keepCompleted(
-    call: EndedCall,
-    read: Read,
-    isStoreAway: (() => boolean) | undefined,
-  ): Promise<void> {
+  async function keepCompleted(call: EndedCall, source: Source): Promise<void> {
     const key = keyOf(call);
-    const again = new Promise<EndedCall>((resolve) => this.#incomplete.set(key, resolve));
-    const known = await Promise.race([again, this.#pause(REPORTED_AGAIN_MS).then(() => call)]);
-    this.#incomplete.delete(key);
-    await this.#keep(known, read, isStoreAway);
+    const again = new Promise<EndedCall>((resolve) => incomplete.set(key, resolve));
+    const known = await Promise.race([again, pause(REPORTED_AGAIN_MS).then(() => call)]);
+    incomplete.delete(key);
+    await keep(known, source);
   }
 
   /** A shutdown waits for it. It must not reject. */
-  #track(work: Promise<void>): void {
-    this.#settling.add(work);
-    void work.finally(() => this.#settling.delete(work));
+  function track(work: Promise<void>): void {
+    settling.add(work);
+    void work.finally(() => settling.delete(work));
   }
 
-  #keep(call: EndedCall, read: Read, isStoreAway?: () => boolean): Promise<void> {
-    return this.#settled(call, read, isStoreAway).then(
-      (made) => {
-        if (made.record.turns.length > 0) this.#add(call, read, made);
-      },
-      (error: unknown) => this.#lose(call, error),
-    );
+  async function keep(call: EndedCall, source: Source): Promise<void> {
+    try {
+      const made = await settled(call, source);
+      if (made.record.turns.length > 0) add(call, source.read, made);
+    } catch (error) {
+      lose(call, error);
+    }
   }
 
   /** The process that runs a call's last turn records it: the timers of others fire earlier. */
-  async #ofSilent(silent: SilentCall): Promise<void> {
-    const { call, process, read, isStoreAway } = silent;
+  async function ofSilent(
+    call: RecordedCall,
+    process: string | undefined,
+    source: Source,
+  ): Promise<void> {
+    const { read, isStoreAway } = source;
     try {
       const conversation = await read();
       const last = lastTurnOf(conversation, call.sessionId);
       if (last?.figures === undefined) return; // forgotten, or erased
       if (last.process !== process) return;
-      if (last.state === 'open') return this.#idle?.add(silent);
+      if (last.state === 'open') return turnEnded(call, process, read, isStoreAway);
       // Its end may have gone to another process.
-      if (process !== undefined && (await this.#archive.has(call))) return;
+      if (process !== undefined && (await archive.has(call))) return;
       const { startedAt, durationMs = 0 } = last.figures;
       const ended = { startedAt: undefined, endedAt: startedAt + durationMs, isReported: false };
-      await this.#keep({ ...call, ...ended }, read, isStoreAway);
+      await keep({ ...call, ...ended }, source);
     } catch (error) {
-      this.#lose(call, error);
+      lose(call, error);
     }
   }
 
-  counts(): ReturnType<CallRecords['counts']> {
-    const waiting = this.#settling.size + this.#queue.length;
-    return { written: this.#written, lost: this.#lost, waiting };
-  }
-
-  close(): Promise<void> {
-    return (this.#closed ??= this.#close());
-  }
-
-  async #close(): Promise<void> {
-    this.#closing.abort();
-    this.#idle?.close();
-    clearTimeout(this.#retry);
-    this.#retry = undefined;
-    const written = Promise.all(this.#settling).then(() => this.#write());
-    await within(CLOSING_MS, written).catch(() => undefined); // the rest is lost, and logged
-    while (this.#queue.length > 0) this.#loseOldest();
+  async function closeAll(): Promise<void> {
+    closing.abort();
+    idle?.close();
+    clearTimeout(retry);
+    retry = undefined;
+    const all = Promise.all(settling).then(write);
+    await within(CLOSING_MS, all).catch(() => undefined); // the rest is lost, and logged
+    while (queue.length > 0) loseOldest();
     // Bounded, because the caller has more to close.
-    await within(CLOSING_MS, this.#archive.close()).catch((error: unknown) => this.#failed(error));
+    await within(CLOSING_MS, archive.close()).catch(failed);
   }
 
   /**
    * The record, as soon as nothing of the call is running any more, or as it is when time is up.
    * Once the store answers again, other processes get some time to write what they remember.
    */
-  async #settled(
-    call: EndedCall,
-    read: Read,
-    isStoreAway: () => boolean = never,
-  ): Promise<Made> {
+  async function settled(call: EndedCall, { read, isStoreAway }: Source): Promise<Made> {
     let wasAway = false;
     for (const ms of SETTLING_DELAYS_MS) {
-      const made = await this.#make(call, read);
-      const isTooLate = this.#closing.signal.aborted || this.#settling.size > MAX_SETTLING;
+      const made = await make(call, read);
+      const isTooLate = closing.signal.aborted || settling.size > MAX_SETTLING;
       const isAway = isStoreAway();
       if (isTooLate || (isSettled(made.record) && !isAway && !wasAway)) return made;
       wasAway = isAway;
-      await this.#pause(ms);
+      await pause(ms);
     }
-    return this.#make(call, read);
+    return make(call, read);
   }
 
-  async #make(call: EndedCall, read: Read): Promise<Made> {
-    const erasedBefore = this.#erasedAt(call.conversationKey); // before: it may be erased meanwhile
+  async function make(call: EndedCall, read: Read): Promise<Made> {
+    const erasedBefore = erasureOf(call.conversationKey); // before: it may be erased meanwhile
     const conversation = await read();
     const erasedAt = Math.max(conversation?.erasedAt ?? 0, erasedBefore);
-    return { record: callRecordOf(call, conversation, this.#contents), erasedAt };
+    return { record: callRecordOf(call, conversation, contents), erasedAt };
   }
 
-  #erasedAt(conversationKey: string): number {
-    return this.#erased.get(conversationKey) ?? 0;
+  function erasureOf(conversationKey: string): number {
+    return erasures.get(conversationKey) ?? 0;
   }
 
   /** Ends early if the recorder closes. */
-  #pause(ms: number): Promise<void> {
-    const { signal } = this.#closing;
+  function pause(ms: number): Promise<void> {
+    const { signal } = closing;
     return new Promise((resolve) => {
-      const ended = (): void => {
+      const done = (): void => {
         clearTimeout(timer);
-        signal.removeEventListener('abort', ended);
+        signal.removeEventListener('abort', done);
         resolve();
       };
-      const timer = setTimeout(ended, ms).unref();
-      signal.addEventListener('abort', ended);
+      const timer = setTimeout(done, ms).unref();
+      signal.addEventListener('abort', done);
     });
   }
 
-  #add(call: EndedCall, read: Read, { record, erasedAt }: Made): void {
+  function add(call: EndedCall, read: Read, { record, erasedAt }: Made): void {
     const { turns } = record;
     const key = keyOf(call);
     // The number alone may be the same again: an erasure or `MAX_MESSAGES` has removed turns.
     const upTo = [erasedAt, turns.length, turns.at(-1)?.turnId].join(' ');
     // Recorded before, after a silence or an end, and nothing was said since.
-    if (this.#idle !== undefined && this.#recorded.get(key) === upTo) return;
-    this.#recorded.set(key, upTo);
+    if (idle !== undefined && recorded.get(key) === upTo) return;
+    recorded.set(key, upTo);
     const characters = JSON.stringify(record).length;
-    this.#queue.push({ call, read, record, erasedAt, characters });
-    this.#charactersWaiting += characters;
-    while (
-      this.#queue.length > this.#maxWaiting
-      || (this.#charactersWaiting > this.#maxCharactersWaiting && this.#queue.length > 1)
-    )
-      this.#loseOldest();
-    if (this.#retry === undefined) void this.#write();
+    queue.push({ call, read, record, erasedAt, characters });
+    charactersWaiting += characters;
+    const isTooMuch = (): boolean => queue.length > maxWaiting
+      || (charactersWaiting > maxCharactersWaiting && queue.length > 1);
+    while (isTooMuch()) loseOldest();
+    if (retry === undefined) void write();
   }
 
-  #loseOldest(): void {
-    const oldest = this.#queue[0];
+  function loseOldest(): void {
+    const oldest = queue[0];
     if (oldest === undefined) return;
-    this.#leaveQueue(oldest);
-    this.#lose(oldest.call);
+    leaveQueue(oldest);
+    lose(oldest.call);
   }
 
   /** False if it has already left the queue, because it was given up meanwhile. */
-  #leaveQueue(waiting: Waiting): boolean {
-    const index = this.#queue.indexOf(waiting);
+  function leaveQueue(waiting: Waiting): boolean {
+    const index = queue.indexOf(waiting);
     if (index === -1) return false;
-    this.#queue.splice(index, 1);
-    this.#charactersWaiting -= waiting.characters;
+    queue.splice(index, 1);
+    charactersWaiting -= waiting.characters;
     return true;
   }
 
-  #write(): Promise<void> {
-    return (this.#writing = this.#writing.then(() => this.#writeAll()));
+  function write(): Promise<void> {
+    return (writing = writing.then(writeAll));
   }
 
-  async #writeAll(): Promise<void> {
-    if (this.#retry !== undefined) return;
-    for (let next = this.#queue[0]; next !== undefined; next = this.#queue[0]) {
-      if (await this.#isErased(next)) this.#leaveQueue(next);
-      if (this.#queue[0] !== next) continue; // erased, or given up meanwhile
+  async function writeAll(): Promise<void> {
+    if (retry !== undefined) return;
+    for (let next = queue[0]; next !== undefined; next = queue[0]) {
+      if (await isErased(next)) leaveQueue(next);
+      if (queue[0] !== next) continue; // erased, or given up meanwhile
       try {
-        await within(WRITE_TIMEOUT_MS, this.#archive.keep(next.call, next.record));
+        await within(WRITE_TIMEOUT_MS, archive.keep(next.call, next.record));
       } catch (error) {
-        this.#failed(error);
+        failed(error);
         return;
       }
-      if (this.#leaveQueue(next)) this.#written += 1;
-      if (this.#isFailing) this.#log.info('call records can be written again');
-      this.#isFailing = false;
+      if (leaveQueue(next)) written += 1;
+      if (isFailing) log.info('call records can be written again');
+      isFailing = false;
     }
   }
 
@@ -348,33 +292,52 @@ export class CallRecorder implements CallRecords {
    * Whether its conversation was erased since the record was made, perhaps by another process: the
    * record may have waited for long. A store that cannot say so must not hold up all records.
    */
-  async #isErased({ call, read, erasedAt }: Waiting): Promise<boolean> {
+  async function isErased({ call, read, erasedAt }: Waiting): Promise<boolean> {
     const { conversationId, sessionId, conversationKey } = call;
     let markedAt = 0;
     try {
       const conversation = await within(READ_TIMEOUT_MS, Promise.resolve(read()));
       markedAt = conversation?.erasedAt ?? 0;
     } catch (error) {
-      this.#log.warn('call record not checked for erasure', { conversationId, sessionId, error });
+      log.warn('call record not checked for erasure', { conversationId, sessionId, error });
     }
-    return Math.max(markedAt, this.#erasedAt(conversationKey)) > erasedAt;
+    return Math.max(markedAt, erasureOf(conversationKey)) > erasedAt;
   }
 
-  #failed(error: unknown): void {
-    const { name: archive } = this.#archive;
-    if (!this.#isFailing) this.#log.error('call records cannot be written', { archive, error });
-    this.#isFailing = true;
-    if (this.#closed !== undefined) return;
-    this.#retry = setTimeout(() => {
-      this.#retry = undefined;
-      void this.#write();
+  function failed(error: unknown): void {
+    if (!isFailing) log.error('call records cannot be written', { archive: archive.name, error });
+    isFailing = true;
+    if (closed !== undefined) return;
+    retry = setTimeout(() => {
+      retry = undefined;
+      void write();
     }, RETRY_MS).unref();
   }
 
-  #lose({ conversationId, sessionId }: RecordedCall, error?: unknown): void {
-    this.#lost += 1;
-    this.#log.error('call record lost', { conversationId, sessionId, error });
+  function lose({ conversationId, sessionId }: RecordedCall, error?: unknown): void {
+    lost += 1;
+    log.error('call record lost', { conversationId, sessionId, error });
   }
+
+  return {
+    turnEnded,
+    ended(call, read, isStoreAway = never) {
+      idle?.remove(keyOf(call));
+      const source = { read, isStoreAway };
+      const isComplete = call.isReportedAgain !== true || settling.size >= MAX_SETTLING;
+      track(isComplete ? keep(call, source) : keepCompleted(call, source));
+    },
+    completed: (call) => incomplete.get(keyOf(call))?.(call),
+    erased(conversationKey, erasedAt) {
+      erasures.set(conversationKey, Math.max(erasedAt, erasureOf(conversationKey)));
+      for (const waiting of [...queue]) {
+        const isOlder = waiting.erasedAt < erasedAt;
+        if (isOlder && waiting.call.conversationKey === conversationKey) leaveQueue(waiting);
+      }
+    },
+    counts: () => ({ written, lost, waiting: settling.size + queue.length }),
+    close: () => (closed ??= closeAll()),
+  };
 }
 
 function never(): boolean {

@@ -1,6 +1,5 @@
 import { createHash } from 'node:crypto';
 
-import type { Awaitable } from '../base/awaitable.ts';
 import { eachStored } from '../conversations/stores/each-stored.ts';
 import type { PartStore, StoredConversation } from '../conversations/stores/part-store.ts';
 import { isOf, type CallArchive, type CallKey } from './call-archive.ts';
@@ -21,83 +20,57 @@ export interface CallStoreOptions {
 }
 
 /** Keeps records in a store of parts, each as a conversation with a single part. */
-export class CallStore implements CallArchive {
-  readonly name: string;
-  readonly #parts: PartStore;
-  readonly #ttlMs: number;
+export function callStore({ parts, days }: CallStoreOptions): CallArchive {
+  const ttlMs = days * DAY_MS;
 
-  constructor({ parts, days }: CallStoreOptions) {
-    this.name = parts.name;
-    this.#parts = parts;
-    this.#ttlMs = days * DAY_MS;
-  }
-
-  /** Nothing to do: opening the store has tested it. */
-  begin(): Promise<void> {
-    return Promise.resolve();
-  }
-
-  async keep(key: CallKey, record: CallRecord): Promise<void> {
-    const id = idOf(key);
-    const text = JSON.stringify(record);
-    const to = createHash('sha1').update(text).digest('base64url');
-    const set = new Map([[RECORD, text]]);
-    let from: string | undefined;
-    for (let tries = 0; tries <= MAX_CONFLICTS; tries += 1) {
-      const change = { from, to, set, remove: [], ttlMs: this.#ttlMs };
-      const found = await this.#parts.write(id, change);
-      if (found === true || hasMoreThan(record, found)) return;
-      from = found?.version;
-    }
-    throw new Error(`other processes changed the record ${MAX_CONFLICTS} times`);
-  }
-
-  async has(key: CallKey): Promise<boolean> {
-    return typeof (await this.#parts.read(idOf(key))) === 'object';
-  }
-
-  async *all(): AsyncGenerator<CallRecord, void, undefined> {
-    for await (const [, stored] of this.#stored()) {
-      const record = recordIn(stored);
-      if (record !== undefined) yield record;
+  async function* stored(): AsyncGenerator<[id: string, record: CallRecord], void, undefined> {
+    for await (const [id, one] of eachStored(parts, PREFIX, () => true)) {
+      const record = recordIn(one);
+      if (record !== undefined) yield [id, record];
     }
   }
 
-  async *erase(
-    id: string,
-    isMeant = (record: CallRecord): boolean => isOf(record, id),
-  ): AsyncGenerator<CallRecord, void, undefined> {
-    for await (const [recordId, stored] of this.#stored()) {
-      const record = recordIn(stored);
-      if (record === undefined || !isMeant(record)) continue;
-      await remove(this.#parts, recordId);
-      yield record;
-    }
-  }
-
-  overwrite(): Awaitable<boolean> {
-    return this.#parts.overwrite?.() ?? true;
-  }
-
-  async close(): Promise<void> {
-    await this.#parts.close();
-  }
-
-  #stored(): AsyncGenerator<[id: string, stored: StoredConversation], void, undefined> {
-    return eachStored(this.#parts, PREFIX, () => true);
-  }
+  return {
+    name: parts.name,
+    begin: () => Promise.resolve(), // opening the store has tested it
+    async keep(key, record) {
+      const id = idOf(key);
+      const text = JSON.stringify(record);
+      const to = createHash('sha1').update(text).digest('base64url');
+      const set = new Map([[RECORD, text]]);
+      let from: string | undefined;
+      for (let tries = 0; tries <= MAX_CONFLICTS; tries += 1) {
+        const found = await parts.write(id, { from, to, set, remove: [], ttlMs });
+        if (found === true || hasMoreThan(record, found)) return;
+        from = found?.version;
+      }
+      throw new Error(`other processes changed the record ${MAX_CONFLICTS} times`);
+    },
+    has: async (key) => typeof (await parts.read(idOf(key))) === 'object',
+    async *all() {
+      for await (const [, record] of stored()) yield record;
+    },
+    async *erase(id, isMeant = (record) => isOf(record, id)) {
+      for await (const [recordId, record] of stored()) {
+        if (!isMeant(record)) continue;
+        await remove(parts, recordId);
+        yield record;
+      }
+    },
+    overwrite: () => parts.overwrite?.() ?? true,
+    close: async () => parts.close(),
+  };
 }
 
-/** Removes what is stored under the id, whatever its version. False if there is nothing. */
-async function remove(parts: PartStore, id: string): Promise<boolean> {
+/** Removes what is stored under the id, whatever its version. */
+async function remove(parts: PartStore, id: string): Promise<void> {
   for (let stored = await parts.read(id); typeof stored === 'object';) {
     const { version: from } = stored;
     const change = { from, to: undefined, set: new Map<string, string>(), remove: [], ttlMs: 1 };
     const found = await parts.write(id, change);
-    if (found === true) return true;
+    if (found === true) return;
     stored = found;
   }
-  return false;
 }
 
 function idOf({ conversationKey, sessionId }: CallKey): string {

@@ -1,16 +1,3 @@
-/** A call that may be over. */
-export interface IdleCall {
-  /** Unique to the call among all others. */
-  readonly key: string;
-}
-
-export interface IdleCallsOptions<Call> {
-  /** How long nothing may happen, in milliseconds. */
-  readonly idleMs: number;
-  /** Called once for each call in which nothing has happened for that long. Must not throw. */
-  readonly onIdle: (call: Call) => void;
-}
-
 /** How long a call without an end waits for its record, in seconds. 0: it gets none. */
 export function idleSecondsOf(settings: {
   readonly callRecordsIdleSeconds?: number | undefined;
@@ -22,60 +9,40 @@ export function idleSecondsOf(settings: {
 /** With more calls than this, the one that has been silent longest is forgotten. */
 const MAX_CALLS = 100_000;
 
-interface Waiting<Call> {
-  readonly call: Call;
-  /** On the clock of `performance.now()`. */
-  readonly idleAtMs: number;
-}
-
-/** Calls in which something has happened, until nothing has for some time. One timer for all. */
-export class IdleCalls<Call extends IdleCall> {
+/** Calls in which something has happened, until nothing has for some time. */
+export class IdleCalls {
   readonly #idleMs: number;
-  readonly #onIdle: (call: Call) => void;
-  /** In the order of their times, as all wait equally long. */
-  readonly #waiting = new Map<string, Waiting<Call>>();
-  #timer: NodeJS.Timeout | undefined;
+  /** The one silent longest comes first. Node keeps timers of one length as a list. */
+  readonly #timers = new Map<string, NodeJS.Timeout>();
 
-  constructor({ idleMs, onIdle }: IdleCallsOptions<Call>) {
+  /** `idleMs`: how long nothing may happen, in milliseconds. */
+  constructor(idleMs: number) {
     this.#idleMs = idleMs;
-    this.#onIdle = onIdle;
   }
 
-  /** Something has happened in the call. */
-  add(call: Call): void {
-    this.#waiting.delete(call.key);
-    this.#waiting.set(call.key, { call, idleAtMs: performance.now() + this.#idleMs });
-    if (this.#waiting.size > MAX_CALLS) {
-      const [oldest = ''] = this.#waiting.keys();
-      this.#waiting.delete(oldest);
-    }
-    this.#timer ??= this.#wait(this.#idleMs);
+  /**
+   * Something has happened in the call with this key. `onIdle` is called once nothing has for that
+   * long. It must not throw.
+   */
+  add(key: string, onIdle: () => void): void {
+    this.remove(key);
+    const timer = setTimeout(() => {
+      this.#timers.delete(key);
+      onIdle();
+    }, this.#idleMs);
+    this.#timers.set(key, timer.unref());
+    if (this.#timers.size <= MAX_CALLS) return;
+    const [oldest = ''] = this.#timers.keys();
+    this.remove(oldest);
   }
 
   /** The call is over. */
   remove(key: string): void {
-    this.#waiting.delete(key);
+    clearTimeout(this.#timers.get(key));
+    this.#timers.delete(key);
   }
 
   close(): void {
-    clearTimeout(this.#timer);
-    this.#waiting.clear();
-  }
-
-  #wait(ms: number): NodeJS.Timeout {
-    return setTimeout(() => this.#tellIdle(), ms).unref();
-  }
-
-  #tellIdle(): void {
-    this.#timer = undefined;
-    const nowMs = performance.now();
-    for (const [key, { call, idleAtMs }] of this.#waiting) {
-      if (idleAtMs > nowMs) {
-        this.#timer = this.#wait(idleAtMs - nowMs);
-        return;
-      }
-      this.#waiting.delete(key);
-      this.#onIdle(call);
-    }
+    for (const key of this.#timers.keys()) this.remove(key);
   }
 }

@@ -34,11 +34,11 @@ export async function openCallRecords(
   const archive = await open(settings, options);
   if (archive === undefined) return undefined;
   await archive.begin();
-  const { CallRecorder } = await import('./call-recorder.ts');
+  const { callRecorder } = await import('./call-recorder.ts');
   const { callRecordsState: hasState, captureModelRequests: hasRequests } = settings;
   const idleMs = idleSecondsOf(settings) * 1_000 || undefined;
   const contents = { hasState, hasRequests };
-  return new CallRecorder({ archive, log: options.log, idleMs, contents });
+  return callRecorder({ archive, log: options.log, idleMs, contents });
 }
 
 /**
@@ -60,9 +60,9 @@ async function open(
   const { callRecords, callRecordsDays: days, conversationStore } = settings;
   if (callRecords === undefined) return undefined;
   if (callRecords.startsWith(FILE)) {
-    const { CallFile } = await import('./call-file.ts');
+    const { callFile } = await import('./call-file.ts');
     const { directory = process.cwd() } = options;
-    const file = new CallFile({ path: resolve(directory, callRecords.slice(FILE.length)), days });
+    const file = callFile({ path: resolve(directory, callRecords.slice(FILE.length)), days });
     if (mustExist) await file.checkExists();
     return file;
   }
@@ -70,7 +70,7 @@ async function open(
     const remedy = 'name a file, or set CONVERSATION_STORE';
     throw new StoreError(`CALL_RECORDS=store needs a store that outlives the process: ${remedy}`);
   }
-  const { CallStore } = await import('./call-store.ts');
+  const { callStore } = await import('./call-store.ts');
   const parts = await (mustExist ? openAllParts : openParts)(settings, options);
-  return new CallStore({ parts, days });
+  return callStore({ parts, days });
 }

@@ -18,46 +18,42 @@ const CLOSING_BRACE = 0x7d;
 
 /**
  * The sessions whose records were appended to files, perhaps by other processes. Each line is
- * looked at once: a file of a busy day is long.
+ * looked at once: a file of a busy day is long. `linesFrom`: the lines of a file from a position
+ * on. Empty if there is no file.
  */
-export class RecordedSessions {
-  readonly #linesFrom: (path: string, from: number) => AsyncIterable<RecordLine>;
-  readonly #sessions = new BoundedMap<string, true>(MOST_SESSIONS);
+export function recordedSessions(
+  linesFrom: (path: string, from: number) => AsyncIterable<RecordLine>,
+) {
+  const sessions = new BoundedMap<string, true>(MOST_SESSIONS);
   /** Up to where each file was read. */
-  #ends = new Map<string, number>();
-  #reading: Promise<void> = Promise.resolve();
+  let ends = new Map<string, number>();
+  let reading: Promise<void> = Promise.resolve();
 
-  /** `linesFrom`: the lines of a file from a position on. Empty if there is no file. */
-  constructor(linesFrom: (path: string, from: number) => AsyncIterable<RecordLine>) {
-    this.#linesFrom = linesFrom;
-  }
-
-  /** Leaves out what a file holds up to here. */
-  skip(path: string, end: number): void {
-    this.#ends.set(path, end);
-  }
-
-  /** Whether one of the files has a record of the session, as far as it was not skipped. */
-  async has(sessionId: string, paths: readonly string[]): Promise<boolean> {
-    // One reader at a time: two would read the same lines. If it fails, only this call fails.
-    const read = this.#reading.then(() => this.#read(paths));
-    this.#reading = read.catch(() => undefined);
-    await read;
-    return this.#sessions.get(sessionId) === true;
-  }
-
-  async #read(paths: readonly string[]): Promise<void> {
+  async function readOn(paths: readonly string[]): Promise<void> {
     // Files of other days are not asked for any more.
-    this.#ends = new Map(paths.map((path) => [path, this.#ends.get(path) ?? 0]));
+    ends = new Map(paths.map((path) => [path, ends.get(path) ?? 0]));
     for (const path of paths) {
-      for await (const { bytes, end } of this.#linesFrom(path, this.#ends.get(path) ?? 0)) {
+      for await (const { bytes, end } of linesFrom(path, ends.get(path) ?? 0)) {
         if (end === undefined) break;
         const sessionId = sessionIn(bytes);
-        if (sessionId !== undefined) this.#sessions.set(sessionId, true);
-        this.#ends.set(path, end);
+        if (sessionId !== undefined) sessions.set(sessionId, true);
+        ends.set(path, end);
       }
     }
   }
+
+  return {
+    /** Leaves out what a file holds up to here. */
+    skip: (path: string, end: number): unknown => ends.set(path, end),
+    /** Whether one of the files has a record of the session, as far as it was not skipped. */
+    async has(sessionId: string, paths: readonly string[]): Promise<boolean> {
+      // One reader at a time: two would read the same lines. If it fails, only this call fails.
+      const read = reading.then(() => readOn(paths));
+      reading = read.catch(() => undefined);
+      await read;
+      return sessions.get(sessionId) === true;
+    },
+  };
 }
 
 /** Undefined for a line that is not a whole record. */

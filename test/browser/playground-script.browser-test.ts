@@ -102,7 +102,7 @@ describe('the playground', () => {
       ]);
       const terminal = new RecordedTerminal();
       t.after(() => terminal.clear());
-      const target = { webhookUrl: `${page.origin}/api/agent`, secret: SECRET };
+      const target = { url: `${page.origin}/api/agent`, secret: SECRET };
       assert.equal(
         await playScript(read(t, script), target, 'played', 10_000, terminal),
         0,

@@ -12,7 +12,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { promisify } from 'node:util';
 
 import { StoreError } from '../../src/conversations/stores/store-error.ts';
-import { CallFile } from '../../src/records/call-file.ts';
+import { callFile, type CallFile } from '../../src/records/call-file.ts';
 import type { CallRecord } from '../../src/records/call-record.ts';
 import { until } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
@@ -43,7 +43,7 @@ function useFolder(): void {
 }
 
 function open(now: () => number = () => NOON, days = 30, at = path): CallFile {
-  const file = new CallFile({ path: at, days, now });
+  const file = callFile({ path: at, days, now });
   opened.push(file);
   return file;
 }
@@ -76,7 +76,7 @@ async function sessionsIn(records: AsyncIterable<CallRecord>): Promise<string[]>
   return ids;
 }
 
-describe('CallFile', () => {
+describe('callFile', () => {
   useFolder();
 
   it('appends one line of JSON per record to the file of the day', async () => {
@@ -131,14 +131,14 @@ describe('CallFile', () => {
     writeFileSync(first, '');
     // Each of these reads is later than one that a timer had begun.
     clock.tick(3_599_999);
-    await open().all().next();
+    await open().all()[Symbol.asyncIterator]().next();
     assert.ok(existsSync(first));
     clock.tick(1);
     await until(() => !existsSync(first), 'the file to be removed');
     await file.close();
     writeFileSync(second, '');
     clock.tick(3_600_000);
-    await open().all().next();
+    await open().all()[Symbol.asyncIterator]().next();
     assert.ok(existsSync(second));
   });
 
@@ -149,7 +149,7 @@ describe('CallFile', () => {
     await file.begin();
     mkdirSync(old); // unlink refuses it
     clock.tick(3_600_000);
-    await open().all().next();
+    await open().all()[Symbol.asyncIterator]().next();
     rmSync(old, { recursive: true });
     writeFileSync(old, '');
     clock.tick(3_600_000);
@@ -169,9 +169,9 @@ describe('CallFile', () => {
   it('keeps whole lines if several processes append large ones at once', async () => {
     const url = new URL('../../src/records/call-file.ts', import.meta.url);
     const script = `
-      import { CallFile } from ${JSON.stringify(url.href)};
+      import { callFile } from ${JSON.stringify(url.href)};
       const [path, name] = process.argv.slice(1);
-      const file = new CallFile({ path, days: 30, now: () => ${NOON} });
+      const file = callFile({ path, days: 30, now: () => ${NOON} });
       const record = ${JSON.stringify(recordOf('s'))};
       record.turns[0].messages[0].content = 'x'.repeat(200_000);
       for (let n = 0; n < 25; n += 1)

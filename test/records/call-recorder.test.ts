@@ -35,7 +35,7 @@ async function ticked(clock: ReturnType<typeof mockTimers>, ms: number): Promise
   await new Promise((resolve) => setImmediate(resolve));
 }
 
-describe('CallRecorder', () => {
+describe('callRecorder', () => {
   it('writes the record of a call that is over at once', async () => {
     const { recorder, archive } = open();
     recorder.ended(callOf('s-1'), said('s-1'));

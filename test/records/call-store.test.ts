@@ -1,13 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import type { CallArchive } from '../../src/records/call-archive.ts';
 import type { CallRecord } from '../../src/records/call-record.ts';
-import { CallStore } from '../../src/records/call-store.ts';
+import { callStore } from '../../src/records/call-store.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
 
-function open(shared: SharedParts = new Map()): { store: CallStore; parts: PartsInMemory } {
+function open(shared: SharedParts = new Map()): { store: CallArchive; parts: PartsInMemory } {
   const parts = new PartsInMemory(shared);
-  return { store: new CallStore({ parts, days: 2 }), parts };
+  return { store: callStore({ parts, days: 2 }), parts };
 }
 
 function recordOf(sessionId: string, conversationId = 'c-1', turns = 1): CallRecord {
@@ -25,7 +26,7 @@ function keyOf({ conversationId, sessionId }: CallRecord, agent = ''): {
   return { conversationKey: agent + conversationId, sessionId };
 }
 
-async function keep(store: CallStore, ...records: readonly CallRecord[]): Promise<void> {
+async function keep(store: CallArchive, ...records: readonly CallRecord[]): Promise<void> {
   for (const record of records) await store.keep(keyOf(record), record);
 }
 
@@ -37,7 +38,7 @@ async function sessionsIn(records: AsyncIterable<CallRecord>): Promise<string[]>
 
 const change = { set: new Map([['head', '{}']]), remove: [], ttlMs: 60_000 };
 
-describe('CallStore', () => {
+describe('callStore', () => {
   it('keeps records beside conversations, and lists only records, all of them', async () => {
     const { store, parts } = open();
     await parts.write('c-1', { from: undefined, to: 'v1', ...change });
@@ -65,8 +66,8 @@ describe('CallStore', () => {
         if (calls === 2) shared.clear();
       },
     });
-    await keep(new CallStore({ parts: other, days: 2 }), recordOf('s-1', 'c-1', 1));
-    const store = new CallStore({ parts, days: 2 });
+    await keep(callStore({ parts: other, days: 2 }), recordOf('s-1', 'c-1', 1));
+    const store = callStore({ parts, days: 2 });
     await keep(store, recordOf('s-1', 'c-1', 2));
     assert.deepEqual(await sessionsIn(store.all()), ['s-1']);
   });
@@ -81,7 +82,7 @@ describe('CallStore', () => {
         void other.write('call\tc-1\ts-1', { from: undefined, to: `v${++version}`, ...change });
       },
     });
-    const store = new CallStore({ parts, days: 2 });
+    const store = callStore({ parts, days: 2 });
     await assert.rejects(keep(store, recordOf('s-1')), /changed the record 5 times/);
     assert.equal(version, 6);
   });
@@ -142,7 +143,7 @@ describe('CallStore', () => {
       },
     });
     await keep(other, recordOf('s-1'));
-    const store = new CallStore({ parts, days: 2 });
+    const store = callStore({ parts, days: 2 });
     assert.deepEqual(await sessionsIn(store.erase('c-1')), ['s-1']);
     assert.ok(calls > 4, 'nothing was written in between');
     assert.deepEqual(await sessionsIn(other.all()), []);

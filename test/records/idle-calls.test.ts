@@ -5,47 +5,46 @@ import { IdleCalls } from '../../src/records/idle-calls.ts';
 import { Told } from '../fixtures/app.ts';
 
 interface Idle {
-  readonly calls: IdleCalls<{ readonly key: string }>;
+  readonly add: (key: string) => void;
+  readonly calls: IdleCalls;
   readonly told: Told<string>;
 }
 
 function idle(t: TestContext, idleMs: number): Idle {
   const told = new Told<string>();
-  const calls = new IdleCalls<{ readonly key: string }>({
-    idleMs, onIdle: ({ key }) => told.tell(key),
-  });
+  const calls = new IdleCalls(idleMs);
   t.after(() => calls.close());
-  return { calls, told };
+  return { calls, told, add: (key) => calls.add(key, () => told.tell(key)) };
 }
 
 describe('IdleCalls', () => {
   it('returns each call once, in the order in which they fell silent', async (t) => {
-    const { calls, told } = idle(t, 5);
-    for (const key of ['a', 'b', 'a', 'c']) calls.add({ key });
+    const { add, told } = idle(t, 5);
+    for (const key of ['a', 'b', 'a', 'c']) add(key);
     for (let n = 0; n < 3; n += 1) await told.next();
     assert.deepEqual(told.all, ['b', 'a', 'c']);
   });
 
   it('returns nothing for a call that was removed', async (t) => {
-    const { calls, told } = idle(t, 5);
-    calls.add({ key: 'a' });
-    calls.add({ key: 'b' });
+    const { add, calls, told } = idle(t, 5);
+    add('a');
+    add('b');
     calls.remove('a');
     assert.equal(await told.next(), 'b');
     assert.deepEqual(told.all, ['b']);
   });
 
   it('goes on with calls that are added after all were returned', async (t) => {
-    const { calls, told } = idle(t, 5);
-    calls.add({ key: 'a' });
+    const { add, told } = idle(t, 5);
+    add('a');
     await told.next();
-    calls.add({ key: 'b' });
+    add('b');
     assert.equal(await told.next(), 'b');
   });
 
   it('keeps no more than 100,000 calls: the one silent longest is forgotten', async (t) => {
-    const { calls, told } = idle(t, 5);
-    for (let n = 0; n <= 100_000; n += 1) calls.add({ key: `${n}` });
+    const { add, told } = idle(t, 5);
+    for (let n = 0; n <= 100_000; n += 1) add(`${n}`);
     assert.equal(await told.next(), '1');
   });
 });

@@ -7,7 +7,9 @@ import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../src/conversations/turn-settlement.ts';
 import { createLogger } from '../../src/log.ts';
 import type { EndedCall } from '../../src/records/call-record.ts';
-import { CallRecorder, type CallRecorderOptions } from '../../src/records/call-recorder.ts';
+import {
+  callRecorder, type CallRecorder, type CallRecorderOptions,
+} from '../../src/records/call-recorder.ts';
 import { CallArchiveInMemory } from './call-archive-in-memory.ts';
 
 export const BOUNDS = { maxMessages: 200, maxTextLength: 100_000 };
@@ -69,5 +71,5 @@ export function openRecorder(options: Partial<CallRecorderOptions> = {}): Opened
     const { level, msg } = JSON.parse(line) as { level: string; msg: string };
     return `${level} ${msg}`;
   });
-  return { recorder: new CallRecorder({ archive, log, ...options }), archive, logged };
+  return { recorder: callRecorder({ archive, log, ...options }), archive, logged };
 }

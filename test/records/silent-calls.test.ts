@@ -5,7 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { emptyConversation } from '../../src/conversations/conversation.ts';
 import { noLog } from '../../src/log.ts';
-import { CallRecorder } from '../../src/records/call-recorder.ts';
+import { callRecorder } from '../../src/records/call-recorder.ts';
 import { until } from '../fixtures/app.ts';
 import { addTurn, callOf, openRecorder, spoken, type Opened } from './recorded-calls.ts';
 
@@ -87,7 +87,7 @@ describe('a call whose end is never reported', () => {
 
   it('is not recorded if another process has received its end', async (t) => {
     const { recorder, archive } = open(t);
-    const other = new CallRecorder({ archive, log: noLog() });
+    const other = callRecorder({ archive, log: noLog() });
     other.ended({ ...callOf('s-1'), startedAt: 1, endedAt: 2 }, () => spoken('s-1', 'here'));
     await archive.kept.next();
     let reads = 0;

@@ -10,7 +10,7 @@ import { stateMadeBy } from '../../src/agents/state/state.ts';
 import { withModel } from '../../src/agents/with-model.ts';
 import { scriptedModel, type Script, type ScriptedModel } from '../../src/kit/scripted-model.ts';
 import { noLog } from '../../src/log.ts';
-import { CallRecorder } from '../../src/records/call-recorder.ts';
+import { callRecorder } from '../../src/records/call-recorder.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { emailAddresses } from '../../src/redaction/email-addresses.ts';
 import { tool } from '../../src/tools/tool.ts';
@@ -219,7 +219,7 @@ describe('redact', () => {
 
   it('keeps values out of a filler that is recorded', async (t) => {
     const archive = new CallArchiveInMemory();
-    const records = new CallRecorder({ archive, log: noLog() });
+    const records = callRecorder({ archive, log: noLog() });
     const served = redacting(t, {
       onMessage({ text, journal }) {
         journal.sayFiller(`One moment, ${journal.reveal(text)}.`);

@@ -5,27 +5,41 @@ import { noLog } from '../../log.ts';
 import { isOf, type CallArchive } from '../../records/call-archive.ts';
 import { isMeant, TOOL_OUTCOMES, type CallFilter } from '../../records/call-filter.ts';
 import { CALL_OUTCOMES, type CallRecord } from '../../records/call-record.ts';
-import type { CallRecordSettings } from '../../records/open-call-records.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { commandSettings } from '../terminal/command-settings.ts';
 import { CommandError, EXIT, UsageError, type Command } from '../terminal/command.ts';
-import { parseFlags } from '../terminal/flags.ts';
+import { parseFlags, type Flags } from '../terminal/flags.ts';
 import { interruptedError, withBrokenPipes, write } from '../terminal/output.ts';
 import { columns, printable } from '../terminal/text.ts';
 import { callPage } from './call-page.ts';
 import { describedCall } from './described-call.ts';
-import {
-  eraseCaller, eraseId, noRecordOf, whenRecorded, type CallAccess,
-} from './erase-calls.ts';
+import { eraseCaller, eraseId, noRecordOf, whenRecorded, type CallAccess } from './erase-calls.ts';
 
 const SETTINGS_FLAGS = ['--call-records', '--conversation-store', '--settings-file'] as const;
-/** What `list` may be narrowed to. */
 const FILTER_FLAGS = [
   '--number', '--from', '--day', '--outcome', '--agent', '--tool', '--tool-outcome',
   '--slower-than',
 ] as const;
-const ACTIONS = ['list', 'show', 'export', 'scenario', 'erase'] as const;
-type Action = (typeof ACTIONS)[number];
+const SWITCHES = ['--failed', '--requests', '--html'] as const;
+type ActionName = 'list' | 'show' | 'export' | 'scenario' | 'erase';
+
+interface Action {
+  /** Flags besides the settings. */
+  readonly takes: readonly string[];
+  perform(id: string | undefined, query: CallQuery): Promise<void>;
+}
+
+const ACTIONS: Readonly<Record<ActionName, Action>> = {
+  list: { takes: [...FILTER_FLAGS, '--failed'], perform: (_id, query) => list(query) },
+  show: { takes: ['--requests', '--html'], perform: show },
+  export: { takes: [], perform: exportAll },
+  scenario: { takes: [], perform: printScenario },
+  erase: {
+    takes: ['--from'],
+    perform: (id, query) =>
+      id === undefined ? eraseCaller(query.filter.from ?? '', query) : eraseId(id, query),
+  },
+};
 
 export const calls: Command = {
   name: 'calls',
@@ -81,10 +95,12 @@ Exit codes: 0 success; 1 no such id, or records cannot be read; 2 wrong argument
     const { action, id, flags, ...options } = parseArguments(argv);
     const settings = commandSettings(SETTINGS_FLAGS, flags, terminal);
     try {
-      const archive = (await openArchive(settings, terminal.directory))
+      const { openCallArchive } = await import('../../records/open-call-records.ts');
+      const { directory } = terminal;
+      const archive = (await openCallArchive(settings, { log: noLog(), directory }))
         ?? withoutRecords(action, settings);
       try {
-        await run(action, id, { archive, settings, terminal, ...options });
+        await ACTIONS[action].perform(id, { archive, settings, terminal, ...options });
       } finally {
         await archive.close();
       }
@@ -103,64 +119,42 @@ interface CallQuery extends CallAccess {
   readonly filter: CallFilter;
   /** Whether to show what models were sent. */
   readonly hasRequests: boolean;
-  /** Whether to show a page instead of text. */
   readonly isPage: boolean;
-}
-
-function run(action: Action, id: string | undefined, query: CallQuery): Promise<void> {
-  switch (action) {
-    case 'list':
-      return list(query);
-    case 'show':
-      return show(id ?? '', query);
-    case 'export':
-      return exportAll(id, query);
-    case 'scenario':
-      return printScenario(id ?? '', query);
-    case 'erase':
-      return id === undefined ? eraseCaller(query.filter.from ?? '', query) : eraseId(id, query);
-  }
 }
 
 function parseArguments(argv: readonly string[]) {
   const known = [...SETTINGS_FLAGS, ...FILTER_FLAGS] as const;
-  const { flags, switches, words } = parseFlags('calls', argv, known, [
-    '--failed', '--requests', '--html',
-  ]);
-  const [name, id, ...others] = words;
-  const action = ACTIONS.find((known) => known === name);
-  if (action === undefined) {
-    const got = name === undefined ? '' : `, got ${JSON.stringify(name.slice(0, 40))}`;
+  const { flags, switches, words } = parseFlags('calls', argv, known, SWITCHES);
+  const [name = '', id, ...others] = words;
+  if (!isAction(name)) {
+    const got = name === '' ? '' : `, got ${JSON.stringify(name.slice(0, 40))}`;
     throw new UsageError(`calls takes list, show, export, scenario or erase${got}`);
   }
-  const mostWords = action === 'list' ? 0 : 1;
-  const isStray = others.length > 0 || (id !== undefined && mostWords === 0);
-  if (isStray) {
-    const takes = mostWords === 0 ? 'only flags' : 'one id and flags';
-    throw new UsageError(`calls ${action} takes ${takes}`);
-  }
-  const erasesCaller = action === 'erase' && flags['--from'] !== undefined;
-  if (id === undefined && action !== 'list' && action !== 'export' && !erasesCaller)
-    throw new UsageError(`calls ${action} takes the id of a conversation or a session`);
+  if (name === 'list' && id !== undefined) throw new UsageError('calls list takes only flags');
+  if (others.length > 0) throw new UsageError(`calls ${name} takes one id and flags`);
+  const erasesCaller = name === 'erase' && flags['--from'] !== undefined;
+  if (id === undefined && name !== 'list' && name !== 'export' && !erasesCaller)
+    throw new UsageError(`calls ${name} takes the id of a conversation or a session`);
   if (id !== undefined && erasesCaller)
     throw new UsageError('calls erase takes one id or --from with a number, not both');
-  const hasRequests = switches.has('--requests');
-  if (hasRequests && action !== 'show') throw new UsageError('--requests is for calls show');
-  const isPage = switches.has('--html');
-  if (isPage && action !== 'show') throw new UsageError('--html is for calls show');
-  const narrowing = [
-    ...FILTER_FLAGS.filter((flag) => flags[flag] !== undefined),
-    ...(switches.has('--failed') ? ['--failed'] : []),
-  ];
-  const stray = narrowing.find((flag) => !(erasesCaller && flag === '--from'));
-  if (action !== 'list' && stray !== undefined) throw new UsageError(`${stray} is for calls list`);
+  const takes: readonly string[] = [...SETTINGS_FLAGS, ...ACTIONS[name].takes];
+  const stray = [...Object.keys(flags), ...switches].find((flag) => !takes.includes(flag));
+  if (stray !== undefined) {
+    const place = ACTIONS.show.takes.includes(stray) ? 'show' : 'list';
+    throw new UsageError(`${stray} is for calls ${place}`);
+  }
   const filter = { ...filterOf(flags), hasFailed: switches.has('--failed') };
-  return { action, id, flags, filter, hasRequests, isPage };
+  return {
+    action: name, id, flags, filter,
+    hasRequests: switches.has('--requests'), isPage: switches.has('--html'),
+  };
 }
 
-function filterOf(
-  flags: Readonly<Partial<Record<(typeof FILTER_FLAGS)[number], string>>>,
-): CallFilter {
+function isAction(name: string): name is ActionName {
+  return Object.hasOwn(ACTIONS, name);
+}
+
+function filterOf(flags: Flags<(typeof FILTER_FLAGS)[number]>): CallFilter {
   const { '--day': day, '--slower-than': slowerThan } = flags;
   if (day !== undefined && !isDay(day))
     throw new UsageError('--day takes a day such as 2026-11-25');
@@ -194,14 +188,6 @@ function isDay(text: string): boolean {
   return !Number.isNaN(time) && new Date(time).toISOString().startsWith(text);
 }
 
-async function openArchive(
-  settings: CallRecordSettings,
-  directory: string,
-): Promise<CallArchive | undefined> {
-  const { openCallArchive } = await import('../../records/open-call-records.ts');
-  return openCallArchive(settings, { log: noLog(), directory });
-}
-
 const NO_RECORDS: CallSource = {
   async *all() {},
   async *erase() {},
@@ -209,20 +195,33 @@ const NO_RECORDS: CallSource = {
 };
 
 /** Conversations can be erased where no records are kept. */
-function withoutRecords(action: Action, { conversationStore }: Settings): CallSource {
+function withoutRecords(action: ActionName, { conversationStore }: Settings): CallSource {
   if (action === 'erase' && conversationStore !== 'memory') return NO_RECORDS;
   throw new CommandError('CALL_RECORDS is not set; use the same settings as the server');
 }
 
-/** The records of the id, or all records. Throws if the command is interrupted. */
+/**
+ * The records of the id, or all records. Throws if the command is interrupted, and if there is no
+ * record of the id.
+ */
 async function* recordsOf(
   id: string | undefined,
-  { archive, terminal }: CallQuery,
+  { archive, settings, terminal: { interrupted } }: CallQuery,
 ): AsyncGenerator<CallRecord, void, undefined> {
+  let isFound = id === undefined;
   for await (const record of archive.all()) {
-    if (terminal.interrupted.aborted) throw interruptedError(terminal.interrupted);
-    if (id === undefined || isOf(record, id)) yield record;
+    if (interrupted.aborted) throw interruptedError(interrupted);
+    if (id !== undefined && !isOf(record, id)) continue;
+    isFound = true;
+    yield record;
   }
+  if (!isFound) throw new CommandError(noRecordOf(id ?? '', settings));
+}
+
+async function listOf(id: string | undefined, query: CallQuery): Promise<readonly CallRecord[]> {
+  const records: CallRecord[] = [];
+  for await (const record of recordsOf(id, query)) records.push(record);
+  return records;
 }
 
 const HEADINGS = [
@@ -257,41 +256,27 @@ function rowOf(record: CallRecord): string[] {
   return cells.map((cell) => printable(cell, ' '));
 }
 
-async function show(id: string, query: CallQuery): Promise<void> {
-  if (query.isPage) return showPage(id, query);
-  let count = 0;
+async function show(id: string | undefined, query: CallQuery): Promise<void> {
+  const { terminal: { stdout }, hasRequests, isPage } = query;
+  if (isPage) return write(stdout, callPage(await listOf(id, query), hasRequests));
+  let separator = '';
   for await (const record of recordsOf(id, query)) {
-    const text = describedCall(record, query.hasRequests);
-    await write(query.terminal.stdout, `${count === 0 ? '' : '\n'}${text}`);
-    count += 1;
+    await write(stdout, separator + describedCall(record, hasRequests));
+    separator = '\n';
   }
-  if (count === 0) throw new CommandError(noRecordOf(id, query.settings));
-}
-
-async function showPage(id: string, query: CallQuery): Promise<void> {
-  const records: CallRecord[] = [];
-  for await (const record of recordsOf(id, query)) records.push(record);
-  if (records.length === 0) throw new CommandError(noRecordOf(id, query.settings));
-  await write(query.terminal.stdout, callPage(records, query.hasRequests));
 }
 
 async function exportAll(id: string | undefined, query: CallQuery): Promise<void> {
-  let count = 0;
-  for await (const record of recordsOf(id, query)) {
+  for await (const record of recordsOf(id, query))
     await write(query.terminal.stdout, `${JSON.stringify(record)}\n`);
-    count += 1;
-  }
-  if (count === 0 && id !== undefined) throw new CommandError(noRecordOf(id, query.settings));
 }
 
 /** A scenario is one call. */
-async function printScenario(id: string, query: CallQuery): Promise<void> {
+async function printScenario(id: string | undefined, query: CallQuery): Promise<void> {
   const { callScenario } = await import('../eval/call-scenario.ts');
-  const records: CallRecord[] = [];
-  for await (const record of recordsOf(id, query)) records.push(record);
-  const [record, second] = records;
-  if (record === undefined) throw new CommandError(noRecordOf(id, query.settings));
-  if (second !== undefined) {
+  const records = await listOf(id, query);
+  const [record] = records;
+  if (record === undefined || records.length > 1) {
     const sessions = records.map(({ sessionId }) => printable(sessionId, ' ')).join(', ');
     throw new CommandError(`this conversation has ${records.length} calls; name one: ${sessions}`);
   }

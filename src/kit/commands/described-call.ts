@@ -4,7 +4,6 @@ import {
 } from '../../records/call-story.ts';
 import { printable } from '../terminal/text.ts';
 
-/** How many of the slowest things are shown. */
 const SLOWEST = 3;
 
 /**
@@ -42,7 +41,6 @@ function factLine([name, value]: readonly [name: string, value: string]): string
   return `${name.padEnd(14)}${value}`;
 }
 
-/** What took longest, a line each. */
 export function slowestLines(record: CallRecord): readonly string[] {
   return slowestOf(record, SLOWEST).map(slowLine);
 }

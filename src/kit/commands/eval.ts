@@ -13,11 +13,11 @@ import { figuresTable, isScenarioFigures, type ScenarioFigures } from '../eval/f
 import { junitXml } from '../eval/junit.ts';
 import { playAll, type ScenarioRuns } from '../eval/play-all.ts';
 import type { OpenStage, PlayOptions } from '../eval/play-options.ts';
-import { printReport, printTable, Progress } from '../eval/printed-report.ts';
+import { printReport, printTable, progressOn } from '../eval/printed-report.ts';
 import type { ScenarioResult } from '../eval/result.ts';
 import type { ModelSource } from '../eval/run-models.ts';
 import { serveStage, takeStageMark } from '../eval/serve-stage.ts';
-import { StageProcess } from '../eval/stage-process.ts';
+import { stageProcess } from '../eval/stage-process.ts';
 import { refusalOf, stageAll, type Unplayable } from '../eval/staged-scenarios.ts';
 import {
   CommandError, EXIT, UsageError, type Command, type Terminal,
@@ -127,15 +127,15 @@ wrong, or a scenario is: the others are played all the same.
     if (options.allowsRealTools)
       terminal.stderr.write('Tools with effects run for real (--real-tools).\n');
     const isJson = switches.has('--json');
-    const progress = new Progress(terminal, staged.length * runs, isJson);
+    const tellProgress = progressOn(terminal, staged.length * runs, isJson);
     let all: readonly ScenarioRuns[];
     try {
-      all = await playAll(staged, runs, options, (result) => progress.add(result));
+      all = await playAll(staged, runs, tellProgress);
     } catch (error) {
       if (terminal.interrupted.aborted) throw interruptedError(terminal.interrupted);
       throw error;
     }
-    progress.end();
+    tellProgress();
     const figures = all.map((scenario) => scenario.figures);
     const comparison = before === undefined ? undefined : compareScenarios(before, figures);
     const skipped = unplayable.filter(({ isSkipped }) => isSkipped);
@@ -170,8 +170,8 @@ function stageProcesses(
   }
   const [, program = ''] = process.argv;
   const argv = [...Object.entries(flags).flat(), ...switches];
-  return ({ file }, access, onSight, aheadMs) => new StageProcess({
-    program, argv: ['eval', ...argv, '--', file], directory, access, onSight, aheadMs,
+  return ({ file }, access, notes, aheadMs) => stageProcess({
+    program, argv: ['eval', ...argv, '--', file], directory, access, notes, aheadMs,
   });
 }
 

@@ -56,11 +56,8 @@ async function openCompanion(
   const { agentRoute } = settings;
   const paths = pathsOfAgents(settings);
   if (!updatesWebhook) return openTunnel({ origin, agentRoute, paths, terminal });
-  const {
-    layercodeApiKey: apiKey,
-    layercodeApiUrl: url,
-    layercodeAgentIds: [agentId, ...others],
-  } = settings;
+  const { layercodeApiKey: apiKey, layercodeApiUrl: url, layercodeAgentIds } = settings;
+  const [agentId, ...others] = layercodeAgentIds;
   if (apiKey === undefined) {
     throw new CommandError(
       `${UPDATE_WEBHOOK} needs LAYERCODE_API_KEY, a key of the LayerCode dashboard`,
@@ -69,11 +66,6 @@ async function openCompanion(
   if (agentId === undefined || others.length > 0) {
     throw new CommandError(`${UPDATE_WEBHOOK} needs LAYERCODE_AGENT_ID to name one agent`);
   }
-  return openTunnel({
-    origin,
-    agentRoute,
-    paths,
-    terminal,
-    webhook: { client: new RestClient({ url, apiKey }), agentId },
-  });
+  const webhook = { client: new RestClient({ url, apiKey }), agentId };
+  return openTunnel({ origin, agentRoute, paths, terminal, webhook });
 }

@@ -7,7 +7,7 @@ import { openTarget, TARGET_FLAGS } from '../talk/call-target.ts';
 import { CALLER_FLAGS, parseCallerFlags } from '../talk/caller-flags.ts';
 import { playScript } from '../talk/play-script.ts';
 import { talkByLines } from '../talk/talk-by-lines.ts';
-import { TerminalTalk } from '../talk/talk-on-terminal.ts';
+import { talkOnTerminal, type TerminalTalk } from '../talk/talk-on-terminal.ts';
 import { readTalkScript } from '../talk/talk-script.ts';
 import { parseWireFlags, PROFILE_NAMES, WIRE_FLAGS, WIRE_SWITCHES } from '../talk/wire-flags.ts';
 import { EXIT, UsageError, type Command } from '../terminal/command.ts';
@@ -138,7 +138,7 @@ was not met, or a signal ended the talk; 2 the arguments or the script are wrong
         return await playScript(script, target, conversationId, timeoutMs, terminal);
       }
       if (!isOnTerminal) return await talkByLines(target, conversationId, timeoutMs, terminal);
-      screen = new TerminalTalk(target, conversationId, terminal);
+      screen = talkOnTerminal(target, conversationId, terminal);
       await screen.run();
       return EXIT.OK;
     } finally {

@@ -58,7 +58,7 @@ answered; 2 wrong arguments.
       throw new UsageError('turn takes what the caller says: turn "Hello there"');
     }
     const conversationId = parseConversation(flags['--conversation']) ?? DEFAULT_CONVERSATION;
-    const target = findTarget(flags, terminal);
+    const target = findTarget(flags, undefined, terminal);
 
     const { stdout, stderr, environment, interrupted, directory } = terminal;
     const paint = paintFor(stderr, environment);

@@ -14,10 +14,7 @@ import { NO_WEBHOOK } from '../tunnel/borrowed-webhook.ts';
 import { describePlatformError } from '../tunnel/platform-failure.ts';
 
 const SETTINGS_FLAGS = [
-  '--layercode-api-key',
-  '--layercode-agent-id',
-  '--layercode-api-url',
-  '--settings-file',
+  '--layercode-api-key', '--layercode-agent-id', '--layercode-api-url', '--settings-file',
 ] as const;
 const AGENT_FLAG = '--agent-id';
 
@@ -45,31 +42,23 @@ Exit codes: 0 success; 1 LayerCode refused or did not answer, or there is no web
 arguments.
 `,
   async run(argv, terminal) {
-    const { action, flags } = parseArguments(argv);
+    const { given, flags } = parseArguments(argv);
     const settings = commandSettings(SETTINGS_FLAGS, flags, terminal);
     const agentId = checkAgentId(flags[AGENT_FLAG] ?? onlyAgent(settings));
     const client = openClient(settings);
-    const url = action.name === 'set' ? parseWebhookUrl(action.url, settings, terminal) : undefined;
+    const url = given === undefined ? undefined : parseWebhookUrl(given, settings, terminal);
+    const { interrupted, stdout } = terminal;
     try {
-      if (action.name === 'get') {
-        return printWebhook(
-          await client.webhookUrl(agentId, terminal.interrupted),
-          agentId,
-          terminal,
-        );
-      }
+      if (given === undefined)
+        return printWebhook(await client.webhookUrl(agentId, interrupted), agentId, terminal);
       const before = await describeWebhook(client, agentId, terminal);
-      await client.setWebhookUrl(agentId, url, terminal.interrupted);
-      terminal.stdout.write(`was     ${before}\nis now  ${url ?? NO_WEBHOOK}\n`);
+      await client.setWebhookUrl(agentId, url, interrupted);
+      stdout.write(`was     ${before}\nis now  ${url ?? NO_WEBHOOK}\n`);
       return EXIT.OK;
     } catch (error) {
-      if (terminal.interrupted.aborted) {
-        throw new CommandError(
-          action.name === 'get'
-            ? 'interrupted'
-            : 'interrupted; check with "webhook get" whether the webhook was set',
-          { cause: error },
-        );
+      if (interrupted.aborted) {
+        const remedy = '; check with "webhook get" whether the webhook was set';
+        throw new CommandError(`interrupted${given === undefined ? '' : remedy}`, { cause: error });
       }
       throw error instanceof PlatformError
         ? new CommandError(describePlatformError(error, agentId), { cause: error })
@@ -78,9 +67,10 @@ arguments.
   },
 };
 
-type Action = { readonly name: 'get' } | { readonly name: 'set'; readonly url: string };
-
-/** No message shows a value: if a key was not quoted, any of the arguments may be a piece of it. */
+/**
+ * `given`: the URL to set. Undefined: the webhook is shown. No message shows a value: if a key was
+ * not quoted, any of the arguments may be a piece of it.
+ */
 function parseArguments(argv: readonly string[]) {
   const { flags, words } = parseFlags('webhook', argv, [AGENT_FLAG, ...SETTINGS_FLAGS]);
   const [name, url, ...others] = words;
@@ -91,14 +81,9 @@ function parseArguments(argv: readonly string[]) {
   if (name === 'set' && url === undefined) {
     throw new UsageError('webhook set takes the URL: webhook set https://voice.example/api/agent');
   }
-  const isStray = name === 'get' ? url !== undefined : others.length > 0;
-  if (isStray) {
-    throw new UsageError(
-      `webhook ${name} takes ${name === 'get' ? 'only flags' : 'one URL and flags'}`,
-    );
-  }
-  const action: Action = name === 'set' ? { name, url: url ?? '' } : { name };
-  return { action, flags };
+  if (name === 'get' && url !== undefined) throw new UsageError('webhook get takes only flags');
+  if (others.length > 0) throw new UsageError('webhook set takes one URL and flags');
+  return { given: url, flags };
 }
 
 function checkAgentId(agentId: string): string {

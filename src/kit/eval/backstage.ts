@@ -2,8 +2,6 @@ import type { Agent } from '../../agents/agent.ts';
 import type { App, ServedAgent } from '../../app/app.ts';
 import { isAgent, type NamedAgents } from '../../app/assemble-app.ts';
 import { createApp } from '../../app/create-app.ts';
-import type { JsonObject } from '../../base/json.ts';
-import type { TurnState } from '../../conversations/message.ts';
 import { cameWith } from '../../conversations/turn-record.ts';
 import { createLogger } from '../../log.ts';
 import { DEFAULT_PRICES } from '../../models/prices.ts';
@@ -12,171 +10,133 @@ import { agentPath } from '../../settings/named-agents.ts';
 import type { ScriptedAnswer } from '../scripted-answer.ts';
 import { scriptedModel } from '../scripted-model.ts';
 import { describeLogLine } from './log-line.ts';
+import type { Notes } from './notebook.ts';
 import { observed } from './observed-model.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import type { Scenario } from './scenario.ts';
 import { sentText } from './sent-request.ts';
-import { ShiftedClock } from './shifted-clock.ts';
-import type { OnSight } from './sight.ts';
+import { shiftedClock } from './shifted-clock.ts';
 import type { Address, Stage } from './stage.ts';
-import type { Mock, ToolMoment } from './step.ts';
-import { ToolStandIns } from './tool-stand-ins.ts';
+import { toolStandIns } from './tool-stand-ins.ts';
 import type { WatchedStore } from './watched-store.ts';
 
 export interface BackstageOptions extends Cast, Pick<PlayOptions, 'allowsRealTools' | 'modelFor'> {
   readonly scenario: Scenario;
   readonly store: WatchedStore;
-  readonly onSight: OnSight;
+  readonly notes: Notes;
   /** How far the clock is ahead. Undefined: it is the true one. */
   readonly aheadMs?: number | undefined;
 }
 
-/** The agent's side of a scenario: an app that reports what happens in it. */
-export class Backstage implements Stage {
-  readonly #options: BackstageOptions;
-  readonly #tools: ToolStandIns;
-  readonly #clock: ShiftedClock;
-  /** Stands in for the agent's own, if the scenario scripts it. */
-  readonly #model = scriptedModel(() => this.#nextAnswer());
-  #answers: ScriptedAnswer[] = [];
-  #app: App | undefined;
-
-  constructor(options: BackstageOptions) {
-    const { scenario, allowsRealTools: allowsAll, onSight, aheadMs } = options;
-    this.#options = options;
-    this.#clock = new ShiftedClock(aheadMs);
-    this.#tools = new ToolStandIns({ realTools: scenario.realTools, allowsAll, onSight });
-  }
-
-  async open(): Promise<Address> {
-    this.#app = this.#createApp();
-    const { port } = await this.#app.listen({ host: '127.0.0.1', port: 0 });
-    return { origin: `http://127.0.0.1:${port}`, route: this.#served(this.#app).path };
-  }
-
-  prepare(answers: readonly ScriptedAnswer[]): void {
-    this.#answers = [...answers];
-  }
-
-  answersLeft(): number {
-    return this.#answers.length;
-  }
-
-  mock(mock: Mock): void {
-    this.#tools.mock(mock);
-  }
-
-  hold(moment: ToolMoment): void {
-    this.#tools.hold(moment);
-  }
-
-  release(): void {
-    this.#tools.release();
-  }
-
-  settled(conversationId: string, timeoutMs: number): Promise<boolean> {
-    const { conversations } = this.#served(this.#opened());
-    return this.#options.store.watchers.until(async () => {
-      const { openTurns = 0 } = (await conversations.read(conversationId)) ?? {};
-      return openTurns === 0;
-    }, timeoutMs);
-  }
-
-  async turnState(conversationId: string, turnId: string): Promise<TurnState | undefined> {
-    const { conversations } = this.#served(this.#opened());
-    const { turns = [] } = (await conversations.read(conversationId)) ?? {};
-    return turns.findLast((turn) => cameWith(turn, turnId))?.state;
-  }
-
-  async state(conversationId: string): Promise<JsonObject | undefined> {
-    return this.#served(this.#opened()).conversations.getState(conversationId);
-  }
-
+export interface Backstage extends Stage {
   /** Whether the agent goes on without its store. */
-  isStoreAway(): boolean {
-    return this.#options.store.isAway;
-  }
+  isStoreAway(): boolean;
+}
 
-  async restart(): Promise<Address> {
-    await this.#closeApp();
-    return this.open();
-  }
+/** The agent's side of a scenario: an app that reports what happens in it. */
+export function backstage(options: BackstageOptions): Backstage {
+  const { scenario, settings, agent, store, notes, aheadMs } = options;
+  const { allowsRealTools: allowsAll, modelFor = (own) => own } = options;
+  const clock = shiftedClock(aheadMs);
+  const tools = toolStandIns({ realTools: scenario.realTools, allowsAll, notes });
+  let answers: ScriptedAnswer[] = [];
+  let app: App | undefined;
 
-  async close(): Promise<void> {
-    try {
-      await this.#closeApp();
-      await this.#options.store.end();
-    } finally {
-      this.#clock.close();
-    }
-  }
-
-  async #closeApp(): Promise<void> {
-    const app = this.#app;
-    this.#app = undefined;
-    await app?.close();
-  }
-
-  #nextAnswer(): ScriptedAnswer {
-    const answer = this.#answers.shift();
+  /** Stands in for the agent's own, if the scenario scripts it. */
+  const scripted = scriptedModel(() => {
+    const answer = answers.shift();
     if (answer !== undefined) return answer;
-    this.#options.onSight({ type: 'unscripted' });
+    notes.unscripted();
     throw new Error('the scenario has no more answers of the model for this turn');
-  }
+  });
 
-  #opened(): App {
-    if (this.#app === undefined) throw new Error('the app is not open');
-    return this.#app;
-  }
-
-  #served({ agents }: App): ServedAgent {
-    const { scenario, settings, agent } = this.#options;
+  function served(): ServedAgent {
+    if (app === undefined) throw new Error('the app is not open');
     const name = isAgent(agent) ? undefined : scenario.agent;
     const path = name === undefined ? settings.agentRoute : agentPath(settings.agentRoute, name);
-    return agents.find((served) => served.path === path) ?? agents[0];
-  }
-
-  #createApp(): App {
-    const { aheadMs, settings, agent, store, onSight } = this.#options;
-    const { logLevel: level, secrets } = settings;
-    const write = (line: string): void =>
-      onSight({ type: 'logged', line: describeLogLine(line) });
-    const app = createApp(settings, this.#replaced(agent), {
-      log: createLogger({ level, secrets, write }), store,
-    });
-    if (aheadMs !== undefined) app.use((_context, next) => this.#clock.run(next));
-    return app;
-  }
-
-  #replaced(agent: Agent | NamedAgents): Agent | NamedAgents {
-    if (isAgent(agent)) return this.#watched(agent);
-    const entries = Object.entries(agent).map(([name, one]) => [name, this.#watched(one)] as const);
-    return Object.fromEntries(entries);
+    return app.agents.find((one) => one.path === path) ?? app.agents[0];
   }
 
   /** The agent, with models and tools that report what they do. */
-  #watched(agent: Agent): Agent {
-    const { scenario, settings, modelFor = (own) => own, onSight } = this.#options;
+  function watchedAgent(one: Agent): Agent {
     const { modelPrices = DEFAULT_PRICES } = settings;
     const isCompared = scenario.steps.some(({ name }) => name === 'expect-same-request');
-    const { bind } = agent;
-    if (bind === undefined) return agent;
+    const { bind } = one;
+    if (bind === undefined) return one;
     return {
-      ...agent,
-      bind: (resources) => bind.call(agent, {
+      ...one,
+      bind: (resources) => bind.call(one, {
         ...resources,
         openModel: (chosen) => {
           const name = typeof chosen === 'object' ? chosen.name : chosen;
           const own = scenario.isScripted
-            ? this.#model : modelFor(resources.openModel(chosen), scenario);
-          const model = observed(own, modelPrices, onSight, isCompared
-            ? (messages, options) => sentText(name, messages, options) : undefined);
+            ? scripted : modelFor(resources.openModel(chosen), scenario);
+          const model = observed(own, modelPrices, notes, isCompared
+            ? (messages, streamOptions) => sentText(name, messages, streamOptions) : undefined);
           const { models: count } = scenario;
           if (count === undefined) return model;
           return withFallbacks(Array.from({ length: count }, () => withRetries(model)));
         },
-        replaceTool: this.#tools.replace,
+        replaceTool: tools.replace,
       }),
     };
   }
+
+  function watchedAgents(): Agent | NamedAgents {
+    if (isAgent(agent)) return watchedAgent(agent);
+    return Object.fromEntries(
+      Object.entries(agent).map(([name, one]) => [name, watchedAgent(one)] as const),
+    );
+  }
+
+  async function open(): Promise<Address> {
+    const { logLevel: level, secrets } = settings;
+    const write = (line: string): void => notes.logged(describeLogLine(line));
+    app = createApp(settings, watchedAgents(), {
+      log: createLogger({ level, secrets, write }), store,
+    });
+    if (aheadMs !== undefined) app.use((_context, next) => clock.run(next));
+    const { port } = await app.listen({ host: '127.0.0.1', port: 0 });
+    return { origin: `http://127.0.0.1:${port}`, route: served().path };
+  }
+
+  async function closeApp(): Promise<void> {
+    const closing = app;
+    app = undefined;
+    await closing?.close();
+  }
+
+  return {
+    open,
+    prepare: (given) => void (answers = [...given]),
+    answersLeft: () => answers.length,
+    mock: tools.mock,
+    hold: tools.hold,
+    release: tools.release,
+    settled(conversationId, timeoutMs) {
+      const { conversations } = served();
+      return store.watchers.until(async () => {
+        const { openTurns = 0 } = (await conversations.read(conversationId)) ?? {};
+        return openTurns === 0;
+      }, timeoutMs);
+    },
+    async turnState(conversationId, turnId) {
+      const { turns = [] } = (await served().conversations.read(conversationId)) ?? {};
+      return turns.findLast((turn) => cameWith(turn, turnId))?.state;
+    },
+    state: async (conversationId) => served().conversations.getState(conversationId),
+    isStoreAway: () => store.isAway,
+    async restart() {
+      await closeApp();
+      return open();
+    },
+    async close() {
+      try {
+        await closeApp();
+        await store.end();
+      } finally {
+        clock.close();
+      }
+    },
+  };
 }

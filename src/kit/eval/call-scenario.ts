@@ -9,7 +9,7 @@ import { isToolName, parseArguments } from '../../models/well-formed-call.ts';
 import type { CallRecord, RecordedMessage, RecordedTurn } from '../../records/call-record.ts';
 import { cardNumbers } from '../../redaction/card-numbers.ts';
 import { oneLine } from '../terminal/text.ts';
-import { InventedValues } from './invented-values.ts';
+import { valueInventor } from './invented-values.ts';
 
 const MAX_COMMENT_LENGTH = 200;
 /** Marks that change the writing direction: they could hide from a reader what a line does. */
@@ -34,7 +34,7 @@ export function callScenario(
   { agent, wire, from, to, turns }: CallRecord,
   agents: readonly string[] = [],
 ): string {
-  const { in: invented } = new InventedValues();
+  const invented = valueInventor();
   const spoken = turns.filter(({ isDiscarded, messages }) =>
     isDiscarded !== true && messages.length > 0,
   );
@@ -204,7 +204,6 @@ function withoutComment(text: string): string {
   return text.replaceAll('  #', '  \\u0023');
 }
 
-/** On one line. */
 function oneSpaced(text: string): string {
   return text.replace(/[\s\p{Cc}]+/gu, ' ').trim();
 }

@@ -27,21 +27,16 @@ export function compareScenarios(
   before: readonly ScenarioFigures[],
   now: readonly ScenarioFigures[],
 ): readonly ComparedScenario[] {
-  const known = new Map(before.map((figures) => [figures.file, figures]));
-  const pairs = now.flatMap((figures): readonly Pair[] => {
-    const other = known.get(figures.file);
-    return other === undefined ? [] : [{ file: figures.file, before: other, now: figures }];
-  });
-  const tested = new Map(tests(pairs).map((compared) => [compared.file, compared]));
-  const untested = { difference: undefined, p: undefined };
-  const played = new Set(now.map(({ file }) => file));
-  return [
-    ...now.map((figures): ComparedScenario => tested.get(figures.file)
-      ?? { file: figures.file, ...untested, before: undefined, now: figures }),
-    ...before.filter(({ file }) => !played.has(file)).map((figures): ComparedScenario => (
-      { file: figures.file, ...untested, before: figures, now: undefined }
-    )),
-  ];
+  const files = new Set([...now, ...before].map(({ file }) => file));
+  const figuresIn = (all: readonly ScenarioFigures[], file: string): ScenarioFigures | undefined =>
+    all.find((figures) => figures.file === file);
+  const sides = [...files].map((file) => (
+    { file, before: figuresIn(before, file), now: figuresIn(now, file) }
+  ));
+  const tested = tests(sides.filter((side): side is Pair =>
+    side.before !== undefined && side.now !== undefined));
+  return sides.map((side) => tested.find(({ file }) => file === side.file)
+    ?? { ...side, difference: undefined, p: undefined });
 }
 
 interface Pair {
@@ -111,5 +106,5 @@ function verdictOf(
 ): string {
   if (difference === undefined) return before === undefined ? 'new' : 'not played';
   if (p === undefined || difference === 'too few runs') return difference;
-  return `${difference} (p = ${p < 0.001 ? '<0.001' : p.toFixed(3)})`.replace('= <', '< ');
+  return `${difference} (${p < 0.001 ? 'p < 0.001' : `p = ${p.toFixed(3)}`})`;
 }

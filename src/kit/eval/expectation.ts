@@ -4,17 +4,13 @@ import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
 import { messageOf } from '../../base/thrown-values.ts';
 import { oneLine } from '../terminal/text.ts';
-
-/** What is wrong with a line of a script. Caught where the number of the line is known. */
-export class LineFault extends Error {
-  override readonly name = 'LineFault';
-}
+import { LineFault } from './line.ts';
 
 export interface Expectation {
   readonly written: string;
-  matches(text: string): boolean;
+  readonly matches: (text: string) => boolean;
   /** Whether a value that can be written as JSON is as expected. */
-  matchesValue(value: unknown): boolean;
+  readonly matchesValue: (value: unknown) => boolean;
 }
 
 /**
@@ -30,12 +26,9 @@ export function parseExpectation(name: string, written: string): Expectation {
     written,
     matches,
     matchesValue: (value) =>
-      matches(JSON.stringify(value) ?? '') || (isObjectOrList(wanted) && hasFields(value, wanted)),
+      matches(JSON.stringify(value) ?? '')
+      || (typeof wanted === 'object' && wanted !== null && hasFields(value, wanted)),
   };
-}
-
-function isObjectOrList(value: unknown): boolean {
-  return typeof value === 'object' && value !== null;
 }
 
 /** The same for a value. Throws a `LineFault` for what begins like JSON and is not. */

@@ -1,6 +1,6 @@
 // How the runs of a scenario went, all together.
 
-import { isObject } from '../../base/fields.ts';
+import { number, objectOf, optional, string, type Field } from '../../base/fields.ts';
 import { columns } from '../terminal/text.ts';
 import type { PlayedTurn, ScenarioResult } from './result.ts';
 import { quantile, wilsonInterval } from './statistics.ts';
@@ -100,18 +100,19 @@ export function percent(share: number): string {
   return String(Math.round(share * 100));
 }
 
+const isCount = (value: unknown): boolean => Number.isInteger(value) && Number(value) >= 0;
+const count: Field = {
+  ...number, check: (value) => (isCount(value) ? undefined : { path: '', expected: 'a count' }),
+};
+const FIGURES = objectOf({
+  file: string, passed: count, failed: count, undecided: count,
+  firstWordMs: optional(objectOf({ p50: number, p95: number })),
+  tokens: optional(objectOf({ input: number, output: number })),
+  cost: optional(number),
+});
+
 /** Checks what a file holds. */
 export function isScenarioFigures(value: unknown): value is ScenarioFigures {
-  if (!isObject(value)) return false;
-  const { file, passed, failed, undecided, firstWordMs, tokens, cost } = value;
-  return typeof file === 'string'
-    && [passed, failed, undecided].every((count) => Number.isInteger(count) && Number(count) >= 0)
-    && isPair(firstWordMs, 'p50', 'p95')
-    && isPair(tokens, 'input', 'output')
-    && (cost === undefined || Number.isFinite(cost));
-}
-
-function isPair(value: unknown, one: string, other: string): boolean {
-  if (value === undefined) return true;
-  return isObject(value) && [one, other].every((name) => Number.isFinite(value[name]));
+  // Unlike in events, what is missing is never null.
+  return FIGURES.check(value) === undefined && !Object.values(value as object).includes(null);
 }

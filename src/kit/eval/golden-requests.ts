@@ -4,78 +4,70 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 
 import { codeOf, messageOf } from '../../base/thrown-values.ts';
+import type { Fault } from './check.ts';
 import { besideScenario, type Scenario } from './scenario.ts';
 import { shownDiff, textDiff } from './text-diff.ts';
 
 const HEADING = /^=== (\d+)\n/m;
 
-/** Compares what models were sent with the file, or writes the file. */
-export class GoldenRequests {
-  readonly #path: string;
-  readonly #isUpdating: boolean;
-  /** Numbers of the lines that compare, in order. The file counts them from 1. */
-  readonly #lines: readonly number[];
+/** Why a turn's requests are not those that the line with this number has accepted. */
+export type CompareRequests = (lineNumber: number, text: string) => Fault;
 
-  /** `scenarioPath` may end with the number of a case. */
-  constructor(scenarioPath: string, { steps }: Scenario, isUpdating: boolean) {
-    this.#path = besideScenario(scenarioPath, '.requests.golden');
-    this.#lines = steps
-      .filter(({ name }) => name === 'expect-same-request')
-      .map(({ lineNumber }) => lineNumber);
-    this.#isUpdating = isUpdating;
-  }
+/**
+ * Compares what models were sent with the file, or writes the file. `scenarioPath` may end with the
+ * number of a case.
+ */
+export function goldenRequests(
+  scenarioPath: string,
+  { steps }: Scenario,
+  isUpdating: boolean,
+): CompareRequests {
+  const path = besideScenario(scenarioPath, '.requests.golden');
+  // The file counts the lines that compare from 1.
+  const lines = steps.filter(({ name }) => name === 'expect-same-request');
 
-  /**
-   * Why a turn's requests are not those that the line with this number has accepted. Undefined if
-   * they are.
-   */
-  faultOf(lineNumber: number, text: string): readonly string[] | undefined {
-    try {
-      return this.#compare(this.#lines.indexOf(lineNumber) + 1, normal(text));
-    } catch (error) {
-      return [messageOf(error)];
-    }
-  }
-
-  #compare(number: number, text: string): readonly string[] | undefined {
-    const accepted = this.#read();
-    if (this.#isUpdating) {
+  function compare(number: number, text: string): Fault {
+    const accepted = readGolden(path);
+    if (isUpdating) {
       accepted.set(number, text);
-      this.#write(accepted);
+      const parts = [...accepted]
+        .filter(([known]) => known <= lines.length)
+        .sort(([a], [b]) => a - b)
+        .map(([known, part]) => `=== ${known}\n${part}\n`);
+      writeFileSync(path, parts.join('\n'));
       return undefined;
     }
     const before = accepted.get(number);
     const remedy = '--update accepts it';
-    if (before === undefined) return [`${basename(this.#path)} does not have it; ${remedy}`];
+    if (before === undefined) return [`${basename(path)} does not have it; ${remedy}`];
     const diff = textDiff(before, text);
     if (diff.length === 0) return undefined;
-    return [
-      `it differs from ${basename(this.#path)}, accepted (-) and sent (+); ${remedy}`,
-      ...shownDiff(diff),
-    ];
+    const what = `it differs from ${basename(path)}, accepted (-) and sent (+); ${remedy}`;
+    return [what, ...shownDiff(diff)];
   }
 
-  #read(): Map<number, string> {
-    let text: string;
+  return (lineNumber, text) => {
     try {
-      text = normal(readFileSync(this.#path, 'utf8'));
+      return compare(lines.findIndex((line) => line.lineNumber === lineNumber) + 1, normal(text));
     } catch (error) {
-      if (codeOf(error) === 'ENOENT') return new Map();
-      throw error;
+      return [messageOf(error)];
     }
-    const [, ...parts] = text.split(HEADING);
-    return new Map(parts.flatMap((part, index) =>
-      index % 2 === 1 ? [] : [[Number(part), normal(parts[index + 1] ?? '')]],
-    ));
-  }
+  };
+}
 
-  #write(accepted: ReadonlyMap<number, string>): void {
-    const parts = [...accepted]
-      .filter(([number]) => number <= this.#lines.length)
-      .sort(([a], [b]) => a - b)
-      .map(([number, text]) => `=== ${number}\n${text}\n`);
-    writeFileSync(this.#path, parts.join('\n'));
+/** What was accepted, by number. Empty if there is no file. */
+function readGolden(path: string): Map<number, string> {
+  let text: string;
+  try {
+    text = normal(readFileSync(path, 'utf8'));
+  } catch (error) {
+    if (codeOf(error) === 'ENOENT') return new Map();
+    throw error;
   }
+  const [, ...parts] = text.split(HEADING);
+  return new Map(parts.flatMap((part, index) =>
+    index % 2 === 1 ? [] : [[Number(part), normal(parts[index + 1] ?? '')]],
+  ));
 }
 
 /** The same for texts that differ in the kind of line breaks, or in blanks around them. */

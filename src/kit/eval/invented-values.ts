@@ -4,17 +4,13 @@ import { replaceVarying, type VaryingKind } from './varying-values.ts';
  * Replaces ids, numbers of six or more digits and e-mail addresses by invented ones of the same
  * form, so that a file can be committed. The same value gets the same replacement. Times stay.
  */
-export class InventedValues {
-  readonly #replacements = new Map<string, string>();
-  readonly #counts = { id: 0, number: 0, email: 0 };
-
-  /** Bound. */
-  readonly in = (text: string): string => replaceVarying(text, (value, kind) => {
+export function valueInventor(): (text: string) => string {
+  const replacements = new Map<string, string>();
+  const counts = { id: 0, number: 0, email: 0 };
+  return (text) => replaceVarying(text, (value, kind) => {
     if (kind === 'time') return value;
-    const known = this.#replacements.get(value);
-    if (known !== undefined) return known;
-    const invented = INVENTORS[kind](value, (this.#counts[kind] += 1));
-    this.#replacements.set(value, invented);
+    const invented = replacements.get(value) ?? INVENTORS[kind](value, (counts[kind] += 1));
+    replacements.set(value, invented);
     return invented;
   });
 }

@@ -3,15 +3,10 @@
 import { messageOf } from '../../base/thrown-values.ts';
 import type { ChatMessage, ChatModel } from '../../models/model.ts';
 import { oneLine } from '../terminal/text.ts';
+import type { JudgeLine } from './check-steps.ts';
 import { askForJson, jsonLine, linesOfTurn } from './json-question.ts';
 import type { Judge, Verdict } from './play-options.ts';
 import type { Scenario } from './scenario.ts';
-import type { JudgeLine } from './step.ts';
-
-export interface JudgeOptions {
-  /** Ends a question. The verdict is then `undecided`. */
-  readonly signal?: AbortSignal | undefined;
-}
 
 const MAX_REASON_LENGTH = 500;
 const MAX_QUOTED_LENGTH = 80;
@@ -29,9 +24,10 @@ const AGAIN =
 /**
  * A judge that asks this model. Before its first verdict about a scenario it is asked about the
  * scenario's examples: every `good` one must meet all questions of the scenario, every `bad` one
- * must miss at least one. If the model judges one of them otherwise, nothing is decided.
+ * must miss at least one. If the model judges one of them otherwise, nothing is decided. `signal`
+ * ends a question: the verdict is then `undecided`.
  */
-export function modelJudge(model: ChatModel, { signal }: JudgeOptions = {}): Judge {
+export function modelJudge(model: ChatModel, signal?: AbortSignal): Judge {
   const faults = new Map<Scenario, Promise<string | undefined>>();
 
   /** Asks until most verdicts agree. */

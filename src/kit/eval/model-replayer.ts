@@ -14,20 +14,16 @@ import { textDiff } from './text-diff.ts';
 export class ModelReplayer {
   /** By their request, in the order in which they were recorded. */
   readonly #kept = new Map<string, RecordedReply[]>();
-  readonly #misses: (readonly string[])[] = [];
+  /**
+   * What differs between a request that no recorded reply fits and the nearest recorded one, as
+   * lines that begin with `-` (recorded) or `+` (asked), or with a blank for the line before.
+   */
+  readonly misses: (readonly string[])[] = [];
   #calls = 0;
 
   constructor(replies: readonly RecordedReply[]) {
     for (const reply of replies)
       this.#kept.set(reply.request, [...(this.#kept.get(reply.request) ?? []), reply]);
-  }
-
-  /**
-   * What differs between a request that no recorded reply fits and the nearest recorded one, as
-   * lines that begin with `-` (recorded) or `+` (asked), or with a blank for the line before.
-   */
-  get misses(): readonly (readonly string[])[] {
-    return this.#misses;
   }
 
   /** A model of the same name that answers from the recording. */
@@ -74,7 +70,7 @@ export class ModelReplayer {
     const kept = this.#kept.get(text) ?? [];
     const found = kept.length > 1 ? kept.shift() : kept[0];
     if (found === undefined) {
-      this.#misses.push(this.#nearestDiff(text));
+      this.misses.push(this.#nearestDiff(text));
       return undefined;
     }
     const withValues = (said: string): string =>

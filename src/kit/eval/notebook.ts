@@ -2,7 +2,16 @@ import type { ChatMessage } from '../../models/model.ts';
 import { Watchers } from '../platform/watchers.ts';
 import type { PlayedTurn, Tokens, ToolRunSeen } from './result.ts';
 import { turnText } from './sent-request.ts';
-import type { RunId, Sight } from './sight.ts';
+
+/** What is told of the agent's side. All arguments are plain JSON: it may be another process. */
+export type Notes = Pick<
+  Notebook,
+  | 'toolBegan' | 'toolOver' | 'toolRefused' | 'toolHeld' | 'toolBarred' | 'killed' | 'asked'
+  | 'unscripted' | 'cut' | 'used' | 'logged'
+>;
+
+/** Distinguishes runs of tools, also those of several processes: that of the process is first. */
+export type RunId = `${number}.${number}`;
 
 type Run = { -readonly [Field in keyof ToolRunSeen]: ToolRunSeen[Field] };
 
@@ -30,13 +39,12 @@ export function addTokens(
 export class Notebook {
   readonly #entries: Entry[] = [];
   readonly #runs = new Map<RunId, Run>();
-  /** Watches what is seen. */
   readonly watchers = new Watchers();
   /** Tools with effects that were called although nothing says what they may do. */
   readonly barred = new Set<string>();
   /** How often a scripted model was asked once more than there are answers. */
-  unscripted = 0;
-  #held: Extract<Sight, { readonly type: 'tool-held' }> | undefined;
+  timesUnscripted = 0;
+  #held: { readonly tool: string; readonly isShown: boolean } | undefined;
 
   /** Begins the entry of the next delivery. */
   turnPage(): void {
@@ -44,7 +52,6 @@ export class Notebook {
     this.#held = undefined;
   }
 
-  /** What was seen during a delivery so far. */
   pageOf(delivery: number): Pick<PlayedTurn, 'tools' | 'prompts' | 'log' | 'tokens' | 'isCut'> {
     const { tools, prompts, log, tokens, isCut } = this.#entries[delivery] ?? new Entry();
     const runs = tools.map((run) => ({ ...run }));
@@ -74,64 +81,71 @@ export class Notebook {
     return [...this.#runs.values()].some(({ tool, state }) => state === 'running' && counts(tool));
   }
 
-  readonly take = (sight: Sight): void => {
+  /** A tool begins to run, or would have, with arguments that fit. */
+  toolBegan(id: RunId, tool: string, args: unknown, onceKey: string | undefined): void {
+    const run: Run = { tool, args, onceKey, state: 'running', result: undefined, hasActed: true };
+    this.#runs.set(id, run);
+    this.#note(({ tools }) => tools.push(run));
+  }
+
+  toolOver(id: RunId, outcome: Pick<ToolRunSeen, 'state' | 'result' | 'hasActed'>): void {
+    this.#note(() => Object.assign(this.#runs.get(id) ?? {}, outcome));
+  }
+
+  /** It did not run. */
+  toolRefused(run: ToolRunSeen): void {
+    this.#note(({ tools }) => tools.push(run));
+  }
+
+  /**
+   * A run is kept from returning until the stage lets it go on. `isShown`: the caller's page knows
+   * that it runs.
+   */
+  toolHeld(tool: string, isShown: boolean): void {
+    this.#note(() => (this.#held = { tool, isShown }));
+  }
+
+  /** A tool with effects was called although nothing says what it may do. It did not run. */
+  toolBarred(tool: string): void {
+    this.#note(() => this.barred.add(tool));
+  }
+
+  /** A process is killed, by its id: runs that were under way in it are lost. */
+  killed(process: number): void {
+    const lost = [...this.#runs.keys()].filter((id) => id.startsWith(`${process}.`));
+    this.#note(() => lost.forEach((id) => this.#runs.delete(id)));
+  }
+
+  /** `rest`: of the request, for a golden file; empty if there is none. */
+  asked(messages: readonly ChatMessage[], rest: string): void {
+    this.#note(({ prompts, sent }) => {
+      prompts.push(messages);
+      sent.push(rest);
+    });
+  }
+
+  /** A scripted model was asked once more than there are answers. */
+  unscripted(): void {
+    this.#note(() => (this.timesUnscripted += 1));
+  }
+
+  /** An answer was cut at the model's limit. */
+  cut(): void {
+    this.#note((entry) => (entry.isCut = true));
+  }
+
+  used(tokens: Tokens): void {
+    this.#note((entry) => (entry.tokens = addTokens(entry.tokens, tokens)));
+  }
+
+  logged(line: string): void {
+    this.#note(({ log }) => log.push(line));
+  }
+
+  #note(write: (entry: Entry) => unknown): void {
     const entry = this.#entries.at(-1);
     if (entry === undefined) return;
-    switch (sight.type) {
-      case 'tool': {
-        const { id, tool, args, onceKey } = sight;
-        const run: Run = {
-          tool, args, onceKey, state: 'running', result: undefined, hasActed: true,
-        };
-        this.#runs.set(id, run);
-        entry.tools.push(run);
-        break;
-      }
-      case 'tool-refused': {
-        const { tool, args, problem: result, state } = sight;
-        entry.tools.push({
-          tool, args, result, onceKey: undefined, state, hasActed: false,
-        });
-        break;
-      }
-      case 'tool-over': {
-        const { id, state, result, hasActed } = sight;
-        const run = this.#runs.get(id);
-        if (run !== undefined) Object.assign(run, { state, result, hasActed });
-        break;
-      }
-      case 'tool-held':
-        this.#held = sight;
-        break;
-      case 'tool-barred':
-        this.barred.add(sight.tool);
-        break;
-      case 'killed':
-        this.#lose(sight.process);
-        break;
-      case 'asked':
-        entry.prompts.push(sight.messages);
-        entry.sent.push(sight.sent);
-        break;
-      case 'unscripted':
-        this.unscripted += 1;
-        break;
-      case 'used':
-        entry.tokens = addTokens(entry.tokens, sight.tokens);
-        break;
-      case 'cut':
-        entry.isCut = true;
-        break;
-      case 'logged':
-        entry.log.push(sight.line);
-        break;
-      default:
-        sight satisfies never;
-    }
+    write(entry);
     this.watchers.changed();
-  };
-
-  #lose(process: number): void {
-    for (const id of this.#runs.keys()) if (id.startsWith(`${process}.`)) this.#runs.delete(id);
   }
 }

@@ -3,42 +3,39 @@ import type { ModelPrices } from '../../base/model-price.ts';
 import type { ChatModel, ModelDelta } from '../../models/model.ts';
 import { costOf } from '../../models/prices.ts';
 import { withStream } from '../../models/with-stream.ts';
+import type { Notes } from './notebook.ts';
 import type { Tokens } from './result.ts';
-import type { OnSight, Sight } from './sight.ts';
 
 /**
- * The model, which reports what it was shown and what it used. `describe` gives the rest of a
- * request as a golden file has it.
+ * The model, which notes what it was shown and what it used. `describe` gives the rest of a request
+ * as a golden file has it.
  */
 export function observed(
   model: ChatModel,
   prices: ModelPrices,
-  onSight: OnSight,
+  notes: Pick<Notes, 'asked' | 'cut' | 'used'>,
   describe: (...request: Parameters<ChatModel['stream']>) => string = () => '',
 ): ChatModel {
+  async function* watch(
+    deltas: AsyncGenerator<ModelDelta, void, undefined>,
+    ...[messages, rest]: Parameters<Notes['asked']>
+  ): AsyncGenerator<ModelDelta, void, undefined> {
+    notes.asked(messages, rest);
+    for await (const delta of deltas) {
+      if (delta.type === 'usage') {
+        if (delta.finishReason === 'length') notes.cut();
+        const tokens = tokensOf(delta, prices);
+        if (tokens !== undefined) notes.used(tokens);
+      }
+      yield delta;
+    }
+  }
+
   return withStream(model, (messages, options) => {
     const deltas = model.stream(messages, options);
-    const sent = describe(messages, options);
-    const asked = { type: 'asked', messages: structuredClone(messages), sent } as const;
-    return endingAtOnce(watch(deltas, asked, prices, onSight), () => void deltas.return());
+    const watched = watch(deltas, structuredClone(messages), describe(messages, options));
+    return endingAtOnce(watched, () => void deltas.return());
   });
-}
-
-async function* watch(
-  deltas: AsyncGenerator<ModelDelta, void, undefined>,
-  asked: Sight,
-  prices: ModelPrices,
-  onSight: OnSight,
-): AsyncGenerator<ModelDelta, void, undefined> {
-  onSight(asked);
-  for await (const delta of deltas) {
-    if (delta.type === 'usage') {
-      if (delta.finishReason === 'length') onSight({ type: 'cut' });
-      const tokens = tokensOf(delta, prices);
-      if (tokens !== undefined) onSight({ type: 'used', tokens });
-    }
-    yield delta;
-  }
 }
 
 function tokensOf(

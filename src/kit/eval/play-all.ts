@@ -1,11 +1,9 @@
 import { figuresOf, type ScenarioFigures } from './figures.ts';
-import type { PlayOptions } from './play-options.ts';
 import { withFailure, type ScenarioResult } from './result.ts';
 import type { Scenario } from './scenario.ts';
-import { playStaged, type Staged } from './staging.ts';
-import { UnawaitedErrors } from './unawaited-errors.ts';
+import type { Staged } from './staging.ts';
+import { noteUnawaitedErrors } from './unawaited-errors.ts';
 
-/** All runs of one scenario. */
 export interface ScenarioRuns {
   readonly scenario: Scenario;
   readonly results: readonly ScenarioResult[];
@@ -22,18 +20,17 @@ const MAX_AT_ONCE = 8;
 export async function playAll(
   staged: readonly Staged[],
   runs: number,
-  options: PlayOptions,
   onResult: (result: ScenarioResult) => void,
 ): Promise<readonly ScenarioRuns[]> {
   const waiting = staged.flatMap((one, index) =>
     Array.from({ length: runs }, (_, run) => ({ one, index, run })));
   const results: (() => ScenarioResult)[][] = staged.map(() => []);
-  const unawaited = new UnawaitedErrors();
+  const unawaited = noteUnawaitedErrors();
   const work = async (): Promise<void> => {
     for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
       const { one, index, run } = next;
       const errors: string[] = [];
-      const result = await unawaited.during(errors, () => playStaged(one, options));
+      const result = await unawaited.during(errors, one.play);
       const whole = (): ScenarioResult =>
         errors.length === 0 ? result : withFailure(result, 'the agent', errors);
       (results[index] ??= [])[run] = whole;

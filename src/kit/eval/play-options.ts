@@ -4,14 +4,14 @@ import type { Agent } from '../../agents/agent.ts';
 import type { NamedAgents } from '../../app/assemble-app.ts';
 import type { ChatModel } from '../../models/model.ts';
 import type { Settings } from '../../settings/settings.ts';
-import type { GoldenRequests } from './golden-requests.ts';
+import type { JudgeLine } from './check-steps.ts';
+import type { CompareRequests } from './golden-requests.ts';
+import type { Notes } from './notebook.ts';
 import type { PlayedCaller } from './played-caller.ts';
 import type { PlayedTurn } from './result.ts';
 import type { Scenario } from './scenario.ts';
-import type { OnSight } from './sight.ts';
 import type { Access } from './stage-settings.ts';
 import type { Stage } from './stage.ts';
-import type { JudgeLine } from './step.ts';
 
 /** What an app is made of. Each scenario gets one of its own. */
 export interface Cast {
@@ -34,7 +34,7 @@ export type Judge = (
 export type OpenStage = (
   scenario: Scenario,
   access: Access,
-  onSight: OnSight,
+  notes: Notes,
   aheadMs: number | undefined,
 ) => Stage;
 
@@ -47,12 +47,11 @@ export interface PlayOptions {
   readonly modelFor?: ((own: ChatModel, scenario: Scenario) => ChatModel) | undefined;
   /** Decides `judge` lines. A scenario that has one is refused without it. */
   readonly judge?: Judge | undefined;
-  /** What `expect-same-request` lines compare with. A scenario that has one needs it. */
-  readonly golden?: GoldenRequests | undefined;
+  /** Decides `expect-same-request` lines. A scenario that has one needs it. */
+  readonly golden?: CompareRequests | undefined;
   /** Decides what a played caller says. A scenario that has one is refused without it. */
   readonly playedCaller?: PlayedCaller | undefined;
   /** Where the agent runs. A scenario that kills its process is refused without it. */
   readonly openStage?: OpenStage | undefined;
-  /** Ends the run. */
   readonly signal?: AbortSignal | undefined;
 }

@@ -3,18 +3,18 @@ import { randomUUID } from 'node:crypto';
 import { MemoryStore } from '../../conversations/memory-store.ts';
 import { CallerSession } from '../platform/caller-session.ts';
 import { AT_ONCE } from '../platform/caller-turn.ts';
-import { CompletionsTestWire } from '../platform/completions-test-wire.ts';
-import { LayercodeTestWire } from '../platform/layercode-test-wire.ts';
-import { Backstage } from './backstage.ts';
+import { completionsTestWire } from '../platform/completions-test-wire.ts';
+import { layercodeTestWire } from '../platform/layercode-test-wire.ts';
+import { backstage } from './backstage.ts';
 import { Notebook } from './notebook.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
-import { Play } from './play.ts';
+import { playCall, type Playing } from './play.ts';
 import type { ScenarioResult } from './result.ts';
 import type { Origin, Scenario } from './scenario.ts';
-import { aheadOf, ShiftedClock } from './shifted-clock.ts';
+import { aheadOf, shiftedClock } from './shifted-clock.ts';
 import { newAccess, stageSettings, type Access } from './stage-settings.ts';
 import type { Address } from './stage.ts';
-import { WatchedStore } from './watched-store.ts';
+import { watched } from './watched-store.ts';
 
 /**
  * Plays a scenario once, to an app of its own. Resolves with the result. `problemsOf` must have
@@ -28,27 +28,28 @@ export async function playScenario(
   const access = newAccess();
   const notebook = new Notebook();
   const aheadMs = aheadOf(scenario);
-  const stage = options.openStage?.(scenario, access, notebook.take, aheadMs) ?? new Backstage({
+  const stage = options.openStage?.(scenario, access, notebook, aheadMs) ?? backstage({
     scenario,
     settings: stageSettings(cast.settings, scenario, access),
     agent: cast.agent,
-    store: memoryStore(),
-    onSight: notebook.take,
+    store: watched(new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 })),
+    notes: notebook,
     aheadMs,
     allowsRealTools: options.allowsRealTools,
     modelFor: options.modelFor,
   });
-  const play = new Play(scenario, options, {
+  const playing: Playing = {
+    ...options,
     stage,
     notebook,
     callerFrom: (from, address) => callerOf({ ...scenario.origin, from }, access, address),
     explain: ({ status, reason }) =>
       `${status === undefined ? 'there was no answer' : 'the agent\'s server failed'}: ${reason}`,
-  });
-  const clock = new ShiftedClock(aheadMs);
+  };
+  const clock = shiftedClock(aheadMs);
   try {
     // What LayerCode signs has a time, which must be the agent's.
-    return await clock.run(() => play.run());
+    return await clock.run(() => playCall(scenario, playing));
   } finally {
     clock.close(); // the stage has one of its own
     await stage.close();
@@ -66,8 +67,8 @@ function callerOf(
 ): CallerSession {
   const conversationId = randomUUID();
   const wire = platform === 'layercode'
-    ? new LayercodeTestWire({ secret, conversationId })
-    : new CompletionsTestWire({ profile: platform, key, conversationId });
+    ? layercodeTestWire({ secret, conversationId })
+    : completionsTestWire({ profile: platform, key, conversationId });
   return new CallerSession({
     wire,
     caller,
@@ -75,8 +76,4 @@ function callerOf(
     headers: language === undefined ? {} : { 'x-language': language },
     wordsPerMinute: AT_ONCE,
   });
-}
-
-function memoryStore(): WatchedStore {
-  return new WatchedStore(new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 }));
 }

@@ -5,7 +5,6 @@ import { messageOf } from '../../base/thrown-values.ts';
 import type { CallerSession } from '../platform/caller-session.ts';
 import type { CallerTurn, CallFailure } from '../platform/caller-turn.ts';
 import { counted, oneLine } from '../terminal/text.ts';
-import { faultOf } from './checks.ts';
 import type { Notebook } from './notebook.ts';
 import type { PlayOptions } from './play-options.ts';
 import type { CallerMove } from './played-caller.ts';
@@ -14,7 +13,7 @@ import type { PlayedTurn, ScenarioFailure, ScenarioResult } from './result.ts';
 import type { Act, CheckStep, Scenario, ScriptedExchange, TroubleAt } from './scenario.ts';
 import { StageLost } from './stage-process.ts';
 import type { Address, OwnProcess, Stage } from './stage.ts';
-import type { StepOf } from './step.ts';
+import type { StepOf } from './steps.ts';
 
 /** Longest wait for what follows at once, unless something is broken. */
 const SOON_MS = 2_000;
@@ -27,6 +26,7 @@ class CallOver extends Error {
 
 interface PlayedExchange {
   readonly exchange: ScriptedExchange;
+  readonly said: string | undefined;
   readonly caller: CallerSession;
   readonly conversation: number;
   reply: CallerTurn;
@@ -35,8 +35,12 @@ interface PlayedExchange {
   state: PlayedTurn['state'];
 }
 
+/** What a failure is about: a line of the scenario, or what was being done. */
+type Line = Pick<ScenarioFailure, 'lineNumber' | 'written'>;
+
 /** Who plays, and where. */
-export interface Playing {
+export interface Playing
+  extends Pick<PlayOptions, 'timeoutMs' | 'signal' | 'judge' | 'golden' | 'playedCaller'> {
   readonly stage: Stage;
   readonly notebook: Notebook;
   /** A caller from this number. `address`: where the agent is at the moment. */
@@ -49,195 +53,140 @@ export interface Playing {
   ) => void;
 }
 
-/** A call that a scenario plays once. */
-export class Play {
-  readonly #scenario: Scenario;
-  readonly #options: PlayOptions;
-  readonly #playing: Playing;
-  readonly #stage: Stage;
-  readonly #notebook: Notebook;
-  readonly #deliveries: PlayedExchange[] = [];
-  readonly #failures: ScenarioFailure[] = [];
-  readonly #undecided: string[] = [];
+/**
+ * Plays the call once. `problemsOf` must have found nothing. Rejects with the reason of the signal.
+ */
+export async function playCall(scenario: Scenario, playing: Playing): Promise<ScenarioResult> {
+  const { file, name, origin, acts, checks } = scenario;
+  const { stage, notebook, callerFrom, explain, onAct } = playing;
+  const { timeoutMs, signal, judge, golden, playedCaller } = playing;
+  const deliveries: PlayedExchange[] = [];
+  const failures: ScenarioFailure[] = [];
+  const undecided: string[] = [];
   /** Tools that a mock has made hang. */
-  readonly #hanging = new Set<string>();
-  #address: Address = { origin: '', route: '' };
-  #caller: CallerSession | undefined;
-  #conversation = 0;
+  const hanging = new Set<string>();
+  let address: Address = { origin: '', route: '' };
+  let current: CallerSession | undefined;
+  /** The number of the caller's conversation. */
+  let conversation = 0;
 
-  constructor(scenario: Scenario, options: PlayOptions, playing: Playing) {
-    this.#scenario = scenario;
-    this.#options = options;
-    this.#playing = playing;
-    this.#stage = playing.stage;
-    this.#notebook = playing.notebook;
+  function speaking(): CallerSession {
+    return (current ??= openCaller(origin.from));
   }
 
-  /** `problemsOf` must have found nothing. Rejects with the reason of the signal. */
-  async run(): Promise<ScenarioResult> {
-    const startedAtMs = performance.now();
-    const { file, name, acts } = this.#scenario;
-    try {
-      this.#address = await this.#stage.open();
-      for (const act of acts) {
-        this.#options.signal?.throwIfAborted();
-        const known = this.#failures.length;
-        try {
-          await this.#perform(act);
-        } finally {
-          this.#playing.onAct?.(act, this.#failures.slice(known), this.#turns().at(-1));
-        }
-      }
-      await this.#endTurn();
-      await this.#hangUp();
-      await this.#toolsOver(() => true);
-      await this.#readStates();
-    } catch (error) {
-      if (error instanceof StageLost) this.#fail(this.#lastOpening, [error.message]);
-      else if (error instanceof CallOver) await this.#readStates();
-      else throw error;
-    }
-    for (const step of this.#scenario.checks) await this.#check(step);
-    const undecided = this.#undecided;
-    return {
-      file, name,
-      outcome: this.#failures.length > 0
-        ? 'failed' : undecided.length > 0 ? 'undecided' : 'passed',
-      failures: this.#failures,
-      undecided,
-      turns: this.#turns(),
-      durationMs: performance.now() - startedAtMs,
-    };
+  function openCaller(from: string | undefined): CallerSession {
+    return callerFrom(from, () => address);
   }
 
-  /** Who calls now. */
-  get #speaking(): CallerSession {
-    return (this.#caller ??= this.#callerFrom(this.#scenario.origin.from));
-  }
-
-  #callerFrom(from: string | undefined): CallerSession {
-    return this.#playing.callerFrom(from, () => this.#address);
-  }
-
-  async #perform(act: Act): Promise<void> {
-    switch (act.kind) {
+  async function perform(act: Act): Promise<void> {
+    switch (act.name) {
       case 'exchange':
-        return this.#exchange(act);
-      case 'check':
-        return this.#check(act.step);
-      case 'mock': {
-        const { tool, outcome } = act.step;
-        if (outcome.kind === 'hangs') this.#hanging.add(tool);
-        return this.#stage.mock(act.step);
-      }
+        return deliver(act);
+      case 'mock':
+        if (act.outcome.kind === 'hangs') hanging.add(act.tool);
+        return stage.mock(act);
       case 'data':
-        return this.#sendData(act.step);
+        return sendData(act);
       case 'caller':
-        return this.#converse(act.step);
+        return converse(act);
       case 'restart':
-        this.#address = await this.#stage.restart();
-        return;
       case 'kill':
-        this.#address = await this.#ownProcess.kill();
-        return;
+        return beginAnew(act.name);
       case 'store':
-        await this.#ownProcess.stall(act.step.awayMs);
+        await ownProcess().stall(act.awayMs);
         return;
       case 'elsewhere':
-        this.#address = await this.#ownProcess.switch();
+        address = await ownProcess().switch();
         return;
       default:
-        act satisfies never;
+        return check(act);
     }
+  }
+
+  async function beginAnew(name: 'restart' | 'kill'): Promise<void> {
+    address = await (name === 'kill' ? ownProcess().kill() : stage.restart());
   }
 
   /** A model plays the caller until they hang up. */
-  async #converse(step: StepOf<'caller'>): Promise<void> {
+  async function converse(step: StepOf<'caller'>): Promise<void> {
     const { lineNumber, written, maxTurns } = step;
     for (let said = 0; ; said += 1) {
-      const move = await this.#nextMove(step);
+      const move = await nextMove(step);
       if ('hangsUp' in move) {
-        if (!move.hasReachedGoal) this.#fail(step, [`the caller gave up: ${move.reason}`], 'judge');
+        if (!move.hasReachedGoal) fail(step, [`the caller gave up: ${move.reason}`], 'judge');
         return;
       }
-      if (this.#hasHungUp) this.#giveUp(step, [`the agent has hung up on: ${move.say}`]);
+      if (hasHungUp()) giveUp(step, [`the agent has hung up on: ${move.say}`]);
       if (said === maxTurns)
-        this.#giveUp(step, [`the caller did not get what they want in ${maxTurns} turns`]);
+        giveUp(step, [`the caller did not get what they want in ${maxTurns} turns`]);
       const opening = { name: 'say', text: move.say, lineNumber, written } as const;
-      await this.#exchange({
-        kind: 'exchange', opening, answers: [], meanwhile: [], trouble: undefined,
-      });
+      await deliver({ name: 'exchange', opening, answers: [], meanwhile: [], trouble: undefined });
     }
   }
 
-  async #nextMove(step: StepOf<'caller'>): Promise<CallerMove> {
-    const { playedCaller } = this.#options;
+  async function nextMove(step: StepOf<'caller'>): Promise<CallerMove> {
     if (playedCaller === undefined) throw new Error('a caller line needs a model');
-    const turns = this.#turns().filter(({ conversation }) => conversation === this.#conversation);
+    const turns = playedTurns().filter((turn) => turn.conversation === conversation);
     try {
       return await playedCaller(step, turns);
     } catch (error) {
-      this.#options.signal?.throwIfAborted();
-      this.#undecided.push(`line ${step.lineNumber}: the caller failed: ${messageOf(error)}`);
+      signal?.throwIfAborted();
+      undecided.push(`line ${step.lineNumber}: the caller failed: ${messageOf(error)}`);
       throw new CallOver();
     }
   }
 
   /** Delivers a turn, and waits for the end of its reply. */
-  async #exchange(exchange: ScriptedExchange): Promise<void> {
+  async function deliver(exchange: ScriptedExchange): Promise<void> {
     const { opening, answers, trouble } = exchange;
     const isAgain = opening?.name === 'deliver-again';
     if (!isAgain) {
-      await this.#endTurn();
-      if (opening?.name === 'call') await this.#nextCall(opening.from);
-      else if (this.#hasHungUp) this.#giveUp(opening, ['the agent has hung up']);
+      await endTurn();
+      if (opening?.name === 'call') await nextCall(opening.from);
+      else if (hasHungUp()) giveUp(opening, ['the agent has hung up']);
     }
-    const caller = this.#speaking;
-    this.#notebook.turnPage();
-    if (!isAgain || answers.length > 0) await this.#stage.prepare(answers);
-    if (trouble !== undefined && 'tool' in trouble.at) await this.#stage.hold(trouble.at);
+    const caller = speaking();
+    const words = opening?.name === 'say' ? opening.text : undefined;
+    const said = isAgain ? deliveries.at(-1)?.said : words;
+    notebook.turnPage();
+    if (!isAgain || answers.length > 0) await stage.prepare(answers);
+    if (trouble !== undefined && 'tool' in trouble.at) await stage.hold(trouble.at);
     caller.finishPlaying(); // what was not spoken over was heard
     const reply = isAgain
       ? caller.deliverAgain()
-      : opening?.name === 'say' ? caller.say(opening.text) : caller.start();
+      : words === undefined ? caller.start() : caller.say(words);
     const delivery: PlayedExchange = {
-      exchange, caller, conversation: this.#conversation, reply, ending: 'whole', state: undefined,
+      exchange, said, caller, conversation, reply, ending: 'whole', state: undefined,
     };
-    this.#deliveries.push(delivery);
-    for (const step of exchange.meanwhile) await this.#sendData(step);
-    if (trouble !== undefined) await this.#makeTrouble(trouble, delivery);
-    await this.#hearOut(delivery);
-    await this.#stage.settled(caller.conversationId, SOON_MS);
+    deliveries.push(delivery);
+    for (const step of exchange.meanwhile) await sendData(step);
+    if (trouble !== undefined) await makeTrouble(trouble, delivery);
+    await hearOut(delivery);
+    await stage.settled(caller.conversationId, SOON_MS);
     const { failure } = delivery.reply;
     if (failure !== undefined && delivery.ending === 'whole')
-      this.#giveUp(opening, [this.#playing.explain(failure)]);
-    this.#checkStandIns(exchange);
+      giveUp(opening, [explain(failure)]);
+    checkStandIns(exchange);
   }
 
-  get #hasHungUp(): boolean {
-    return this.#deliveries.at(-1)?.reply.endsCallBy === 'hang-up';
+  function hasHungUp(): boolean {
+    return deliveries.at(-1)?.reply.endsCallBy === 'hang-up';
   }
 
-  get #lastOpening(): ScriptedExchange['opening'] {
-    return this.#deliveries.at(-1)?.exchange.opening;
-  }
-
-  async #readStates(): Promise<void> {
-    for (const delivery of this.#deliveries) {
+  async function readStates(): Promise<void> {
+    for (const delivery of deliveries) {
       const { reply, caller } = delivery;
-      delivery.state = await this.#stage.turnState(caller.conversationId, reply.id);
+      delivery.state = await stage.turnState(caller.conversationId, reply.id);
     }
   }
 
-  /** The call ends, and another one begins. */
-  async #nextCall(from: string | undefined): Promise<void> {
-    await this.#hangUp();
-    this.#caller = from === undefined ? this.#speaking.again() : this.#callerFrom(from);
-    if (from !== undefined) this.#conversation += 1;
+  async function nextCall(from: string | undefined): Promise<void> {
+    await hangUp();
+    current = from === undefined ? speaking().again() : openCaller(from);
+    if (from !== undefined) conversation += 1;
   }
 
-  async #hearOut({ reply, exchange }: PlayedExchange): Promise<void> {
-    const { timeoutMs, signal } = this.#options;
+  async function hearOut({ reply, exchange }: PlayedExchange): Promise<void> {
     const stop = (): void => void reply.stop();
     signal?.addEventListener('abort', stop, { once: true });
     if (signal?.aborted === true) stop();
@@ -245,65 +194,60 @@ export class Play {
     signal?.removeEventListener('abort', stop);
     if (isOver) return;
     reply.stop();
-    this.#giveUp(exchange.opening, [`the reply had no end after ${timeoutMs / 1_000} s`]);
+    giveUp(exchange.opening, [`the reply had no end after ${timeoutMs / 1_000} s`]);
   }
 
-  /** Waits for the moment, and does it. */
-  async #makeTrouble(trouble: TroubleAt, delivery: PlayedExchange): Promise<void> {
+  async function makeTrouble(trouble: TroubleAt, delivery: PlayedExchange): Promise<void> {
     const { reply } = delivery;
     const { at } = trouble;
     if ('words' in at) {
-      if (!(await reply.hear(at.words, this.#options.timeoutMs))) {
+      if (!(await reply.hear(at.words, timeoutMs))) {
         const { isOver, failure, words: { said, heard } } = reply;
         if (failure !== undefined) return;
-        return this.#fail(trouble, [isOver && said <= at.words
+        return fail(trouble, [isOver && said <= at.words
           ? `the reply had only ${counted(said, 'word')}`
           : `the caller heard only ${counted(heard, 'word')}`]);
       }
     } else {
       const { tool } = at;
       await Promise.race([
-        this.#notebook.watchers.until(() => this.#notebook.isHeld(tool), this.#options.timeoutMs),
-        reply.over(this.#options.timeoutMs),
+        notebook.watchers.until(() => notebook.isHeld(tool), timeoutMs),
+        reply.over(timeoutMs),
       ]);
-      if (!this.#notebook.isHeld(tool)) {
-        await this.#stage.release();
-        return this.#fail(trouble, [`${tool} did not run`]);
+      if (!notebook.isHeld(tool)) {
+        await stage.release();
+        return fail(trouble, [`${tool} did not run`]);
       }
-      await this.#heardSoFar(reply, tool);
+      await heardSoFar(reply, tool);
     }
-    await this.#do(trouble, delivery);
-    await this.#stage.release();
+    await carryOut(trouble, delivery);
+    await stage.release();
   }
 
   /** Resolves once the caller has heard what was said before the tool. */
-  async #heardSoFar(reply: CallerTurn, tool: string): Promise<void> {
+  async function heardSoFar(reply: CallerTurn, tool: string): Promise<void> {
     const isShown = (): boolean => reply.data.some(
       (content) => isObject(content) && content['tool'] === tool,
     );
-    if (this.#notebook.isShown && this.#scenario.origin.platform === 'layercode')
+    if (notebook.isShown && origin.platform === 'layercode')
       await reply.until(() => isShown() || reply.isOver, SOON_MS);
     else await quiet(reply);
   }
 
-  async #do(trouble: TroubleAt, delivery: PlayedExchange): Promise<void> {
+  async function carryOut(trouble: TroubleAt, delivery: PlayedExchange): Promise<void> {
     const { reply, caller } = delivery;
     switch (trouble.name) {
       case 'interrupt':
-        caller.interrupt();
-        delivery.ending = 'interrupted';
-        await this.#stage.settled(caller.conversationId, SOON_MS);
-        return;
       case 'drop':
-        reply.stop();
-        delivery.ending = 'dropped';
-        await this.#stage.settled(caller.conversationId, SOON_MS);
+        if (trouble.name === 'drop') reply.stop();
+        else caller.interrupt();
+        delivery.ending = trouble.name === 'drop' ? 'dropped' : 'interrupted';
+        await stage.settled(caller.conversationId, SOON_MS);
         return;
       case 'restart':
       case 'kill':
         delivery.ending = 'dropped';
-        this.#address = trouble.name === 'kill'
-          ? await this.#ownProcess.kill() : await this.#stage.restart();
+        await beginAnew(trouble.name);
         reply.stop();
         return;
       case 'deliver-again':
@@ -315,154 +259,164 @@ export class Play {
     }
   }
 
-  get #ownProcess(): OwnProcess {
-    const { own } = this.#stage;
+  function ownProcess(): OwnProcess {
+    const { own } = stage;
     if (own === undefined) throw new Error('the agent has no process of its own');
     return own;
   }
 
-  async #hangUp(): Promise<void> {
-    this.#speaking.finishPlaying();
-    const refusal = await this.#refusalOf(this.#speaking.end());
-    if (refusal === undefined) return;
-    this.#failures.push({
-      kind: 'course', lineNumber: undefined, written: 'the end of the call', turn: undefined,
-      reasons: [refusal],
-    });
+  async function hangUp(): Promise<void> {
+    speaking().finishPlaying();
+    const refusal = await refusalOf(speaking().end());
+    const end = { lineNumber: undefined, written: 'the end of the call' };
+    if (refusal !== undefined) fail(end, [refusal], 'course', true);
   }
 
-  async #sendData(step: StepOf<'data'>): Promise<void> {
-    const refusal = await this.#refusalOf(this.#speaking.data(step.data));
-    if (refusal !== undefined) this.#fail(step, [refusal]);
+  async function sendData(step: StepOf<'data'>): Promise<void> {
+    const refusal = await refusalOf(speaking().data(step.data));
+    if (refusal !== undefined) fail(step, [refusal]);
   }
 
-  async #refusalOf(answer: CallerTurn): Promise<string | undefined> {
-    const { timeoutMs } = this.#options;
+  async function refusalOf(answer: CallerTurn): Promise<string | undefined> {
     if (!(await answer.over(timeoutMs))) return `no answer after ${timeoutMs / 1_000} s`;
     const { failure } = answer;
-    return failure === undefined ? undefined : this.#playing.explain(failure);
+    return failure === undefined ? undefined : explain(failure);
   }
 
   /** Waits for tools, unless a mock makes them hang. */
-  async #toolsOver(counts: (tool: string) => boolean): Promise<void> {
-    const isAwaited = (tool: string): boolean => counts(tool) && !this.#hanging.has(tool);
-    const { timeoutMs } = this.#options;
-    await this.#notebook.watchers.until(() => !this.#notebook.isRunning(isAwaited), timeoutMs);
+  async function toolsOver(counts: (tool: string) => boolean): Promise<void> {
+    const isAwaited = (tool: string): boolean => counts(tool) && !hanging.has(tool);
+    await notebook.watchers.until(() => !notebook.isRunning(isAwaited), timeoutMs);
   }
 
-  async #check(step: CheckStep): Promise<void> {
-    const turns = this.#turns();
-    const [first, ...others] = turns;
-    if (first === undefined) return;
-    const isOfCall = this.#scenario.checks.includes(step);
-    if (step.name === 'judge') return this.#askJudge(step, turns);
-    if (step.name === 'expect-same-request') return this.#compareRequests(step);
-    if (step.name === 'expect-tool' && step.expected.outcome !== undefined)
-      await this.#toolsOver((tool) => tool === step.expected.tool);
-    const { conversationId } = this.#speaking;
+  async function check(step: CheckStep): Promise<void> {
+    const turns = playedTurns();
+    const last = turns.at(-1);
+    if (last === undefined) return;
+    const isOfCall = checks.includes(step);
+    if (step.name === 'judge') return askJudge(step, turns);
+    if (step.name === 'expect-same-request') return compareRequests(step);
+    if (step.name === 'expect-tool' && step.outcome !== undefined)
+      await toolsOver((tool) => tool === step.tool);
+    const { conversationId } = speaking();
     const state =
-      step.name === 'expect-state' ? await this.#stage.state(conversationId) : undefined;
-    const reasons = faultOf(step, { turns: [first, ...others], state });
-    if (reasons !== undefined) this.#fail(step, reasons, 'expectation', isOfCall);
+      step.name === 'expect-state' ? await stage.state(conversationId) : undefined;
+    const reasons = step.faultIn({ turns, last, state });
+    if (reasons !== undefined) fail(step, reasons, 'expectation', isOfCall);
   }
 
-  #compareRequests(step: StepOf<'expect-same-request'>): void {
-    const { golden } = this.#options;
+  function compareRequests(step: StepOf<'expect-same-request'>): void {
     if (golden === undefined) throw new Error('an expect-same-request line needs a golden file');
-    const sent = this.#notebook.sentSince(this.#firstOfTurn());
+    const sent = notebook.sentSince(firstOfTurn());
     const reasons = sent === undefined
-      ? ['the model was not asked'] : golden.faultOf(step.lineNumber, sent);
-    if (reasons !== undefined) this.#fail(step, reasons, 'request');
+      ? ['the model was not asked'] : golden(step.lineNumber, sent);
+    if (reasons !== undefined) fail(step, reasons, 'request');
   }
 
   /** The place of the last turn's first delivery. */
-  #firstOfTurn(): number {
-    return this.#deliveries.findLastIndex(
-      ({ exchange }) => exchange.opening?.name !== 'deliver-again',
-    );
+  function firstOfTurn(): number {
+    return deliveries.findLastIndex(({ exchange }) => exchange.opening?.name !== 'deliver-again');
   }
 
-  async #askJudge(
-    step: Extract<CheckStep, { name: 'judge' }>,
-    turns: readonly PlayedTurn[],
-  ): Promise<void> {
-    const { judge } = this.#options;
+  async function askJudge(step: StepOf<'judge'>, turns: readonly PlayedTurn[]): Promise<void> {
     if (judge === undefined) throw new Error('a judge line needs a judge');
-    const { outcome, reason } = await judge(step, turns, this.#scenario);
-    if (outcome === 'failed') this.#fail(step, [reason], 'judge');
-    if (outcome === 'undecided') this.#undecided.push(`line ${step.lineNumber}: ${reason}`);
+    const { outcome, reason } = await judge(step, turns, scenario);
+    if (outcome === 'failed') fail(step, [reason], 'judge');
+    if (outcome === 'undecided') undecided.push(`line ${step.lineNumber}: ${reason}`);
   }
 
   /** What the scenario lacks for the model and the tools that the agent has used. */
-  #checkStandIns({ opening }: ScriptedExchange): void {
-    for (const tool of this.#notebook.barred) {
-      this.#fail(opening, [`${tool} has effects and was called: ${remedyFor(tool)}`]);
+  function checkStandIns({ opening }: ScriptedExchange): void {
+    for (const tool of notebook.barred) {
+      fail(opening, [`${tool} has effects and was called: ${remedyFor(tool)}`]);
     }
-    this.#notebook.barred.clear();
-    if (this.#notebook.unscripted > 0) {
-      this.#fail(opening, ['the model was asked once more than it has lines here']);
-      this.#notebook.unscripted = 0;
+    notebook.barred.clear();
+    if (notebook.timesUnscripted > 0) {
+      fail(opening, ['the model was asked once more than it has lines here']);
+      notebook.timesUnscripted = 0;
     }
   }
 
   /** Nothing more of this turn will be delivered. */
-  async #endTurn(): Promise<void> {
-    const last = this.#deliveries.at(-1);
-    if (last === undefined || !this.#scenario.isScripted) return;
-    const hadTrouble = this.#deliveries
-      .slice(this.#firstOfTurn())
+  async function endTurn(): Promise<void> {
+    const last = deliveries.at(-1);
+    if (last === undefined || !scenario.isScripted) return;
+    const hadTrouble = deliveries
+      .slice(firstOfTurn())
       .some(({ exchange }) => exchange.trouble !== undefined);
-    const left = await this.#stage.answersLeft();
+    const left = await stage.answersLeft();
     if (left === 0 || hadTrouble) return;
     const answers = left === 1 ? 'an answer' : `${left} answers`;
-    this.#fail(last.exchange.opening, [`the model was not asked for ${answers} of its lines here`]);
+    fail(last.exchange.opening, [`the model was not asked for ${answers} of its lines here`]);
   }
 
-  #turns(): readonly PlayedTurn[] {
-    return this.#deliveries.map(({ exchange, conversation, reply, ending, state }, index) => ({
-      lineNumber: exchange.opening?.lineNumber,
-      conversation,
-      said: this.#saidAt(index),
-      isAgain: exchange.opening?.name === 'deliver-again',
+  function playedTurns(): readonly PlayedTurn[] {
+    return deliveries.map(({ exchange: { opening }, reply, ending, ...delivery }, index) => ({
+      lineNumber: opening?.lineNumber,
+      conversation: delivery.conversation,
+      said: delivery.said,
+      isAgain: opening?.name === 'deliver-again',
       heard: reply.heard,
       ending: ending === 'whole' && reply.failure !== undefined ? 'refused' : ending,
-      state,
+      state: delivery.state,
       hangsUp: reply.endsCallBy === 'hang-up',
       data: reply.data,
       firstWordMs: reply.firstWordMs,
       durationMs: reply.durationMs ?? 0,
-      ...this.#notebook.pageOf(index),
+      ...notebook.pageOf(index),
     }));
   }
 
-  #saidAt(index: number): string | undefined {
-    const { opening } = this.#deliveries[index]?.exchange ?? {};
-    if (opening?.name === 'deliver-again') return this.#saidAt(index - 1);
-    return opening?.name === 'say' ? opening.text : undefined;
-  }
-
-  #fail(
-    step: { readonly lineNumber: number; readonly written: string } | undefined,
+  function fail(
+    { lineNumber, written }: Line = { lineNumber: undefined, written: 'the welcome' },
     reasons: readonly string[],
     kind: ScenarioFailure['kind'] = 'course',
     isOfCall = false,
   ): void {
-    this.#failures.push({
+    failures.push({
       kind,
-      lineNumber: step?.lineNumber,
-      written: step?.written ?? 'the welcome',
+      lineNumber,
+      written,
       reasons: reasons.map((reason) => oneLine(reason, 4_000)),
-      turn: isOfCall ? undefined : this.#deliveries.length - 1,
+      turn: isOfCall ? undefined : deliveries.length - 1,
     });
   }
 
-  #giveUp(
-    step: { readonly lineNumber: number; readonly written: string } | undefined,
-    reasons: readonly string[],
-  ): never {
-    this.#fail(step, reasons);
+  function giveUp(line: Line | undefined, reasons: readonly string[]): never {
+    fail(line, reasons);
     throw new CallOver();
   }
+
+  const startedAtMs = performance.now();
+  try {
+    address = await stage.open();
+    for (const act of acts) {
+      signal?.throwIfAborted();
+      const known = failures.length;
+      try {
+        await perform(act);
+      } finally {
+        onAct?.(act, failures.slice(known), playedTurns().at(-1));
+      }
+    }
+    await endTurn();
+    await hangUp();
+    await toolsOver(() => true);
+    await readStates();
+  } catch (error) {
+    if (error instanceof StageLost) fail(deliveries.at(-1)?.exchange.opening, [error.message]);
+    else if (error instanceof CallOver) await readStates();
+    else throw error;
+  }
+  for (const step of checks) await check(step);
+  return {
+    file, name,
+    outcome: failures.length > 0 ? 'failed' : undecided.length > 0 ? 'undecided' : 'passed',
+    failures,
+    undecided,
+    turns: playedTurns(),
+    durationMs: performance.now() - startedAtMs,
+  };
 }
 
 /** Resolves once nothing has arrived for a moment: what was sent has been heard. */

@@ -5,7 +5,6 @@ import { oneLine } from '../terminal/text.ts';
 import { askForJson, jsonLine } from './json-question.ts';
 import type { PlayedTurn } from './result.ts';
 
-/** Whom the model plays. */
 export interface Persona {
   readonly persona: string;
   readonly goal: string;
@@ -36,10 +35,7 @@ const AGAIN =
   + '{"hang_up": true, "reached": true or false, "reason": "…"}.';
 
 /** A caller whose words this model finds. */
-export function modelCaller(
-  model: ChatModel,
-  { signal }: { readonly signal?: AbortSignal | undefined } = {},
-): PlayedCaller {
+export function modelCaller(model: ChatModel, signal?: AbortSignal): PlayedCaller {
   return ({ persona, goal }, turns) => {
     const heard = turns.flatMap(({ said, heard, ending }) => [
       ...(said === undefined ? [] : [jsonLine({ you: said })]),

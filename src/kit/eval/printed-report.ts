@@ -19,42 +19,31 @@ const MARKS = {
   passed: ['green', '✓'], failed: ['red', '✗'], undecided: ['cyan', '?'],
 } as const satisfies Record<ScenarioResult['outcome'], readonly [string, string]>;
 
-/** A line for each run as it ends, and on a terminal how many are left. */
-export class Progress {
-  readonly #stream: Terminal['stdout'];
-  readonly #environment: Terminal['environment'];
-  readonly #count: number;
-  #done = 0;
-
-  /** With JSON on stdout the lines go to stderr. */
-  constructor({ stdout, stderr, environment }: Terminal, count: number, isJson: boolean) {
-    this.#stream = isJson ? stderr : stdout;
-    this.#environment = environment;
-    this.#count = count;
-    this.#showLeft();
-  }
-
-  add({ name, outcome, turns, durationMs }: ScenarioResult): void {
-    this.#done += 1;
-    const paint = paintFor(this.#stream, this.#environment);
+/**
+ * Writes a line for each run that it gets, and on a terminal how many are left. Call it without a
+ * run after the last one. With JSON on stdout the lines go to stderr.
+ */
+export function progressOn(
+  { stdout, stderr, environment }: Terminal,
+  count: number,
+  isJson: boolean,
+): (result?: ScenarioResult) => void {
+  const stream = isJson ? stderr : stdout;
+  const paint = paintFor(stream, environment);
+  let done = 0;
+  const onTerminal = (text: string): void => {
+    if (stream.isTTY === true) stream.write(text);
+  };
+  onTerminal(`0 of ${count}`);
+  return (result) => {
+    onTerminal('\r\u001b[K');
+    if (result === undefined) return;
+    const { name, outcome, turns, durationMs } = result;
     const [colour, mark] = MARKS[outcome];
-    const figures = `${turns.length} turns, ${Math.round(durationMs)} ms`;
-    this.#clear();
-    this.#stream.write(`${paint(colour, mark)} ${oneLine(name, 200)}  ${paint('dim', `(${figures})`)}\n`);
-    this.#showLeft();
-  }
-
-  end(): void {
-    this.#clear();
-  }
-
-  #showLeft(): void {
-    if (this.#stream.isTTY === true) this.#stream.write(`${this.#done} of ${this.#count}`);
-  }
-
-  #clear(): void {
-    if (this.#stream.isTTY === true) this.#stream.write('\r\u001b[K');
-  }
+    const figures = paint('dim', `(${turns.length} turns, ${Math.round(durationMs)} ms)`);
+    stream.write(`${paint(colour, mark)} ${oneLine(name, 200)}  ${figures}\n`);
+    onTerminal(`${(done += 1)} of ${count}`);
+  };
 }
 
 /** What was not as expected, with the transcript around it, what was skipped, and the sum. */
@@ -84,7 +73,6 @@ export function printReport(
   stdout.write(`\n${paint(passed === all.length ? 'green' : 'red', sum)}.\n`);
 }
 
-/** A heading and rows. */
 export function printTable(lines: readonly string[], { stdout, environment }: Terminal): void {
   const [heading = '', ...rows] = lines.map((line) => oneLine(line, MAX_ROW_LENGTH));
   const paint = paintFor(stdout, environment);

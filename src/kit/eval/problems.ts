@@ -9,8 +9,7 @@ import { noLog } from '../../log.ts';
 import type { Tool } from '../../tools/tool.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import type { Scenario } from './scenario.ts';
-import { problemsOfSettings } from './stage-settings.ts';
-import type { Step } from './step.ts';
+import type { Step } from './steps.ts';
 import { hasEffects, isTool } from './tool-stand-ins.ts';
 
 /** These happen to a process of the agent's own. */
@@ -45,12 +44,7 @@ export async function problemsOf(
       ?? (await problemOfArguments(step, scenario, known));
     if (problem !== undefined) problems.push(`line ${step.lineNumber}: ${problem}`);
   }
-  return [
-    ...problems,
-    ...problemsOfStore(scenario),
-    ...problemsOfSettings(scenario),
-    ...problemsOfAgent(scenario, cast),
-  ];
+  return [...problems, ...problemsOfStore(scenario), ...problemsOfAgent(scenario, cast)];
 }
 
 /** A process cannot open a store that is away, so none may begin while it is. */
@@ -58,7 +52,7 @@ function problemsOfStore({ acts }: Scenario): readonly string[] {
   let isAway = false;
   let hasOther = false;
   return acts.flatMap((act) => {
-    const step = act.kind === 'exchange' ? act.trouble : act.step;
+    const step = act.name === 'exchange' ? act.trouble : act;
     if (step?.name === 'store') isAway = step.awayMs === Infinity;
     const begins = step?.name === 'kill' || (step?.name === 'elsewhere' && !hasOther);
     if (step?.name === 'elsewhere') hasOther = true;
@@ -74,7 +68,6 @@ interface KnownTools {
   readonly isComplete: boolean;
 }
 
-/** One agent, or several. */
 export function agentsOf({ agent }: Cast): readonly Agent[] {
   return isAgent(agent) ? [agent] : Object.values(agent);
 }
@@ -161,32 +154,17 @@ function isRefusalExpected(tool: string, steps: readonly Step[]): boolean {
   const next = steps.findIndex(({ name }) => name === 'say' || name === 'call');
   return steps.some((step, index) =>
     step.name === 'expect-tool'
-    && step.expected.tool === tool
-    && step.expected.outcome?.kind === 'refused'
-    && (next === -1 || index < next || step.expected.isInAll));
+    && step.tool === tool
+    && step.outcome === 'refused'
+    && (next === -1 || index < next || step.isInAll));
 }
 
 function toolsNamedIn(step: Step): readonly string[] {
-  switch (step.name) {
-    case 'mock':
-      return [step.tool];
-    case 'real':
-    case 'never-acts-twice':
-      return step.tools;
-    case 'expect-tool':
-    case 'expect-no-tool':
-      return [step.expected.tool];
-    case 'model':
-      return typeof step.part === 'object' && 'call' in step.part ? [step.part.call] : [];
-    case 'interrupt':
-    case 'drop':
-    case 'deliver-again':
-    case 'restart':
-    case 'kill':
-      return step.at !== undefined && 'tool' in step.at ? [step.at.tool] : [];
-    default:
-      return [];
-  }
+  if ('tools' in step) return step.tools;
+  if ('tool' in step) return [step.tool];
+  if ('part' in step)
+    return typeof step.part === 'object' && 'call' in step.part ? [step.part.call] : [];
+  return 'at' in step && step.at !== undefined && 'tool' in step.at ? [step.at.tool] : [];
 }
 
 function problemsOfAgent({ agent: name, steps }: Scenario, { agent }: Cast): readonly string[] {

@@ -3,7 +3,7 @@
 import { arrayOf, isObject, number, objectOf, optional, string } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
 import type { ModelDelta } from '../../models/model.ts';
-import { InventedValues } from './invented-values.ts';
+import { valueInventor } from './invented-values.ts';
 
 /**
  * A piece of a reply: a text, or a tool call with its arguments as the model wrote them. In both,
@@ -60,7 +60,7 @@ const FILE = objectOf({
  * shown to a model.
  */
 export function formatRecording(recorded: readonly RecordedReply[]): string {
-  const { in: change } = new InventedValues();
+  const change = valueInventor();
   let before: readonly string[] = [];
   const replies = recorded.map(({ request, reply, usage }): ListedReply => {
     const lines = request.split('\n');

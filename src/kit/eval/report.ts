@@ -3,8 +3,9 @@
 import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
 import { oneLine } from '../terminal/text.ts';
-import { runText, titleOf } from './checks.ts';
+import { runText, titleOf } from './check.ts';
 import type { PlayedTurn, ScenarioFailure, ScenarioResult } from './result.ts';
+import { callsShown } from './sent-request.ts';
 
 /** Longest line of a transcript, in UTF-16 code units. */
 const MAX_SHOWN = 1_000;
@@ -63,18 +64,10 @@ function turnLines(turn: PlayedTurn | undefined): readonly string[] {
 
 /** Calls that failed before a tool began, such as one of a tool that the agent does not have. */
 function refusals({ prompts, tools }: PlayedTurn): readonly string[] {
-  const shown = prompts.at(-1) ?? [];
-  const ofTurn = shown.slice(shown.findLastIndex(({ role }) => role === 'user') + 1);
-  const calls = ofTurn.flatMap((message) => ('toolCalls' in message ? message.toolCalls : []));
-  return calls.flatMap(({ id, name, args }) => {
-    if (tools.some(({ tool }) => tool === name)) return [];
-    const result = ofTurn.find((message) => message.role === 'tool' && message.toolCallId === id);
-    const error = result === undefined ? undefined : errorIn(result.content);
-    return error === undefined ? [] : [`${name} ${args} did not run: ${error}`];
+  return callsShown(prompts).flatMap(({ name, args, result }) => {
+    const value = parseJson(result);
+    const error = isObject(value) ? value['error'] : undefined;
+    const hasRun = tools.some(({ tool }) => tool === name);
+    return hasRun || typeof error !== 'string' ? [] : [`${name} ${args} did not run: ${error}`];
   });
-}
-
-function errorIn(content: string): string | undefined {
-  const result = parseJson(content);
-  return isObject(result) && typeof result['error'] === 'string' ? result['error'] : undefined;
 }

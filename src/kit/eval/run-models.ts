@@ -17,27 +17,35 @@ import { withFailure, type ScenarioResult } from './result.ts';
 import { besideScenario } from './scenario.ts';
 import { shownDiff } from './text-diff.ts';
 
-export interface RunModels extends Pick<PlayOptions, 'modelFor' | 'judge' | 'playedCaller'> {
-  /** Call it once, with the result of the run. Resolves with what the models add to it. */
-  finish(result: ScenarioResult): Promise<ScenarioResult>;
-}
-
 /**
  * Where replies come from. `recording`: from one if there is one, else from the models. `record`:
  * from the models, and a recording is made.
  */
 export type ModelSource = 'recording' | 'live' | 'record';
 
-/** The models of a scenario. */
+export type RunModels = Pick<PlayOptions, 'modelFor' | 'judge' | 'playedCaller'>;
+
 export interface ScenarioModels {
   /** Whether nobody is asked. */
   readonly isReplayed: boolean;
-  readonly ofRun: () => RunModels;
+  /** Plays a run with its models. The result has what these add to it. */
+  play(run: (models: RunModels) => Promise<ScenarioResult>): Promise<ScenarioResult>;
+}
+
+/** `evalModel` decides `judge` lines and plays callers; `signal` ends questions to it. */
+export function runModels(
+  evalModel: ChatModel | undefined,
+  signal: AbortSignal | undefined,
+  modelFor = (own: ChatModel): ChatModel => own,
+): RunModels {
+  if (evalModel === undefined) return { modelFor };
+  const model = modelFor(evalModel);
+  return { modelFor, judge: modelJudge(model, signal), playedCaller: modelCaller(model, signal) };
 }
 
 /**
- * The recording is beside the scenario. `evalModel` decides `judge` lines and plays callers;
- * `signal` ends questions to it. Throws a `RecordingError` for a recording that cannot be replayed.
+ * The recording is beside the scenario. Throws a `RecordingError` for a recording that cannot be
+ * replayed.
  */
 export function scenarioModels(
   scenarioPath: string,
@@ -46,31 +54,27 @@ export function scenarioModels(
   signal: AbortSignal | undefined,
 ): ScenarioModels {
   const path = besideScenario(scenarioPath, '.recorded.json');
-  const runModels = (
-    modelFor: (own: ChatModel) => ChatModel, finish: RunModels['finish'],
-  ): RunModels => {
-    if (evalModel === undefined) return { modelFor, finish };
-    const model = modelFor(evalModel);
-    const playedCaller = modelCaller(model, { signal });
-    return { modelFor, finish, judge: modelJudge(model, { signal }), playedCaller };
-  };
-  if (source === 'record') {
-    const ofRun = (): RunModels => {
-      const recorder = new ModelRecorder();
-      return runModels((own) => recorder.record(own), (result) => keep(recorder, path, result));
-    };
-    return { isReplayed: false, ofRun };
-  }
+  const live = runModels(evalModel, signal); // the judge sees a scenario's examples once
   const replies = source === 'recording' ? readRecording(path) : undefined;
   if (replies !== undefined) {
-    const ofRun = (): RunModels => {
-      const replayer = new ModelReplayer(replies);
-      return runModels((own) => replayer.replay(own), async (result) => withMiss(replayer, result));
+    return {
+      isReplayed: true,
+      async play(run) {
+        const replayer = new ModelReplayer(replies);
+        const models = runModels(evalModel, signal, (own) => replayer.replay(own));
+        return withMiss(replayer, await run(models));
+      },
     };
-    return { isReplayed: true, ofRun };
   }
-  const live = runModels((own) => own, (result) => Promise.resolve(result));
-  return { isReplayed: false, ofRun: () => live }; // the judge sees a scenario's examples once
+  return {
+    isReplayed: false,
+    async play(run) {
+      if (source !== 'record') return run(live);
+      const recorder = new ModelRecorder();
+      const models = runModels(evalModel, signal, (own) => recorder.record(own));
+      return keep(recorder, path, await run(models));
+    },
+  };
 }
 
 /** If a model failed, or the file cannot be written, the run fails and an earlier file stays. */

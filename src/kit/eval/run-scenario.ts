@@ -13,7 +13,7 @@ import { reportOf } from './report.ts';
 import type { ScenarioResult } from './result.ts';
 import type { Scenario } from './scenario.ts';
 import { ScriptError } from './script.ts';
-import { playStaged, stageScenario } from './staging.ts';
+import { stageScenario } from './staging.ts';
 
 /** Options of `runScenario`. */
 export interface RunScenarioOptions {
@@ -76,9 +76,10 @@ async function runOne(
     ? undefined : openEvalModel(options.evalModel, 'evalModel', cast.settings);
   const source = options.live === true ? 'live' : 'recording';
   const staging = { source, isUpdating: options.update === true, evalModel } as const;
-  const playOptions = { timeoutMs, allowsRealTools, signal };
-  const staged = await stageScenario(scenario, cast, resolve(scenario.file), staging, playOptions);
-  const result = await playStaged(staged, playOptions);
+  const { play } = await stageScenario(
+    scenario, cast, resolve(scenario.file), staging, { timeoutMs, allowsRealTools, signal },
+  );
+  const result = await play();
   if (result.outcome !== 'passed') throw new ScenarioError(result);
   return result;
 }

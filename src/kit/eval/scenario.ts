@@ -3,46 +3,24 @@
 import { basename } from 'node:path';
 
 import type { JsonObject } from '../../base/json.ts';
-import { groups } from '../../settings/table.ts';
 import type { ScriptedAnswer, ScriptedPart } from '../scripted-answer.ts';
+import { CALL_CHECKS, CHECKS } from './check-steps.ts';
 import { ScriptError } from './script.ts';
-import type { ActionName, Clock, Moment, Profile, Step, StepOf } from './step.ts';
+import {
+  ACTIONS, isOf, OPENINGS, SET_UP, TROUBLES, type Clock, type Moment, type Profile, type Step,
+  type StepName, type StepOf,
+} from './steps.ts';
 
-const SET_UP = [
-  'agent', 'wire', 'at', 'from', 'to', 'language', 'metadata', 'set', 'real', 'models', 'good',
-  'bad',
-] as const satisfies readonly ActionName[];
-const CHECKS = [
-  'expect', 'expect-not', 'expect-data', 'expect-no-data', 'expect-hangup', 'expect-tool',
-  'expect-no-tool', 'expect-state', 'expect-prompt', 'expect-no-prompt', 'expect-same-request',
-  'within', 'within-tokens', 'ends-within', 'judge',
-] as const satisfies readonly ActionName[];
-/** These hold for the whole call, wherever they are. */
-const CHECKS_OF_CALL = [
-  'never', 'never-fails', 'never-cut', 'never-repeats', 'never-acts-twice',
-] as const satisfies readonly ActionName[];
-const TROUBLES = [
-  'interrupt', 'drop', 'deliver-again', 'restart', 'kill',
-] as const satisfies readonly ActionName[];
-
-/** Done one after the other, whatever the reply. */
-const DONE = [
-  'mock', 'data', 'caller', 'store', 'elsewhere',
-] as const satisfies readonly ActionName[];
-
-/** Decided by a model or a file, not by what was seen alone. */
-export type ComparedStep = StepOf<'judge' | 'expect-same-request'>;
-export type CheckStep = StepOf<(typeof CHECKS)[number] | (typeof CHECKS_OF_CALL)[number]>;
-export type TroubleStep = StepOf<(typeof TROUBLES)[number]>;
+export type CheckStep = StepOf<keyof typeof CHECKS | keyof typeof CALL_CHECKS>;
 
 /** Something that goes wrong in the middle of a reply. */
-export type TroubleAt = TroubleStep & { readonly at: Moment };
+export type TroubleAt = StepOf<keyof typeof TROUBLES> & { readonly at: Moment };
 
 /** One delivery of a turn. */
 export interface ScriptedExchange {
-  readonly kind: 'exchange';
+  readonly name: 'exchange';
   /** Undefined: the call begins. */
-  readonly opening: StepOf<'say' | 'call' | 'deliver-again'> | undefined;
+  readonly opening: StepOf<keyof typeof OPENINGS | 'deliver-again'> | undefined;
   /** What a scripted model answers, one per request. */
   readonly answers: readonly ScriptedAnswer[];
   /** What the caller's page sends while the reply comes. */
@@ -50,18 +28,10 @@ export interface ScriptedExchange {
   readonly trouble: TroubleAt | undefined;
 }
 
+/** Checks are about the exchange before them. */
 export type Act =
-  | ScriptedExchange
-  /** Of the last exchange. */
-  | { readonly kind: 'check'; readonly step: CheckStep }
-  | { readonly kind: 'mock'; readonly step: StepOf<'mock'> }
-  | { readonly kind: 'data'; readonly step: StepOf<'data'> }
-  | { readonly kind: 'caller'; readonly step: StepOf<'caller'> }
-  | { readonly kind: 'restart' | 'kill'; readonly step: TroubleStep }
-  | { readonly kind: 'store'; readonly step: StepOf<'store'> }
-  | { readonly kind: 'elsewhere'; readonly step: StepOf<'elsewhere'> };
+  | ScriptedExchange | StepOf<keyof typeof ACTIONS | keyof typeof CHECKS | 'restart' | 'kill'>;
 
-/** Who calls, and how. */
 export interface Origin {
   /** A profile of Chat Completions, or LayerCode. */
   readonly platform: 'layercode' | Profile;
@@ -81,8 +51,8 @@ export interface Scenario {
   readonly origin: Origin;
   /** What the clock says as the call begins. Undefined: the truth. */
   readonly clock: Clock | undefined;
-  /** By variable. */
-  readonly settings: Readonly<Record<string, string>>;
+  /** By their names in `Settings`. */
+  readonly settings: Readonly<Record<string, unknown>>;
   /** Tools with effects that run as they are. */
   readonly realTools: ReadonlySet<string>;
   /** Whether a scripted model answers, instead of the agent's own. */
@@ -97,14 +67,6 @@ export interface Scenario {
   readonly checks: readonly CheckStep[];
   readonly steps: readonly Step[];
 }
-
-/** Settings that a scenario may change: how long, how many, how soon. */
-const SETTABLE: ReadonlySet<string> = new Set([
-  'FILLER_AFTER_MS', 'SETTLE_MS', 'STORE_TIMEOUT_MS',
-  ...groups
-    .filter(([title]) => title === 'Bounds' || title === 'Times')
-    .flatMap(([, rows]) => Object.values(rows).map(({ variable }) => variable)),
-]);
 
 /**
  * Throws a `ScriptError` for steps that make no sense together. `isLive`: it is played to a server
@@ -121,9 +83,8 @@ export function scenarioOf(
     void problems.push(`line ${lineNumber}: ${text}`);
   const acts = actsOf(steps, isLive, fault);
   const only = onlyOnce(steps, fault);
-  const wire = only('wire');
   const origin: Origin = {
-    platform: wire?.wire === 'chat-completions' ? wire.profile : 'layercode',
+    platform: only('wire')?.platform ?? 'layercode',
     from: only('from')?.text,
     to: only('to')?.text,
     language: only('language')?.text,
@@ -132,14 +93,8 @@ export function scenarioOf(
   const agent = only('agent')?.text;
   checkWire(steps, origin, fault);
   const isScripted = allOf(steps, 'model').length > 0;
-  const settings: Record<string, string> = {};
-  for (const step of allOf(steps, 'set')) {
-    if (!SETTABLE.has(step.variable))
-      fault(step, `${step.variable} is not a time or a limit that a scenario can set`);
-    settings[step.variable] = step.value;
-  }
-  for (const step of isScripted ? allOf(steps, 'within-tokens') : [])
-    fault(step, 'a scripted model uses no tokens');
+  for (const step of isScripted ? allOf(steps, 'within') : [])
+    if (step.tokens !== undefined) fault(step, 'a scripted model uses no tokens');
   for (const step of isScripted ? allOf(steps, 'caller') : [])
     fault(step, 'nobody knows what a played caller says, so no "model" line can answer it');
   const models = only('models');
@@ -152,9 +107,9 @@ export function scenarioOf(
   const example = allOf(steps, 'good')[0] ?? allOf(steps, 'bad')[0];
   if (example !== undefined && allOf(steps, 'judge').length === 0)
     fault(example, `${example.name} is an example for judge, and nothing is judged`);
-  const checks = steps.filter((step) => isOneOf(CHECKS_OF_CALL, step));
-  const canFail = checks.length > 0 || isLive
-    || acts.some(({ kind }) => kind === 'check' || kind === 'caller');
+  const checks = steps.filter((step) => isOf(CALL_CHECKS, step));
+  const canFail = isLive
+    || steps.some((step) => isOf({ ...CHECKS, ...CALL_CHECKS }, step) || step.name === 'caller');
   if (!canFail)
     problems.push('it expects nothing, so it could never fail: add a line such as expect Hello');
   if (problems.length > 0) throw new ScriptError(file, problems);
@@ -164,7 +119,9 @@ export function scenarioOf(
     agent,
     origin,
     clock: only('at')?.clock,
-    settings,
+    settings: Object.fromEntries(
+      allOf(steps, 'set').map(({ setting, value }) => [setting, value]),
+    ),
     realTools: new Set(allOf(steps, 'real').flatMap(({ tools }) => tools)),
     isScripted,
     models: models?.count,
@@ -189,22 +146,15 @@ export function besideScenario(path: string, ending: string): string {
 
 type TellFault = (step: Pick<Step, 'lineNumber'>, text: string) => void;
 
-function isOneOf<Name extends ActionName>(
-  names: readonly Name[],
-  step: Step,
-): step is Step & StepOf<Name> {
-  return (names as readonly ActionName[]).includes(step.name);
-}
-
-function allOf<Name extends ActionName>(
+function allOf<Name extends StepName>(
   steps: readonly Step[],
   name: Name,
 ): readonly StepOf<Name>[] {
-  return steps.filter((step): step is Step & StepOf<Name> => isOneOf([name], step));
+  return steps.filter((step): step is StepOf<Name> => step.name === name);
 }
 
 function onlyOnce(steps: readonly Step[], fault: TellFault) {
-  return <Name extends ActionName>(name: Name): StepOf<Name> | undefined => {
+  return <Name extends StepName>(name: Name): StepOf<Name> | undefined => {
     const [first, second] = allOf(steps, name);
     if (second !== undefined) fault(second, `${name} stands in a scenario once`);
     return first;
@@ -212,9 +162,7 @@ function onlyOnce(steps: readonly Step[], fault: TellFault) {
 }
 
 /** An exchange while its lines are read. */
-interface Draft {
-  readonly kind: 'exchange';
-  readonly opening: ScriptedExchange['opening'];
+interface Draft extends ScriptedExchange {
   readonly answers: ScriptedPart[][];
   readonly meanwhile: StepOf<'data'>[];
   trouble: TroubleAt | undefined;
@@ -224,35 +172,32 @@ function actsOf(steps: readonly Step[], isLive: boolean, fault: TellFault): read
   let exchange = draft(undefined);
   const acts: Act[] = [exchange];
   for (const step of steps) {
-    if (isOneOf(SET_UP, step)) {
+    if (isOf(SET_UP, step)) {
       if (exchange.opening !== undefined)
         fault(step, `${step.name} must stand above the first say: it holds for the whole call`);
-    } else if (isOneOf(CHECKS, step)) acts.push({ kind: 'check', step });
-    else if (isOneOf(CHECKS_OF_CALL, step)) continue;
-    else if (step.name === 'data' && isLive && isComing(exchange, acts)) {
-      exchange.meanwhile.push(step);
-    } else if (isOneOf(DONE, step)) {
-      acts.push({ kind: step.name, step } as Act);
     } else if (step.name === 'model') {
       if (exchange.opening === undefined)
         fault(step, 'model must stand below a say: no model is asked for the welcome');
       addPart(exchange.answers, step);
-    }
-    else if (isOneOf(TROUBLES, step) && step.at !== undefined) {
+    } else if (step.name === 'data' && isLive && isComing(exchange, acts)) {
+      exchange.meanwhile.push(step);
+    } else if (isOf(TROUBLES, step) && step.at !== undefined) {
       if (exchange.trouble !== undefined)
         fault(step, `line ${exchange.trouble.lineNumber} has ended this reply already`);
-      exchange.trouble = step as TroubleAt;
-    } else if (step.name === 'restart' || step.name === 'kill') {
-      acts.push({ kind: step.name, step });
-    } else {
-      exchange = draft(step as NonNullable<ScriptedExchange['opening']>);
+      exchange.trouble = { ...step, at: step.at };
+    } else if (isOf(OPENINGS, step) || step.name === 'deliver-again') {
+      exchange = draft(step);
       acts.push(exchange);
+    } else if (
+      step.name === 'restart' || step.name === 'kill' || isOf({ ...ACTIONS, ...CHECKS }, step)
+    ) {
+      acts.push(step);
     }
   }
   // A mock above the first say holds for the welcome, too.
-  const first = acts.findIndex((act) => act.kind === 'exchange' && act.opening !== undefined);
+  const first = acts.findIndex((act) => act.name === 'exchange' && act.opening !== undefined);
   const before = acts.slice(1, first === -1 ? acts.length : first);
-  const mocks = before.filter(({ kind }) => kind === 'mock');
+  const mocks = before.filter(({ name }) => name === 'mock');
   return [...mocks, ...acts.filter((act) => !mocks.includes(act))];
 }
 
@@ -260,11 +205,11 @@ function actsOf(steps: readonly Step[], isLive: boolean, fault: TellFault): read
 function isComing(exchange: Draft, acts: readonly Act[]): boolean {
   const since = acts.slice(acts.indexOf(exchange) + 1);
   return exchange.trouble === undefined
-    && since.every((act) => act.kind === 'check' && act.step.name === 'within');
+    && since.every(({ name }) => name === 'within');
 }
 
 function draft(opening: ScriptedExchange['opening']): Draft {
-  return { kind: 'exchange', opening, answers: [], meanwhile: [], trouble: undefined };
+  return { name: 'exchange', opening, answers: [], meanwhile: [], trouble: undefined };
 }
 
 /** After calls or a failure, anything but another call is the answer to the next request. */

@@ -5,9 +5,8 @@ import { readFileSync } from 'node:fs';
 import { nearestName } from '../../base/nearest-name.ts';
 import { messageOf } from '../../base/thrown-values.ts';
 import { oneLine } from '../terminal/text.ts';
-import { LineFault } from './expectation.ts';
-import { WORDS } from './script-words.ts';
-import type { Step } from './step.ts';
+import { LineFault, type Words } from './line.ts';
+import { WORDS, type Step } from './steps.ts';
 
 /** What is wrong with a script: one line for each problem, with its line number. */
 export class ScriptError extends Error {
@@ -44,9 +43,8 @@ export function parseScript(script: string, file: string): readonly Step[] {
     if (written === '') continue;
     const [name = ''] = written.split(/\s/, 1);
     try {
-      const parse = Object.hasOwn(WORDS, name) ? WORDS[name] : undefined;
-      if (parse === undefined) throw new LineFault(unknown(name));
-      steps.push({ lineNumber: index + 1, written, ...parse(written.slice(name.length).trim()) });
+      const fields = parserOf(name)(written.slice(name.length).trim(), name);
+      steps.push({ name, lineNumber: index + 1, written, ...fields } as Step);
     } catch (error) {
       if (!(error instanceof LineFault)) throw error;
       problems.push(`line ${index + 1}: ${error.message}`);
@@ -62,10 +60,13 @@ export function withoutComment(line: string): string {
   return line.replace(/(^\s*|\s{2,}|\t)#.*$/, '');
 }
 
-function unknown(name: string): string {
-  const meant = nearestName(name, Object.keys(WORDS), Math.floor(name.length / 3));
+function parserOf(name: string): Words[string] {
+  const words: Words = WORDS;
+  const parse = Object.hasOwn(words, name) ? words[name] : undefined;
+  if (parse !== undefined) return parse;
+  const meant = nearestName(name, Object.keys(words), Math.floor(name.length / 3));
   const remedy = meant === undefined ? 'docs/evals.md lists them' : `did you mean ${meant}?`;
-  return `${oneLine(name, 40)} is not a step; ${remedy}`;
+  throw new LineFault(`${oneLine(name, 40)} is not a step; ${remedy}`);
 }
 
 function atMost(count: number, problems: readonly string[]): readonly string[] {

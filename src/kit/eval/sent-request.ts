@@ -32,16 +32,22 @@ export function turnText(
   sent: readonly string[],
   prompts: readonly (readonly ChatMessage[])[],
 ): string {
+  const results = callsShown(prompts).map(({ name, args, result }) => {
+    const lines = result.replaceAll('},{', '},\n{'); // a line for each entry of a list
+    return `result of ${name} ${steady(args)}:\n${steady(lines)}`;
+  });
+  return [[...new Set(sent)].join('\n\n--- and\n\n'), ...results].join('\n\n');
+}
+
+/** The tool calls of a turn that its last request shows with their results. */
+export function callsShown(prompts: readonly (readonly ChatMessage[])[]) {
   const last = prompts.at(-1) ?? [];
   const ofTurn = last.slice(last.findLastIndex(({ role }) => role === 'user') + 1);
   const calls = ofTurn.flatMap((message) => ('toolCalls' in message ? message.toolCalls : []));
-  const results = calls.flatMap(({ id, name, args }) => {
+  return calls.flatMap(({ id, name, args }) => {
     const result = ofTurn.find((message) => message.role === 'tool' && message.toolCallId === id);
-    if (result === undefined) return [];
-    const lines = result.content.replaceAll('},{', '},\n{'); // a line for each entry of a list
-    return [`result of ${name} ${steady(args)}:\n${steady(lines)}`];
+    return result === undefined ? [] : [{ name, args, result: result.content }];
   });
-  return [[...new Set(sent)].join('\n\n--- and\n\n'), ...results].join('\n\n');
 }
 
 /**

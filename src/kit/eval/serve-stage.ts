@@ -1,20 +1,20 @@
-// The other end of `StageProcess`: serves one scenario's agent until the parent is gone.
+// The other end of `stageProcess`: serves one scenario's agent until the parent is gone.
 
 import { isAbort } from '../../base/abort.ts';
 import { messageOf } from '../../base/thrown-values.ts';
 import { openStore } from '../../conversations/stores/open-store.ts';
 import { createLogger } from '../../log.ts';
 import { EXIT } from '../terminal/command.ts';
-import { Backstage } from './backstage.ts';
+import { backstage, type Backstage } from './backstage.ts';
+import type { Notes } from './notebook.ts';
 import type { PlayOptions } from './play-options.ts';
-import type { Sight } from './sight.ts';
 import {
   STAGE_VARIABLE, type StageAccess, type StageAnswer, type StageCall,
 } from './stage-process.ts';
 import { stageSettings } from './stage-settings.ts';
 import type { Staged } from './staging.ts';
 import { lineOf } from './unawaited-errors.ts';
-import { WatchedStore } from './watched-store.ts';
+import { watched } from './watched-store.ts';
 
 /** Whether this process is a stage. Removes the mark: programs that the agent starts are not. */
 export function takeStageMark(): boolean {
@@ -38,12 +38,11 @@ export function serveStage(staged: Staged, options: PlayOptions): Promise<void> 
     const { id, method, args } = message as StageCall;
     const done = async (): Promise<unknown> => {
       if (method === 'begin') {
-        const onSight = (sight: Sight): void => answer({ type: 'sight', sight });
-        stage = await openStage(staged, options, args[0] as StageAccess, onSight);
+        stage = await openStage(staged, options, args[0] as StageAccess, notesFor(answer));
         return undefined;
       }
       if (stage === undefined) throw new Error('the stage has not begun');
-      // Not checked once more: `StageProcess` is this same program.
+      // Not checked once more: `stageProcess` is this same program.
       return Reflect.apply(stage[method], stage, args) as unknown;
     };
     done().then(
@@ -54,19 +53,27 @@ export function serveStage(staged: Staged, options: PlayOptions): Promise<void> 
   return new Promise((resolve) => process.once('disconnect', () => resolve()));
 }
 
+/** Takes notes for the parent. */
+function notesFor(tell: (message: StageAnswer) => void): Notes {
+  return new Proxy({} as Notes, {
+    get: (_notes, name: keyof Notes) => (...args: readonly unknown[]) =>
+      tell({ type: 'note', name, args }),
+  });
+}
+
 async function openStage(
   { scenario, cast }: Staged,
   options: PlayOptions,
   { storePath, aheadMs, ...access }: StageAccess,
-  onSight: (sight: Sight) => void,
+  notes: Notes,
 ): Promise<Backstage> {
   const settings = {
     ...stageSettings(cast.settings, scenario, access),
     conversationStore: `sqlite:${storePath}`,
   };
   const log = createLogger({ level: 'error', write: (line) => process.stderr.write(line) });
-  const store = new WatchedStore(await openStore(settings, { log }));
-  return new Backstage({
-    ...options, scenario, agent: cast.agent, settings, store, onSight, aheadMs,
+  const store = watched(await openStore(settings, { log }));
+  return backstage({
+    ...options, scenario, agent: cast.agent, settings, store, notes, aheadMs,
   });
 }

@@ -15,29 +15,23 @@ export function aheadOf({ clock }: Pick<Scenario, 'clock'>): number | undefined 
 
 /**
  * A clock that is ahead, for the work that it runs. Others that the process plays meanwhile have
- * times of their own. As the last one is closed, `Date` is what it was.
+ * times of their own. As the last one is closed, `Date` is what it was. Undefined: the true clock.
  */
-export class ShiftedClock {
-  readonly #aheadMs: number | undefined;
-  #isOpen = true;
-
-  constructor(aheadMs: number | undefined) {
-    this.#aheadMs = aheadMs;
-    if (aheadMs === undefined) return;
+export function shiftedClock(aheadMs: number | undefined) {
+  let isOpen = aheadMs !== undefined;
+  if (isOpen) {
     openClocks += 1;
     globalThis.Date = ShiftedDate;
   }
-
-  run<T>(work: () => T): T {
-    return this.#aheadMs === undefined ? work() : ahead.run(this.#aheadMs, work);
-  }
-
-  close(): void {
-    if (this.#aheadMs === undefined || !this.#isOpen) return;
-    this.#isOpen = false;
-    openClocks -= 1;
-    if (openClocks === 0 && globalThis.Date === ShiftedDate) globalThis.Date = RealDate;
-  }
+  return {
+    run: <T>(work: () => T): T => (aheadMs === undefined ? work() : ahead.run(aheadMs, work)),
+    close(): void {
+      if (!isOpen) return;
+      isOpen = false;
+      openClocks -= 1;
+      if (openClocks === 0 && globalThis.Date === ShiftedDate) globalThis.Date = RealDate;
+    },
+  };
 }
 
 function today(): string {

@@ -10,10 +10,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { messageOf } from '../../base/thrown-values.ts';
 import { loadSqlite } from '../../conversations/stores/sqlite-library.ts';
 import type { ScriptedAnswer } from '../scripted-answer.ts';
-import type { OnSight, Sight } from './sight.ts';
+import type { Backstage } from './backstage.ts';
+import type { Notes } from './notebook.ts';
 import type { Access } from './stage-settings.ts';
 import type { Address, OwnProcess, Stage } from './stage.ts';
-import type { Mock } from './step.ts';
+import type { Mock } from './stand-in-lines.ts';
 
 /** Marks a process as a stage. Its parent talks with it over IPC. */
 export const STAGE_VARIABLE = 'LAYERCODE_MICROSERVER_STAGE';
@@ -26,8 +27,12 @@ export interface StageAccess extends Access {
   readonly aheadMs: number | undefined;
 }
 
-/** The methods of a stage that a message can call. */
-export type StageMethod = Exclude<keyof Stage, 'own'> | 'begin' | 'isStoreAway';
+/** What a message can call. */
+interface Methods extends Omit<Backstage, 'own'> {
+  begin(access: StageAccess): void;
+}
+
+export type StageMethod = keyof Methods;
 
 export interface StageCall {
   readonly id: number;
@@ -38,7 +43,7 @@ export interface StageCall {
 export type StageAnswer =
   | { readonly type: 'answer'; readonly id: number; readonly value: unknown }
   | { readonly type: 'failure'; readonly id: number; readonly message: string }
-  | { readonly type: 'sight'; readonly sight: Sight }
+  | { readonly type: 'note'; readonly name: keyof Notes; readonly args: readonly unknown[] }
   /** The process is about to end. */
   | { readonly type: 'failing'; readonly reason: string };
 
@@ -53,7 +58,7 @@ export interface StageProcessOptions {
   readonly argv: readonly string[];
   readonly directory: string;
   readonly access: Access;
-  readonly onSight: OnSight;
+  readonly notes: Notes;
   readonly aheadMs?: number | undefined;
 }
 
@@ -61,200 +66,187 @@ export interface StageProcessOptions {
 const LOOK_MS = 50;
 const MAX_LOOKS = 100;
 
-type RemoteMethod<Method> = Method extends (...args: infer Args) => infer Result
-  ? (...args: Args) => Promise<Awaited<Result>> : never;
-
 interface Waiting {
   resolve(value: unknown): void;
   reject(error: Error): void;
 }
 
-export class StageProcess implements Stage, OwnProcess {
-  readonly own: OwnProcess = this;
-  readonly #options: StageProcessOptions;
-  readonly #folder = mkdtempSync(join(tmpdir(), 'layercode-eval-'));
-  readonly #storePath = join(this.#folder, 'calls.db');
-  readonly #waiting = new Map<number, Waiting>();
-  readonly #mocks = new Map<string, Mock>();
-  #calls = 0;
-  /** The one that is called. */
-  #child: ChildProcess | undefined;
-  #address: Address | undefined;
-  /** The one that was called before. */
-  #other: { readonly child: ChildProcess; readonly address: Address } | undefined;
-  /** Set while the store takes no writes. */
-  #letWrite: (() => void) | undefined;
-  /** Why the process is about to end. */
-  #reason: string | undefined;
-  #lost = new StageLost('the process of the agent has not begun');
-  #answers: readonly ScriptedAnswer[] = [];
-  /** Requests to the model since `prepare`. */
-  #asked = 0;
-  readonly answersLeft = this.#remote('answersLeft');
-  readonly hold = this.#remote('hold');
-  readonly release = this.#remote('release');
-  readonly settled = this.#remote('settled');
-  readonly turnState = this.#remote('turnState');
-  readonly state = this.#remote('state');
+/** A process, and where it serves the agent. */
+interface Served {
+  readonly child: ChildProcess;
+  address: Address;
+}
 
-  constructor(options: StageProcessOptions) {
-    this.#options = options;
+export interface StageProcess extends Stage {
+  readonly own: OwnProcess;
+}
+
+export function stageProcess(options: StageProcessOptions): StageProcess {
+  const { program, argv, directory, access, notes, aheadMs } = options;
+  const folder = mkdtempSync(join(tmpdir(), 'layercode-eval-'));
+  const storePath = join(folder, 'calls.db');
+  const waiting = new Map<number, Waiting>();
+  const mocks = new Map<string, Mock>();
+  let calls = 0;
+  /** The one that is called. */
+  let current: Served | undefined;
+  /** The one that was called before. */
+  let other: Served | undefined;
+  /** Set while the store takes no writes. */
+  let letWrite: (() => void) | undefined;
+  /** Why the process is about to end. */
+  let reason: string | undefined;
+  let lost = new StageLost('the process of the agent has not begun');
+  let answers: readonly ScriptedAnswer[] = [];
+  /** Requests to the model since `prepare`. */
+  let asked = 0;
+
+  function callIn<Name extends StageMethod>(
+    served: Served | undefined,
+    method: Name,
+    ...args: Parameters<Methods[Name]>
+  ): Promise<Awaited<ReturnType<Methods[Name]>>> {
+    if (!isRunning(served)) return Promise.reject(lost);
+    const id = ++calls;
+    return new Promise((resolve, reject) => {
+      waiting.set(id, { resolve: resolve as Waiting['resolve'], reject });
+      // What cannot be sent is answered by the end of the process.
+      served.child.send({ id, method, args } satisfies StageCall, () => undefined);
+    });
   }
 
-  async open(): Promise<Address> {
-    const { program, argv, directory, access, aheadMs } = this.#options;
+  function call<Name extends StageMethod>(
+    method: Name,
+    ...args: Parameters<Methods[Name]>
+  ): Promise<Awaited<ReturnType<Methods[Name]>>> {
+    return callIn(current, method, ...args);
+  }
+
+  function take(answer: StageAnswer): void {
+    if (answer.type === 'failing') {
+      reason = answer.reason;
+    } else if (answer.type === 'note') {
+      if (answer.name === 'asked') asked += 1;
+      Reflect.apply(notes[answer.name], notes, answer.args);
+    } else {
+      const asking = waiting.get(answer.id);
+      waiting.delete(answer.id);
+      if (answer.type === 'answer') asking?.resolve(answer.value);
+      else asking?.reject(new Error(answer.message));
+    }
+  }
+
+  async function open(): Promise<Address> {
     const child = fork(program, argv, {
       cwd: directory,
       env: { ...process.env, [STAGE_VARIABLE]: '1' },
       serialization: 'advanced',
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
     });
-    this.#child = child;
-    child.on('message', (answer) => this.#take(answer as StageAnswer));
-    child.once('exit', (code, signal) =>
-      this.#lose(child, this.#reason ?? signal ?? `code ${code}`));
-    const given: StageAccess = { ...access, storePath: this.#storePath, aheadMs };
-    await this.#call('begin', given);
-    for (const mock of this.#mocks.values()) await this.#call('mock', mock);
-    await this.#prepareRest();
-    return (this.#address = (await this.#call('open')) as Address);
-  }
-
-  async prepare(answers: readonly ScriptedAnswer[]): Promise<void> {
-    this.#answers = answers;
-    this.#asked = 0;
-    await this.#call('prepare', answers);
+    const served: Served = { child, address: { origin: '', route: '' } };
+    current = served;
+    child.on('message', (answer) => take(answer as StageAnswer));
+    child.once('exit', (code, signal) => {
+      if (current === served) current = undefined;
+      lost = new StageLost(`the process of the agent ended: ${reason ?? signal ?? `code ${code}`}`);
+      for (const { reject } of waiting.values()) reject(lost);
+      waiting.clear();
+    });
+    await call('begin', { ...access, storePath, aheadMs });
+    for (const mock of mocks.values()) await call('mock', mock);
+    await prepareRest();
+    return (served.address = await call('open'));
   }
 
   /** Gives the process what the model has not been asked for. */
-  async #prepareRest(): Promise<void> {
-    await this.#call('prepare', this.#answers.slice(this.#asked));
+  async function prepareRest(): Promise<void> {
+    await call('prepare', answers.slice(asked));
   }
 
-  async mock(mock: Mock): Promise<void> {
-    this.#mocks.set(mock.tool, mock);
-    await this.#callAll('mock', mock);
-  }
-
-  async restart(): Promise<Address> {
-    return (this.#address = (await this.#call('restart')) as Address);
-  }
-
-  async kill(): Promise<Address> {
-    const { pid } = this.#child ?? {};
-    if (pid !== undefined) this.#options.onSight({ type: 'killed', process: pid });
-    await this.#kill(this.#child);
-    return this.open();
-  }
-
-  async switch(): Promise<Address> {
-    const [child, address, other] = [this.#child, this.#address, this.#other];
-    this.#other = child && address && { child, address };
-    if (other === undefined) return this.open();
-    this.#child = other.child;
-    this.#address = other.address;
-    await this.#prepareRest();
-    return other.address;
-  }
-
-  async stall(awayMs: number): Promise<void> {
-    this.#letWrite?.();
-    if (awayMs === 0) return this.#noticed();
-    const database = new (loadSqlite().DatabaseSync)(this.#storePath);
-    try {
-      database.exec('PRAGMA busy_timeout = 1000; BEGIN IMMEDIATE');
-    } catch (cause) {
-      database.close();
-      throw new StageLost(`the store cannot be taken away: ${messageOf(cause)}`, { cause });
-    }
-    const timer = awayMs === Infinity ? undefined : setTimeout(() => this.#letWrite?.(), awayMs);
-    this.#letWrite = () => {
-      this.#letWrite = undefined;
-      clearTimeout(timer);
-      database.close();
-    };
+  async function kill(served: Served | undefined): Promise<void> {
+    if (!isRunning(served)) return;
+    if (current === served) current = undefined;
+    const exit = once(served.child, 'exit');
+    served.child.kill('SIGKILL');
+    await exit;
   }
 
   /** Resolves once the agent uses the store again, which it tries every two seconds at most. */
-  async #noticed(): Promise<void> {
+  async function noticed(): Promise<void> {
     for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
-      if ((await this.#call('isStoreAway')) !== true) return;
+      if (!(await call('isStoreAway'))) return;
       await sleep(LOOK_MS);
     }
     const seconds = MAX_LOOKS * LOOK_MS / 1_000;
     throw new StageLost(`the agent does not use the store again after ${seconds} s`);
   }
 
-  async close(): Promise<void> {
-    this.#letWrite?.();
-    if (this.#child !== undefined) await this.#callAll('close');
-    // What the agent has left running must not keep a process alive.
-    await Promise.all([this.#kill(this.#other?.child), this.#kill(this.#child)]);
-    rmSync(this.#folder, { recursive: true, force: true });
-  }
+  const own: OwnProcess = {
+    async kill() {
+      const { pid } = current?.child ?? {};
+      if (pid !== undefined) notes.killed(pid);
+      await kill(current);
+      return open();
+    },
+    async switch() {
+      [current, other] = [other, current];
+      if (current === undefined) return open();
+      await prepareRest();
+      return current.address;
+    },
+    async stall(awayMs) {
+      letWrite?.();
+      if (awayMs === 0) return noticed();
+      const database = new (loadSqlite().DatabaseSync)(storePath);
+      try {
+        database.exec('PRAGMA busy_timeout = 1000; BEGIN IMMEDIATE');
+      } catch (cause) {
+        database.close();
+        throw new StageLost(`the store cannot be taken away: ${messageOf(cause)}`, { cause });
+      }
+      const timer = awayMs === Infinity ? undefined : setTimeout(() => letWrite?.(), awayMs);
+      letWrite = () => {
+        letWrite = undefined;
+        clearTimeout(timer);
+        database.close();
+      };
+    },
+  };
 
-  async #kill(child: ChildProcess | undefined): Promise<void> {
-    if (child === undefined || hasEnded(child)) return;
-    if (this.#child === child) this.#child = undefined;
-    const exit = once(child, 'exit');
-    child.kill('SIGKILL');
-    await exit;
-  }
-
-  /** The method of the stage in the process. */
-  #remote<Name extends keyof Stage>(method: Name & StageMethod): RemoteMethod<Stage[Name]> {
-    return ((...args: readonly unknown[]) =>
-      this.#call(method, ...args)) as RemoteMethod<Stage[Name]>;
-  }
-
-  #callAll(method: StageMethod, ...args: readonly unknown[]): Promise<unknown> {
-    const children = [this.#child, this.#other?.child];
-    return Promise.all(children.flatMap((child) =>
-      child === undefined || hasEnded(child) ? [] : [this.#callIn(child, method, args)]));
-  }
-
-  #call(method: StageMethod, ...args: readonly unknown[]): Promise<unknown> {
-    return this.#callIn(this.#child, method, args);
-  }
-
-  #callIn(
-    child: ChildProcess | undefined,
-    method: StageMethod,
-    args: readonly unknown[],
-  ): Promise<unknown> {
-    if (child === undefined || hasEnded(child)) return Promise.reject(this.#lost);
-    const id = ++this.#calls;
-    return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
-      // What cannot be sent is answered by the end of the process.
-      child.send({ id, method, args } satisfies StageCall, () => undefined);
-    });
-  }
-
-  #take(answer: StageAnswer): void {
-    if (answer.type === 'failing') {
-      this.#reason = answer.reason;
-      return;
-    }
-    if (answer.type === 'sight') {
-      if (answer.sight.type === 'asked') this.#asked += 1;
-      return this.#options.onSight(answer.sight);
-    }
-    const waiting = this.#waiting.get(answer.id);
-    this.#waiting.delete(answer.id);
-    if (answer.type === 'answer') waiting?.resolve(answer.value);
-    else waiting?.reject(new Error(answer.message));
-  }
-
-  /** Nothing that was asked will be answered. */
-  #lose(child: ChildProcess, reason: string): void {
-    if (this.#child === child) this.#child = undefined;
-    this.#lost = new StageLost(`the process of the agent ended: ${reason}`);
-    for (const { reject } of this.#waiting.values()) reject(this.#lost);
-    this.#waiting.clear();
-  }
+  return {
+    own,
+    open,
+    async prepare(given) {
+      answers = given;
+      asked = 0;
+      await call('prepare', given);
+    },
+    async mock(mock) {
+      mocks.set(mock.tool, mock);
+      await Promise.all([current, other].filter(isRunning).map((one) => callIn(one, 'mock', mock)));
+    },
+    answersLeft: () => call('answersLeft'),
+    hold: (moment) => call('hold', moment),
+    release: () => call('release'),
+    settled: (conversationId, timeoutMs) => call('settled', conversationId, timeoutMs),
+    turnState: (conversationId, turnId) => call('turnState', conversationId, turnId),
+    state: (conversationId) => call('state', conversationId),
+    async restart() {
+      const address = await call('restart');
+      if (current !== undefined) current.address = address;
+      return address;
+    },
+    async close() {
+      letWrite?.();
+      if (current !== undefined)
+        await Promise.all([current, other].filter(isRunning).map((one) => callIn(one, 'close')));
+      // What the agent has left running must not keep a process alive.
+      await Promise.all([kill(other), kill(current)]);
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
 }
 
-function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
-  return exitCode !== null || signalCode !== null;
+function isRunning(served: Served | undefined): served is Served {
+  return served?.child.exitCode === null && served.child.signalCode === null;
 }

@@ -2,9 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 
-import { Refusal } from '../../settings/kinds.ts';
 import type { Settings } from '../../settings/settings.ts';
-import { rows, type Setting } from '../../settings/table.ts';
 import type { Scenario } from './scenario.ts';
 
 /** What lets a caller in, on either wire. */
@@ -36,11 +34,9 @@ export function privateSettings(settings: Settings, { secret, key }: Access): Se
   };
 }
 
-/** The settings, with what the scenario sets. `problemsOfSettings` must have found nothing. */
+/** The settings, with what the scenario sets. */
 export function stageSettings(settings: Settings, scenario: Scenario, access: Access): Settings {
   const { platform } = scenario.origin;
-  const changed = changesOf(scenario).flatMap(({ name, value }) =>
-    value instanceof Refusal ? [] : [[name, value] as const]);
   return {
     ...privateSettings(settings, access),
     production: false,
@@ -52,33 +48,6 @@ export function stageSettings(settings: Settings, scenario: Scenario, access: Ac
     metrics: false,
     drainCallsSeconds: 0,
     shutdownTimeoutSeconds: 0,
-    ...Object.fromEntries(changed),
+    ...scenario.settings,
   };
-}
-
-/** What is wrong with a scenario's settings, one line each. */
-export function problemsOfSettings(scenario: Scenario): readonly string[] {
-  return changesOf(scenario).flatMap(({ variable, value }) => {
-    if (!(value instanceof Refusal)) return [];
-    const line = scenario.steps.findLast(
-      (step) => step.name === 'set' && step.variable === variable,
-    )?.lineNumber;
-    return [`line ${line}: ${variable} ${value.reason}`];
-  });
-}
-
-interface Change {
-  readonly name: string;
-  readonly variable: string;
-  readonly value: unknown;
-}
-
-function changesOf(scenario: Scenario): readonly Change[] {
-  const known: readonly (readonly [string, Setting<unknown>])[] = Object.entries(rows);
-  return Object.entries(scenario.settings).flatMap(([variable, text]) => {
-    const found = known.find(([, row]) => row.variable === variable);
-    if (found === undefined) return [];
-    const [name, row] = found;
-    return [{ name, variable, value: row.parse(text) }];
-  });
 }

@@ -2,7 +2,8 @@ import type { Awaitable } from '../../base/awaitable.ts';
 import type { JsonObject } from '../../base/json.ts';
 import type { TurnState } from '../../conversations/message.ts';
 import type { ScriptedAnswer } from '../scripted-answer.ts';
-import type { Mock, ToolMoment } from './step.ts';
+import type { Mock } from './stand-in-lines.ts';
+import type { ToolMoment } from './steps.ts';
 
 /** Where the agent is called. */
 export interface Address {

@@ -12,6 +12,7 @@ import { withAgent } from '../../settings/named-agents.ts';
 import { SettingsError, type Settings } from '../../settings/settings.ts';
 import { commandSettings } from '../terminal/command-settings.ts';
 import { UsageError, type Terminal } from '../terminal/command.ts';
+import type { Flags } from '../terminal/flags.ts';
 import { oneLine, shellWord } from '../terminal/text.ts';
 import { openEvalModel } from './eval-model.ts';
 import { addTokens } from './notebook.ts';
@@ -24,14 +25,6 @@ import type { Scenario } from './scenario.ts';
 import { ScriptError } from './script.ts';
 import { newAccess, stageSettings } from './stage-settings.ts';
 import { stageScenario, type Staged, type StagingOptions } from './staging.ts';
-
-/** Flags that say which agent and which models are played. */
-export interface StagingFlags {
-  readonly '--settings-file'?: string;
-  readonly '--agent'?: string;
-  readonly '--agents'?: string;
-  readonly '--eval-model'?: string;
-}
 
 /** A file whose scenario cannot be played here. */
 export interface Unplayable {
@@ -56,7 +49,7 @@ export interface StagedScenarios {
  */
 export async function stageAll(
   paths: readonly string[],
-  flags: StagingFlags,
+  flags: Flags<'--settings-file' | '--agent' | '--agents' | '--eval-model'>,
   staging: Omit<StagingOptions, 'evalModel'>,
   options: PlayOptions,
   terminal: Terminal,
@@ -72,8 +65,8 @@ export async function stageAll(
     ? undefined : openEvalModel(evalModelName, '--eval-model', settings);
   let used: Tokens | undefined;
   const evalModel = opened && observed(
-    opened, settings.modelPrices ?? DEFAULT_PRICES, (sight) => {
-      if (sight.type === 'used') used = addTokens(used, sight.tokens);
+    opened, settings.modelPrices ?? DEFAULT_PRICES, {
+      asked: nothing, cut: nothing, used: (tokens) => void (used = addTokens(used, tokens)),
     },
   );
   const stage = async (scenario: Scenario): Promise<Staged> => {
@@ -106,6 +99,8 @@ export async function stageAll(
   }
   return { staged, unplayable, evalTokens: () => used };
 }
+
+const nothing = (): void => undefined;
 
 function filesOf(word: string, directory: string): readonly string[] {
   const path = resolve(directory, withoutCase(word));

@@ -3,20 +3,20 @@
 import type { ChatModel } from '../../models/model.ts';
 import { shellWord } from '../terminal/text.ts';
 import { problemsOfModels } from './eval-model.ts';
-import { GoldenRequests } from './golden-requests.ts';
+import { goldenRequests } from './golden-requests.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import { playScenario } from './play-scenario.ts';
 import { problemsOf } from './problems.ts';
 import type { ScenarioResult } from './result.ts';
-import { scenarioModels, type ModelSource, type ScenarioModels } from './run-models.ts';
+import { runModels, scenarioModels, type ModelSource } from './run-models.ts';
 import type { Scenario } from './scenario.ts';
 import { ScriptError } from './script.ts';
 
 export interface Staged {
   readonly scenario: Scenario;
   readonly cast: Cast;
-  readonly golden: GoldenRequests;
-  readonly models: ScenarioModels;
+  /** Plays it once. Rejects with the reason of the options' signal. */
+  readonly play: () => Promise<ScenarioResult>;
 }
 
 export interface StagingOptions {
@@ -43,19 +43,12 @@ export async function stageScenario(
   const isLost = options.openStage !== undefined && models.isReplayed && !scenario.isScripted;
   const problems = [
     ...(isLost ? ['a recording is not replayed with --process: add --live'] : []),
-    ...(await problemsOf(scenario, cast, { ...options, ...models.ofRun() })),
+    ...(await problemsOf(scenario, cast, { ...options, ...runModels(evalModel, undefined) })),
     ...(models.isReplayed ? [] : problemsOfModels(scenario, cast, evalModel)),
   ];
   if (problems.length > 0) throw new ScriptError(shellWord(scenario.file), problems);
-  const golden = new GoldenRequests(path, scenario, isUpdating);
-  return { scenario, cast, golden, models };
-}
-
-/** Plays it once. Rejects with the reason of `signal`. */
-export async function playStaged(
-  { scenario, cast, golden, models }: Staged,
-  options: PlayOptions,
-): Promise<ScenarioResult> {
-  const { finish, ...asked } = models.ofRun();
-  return finish(await playScenario(scenario, cast, { ...options, ...asked, golden }));
+  const golden = goldenRequests(path, scenario, isUpdating);
+  const play = (): Promise<ScenarioResult> =>
+    models.play((asked) => playScenario(scenario, cast, { ...options, ...asked, golden }));
+  return { scenario, cast, play };
 }

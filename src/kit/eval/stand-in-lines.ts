@@ -5,8 +5,29 @@ import { parseJson } from '../../base/json.ts';
 import { isToolName } from '../../models/well-formed-call.ts';
 import type { ScriptedPart } from '../scripted-answer.ts';
 import { parseTime } from '../terminal/flags.ts';
-import { LineFault } from './expectation.ts';
-import type { Mock, MockOutcome, ModelLine } from './step.ts';
+import { LineFault } from './line.ts';
+
+/** What a scripted model answers, in the turn that the line belongs to. */
+export interface ModelLine {
+  readonly part: ScriptedPart;
+  /** Whether another request gets this, after the results of the calls before it. */
+  readonly isNext: boolean;
+}
+
+/** Replaces what a tool does, from the next turn on. */
+export interface Mock {
+  readonly tool: string;
+  readonly afterMs: number;
+  readonly outcome: MockOutcome;
+}
+
+export type MockOutcome =
+  | { readonly kind: 'returns'; readonly value: unknown }
+  /** The tool throws. `not-done`: it throws `NotDone`. */
+  | { readonly kind: 'fails' | 'not-done'; readonly message: string }
+  | { readonly kind: 'hands-over'; readonly agent: string }
+  /** Until its signal fires. */
+  | { readonly kind: 'hangs' };
 
 const MODEL_RULE =
   'model takes: says TEXT, calls TOOL {…}, waits 2 s, fails 503, refuses, breaks off or is cut; '
@@ -18,7 +39,7 @@ const MOCK_RULE =
 export function parseModelLine(written: string): ModelLine {
   const isNext = /^then\s/.test(written);
   const line = isNext ? written.slice('then'.length).trim() : written;
-  return { name: 'model', part: parsePart(line), isNext };
+  return { part: parsePart(line), isNext };
 }
 
 function parsePart(line: string): ScriptedPart {
@@ -63,7 +84,7 @@ export function parseMock(written: string): Mock {
     afterMs = ms;
     rest = rest.slice(delay[0].length).trim();
   }
-  return { name: 'mock', tool, afterMs, outcome: parseMockOutcome(rest) };
+  return { tool, afterMs, outcome: parseMockOutcome(rest) };
 }
 
 function parseMockOutcome(written: string): MockOutcome {

@@ -6,15 +6,17 @@ import { messageOf } from '../../base/thrown-values.ts';
 import { handOver } from '../../tools/tool-hand-over.ts';
 import { NotDone } from '../../tools/tool-not-done.ts';
 import type { Tool, ToolContext } from '../../tools/tool.ts';
-import type { OnSight } from './sight.ts';
-import type { Mock, ToolMoment } from './step.ts';
+import type { Notes } from './notebook.ts';
+import type { Stage } from './stage.ts';
+import type { Mock } from './stand-in-lines.ts';
+import type { ToolMoment } from './steps.ts';
 
 export interface StandInOptions {
   /** Tools with effects that run as they are. */
   readonly realTools: ReadonlySet<string>;
   /** Whether all of them do. */
   readonly allowsAll: boolean;
-  readonly onSight: OnSight;
+  readonly notes: Notes;
 }
 
 /** Whether a call of the tool may change something outside. */
@@ -22,117 +24,96 @@ export function hasEffects({ once, repeatable }: Pick<Tool, 'once' | 'repeatable
   return once !== undefined || repeatable !== true;
 }
 
+export interface ToolStandIns extends Pick<Stage, 'mock' | 'hold' | 'release'> {
+  /** For `AgentResources`. */
+  readonly replace: <T extends KnownTool>(tool: T) => T;
+}
+
 /**
  * Tools that report when they run. A mock replaces only `run`: arguments are still checked, and
  * once, time limits and interruptions work as ever.
  */
-export class ToolStandIns {
-  readonly #options: StandInOptions;
-  readonly #mocks = new Map<string, Mock>();
+export function toolStandIns({ realTools, allowsAll, notes }: StandInOptions): ToolStandIns {
+  const mocks = new Map<string, Mock>();
   /** One per tool: agents that share a tool must go on sharing it. */
-  readonly #made = new WeakMap<object, object>();
-  #runs = 0;
-  #held: (ToolMoment & { readonly released: Promise<void> }) | undefined;
-  #release: (() => void) | undefined;
+  const made = new WeakMap<object, object>();
+  let runs = 0;
+  let held: (ToolMoment & { readonly end: AbortController }) | undefined;
 
-  constructor(options: StandInOptions) {
-    this.#options = options;
+  function tellHeld({ name, tellBrowser }: Tool): void {
+    if (held?.tool === name) notes.toolHeld(name, tellBrowser !== 'nothing');
   }
 
-  /** Replaces what a tool does from now on. */
-  mock(mock: Mock): void {
-    this.#mocks.set(mock.tool, mock);
+  /** The tool has been called or has done its work, but nothing more happens before the trouble. */
+  async function wait(tool: Tool, { signal }: ToolContext, isBeginning: boolean): Promise<void> {
+    if (held?.tool !== tool.name || held.isBeginning !== isBeginning) return;
+    tellHeld(tool);
+    await aborted(AbortSignal.any([held.end.signal, signal]));
   }
 
-  /** Keeps the next run of the tool from acting or from returning, until `release`. */
-  hold(moment: ToolMoment): void {
-    this.#held = {
-      ...moment,
-      released: new Promise((resolve) => {
-        this.#release = resolve;
-      }),
-    };
+  async function run(tool: Tool, args: unknown, context: ToolContext): Promise<unknown> {
+    const { name } = tool;
+    const mock = mocks.get(name);
+    if (mock === undefined && hasEffects(tool) && !allowsAll && !realTools.has(name)) {
+      notes.toolBarred(name);
+      throw new NotDone('this tool does not run here');
+    }
+    const id = `${process.pid}.${++runs}` as const;
+    const onceKey = tool.once === undefined ? undefined : `${name} ${context.idempotencyKey}`;
+    notes.toolBegan(id, name, structuredClone(args), onceKey);
+    if (mock?.outcome.kind === 'hangs') tellHeld(tool);
+    await wait(tool, context, true);
+    try {
+      const result = await (mock === undefined
+        ? tool.run(args, context)
+        : runMock(mock, context.signal));
+      await wait(tool, context, false);
+      notes.toolOver(id, { state: 'completed', result: asJson(result), hasActed: true });
+      return result;
+    } catch (error) {
+      await wait(tool, context, false);
+      const hasActed = !(error instanceof NotDone);
+      notes.toolOver(id, { state: 'failed', result: messageOf(error), hasActed });
+      throw error;
+    }
   }
 
-  release(): void {
-    this.#held = undefined;
-    this.#release?.();
-  }
-
-  /** For `AgentResources`. */
-  readonly replace = <T extends KnownTool>(tool: T): T => {
-    if (!isTool(tool)) return tool;
-    const made = this.#made.get(tool) ?? { ...tool, ...this.#standIn(tool) };
-    this.#made.set(tool, made);
-    return made as T;
-  };
-
-  #standIn(tool: Tool): Pick<Tool, 'check' | 'run' | 'once'> {
-    const { onSight } = this.#options;
-    const { once } = tool;
+  function standIn(tool: Tool): Pick<Tool, 'check' | 'run' | 'once'> {
+    const { once, name } = tool;
+    const refuse = (state: 'refused' | 'not-begun', args: unknown, result: string): void =>
+      notes.toolRefused({ tool: name, args, state, result, onceKey: undefined, hasActed: false });
     return {
       once: typeof once !== 'function' ? once : (args, context) => {
         try {
           return once(args, context);
         } catch (error) {
-          const problem = messageOf(error);
-          onSight({ type: 'tool-refused', tool: tool.name, args, problem, state: 'not-begun' });
+          refuse('not-begun', args, messageOf(error));
           throw error;
         }
       },
       check: async (args, budget) => {
         const checked = await tool.check(args, budget);
-        if ('problem' in checked) {
-          const { problem } = checked;
-          onSight({ type: 'tool-refused', tool: tool.name, args, problem, state: 'refused' });
-        }
+        if ('problem' in checked) refuse('refused', args, checked.problem);
         return checked;
       },
-      run: (args, context) => this.#run(tool, args, context),
+      run: (args, context) => run(tool, args, context),
     };
   }
 
-  async #run(tool: Tool, args: unknown, context: ToolContext): Promise<unknown> {
-    const { name } = tool;
-    const { onSight, realTools, allowsAll } = this.#options;
-    const mock = this.#mocks.get(name);
-    if (mock === undefined && hasEffects(tool) && !allowsAll && !realTools.has(name)) {
-      onSight({ type: 'tool-barred', tool: name });
-      throw new NotDone('this tool does not run here');
-    }
-    const id = `${process.pid}.${++this.#runs}` as const;
-    const onceKey = tool.once === undefined ? undefined : `${name} ${context.idempotencyKey}`;
-    onSight({ type: 'tool', id, tool: name, args: structuredClone(args), onceKey });
-    if (mock?.outcome.kind === 'hangs') this.#tellHeld(tool);
-    await this.#hold(tool, context, true);
-    try {
-      const result = await (mock === undefined
-        ? tool.run(args, context)
-        : runMock(mock, context.signal));
-      await this.#hold(tool, context, false);
-      const seen = asJson(result);
-      onSight({ type: 'tool-over', id, state: 'completed', result: seen, hasActed: true });
-      return result;
-    } catch (error) {
-      await this.#hold(tool, context, false);
-      const hasActed = !(error instanceof NotDone);
-      onSight({ type: 'tool-over', id, state: 'failed', result: messageOf(error), hasActed });
-      throw error;
-    }
-  }
-
-  /** The tool has been called or has done its work, but nothing more happens before the trouble. */
-  async #hold(tool: Tool, { signal }: ToolContext, isBeginning: boolean): Promise<void> {
-    const held = this.#held;
-    if (held?.tool !== tool.name || held.isBeginning !== isBeginning) return;
-    this.#tellHeld(tool);
-    await Promise.race([held.released, aborted(signal)]);
-  }
-
-  #tellHeld({ name, tellBrowser }: Tool): void {
-    if (this.#held?.tool !== name) return;
-    this.#options.onSight({ type: 'tool-held', tool: name, isShown: tellBrowser !== 'nothing' });
-  }
+  return {
+    mock: (mock) => void mocks.set(mock.tool, mock),
+    hold: (moment) => void (held = { ...moment, end: new AbortController() }),
+    release() {
+      held?.end.abort();
+      held = undefined;
+    },
+    replace<T extends KnownTool>(tool: T): T {
+      if (!isTool(tool)) return tool;
+      const replaced = made.get(tool) ?? { ...tool, ...standIn(tool) };
+      made.set(tool, replaced);
+      return replaced as T;
+    },
+  };
 }
 
 /** The result as the model gets it. What cannot be written as JSON fails the call elsewhere. */

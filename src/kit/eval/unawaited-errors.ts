@@ -9,32 +9,26 @@ import { oneLine } from '../terminal/text.ts';
  * such error is noted with the run that it comes from, or with all current runs if that is unknown.
  * As in a server, an abort does not count as an error.
  */
-export class UnawaitedErrors {
-  readonly #run = new AsyncLocalStorage<string[]>();
-  readonly #open = new Set<string[]>();
-
-  constructor() {
-    process.on('uncaughtException', this.#note); // rejections come here, too
-  }
-
-  /** Adds to `lines` what comes from the run, even after it. */
-  async during<T>(lines: string[], run: () => Promise<T>): Promise<T> {
-    this.#open.add(lines);
-    try {
-      return await this.#run.run(lines, run);
-    } finally {
-      this.#open.delete(lines);
-    }
-  }
-
-  close(): void {
-    process.off('uncaughtException', this.#note);
-  }
-
-  readonly #note = (error: unknown): void => {
+export function noteUnawaitedErrors() {
+  const running = new AsyncLocalStorage<string[]>();
+  const open = new Set<string[]>();
+  const note = (error: unknown): void => {
     if (isAbort(error)) return;
-    const own = this.#run.getStore();
-    for (const lines of own === undefined ? this.#open : [own]) lines.push(lineOf(error));
+    const own = running.getStore();
+    for (const lines of own === undefined ? open : [own]) lines.push(lineOf(error));
+  };
+  process.on('uncaughtException', note); // rejections come here, too
+  return {
+    /** Adds to `lines` what comes from the run, even after it. */
+    async during<T>(lines: string[], run: () => Promise<T>): Promise<T> {
+      open.add(lines);
+      try {
+        return await running.run(lines, run);
+      } finally {
+        open.delete(lines);
+      }
+    },
+    close: () => void process.off('uncaughtException', note),
   };
 }
 

@@ -7,16 +7,13 @@ import { parseJson } from '../../base/json.ts';
 import { CLOSE_CODES } from '../../websocket/close.ts';
 import { WebSocketConnection } from '../../websocket/connection.ts';
 import type { DeliveryReport } from '../../wires/reply-stream.ts';
-import type { CallerSession } from './caller-session.ts';
+import type { CallerSession, CallListener } from './caller-session.ts';
 import type { ClientFrame, ServerFrame } from './frames.ts';
-import type { FrontEndOptions } from './front-end.ts';
-
-/** What a socket does with what its session says. */
-export type SessionListener = Pick<FrontEndOptions, 'onFrame' | 'onHangUp'>;
+import { frontEnd } from './front-end.ts';
 
 export interface BrowserSocketOptions {
   /** The caller's session, on whatever wire. */
-  readonly openSession: (listener: SessionListener) => CallerSession;
+  readonly openSession: (listener: CallListener) => CallerSession;
   readonly isTraced: boolean;
   /** Called when the socket is closed and the agent has been told. */
   readonly onEnd: () => void;
@@ -44,65 +41,37 @@ const MAX_UNSENT_BYTES = 8 * 1_048_576;
 const MAX_CAUSES = 4;
 const MAX_REASON_LENGTH = 2_000;
 
+export type BrowserSocket = ReturnType<typeof browserSocket>;
+
 /**
  * The server's end of a browser's WebSocket. Its session with the agent ends when the socket
  * closes.
  */
-export class BrowserSocket {
-  readonly #options: BrowserSocketOptions;
-  readonly #connection: WebSocketConnection;
-  readonly #session: CallerSession;
-  #isReady = false;
+export function browserSocket(
+  socket: Duplex,
+  { openSession, isTraced, onEnd }: BrowserSocketOptions,
+) {
+  const session = openSession(frontEnd({
+    isTraced,
+    onFrame: (frame) => connection.send(JSON.stringify(frame)),
+    onHangUp: () => connection.close(CLOSE_CODES.normal, 'the agent hung up'),
+  }));
+  const connection = new WebSocketConnection(socket, {
+    maxUnsentBytes: MAX_UNSENT_BYTES,
+    onText: receive,
+    onClose: () => void session.end().over().then(onEnd),
+  });
+  let isReady = false;
 
-  constructor(socket: Duplex, options: BrowserSocketOptions) {
-    this.#options = options;
-    this.#session = options.openSession({
-      onFrame: (frame) => this.#send(frame),
-      onHangUp: () => this.#connection.close(CLOSE_CODES.normal, 'the agent hung up'),
-    });
-    this.#connection = new WebSocketConnection(socket, {
-      maxUnsentBytes: MAX_UNSENT_BYTES,
-      onText: (text) => this.#receive(text),
-      onClose: () => void this.#session.end().over().then(options.onEnd),
-    });
-  }
-
-  /**
-   * Sends the server's own figures of a turn to a traced browser, if the turn belongs to this
-   * session.
-   */
-  turnEnded({ requestId, turnId, error, work, ...figures }: DeliveryReport): void {
-    const delivery = this.#session.deliveryOf(requestId);
-    if (delivery === undefined || turnId === undefined || !this.#options.isTraced) return;
-    const reason = error === undefined ? {} : { reason: reasonOf(error) };
-    const known = { ...figures, usage: work?.usage, ...reason };
-    const frame = { type: 'local.turn', delivery, turn_id: turnId, ...known } as const;
-    this.#connection.send(JSON.stringify(frame satisfies ServerFrame, withTenths));
-  }
-
-  /** The server is shutting down. Resolves when the agent has been told. */
-  async goAway(): Promise<void> {
-    this.#connection.close(CLOSE_CODES.goingAway, 'the server is shutting down');
-    await this.#session.end().over();
-  }
-
-  #send(frame: ServerFrame): ReturnType<WebSocketConnection['send']> {
-    return this.#connection.send(JSON.stringify(frame));
-  }
-
-  #receive(text: string): void {
+  function receive(text: string): void {
     const frame = parseFrame(text);
-    if (typeof frame === 'string') {
-      this.#connection.close(CLOSE_CODES.policyViolation, frame);
-      return;
-    }
+    if (typeof frame === 'string') return connection.close(CLOSE_CODES.policyViolation, frame);
     if (frame === undefined) return;
-    const session = this.#session;
     // Replies are not awaited: the next frame may interrupt one.
     switch (frame.type) {
       case 'client.ready':
-        if (!this.#isReady) void session.start();
-        this.#isReady = true;
+        if (!isReady) void session.start();
+        isReady = true;
         return;
       case 'client.response.text':
         return void session.say(frame.content);
@@ -124,11 +93,31 @@ export class BrowserSocket {
         return void session
           .end()
           .over()
-          .then(() => this.#connection.close(CLOSE_CODES.normal, 'the session ended'));
+          .then(() => connection.close(CLOSE_CODES.normal, 'the session ended'));
       default:
         frame satisfies never;
     }
   }
+
+  return {
+    /**
+     * Sends the server's own figures of a turn to a traced browser, if the turn belongs to this
+     * session.
+     */
+    turnEnded({ requestId, turnId, error, work, ...figures }: DeliveryReport): void {
+      const delivery = session.deliveryOf(requestId);
+      if (delivery === undefined || turnId === undefined || !isTraced) return;
+      const reason = error === undefined ? {} : { reason: reasonOf(error) };
+      const known = { ...figures, usage: work?.usage, ...reason };
+      const frame = { type: 'local.turn', delivery, turn_id: turnId, ...known } as const;
+      connection.send(JSON.stringify(frame satisfies ServerFrame, withTenths));
+    },
+    /** The server is shutting down. Resolves when the agent has been told. */
+    async goAway(): Promise<void> {
+      connection.close(CLOSE_CODES.goingAway, 'the server is shutting down');
+      await session.end().over();
+    },
+  };
 }
 
 /** The frame; undefined for an unknown type; a string says what is wrong with it. */

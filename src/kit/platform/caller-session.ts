@@ -3,7 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Awaitable } from '../../base/awaitable.ts';
 import type { Json, JsonObject } from '../../base/json.ts';
 import { CallerTurn } from './caller-turn.ts';
-import { OutgoingDelivery } from './delivery.ts';
+import { deliver, type OutgoingDelivery } from './delivery.ts';
 import type { DeliveryEnd, DeliveryFrame, SignatureKind } from './frames.ts';
 import { interruptionContext } from './layercode-test-wire.ts';
 import {
@@ -71,7 +71,6 @@ export class CallerSession {
   readonly #fields: Fields;
   readonly #transcript = new SessionTranscript();
   readonly #open = new Set<OutgoingDelivery>();
-  /** The newest turn. */
   #newest: Posted | undefined;
   /** What the caller said last, and its turn. */
   #lastSaid: { readonly text: string; readonly posted: Posted } | undefined;
@@ -197,7 +196,6 @@ export class CallerSession {
     await this.#answer(this.#options.wire.draft(text, this.#fields), forgery).over();
   }
 
-  /** The caller hangs up. */
   end(): CallerTurn {
     if (this.#isOver) return this.#answer(undefined);
     this.interrupt();
@@ -323,7 +321,7 @@ export class CallerSession {
       headers: { ...headers, 'x-request-id': `${this.id}-${number}` },
     };
     const isTraced = (): boolean => request === posted.request && posted.delivery === delivery;
-    const delivery: OutgoingDelivery = new OutgoingDelivery({
+    const delivery: OutgoingDelivery = deliver({
       request,
       post: async (signal) => {
         await told;

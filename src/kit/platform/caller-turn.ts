@@ -37,7 +37,6 @@ export interface CallerTurnOptions {
 export class CallerTurn {
   readonly id: string;
   readonly data: Json[] = [];
-  /** How the agent ends the call. */
   endsCallBy: Meaning['endsCallBy'];
   /** The delivery that speaks: the newest one. Undefined once it is over, or the caller left. */
   delivery: OutgoingDelivery | undefined;
@@ -111,7 +110,6 @@ export class CallerTurn {
     return this.cut !== undefined || this.isPaused;
   }
 
-  /** Takes the next event of the delivery. */
   async take(event: TestEvent): Promise<void> {
     if (this.#isLeft || !isObject(event)) return;
     const { wire } = this.#options;

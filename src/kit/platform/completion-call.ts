@@ -7,8 +7,10 @@ import { PROFILES, type Profile, type ProfileName } from '../../wires/chat-compl
 import type { PlatformToolCall, ReceivedPart } from './completion-events.ts';
 import type { Fields } from './test-wire.ts';
 
-export interface CompletionCallOptions {
+/** Who plays what. */
+export interface CompletionCaller {
   readonly profile: ProfileName;
+  /** Of a call whose fields do not name another. */
   readonly conversationId: string;
   /** Names of the platform's tools. Default: all that hang up or transfer. */
   readonly tools?: readonly string[] | undefined;
@@ -26,13 +28,13 @@ const SYSTEM: Message = { role: 'system', content: 'You are a voice agent on the
 
 /** What the caller said, and what they heard of the reply. */
 export class CompletionTurn {
-  /** Undefined for the welcome. */
-  readonly words: string | undefined;
+  readonly #words: string | undefined;
   #heard = '';
   #toolCalls: PlatformToolCall[] = [];
 
+  /** Without words: the welcome. */
   constructor(words: string | undefined) {
-    this.words = words;
+    this.#words = words;
   }
 
   /** The reply comes from its beginning. Returns what takes its events, until it comes again. */
@@ -47,7 +49,6 @@ export class CompletionTurn {
     };
   }
 
-  /** Replaces what was heard. */
   endAt(heard: string): void {
     this.#heard = heard;
   }
@@ -58,7 +59,7 @@ export class CompletionTurn {
     const content = this.#heard.trim() === '' ? null : this.#heard;
     const asked = calls.map(({ id, ...called }) => ({ id, type: 'function', function: called }));
     return [
-      ...(this.words === undefined ? [] : [{ role: 'user', content: this.words }]),
+      ...(this.#words === undefined ? [] : [{ role: 'user', content: this.#words }]),
       ...(content === null && calls.length === 0 ? [] : [{
         role: 'assistant', content, ...(calls.length === 0 ? {} : { tool_calls: asked }),
       }]),
@@ -67,70 +68,48 @@ export class CompletionTurn {
   }
 }
 
-export class CompletionCall {
-  readonly #options: CompletionCallOptions;
-  readonly #profile: Profile;
-  readonly #turns: CompletionTurn[] = [];
-
-  constructor(options: CompletionCallOptions) {
-    this.#options = options;
-    this.#profile = PROFILES[options.profile];
-  }
-
-  /**
-   * The request that the caller's words make now, or without words that for the welcome. Fields
-   * replace its own. The words are not kept: a platform may guess them before they are said.
-   */
-  request(words: string | undefined, fields: Fields = {}): CompletionRequest {
-    const {
-      conversation_id: conversationId = this.#options.conversationId,
-      from_phone_number: from,
-      to_phone_number: to,
-      metadata,
-      custom_metadata: customMetadata,
-      ...others
-    } = fields;
-    const request: CompletionRequest = {
-      body: {
-        model: 'agent',
-        stream: true,
-        messages: [
-          SYSTEM,
-          ...this.#turns.flatMap(({ messages }) => messages),
-          ...new CompletionTurn(words).messages,
-        ],
-        tools: this.#tools().map((name) => ({
-          type: 'function',
-          function: { name, parameters: { type: 'object', properties: {} } },
-        })),
-      },
-      headers: this.#profile.hasIdempotencyKey ? { 'idempotency-key': randomUUID() } : {},
-    };
-    put(this.#profile.conversationId, conversationId, request);
-    put(this.#profile.from, from, request);
-    put(this.#profile.to, to, request);
-    put(this.#profile.metadata, isObject(customMetadata)
-      ? { ...(isObject(metadata) ? metadata : {}), ...customMetadata }
-      : metadata, request);
-    Object.assign(request.body, others);
-    return request;
-  }
-
-  get hasBegun(): boolean {
-    return this.#turns.length > 0;
-  }
-
-  /** The caller has said this; without words, the call has begun. */
-  say(words: string | undefined): CompletionTurn {
-    const turn = new CompletionTurn(words);
-    this.#turns.push(turn);
-    return turn;
-  }
-
-  #tools(): readonly string[] {
-    const { hangUp, transfer } = this.#profile;
-    return this.#options.tools ?? [...hangUp, ...transfer].map(({ name }) => name);
-  }
+/**
+ * The request that the caller's words make after these turns, or without words that for the
+ * welcome. Fields replace its own.
+ */
+export function completionRequest(
+  caller: CompletionCaller,
+  turns: readonly CompletionTurn[],
+  words: string | undefined,
+  fields: Fields,
+): CompletionRequest {
+  const {
+    conversation_id: conversationId = caller.conversationId,
+    from_phone_number: from,
+    to_phone_number: to,
+    metadata,
+    custom_metadata: customMetadata,
+    ...others
+  } = fields;
+  const profile = PROFILES[caller.profile];
+  const { tools = [...profile.hangUp, ...profile.transfer].map(({ name }) => name) } = caller;
+  const request: CompletionRequest = {
+    body: {
+      model: 'agent',
+      stream: true,
+      messages: [
+        SYSTEM, ...[...turns, new CompletionTurn(words)].flatMap(({ messages }) => messages),
+      ],
+      tools: tools.map((name) => ({
+        type: 'function',
+        function: { name, parameters: { type: 'object', properties: {} } },
+      })),
+    },
+    headers: profile.hasIdempotencyKey ? { 'idempotency-key': randomUUID() } : {},
+  };
+  put(profile.conversationId, conversationId, request);
+  put(profile.from, from, request);
+  put(profile.to, to, request);
+  put(profile.metadata, isObject(customMetadata)
+    ? { ...(isObject(metadata) ? metadata : {}), ...customMetadata }
+    : metadata, request);
+  Object.assign(request.body, others);
+  return request;
 }
 
 /** Puts a value where the profile looks first: into a header, or at a path in the body. */

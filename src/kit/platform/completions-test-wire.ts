@@ -5,130 +5,107 @@ import { turnEventOf } from '../../wires/chat-completions/call-events.ts';
 import { PROFILES, type ProfileName } from '../../wires/chat-completions/profiles.ts';
 import { parseCompletion, toldBy } from '../../wires/chat-completions/request.ts';
 import { EventError } from '../../wires/json-body.ts';
-import { CompletionCall } from './completion-call.ts';
+import { completionRequest, CompletionTurn, type CompletionCaller } from './completion-call.ts';
 import { completionEvents, type PlatformToolCall } from './completion-events.ts';
-import type {
-  Fields, Meaning, PostOptions, TestEvent, TestRequest, TestWire, TurnIds,
-} from './test-wire.ts';
+import type { Fields, TestRequest, TestWire, TurnIds } from './test-wire.ts';
 
-export interface CompletionsTestWireOptions {
-  readonly profile: ProfileName;
+export interface CompletionsTestWireOptions extends CompletionCaller {
   readonly key: string;
-  readonly conversationId: string;
-  readonly tools?: readonly string[] | undefined;
+}
+
+export interface CompletionsTestWire extends TestWire {
+  /** Whether the platform knows how the call began. */
+  readonly hasBegun: boolean;
 }
 
 /**
  * Plays a platform of Chat Completions. It keeps what was said, and resends all of it with each
  * request: what was read of a reply is what the caller has heard.
  */
-export class CompletionsTestWire implements TestWire {
-  readonly conversationId: string;
-  readonly lastEvent = 'finish';
-  readonly #options: CompletionsTestWireOptions;
+export function completionsTestWire(options: CompletionsTestWireOptions): CompletionsTestWire {
+  const { profile, key: ownKey, conversationId } = options;
   /** By conversation: a test may have several. */
-  readonly #calls = new Map<string, CompletionCall>();
+  const calls = new Map<unknown, CompletionTurn[]>();
 
-  constructor(options: CompletionsTestWireOptions) {
-    this.#options = options;
-    this.conversationId = options.conversationId;
+  function turnsOf(conversation: unknown = conversationId): CompletionTurn[] {
+    const turns = calls.get(conversation) ?? [];
+    calls.set(conversation, turns);
+    return turns;
   }
 
-  /** Whether the platform knows how the call began. */
-  get hasBegun(): boolean {
-    return this.#callOf().hasBegun;
-  }
-
-  /** As platforms do with a base URL. */
-  pathOn(agentRoute: string): string {
-    return `${agentRoute.replace(/\/$/, '')}/chat/completions`;
-  }
-
-  turn(words: string | undefined, fields: Fields): TestRequest {
-    const call = this.#callOf(fields['conversation_id']);
-    const request = call.request(words, fields);
-    const turn = call.say(words);
-    return {
-      ...this.#requestOf(JSON.stringify(request.body), request.headers),
-      async *events(response, signal) {
-        const take = turn.begin();
-        for await (const event of completionEvents(response, signal)) {
-          take(event);
-          yield event;
-        }
-      },
-      cutTo: ({ text }) => turn.endAt(text),
-      endAt: (text) => turn.endAt(text),
-    };
-  }
-
-  draft(words: string, fields: Fields): TestRequest {
-    const { body, headers } = this.#callOf(fields['conversation_id']).request(words, fields);
-    return this.#requestOf(JSON.stringify(body), headers);
-  }
-
-  byHand(body: string | Uint8Array): TestRequest {
-    const { headers } = this.#callOf().request(undefined);
-    return this.#requestOf(body, headers);
-  }
-
-  async post(
-    url: string,
-    { body, headers: ofCall }: TestRequest,
-    { key = this.#options.key, signature, headers }: PostOptions,
-    signal: AbortSignal,
-  ): Promise<Response> {
-    if (signature !== undefined) {
-      throw new Error(
-        'post() has no option signature on the wire chat-completions; key replaces its own',
-      );
-    }
-    return fetch(url, {
-      method: 'POST',
-      headers: {
-        'content-type': 'application/json',
-        ...(key === null ? {} : { authorization: `Bearer ${key}` }),
-        ...ofCall,
-        ...headers,
-      },
-      body: typeof body === 'string' ? body : new Uint8Array(body),
-      signal,
-      redirect: 'error', // the key is meant for this address only
-    });
-  }
-
-  /** This wire signs nothing. */
-  forged(): PostOptions {
-    return { key: `${this.#options.key}-another` };
-  }
-
-  /** What the platform does besides hanging up is shown to the person on the phone. */
-  meaningOf({ type, content }: TestEvent): Meaning {
-    if (type === 'content') return { text: String(content) };
-    if (type !== 'tool_call') return {};
-    const { name, arguments: args } = content as PlatformToolCall;
-    const isHangUp = PROFILES[this.#options.profile].hangUp.some((tool) => tool.name === name);
-    return isHangUp
-      ? { endsCallBy: 'hang-up' }
-      : { endsCallBy: 'transfer', data: { [name]: parseJson(args) ?? args } };
-  }
-
-  #callOf(id: unknown = this.conversationId): CompletionCall {
-    const { profile, tools } = this.#options;
-    const conversationId = String(id);
-    let call = this.#calls.get(conversationId);
-    if (call === undefined) {
-      call = new CompletionCall({ profile, conversationId, tools });
-      this.#calls.set(conversationId, call);
-    }
-    return call;
-  }
-
-  #requestOf(body: string | Uint8Array, headers: TestRequest['headers']): TestRequest {
-    const ids = idsIn(Buffer.from(body), headers, this.#options.profile);
+  function requestOf(body: string | Uint8Array, headers: TestRequest['headers']): TestRequest {
+    const ids = idsIn(Buffer.from(body), headers, profile);
     const nothing = (): void => undefined;
     return { body, headers, ids, events: completionEvents, cutTo: nothing, endAt: nothing };
   }
+
+  function draft(words: string | undefined, fields: Fields): TestRequest {
+    const turns = turnsOf(fields['conversation_id']);
+    const { body, headers } = completionRequest(options, turns, words, fields);
+    return requestOf(JSON.stringify(body), headers);
+  }
+
+  return {
+    conversationId,
+    lastEvent: 'finish',
+    get hasBegun() {
+      return turnsOf().length > 0;
+    },
+    // As platforms do with a base URL.
+    pathOn: (agentRoute) => `${agentRoute.replace(/\/$/, '')}/chat/completions`,
+    draft,
+    byHand(body) {
+      const { headers } = completionRequest(options, [], undefined, {});
+      return requestOf(body, headers);
+    },
+    turn(words, fields) {
+      const request = draft(words, fields);
+      const turn = new CompletionTurn(words);
+      turnsOf(fields['conversation_id']).push(turn);
+      return {
+        ...request,
+        async *events(response, signal) {
+          const take = turn.begin();
+          for await (const event of completionEvents(response, signal)) {
+            take(event);
+            yield event;
+          }
+        },
+        cutTo: ({ text }) => turn.endAt(text),
+        endAt: (text) => turn.endAt(text),
+      };
+    },
+    async post(url, { body, headers: ofCall }, { key = ownKey, signature, headers }, signal) {
+      if (signature !== undefined) {
+        throw new Error(
+          'post() has no option signature on the wire chat-completions; key replaces its own',
+        );
+      }
+      return fetch(url, {
+        method: 'POST',
+        headers: {
+          'content-type': 'application/json',
+          ...(key === null ? {} : { authorization: `Bearer ${key}` }),
+          ...ofCall,
+          ...headers,
+        },
+        body: typeof body === 'string' ? body : new Uint8Array(body),
+        signal,
+        redirect: 'error', // the key is meant for this address only
+      });
+    },
+    forged: () => ({ key: `${ownKey}-another` }), // this wire signs nothing
+    // What the platform does besides hanging up is shown to the person on the phone.
+    meaningOf({ type, content }) {
+      if (type === 'content') return { text: String(content) };
+      if (type !== 'tool_call') return {};
+      const { name, arguments: args } = content as PlatformToolCall;
+      const isHangUp = PROFILES[profile].hangUp.some((tool) => tool.name === name);
+      return isHangUp
+        ? { endsCallBy: 'hang-up' }
+        : { endsCallBy: 'transfer', data: { [name]: parseJson(args) ?? args } };
+    },
+  };
 }
 
 /** The ids that the server gives a request: this wire has none for a turn. */

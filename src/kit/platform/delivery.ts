@@ -17,38 +17,22 @@ export interface DeliveryOptions {
   readonly onOther?: (answer: Json) => Awaitable<unknown>;
 }
 
+export type OutgoingDelivery = ReturnType<typeof deliver>;
+
 /** One POST of a request, and what it answers. Begins at once. */
-export class OutgoingDelivery {
-  /** Resolves when the answer begins, or when there is none. */
-  readonly answered: Promise<unknown>;
-  /** Resolves when the answer has been read. Neither ever rejects. */
-  readonly end: Promise<DeliveryEnd>;
-  /** Undefined until there is an answer. */
-  status: number | undefined;
-  readonly #options: DeliveryOptions;
-  readonly #controller = new AbortController();
+export function deliver({ request, post, onStatus, onEvent, onOther }: DeliveryOptions) {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const response = post(signal);
+  let status: number | undefined;
 
-  constructor(options: DeliveryOptions) {
-    this.#options = options;
-    const response = options.post(this.#controller.signal);
-    this.answered = response.catch(() => undefined);
-    this.end = this.#read(response);
-  }
-
-  /** Closes the connection. */
-  drop(): void {
-    this.#controller.abort();
-  }
-
-  async #read(answer: Promise<Response>): Promise<DeliveryEnd> {
-    const { request, onStatus, onEvent } = this.#options;
-    const { signal } = this.#controller;
+  async function read(): Promise<DeliveryEnd> {
     try {
-      const response = await answer;
-      this.status = response.status;
-      await onStatus?.(response.status);
-      if (!isEventStream(response)) return await this.#readOther(response);
-      for await (const event of request.events(response, signal)) await onEvent(event);
+      const answer = await response;
+      ({ status } = answer);
+      await onStatus?.(status);
+      if (!isEventStream(answer)) return await readOther(answer);
+      for await (const event of request.events(answer, signal)) await onEvent(event);
       return { outcome: 'ended' };
     } catch (error) {
       return signal.aborted
@@ -57,14 +41,26 @@ export class OutgoingDelivery {
     }
   }
 
-  async #readOther(response: Response): Promise<DeliveryEnd> {
-    const text = await readText(response, this.#controller.signal);
-    const answer = parseJson(text);
+  async function readOther(answer: Response): Promise<DeliveryEnd> {
+    const text = await readText(answer, signal);
+    const value = parseJson(text);
     // Usually a proxy's page.
-    await this.#options.onOther?.(answer === undefined ? text.slice(0, 1_000) : answer);
-    if (response.ok) return { outcome: 'ended' };
-    return { outcome: 'failed', reason: `${response.status} ${errorIn(answer)}`.trimEnd() };
+    await onOther?.(value === undefined ? text.slice(0, 1_000) : value);
+    if (answer.ok) return { outcome: 'ended' };
+    return { outcome: 'failed', reason: `${answer.status} ${errorIn(value)}`.trimEnd() };
   }
+
+  return {
+    /** Resolves when the answer begins, or when there is none. */
+    answered: response.then(() => undefined, () => undefined),
+    /** Resolves when the answer has been read. Neither ever rejects. */
+    end: read(),
+    /** Undefined until there is an answer. */
+    get status(): number | undefined {
+      return status;
+    },
+    drop: (): void => controller.abort(),
+  };
 }
 
 /** A text on LayerCode's wire, an object with a message on Chat Completions. '' for others. */

@@ -8,10 +8,7 @@ import type { InterruptionContext } from '../../wires/layercode/events.ts';
 import { postEvent } from '../../wires/layercode/post-event.ts';
 import { SIGNATURE_TOLERANCE_SECONDS, signPayload } from '../../wires/layercode/signature.ts';
 import type { Heard } from './spoken-text.ts';
-import type {
-  Fields, Forgery, Meaning, PostOptions, TestEvent, TestRequest, TestWire, TranscriptEntries,
-  TurnIds,
-} from './test-wire.ts';
+import type { Fields, Meaning, TestEvent, TestRequest, TestWire, TurnIds } from './test-wire.ts';
 
 export interface LayercodeTestWireOptions {
   readonly secret: string;
@@ -25,144 +22,124 @@ export interface LayercodeTestWireOptions {
 }
 
 /** Plays LayerCode: signs events, and reports what was heard of a reply with the next message. */
-export class LayercodeTestWire implements TestWire {
-  readonly conversationId: string;
-  readonly lastEvent = 'response.end';
-  readonly #options: LayercodeTestWireOptions;
-  readonly #startedAt = new Date();
+export function layercodeTestWire(options: LayercodeTestWireOptions): TestWire {
+  const { secret, conversationId, sessionId = 'test-session', agentId = 'test-agent' } = options;
+  const startedAt = new Date();
   /** What the next message of a conversation says about the previous reply. */
-  readonly #interruptions = new Map<unknown, JsonObject>();
+  const interruptions = new Map<unknown, JsonObject>();
+  if (options.interruption !== undefined) interruptions.set(conversationId, options.interruption);
 
-  constructor(options: LayercodeTestWireOptions) {
-    this.#options = options;
-    const { conversationId, interruption } = options;
-    this.conversationId = conversationId;
-    if (interruption !== undefined) this.#interruptions.set(conversationId, interruption);
+  function event(type: string, fields: Fields): TestRequest {
+    return byHand(JSON.stringify({
+      type,
+      session_id: sessionId,
+      conversation_id: conversationId,
+      ...(type === 'session.end' ? {} : { turn_id: randomUUID() }),
+      ...fields,
+    }));
   }
 
-  pathOn(agentRoute: string): string {
-    return agentRoute;
-  }
-
-  turn(words: string | undefined, fields: Fields): TestRequest {
-    // A test may have several conversations.
-    const { conversation_id: conversationId = this.conversationId } = fields;
-    const request = words === undefined
-      ? this.#event('session.start', fields)
-      : this.draft(words, fields);
-    this.#interruptions.delete(conversationId);
-    const turnId = String(request.ids.turnId);
-    return {
-      ...request,
-      cutTo: (heard) => {
-        this.#interruptions.set(conversationId, interruptionContext(turnId, heard));
-      },
-      endAt: () => {
-        const { assistant_turn_id: cut } = this.#interruptions.get(conversationId) ?? {};
-        if (cut === turnId) this.#interruptions.delete(conversationId); // it was delivered again
-      },
-    };
-  }
-
-  draft(words: string, fields: Fields): TestRequest {
-    const { conversation_id: conversationId = this.conversationId } = fields;
-    const interruption = this.#interruptions.get(conversationId);
-    return this.#event('message', {
+  function draft(words: string, fields: Fields): TestRequest {
+    const interruption = interruptions.get(conversationIn(fields));
+    return event('message', {
       text: words,
       ...(interruption === undefined ? {} : { interruption_context: interruption }),
       ...fields,
     });
   }
 
-  data(data: JsonObject, fields: Fields): TestRequest {
-    return this.#event('data', { data, ...fields });
+  /** A test may have several. */
+  function conversationIn({ conversation_id: named = conversationId }: Fields): unknown {
+    return named;
   }
 
-  end(transcript: TranscriptEntries, fields: Fields): TestRequest {
-    const endedAt = new Date();
-    return this.#event('session.end', {
-      agent_id: this.#options.agentId ?? 'test-agent',
-      started_at: this.#startedAt.toISOString(),
-      ended_at: endedAt.toISOString(),
-      duration: endedAt.getTime() - this.#startedAt.getTime(),
-      transcription_duration_seconds: null,
-      tts_duration_seconds: null,
-      latency: null,
-      ip_address: null,
-      country_code: null,
-      recording_status: 'disabled',
-      transcript,
-      ...fields,
-    });
-  }
+  return {
+    conversationId,
+    lastEvent: 'response.end',
+    pathOn: (agentRoute) => agentRoute,
+    draft,
+    byHand,
+    turn(words, fields) {
+      const conversation = conversationIn(fields);
+      const request = words === undefined ? event('session.start', fields) : draft(words, fields);
+      interruptions.delete(conversation);
+      const turnId = String(request.ids.turnId);
+      return {
+        ...request,
+        cutTo: (heard) => void interruptions.set(conversation, interruptionContext(turnId, heard)),
+        endAt() {
+          const { assistant_turn_id: cut } = interruptions.get(conversation) ?? {};
+          if (cut === turnId) interruptions.delete(conversation); // it was delivered again
+        },
+      };
+    },
+    data: (data, fields) => event('data', { data, ...fields }),
+    end(transcript, fields) {
+      const endedAt = new Date();
+      return event('session.end', {
+        agent_id: agentId,
+        started_at: startedAt.toISOString(),
+        ended_at: endedAt.toISOString(),
+        duration: endedAt.getTime() - startedAt.getTime(),
+        transcription_duration_seconds: null,
+        tts_duration_seconds: null,
+        latency: null,
+        ip_address: null,
+        country_code: null,
+        recording_status: 'disabled',
+        transcript,
+        ...fields,
+      });
+    },
+    async post(url, { body }, { key, signature, headers = {} }, signal) {
+      if (key !== undefined) {
+        throw new Error(
+          'post() has no option key on the wire layercode; signature replaces its own',
+        );
+      }
+      const own = signature === undefined ? {} : { signature };
+      return postEvent(url, body, { secret, headers, signal, ...own });
+    },
+    forged({ body }, forgery) {
+      const time = Math.floor(Date.now() / 1_000) - SIGNATURE_TOLERANCE_SECONDS - 1;
+      return {
+        signature: forgery === 'stale'
+          ? signPayload(body, secret, { time })
+          : signPayload(body, `${secret}-another`),
+      };
+    },
+    meaningOf,
+  };
+}
 
-  byHand(body: string | Uint8Array): TestRequest {
-    const { isCallDialect, ...ids } = idsIn(body);
-    const toEvent = isCallDialect ? callEvent : sessionEvent;
-    return {
-      body,
-      headers: {},
-      ids,
-      async *events(response, signal) {
-        for await (const decoded of decodeEvents(readBody(response, signal))) {
-          yield toEvent(decoded);
-        }
-      },
-      cutTo: () => undefined,
-      endAt: () => undefined,
-    };
-  }
+function byHand(body: string | Uint8Array): TestRequest {
+  const { isCallDialect, ...ids } = idsIn(body);
+  const toEvent = isCallDialect ? callEvent : sessionEvent;
+  return {
+    body,
+    headers: {},
+    ids,
+    async *events(response, signal) {
+      for await (const decoded of decodeEvents(readBody(response, signal))) yield toEvent(decoded);
+    },
+    cutTo: () => undefined,
+    endAt: () => undefined,
+  };
+}
 
-  async post(
-    url: string,
-    { body }: TestRequest,
-    { key, signature, headers = {} }: PostOptions,
-    signal: AbortSignal,
-  ): Promise<Response> {
-    if (key !== undefined)
-      throw new Error('post() has no option key on the wire layercode; signature replaces its own');
-    return postEvent(url, body, {
-      secret: this.#options.secret,
-      headers,
-      signal,
-      ...(signature === undefined ? {} : { signature }),
-    });
-  }
-
-  forged({ body }: TestRequest, forgery: Forgery): PostOptions {
-    const { secret } = this.#options;
-    const time = Math.floor(Date.now() / 1_000) - SIGNATURE_TOLERANCE_SECONDS - 1;
-    return {
-      signature: forgery === 'stale'
-        ? signPayload(body, secret, { time })
-        : signPayload(body, `${secret}-another`),
-    };
-  }
-
-  meaningOf({ type, content }: TestEvent): Meaning {
-    switch (type) {
-      case 'response.tts':
-      case 'message':
-        return { text: typeof content === 'string' ? content : '' };
-      case 'response.data':
-      case 'data':
-        return { data: (content ?? null) as Json };
-      case 'response.hangup':
-      case 'hangup':
-        return { endsCallBy: 'hang-up' };
-      default:
-        return {};
-    }
-  }
-
-  #event(type: string, fields: Fields): TestRequest {
-    return this.byHand(JSON.stringify({
-      type,
-      session_id: this.#options.sessionId ?? 'test-session',
-      conversation_id: this.conversationId,
-      ...(type === 'session.end' ? {} : { turn_id: randomUUID() }),
-      ...fields,
-    }));
+function meaningOf({ type, content }: TestEvent): Meaning {
+  switch (type) {
+    case 'response.tts':
+    case 'message':
+      return { text: typeof content === 'string' ? content : '' };
+    case 'response.data':
+    case 'data':
+      return { data: (content ?? null) as Json };
+    case 'response.hangup':
+    case 'hangup':
+      return { endsCallBy: 'hang-up' };
+    default:
+      return {};
   }
 }
 

@@ -5,10 +5,10 @@ import { randomBytes, randomUUID } from 'node:crypto';
 
 import { toChatMessages } from '../../agents/prompt.ts';
 import type { AppPlatform, PlatformAgent } from '../../app/app-platform.ts';
-import type { Awaitable } from '../../base/awaitable.ts';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { isObject } from '../../base/fields.ts';
 import type { JsonObject } from '../../base/json.ts';
+import { atMost } from '../../base/time-limit.ts';
 import { exchangesIn } from '../../conversations/captured-calls.ts';
 import { afterChecks, type Handler, type Route } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
@@ -18,11 +18,10 @@ import { acceptHeaders, checkHandshake } from '../../websocket/handshake.ts';
 import { PROFILE_NAMES, type ProfileName } from '../../wires/chat-completions/profiles.ts';
 import { authorize } from '../../wires/layercode/authorize.ts';
 import type { DeliveryReport } from '../../wires/reply-stream.ts';
-import { BrowserSocket, type SessionListener } from './browser-socket.ts';
-import { CallerSession } from './caller-session.ts';
-import { CompletionsTestWire } from './completions-test-wire.ts';
-import { FrontEnd } from './front-end.ts';
-import { LayercodeTestWire } from './layercode-test-wire.ts';
+import { browserSocket, type BrowserSocket } from './browser-socket.ts';
+import { CallerSession, type CallListener } from './caller-session.ts';
+import { completionsTestWire, type CompletionsTestWire } from './completions-test-wire.ts';
+import { layercodeTestWire } from './layercode-test-wire.ts';
 import { PAGE, pageFile } from './playground-files.ts';
 import { SessionKeys, type SessionGrant } from './session-keys.ts';
 
@@ -55,8 +54,6 @@ export class LocalPlatform implements AppPlatform {
   readonly #key = randomBytes(32).toString('base64url');
   /** What was said in calls over Chat Completions, for a caller who connects again. */
   readonly #calls = new BoundedMap<string, CompletionsTestWire>(MAX_CALLS);
-  /** By profile and the agent's place among the agents. */
-  readonly #completions = new Map<string, Handler>();
   #isClosing = false;
 
   constructor({ playground }: LocalPlatformOptions) {
@@ -102,10 +99,15 @@ export class LocalPlatform implements AppPlatform {
       { method: 'POST', path: '/playground/session', handler: session },
       { method: 'GET', path: '/playground/history/:conversation', handler: history },
     ];
-    const completions: Handler = (context) => this.#complete(context);
+    // Each agent for our own sessions, as the platform of each profile would call it.
+    const completions = agents.flatMap((agent, index) => PROFILE_NAMES.map((profile): Route => ({
+      method: 'POST',
+      path: `${COMPLETIONS_PATH}/${profile}/${index}`,
+      handler: agent.completions(this.#key, profile),
+    })));
     const routes: readonly Route[] = [
       { method: 'GET', path: WEBSOCKET_PATH, handler: (context) => this.#openSocket(context) },
-      { method: 'POST', path: `${COMPLETIONS_PATH}/:profile/:agent`, handler: completions },
+      ...completions,
       ...(this.#playground ? page : []),
     ];
     const checks = [localOnly()];
@@ -124,10 +126,7 @@ export class LocalPlatform implements AppPlatform {
   async close(): Promise<void> {
     this.#isClosing = true;
     const ended = Promise.all([...this.#sockets].map((socket) => socket.goAway()));
-    await Promise.race([
-      ended,
-      new Promise((resolve) => setTimeout(resolve, CLOSE_TIMEOUT_MS).unref()),
-    ]);
+    await atMost(CLOSE_TIMEOUT_MS, ended);
   }
 
   #agentFor(agentId: string): PlatformAgent {
@@ -147,54 +146,28 @@ export class LocalPlatform implements AppPlatform {
     const messages = toChatMessages('', await conversations.getHistory(id)).slice(1);
     const { turns = [] } = (await conversations.read(id)) ?? {};
     const requests = exchangesIn(turns).slice(-MOST_REQUESTS);
-    context.json(200, { messages, ...(requests.length === 0 ? {} : { requests }) }, [
-      'cache-control',
-      'no-store',
-    ]);
+    const shown = { messages, ...(requests.length === 0 ? {} : { requests }) };
+    context.json(200, shown, ['cache-control', 'no-store']);
   }
 
-  /** Serves an agent to our own sessions as the platform of a profile would call it. */
-  #complete(context: Context): Awaitable<void> {
-    const { profile = '', agent = '' } = context.params;
-    const endpoint = `${profile}/${agent}`;
-    const known = PROFILE_NAMES.find((name) => name === profile);
-    const called = this.#agents[Number(agent)];
-    if (known === undefined || called === undefined)
-      throw new HttpError(404, 'no such profile or agent');
-    let handler = this.#completions.get(endpoint);
-    if (handler === undefined) {
-      handler = called.completions(this.#key, known);
-      this.#completions.set(endpoint, handler);
-    }
-    return handler(context);
-  }
-
-  #openSession(
-    grant: SessionGrant,
-    origin: string,
-    isTraced: boolean,
-    listener: SessionListener,
-  ): CallerSession {
+  #openSession(grant: SessionGrant, origin: string, listener: CallListener): CallerSession {
     const { agentId, conversationId, fromPhoneNumber: from, profile } = grant;
     const { metadata, customMetadata, customHeaders } = grant;
     const agent = this.#agentFor(agentId);
     const { path, secret } = agent;
-    const common = {
-      listener: new FrontEnd({ ...listener, isTraced }),
-      caller: { from, metadata, customMetadata },
-    };
+    const common = { listener, caller: { from, metadata, customMetadata } };
     if (profile === undefined) {
       const id = randomUUID();
       return new CallerSession({
         ...common, id, url: () => origin + path, headers: customHeaders,
-        wire: new LayercodeTestWire({ secret, agentId, conversationId, sessionId: id }),
+        wire: layercodeTestWire({ secret, agentId, conversationId, sessionId: id }),
       });
     }
     const endpoint = `${profile}/${this.#agents.indexOf(agent)}`;
     const call = `${endpoint}/${conversationId}`;
     const key = this.#key;
     const wire = this.#calls.get(call)
-      ?? new CompletionsTestWire({ profile, key, conversationId });
+      ?? completionsTestWire({ profile, key, conversationId });
     this.#calls.set(call, wire);
     const url = `${origin}${COMPLETIONS_PATH}/${endpoint}`;
     return new CallerSession({ ...common, wire, url: () => url, isResumed: wire.hasBegun });
@@ -219,13 +192,12 @@ export class LocalPlatform implements AppPlatform {
     const protocol = 'encrypted' in socket ? 'https' : 'http';
     // The address this socket has reached the server on, whatever else it listens on.
     const origin = `${protocol}://${host}:${socket.localPort}`;
-    const isTraced = query.get('trace') === 'true';
-    const browserSocket = new BrowserSocket(socket, {
-      openSession: (listener) => this.#openSession(grant, origin, isTraced, listener),
-      isTraced,
-      onEnd: () => this.#sockets.delete(browserSocket),
+    const opened = browserSocket(socket, {
+      openSession: (listener) => this.#openSession(grant, origin, listener),
+      isTraced: query.get('trace') === 'true',
+      onEnd: () => this.#sockets.delete(opened),
     });
-    this.#sockets.add(browserSocket);
+    this.#sockets.add(opened);
   }
 }
 
@@ -265,33 +237,20 @@ function objectIn(request: JsonObject, name: string): JsonObject | undefined {
 
 /** The delivery itself depends on these headers, so a customer cannot set them. */
 const RESERVED_HEADERS = new Set([
-  'layercode-signature',
-  'content-type',
-  'content-length',
-  'host',
-  'connection',
-  'keep-alive',
-  'transfer-encoding',
-  'te',
-  'trailer',
-  'upgrade',
-  'expect',
+  'layercode-signature', 'content-type', 'content-length', 'host', 'connection', 'keep-alive',
+  'transfer-encoding', 'te', 'trailer', 'upgrade', 'expect',
 ]);
 
 function parseCustomHeaders(headers: JsonObject): Readonly<Record<string, string>> {
-  for (const [name, value] of Object.entries(headers)) {
-    if (RESERVED_HEADERS.has(name.toLowerCase()))
-      throw new BadRequest(`custom_headers must not contain ${name}`);
-    if (typeof value !== 'string') {
-      throw new BadRequest(`custom_headers.${name.slice(0, 100)} must be a string`);
-    }
-    if (!isHeader(name, value)) {
-      throw new BadRequest(`custom_headers.${name.slice(0, 100)} is not a header that HTTP allows`);
-    }
-  }
-  return Object.fromEntries(
-    Object.entries(headers).map(([name, value]) => [name.toLowerCase(), String(value)]),
-  );
+  return Object.fromEntries(Object.entries(headers).map(([given, value]) => {
+    const name = given.toLowerCase();
+    const shown = `custom_headers.${given.slice(0, 100)}`;
+    if (RESERVED_HEADERS.has(name))
+      throw new BadRequest(`custom_headers must not contain ${given}`);
+    if (typeof value !== 'string') throw new BadRequest(`${shown} must be a string`);
+    if (!isHeader(name, value)) throw new BadRequest(`${shown} is not a header that HTTP allows`);
+    return [name, value];
+  }));
 }
 
 /** Hides the error, which quotes the value. */

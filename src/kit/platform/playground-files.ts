@@ -23,16 +23,11 @@ export async function pageFile(context: Context, name: string): Promise<void> {
   const text = type === undefined ? undefined : await read(name);
   if (type === undefined || text === undefined) throw new HttpError(404, 'Not found');
   context.text(200, text, type, [
-    'cache-control',
-    'no-cache',
-    'x-content-type-options',
-    'nosniff',
-    'referrer-policy',
-    'no-referrer',
-    'cross-origin-opener-policy',
-    'same-origin',
-    'cross-origin-resource-policy',
-    'same-origin',
+    'cache-control', 'no-cache',
+    'x-content-type-options', 'nosniff',
+    'referrer-policy', 'no-referrer',
+    'cross-origin-opener-policy', 'same-origin',
+    'cross-origin-resource-policy', 'same-origin',
     ...(name === PAGE
       ? ['content-security-policy', contentSecurityPolicy(context.header('host') ?? '')]
       : []),

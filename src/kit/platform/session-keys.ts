@@ -28,12 +28,6 @@ type KeptGrant = SessionGrant & { readonly expiresAtMs: number };
 /** Keys for one conversation each, valid for ten minutes. */
 export class SessionKeys {
   readonly #grants = new BoundedMap<string, KeptGrant>(MAX_KEYS);
-  readonly #now: () => number;
-
-  /** `now` returns milliseconds on a clock that never goes back. */
-  constructor(now: () => number = () => performance.now()) {
-    this.#now = now;
-  }
 
   /**
    * Issues a key for a known or a new conversation. Keys are URL-safe: some clients put them into a
@@ -44,14 +38,15 @@ export class SessionKeys {
   ): { readonly key: string; readonly conversationId: string } {
     const key = randomBytes(32).toString('base64url');
     const conversationId = grant.conversationId ?? randomUUID();
-    this.#grants.set(key, { ...grant, conversationId, expiresAtMs: this.#now() + KEY_LIFETIME_MS });
+    const expiresAtMs = performance.now() + KEY_LIFETIME_MS;
+    this.#grants.set(key, { ...grant, conversationId, expiresAtMs });
     return { key, conversationId };
   }
 
   /** Undefined for a key that is unknown or has expired. */
   find(key: string): SessionGrant | undefined {
     const grant = this.#grants.get(key);
-    if (grant === undefined || this.#now() < grant.expiresAtMs) return grant;
+    if (grant === undefined || performance.now() < grant.expiresAtMs) return grant;
     this.#grants.delete(key);
     return undefined;
   }

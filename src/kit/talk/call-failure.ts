@@ -2,12 +2,31 @@
 
 import type { CallFailure } from '../platform/caller-turn.ts';
 import { oneLine } from '../terminal/text.ts';
-import { wireOf, type CallTarget, type Wire } from './call-target.ts';
+import type { CallTarget } from './call-target.ts';
+
+/** What is called on each wire, and what to do about a refusal. */
+const LAYERCODE = {
+  address: 'a webhook',
+  unauthorized:
+    'the server has another webhook secret (see --secret), or one of the clocks is wrong',
+  notFound: 'is that the path of a webhook? See --url and AGENT_ROUTE',
+};
+const COMPLETIONS: typeof LAYERCODE = {
+  address: 'an agent that speaks Chat Completions',
+  unauthorized: 'the server does not know this key (see --key and CHAT_COMPLETIONS_KEYS)',
+  notFound: 'has the server CHAT_COMPLETIONS_KEYS? See also --url and AGENT_ROUTE',
+};
+
+/** What a webhook answers that speaks Chat Completions only. */
+const ASKS_FOR_KEY = /API key/;
 
 /** One line: where it happened, what happened, and what to do. */
-export function describeFailure({ status, reason }: CallFailure, target: CallTarget): string {
-  const { origin, pathname } = new URL(target.webhookUrl);
-  const wire = wireOf(target);
+export function describeFailure(
+  { status, reason }: CallFailure,
+  { url, platform }: CallTarget,
+): string {
+  const { origin, pathname } = new URL(url);
+  const wire = platform === undefined ? LAYERCODE : COMPLETIONS;
   const what = oneLine(reason);
   if (status === undefined) {
     const remedy = /redirect/.test(what)
@@ -17,39 +36,27 @@ export function describeFailure({ status, reason }: CallFailure, target: CallTar
   }
   if (status < 400) {
     return `the answer of ${origin}${pathname} (${status}) is not a complete reply: ${what}; `
-      + `check that this is ${ADDRESSES[wire]}, and see the server's log`;
+      + `check that this is ${wire.address}, and see the server's log`;
   }
-  const remedy = status === 401 && wire === 'layercode' && ASKS_FOR_KEY.test(what)
+  const remedy = status === 401 && wire === LAYERCODE && ASKS_FOR_KEY.test(what)
     ? 'the server has no webhook secret, only keys: use talk --wire chat-completions'
     : remedyFor(status, wire);
   return `${origin}${pathname} refused: ${what}; ${remedy}`;
 }
 
-/** What a webhook answers that speaks Chat Completions only. */
-const ASKS_FOR_KEY = /API key/;
-
-/** What is called on each wire. */
-const ADDRESSES = {
-  layercode: 'a webhook', 'chat-completions': 'an agent that speaks Chat Completions',
-} as const satisfies Record<Wire, string>;
-
-function remedyFor(status: number, wire: Wire): string {
+function remedyFor(status: number, wire: typeof LAYERCODE): string {
   switch (status) {
     case 401:
-      return wire === 'layercode'
-        ? 'the server has another webhook secret (see --secret), or one of the clocks is wrong'
-        : 'the server does not know this key (see --key and CHAT_COMPLETIONS_KEYS)';
+      return wire.unauthorized;
     case 404:
     case 405:
-      return wire === 'layercode'
-        ? 'is that the path of a webhook? See --url and AGENT_ROUTE'
-        : 'has the server CHAT_COMPLETIONS_KEYS? See also --url and AGENT_ROUTE';
+      return wire.notFound;
     case 413:
       return 'send less, or raise the server\'s MAX_BODY_BYTES';
     case 429:
     case 503:
       return 'try again in a moment';
     default:
-      return status >= 500 ? 'see the server\'s log' : `is that the URL of ${ADDRESSES[wire]}?`;
+      return status >= 500 ? 'see the server\'s log' : `is that the URL of ${wire.address}?`;
   }
 }

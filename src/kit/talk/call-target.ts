@@ -9,40 +9,24 @@ import type { ProfileName } from '../../wires/chat-completions/profiles.ts';
 import type { CallerFacts } from '../platform/test-wire.ts';
 import { commandSettings } from '../terminal/command-settings.ts';
 import { CommandError, UsageError, type Terminal } from '../terminal/command.ts';
+import type { Flags } from '../terminal/flags.ts';
 import { oneLine } from '../terminal/text.ts';
 import { openOwnServer } from './own-server.ts';
 import type { CompletionsFlags, PlatformBehaviour } from './wire-flags.ts';
 
 export const TARGET_FLAGS = ['--url', '--secret', '--settings-file'] as const;
 
-export type TargetFlags = Readonly<Partial<Record<(typeof TARGET_FLAGS)[number], string>>>;
+export type TargetFlags = Flags<(typeof TARGET_FLAGS)[number]>;
 
-interface CommonTarget {
-  readonly caller?: CallerFacts | undefined;
-}
-
-/** How an agent is called as LayerCode calls it. */
-export interface LayercodeTarget extends CommonTarget {
-  readonly wire?: 'layercode';
-  readonly webhookUrl: string;
+/** How an agent is called. */
+export interface CallTarget {
+  /** The webhook, or where completions are asked for. */
+  readonly url: string;
+  /** The webhook secret or, for completions, the key. */
   readonly secret: string;
-}
-
-/** How an agent is called as platforms of Chat Completions do. */
-export interface CompletionsTarget extends CommonTarget, PlatformBehaviour {
-  readonly wire: 'chat-completions';
-  /** Where completions are asked for. */
-  readonly webhookUrl: string;
-  readonly key: string;
-  readonly profile: ProfileName;
-}
-
-export type CallTarget = LayercodeTarget | CompletionsTarget;
-
-export type Wire = 'layercode' | 'chat-completions';
-
-export function wireOf({ wire = 'layercode' }: CallTarget): Wire {
-  return wire;
+  /** A platform of Chat Completions. Undefined: LayerCode calls. */
+  readonly platform?: PlatformBehaviour & { readonly profile: ProfileName } | undefined;
+  readonly caller?: CallerFacts | undefined;
 }
 
 export type OpenTarget = CallTarget & {
@@ -50,49 +34,33 @@ export type OpenTarget = CallTarget & {
   close(): Promise<void>;
 };
 
-export interface OpenTargetOptions extends TargetFlags {
-  /** Starts a server of our own with this agent. */
-  readonly '--agent'?: string;
-}
-
 const HEALTH_TIMEOUT_MS = 500;
 
 /**
- * The webhook that `--url` names, else the server on this machine. Throws a `UsageError` or a
- * `CommandError`; neither contains a secret.
+ * The webhook that `--url` names, else the server on this machine. `completions` is undefined on
+ * LayerCode's wire. Throws a `UsageError` or a `CommandError`; neither contains a secret.
  */
-export function findTarget(flags: TargetFlags, terminal: Terminal): LayercodeTarget {
-  const settings = settingsOf(flags, terminal);
-  return {
-    webhookUrl: findUrl(flags, settings),
-    secret: findSecret(flags, settings, terminal.directory),
-  };
-}
-
-/** The same over Chat Completions. */
-export function findCompletionsTarget(
+export function findTarget(
   flags: TargetFlags,
-  wire: CompletionsFlags,
+  completions: CompletionsFlags | undefined,
   terminal: Terminal,
-): CompletionsTarget {
+): CallTarget {
+  // Read only when needed: with a URL and a secret, faults in the settings do not matter.
   const settings = settingsOf(flags, terminal);
-  const { profile = settings().chatCompletionsProfile, ...others } = wire;
-  return {
-    ...others,
-    wire: 'chat-completions',
-    webhookUrl: completionsUrl(findUrl(flags, settings)),
-    key: findKey(wire, settings),
-    profile,
-  };
+  const url = findUrl(flags, settings);
+  if (completions === undefined)
+    return { url, secret: findSecret(flags, settings, terminal.directory) };
+  const { key = findKey(settings), profile = settings().chatCompletionsProfile } = completions;
+  return { url: completionsUrl(url), secret: key, platform: { ...completions, profile } };
 }
 
 /**
  * The agent that is called, on a server that is started if `--agent` is given, or if there is no
- * `--url` and no server answers. `completions` is undefined on LayerCode's wire. `tell` gets a line
- * that describes the target, then the warnings and errors of the server's log.
+ * `--url` and no server answers. `tell` gets a line that describes the target, then the warnings
+ * and errors of the server's log.
  */
 export async function openTarget(
-  flags: OpenTargetOptions,
+  flags: TargetFlags & Flags<'--agent'>,
   completions: CompletionsFlags | undefined,
   terminal: Terminal,
   tell: (line: string) => void,
@@ -101,9 +69,7 @@ export async function openTarget(
   if (flags['--agent'] === undefined) {
     const isGiven = flags['--url'] !== undefined;
     if (isGiven || (await isServing(settings()))) {
-      const target = completions === undefined
-        ? findTarget(flags, terminal)
-        : findCompletionsTarget(flags, completions, terminal);
+      const target = findTarget(flags, completions, terminal);
       if (!isGiven) tell(`Talking with the server at ${localOrigin(settings())}.`);
       return { ...target, close: async () => undefined };
     }
@@ -115,13 +81,12 @@ export async function openTarget(
   const { origin, secret, key, close } = await openOwnServer(
     { ...own, chatCompletionsProfile: profile }, terminal.directory, tell,
   );
-  const webhookUrl = origin + own.agentRoute;
-  if (completions === undefined) return { webhookUrl, secret, close };
-  const url = completionsUrl(webhookUrl);
-  return { ...completions, wire: 'chat-completions', webhookUrl: url, profile, key, close };
+  const url = origin + own.agentRoute;
+  return completions === undefined
+    ? { url, secret, close }
+    : { url: completionsUrl(url), secret: key, platform: { ...completions, profile }, close };
 }
 
-/** Settings are read only when needed: with a URL and a secret, faults in them do not matter. */
 function settingsOf(flags: TargetFlags, terminal: Terminal): () => Settings {
   let settings: Settings | undefined;
   return () => (settings ??= commandSettings(['--settings-file'], flags, terminal));
@@ -179,18 +144,14 @@ function findSecret(
   );
 }
 
-function findKey({ key: flag }: CompletionsFlags, settings: () => Settings): string {
-  const key = flag ?? keysOfPlainRoute(settings())[0];
+/** With several agents it is one of the first one's. */
+function findKey(settings: () => Settings): string {
+  const { agents: [first], chatCompletionsKeys } = settings();
+  const [key] = first === undefined ? chatCompletionsKeys : keysOfAgent(settings(), first.name);
   if (key !== undefined) return key;
   throw new CommandError(
     'no key: set CHAT_COMPLETIONS_KEYS, as the server must have it, or pass --key',
   );
-}
-
-/** With several agents these are the first one's. */
-function keysOfPlainRoute(settings: Settings): readonly string[] {
-  const [first] = settings.agents;
-  return first === undefined ? settings.chatCompletionsKeys : keysOfAgent(settings, first.name);
 }
 
 async function isServing(settings: Settings): Promise<boolean> {

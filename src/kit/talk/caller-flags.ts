@@ -4,11 +4,12 @@ import { isObject } from '../../base/fields.ts';
 import { parseJson, type JsonObject } from '../../base/json.ts';
 import type { CallerFacts } from '../platform/test-wire.ts';
 import { UsageError } from '../terminal/command.ts';
+import type { Flags } from '../terminal/flags.ts';
 import { oneLine } from '../terminal/text.ts';
 
 export const CALLER_FLAGS = ['--from', '--metadata'] as const;
 
-export type CallerFlags = Readonly<Partial<Record<(typeof CALLER_FLAGS)[number], string>>>;
+export type CallerFlags = Flags<(typeof CALLER_FLAGS)[number]>;
 
 const MAX_NUMBER_LENGTH = 64;
 

@@ -1,8 +1,8 @@
 import { randomUUID } from 'node:crypto';
 
 import { CallerSession, type CallListener } from '../platform/caller-session.ts';
-import { CompletionsTestWire } from '../platform/completions-test-wire.ts';
-import { LayercodeTestWire } from '../platform/layercode-test-wire.ts';
+import { completionsTestWire } from '../platform/completions-test-wire.ts';
+import { layercodeTestWire } from '../platform/layercode-test-wire.ts';
 import type { CallTarget } from './call-target.ts';
 import type { KeptCall } from './kept-call.ts';
 
@@ -16,15 +16,16 @@ export function openCall(
   listener?: CallListener,
   kept?: KeptCall,
 ): CallerSession {
-  const { webhookUrl, caller } = target;
-  const url = (): string => webhookUrl;
-  if (target.wire === 'chat-completions') {
-    const wire = new CompletionsTestWire({ ...target, conversationId });
-    return new CallerSession({ ...target, wire, url, listener });
+  const { url, secret, platform, caller } = target;
+  const common = { url: () => url, caller, listener };
+  if (platform !== undefined) {
+    const { profile } = platform;
+    const wire = completionsTestWire({ profile, key: secret, conversationId });
+    return new CallerSession({ ...common, ...platform, wire });
   }
   const { sessionId: id = randomUUID(), interruption } = kept ?? {};
-  const wire = new LayercodeTestWire({
-    secret: target.secret, agentId: 'terminal', conversationId, sessionId: id, interruption,
+  const wire = layercodeTestWire({
+    secret, agentId: 'terminal', conversationId, sessionId: id, interruption,
   });
-  return new CallerSession({ wire, url, caller, id, listener });
+  return new CallerSession({ ...common, wire, id });
 }

@@ -1,7 +1,7 @@
 // `talk --script`: plays a script to an agent, and reports how each step went.
 
 import { Notebook } from '../eval/notebook.ts';
-import { Play } from '../eval/play.ts';
+import { playCall } from '../eval/play.ts';
 import type { PlayedTurn, ScenarioFailure } from '../eval/result.ts';
 import type { Act, Scenario } from '../eval/scenario.ts';
 import type { Stage } from '../eval/stage.ts';
@@ -77,7 +77,7 @@ export async function playScript(
 
   function onAct(act: Act, failures: readonly ScenarioFailure[], turn?: PlayedTurn): void {
     if (interrupted.aborted) return;
-    if (act.kind !== 'exchange') return report(act.step, failures);
+    if (act.name !== 'exchange') return report(act, failures);
     const { meanwhile, trouble } = act;
     const opening: Line = act.opening ?? { written: 'welcome' };
     const { firstWordMs, heard = '' } = turn ?? {};
@@ -94,15 +94,16 @@ export async function playScript(
   }
 
   const call = openCall(target, conversationId);
-  const play = new Play(scenario, { timeoutMs, allowsRealTools: false, signal: interrupted }, {
-    stage: NO_STAGE,
-    notebook: new Notebook(),
-    callerFrom: () => call,
-    explain: (failure) => describeFailure(failure, target),
-    onAct,
-  });
   try {
-    const { failures } = await play.run();
+    const { failures } = await playCall(scenario, {
+      timeoutMs,
+      signal: interrupted,
+      stage: NO_STAGE,
+      notebook: new Notebook(),
+      callerFrom: () => call,
+      explain: (failure) => describeFailure(failure, target),
+      onAct,
+    });
     if (interrupted.aborted) throw interruptedError(interrupted);
     for (const step of checks) report(step, failures);
     const atEnd = failures.filter((failure) => !known.has(failure));

@@ -1,14 +1,11 @@
 // `talk` for a person at a terminal: a prompt, replies as they arrive, and barge-in.
 
-import {
-  clearScreenDown, createInterface, cursorTo, moveCursor, type Interface, type Key,
-} from 'node:readline';
+import { clearScreenDown, createInterface, cursorTo, moveCursor, type Key } from 'node:readline';
 
 import type { Awaitable } from '../../base/awaitable.ts';
-import type { CallerSession } from '../platform/caller-session.ts';
 import type { CallerTurn } from '../platform/caller-turn.ts';
 import type { Terminal } from '../terminal/command.ts';
-import { paintFor, write, type Paint } from '../terminal/output.ts';
+import { paintFor, write } from '../terminal/output.ts';
 import { printable } from '../terminal/text.ts';
 import { describeFailure } from './call-failure.ts';
 import type { CallTarget } from './call-target.ts';
@@ -18,202 +15,187 @@ const AGENT = 'agent› ';
 const YOU = 'you  › ';
 const NEXT_LINE = `\n${' '.repeat(AGENT.length)}`;
 
-/**
- * The screen is in one of two states. Either a reply is being written and there is no prompt, or
- * there is a prompt below everything. The prompt appears when a reply ends, or at the first key
- * that is pressed during a reply. From then on the rest of the reply is held back; sending the line
- * discards it, because the caller spoke over it.
- */
-export class TerminalTalk {
-  readonly #output: Terminal['stdout'];
-  readonly #lines: Interface;
-  readonly #paint: Paint;
-  readonly #call: CallerSession;
-  readonly #target: CallTarget;
-  #reply: CallerTurn | undefined;
-  #hasPrompt = false;
-  /** Whether the last line on the screen is a reply that has not ended. */
-  #isMidLine = false;
-  #held = '';
-  #isQuitting = false;
-  #onQuit: (() => void) | undefined;
-
-  /** Takes over the terminal. */
-  constructor(
-    target: CallTarget,
-    conversationId: string,
-    { stdin, stdout, environment, interrupted }: Terminal,
-  ) {
-    this.#output = stdout;
-    this.#paint = paintFor(stdout, environment);
-    this.#target = target;
-    this.#call = openCall(target, conversationId, {
-      onText: (piece) => this.#speak(piece),
-      onData: (content) => this.tell(`[data] ${printable(JSON.stringify(content), ' ')}`),
-    });
-    stdin.prependListener('keypress', (_text: string | undefined, key: Key) =>
-      this.#beforeKey(key),
-    );
-    this.#lines = createInterface({
-      input: stdin,
-      output: stdout,
-      terminal: true,
-      prompt: this.#paint('dim', YOU),
-    });
-    stdin.on('keypress', () => this.#afterKey());
-    this.#lines.on('line', (line) => this.#send(line));
-    this.#lines.on('SIGINT', () => this.#interrupt());
-    this.#lines.on('close', () => this.#quit()); // Ctrl-D, or the terminal is gone
-    interrupted.addEventListener('abort', () => this.#quit(), { once: true });
-  }
-
+export interface TerminalTalk {
   /** Writes a line of its own. */
-  readonly tell = (line: string): void => this.#tell('dim', line);
-
+  readonly tell: (line: string) => void;
   /** Resolves when the caller or the agent has hung up and the agent has been told. */
-  async run(): Promise<void> {
-    await new Promise<void>((resolve) => {
-      this.#onQuit = resolve;
-      void this.#follow(this.#call.start());
-    });
-    this.#lines.close();
-    if (this.#reply?.isOver === true) this.#call.finishPlaying();
-    const end = this.#call.end();
-    if (await end.over(END_TIMEOUT_MS)) this.#tellFailure(end);
-    else this.tell(`session.end was not answered within ${END_TIMEOUT_MS / 1_000} s`);
-    this.#call.abandon();
-  }
+  readonly run: () => Promise<void>;
+}
 
-  #speak(piece: string): Awaitable<void> {
-    if (this.#isQuitting) return undefined;
-    if (!this.#hasPrompt) return this.#write(piece);
-    this.#held += piece;
+/**
+ * Takes over the terminal. The screen is in one of two states. Either a reply is being written and
+ * there is no prompt, or there is a prompt below everything. The prompt appears when a reply ends,
+ * or at the first key that is pressed during a reply. From then on the rest of the reply is held
+ * back; sending the line discards it, because the caller spoke over it.
+ */
+export function talkOnTerminal(
+  target: CallTarget,
+  conversationId: string,
+  { stdin, stdout, environment, interrupted }: Terminal,
+): TerminalTalk {
+  const paint = paintFor(stdout, environment);
+  let newest: CallerTurn | undefined;
+  let hasPrompt = false;
+  /** Whether the last line on the screen is a reply that has not ended. */
+  let isMidLine = false;
+  let held = '';
+  let isQuitting = false;
+  let onQuit: (() => void) | undefined;
+
+  const tell = (line: string): void => tellIn('dim', line);
+  const call = openCall(target, conversationId, {
+    onText: speak,
+    onData: (content) => tell(`[data] ${printable(JSON.stringify(content), ' ')}`),
+  });
+  stdin.prependListener('keypress', (_text: string | undefined, key: Key) => beforeKey(key));
+  const lines = createInterface({
+    input: stdin, output: stdout, terminal: true, prompt: paint('dim', YOU),
+  });
+  stdin.on('keypress', afterKey);
+  lines.on('line', send);
+  lines.on('SIGINT', interrupt);
+  lines.on('close', quit); // Ctrl-D, or the terminal is gone
+  interrupted.addEventListener('abort', quit, { once: true });
+
+  function speak(piece: string): Awaitable<void> {
+    if (isQuitting) return undefined;
+    if (!hasPrompt) return show(piece);
+    held += piece;
     return undefined;
   }
 
-  #write(piece: string): Awaitable<void> {
-    const start = this.#isMidLine ? '' : this.#paint('cyan', AGENT);
-    this.#isMidLine = true;
-    return write(this.#output, start + printable(piece, NEXT_LINE));
+  function show(piece: string): Awaitable<void> {
+    const start = isMidLine ? '' : paint('cyan', AGENT);
+    isMidLine = true;
+    return write(stdout, start + printable(piece, NEXT_LINE));
   }
 
-  #writeHeld(): void {
-    if (this.#held !== '') void this.#write(this.#held);
-    this.#held = '';
+  function showHeld(): void {
+    if (held !== '') void show(held);
+    held = '';
   }
 
   /** Waits for the end of the reply, then for the caller. */
-  async #follow(reply: CallerTurn): Promise<void> {
-    this.#reply = reply;
+  async function follow(reply: CallerTurn): Promise<void> {
+    newest = reply;
     await reply.over();
     // The caller spoke over it, and the next reply has begun.
-    if (reply !== this.#reply || this.#isQuitting) return;
-    this.#above(() => {
-      this.#writeHeld();
-      this.#endLine();
+    if (reply !== newest || isQuitting) return;
+    above(() => {
+      showHeld();
+      endLine();
     });
-    this.#tellFailure(reply);
+    tellFailure(reply);
     if (reply.endsCallBy !== undefined) {
-      this.tell('[the agent hung up]');
-      return this.#quit();
+      tell('[the agent hung up]');
+      return quit();
     }
     if (reply.text === '' && reply.failure === undefined && reply.cut === undefined) {
-      this.tell('[silence]');
+      tell('[silence]');
     }
-    this.#prompt();
+    prompt();
   }
 
-  #send(line: string): void {
-    this.#hasPrompt = false;
-    this.#isMidLine = false; // the terminal echoed the end of the caller's line
-    if (this.#isQuitting) return;
-    const isOver = this.#reply?.isOver === true;
+  function send(line: string): void {
+    hasPrompt = false;
+    isMidLine = false; // the terminal echoed the end of the caller's line
+    if (isQuitting) return;
+    const isOver = newest?.isOver === true;
     if (line.trim() === '') {
-      if (isOver) this.#prompt();
-      else this.#writeHeld();
+      if (isOver) prompt();
+      else showHeld();
       return;
     }
-    this.#held = '';
-    if (isOver) this.#call.finishPlaying(); // people read faster than a voice speaks
-    else this.tell('[interrupted]');
-    void this.#follow(this.#call.say(line));
+    held = '';
+    if (isOver) call.finishPlaying(); // people read faster than a voice speaks
+    else tell('[interrupted]');
+    void follow(call.say(line));
   }
 
   /** Handles Ctrl-C. */
-  #interrupt(): void {
-    if (this.#reply?.failure !== undefined || !this.#call.interrupt()) return this.#quit();
-    this.#held = '';
-    if (this.#isMidLine) this.#output.write(' ');
-    this.#isMidLine = false;
-    this.tell('[interrupted]');
+  function interrupt(): void {
+    if (newest?.failure !== undefined || !call.interrupt()) return quit();
+    held = '';
+    if (isMidLine) stdout.write(' ');
+    isMidLine = false;
+    tell('[interrupted]');
   }
 
-  #quit(): void {
-    if (this.#isQuitting) return;
-    this.#isQuitting = true;
-    if (this.#hasPrompt || this.#isMidLine) this.#output.write('\n');
-    this.#hasPrompt = this.#isMidLine = false;
-    this.#onQuit?.();
+  function quit(): void {
+    if (isQuitting) return;
+    isQuitting = true;
+    if (hasPrompt || isMidLine) stdout.write('\n');
+    hasPrompt = isMidLine = false;
+    onQuit?.();
   }
 
   /** During a reply, what readline draws for the key gets a separate line. */
-  #beforeKey({ name = '', ctrl = false }: Key): void {
+  function beforeKey({ name = '', ctrl = false }: Key): void {
     const drawsNothing =
       name === 'return' || name === 'enter' || (ctrl && ['c', 'd', 'z'].includes(name));
-    if (this.#hasPrompt || this.#isQuitting || drawsNothing) return;
-    this.#endLine();
-    this.#prompt();
+    if (hasPrompt || isQuitting || drawsNothing) return;
+    endLine();
+    prompt();
   }
 
   /** If everything typed over the reply has been deleted again, the reply continues. */
-  #afterKey(): void {
-    if (
-      !this.#hasPrompt
-      || this.#isQuitting
-      || this.#lines.line !== ''
-      || this.#reply?.isOver !== false
-    )
-      return;
-    this.#erasePrompt();
-    this.#hasPrompt = false;
-    this.#writeHeld();
+  function afterKey(): void {
+    if (!hasPrompt || isQuitting || lines.line !== '' || newest?.isOver !== false) return;
+    erasePrompt();
+    hasPrompt = false;
+    showHeld();
   }
 
-  #tell(style: 'dim' | 'red', line: string): void {
-    this.#above(() => {
-      this.#endLine();
-      this.#output.write(`${this.#paint(style, line)}\n`);
+  function tellIn(style: 'dim' | 'red', line: string): void {
+    above(() => {
+      endLine();
+      stdout.write(`${paint(style, line)}\n`);
     });
   }
 
-  #tellFailure({ failure }: CallerTurn): void {
-    if (failure !== undefined) this.#tell('red', describeFailure(failure, this.#target));
+  function tellFailure({ failure }: CallerTurn): void {
+    if (failure !== undefined) tellIn('red', describeFailure(failure, target));
   }
 
-  #prompt(): void {
-    if (!this.#hasPrompt) this.#lines.prompt();
-    this.#hasPrompt = true;
+  function prompt(): void {
+    if (!hasPrompt) lines.prompt();
+    hasPrompt = true;
   }
 
-  #endLine(): void {
-    if (this.#isMidLine) this.#output.write('\n');
-    this.#isMidLine = false;
+  function endLine(): void {
+    if (isMidLine) stdout.write('\n');
+    isMidLine = false;
   }
 
   /** Writes whole lines above the prompt, if there is one, and what has been typed so far. */
-  #above(print: () => void): void {
-    if (!this.#hasPrompt) return print();
-    this.#erasePrompt();
+  function above(print: () => void): void {
+    if (!hasPrompt) return print();
+    erasePrompt();
     print();
-    this.#lines.prompt(true);
+    lines.prompt(true);
   }
 
-  #erasePrompt(): void {
-    moveCursor(this.#output, 0, -this.#lines.getCursorPos().rows);
-    cursorTo(this.#output, 0);
-    clearScreenDown(this.#output);
+  function erasePrompt(): void {
+    moveCursor(stdout, 0, -lines.getCursorPos().rows);
+    cursorTo(stdout, 0);
+    clearScreenDown(stdout);
     // readline moves up by this many rows before it redraws the line. The field is not in its
     // types, and Nodes differ in what it holds.
-    Object.assign(this.#lines, { prevRows: 0 });
+    Object.assign(lines, { prevRows: 0 });
   }
+
+  async function run(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      onQuit = resolve;
+      void follow(call.start());
+    });
+    lines.close();
+    if (newest?.isOver === true) call.finishPlaying();
+    const end = call.end();
+    if (await end.over(END_TIMEOUT_MS)) tellFailure(end);
+    else tell(`session.end was not answered within ${END_TIMEOUT_MS / 1_000} s`);
+    call.abandon();
+  }
+
+  return { tell, run };
 }

@@ -5,11 +5,11 @@ import { resolve } from 'node:path';
 import { isCase } from '../eval/read-scenario.ts';
 import { scenarioOf, type Scenario } from '../eval/scenario.ts';
 import { parseScript, readText, ScriptError } from '../eval/script.ts';
-import type { ActionName, Step } from '../eval/step.ts';
+import type { Step, StepName } from '../eval/steps.ts';
 import { UsageError } from '../terminal/command.ts';
 import { oneLine, shellWord } from '../terminal/text.ts';
 
-const TALK_STEPS: readonly ActionName[] = [
+const TALK_STEPS: readonly StepName[] = [
   'say', 'expect', 'expect-not', 'expect-data', 'expect-no-data', 'expect-hangup', 'never',
   'interrupt', 'data', 'within', 'ends-within',
 ];
@@ -44,7 +44,8 @@ function faultOf(step: Step, hasData: boolean): string | undefined {
     return 'the wire chat-completions has no data from a page';
   if (step.name === 'interrupt' && 'tool' in step.at)
     return 'talk does not see when a tool runs: play this with eval';
-  if (TALK_STEPS.includes(step.name)) return undefined;
+  const hasTokens = step.name === 'within' && step.tokens !== undefined;
+  if (TALK_STEPS.includes(step.name) && !hasTokens) return undefined;
   if (step.name === 'from' || step.name === 'metadata')
     return `talk takes this as a flag: --${step.name}`;
   const [word = ''] = step.written.split(/\s/, 1);

@@ -3,13 +3,14 @@
 import { nearestName } from '../../base/nearest-name.ts';
 import { PROFILE_NAMES, type ProfileName } from '../../wires/chat-completions/profiles.ts';
 import { UsageError } from '../terminal/command.ts';
+import type { Flags } from '../terminal/flags.ts';
 import { oneLine } from '../terminal/text.ts';
 
 export const WIRE_FLAGS = ['--wire', '--profile', '--key'] as const;
 /** Flags without a value. */
 export const WIRE_SWITCHES = ['--retry', '--speculate'] as const;
 
-export type WireFlags = Readonly<Partial<Record<(typeof WIRE_FLAGS)[number] | '--secret', string>>>;
+export type WireFlags = Flags<(typeof WIRE_FLAGS)[number] | '--secret'>;
 export type WireSwitches = ReadonlySet<(typeof WIRE_SWITCHES)[number]>;
 
 /** How the platform behaves. */

@@ -1,6 +1,7 @@
 import { loadSettings } from '../../settings/load-settings.ts';
 import type { Settings } from '../../settings/settings.ts';
 import type { Terminal } from './command.ts';
+import type { Flags } from './flags.ts';
 
 /**
  * The settings of a command other than `run`. `names`: those of its flags that are settings.
@@ -8,7 +9,7 @@ import type { Terminal } from './command.ts';
  */
 export function commandSettings<Flag extends string>(
   names: readonly Flag[],
-  flags: Readonly<Partial<Record<Flag, string>>>,
+  flags: Flags<Flag>,
   { environment, directory }: Terminal,
 ): Settings {
   return loadSettings({

@@ -22,7 +22,6 @@ export interface Terminal {
   readonly stdout: Writable & { readonly isTTY?: boolean };
   readonly stderr: Writable & { readonly isTTY?: boolean };
   readonly environment: Environment;
-  /** The working directory. */
   readonly directory: string;
   /**
    * Fires on the first SIGINT or SIGTERM, with the signal's name as the reason. A second one ends

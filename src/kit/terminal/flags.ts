@@ -5,9 +5,11 @@ import { oneLine } from './text.ts';
 export const TIMEOUT_SECONDS = 30;
 const MAX_TIMEOUT_SECONDS = 86_400;
 
+/** Values by the names of their flags, including the dashes. */
+export type Flags<Flag extends string> = Readonly<Partial<Record<Flag, string>>>;
+
 export interface Arguments<Flag extends string, Switch extends string = never> {
-  /** By name, including the dashes. */
-  readonly flags: Readonly<Partial<Record<Flag, string>>>;
+  readonly flags: Flags<Flag>;
   /** Those without a value that were given. */
   readonly switches: ReadonlySet<Switch>;
   readonly words: readonly string[];

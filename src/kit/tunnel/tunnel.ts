@@ -49,23 +49,11 @@ export interface Tunnel {
  * left open or changed then.
  */
 export async function openTunnel(options: TunnelOptions): Promise<Tunnel> {
-  const {
-    origin,
-    agentRoute,
-    paths,
-    terminal,
-    webhook,
-    program = 'cloudflared',
-    timeoutMs = 30_000,
-  } = options;
+  const { origin, agentRoute, paths, terminal, webhook } = options;
+  const { program = 'cloudflared', timeoutMs = 30_000 } = options;
   const { environment, interrupted, stderr } = terminal;
   const cloudflared = await startCloudflared({
-    program,
-    origin,
-    paths,
-    timeoutMs,
-    environment,
-    interrupted,
+    program, origin, paths, timeoutMs, environment, interrupted,
   });
   const webhookUrl = `${cloudflared.url}${agentRoute}`;
   stderr.write(`  tunnel      ${webhookUrl}\n`);

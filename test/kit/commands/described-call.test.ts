@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 
 import { calls } from '../../../src/kit/commands/calls.ts';
 import { describedCall } from '../../../src/kit/commands/described-call.ts';
-import { CallFile } from '../../../src/records/call-file.ts';
+import { callFile } from '../../../src/records/call-file.ts';
 import type { CallRecord } from '../../../src/records/call-record.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
@@ -55,7 +55,7 @@ describe('calls list', () => {
     const terminal = new RecordedTerminal({ CALL_RECORDS: 'file:calls.jsonl' });
     t.after(() => terminal.clear());
     const path = `${terminal.directory}/calls.jsonl`;
-    const file = new CallFile({ path, days: 30, now: () => Date.parse(TIME) });
+    const file = callFile({ path, days: 30, now: () => Date.parse(TIME) });
     await file.keep({ conversationKey: 'c-1', sessionId: 's-1' }, RECORD);
     await file.close();
     assert.equal(await calls.run(['list'], terminal), 0);

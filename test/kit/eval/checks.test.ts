@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { faultOf, type Seen } from '../../../src/kit/eval/checks.ts';
 import type { PlayedTurn, ToolRunSeen } from '../../../src/kit/eval/result.ts';
-import type { CheckStep, ComparedStep } from '../../../src/kit/eval/scenario.ts';
 import { parseScript } from '../../../src/kit/eval/script.ts';
 import { playedTurn } from './played-turn.ts';
 
@@ -13,14 +11,14 @@ const PAID: ToolRunSeen = {
 
 /** What the line has against these turns. */
 function fault(line: string, ...turns: readonly Partial<PlayedTurn>[]): unknown {
-  const [step] = parseScript(line, 'a.txt') as readonly CheckStep[];
-  const [first, ...others] = turns.map((turn) => ({ ...playedTurn(turn) }));
-  assert.ok(step !== undefined && first !== undefined);
-  const seen: Seen = { turns: [first, ...others], state: undefined };
-  return faultOf(step as Exclude<CheckStep, ComparedStep>, seen);
+  const [step] = parseScript(line, 'a.txt');
+  const played = turns.map(playedTurn);
+  const last = played.at(-1);
+  assert.ok(step !== undefined && 'faultIn' in step && last !== undefined);
+  return step.faultIn({ turns: played, last, state: undefined });
 }
 
-describe('faultOf', () => {
+describe('a check', () => {
   it('finds a tool that acted twice for the same thing, in any turn', () => {
     const again = ['again     pay {"cents":5} → "ok"'];
     assert.equal(fault('never-acts-twice', { tools: [PAID] }, {}), undefined);

@@ -139,7 +139,7 @@ describe('isScenarioFigures', () => {
   };
   it('accepts what figuresOf makes', () => assert.ok(isScenarioFigures(right)));
   for (const damage of [
-    { file: 1 }, { passed: -1 }, { failed: 0.5 }, { undecided: '0' },
+    { file: 1 }, { cost: null }, { passed: -1 }, { failed: 0.5 }, { undecided: '0' },
     { firstWordMs: { p50: 1 } }, { firstWordMs: 3 }, { tokens: { input: 'x', output: 2 } },
     { cost: '1' },
   ]) {

@@ -5,12 +5,12 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { MemoryStore } from '../../../src/conversations/memory-store.ts';
-import { Backstage } from '../../../src/kit/eval/backstage.ts';
-import type { GoldenRequests } from '../../../src/kit/eval/golden-requests.ts';
+import { backstage } from '../../../src/kit/eval/backstage.ts';
 import type { OpenStage } from '../../../src/kit/eval/play-options.ts';
 import { sentText } from '../../../src/kit/eval/sent-request.ts';
 import { stageSettings } from '../../../src/kit/eval/stage-settings.ts';
-import { WatchedStore } from '../../../src/kit/eval/watched-store.ts';
+import { watched } from '../../../src/kit/eval/watched-store.ts';
+import type { ChatMessage } from '../../../src/models/model.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
 import { EvalFolder } from '../commands/eval-folder.ts';
 import { play } from './eval-stage.ts';
@@ -124,19 +124,22 @@ describe('expect-same-request', () => {
 });
 
 describe('a request that no line compares', () => {
-  it('is not described', async () => {
+  it('is not described', async (t) => {
     const agent = defineAgent({ name: 'shop', prompt: 'You sell bread.' });
     const sent: string[] = [];
-    const openStage: OpenStage = (scenario, access, onSight) => new Backstage({
-      scenario, agent, settings: stageSettings(parseSettings({}, []), scenario, access),
-      store: new WatchedStore(new MemoryStore({ ttlMs: 10_000, maxConversations: 1 })),
-      allowsRealTools: false,
-      onSight: (sight) => {
-        if (sight.type === 'asked') sent.push(sight.sent);
-        onSight(sight);
-      },
-    });
-    const golden = { faultOf: () => undefined } as unknown as GoldenRequests;
+    const openStage: OpenStage = (scenario, access, notes) => {
+      const asked = notes.asked.bind(notes);
+      t.mock.method(notes, 'asked', (messages: readonly ChatMessage[], rest: string) => {
+        sent.push(rest);
+        asked(messages, rest);
+      });
+      return backstage({
+        scenario, agent, settings: stageSettings(parseSettings({}, []), scenario, access), notes,
+        store: watched(new MemoryStore({ ttlMs: 10_000, maxConversations: 1 })),
+        allowsRealTools: false,
+      });
+    };
+    const golden = (): undefined => undefined;
     for (const line of ['expect Hello', 'expect-same-request'])
       await play(agent, `say Hi\nmodel says Hello.\n${line}`, { openStage, golden });
     assert.deepEqual(sent, ['', 'prompt:\nYou sell bread.']);

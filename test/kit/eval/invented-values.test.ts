@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { InventedValues } from '../../../src/kit/eval/invented-values.ts';
+import { valueInventor } from '../../../src/kit/eval/invented-values.ts';
 
-describe('InventedValues', () => {
+describe('valueInventor', () => {
   for (const [text, expected] of [
     ['+49 30 1234567', '+15 55 0000001'],
     ['030 1234567', '055 5000001'],
@@ -17,20 +17,20 @@ describe('InventedValues', () => {
     ['14:05 on 2026-11-28 for 12.50', '14:05 on 2026-11-28 for 12.50'],
   ] as const) {
     it(`replaces ${text} by a value of the same form`, () => {
-      assert.equal(new InventedValues().in(text), expected);
+      assert.equal(valueInventor()(text), expected);
     });
   }
 
   it('replaces equal values by equal ones, and others by others', () => {
-    const invented = new InventedValues();
-    const [first, second] = ['+15550100', '+15550199'].map(invented.in);
+    const invented = valueInventor();
+    const [first, second] = ['+15550100', '+15550199'].map(invented);
     assert.notEqual(first, second);
-    assert.equal(invented.in('+15550100 and +15550199'), `${first} and ${second}`);
+    assert.equal(invented('+15550100 and +15550199'), `${first} and ${second}`);
   });
 
   it('numbers more values than the digits allow without repeating itself', () => {
-    const invented = new InventedValues();
+    const invented = valueInventor();
     const numbers = Array.from({ length: 2_000 }, (_, index) => String(100_000 + index));
-    assert.equal(new Set(numbers.map(invented.in)).size, 2_000);
+    assert.equal(new Set(numbers.map(invented)).size, 2_000);
   });
 });

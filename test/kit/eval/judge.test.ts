@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { modelJudge, type JudgeOptions } from '../../../src/kit/eval/judge.ts';
+import type { JudgeLine } from '../../../src/kit/eval/check-steps.ts';
+import { modelJudge } from '../../../src/kit/eval/judge.ts';
 import { ModelRecorder } from '../../../src/kit/eval/model-recorder.ts';
 import { ModelReplayer } from '../../../src/kit/eval/model-replayer.ts';
 import { formatRecording, parseRecording } from '../../../src/kit/eval/recording.ts';
 import type { PlayedTurn } from '../../../src/kit/eval/result.ts';
 import { scenarioOf, type Scenario } from '../../../src/kit/eval/scenario.ts';
 import { parseScript } from '../../../src/kit/eval/script.ts';
-import type { JudgeLine } from '../../../src/kit/eval/step.ts';
 import {
   scriptedModel, type Script, type ScriptedModel,
 } from '../../../src/kit/scripted-model.ts';
@@ -16,9 +16,7 @@ import { playedTurn } from './played-turn.ts';
 
 const YES = '{"reason": "It names the cheaper one first.", "verdict": "yes"}';
 const NO = '{"reason": "It names the dearer one first.", "verdict": "no"}';
-const QUESTION: JudgeLine = {
-  name: 'judge', question: 'offers the cheaper table first', times: 1,
-};
+const QUESTION: JudgeLine = { question: 'offers the cheaper table first', times: 1 };
 
 function scenario(...lines: readonly string[]): Scenario {
   const script = [...lines, 'say A table', `judge "${QUESTION.question}"`].join('\n');
@@ -42,10 +40,12 @@ const TURNS = [
 /** What a model that answers by this script decides, and how often it was asked. */
 async function judged(
   script: Script,
-  { file = scenario(), times = 1, signal }: JudgeOptions & { file?: Scenario; times?: number } = {},
+  {
+    file = scenario(), times = 1, signal,
+  }: { file?: Scenario; times?: number; signal?: AbortSignal } = {},
 ) {
   const model = scriptedModel(script);
-  const verdict = await modelJudge(model, { signal })({ ...QUESTION, times }, TURNS, file);
+  const verdict = await modelJudge(model, signal)({ ...QUESTION, times }, TURNS, file);
   return { ...verdict, model, asked: model.requests.length };
 }
 

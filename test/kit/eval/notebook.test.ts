@@ -8,7 +8,7 @@ describe('Notebook', () => {
     const notebook = new Notebook();
     notebook.turnPage();
     const used = (cost: number | undefined): void =>
-      notebook.take({ type: 'used', tokens: { input: 10, output: 2, cost } });
+      notebook.used({ input: 10, output: 2, cost });
     used(0.25);
     used(0.5);
     assert.deepEqual(notebook.pageOf(0).tokens, { input: 20, output: 4, cost: 0.75 });
@@ -22,10 +22,10 @@ describe('Notebook', () => {
     const notebook = new Notebook();
     notebook.turnPage();
     for (const [id, tool] of [['7.1', 'pay'], ['71.1', 'book']] as const)
-      notebook.take({ type: 'tool', id, tool, args: {}, onceKey: undefined });
-    notebook.take({ type: 'killed', process: 7 });
-    const over = { type: 'tool-over', state: 'completed', result: 1, hasActed: true } as const;
-    for (const id of ['7.1', '71.1'] as const) notebook.take({ ...over, id });
+      notebook.toolBegan(id, tool, {}, undefined);
+    notebook.killed(7);
+    const over = { state: 'completed', result: 1, hasActed: true } as const;
+    for (const id of ['7.1', '71.1'] as const) notebook.toolOver(id, over);
     assert.deepEqual(notebook.pageOf(0).tools.map(({ tool, state }) => [tool, state]), [
       ['pay', 'running'], ['book', 'completed'],
     ]);

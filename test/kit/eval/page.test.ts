@@ -11,7 +11,7 @@ import { evalCommand } from '../../../src/kit/commands/eval.ts';
 import type { Judge } from '../../../src/kit/eval/play-options.ts';
 import type { PlayedCaller } from '../../../src/kit/eval/played-caller.ts';
 import { casesIn } from '../../../src/kit/eval/read-scenario.ts';
-import { WORDS } from '../../../src/kit/eval/script-words.ts';
+import { WORDS } from '../../../src/kit/eval/steps.ts';
 import { tool } from '../../../src/tools/tool.ts';
 import { codeBlocks, readPage } from '../../fixtures/pages.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';

@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { getAgent } from '../../../src/agents/built-in/registry.ts';
-import { GoldenRequests } from '../../../src/kit/eval/golden-requests.ts';
 import { playAll } from '../../../src/kit/eval/play-all.ts';
 import { scenarioOf } from '../../../src/kit/eval/scenario.ts';
 import { parseScript } from '../../../src/kit/eval/script.ts';
@@ -14,21 +13,17 @@ describe('playAll', () => {
     const staged = {
       scenario,
       cast: { settings: parseSettings({}, []), agent: getAgent('echo') },
-      golden: new GoldenRequests('a.requests.golden', scenario, false),
-      models: {
-        isReplayed: false,
-        ofRun: () => ({
-          async finish<T>(result: T): Promise<T> {
-            // As the process would: thrown, it would end this test, too.
-            const tell = process.listeners('uncaughtException').at(-1);
-            tell?.(new Error('out of order'), 'uncaughtException');
-            return result;
-          },
-        }),
+      async play() {
+        // As the process would: thrown, it would end this test, too.
+        const tell = process.listeners('uncaughtException').at(-1);
+        tell?.(new Error('out of order'), 'uncaughtException');
+        return {
+          file: 'a.txt', name: 'a', outcome: 'passed', failures: [], undecided: [], turns: [],
+          durationMs: 1,
+        } as const;
       },
     };
-    const options = { timeoutMs: 5_000, allowsRealTools: false };
-    const [runs] = await playAll([staged], 1, options, () => undefined);
+    const [runs] = await playAll([staged], 1, () => undefined);
     assert.match(runs?.results[0]?.failures[0]?.reasons[0] ?? '', /nobody awaits: out of order/);
   });
 });

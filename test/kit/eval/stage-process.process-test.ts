@@ -3,8 +3,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { Sight } from '../../../src/kit/eval/sight.ts';
-import { StageProcess } from '../../../src/kit/eval/stage-process.ts';
+import { Notebook } from '../../../src/kit/eval/notebook.ts';
+import { stageProcess, type StageProcess } from '../../../src/kit/eval/stage-process.ts';
 import { Workplace } from '../../fixtures/spawned-server.ts';
 import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
 
@@ -18,7 +18,7 @@ const methods = {
   answersLeft: () => answers.length,
   isStoreAway: () => true,
   release: () => void process.send({
-    type: 'sight', sight: { type: 'asked', messages: [], sent: '' },
+    type: 'note', name: 'asked', args: [[], ''],
   }),
   open: () => ({ origin: String(process.pid), route: '/' + aheadMs }),
 };
@@ -26,47 +26,47 @@ process.on('message', ({ id, method, args }) =>
   process.send({ type: 'answer', id, value: methods[method]?.(...args) }));
 `;
 
-function open(t: TestContext): { readonly stage: StageProcess; readonly sights: Sight[] } {
+function open(t: TestContext): { readonly stage: StageProcess; readonly notes: Notebook } {
   const workplace = new Workplace();
   t.after(() => workplace.clear());
   const program = join(workplace.directory, 'stage.mjs');
   writeFileSync(program, PROGRAM);
-  const sights: Sight[] = [];
+  const notes = new Notebook();
   // The process gets the same flags of Node, which may name files of this directory.
   const directory = process.cwd();
-  const stage = new StageProcess({
-    program, argv: [], directory, access: { secret: 's', key: 'k' }, aheadMs: 60_000,
-    onSight: (sight) => void sights.push(sight),
+  const stage = stageProcess({
+    program, argv: [], directory, access: { secret: 's', key: 'k' }, aheadMs: 60_000, notes,
   });
   t.after(() => stage.close());
-  return { stage, sights };
+  return { stage, notes };
 }
 
-describe('StageProcess', () => {
+describe('stageProcess', () => {
   // The process that was returned to kept the answers it had when it was left.
   it('gives the answers that are left to the process to which it returns', async (t) => {
     const { stage } = open(t);
     const { origin } = await stage.open();
     await stage.prepare(['One.', 'Two.', 'Three.'].map((say) => [say]));
-    await stage.switch();
+    await stage.own.switch();
     await stage.prepare(['Four.', 'Five.'].map((say) => [say]));
     await stage.release();
-    assert.equal((await stage.switch()).origin, origin);
+    assert.equal((await stage.own.switch()).origin, origin);
     assert.equal(await stage.answersLeft(), 1);
   });
 
   it('tells which process it kills', async (t) => {
-    const { stage, sights } = open(t);
+    const { stage, notes } = open(t);
+    const { mock } = t.mock.method(notes, 'killed');
     await stage.open();
-    const { origin } = await stage.switch();
-    await stage.kill();
-    assert.deepEqual(sights, [{ type: 'killed', process: Number(origin) }]);
+    const { origin } = await stage.own.switch();
+    await stage.own.kill();
+    assert.deepEqual(mock.calls.map((call) => call.arguments), [[Number(origin)]]);
   });
 
   // The clock of `at 23:30` said 23:30 once more in each new process.
   it('has one clock in all processes', async (t) => {
     const { stage } = open(t);
-    const routes = [await stage.open(), await stage.switch(), await stage.kill()];
+    const routes = [await stage.open(), await stage.own.switch(), await stage.own.kill()];
     assert.deepEqual(routes.map(({ route }) => route), ['/60000', '/60000', '/60000']);
   });
 
@@ -75,7 +75,7 @@ describe('StageProcess', () => {
   }, async (t) => {
     const { stage } = open(t);
     await stage.open();
-    await assert.rejects(stage.stall(0), {
+    await assert.rejects(stage.own.stall(0), {
       name: 'StageLost', message: 'the agent does not use the store again after 5 s',
     });
   });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 
 import { MemoryStore } from '../../../src/conversations/memory-store.ts';
-import { WatchedStore } from '../../../src/kit/eval/watched-store.ts';
+import { watched } from '../../../src/kit/eval/watched-store.ts';
 
 it('a watched store tells the store which addresses are its own', () => {
   class SharedStore extends MemoryStore {
@@ -13,9 +13,9 @@ it('a watched store tells the store which addresses are its own', () => {
     }
   }
   const store = new SharedStore({ ttlMs: 1_000, maxConversations: 1 });
-  const watched = new WatchedStore(store);
-  watched.runsAt('a');
-  assert.deepEqual([watched.isShared, store.addresses], [true, ['a']]);
+  const one = watched(store);
+  one.runsAt?.('a');
+  assert.deepEqual([one.isShared, store.addresses], [true, ['a']]);
   const alone = new MemoryStore({ ttlMs: 1_000, maxConversations: 1 });
-  assert.doesNotThrow(() => new WatchedStore(alone).runsAt('a'));
+  assert.doesNotThrow(() => watched(alone).runsAt?.('a'));
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { describe, it, type TestContext } from 'node:test';
 
-import { CompletionsTestWire } from '../../../src/kit/platform/completions-test-wire.ts';
+import { completionsTestWire } from '../../../src/kit/platform/completions-test-wire.ts';
 import type { ServerFrame } from '../../../src/kit/platform/frames.ts';
 import type { ProfileName } from '../../../src/wires/chat-completions/profiles.ts';
 import { serve, Told, type Served, type TestAgent } from '../../fixtures/app.ts';
@@ -21,7 +21,7 @@ interface Options {
 function createCaller(
   url: string, { key = KEY, profile = 'generic', ...options }: Options = {},
 ): ReturnType<typeof callerOf> {
-  const wire = new CompletionsTestWire({ key, profile, conversationId: 'c-1' });
+  const wire = completionsTestWire({ key, profile, conversationId: 'c-1' });
   return callerOf(url, { wire, isTraced: true, wordsPerMinute: undefined, ...options });
 }
 

@@ -5,8 +5,8 @@ import {
   CallerSession, type CallerSessionOptions,
 } from '../../../src/kit/platform/caller-session.ts';
 import type { ServerFrame } from '../../../src/kit/platform/frames.ts';
-import { FrontEnd, type FrontEndOptions } from '../../../src/kit/platform/front-end.ts';
-import { LayercodeTestWire } from '../../../src/kit/platform/layercode-test-wire.ts';
+import { frontEnd, type FrontEndOptions } from '../../../src/kit/platform/front-end.ts';
+import { layercodeTestWire } from '../../../src/kit/platform/layercode-test-wire.ts';
 import type { TestWire } from '../../../src/kit/platform/test-wire.ts';
 import type { MessageEvent } from '../../../src/wires/layercode/events.ts';
 import { deferred, SECRET, serve, Told, type Served, type TestAgent } from '../../fixtures/app.ts';
@@ -53,7 +53,7 @@ export function createCaller(
 ): Caller {
   const frames = new Told<ServerFrame>();
   const hangUps = new Told<void>();
-  const listener = new FrontEnd({
+  const listener = frontEnd({
     onFrame: onFrame ?? frames.tell, onHangUp: hangUps.tell, isTraced,
   });
   const session = new CallerSession({
@@ -72,7 +72,7 @@ export function createCaller(
 }
 
 function layercode(): TestWire {
-  return new LayercodeTestWire({ secret: SECRET, conversationId: 'conv-1', agentId: 'ag-1' });
+  return layercodeTestWire({ secret: SECRET, conversationId: 'conv-1', agentId: 'ag-1' });
 }
 
 export interface Call extends Caller, Served {

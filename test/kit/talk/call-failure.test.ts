@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { describeFailure } from '../../../src/kit/talk/call-failure.ts';
 
 const URL = 'http://localhost:8000/api/agent?secret=1';
-const TARGET = { webhookUrl: URL, secret: 's' };
+const TARGET = { url: URL, secret: 's' };
 const PLACE = 'http://localhost:8000/api/agent';
 
 describe('describeFailure', () => {
@@ -49,8 +49,8 @@ describe('describeFailure', () => {
   }
 
   const completions = {
-    wire: 'chat-completions', webhookUrl: `${PLACE}/chat/completions`, key: 'k',
-    profile: 'generic', isRetrying: false, isSpeculating: false,
+    url: `${PLACE}/chat/completions`, secret: 'k',
+    platform: { profile: 'generic', isRetrying: false, isSpeculating: false },
   } as const;
   for (const [status, remedy] of [
     [401, 'the server does not know this key (see --key and CHAT_COMPLETIONS_KEYS)'],

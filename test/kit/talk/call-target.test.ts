@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import {
-  findCompletionsTarget, findTarget, type TargetFlags,
-} from '../../../src/kit/talk/call-target.ts';
+import { findTarget, type TargetFlags } from '../../../src/kit/talk/call-target.ts';
 import { CommandError, UsageError } from '../../../src/kit/terminal/command.ts';
 import { openDevelopmentSecret } from '../../../src/process/development-secret.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
@@ -37,7 +35,7 @@ describe('the webhook that talk and turn call', () => {
   for (const [what, flags, environment, url] of urls) {
     it(`is ${what}`, (t) => {
       const terminal = RecordedTerminal.of(t, { LAYERCODE_WEBHOOK_SECRET: SECRET, ...environment });
-      assert.deepEqual(findTarget(flags, terminal), { webhookUrl: url, secret: SECRET });
+      assert.deepEqual(findTarget(flags, undefined, terminal), { url, secret: SECRET });
     });
   }
 
@@ -50,7 +48,7 @@ describe('the webhook that talk and turn call', () => {
   ] as const) {
     it(`is not ${url}, and no secret of it is shown`, (t) => {
       const terminal = RecordedTerminal.of(t, { LAYERCODE_WEBHOOK_SECRET: SECRET });
-      assert.throws(() => findTarget({ '--url': url }, terminal), (error: unknown) => {
+      assert.throws(() => findTarget({ '--url': url }, undefined, terminal), (error: unknown) => {
         assert.ok(error instanceof UsageError);
         assert.ok(error.message.startsWith(`--url must ${fault}, got "`), error.message);
         assert.doesNotMatch(error.message, /secret/);
@@ -61,19 +59,19 @@ describe('the webhook that talk and turn call', () => {
 
   it('cannot be found if the server chose its own port', (t) => {
     const terminal = RecordedTerminal.of(t, { LAYERCODE_WEBHOOK_SECRET: SECRET, PORT: '0' });
-    assert.throws(() => findTarget({}, terminal), CommandError);
+    assert.throws(() => findTarget({}, undefined, terminal), CommandError);
   });
 });
 
 describe('the secret that talk and turn sign with', () => {
   it('is the flag, else the first in the settings, else what a server here has made', (t) => {
     const kept = RecordedTerminal.of(t, {});
-    assert.throws(() => findTarget({}, kept), /no webhook secret/);
+    assert.throws(() => findTarget({}, undefined, kept), /no webhook secret/);
     const { secret } = openDevelopmentSecret(kept.directory);
-    assert.equal(findTarget({}, kept).secret, secret);
+    assert.equal(findTarget({}, undefined, kept).secret, secret);
     const set = new RecordedTerminal({ LAYERCODE_WEBHOOK_SECRET: 'one,two' }, kept.directory);
-    assert.equal(findTarget({}, set).secret, 'one');
-    assert.equal(findTarget({ '--secret': 'given' }, set).secret, 'given');
+    assert.equal(findTarget({}, undefined, set).secret, 'one');
+    assert.equal(findTarget({ '--secret': 'given' }, undefined, set).secret, 'given');
   });
 
   it("is the first agent's if there are several", (t) => {
@@ -82,20 +80,20 @@ describe('the secret that talk and turn sign with', () => {
       LAYERCODE_WEBHOOK_SECRET: 'common',
       LAYERCODE_WEBHOOK_SECRET_SALES: 'of-sales',
     });
-    assert.equal(findTarget({}, terminal).secret, 'of-sales');
+    assert.equal(findTarget({}, undefined, terminal).secret, 'of-sales');
   });
 
   it('ignores faults in the settings if a URL and a secret are given', (t) => {
     const terminal = RecordedTerminal.of(t, { PORT: 'wrong' });
     const flags = { '--url': 'http://a.example/x', '--secret': 's' };
-    assert.deepEqual(findTarget(flags, terminal), {
-      webhookUrl: 'http://a.example/x', secret: 's',
+    assert.deepEqual(findTarget(flags, undefined, terminal), {
+      url: 'http://a.example/x', secret: 's',
     });
   });
 
   it('may come from a flag alone, even in production', (t) => {
     const terminal = RecordedTerminal.of(t, { NODE_ENV: 'production', OPENAI_API_KEY: 'sk-key' });
-    assert.equal(findTarget({ '--secret': 's' }, terminal).secret, 's');
+    assert.equal(findTarget({ '--secret': 's' }, undefined, terminal).secret, 's');
   });
 });
 
@@ -106,12 +104,10 @@ describe('the agent that talk calls over Chat Completions', () => {
     const terminal = RecordedTerminal.of(t, {
       PORT: '8001', CHAT_COMPLETIONS_KEYS: 'one-key,another', CHAT_COMPLETIONS_PROFILE: 'livekit',
     });
-    assert.deepEqual(findCompletionsTarget({}, behaviour, terminal), {
-      ...behaviour,
-      wire: 'chat-completions',
-      webhookUrl: 'http://localhost:8001/api/agent/chat/completions',
-      key: 'one-key',
-      profile: 'livekit',
+    assert.deepEqual(findTarget({}, behaviour, terminal), {
+      url: 'http://localhost:8001/api/agent/chat/completions',
+      secret: 'one-key',
+      platform: { ...behaviour, profile: 'livekit' },
     });
   });
 
@@ -123,8 +119,8 @@ describe('the agent that talk calls over Chat Completions', () => {
   ] as const) {
     it(`is found at ${given}`, (t) => {
       const wire = { ...behaviour, key: 'k', profile: 'vapi' } as const;
-      const target = findCompletionsTarget({ '--url': given }, wire, RecordedTerminal.of(t, {}));
-      assert.equal(target.webhookUrl, url);
+      const target = findTarget({ '--url': given }, wire, RecordedTerminal.of(t, {}));
+      assert.equal(target.url, url);
     });
   }
 
@@ -134,11 +130,11 @@ describe('the agent that talk calls over Chat Completions', () => {
       CHAT_COMPLETIONS_KEYS: 'common',
       SALES_CHAT_COMPLETIONS_KEYS: 'of-sales',
     });
-    assert.equal(findCompletionsTarget({}, behaviour, terminal).key, 'of-sales');
+    assert.equal(findTarget({}, behaviour, terminal).secret, 'of-sales');
   });
 
   it('cannot be called without a key', (t) => {
-    assert.throws(() => findCompletionsTarget({}, behaviour, RecordedTerminal.of(t, {})), {
+    assert.throws(() => findTarget({}, behaviour, RecordedTerminal.of(t, {})), {
       name: 'CommandError',
       message: 'no key: set CHAT_COMPLETIONS_KEYS, as the server must have it, or pass --key',
     });

@@ -7,7 +7,7 @@ import { describe, it, type TestContext } from 'node:test';
 import type { SessionEndContext } from '../../../src/agents/agent.ts';
 import { createLogger } from '../../../src/log.ts';
 import type { CallRecord } from '../../../src/records/call-record.ts';
-import { CallRecorder } from '../../../src/records/call-recorder.ts';
+import { callRecorder } from '../../../src/records/call-recorder.ts';
 import {
   deferred, errorsIn, Told, within, type ServeOptions, type TestAgent,
 } from '../../fixtures/app.ts';
@@ -201,7 +201,7 @@ describe('a report of Vapi', () => {
       const { agent, ends } = listening();
       const archive = new CallArchiveInMemory();
       const log = createLogger({ level: 'silent', write: () => undefined });
-      const records = new CallRecorder({ archive, log });
+      const records = callRecorder({ archive, log });
       const served = serveReports(t, agent, { records });
       assert.equal((await served[how](how === 'report' ? END : AFTER_CALL)).status, 200);
       await records.close();
@@ -436,7 +436,7 @@ describe('the record of a call', () => {
   } {
     const archive = new CallArchiveInMemory();
     const log = createLogger({ level: 'silent', write: () => undefined });
-    const records = new CallRecorder({ archive, log });
+    const records = callRecorder({ archive, log });
     const { kept } = archive;
     return { ...serveReports(t, {}, { records }, profile), kept, close: () => records.close() };
   }

@@ -7,7 +7,7 @@ import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { createApp } from '../../../src/app/create-app.ts';
 import { createLogger } from '../../../src/log.ts';
 import type { CallRecord } from '../../../src/records/call-record.ts';
-import { CallRecorder } from '../../../src/records/call-recorder.ts';
+import { callRecorder } from '../../../src/records/call-recorder.ts';
 import { storyOf } from '../../../src/records/call-story.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
 import {
@@ -29,7 +29,7 @@ interface Recording extends Served {
 function record(t: TestContext, agent: TestAgent, options: ServeOptions = {}): Recording {
   const archive = new CallArchiveInMemory();
   const log = createLogger({ level: 'silent', write: () => undefined });
-  const served = serve(t, agent, { ...options, records: new CallRecorder({ archive, log }) });
+  const served = serve(t, agent, { ...options, records: callRecorder({ archive, log }) });
   const end = async (fields: object = {}): Promise<CallRecord> => {
     const event = { type: 'session.end', ...ids, ...fields };
     assert.equal((await served.client.post(event)).status, 200);
@@ -106,7 +106,7 @@ describe('the end of a session, where calls are recorded', () => {
     const clock = mockTimers(t, ['setTimeout']);
     const archive = new CallArchiveInMemory();
     const log = createLogger({ level: 'silent', write: () => undefined });
-    const records = new CallRecorder({ archive, log });
+    const records = callRecorder({ archive, log });
     const { app, client } = serve(t, {}, { records });
     await (await client.post(messageEvent())).text();
     archive.failWith = new Error('no space left on device');
