@@ -121,7 +121,7 @@ export class FleetModel {
 
   /** The signal of a run has fired. */
   *wrongsOfAbort(run: FleetRun, nowMs: number): Wrongs {
-    if (run.abortReason !== 'a newer turn began') return;
+    if (run.abortReason !== 'a newer turn began' || run.process.isUnheard(nowMs)) return;
     const { deliveries } = this.#ledger;
     // If messages are lost, a process that lives may count as gone.
     const mayThinkItGone = ({ turn, process, arrivedAtMs, run: own }: FleetDelivery): boolean =>

@@ -108,10 +108,11 @@ class Play {
     );
     const [first] = kept;
     if (first === undefined) return;
-    // `once` calls have no order.
-    const texts = kept.map(({ history, onceCalls }) =>
-      JSON.stringify([history, Object.entries(onceCalls).sort()]),
-    );
+    // `once` calls have no order, and released ones mean nothing.
+    const texts = kept.map(({ history, onceCalls }) => {
+      const calls = Object.entries(onceCalls).filter(([, { state }]) => state !== 'released');
+      return JSON.stringify([history, calls.sort()]);
+    });
     if (new Set(texts).size > 1) this.#record.wrongs.push('the processes have different histories');
     this.#record.judge(this.#model.wrongsAtTheEnd(first), first.history, first.onceCalls);
     this.#record.check();
