@@ -167,14 +167,17 @@ export function restoreOnce(conversation: Conversation, calls: OnceCalls): void 
   }
 }
 
-/** If a call has ended while another one had its key, only its turn says so. */
+/**
+ * If a call has ended while another one had its key, only its turn says so. A result would be in
+ * the conversation, so that any other end has done nothing, unless nobody knows.
+ */
 function asItsTurnSays(conversation: Conversation, call: OnceCall): OnceCall {
   const turn = findTurn(conversation, call.turnId);
   const message = turn?.messages?.[indexOfCall(turn, call)];
-  const hasEnded = message?.role === 'tool' && message.state !== 'running';
-  return call.state === 'running' && hasEnded
-    ? { ...call, state: 'unknown', content: UNFINISHED_RESULTS.unknown }
-    : call;
+  if (call.state !== 'running' || message?.role !== 'tool' || message.state === 'running')
+    return call;
+  const state = message.state === 'unknown' ? 'unknown' : 'released';
+  return { ...call, state, content: message.content };
 }
 
 /** Marks the calls that no living process runs as having an unknown outcome. Returns them. */

@@ -226,16 +226,19 @@ describe('restoreOnce', () => {
     });
 
   // Seed 179624207 of the fleet: another call had the key when it ended, and it ran for ever.
-  it('puts a claim back as unknown if its turn says that the call has ended', () => {
-    const claims = new Claims();
-    const record = newTurn('t', 'completed', 1);
-    setMessages(record, [{
-      role: 'tool', content: '{}', turnId: 't', toolCallId: 'c1', runId: 1, state: 'unknown',
-    }]);
-    addTurn(claims.conversation, record);
-    restoreOnce(claims.conversation, { [KEY]: called('running') });
-    assert.equal(claims.state, 'unknown');
-  });
+  for (const [ended, left] of [
+    ['unknown', 'unknown'], ['completed', undefined], ['interrupted', undefined],
+  ] as const)
+    it(`puts a claim back as ${left} if its turn says that the call is ${ended}`, () => {
+      const claims = new Claims();
+      const record = newTurn('t', 'completed', 1);
+      setMessages(record, [{
+        role: 'tool', content: '{}', turnId: 't', toolCallId: 'c1', runId: 1, state: ended,
+      }]);
+      addTurn(claims.conversation, record);
+      restoreOnce(claims.conversation, { [KEY]: called('running') });
+      assert.equal(claims.state, left);
+    });
 
   for (const [what, state, left] of [
     ['no erased result', 'completed', undefined],

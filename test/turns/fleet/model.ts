@@ -399,9 +399,8 @@ export class FleetModel {
       const isAlone = this.#ledger.acts.every((other) => other.key !== act.key || other === act);
       if (act.ended === 'threw' && isAlone && call?.state !== 'unknown')
         yield `act ${act.n} threw, and its outcome is not unknown: ${JSON.stringify(call)}`;
-      // Others may take a process whose messages are lost for gone, and its calls with it. A claim
-      // that the store has lost may come back without what became of it.
-      const mayBeLost = !this.#without('post', 'losses') || this.#mayHaveBegun(act, call?.process);
+      // Others may take a process whose messages are lost for gone, and its calls with it.
+      const mayBeLost = !this.#without('post') || this.#mayHaveBegun(act, call?.process);
       if (act.ended === 'did nothing' && isAlone && call?.state === 'unknown' && !mayBeLost)
         yield `act ${act.n} did nothing, and its outcome is unknown`;
     }
