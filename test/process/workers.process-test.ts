@@ -402,7 +402,7 @@ describe('a server with workers', () => {
     workplace.write('agent.mjs', 'throw new Error("half an edit");');
     server.kill('SIGHUP');
     await server.line('a worker was not replaced: its successor did not start');
-    assert.match(server.stderr, /agent module .* failed to load: half an edit/);
+    assert.match(server.stderr, /agent module .* failed to load: .*agent\.mjs:\d+: half an edit/);
     const turn = await say(url, 'Hello');
     assert.equal(await turn.rest(), ' Done.');
     assert.ok(workers.includes(turn.pid));
