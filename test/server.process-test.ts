@@ -240,7 +240,7 @@ describe('settings of a server', () => {
     workplace.write('.env', 'MY_DATABASE=mine\n');
     for (const [agent, problem] of [
       ['ehco', /: unknown agent "ehco"; available agents: /],
-      ['./my-agent.mjs', /failed to load: no database at mine$/],
+      ['./my-agent.mjs', /failed to load: .*: no database at mine$/],
     ] as const) {
       const env = { NODE_ENV: 'production', PORT: '80a', AGENT: agent };
       const lines = await refusal(spawn({ env, argv: ['--prot', '80'] }));
@@ -351,7 +351,7 @@ describe('the agent of a server', () => {
     workplace.write('my-agent.mjs', `throw new Error('no database');`);
     const lines = await refusal(spawnWithSecret({ AGENT: './my-agent.mjs' }));
     assert.equal(lines.length, 1, lines.join('\n'));
-    assert.match(lines[0] ?? '', /agent module .*my-agent\.mjs failed to load: no database$/);
+    assert.match(lines[0] ?? '', /agent module .*my-agent\.mjs failed to load: .*:\d+: no database$/);
   });
 
   it('in a module that is TypeScript is served if Node can load it', LIMIT, async () => {

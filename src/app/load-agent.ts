@@ -33,8 +33,11 @@ export async function loadAgent(
     const { href } = pathToFileURL(path);
     loaded = (await import(/* webpackIgnore: true */ href)) as { readonly default?: unknown };
   } catch (cause) {
-    const reason = `failed to load: ${messageOf(cause)}${hintOf(cause, path)}`;
-    throw new AgentError(`agent module ${path} ${reason}`, { cause });
+    const { failingPlace } = await import('./failing-place.ts');
+    const place = failingPlace(cause);
+    const reason = `${place === undefined ? '' : `${place}: `}${messageOf(cause)}`;
+    const hint = hintOf(cause, path);
+    throw new AgentError(`agent module ${path} failed to load: ${reason}${hint}`, { cause });
   }
   const agent = compiledDefault(loaded.default);
   if (agent === undefined)

@@ -3,10 +3,13 @@
 
 import { isatty } from 'node:tty';
 
+import type { Environment } from '../base/environment.ts';
 import { atMost } from '../base/time-limit.ts';
 import { formatMetrics, Gauge, Metrics } from '../metrics.ts';
 import { addLogMetrics } from '../observers/log-metrics.ts';
-import type { Settings } from '../settings/settings.ts';
+import { readSettings } from '../settings/load-settings.ts';
+import { SettingsError, type Settings } from '../settings/settings.ts';
+import { rows } from '../settings/table.ts';
 import { Closing, type RunOptions } from './closing.ts';
 import { described, tell, type LogOutput } from './log-output.ts';
 import { isCount, MetricsSum } from './metrics-sum.ts';
@@ -15,6 +18,7 @@ import type { MessageToPrimary } from './worker-messages.ts';
 import { Workers, WorkersError, type WorkerProcess } from './workers.ts';
 
 export interface PrimaryOptions extends RunOptions {
+  readonly argv: readonly string[];
   readonly count: number;
   readonly output: LogOutput;
 }
@@ -24,10 +28,16 @@ const CLOSING_GRACE_MS = 10_000;
 /** If a worker takes longer to answer, its previous answer counts. */
 const MEASURING_MS = 1_000;
 
+/**
+ * Settings that all processes share. A worker that starts later gets the first value, whatever the
+ * settings file says by then: with a store of its own it would not know the calls of the others.
+ */
+const SHARED = ['workers', 'port', 'host', 'conversationStore'] as const;
+
 /** Runs the workers until a signal. Resolves when all are serving. */
 export async function runPrimary(
   given: Settings,
-  { count, output, accompany }: PrimaryOptions,
+  { argv, count, output, accompany }: PrimaryOptions,
 ): Promise<void> {
   const missingSecret = await openMissingSecret(given, process.cwd());
   const settings = withSecret(given, missingSecret);
@@ -36,6 +46,7 @@ export async function runPrimary(
   const log = openLog(settings, { write, linesLost, isTerminal });
   const workers = new Workers({
     count,
+    environment: sharedEnvironment({ ...given, workers: count }),
     log,
     write,
     isTerminal,
@@ -62,10 +73,20 @@ export async function runPrimary(
     });
   }
   const started = workers.start();
+  const reload = (): Promise<void> | undefined => {
+    const changed = changedSettings(given, argv);
+    const store = rows.conversationStore.variable;
+    if (changed.includes(store)) {
+      log.error('workers not replaced: a setting needs a restart', { setting: store });
+      return undefined;
+    }
+    if (changed.length > 0) log.warn('settings need a restart', { settings: changed });
+    return workers.replaceAll();
+  };
   process.on('SIGHUP', () => {
     // From a closed terminal this means the end, not a reload.
     if ([0, 1, 2].some((descriptor) => isatty(descriptor))) closing.onSignal('SIGHUP');
-    else void started.then(() => workers.replaceAll(), () => undefined);
+    else void started.then(() => reload(), () => undefined);
   });
   void workers.failed.catch(({ message, isReported }: WorkersError) => {
     if (workers.all.length > 0) {
@@ -82,6 +103,22 @@ export async function runPrimary(
   });
   if (origin === undefined || accompany === undefined) return;
   await closing.accompany((ends) => accompany({ origin, settings }, ends), tell);
+}
+
+function sharedEnvironment(settings: Settings): Environment {
+  return Object.fromEntries(SHARED.map((name) => [rows[name].variable, String(settings[name])]));
+}
+
+/** The variables of shared settings that now have another value than at the start. */
+function changedSettings(first: Settings, argv: readonly string[]): readonly string[] {
+  try {
+    const { settings } = readSettings({ argv });
+    const changed = SHARED.filter((name) => settings[name] !== first[name]);
+    return changed.map((name) => rows[name].variable);
+  } catch (error) {
+    if (!(error instanceof SettingsError)) throw error;
+    return []; // the file cannot be read: new workers say so and do not start
+  }
 }
 
 /** Metrics that exist only with several processes. */

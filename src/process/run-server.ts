@@ -57,7 +57,7 @@ async function start(
   const count = workers === 'auto' ? availableParallelism() : workers;
   if (count === 1 || read.problems.length > 0) return serve(read, output, options);
   const { runPrimary } = await import('./primary.ts');
-  return runPrimary(read.settings, { count, output, ...options });
+  return runPrimary(read.settings, { argv, count, output, ...options });
 }
 
 async function serve(

@@ -3,6 +3,7 @@
 import cluster, { type Worker } from 'node:cluster';
 
 import { BackOff } from '../base/back-off.ts';
+import type { Environment } from '../base/environment.ts';
 import type { Logger } from '../log.ts';
 import type { MetricText } from '../metrics.ts';
 import type { DevelopmentSecret } from './development-secret.ts';
@@ -12,6 +13,8 @@ import { messageIn, Outbox, type MessageToPrimary } from './worker-messages.ts';
 
 export interface WorkersOptions {
   readonly count: number;
+  /** Variables that workers get beside those of this process. */
+  readonly environment: Environment;
   readonly log: Logger;
   /** Called with whole lines of the workers' logs. */
   readonly write: (lines: string) => void;
@@ -239,10 +242,8 @@ export class Workers {
   }
 
   #fork({ greets = false } = {}): WorkerProcess {
-    const { count, write, onMessage } = this.#options;
-    // Each worker reads the settings itself, but does not decide how many workers there are.
-    const environment = { ...WORKER_MARK, WORKERS: String(count) };
-    const worker = new WorkerProcess(cluster.fork(environment), write);
+    const { environment, write, onMessage } = this.#options;
+    const worker = new WorkerProcess(cluster.fork({ ...WORKER_MARK, ...environment }), write);
     this.#all.add(worker);
     worker.onMessage((message) => {
       worker.silentChecks = 0;

@@ -9,6 +9,8 @@ const rowsByFlag = new Map(
 );
 export const settingsFileFlag = '--settings-file';
 const allFlags: readonly string[] = [...rowsByFlag.keys(), settingsFileFlag, '--help', '--version'];
+/** Begins with `./`, `../` or `/`, or ends like a module's file. */
+const MODULE_PATH = /^\.{0,2}[/\\]|\.[cm]?[jt]s$/;
 
 export interface CommandLine {
   /**
@@ -94,7 +96,10 @@ function describeStray(value: string, argv: readonly string[]): string {
   // Next to a secret's flag it may be the second half of a secret that was not quoted.
   const mayBeSecret = argv.some((argument) => rowsByFlag.get(argument.replace(/=.*/s, ''))?.secret);
   const what = mayBeSecret ? 'an argument' : JSON.stringify(shorten(value));
-  return `${what} is not a flag; settings are given as --flag value or --flag=value`;
+  const remedy = !mayBeSecret && MODULE_PATH.test(value)
+    ? `did you mean --agent ${what.slice(1, -1)}?`
+    : 'settings are given as --flag value or --flag=value';
+  return `${what} is not a flag; ${remedy}`;
 }
 
 function describeUnknown(flag: string): string {

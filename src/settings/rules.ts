@@ -14,6 +14,9 @@ export type NameOf = (variable: string) => string;
 /** Yields one line for each way in which it is broken. */
 type Rule = (settings: Settings, nameOf: NameOf) => Iterable<string>;
 
+const LASTING_STORE =
+  `set ${rows.conversationStore.variable}, for example to sqlite:calls.db (Node 22.13 or later)`;
+
 const RULES: Readonly<Record<string, Rule>> = {
   *routesDiffer(settings, nameOf) {
     const { agentRoute, authorizeRoute, secrets } = settings;
@@ -82,8 +85,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   *workersShareAStore(settings, nameOf) {
     if (settings.workers === 1 || settings.conversationStore !== 'memory') return;
     const reason = 'conversations in memory belong to one process';
-    const remedy = `set ${rows.conversationStore.variable}, for example to sqlite:calls.db`;
-    yield `${nameOf(rows.workers.variable)} must be 1: ${reason}; ${remedy}`;
+    yield `${nameOf(rows.workers.variable)} must be 1: ${reason}; ${LASTING_STORE}`;
   },
 
   *workersHaveNoPlayground(settings, nameOf) {
@@ -95,9 +97,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   *recordsOutliveTheProcess(settings, nameOf) {
     if (settings.callRecords !== 'store' || settings.conversationStore !== 'memory') return;
     const reason = 'conversations in memory are lost with the process, and records would be too';
-    const remedy = `set ${rows.conversationStore.variable}, for example to sqlite:calls.db`;
     const variable = nameOf(rows.callRecords.variable);
-    yield `${variable} must be file:<path>: ${reason}; or ${remedy}`;
+    yield `${variable} must be file:<path>: ${reason}; or ${LASTING_STORE}`;
   },
 
   *silentCallsAreRemembered(settings, nameOf) {

@@ -112,7 +112,7 @@ describe('the server with CALL_RECORDS=store', () => {
       server.stderr,
       'layercode-microserver: CALL_RECORDS must be file:<path>: conversations in memory are '
         + 'lost with the process, and records would be too; or set CONVERSATION_STORE, for example '
-        + 'to sqlite:calls.db\n',
+        + 'to sqlite:calls.db (Node 22.13 or later)\n',
     );
   });
 

@@ -395,10 +395,45 @@ describe('a server with workers', () => {
     workplace.write('agent.mjs', 'throw new Error("half an edit");');
     server.kill('SIGHUP');
     await server.line('a worker was not replaced: its successor did not start');
-    assert.match(server.stderr, /agent module .* failed to load: half an edit/);
+    assert.match(server.stderr, /agent module .* failed to load: .*agent\.mjs:\d+: half an edit/);
     const turn = await say(url, 'Hello');
     assert.equal(await turn.rest(), ' Done.');
     assert.ok(workers.includes(turn.pid));
+  });
+
+  // Was: new workers used another store, in which the calls had no history.
+  it('keeps its workers on SIGHUP if the settings have another store', LIMIT, async () => {
+    const { CONVERSATION_STORE, ...env } = ENV;
+    workplace.write('agent.mjs', AGENT);
+    workplace.write('.env', `CONVERSATION_STORE=${CONVERSATION_STORE}`);
+    const { server, url, workers } = await serving(workplace.spawn({ env }));
+    workplace.write('.env', 'CONVERSATION_STORE=sqlite:others.db');
+    server.kill('SIGHUP');
+    const { level, ...line } = await server.line('workers not replaced: a setting needs a restart');
+    assert.deepEqual([level, line['setting']], ['error', 'CONVERSATION_STORE']);
+    // Nor does a worker that takes the place of another one use it.
+    const [killed = 0] = workers;
+    process.kill(killed, 'SIGKILL');
+    await server.lines('listening', 3);
+    assert.equal(await (await say(url, 'Hello')).rest(), ' Done.');
+    assert.equal(existsSync(join(workplace.directory, 'others.db')), false);
+    assert.ok(server.log.every(({ msg }) => msg !== 'replacing workers'));
+  });
+
+  // Was: the port of the new workers changed without a word, and the old one was closed.
+  it('warns on SIGHUP of other settings that need a restart', LIMIT, async () => {
+    const { WORKERS, ...env } = ENV;
+    workplace.write('agent.mjs', AGENT);
+    workplace.write('.env', `WORKERS=${WORKERS}\nPORT=0`);
+    const { server, url } = await serving(workplace.spawn({ env: { ...env, PORT: '' } }));
+    workplace.write('.env', 'WORKERS=3\nPORT=1');
+    server.kill('SIGHUP');
+    const { level, settings } = await server.line('settings need a restart');
+    assert.deepEqual([level, settings], ['warn', ['WORKERS', 'PORT']]);
+    await server.line('workers replaced');
+    const headers = { connection: 'close' };
+    assert.equal((await fetch(`${url}/health`, { headers })).status, 200);
+    assert.equal(await metric(url, 'layercode_workers'), 2);
   });
 
   it('treats SIGHUP like SIGTERM on a terminal', {

@@ -186,7 +186,7 @@ describe('parseSettings', () => {
   it('refuses workers without a store that they can share, and says what to set', () => {
     const reason =
       'must be 1: conversations in memory belong to one process; '
-      + 'set CONVERSATION_STORE, for example to sqlite:calls.db';
+      + 'set CONVERSATION_STORE, for example to sqlite:calls.db (Node 22.13 or later)';
     assert.deepEqual(problemsOf({ WORKERS: '2' }), [`WORKERS ${reason}`]);
     assert.deepEqual(problemsOf({}, ['--workers=auto']), [`--workers ${reason}`]);
     assert.deepEqual(problemsOf({ WORKERS: '2', CONVERSATION_STORE: 'sqlite:c.db' }), []);
@@ -547,10 +547,10 @@ describe('parseSettings: flags', () => {
       ],
       [['-p8000'], '-p is not a flag; --help lists them all'],
       [[`--${'x'.repeat(500)}`], `--${'x'.repeat(77)}… is not a flag; --help lists them all`],
-      [
-        ['my-agent.js'],
-        '"my-agent.js" is not a flag; settings are given as --flag value or --flag=value',
-      ],
+      [['echo'], '"echo" is not a flag; settings are given as --flag value or --flag=value'],
+      ...['my-agent.js', './agent', '../agent.mts', '/srv/agent.mjs'].map(
+        (path) => [[path], `"${path}" is not a flag; did you mean --agent ${path}?`] as const,
+      ),
       [
         ['--port=1', '--', '--host'],
         '"--host" is not a flag; settings are given as --flag value or --flag=value',

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
@@ -124,6 +124,7 @@ describe('loadAgent', () => {
   });
 
   const DEFINE = new URL('../../../src/agents/define-agent.ts', import.meta.url).href;
+  const TOOL = new URL('../../../src/tools/tool.ts', import.meta.url).href;
   const MARK = `Object.defineProperty(exports, '__esModule', { value: true });`;
   for (const [what, source, extension] of [
     [
@@ -175,14 +176,14 @@ describe('loadAgent', () => {
   });
 
   for (const [title, source, message] of [
-    ['throws', `throw new Error('no database');`, /failed to load: no database$/],
+    ['throws', `throw new Error('no database');`, /failed to load: .*\.mjs:1: no database$/],
     [
       'requires the package, which Node cannot yet',
       `throw Object.assign(new Error('ES Module'), { code: 'ERR_REQUIRE_ESM' });`,
-      /failed to load: ES Module; or use Node 20\.19, 22\.12 or later/,
+      /failed to load: .*: ES Module; or use Node 20\.19, 22\.12 or later/,
     ],
     ['throws what has no text', 'throw Object.create(null);', /failed to load: something without/],
-    ['is no JavaScript', 'export default {', /failed to load: /],
+    ['is no JavaScript', '\nexport default {', /failed to load: .*agent-\d+\.mjs:2: Unexpected end/],
     [
       'imports a package that is not installed',
       `import 'no-such-package-x';\nexport default {};`,
@@ -195,6 +196,60 @@ describe('loadAgent', () => {
       assert.ok(error.message.startsWith(`agent module ${join(root, name)} failed to load: `));
       assert.match(error.message, message);
       assert.notEqual(error.cause, undefined);
+    });
+  }
+
+  // Only the message of V8 was shown, and no file or line.
+  for (const [title, place, files] of [
+    [
+      'syntax of an imported module',
+      'tools.mjs:2',
+      { 'tools.mjs': '\nconst price = ;', 'agent.mjs': `import './tools.mjs';` },
+    ],
+    [
+      'syntax of a CommonJS file',
+      'tools.cjs:3',
+      {
+        'tools.cjs': '\n\nconst price = ;',
+        'agent.mjs': `import { createRequire } from 'node:module';
+          createRequire(import.meta.url)('./tools.cjs');`,
+      },
+    ],
+    [
+      'name of an import',
+      'agent.mjs:2',
+      { 'tools.mjs': 'export const price = 1;', 'agent.mjs': `\nimport { x } from './tools.mjs';` },
+    ],
+    [
+      'code of an imported module',
+      'my tools.mjs:2',
+      { 'my tools.mjs': '\nnull.price;', 'agent.mjs': `import './my tools.mjs';` },
+    ],
+    ['use of Node', 'agent.mjs:2', { 'agent.mjs': `import fs from 'fs';\nfs.openSync('/-/');` }],
+    [
+      'use of a package',
+      'agent.mjs:2',
+      {
+        'node_modules/broken/index.js': 'module.exports = () => null.x;',
+        'agent.mjs': `import broken from 'broken';\nbroken();`,
+      },
+    ],
+    [
+      'use of this package',
+      'agent.mjs:2',
+      { 'agent.mjs': `import { tool } from ${JSON.stringify(TOOL)};\ntool({});` },
+    ],
+  ] as const) {
+    it(`names file and line of a mistake in the ${title}`, async (t) => {
+      const directory = mkdtempSync(join(root, 'mistake-'));
+      t.after(() => rmSync(directory, { recursive: true }));
+      for (const [name, source] of Object.entries(files)) {
+        mkdirSync(dirname(join(directory, name)), { recursive: true });
+        writeFileSync(join(directory, name), source);
+      }
+      const { message } = await failure('./agent.mjs', directory);
+      const start = `agent module ${join(directory, 'agent.mjs')} failed to load: `;
+      assert.ok(message.startsWith(`${start}${join(directory, place)}: `), message);
     });
   }
 
