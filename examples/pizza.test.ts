@@ -51,6 +51,21 @@ describe('pizza', () => {
     assert.deepEqual(refused?.result, { error: 'the order has been placed and cannot be changed' });
   });
 
+  it('places the order once, though the caller says yes twice', async (t) => {
+    const place: ScriptedAnswer = { call: 'place_order', args: { name: 'Ada' } };
+    const again: ScriptedAnswer = { call: 'place_order', args: { name: 'Bea' } };
+    const { caller } = call(t, place, 'Of what?', funghi, place, 'Done.', again, 'It is coming.');
+    const early = await caller.say('For Ada.');
+    await early.text();
+    assert.deepEqual((await early.toolCalls())[0]?.result, { error: 'the cart is empty' });
+    await (await caller.say('Two Funghi.')).text();
+    const reply = await caller.say('Yes, place it.');
+    assert.equal(await reply.text(), 'It is coming.');
+    assert.deepEqual((await reply.toolCalls())[0]?.result, {
+      status: 'done before', result: { placedFor: 'Ada', minutes: 20, totalCents: 2_100 },
+    });
+  });
+
   it('tells the model what a pizza may be', async (t) => {
     const hawaii: ScriptedAnswer = { call: 'add_pizza', args: { kind: 'hawaii' } };
     const { caller, model } = call(t, hawaii, 'We have no Hawaii.');

@@ -1,7 +1,7 @@
 // A pizza shop on the telephone: a cart that belongs to the call, tools with typed arguments, and a
 // prompt for each caller. npm install zod@4
 // OPENAI_API_KEY=… AGENT=./examples/pizza.ts npm start (Node 22.18 or later), or npx tsx.
-import { defineAgent, defineState, hangUp, tool } from 'layercode-microserver';
+import { defineAgent, defineState, hangUp, NotDone, tool } from 'layercode-microserver';
 import { z } from 'zod';
 
 const CENTS = { margherita: 900, funghi: 1_050, diavola: 1_150 } as const;
@@ -33,9 +33,9 @@ const placeOrder = tool({
   description: 'Sends the cart to the kitchen, once the caller has confirmed it.',
   parameters: z.object({ name: z.string().min(1).max(80).describe('Who fetches it.') }),
   state: order,
-  whenInterrupted: 'finish', // a caller who hangs up now still gets the pizzas
+  once: () => 'the order', // a second yes orders nothing, and a caller who hangs up gets the pizzas
   run: ({ name }, { state, caller, log }) => {
-    if (state.cart.length === 0) throw new Error('the cart is empty');
+    if (state.cart.length === 0) throw new NotDone('the cart is empty');
     state.isPlaced = true;
     log.info('order placed', { pizzas: state.cart.length, isByPhone: caller !== undefined });
     return { placedFor: name, minutes: 20, totalCents: totalOf(state.cart) };

@@ -217,7 +217,10 @@ export interface SessionEndContext<S = unknown>
 export interface InterruptedTurn {
   readonly conversationId: string;
   readonly turnId: string;
-  /** What history keeps of the reply: what was sent, or what the platform says the caller heard. */
+  /**
+   * What had been sent of the reply by then, or what the platform says the caller heard. A later
+   * report of the platform may leave less in history.
+   */
   readonly text: string;
 }
 

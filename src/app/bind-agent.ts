@@ -3,7 +3,7 @@ import type { Logger } from '../log.ts';
 import { metered } from '../models/metered-model.ts';
 import { openModel } from '../models/open-model.ts';
 import { sumOfTokens } from '../models/prices.ts';
-import { defaultModelName } from '../models/providers.ts';
+import { defaultModelName, findKey, PROVIDERS } from '../models/providers.ts';
 import type { Settings } from '../settings/settings.ts';
 import { CallLimits } from '../turns/call-limits.ts';
 import type { Prices } from './prices.ts';
@@ -20,9 +20,28 @@ export interface BindingOptions {
 }
 
 /** Whether a model that the settings name, or the default one, has a key. */
-export function hasUsableModel({ environment, models }: Settings): boolean {
-  const names = models.length > 0 ? models : [defaultModelName(environment) ?? []].flat();
+export function hasUsableModel(settings: Settings): boolean {
+  const names = modelNames(settings);
+  const { environment } = settings;
   return names.length > 0 && openModel({ names, environment }).model.isUsable();
+}
+
+/** Why none of these models can be used, and what to set. */
+export function whyNoModel(settings: Settings): readonly [reason: string, remedy: string] {
+  const names = modelNames(settings);
+  const { environment } = settings;
+  if (names.length > 0)
+    return ['No model can be used', `${openModel({ names, environment }).problems.join('. ')}.`];
+  for (const [name, provider] of Object.entries(PROVIDERS)) {
+    const found = findKey(provider, environment);
+    if (found !== undefined)
+      return [`${found.keyName} is set, but no model`, `Set DEFAULT_MODEL=${name}:….`];
+  }
+  return ['No model has a key', 'Set OPENAI_API_KEY for an assistant, or AGENT=./my-agent.js.'];
+}
+
+function modelNames({ environment, models }: Settings): readonly string[] {
+  return models.length > 0 ? models : [defaultModelName(environment) ?? []].flat();
 }
 
 /** Gives an agent its models if it uses any. Other agents are returned unchanged. */

@@ -16,6 +16,7 @@ import type { CallRecords } from '../records/call-recorder.ts';
 import { secretsOfAgent } from '../settings/named-agents.ts';
 import { shortSecretsIn } from '../settings/secrets.ts';
 import { SettingsError, type Settings } from '../settings/settings.ts';
+import { rows } from '../settings/table.ts';
 import type { DevelopmentSecret } from './development-secret.ts';
 
 export interface OpenServerOptions {
@@ -114,7 +115,19 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
   if (settings.production) {
     for (const variable of shortSecretsIn(settings)) log.warn('a secret is short', { variable });
   }
+  for (const variable of withoutKeys(settings))
+    log.warn('Chat Completions is off until CHAT_COMPLETIONS_KEYS is set', { variable });
   return { app, settings, log, origin, agentName, secretFile: missingSecret?.file };
+}
+
+/** A setting that asks for Chat Completions, if no agent has a key: its requests all get a 404. */
+function withoutKeys({ agentKeys, chatCompletionsKeys, environment }: Settings): readonly string[] {
+  if (chatCompletionsKeys.length > 0 || Object.keys(agentKeys).length > 0) return [];
+  const { chatCompletionsProfile, vapiWebhookSecret, elevenLabsWebhookSecret } = rows;
+  return [chatCompletionsProfile, vapiWebhookSecret, elevenLabsWebhookSecret]
+    .map(({ variable }) => variable)
+    .filter((variable) => environment[variable] !== undefined)
+    .slice(0, 1);
 }
 
 /** The log of a server process. A worker's lines carry its process id. */

@@ -3,6 +3,7 @@
 import { realpathSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 
+import { whyNoModel } from '../app/bind-agent.ts';
 import { packageFile } from '../base/package-files.ts';
 import { version } from '../base/version.ts';
 import { keysOfAgent } from '../settings/named-agents.ts';
@@ -60,8 +61,8 @@ export function welcome(
     lines.push(`  LAYERCODE_WEBHOOK_SECRET is not set: a random secret is used, ${where}.`);
   }
   if (given.agent === undefined && given.agents.length === 0 && models.size === 0) {
-    const remedy = 'Set OPENAI_API_KEY for an assistant, or AGENT=./my-agent.js.';
-    lines.push(`  No model has a key, so the echo agent repeats what it hears. ${remedy}`);
+    const [reason, remedy] = whyNoModel(given);
+    lines.push(`  ${reason}, so the echo agent repeats what it hears. ${remedy}`);
   }
   const problems = new Set([...models].flatMap((model) => model.problems()));
   for (const problem of problems) lines.push(`  ${problem}.`);

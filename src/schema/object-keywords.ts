@@ -1,6 +1,7 @@
 // Keywords for objects.
 
 import { isObject } from '../base/fields.ts';
+import { nearestName } from '../base/nearest-name.ts';
 import type { CheckBudget } from './check-budget.ts';
 import {
   entriesOf, fault, firstFault, namesOf, objects, patternOf, propertiesOf, shownName, sizeBound,
@@ -10,6 +11,7 @@ import {
 export const OBJECT_KEYWORDS: KeywordTable = {
   required: (value, site) => {
     const names = namesOf(value, 'required', site);
+    for (const name of names) expectAllowed(name, site);
     return objects((given, budget) => firstMissing(given, names, budget));
   },
   minProperties: sizeBound('minProperties', 'least', ' properties', propertiesIn),
@@ -72,6 +74,16 @@ export const OBJECT_KEYWORDS: KeywordTable = {
   dependentSchemas: (value, site) => dependencies(value, 'dependentSchemas', site),
   dependencies: (value, site) => dependencies(value, 'dependencies', site),
 };
+
+/** Throws a `TypeError` if no object can have the property: its name is misspelt. */
+function expectAllowed(name: string, { schema, place }: Site): void {
+  const { properties = {}, patternProperties, additionalProperties } = schema;
+  if (additionalProperties !== false || patternProperties !== undefined) return;
+  if (!isObject(properties) || Object.hasOwn(properties, name)) return;
+  const nearest = nearestName(name, Object.keys(properties), 2);
+  const meant = nearest === undefined ? '' : `; did you mean ${nearest}?`;
+  throw new TypeError(`${place}: required names ${name}, which is not in properties${meant}`);
+}
 
 function propertiesIn(given: unknown, budget: CheckBudget): number | undefined {
   return isObject(given) ? propertiesOf(given, budget).length : undefined;

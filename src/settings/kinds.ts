@@ -7,8 +7,11 @@ import { nearestName } from '../base/nearest-name.ts';
 
 export class Refusal {
   readonly reason: string;
-  constructor(reason: string) {
+  /** Whether the reason shows the value. Otherwise the problem adds it. */
+  readonly showsValue: boolean;
+  constructor(reason: string, showsValue = false) {
     this.reason = reason;
+    this.showsValue = showsValue;
   }
 }
 
@@ -132,7 +135,8 @@ export const production: Kind<boolean> = {
     const lower = parsed.toLowerCase();
     const isMeant = lower === 'prod' || nearestName(lower, [PRODUCTION], 2) !== undefined;
     const isExact = parsed === PRODUCTION;
-    return isMeant && !isExact ? new Refusal('must be production, if that is meant') : isExact;
+    if (isExact || !isMeant) return isExact;
+    return new Refusal(`is "${parsed}": did you mean "${PRODUCTION}"?`, true);
   },
 };
 export const word = matching('one word', (value) => !hasInvisible(value));

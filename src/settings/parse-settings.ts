@@ -62,7 +62,7 @@ export function checkSettings(
     if (value === undefined) return row.fallback;
     const parsed = row.parse(value);
     if (!(parsed instanceof Refusal)) return parsed;
-    const got = row.secret ? '' : `, got ${show(value, secrets)}`;
+    const got = row.secret || parsed.showsValue ? '' : `, got ${show(value, secrets)}`;
     problems.push(`${nameOf(variable)} ${parsed.reason}${got}`);
     return row.fallback;
   }

@@ -77,8 +77,9 @@ const RULES: Readonly<Record<string, Rule>> = {
   *secretsAreNotGuessed(settings, nameOf) {
     if (!settings.production || settings.agent === 'echo') return;
     for (const variable of shortSecretsIn(settings)) {
-      const rule = `must have no secret of under ${MIN_UNGUESSED_LENGTH} characters in production`;
-      yield `${nameOf(variable)} ${rule}: it can be guessed`;
+      const remedy = `use at least ${MIN_UNGUESSED_LENGTH} characters`;
+      const source = 'such as the output of openssl rand -hex 32';
+      yield `${nameOf(variable)} is too short for production: ${remedy}, ${source}`;
     }
   },
 

@@ -38,7 +38,12 @@ export async function runHere(
         turn.host.calls.addLate((forgotten) => endLate(turn, call, late, forgotten));
       return unknown(turn, call, error);
     }
-    if (signal.aborted && isAbort(error, signal.reason)) return INTERRUPTED;
+    if (signal.aborted && isAbort(error, signal.reason)) {
+      const isOwnEnd = turn.isOver && !turn.signal.aborted; // it has completed
+      if (isOwnEnd && call.whenInterrupted === 'abort')
+        turn.log.warn('a tool was aborted: its own reply ended the turn', namesOf(turn, call));
+      return INTERRUPTED;
+    }
     return failed(turn, call, error);
   }
 }

@@ -9,7 +9,7 @@ import { pausing, says, type Answer } from '../faults/model-server.ts';
 import { chunk, DONE } from '../faults/wire-shapes.ts';
 import { contentsOf, deferred, fired, Listener, typesOf, within } from '../fixtures/app.ts';
 import { callOver, calls, eventsOf, outline, serveModel, spoken } from './model-app.ts';
-import { agentWith, asksParis, INTERRUPTED, weather } from './weather-tool.ts';
+import { agentWith, asksParis, INTERRUPTED, looking, weather } from './weather-tool.ts';
 
 /** A tool's `run` that waits for its signal. */
 async function untilLeft(_args: JsonObject, { signal }: ToolContext): Promise<Json> {
@@ -78,6 +78,44 @@ describe('a tool that hangs up', () => {
     ]);
     assert.equal(await spoken(client.say('Bye.')), 'Goodbye!');
     assert.equal(await done.promise, false);
+  });
+
+  // The caller heard "Your table is booked. Goodbye!", and the booking was gone without a trace.
+  it('aborts another tool of the round, which the log names, unless that finishes', async (t) => {
+    const ended = deferred();
+    const run = async (args: JsonObject, context: ToolContext): Promise<Json> => {
+      try {
+        return await untilLeft(args, context);
+      } finally {
+        ended.resolve();
+      }
+    };
+    const [finishing, mayReturn] = [deferred<AbortSignal>(), deferred()];
+    const books = looking({
+      name: 'book', whenInterrupted: 'finish',
+      run: async (_args, { signal }) => {
+        finishing.resolve(signal);
+        await mayReturn.promise;
+        return 'booked';
+      },
+    });
+    const served = await serveModel(t, agentWith(weather(run), books, hangUp), [
+      calls([
+        ['call_1', 'hang_up', '{"goodbye":"Goodbye!"}'],
+        ['call_2', 'weather', '{"city":"Paris"}'],
+        ['call_3', 'book', '{}'],
+      ]),
+    ]);
+    assert.equal(await spoken(served.client.say('Bye.')), 'Goodbye!');
+    await within(ended.promise, 'the abort');
+    assert.equal((await finishing.promise).aborted, false);
+    mayReturn.resolve();
+    await new Promise((resolve) => setImmediate(resolve));
+    const warned = served.logLines.filter((line) => line.includes('its own reply ended the turn'));
+    const named = warned.map((line) => (JSON.parse(line) as { tool: string }).tool);
+    assert.deepEqual(named, ['weather']);
+    const results = (await served.messages()).filter(({ role }) => role === 'tool');
+    assert.deepEqual(results.slice(1).map(({ content }) => content), [INTERRUPTED, '"booked"']);
   });
 });
 

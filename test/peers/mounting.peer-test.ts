@@ -95,12 +95,15 @@ async function start(
 
 const SERVERS = [
   'express-server.js', 'fastify-server.js', 'koa-server.js', 'hono-server.ts',
-  'hono-fetch-server.ts',
+  'hono-fetch-server.ts', 'node-server.js',
 ];
 for (const file of SERVERS) {
   describe(file, () => {
     it('answers and interrupts turns, and keeps its own paths', async (t) => {
-      const { server, origin, client } = await start(t, file);
+      const environment = { CHAT_COMPLETIONS_KEYS: 'key-0123456789' };
+      const { server, origin, client } = await start(t, file, environment);
+      const completions = `${origin}/api/agent/chat/completions`;
+      assert.equal((await fetch(completions, { method: 'POST' })).status, 401); // not 404
       assert.match(server.stdout, /listening on .*127\.0\.0\.1/s); // HOST, which the test sets
       assert.equal((await client.post({ type: 'message' }, { signature: null })).status, 401);
       const site = await fetch(origin);

@@ -36,6 +36,6 @@ describe('examples/pizza.ts', () => {
       env: { ...environment, TSX_TSCONFIG_PATH: join(project, 'tsconfig.json') },
     });
     assert.equal(status, 0, stdout + stderr);
-    assert.match(stdout, /pass 5/);
+    assert.match(stdout, /pass 6/);
   });
 });

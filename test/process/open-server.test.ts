@@ -6,10 +6,12 @@ import { after, before, describe, it, type TestContext } from 'node:test';
 
 import { createTestClient } from '../../src/kit/test-client.ts';
 import { openServer, type OpenServer } from '../../src/process/open-server.ts';
+import { welcome } from '../../src/process/welcome.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
 
 const COMMON = 'whsec_common_0123456789';
 const OWN = 'whsec_of_support_0123456789';
+const SHORT = 'a secret is short';
 
 let directory = '';
 before(() => {
@@ -40,6 +42,43 @@ describe('openServer', () => {
     const { lines } = await open(t, { AGENT: 'starter', LAYERCODE_WEBHOOK_SECRET: COMMON });
     assert.match(lines.join(''), /"level":"warn","msg":"model","problem":"[^"]*OPENAI_API_KEY/);
   });
+
+  it('says once that Chat Completions is off if it is set up without a key', async (t) => {
+    const off = 'Chat Completions is off until CHAT_COMPLETIONS_KEYS is set';
+    const vapi = { CHAT_COMPLETIONS_PROFILE: 'vapi', VAPI_WEBHOOK_SECRET: OWN };
+    for (const [given, variables] of [
+      [vapi, ['CHAT_COMPLETIONS_PROFILE']],
+      [{ ELEVENLABS_WEBHOOK_SECRET: OWN }, ['ELEVENLABS_WEBHOOK_SECRET']],
+      [{ ...vapi, CHAT_COMPLETIONS_KEYS: COMMON }, []],
+      [{ ...vapi, AGENT: '', AGENTS: 'sales=echo', SALES_CHAT_COMPLETIONS_KEYS: COMMON }, []],
+      [{}, []],
+    ] as const) {
+      const common = { AGENT: 'echo', LAYERCODE_WEBHOOK_SECRET: COMMON };
+      const { lines } = await open(t, { ...common, ...given });
+      assert.deepEqual(variablesOf(off, lines), variables);
+    }
+  });
+});
+
+describe('welcome', () => {
+  it('says what a model lacks if the echo agent stands in', async (t) => {
+    for (const [given, said] of [
+      [{}, 'No model has a key, so the echo agent repeats what it hears. Set OPENAI_API_KEY'],
+      [
+        { DEFAULT_MODEL: 'anthropic:claude-haiku-4-5' },
+        'No model can be used, so the echo agent repeats what it hears. '
+          + 'ANTHROPIC_API_KEY is not set, model anthropic:claude-haiku-4-5 needs it.',
+      ],
+      [
+        { GROQ_API_KEY: 'gsk-0123456789' },
+        'GROQ_API_KEY is set, but no model, so the echo agent repeats what it hears. '
+          + 'Set DEFAULT_MODEL=groq:….',
+      ],
+    ] as const) {
+      const { server } = await open(t, { LAYERCODE_WEBHOOK_SECRET: COMMON, ...given });
+      assert.ok(welcome(server.settings, server).includes(said), welcome(server.settings, server));
+    }
+  });
 });
 
 describe('openServer in production', () => {
@@ -48,13 +87,13 @@ describe('openServer in production', () => {
 
   it('warns of a secret of under 16 characters if the echo agent is tried out', async (t) => {
     const { lines } = await open(t, { ...production, LAYERCODE_WEBHOOK_SECRET: short });
-    assert.deepEqual(shortSecrets(lines), ['LAYERCODE_WEBHOOK_SECRET']);
+    assert.deepEqual(variablesOf(SHORT, lines), ['LAYERCODE_WEBHOOK_SECRET']);
     assert.ok(!lines.join('').includes(short));
     for (const variables of [
       { ...production, LAYERCODE_WEBHOOK_SECRET: `${short}_` },
       { AGENT: 'echo', LAYERCODE_WEBHOOK_SECRET: short },
     ])
-      assert.deepEqual(shortSecrets((await open(t, variables)).lines), []);
+      assert.deepEqual(variablesOf(SHORT, (await open(t, variables)).lines), []);
   });
 
   it("generates no secret for LayerCode if another wire has a key", async (t) => {
@@ -63,9 +102,10 @@ describe('openServer in production', () => {
   });
 });
 
-function shortSecrets(lines: readonly string[]): readonly unknown[] {
+/** What lines with that message name. */
+function variablesOf(message: string, lines: readonly string[]): readonly unknown[] {
   const all = lines.join('').trim().split('\n').map((line) => JSON.parse(line) as LogLine);
-  return all.flatMap(({ msg, variable }) => (msg === 'a secret is short' ? [variable] : []));
+  return all.flatMap(({ msg, variable }) => (msg === message ? [variable] : []));
 }
 
 interface LogLine {

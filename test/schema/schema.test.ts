@@ -74,6 +74,23 @@ describe('compileSchema', () => {
     assert.throws(() => compileSchema(schema, 'p'), { message: /^p\.x\[\]\.x\[\]: type must be/ });
   });
 
+  it('refuses to require a property that it does not allow', () => {
+    const day = { type: 'object', properties: { day: {} }, additionalProperties: false } as const;
+    const misspelt = 'required names dya, which is not in properties; did you mean day?';
+    assert.throws(() => compileSchema({ ...day, required: ['day', 'dya'] }, 'p'), {
+      name: 'TypeError', message: `p: ${misspelt}`,
+    });
+    assert.throws(() => compileSchema(having({ ...day, required: ['dya'] }), 'p'), {
+      message: `p.x: ${misspelt}`,
+    });
+    const { properties: _, ...bare } = { ...day, required: ['city'] };
+    assert.throws(() => compileSchema(bare, 'p'), {
+      message: 'p: required names city, which is not in properties',
+    });
+    for (const others of [{ additionalProperties: true }, { patternProperties: { '^d': {} } }])
+      compileSchema({ ...day, required: ['dya'], ...others }, 'p');
+  });
+
   // A value that is ignored at run time is a rule that is silently not checked, as the file's own
   // comment says.
   for (const [what, schema] of [

@@ -110,8 +110,6 @@ describe('parseSettings', () => {
       ['CALL_RECORDS', 'file://a', 'be file:<path>, without //'],
       ['CALL_RECORDS', 'file:a/', 'name a file, not a folder'],
       ['CALL_RECORDS', 'file:..', 'name a file, not a folder'],
-      ['NODE_ENV', 'prod', 'be production, if that is meant'],
-      ['NODE_ENV', 'prodcution', 'be production, if that is meant'],
       ['PORT', '80a', 'be 0–65535'],
       ['PORT', '65536', 'be 0–65535'],
       ['PORT', '1e3', 'be 0–65535'],
@@ -161,6 +159,13 @@ describe('parseSettings', () => {
     for (const [variable, value, must, shown = value] of refused)
       assert.deepEqual(problemsOf({ [variable]: value }), [
         `${variable} must ${must}, got "${shown}"`,
+      ]);
+  });
+
+  it('asks whether a misspelt NODE_ENV means production', () => {
+    for (const name of ['prod', 'PROD', 'prodcution'])
+      assert.deepEqual(problemsOf({ NODE_ENV: name }), [
+        `NODE_ENV is "${name}": did you mean "production"?`,
       ]);
   });
 
@@ -287,7 +292,8 @@ describe('parseSettings', () => {
     };
     const AGENTS = 'sales=echo,desk=echo';
     const problems = problemsOf({ NODE_ENV: 'production', AGENTS, ...given });
-    const rule = 'must have no secret of under 16 characters in production: it can be guessed';
+    const rule = 'is too short for production: use at least 16 characters, '
+      + 'such as the output of openssl rand -hex 32';
     assert.deepEqual(problems, Object.keys(given).map((variable) => `${variable} ${rule}`));
     const long = Object.fromEntries(Object.keys(given).map((name) => [name, `${short}_`]));
     for (const accepted of [

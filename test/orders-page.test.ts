@@ -1,0 +1,80 @@
+// The code of docs/orders-on-two-processes.md, in the project that it is added to.
+
+import assert from 'node:assert/strict';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
+import { after, describe, it } from 'node:test';
+import { pathToFileURL } from 'node:url';
+
+import { createApp, parseSettings, type Agent } from 'layercode-microserver';
+import { createTestClient, scriptedModel, withModel } from 'layercode-microserver/testing';
+
+import { codeBlocks, readPage, typeErrors, writeProject } from './fixtures/pages.ts';
+import { ROOT } from './fixtures/source-files.ts';
+
+const secret = 'any-secret-will-do';
+const PAGE = 'docs/orders-on-two-processes.md';
+const [list = ''] = /ordered: .*?(?=`)/.exec(readPage(PAGE)) ?? [];
+const { text: sendOrder = '' } =
+  codeBlocks.find(({ page, language }) => page === PAGE && language === 'ts') ?? {};
+const template = readFileSync(join(ROOT, 'assets/templates/agent.ts'), 'utf8');
+
+/** The template with what the page adds. */
+const agentText = template
+  .replace('putAside: [] as Parcel[]', `$&, ${list}`)
+  .replace('hangUp, tool,', 'hangUp, NotDone, tool,')
+  .replace('putAside, hangUp]', 'putAside, sendOrder, hangUp]')
+  .replace(/^const name = /m, `${sendOrder}\n$&`);
+
+describe(PAGE, () => {
+  const directory = mkdtempSync(join(tmpdir(), 'orders-page-'));
+  after(() => rmSync(directory, { recursive: true, force: true }));
+  const folder = writeProject(directory, new Map([['agent.ts', agentText]]));
+
+  it('has types that fit the project', () => assert.equal(typeErrors(folder), ''));
+
+  // With the code as it was, the second order had the first goods again.
+  it('orders what was put aside once, in each of two orders of a call', async (t) => {
+    const orders: [url: string, goods: unknown][] = [];
+    const shop = createServer(async (request, response) => {
+      orders.push([request.url ?? '', JSON.parse(await text(request))]);
+      response.end();
+    });
+    await new Promise<void>((resolve) => shop.listen(0, '127.0.0.1', resolve));
+    t.after(() => shop.close());
+    process.env['SHOP_URL'] = `http://127.0.0.1:${(shop.address() as AddressInfo).port}`;
+    t.after(() => delete process.env['SHOP_URL']);
+    mkdirSync(join(folder, 'node_modules'));
+    symlinkSync(ROOT, join(folder, 'node_modules/layercode-microserver'));
+    const url = pathToFileURL(join(folder, 'agent.ts')).href;
+    const { default: agent } = (await import(url)) as { readonly default: Agent };
+
+    const bread = { goods: 'loaf of bread', count: 2 };
+    const puts = { call: 'put_aside', args: bread };
+    const sends = { call: 'send_order', args: {} };
+    const model = scriptedModel([
+      sends, 'Of what?', puts, sends, 'Ordered.', sends, 'It is.', puts, sends, 'Two more.',
+    ]);
+    const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: secret }, []);
+    const caller = createTestClient(createApp(settings, withModel(agent, model)), { secret });
+    t.after(() => caller.close());
+    const results: unknown[] = [];
+    for (const words of ['I order.', 'Two loaves of bread.', 'Yes.', 'And two more loaves.']) {
+      const reply = await caller.say(words);
+      await reply.text();
+      results.push((await reply.toolCalls()).at(-1)?.result);
+    }
+    assert.deepEqual(results, [
+      { error: 'nothing was put aside' },
+      { ordered: [bread] },
+      { status: 'done before', result: { ordered: [bread] } },
+      { ordered: [bread] },
+    ]);
+    assert.deepEqual(orders.map(([, goods]) => goods), [[bread], [bread]]);
+    assert.equal(new Set(orders.map(([path]) => path)).size, 2);
+  });
+});
