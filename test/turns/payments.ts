@@ -80,6 +80,7 @@ export interface Machines {
   readonly b: Shop;
   readonly c: Shop;
   readonly post: Post;
+  readonly shared: SharedParts;
   /** The database's way to each process. */
   readonly parts: readonly [PartsInMemory, PartsInMemory];
   /** The store loses all that it had, as it does when it is another server from now on. */
@@ -127,7 +128,7 @@ export function machines(
   };
   const all = { a: open('p0'), b: open('p1'), c: open('p2') };
   const [first, second] = parts as [PartsInMemory, PartsInMemory];
-  return { ...all, post, parts: [first, second], loseAll, loseFirst };
+  return { ...all, post, shared, parts: [first, second], loseAll, loseFirst };
 }
 
 /** A tool whose calls the test ends, by the amount. */
