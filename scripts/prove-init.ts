@@ -21,7 +21,6 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { messageOf } from '../src/base/thrown-values.ts';
-import { version } from '../src/base/version.ts';
 import { settingRows } from '../src/settings/table.ts';
 import { createTestClient, type TestClient } from '../src/testing.ts';
 
@@ -250,19 +249,13 @@ async function install(): Promise<void> {
 async function initialise(): Promise<void> {
   const cli = [process.execPath, join(place, 'tools', CLI), 'init'];
   assert.match(
-    await run([...cli, 'my-agent', '--package', packed], { directory: place }),
+    await run([...cli, 'my-agent'], { directory: place }),
     /cd my-agent\n {2}npm install\n {2}npm run dev/,
   );
   assert.match(
     await run([...cli, 'my-agent'], { directory: place }, 1),
     /already has package\.json, .*; nothing was written/,
   );
-  await run([...cli, 'other-agent'], { directory: place });
-  const { dependencies } = JSON.parse(
-    readFileSync(join(place, 'other-agent/package.json'), 'utf8'),
-  ) as { dependencies: object };
-  // What an installed CLI writes without --package.
-  assert.deepEqual(dependencies, { [PACKAGE]: `^${version}` });
 }
 
 async function testProject(): Promise<void> {

@@ -7,6 +7,7 @@ import {
 import { basename, dirname, isAbsolute, join, relative, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { isObject } from '../../base/fields.ts';
 import { packageFile } from '../../base/package-files.ts';
 import { version } from '../../base/version.ts';
 import { CommandError, EXIT, UsageError, type Command } from '../terminal/command.ts';
@@ -49,8 +50,8 @@ its files exists already, nothing is written. Other files, such as .git, do not 
 is named after its directory.
 
   --package SPEC   The dependency on ${PACKAGE} in package.json: a version such as
-                   ^0.1.0, a URL, or the path of a folder or a .tgz. Default: this version, or the
-                   clone if run from one.
+                   ^0.1.0, a URL, or the path of a folder or a .tgz. Default: what the running
+                   copy was installed from, or the clone if run from one.
 
 Then, in dir: npm install, npm run dev, and npm run talk in another terminal.
 
@@ -131,26 +132,49 @@ export interface PackageSource {
 
 /**
  * The dependency on this package in package.json: the given one, else the folder of a clone, else
- * the installed version. Throws a `UsageError` for a path that does not exist, and for anything
- * that cannot be a spec.
+ * where the installed copy came from. Throws a `UsageError` for a path that does not exist, and for
+ * anything that cannot be a spec.
  */
 export function packageSpec({ option, from, directory, packageRoot }: PackageSource): string {
   if (option === undefined) {
-    const isInstalled = packageRoot.split(sep).includes('node_modules');
-    return isInstalled ? `^${version}` : fileSpec(packageRoot, directory);
+    const [root = '', ...inside] = packageRoot.split(`${sep}node_modules${sep}`);
+    const isInstalled = inside.length > 0;
+    return isInstalled ? installedSpec(root, directory) : fileSpec(packageRoot, directory);
   }
   if (/\p{Cc}/u.test(option))
     throw new UsageError(`${PACKAGE_FLAG} must have no control characters`);
-  const path = option.replace(/^file:/, '');
-  const isPath =
-    path !== option
-    || isAbsolute(path)
-    || /^\.{1,2}([\\/]|$)/.test(path)
-    || (/\.(tgz|tar\.gz|tar)$/.test(path) && !path.includes(':'));
-  if (!isPath) return option;
+  const path = pathIn(option);
+  if (path === undefined) return option;
   const file = resolve(from, path);
   if (!existsSync(file)) throw new UsageError(`${PACKAGE_FLAG}: there is no ${shown(file)}`);
   return fileSpec(realpathSync(file), directory);
+}
+
+/**
+ * Where the project in `root`, which may be npx's cache, has this package from: a file, a URL or a
+ * repository. This version if it is from the registry, or if `root` does not say.
+ */
+function installedSpec(root: string, directory: string): string {
+  const file = join(root, 'package.json'); // a global installation has none
+  const project: unknown = existsSync(file) ? JSON.parse(readFileSync(file, 'utf8')) : undefined;
+  const spec = ['dependencies', 'devDependencies', 'optionalDependencies']
+    .map((field) => isObject(project) && isObject(project[field]) && project[field][PACKAGE])
+    .find((value) => typeof value === 'string') ?? '';
+  const path = pathIn(spec);
+  if (path !== undefined) return fileSpec(realPath(resolve(root, path)), directory);
+  const isRange = !/[:/]/.test(spec) || /^(workspace|catalog):/.test(spec);
+  return isRange ? `^${version}` : spec;
+}
+
+/** The path that a spec is; undefined for a version, URL or repository. */
+function pathIn(spec: string): string | undefined {
+  const path = spec.replace(/^file:/, '');
+  const isPath =
+    path !== spec
+    || isAbsolute(path)
+    || /^\.{1,2}([\\/]|$)/.test(path)
+    || (/\.(tgz|tar\.gz|tar)$/.test(path) && !path.includes(':'));
+  return isPath ? path : undefined;
 }
 
 /**

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { lstatSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { join, relative } from 'node:path';
 import { describe, it } from 'node:test';
 import '../../../assets/templates/agent.test.ts'; // a project's tests are tests of this file
 
@@ -196,12 +196,47 @@ describe('packageSpec', () => {
       ...fields,
     });
 
-  it('is this version where the package was installed', () => {
-    assert.equal(
-      spec({ packageRoot: '/home/ada/.npm/_npx/1f2e/node_modules/layercode-microserver/' }),
-      `^${version}`,
-    );
+  const others = [
+    'https://acme.example/fork-1.0.0.tgz',
+    'git+ssh://git@acme.example/fork.git',
+    'npm:@acme/fork@1',
+    'github:acme/fork',
+    'acme/fork',
+  ];
+  const CARET = `^${version}`;
+
+  it('is this version where the package was installed for all users', () => {
+    assert.equal(spec({ packageRoot: '/usr/lib/node_modules/layercode-microserver/' }), CARET);
   });
+
+  // Was: this version for all, which no registry has.
+  for (const [installed, expected] of [
+    ['file:../packed.tgz', 'file:../../packed.tgz'],
+    ['../packed.tgz', 'file:../../packed.tgz'],
+    ['file:/srv/packed.tgz', (directory: string) => `file:${relative(directory, '/srv/packed.tgz')}`],
+    ...others.map((other) => [other, other] as const),
+    ['^0.1.0', CARET],
+    ['latest', CARET],
+    ['>=0.1 <2', CARET],
+    ['workspace:^', CARET],
+  ] as const) {
+    for (const field of ['dependencies', 'devDependencies']) {
+      it(`follows from ${installed} in ${field} of the project that installed it`, (t) => {
+        const root = join(folder(t), 'tools');
+        mkdirSync(root);
+        const manifest = { [field]: { 'layercode-microserver': installed } };
+        writeFileSync(join(root, 'package.json'), JSON.stringify(manifest));
+        const directory = join(root, 'my-agent');
+        for (const modules of ['node_modules', 'node_modules/.pnpm/x@1/node_modules']) {
+          const packageRoot = join(root, modules, 'layercode-microserver/');
+          assert.equal(
+            spec({ packageRoot, directory }),
+            typeof expected === 'string' ? expected : expected(directory),
+          );
+        }
+      });
+    }
+  }
 
   it('is the path to the clone in a clone', () => assert.equal(spec({}), 'file:../clone'));
 
@@ -210,13 +245,6 @@ describe('packageSpec', () => {
       assert.equal(spec({ packageRoot: `/home/ada/${folder}/clone/` }), `file:../${folder}/clone`));
   }
 
-  const others = [
-    'https://acme.example/fork-1.0.0.tgz',
-    'git+ssh://git@acme.example/fork.git',
-    'npm:@acme/fork@1',
-    'github:acme/fork',
-    'acme/fork',
-  ];
   for (const given of ['^1.2.3', '1.x', 'latest', ...others]) {
     it(`is ${given} as it was given`, () => assert.equal(spec({ option: given }), given));
   }
