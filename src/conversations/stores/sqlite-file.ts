@@ -62,6 +62,7 @@ export function openDatabase(path: string, { synchronous, waitMs }: OpenDatabase
 function prepareDatabase(path: string, synchronous: Synchronous): Database {
   const database = new (loadSqlite().DatabaseSync)(path);
   try {
+    refuseForeign(database, path); // before anything is written into it
     database.exec(`
       PRAGMA auto_vacuum = INCREMENTAL;
       PRAGMA journal_mode = WAL;
@@ -114,13 +115,17 @@ function closeToOthers(file: string): void {
   if (isOurs && (stats.mode & 0o777 & ~PRIVATE) !== 0) chmodSync(file, PRIVATE);
 }
 
+function refuseForeign(database: Database, path: string): void {
+  const isEmpty = database.prepare('SELECT 1 FROM sqlite_schema').get() === undefined;
+  if (!isEmpty && pragma(database, 'application_id') !== APPLICATION_ID)
+    throw refused(path, 'it is the database of another program; name another file');
+}
+
 /** If several processes try at once, one migrates and the others find nothing left to do. */
 function migrate(database: Database, path: string): void {
   database.exec('BEGIN IMMEDIATE');
   const version = pragma(database, 'user_version');
-  const isEmpty = database.prepare('SELECT 1 FROM sqlite_schema').get() === undefined;
-  if (!isEmpty && pragma(database, 'application_id') !== APPLICATION_ID)
-    throw refused(path, 'it is the database of another program; name another file');
+  refuseForeign(database, path);
   if (version > MIGRATIONS.length) {
     const schemas = `its schema is ${version}, this version knows ${MIGRATIONS.length}`;
     throw refused(path, `a newer version has written it (${schemas}); run that one`);

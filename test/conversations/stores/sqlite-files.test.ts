@@ -293,6 +293,7 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
     open(path).close();
     connection(t, path).exec(sql);
   };
+  const FOREIGN = "when it is another program's database";
   const DAMAGED = /^it is damaged; put a backup in its place, or move it away to/;
   type Spoil = (path: string, t: TestContext) => string | void;
 
@@ -310,7 +311,7 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
     ['when it is a device', () => '/dev/null', /^it is not a regular file$/],
     ['when it is not a database', (path) => writeFileSync(path, 'My notes.\n'.repeat(1_000)),
       /^it is not an SQLite database; name another file \(SQLite: file is not a database\)$/],
-    ["when it is another program's database", (path, t) =>
+    [FOREIGN, (path, t) =>
       connection(t, path).exec('CREATE TABLE customers (name TEXT)'),
     /^it is the database of another program; name another file$/],
     ['when a newer version has written it', ofOurs('PRAGMA user_version = 7'),
@@ -326,8 +327,9 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
       const own = newPath();
       const path = spoil(own, t) ?? own;
       const isFile = existsSync(path) && statSync(path).isFile();
-      // SQLite itself writes into the header of any database.
-      const contents = () => (isFile ? readFileSync(path).subarray(100) : undefined);
+      // SQLite itself writes into the header of one of ours.
+      const from = what === FOREIGN ? 0 : 100;
+      const contents = () => (isFile ? readFileSync(path).subarray(from) : undefined);
       const before = contents();
       assert.match(refusal(path), reason);
       assert.deepEqual(contents(), before);
