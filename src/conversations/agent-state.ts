@@ -8,7 +8,7 @@ import {
   applyDifferences, differencesOf, mapIn, type Difference, type Merged,
 } from '../base/json-difference.ts';
 import { parseJson } from '../base/json.ts';
-import { add, findTurn, subtract, type Conversation } from './conversation.ts';
+import { add, findTurn, isEmpty, subtract, type Conversation } from './conversation.ts';
 import type { ToolMessage } from './message.ts';
 import { toolMessagesOf, type TurnRecord } from './turn-record.ts';
 
@@ -37,13 +37,17 @@ export function setState(conversation: Conversation, state: string | undefined):
 /**
  * Makes the changes of a turn's run. `call`: they come with its result. What a turn that may be
  * discarded has changed can be taken back, except for calls whose result stays in history.
+ * `erasedAt`: when the conversation had last been erased as the run began; nothing comes back that
+ * was erased since. Default: that is not asked.
  */
 export function keepState(
   conversation: Conversation,
   record: TurnRecord,
   write: StateWrite | undefined,
   call?: ToolMessage,
+  erasedAt = Infinity,
 ): void {
+  if ((conversation.erasedAt ?? 0) > erasedAt) return;
   const { state: before } = conversation;
   const merged = make(conversation, write);
   if (merged === undefined) return;
@@ -56,16 +60,14 @@ export function keepState(
   noteUndo(conversation, record, before ?? merged.from, merged.text);
 }
 
-/**
- * The same for a turn that is not there any more, unless it was erased: `erasedAt` is when that had
- * happened last as it began. 0: never.
- */
-export function keepStateOfTrimmed(
+/** The same for a turn that is not there any more. A conversation that is gone gets no state. */
+export function keepStateOfMissing(
   conversation: Conversation,
   write: StateWrite | undefined,
   erasedAt = 0,
 ): void {
-  if ((conversation.erasedAt ?? 0) <= erasedAt) make(conversation, write);
+  if (isEmpty(conversation) || (conversation.erasedAt ?? 0) > erasedAt) return;
+  make(conversation, write);
 }
 
 /** Undefined if nothing is new. */

@@ -5,7 +5,7 @@ import type { JsonObject } from '../base/json.ts';
 import { mayLive } from '../base/process-address.ts';
 import type { Interruption } from '../calls/call-event.ts';
 import {
-  keepState, keepStateOfTrimmed, mayBeOfCall, type StateWrite,
+  keepState, keepStateOfMissing, mayBeOfCall, type StateWrite,
 } from './agent-state.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import {
@@ -295,9 +295,9 @@ export class ConversationManager {
   ): Awaitable<void> {
     const change = (conversation: Conversation): void => {
       const turn = findTurn(conversation, turnId);
-      if (turn === undefined) keepStateOfTrimmed(conversation, agentState, erasedAt);
+      if (turn === undefined) keepStateOfMissing(conversation, agentState, erasedAt);
       else if (turn.isDiscarded !== true || mayBeOfCall(conversation, turn))
-        keepState(conversation, turn, agentState);
+        keepState(conversation, turn, agentState, undefined, erasedAt);
     };
     return this.#write(conversationId, { agentState }, change, { mustBeStored: true });
   }

@@ -2,7 +2,7 @@
 // and is not repeated by a later run of its turn.
 
 import {
-  keepAgent, keepState, keepStateOfTrimmed, mayStay, type StateWrite,
+  keepAgent, keepState, keepStateOfMissing, mayStay, type StateWrite,
 } from './agent-state.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import {
@@ -30,6 +30,8 @@ export interface TurnProgress extends Claimer {
   readonly claims?: readonly OnceClaim[] | undefined;
   /** What it has changed in the agent's state. */
   readonly agentState?: StateWrite | undefined;
+  /** See `TurnSettlement.erasedAt`. */
+  readonly erasedAt?: number | undefined;
 }
 
 /**
@@ -78,12 +80,13 @@ export function noteProgress(
   progress: TurnProgress,
   bounds: ConversationBounds,
 ): NotedProgress {
-  const { turnId, runId, messages, filler, claims = [], agentState } = progress;
+  const { turnId, runId, messages, filler, claims = [], agentState, erasedAt } = progress;
   const record = findTurn(conversation, turnId);
   const unclaimed = { claims: NO_CLAIMS, earlierCalls: NO_MESSAGES } as const;
   if (record === undefined) return { ownership: 'forgotten', ...unclaimed };
   // Before the calls are added: they have not begun, so the changes are not theirs.
-  if (record.isDiscarded !== true) keepState(conversation, record, agentState);
+  if (record.isDiscarded !== true)
+    keepState(conversation, record, agentState, undefined, erasedAt);
   if (record.runId !== runId) return { ownership: 'taken over', ...unclaimed };
   keepHandOver(conversation, record, messages);
   if (filler !== undefined) record.filler = filler;
@@ -158,7 +161,7 @@ export function noteToolResult(
     if (state === 'completed')
       for (const turn of conversation.turns) completeJoined(conversation, turn, once.key, content);
   }
-  if (record === undefined) keepStateOfTrimmed(conversation, result.agentState, result.erasedAt);
+  if (record === undefined) keepStateOfMissing(conversation, result.agentState, result.erasedAt);
   const isKept =
     record !== undefined && writeResult(conversation, record, result, bounds);
   return { isKept, wasUnknown };
@@ -170,21 +173,22 @@ function writeResult(
   result: ToolResult,
   bounds: ConversationBounds,
 ): boolean {
-  const { runId, toolCallId, state, content, agentState, handOver } = result;
+  const { runId, toolCallId, state, content, agentState, handOver, erasedAt } = result;
   if (isLost(conversation, record, result)) putBack(conversation, record, result);
   const { messages = [] } = record;
   const index = indexOfCall(record, { runId, toolCallId });
   const call = messages[index];
   const isDiscarded = record.isDiscarded === true;
   if (call?.role !== 'tool') {
-    if (!isDiscarded) keepState(conversation, record, agentState);
+    if (!isDiscarded) keepState(conversation, record, agentState, undefined, erasedAt);
     return false;
   }
   const ended = { ...call, state };
   // What an interrupted call leaves belongs to the turn that goes on, and may be taken back with
   // it.
   const owner = state === 'interrupted' ? conversation.turns.at(-1) ?? record : record;
-  if (!isDiscarded || mayStay(ended)) keepState(conversation, owner, agentState, ended);
+  if (!isDiscarded || mayStay(ended))
+    keepState(conversation, owner, agentState, ended, erasedAt);
   if (call.state === 'completed') return true; // a result never changes
   if (!isDiscarded && handOver !== undefined) keepAgent(conversation, record, handOver);
   subtract(conversation, record);

@@ -1,7 +1,7 @@
 // How a turn ends in its conversation.
 
 import type { SentEvent } from '../calls/reply-event.ts';
-import { keepState, keepStateOfTrimmed, type StateWrite } from './agent-state.ts';
+import { keepState, keepStateOfMissing, type StateWrite } from './agent-state.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import { keepFigures } from './captured-calls.ts';
 import {
@@ -55,14 +55,15 @@ export function settleTurn(
   const { turnId, runId, agentState, erasedAt } = settlement;
   const record = findTurn(conversation, turnId);
   if (record === undefined) {
-    keepStateOfTrimmed(conversation, agentState, erasedAt);
+    keepStateOfMissing(conversation, agentState, erasedAt);
     return false;
   }
   const isLater = record.runId !== runId && hasSaidMore(conversation, record, settlement);
   if (isLater) regain(conversation, record, settlement);
   const mayTell = record.runId === runId && mayWrite(record, 'its end');
   if (mayTell) settle(conversation, record, settlement);
-  if (record.isDiscarded !== true) keepState(conversation, record, agentState);
+  if (record.isDiscarded !== true)
+    keepState(conversation, record, agentState, undefined, erasedAt);
   trim(conversation, bounds);
   return mayTell;
 }

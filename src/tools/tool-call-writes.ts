@@ -66,10 +66,10 @@ function noteProgress(turn: ToolCallingTurn, options?: UpdateOptions): Awaitable
 }
 
 function progressOf(turn: ToolCallingTurn): TurnProgress {
-  const { conversationId, turnId, runId, host: { process }, spoken, liveState, log } = turn;
+  const { conversationId, turnId, runId, erasedAt, host: { process }, spoken, liveState } = turn;
   const messages = spoken.messages(turnId, 'open');
-  const agentState = liveState?.changes(log, conversationId);
-  return { turnId, runId, process, messages, filler: spoken.filler, agentState };
+  const agentState = liveState?.changes(turn.log, conversationId);
+  return { turnId, runId, process, messages, filler: spoken.filler, agentState, erasedAt };
 }
 
 /** The newer turn or run may be another process's, whose message has not arrived. */

@@ -6,8 +6,9 @@ import { describe, it } from 'node:test';
 
 import { LiveStates } from '../../src/agents/state/live-state.ts';
 import type { StateWrite } from '../../src/conversations/agent-state.ts';
+import { trim } from '../../src/conversations/bounds.ts';
 import {
-  clearTurns, emptyConversation, type Conversation,
+  clearTurns, emptyConversation, findTurn, type Conversation,
 } from '../../src/conversations/conversation.ts';
 import { ConversationManager } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
@@ -20,7 +21,7 @@ import { transcriptOf } from '../fixtures/transcript.ts';
 import { setTo } from './state-writes.ts';
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
-const RUN = { turnId: 't1', runId: 1 };
+const RUN = { turnId: 't1', runId: 1, erasedAt: 0 };
 const CHANGED = '{"paid":true}';
 
 function open(conversation: Conversation, more: Partial<TurnOpening> = {}): void {
@@ -53,8 +54,9 @@ const BECOMES: Readonly<Record<string, (conversation: Conversation) => void>> = 
     open(conversation, { runId: 2 });
   },
   'was trimmed': (conversation) => {
-    const { textLength, messageCount } = emptyConversation('c');
-    Object.assign(conversation, { turns: [], turnHashes: [], textLength, messageCount });
+    open(conversation, { turnId: 't2', runId: 2 });
+    trim(conversation, { maxMessages: 1, maxTextLength: 100 });
+    assert.equal(findTurn(conversation, 't1'), undefined);
   },
 };
 
@@ -88,6 +90,21 @@ describe('a change of the state', () => {
       write(conversation, setTo(CHANGED));
       assert.equal(conversation.state, undefined);
     });
+
+  for (const [what, write] of Object.entries(WRITES))
+    it(`does not come with ${what} of before an erasure if the turn is there again`, () => {
+      const conversation = opened();
+      clearTurns(conversation);
+      open(conversation, { runId: 2 });
+      write(conversation, setTo(CHANGED));
+      assert.equal(conversation.state, undefined);
+    });
+
+  it('does not come to a conversation that is gone', () => {
+    const conversation = emptyConversation('c');
+    WRITES['the end of a run']?.(conversation, setTo(CHANGED));
+    assert.equal(conversation.state, undefined);
+  });
 });
 
 describe('a state that a record refuses', () => {

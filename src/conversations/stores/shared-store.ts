@@ -485,7 +485,7 @@ export class SharedStore implements ConversationStore {
   #wait(id: string, kept: PartedConversation): void {
     this.#waiting.set(id, kept);
     this.#remembered.set(id, kept);
-    if (!this.#outage.isDegraded) this.#retryLater();
+    this.#retryLater();
   }
 }
 
