@@ -45,7 +45,7 @@ export interface AskedFirst {
   /** Their addresses. */
   readonly processes: ReadonlySet<string>;
   /** Those in which calls of the same turn run. The turn should give them a moment to end. */
-  readonly callers: ReadonlySet<string>;
+  readonly ofSameTurn: ReadonlySet<string>;
   /** When the conversation was last erased. 0: never. */
   readonly erasedAt: number;
 }
@@ -76,7 +76,7 @@ export function askedFirst(
 ): AskedFirst | undefined {
   const { turns, runningCalls, onceCalls, erasedAt = 0 } = conversation;
   const processes = new Set<string>();
-  const callers = new Set<string>();
+  const ofSameTurn = new Set<string>();
   const add = (process: string | undefined): void => {
     if (isOther(process, own)) processes.add(process);
   };
@@ -85,14 +85,14 @@ export function askedFirst(
       for (const { state, process = turn.process } of toolMessagesOf(turn)) {
         if (state !== 'running') continue;
         add(process);
-        if (turn === known && isOther(process, own)) callers.add(process);
+        if (turn === known && isOther(process, own)) ofSameTurn.add(process);
       }
   }
   for (const { state, process } of Object.values(onceCalls ?? {}))
     if (state === 'running') add(process);
   if (mayYield || processes.size > 0)
     for (const { process } of openRunsElsewhere(conversation, own)) add(process);
-  return processes.size === 0 ? undefined : { kind: 'elsewhere', processes, callers, erasedAt };
+  return processes.size === 0 ? undefined : { kind: 'elsewhere', processes, ofSameTurn, erasedAt };
 }
 
 function isOther(process: string | undefined, own: string): process is string {

@@ -152,8 +152,9 @@ class Changes implements Reconciled {
       const later = turns.slice(index + 1).map(replyText);
       const { covered, isAny } = takeCovered(told, turn, later, texts);
       if (reply === '' || (isAny && covered >= reply.trimEnd().length)) continue;
-      const isUnheard = told.length === 0 || isHeard;
-      if (isAny || isUnheard) this.cut = cutTo(this.#conversation, turn, reply.slice(0, covered));
+      const isKnownUnheard = told.length === 0 || isHeard;
+      if (isAny || isKnownUnheard)
+        this.cut = cutTo(this.#conversation, turn, reply.slice(0, covered));
     }
     let last = turns.at(-1);
     for (const text of told) last = this.#insert(last, { words: undefined, replies: [text] });
@@ -185,8 +186,8 @@ export function hearReported(conversation: Conversation, turn: TurnRecord): void
   const told = [...lines];
   const { covered, isAny } = takeCovered(told, turn, [], new PreparedTexts());
   const reply = replyText(turn);
-  const isUnheard = lines.length === 0 || isHeard === true;
-  if (reply !== '' && (isAny ? covered < reply.trimEnd().length : isUnheard))
+  const isKnownUnheard = lines.length === 0 || isHeard === true;
+  if (reply !== '' && (isAny ? covered < reply.trimEnd().length : isKnownUnheard))
     cutTo(conversation, turn, reply.slice(0, covered));
   let last = turn;
   for (const text of told)

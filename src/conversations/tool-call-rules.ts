@@ -142,8 +142,9 @@ export interface NotedResult {
 }
 
 /**
- * Records the result of a call, the only thing a run may write after its end. It changes no words
- * or order. `isKept` is false if the turn was trimmed or cleared, or has no such call.
+ * Records the result of a call and what it has changed in the state, even after its run has ended.
+ * It changes no words or order. `isKept` is false if the turn was trimmed or cleared, or has no
+ * such call.
  */
 export function noteToolResult(
   conversation: Conversation,

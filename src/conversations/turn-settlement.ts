@@ -44,8 +44,8 @@ export interface TurnSettlement extends Claimer {
 
 /**
  * Ends a run, once. Returns false if the run no longer owns the turn: it was settled, run again or
- * cleared. A run whose turn was closed or cut still settles it, as only that run knows what was
- * sent.
+ * cleared. What it has changed in the state counts even then, unless it was erased. A run whose
+ * turn was closed or cut still settles it, as only that run knows what was sent.
  */
 export function settleTurn(
   conversation: Conversation,

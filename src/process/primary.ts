@@ -5,9 +5,10 @@ import { isatty } from 'node:tty';
 
 import type { Environment } from '../base/environment.ts';
 import { atMost } from '../base/time-limit.ts';
+import type { Logger } from '../log.ts';
 import { formatMetrics, Gauge, Metrics } from '../metrics.ts';
 import { addLogMetrics } from '../observers/log-metrics.ts';
-import { readSettings } from '../settings/load-settings.ts';
+import { loadSettings } from '../settings/load-settings.ts';
 import { SettingsError, type Settings } from '../settings/settings.ts';
 import { rows } from '../settings/table.ts';
 import { Closing, type RunOptions } from './closing.ts';
@@ -74,10 +75,11 @@ export async function runPrimary(
   }
   const started = workers.start();
   const reload = (): Promise<void> | undefined => {
-    const changed = changedSettings(given, argv);
+    const changed = changedSettings(given, argv, log);
+    if (changed === undefined) return undefined;
     const store = rows.conversationStore.variable;
     if (changed.includes(store)) {
-      log.error('workers not replaced: a setting needs a restart', { setting: store });
+      log.error('workers not replaced: a setting needs a restart', { settings: [store] });
       return undefined;
     }
     if (changed.length > 0) log.warn('settings need a restart', { settings: changed });
@@ -109,15 +111,23 @@ function sharedEnvironment(settings: Settings): Environment {
   return Object.fromEntries(SHARED.map((name) => [rows[name].variable, String(settings[name])]));
 }
 
-/** The variables of shared settings that now have another value than at the start. */
-function changedSettings(first: Settings, argv: readonly string[]): readonly string[] {
+/**
+ * The variables of shared settings that now have another value than at the start. Undefined if the
+ * settings have become wrong: that is logged.
+ */
+function changedSettings(
+  first: Settings,
+  argv: readonly string[],
+  log: Logger,
+): readonly string[] | undefined {
   try {
-    const { settings } = readSettings({ argv });
+    const settings = loadSettings({ argv });
     const changed = SHARED.filter((name) => settings[name] !== first[name]);
     return changed.map((name) => rows[name].variable);
   } catch (error) {
     if (!(error instanceof SettingsError)) throw error;
-    return []; // the file cannot be read: new workers say so and do not start
+    log.error('workers not replaced: settings are wrong', { problems: error.problems });
+    return undefined;
   }
 }
 

@@ -97,7 +97,7 @@ function describeStray(value: string, argv: readonly string[]): string {
   const mayBeSecret = argv.some((argument) => rowsByFlag.get(argument.replace(/=.*/s, ''))?.secret);
   const what = mayBeSecret ? 'an argument' : JSON.stringify(shorten(value));
   const remedy = !mayBeSecret && MODULE_PATH.test(value)
-    ? `did you mean --agent ${what.slice(1, -1)}?`
+    ? `did you mean --agent ${shorten(value)}?`
     : 'settings are given as --flag value or --flag=value';
   return `${what} is not a flag; ${remedy}`;
 }

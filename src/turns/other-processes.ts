@@ -84,17 +84,17 @@ export class OtherProcesses implements OtherToolCalls {
     };
   }
 
-  /** Resolves once each of them has ended a call of the conversation, or after `ms`. */
+  /** Resolves when one of them says that something has changed there, or after `ms`. */
   async callsEnded(
     conversationId: string,
     processes: readonly string[],
     ms: number,
   ): Promise<void> {
-    const stops: (() => void)[] = [];
-    const ends = processes.map((process) => new Promise<void>((resolve) => {
-      stops.push(this.awaitCall(conversationId, process, resolve));
-    }));
-    await atMost(ms, Promise.all(ends));
+    let stops: readonly (() => void)[] = [];
+    const changed = new Promise<void>((resolve) => {
+      stops = processes.map((process) => this.awaitCall(conversationId, process, resolve));
+    });
+    await atMost(ms, changed);
     for (const stop of stops) stop();
   }
 

@@ -42,8 +42,8 @@ import type { Values } from './values.ts';
 /** How long the end of a stream waits until a tool's result or a state is stored. */
 const HELD_BACK_MS = 3_000;
 /**
- * How long the next run of a turn waits for its calls, which otherwise its model would be told to
- * be still running.
+ * How long a run waits for calls of earlier runs of its turn. Otherwise its model would be told
+ * that they are still running.
  */
 const CALLS_MS = 200;
 
@@ -491,10 +491,10 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
   /** Processes that live may run tool calls that would otherwise count as lost. Never rejects. */
   async #askWhoLives(): Promise<void> {
     if (this.#opening?.kind !== 'elsewhere') return;
-    const { processes, callers, erasedAt } = this.#opening;
+    const { processes, ofSameTurn, erasedAt } = this.#opening;
     const { conversations, others } = this.host;
     const gone = await conversations.goneAmong(processes);
-    const living = [...callers].filter((process) => !gone.has(process));
+    const living = [...ofSameTurn].filter((process) => !gone.has(process));
     if (living.length > 0) await others?.callsEnded(this.conversationId, living, CALLS_MS);
     this.#open((process) => !gone.has(process), erasedAt);
   }
@@ -559,15 +559,15 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     const opening = this.#opening;
     if (opening?.kind !== 'opened' && opening?.kind !== 'beside') return;
     const { conversationId, host: { conversations } } = this;
-    this.#run.begin(opening.isResumed, this.#callsEnded?.then(() =>
+    this.#run.begin(opening.isResumed, this.#awaitCalls()?.then(() =>
       this.opened?.seeLater(conversations.remembered(conversationId))));
   }
 
   /**
-   * For calls that were just aborted, and those of earlier runs. Those of a run that another
-   * process has not ended yet are not awaited: its words would be lost if the caller goes on.
+   * For calls that were just aborted, and those of earlier runs. Those of a run in another process
+   * have had their time before this one took over.
    */
-  get #callsEnded(): Promise<unknown> | undefined {
+  #awaitCalls(): Promise<unknown> | undefined {
     if (this.#areCallsEnding) return soon();
     const isElsewhere = this.opened !== undefined && this.opened.endedElsewhere.length > 0;
     return isElsewhere ? undefined : this.callsSoFar?.earlierEnded(CALLS_MS);

@@ -410,7 +410,7 @@ describe('a server with workers', () => {
     workplace.write('.env', 'CONVERSATION_STORE=sqlite:others.db');
     server.kill('SIGHUP');
     const { level, ...line } = await server.line('workers not replaced: a setting needs a restart');
-    assert.deepEqual([level, line['setting']], ['error', 'CONVERSATION_STORE']);
+    assert.deepEqual([level, line['settings']], ['error', ['CONVERSATION_STORE']]);
     // Nor does a worker that takes the place of another one use it.
     const [killed = 0] = workers;
     process.kill(killed, 'SIGKILL');
@@ -418,6 +418,19 @@ describe('a server with workers', () => {
     assert.equal(await (await say(url, 'Hello')).rest(), ' Done.');
     assert.equal(existsSync(join(workplace.directory, 'others.db')), false);
     assert.ok(server.log.every(({ msg }) => msg !== 'replacing workers'));
+  });
+
+  it('keeps its workers on SIGHUP if the settings have become wrong', LIMIT, async () => {
+    const { WORKERS, ...env } = ENV;
+    workplace.write('agent.mjs', AGENT);
+    workplace.write('.env', `WORKERS=${WORKERS}`);
+    const { server, url, workers } = await serving(workplace.spawn({ env }));
+    workplace.write('.env', 'WORKERS=two');
+    server.kill('SIGHUP');
+    const { level, problems } = await server.line('workers not replaced: settings are wrong');
+    assert.equal(level, 'error');
+    assert.match(String(problems), /^WORKERS in .env .*two/);
+    assert.ok(workers.includes((await say(url, 'Hello')).pid));
   });
 
   // Was: the port of the new workers changed without a word, and the old one was closed.

@@ -333,7 +333,8 @@ describe('a turn of a conversation that had been erased before', () => {
     const a = new Slow(t, 'a', { others: (own) => new OtherProcesses(channel, own, log) });
     const { mock: openings } = t.mock.method(a.conversations, 'openTurn');
     const none = new Set<string>();
-    const elsewhere = { kind: 'elsewhere', processes: none, callers: none, erasedAt: 7 } as const;
+    const elsewhere =
+      { kind: 'elsewhere', processes: none, ofSameTurn: none, erasedAt: 7 } as const;
     openings.mockImplementationOnce((() => elsewhere) as ConversationManager['openTurn']);
     const client = a.deliver('t1');
     a.mayEnd.resolve();

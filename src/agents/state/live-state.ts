@@ -40,7 +40,8 @@ export class LiveStates<S = unknown> {
   /**
    * The conversation's state. Each `enter` must be followed by a `leave`. After an erasure, tools
    * that still run keep the object that they had. Where a discarded turn is replaced, the object is
-   * a new one, without what that turn has changed and not stored, unless such a tool runs.
+   * a new one, without what that turn has changed and not stored, unless a call runs whose changes
+   * count.
    */
   enter(
     conversationId: string,

@@ -33,7 +33,8 @@ export class Heartbeats {
   readonly #versions = new Map<string, string | undefined>();
   /** How many of its beats in a row the store has taken in time. */
   #steady = 0;
-  #isBeating = false;
+  /** The beat that is on its way. */
+  #beating: Promise<void> | undefined;
   #count = 0;
   #usedAtMs = 0;
   #timer: NodeJS.Timeout | undefined;
@@ -52,7 +53,9 @@ export class Heartbeats {
 
   /** Call it when the store works again, before others can read what is written there. */
   async again(): Promise<void> {
-    if (this.#timer !== undefined) await this.#beat();
+    if (this.#timer === undefined) return;
+    await this.#beating; // the store may have taken it, or lost it
+    await this.#beat();
   }
 
   /** Call it before each change. The store gets the address first. */
@@ -83,7 +86,7 @@ export class Heartbeats {
     const [own] = this.#versions.keys();
     if (own === undefined) return true;
     return andThen(this.#ask(() => this.#parts.read(idOf(own))), (key) =>
-      key === undefined || key === FAILED || this.#isBeating || !this.#isSteady);
+      key === undefined || key === FAILED || this.#beating !== undefined || !this.#isSteady);
   }
 
   /** Tells the others that this process is gone. Never rejects. */
@@ -112,14 +115,18 @@ export class Heartbeats {
   async #beat(): Promise<void> {
     if (performance.now() - this.#usedAtMs > IDLE_MS) return this.#rest();
     this.#onBeat();
-    if (this.#isBeating) {
+    if (this.#beating !== undefined) {
       this.#steady = 0;
       return;
     }
-    this.#isBeating = true;
+    this.#beating = this.#beatAll();
+    await this.#beating;
+    this.#beating = undefined;
+  }
+
+  async #beatAll(): Promise<void> {
     const beats = [...this.#versions.keys()].map((address) => this.#beatAt(address));
     const areInTime = (await Promise.all(beats)).every(Boolean);
-    this.#isBeating = false;
     this.#steady = areInTime ? this.#steady + 1 : 0;
   }
 
@@ -129,7 +136,8 @@ export class Heartbeats {
     const answer = await this.#write(address, from);
     if (answer === true) return from !== undefined;
     // After an outage it has the key of a beat that it answered late, or none any more.
-    if (answer !== FAILED) await this.#write(address, answer?.version);
+    if (answer !== FAILED && this.#versions.has(address))
+      await this.#write(address, answer?.version);
     return false;
   }
 
