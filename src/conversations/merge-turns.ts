@@ -134,7 +134,7 @@ export function turnsLostBy(
   const { trimmedTo = 0 } = conversation;
   return remembered.filter((turn) => {
     if (isKnown(turn)) return turn.state !== 'open' && !touched.has(turn);
-    return turn.state === 'open' || (turn.addedAt ?? 0) > trimmedTo;
+    return (turn.addedAt ?? 0) > trimmedTo;
   });
 }
 
