@@ -3,8 +3,11 @@ import { keepAgent, noteMerged, setState } from '../agent-state.ts';
 import { keepCaller, type Conversation, type KnownCaller } from '../conversation.ts';
 import { hearWaiting } from '../heard.ts';
 import { isSpent, mergeSpent } from '../spending.ts';
+import { isLost, withChange, type MadeChange } from './made-changes.ts';
 import { parsePart } from './part-store.ts';
-import { NO_STATE, stateIn, stateWrite, withAdded, type StoredState } from './state-part.ts';
+import {
+  MAX_VERSIONS, NO_STATE, stateIn, stateWrite, withAdded, type StoredState,
+} from './state-part.ts';
 
 /** Everything except turns and state. Fields that this version does not know are kept. */
 const HEAD = 'head';
@@ -17,6 +20,11 @@ const MAX_ATTEMPTS = 16;
 /** What was known of a conversation's head and state at one moment. */
 export interface KnownHead {
   readonly state: string | undefined;
+  /** The state without what is not stored. */
+  readonly storedState: string | undefined;
+  /** The last versions that have changed the state, and what this process has changed in it. */
+  readonly versions: readonly string[];
+  readonly made: readonly MadeChange[];
   readonly agent: string | undefined;
   readonly caller: KnownCaller | undefined;
   /** How often state and agent had been changed. */
@@ -44,8 +52,9 @@ export class HeadParts {
   #revision = 0;
   /** Writes of the state that were not answered. The store may have made them. */
   #attempts: { readonly version: string; readonly state: string }[] = [];
-  /** Whether the store has lost them. */
-  #areGone = false;
+  #made: readonly MadeChange[] = [];
+  /** The same as `#state`, with changes that the store has lost. All of it is written again. */
+  #restored: StoredState | undefined;
 
   constructor(conversation: Conversation) {
     this.#conversation = conversation;
@@ -96,8 +105,13 @@ export class HeadParts {
     this.#head = this.#newHead();
   }
 
+  /** What the state was before any change that is not stored. */
+  get #base(): StoredState {
+    return this.#restored ?? this.#state;
+  }
+
   get hasNewState(): boolean {
-    return this.#conversation.state !== this.#state.text;
+    return this.#conversation.state !== this.#base.text;
   }
 
   get #hasNewAgent(): boolean {
@@ -106,13 +120,15 @@ export class HeadParts {
 
   /** Whether there is something to write. */
   get hasChanged(): boolean {
-    return this.hasNewState || this.#newHead() !== this.#head;
+    return this.#restored !== undefined || this.hasNewState || this.#newHead() !== this.#head;
   }
 
   /** What is known now. */
   known(): KnownHead {
     const { state, agent, caller, spent, reports } = this.#conversation;
-    return { state, agent, caller, spent, reports, revision: this.#revision };
+    const { text: storedState, versions } = this.#base;
+    const [made, revision] = [this.#made, this.#revision];
+    return { state, storedState, versions, made, agent, caller, spent, reports, revision };
   }
 
   /**
@@ -125,6 +141,7 @@ export class HeadParts {
     if (other.#hasNewAgent) this.#takeAgent(agent);
     if (this.#conversation.caller === undefined) keepCaller(this.#conversation, caller);
     hearWaiting(this.#conversation, other.#conversation);
+    this.#attempts = other.#attempts;
   }
 
   /** Changes that a write may have made, although it was not answered, are not made again. */
@@ -137,7 +154,7 @@ export class HeadParts {
     }
     const { versions } = this.#state;
     const made = other.#attempts.findLast(({ version }) => versions.includes(version));
-    const base = made?.state ?? other.#state.text ?? madeFrom ?? '{}';
+    const base = made?.state ?? other.#base.text ?? madeFrom ?? '{}';
     const merged = merge(base, state, stored);
     setState(this.#conversation, merged.text);
     noteMerged(this.#conversation, merged);
@@ -156,17 +173,39 @@ export class HeadParts {
    * Call it when the turns have been restored: reports may be about them.
    */
   takeLost(lost: KnownHead, isErased: boolean): void {
-    const isLost = isErased || this.#revision < lost.revision;
-    const { state, agent, caller } = this.#conversation;
+    const isOlder = isErased || this.#revision < lost.revision;
+    const { state, agent, caller, erasedAt = 0 } = this.#conversation;
     const hasGoneBack = this.#revision > lost.revision;
-    if (lost.state !== undefined && (isLost || state === undefined))
-      setState(this.#conversation, lost.state);
-    if (lost.agent !== undefined && (isLost || (agent === undefined && !hasGoneBack)))
+    this.#made = lost.made.filter((change) => change.erasedAt === erasedAt);
+    const whole = isErased ? lost.state : lost.storedState;
+    if (whole !== undefined && (isOlder || state === undefined))
+      this.#restore(whole, lost.versions);
+    else if (state !== undefined) this.#makeAgain(state);
+    if (lost.agent !== undefined && (isOlder || (agent === undefined && !hasGoneBack)))
       this.#conversation.agent = lost.agent;
-    if (isLost || caller === undefined) keepCaller(this.#conversation, lost.caller);
+    if (isOlder || caller === undefined) keepCaller(this.#conversation, lost.caller);
     mergeSpent(this.#conversation, lost.spent);
     hearWaiting(this.#conversation, lost);
     this.#revision = Math.max(this.#revision, lost.revision);
+  }
+
+  /** Makes those of its own changes again that the store has lost, on what others have made. */
+  #makeAgain(state: string): void {
+    let text = state;
+    let { versions } = this.#state;
+    for (const change of this.#made) {
+      if (!isLost(change, versions)) continue;
+      const merged = merge(change.from, change.to, text);
+      noteMerged(this.#conversation, merged);
+      text = merged.text;
+      versions = [...versions, change.version].slice(-MAX_VERSIONS);
+    }
+    if (versions !== this.#state.versions) this.#restore(text, versions);
+  }
+
+  #restore(text: string, versions: readonly string[]): void {
+    setState(this.#conversation, text);
+    this.#restored = { ...NO_STATE, text, versions };
   }
 
   /**
@@ -175,8 +214,8 @@ export class HeadParts {
    */
   addTo({ set, add, remove }: Changes, version: string): void {
     const { state } = this.#conversation;
-    const { versions } = this.#state;
-    const stored = this.#areGone ? { ...NO_STATE, versions } : this.#state;
+    const stored = this.#restored === undefined
+      ? this.#state : { ...NO_STATE, versions: this.#restored.versions };
     set.set(HEAD, this.#newHead());
     if (state === stored.text) this.#next = stored;
     else if (state === undefined) {
@@ -199,21 +238,32 @@ export class HeadParts {
 
   /** Call it when the store has made the change. */
   written(set: ReadonlyMap<string, string>): void {
+    // What an earlier write may have made already would be made twice.
+    if (this.#attempts.length === 0) this.#noteMade(this.#base, this.#next);
     this.#revision = this.#newRevision;
     this.#attempts = [];
     this.#head = set.get(HEAD) ?? '';
     this.#state = this.#next;
     this.#agent = this.#conversation.agent;
-    this.#areGone = false;
+    this.#restored = undefined;
+  }
+
+  #noteMade({ text, versions }: StoredState, { text: to, versions: next }: StoredState): void {
+    const { madeFrom = '{}', erasedAt = 0 } = this.#conversation;
+    const [from, version] = [text ?? madeFrom, next.at(-1)];
+    if (version === undefined || to === undefined || to === from) return;
+    const change = { version, behind: versions.at(-1), from, to, erasedAt };
+    this.#made = withChange(this.#made, { ...change, atMs: performance.now() });
   }
 
   /** The store has lost them. */
   putBack(): void {
-    this.#areGone = true;
+    this.#restored ??= this.#state;
   }
 
   get #newRevision(): number {
-    return this.#revision + Number(this.hasNewState || this.#hasNewAgent);
+    const hasOtherState = this.#conversation.state !== this.#state.text;
+    return this.#revision + Number(hasOtherState || this.#hasNewAgent);
   }
 
   #newHead(): string {

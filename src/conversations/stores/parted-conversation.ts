@@ -22,7 +22,7 @@ const NO_TURNS: ReadonlySet<TurnRecord> = new Set();
 
 /** Different in every process, so that no two make the same version. */
 const PROCESS = randomBytes(6).toString('base64url');
-let versions = 0;
+let versionsMade = 0;
 
 /** What was known of a conversation at one moment. */
 export interface Memory extends KnownHead {
@@ -235,11 +235,15 @@ export class PartedConversation {
   memory(): Memory {
     const { turns, onceCalls, erasedAt } = this.conversation;
     // Not spread: Node 20 would give each object a hidden class of its own. See decision 5.
-    const { state, agent, caller, spent, reports, revision } = this.#head.known();
+    const head = this.#head.known();
+    const { state, versions, made, agent, caller, spent, reports, revision } = head;
     const known = [...turns]; // a change may add turns before others
     const unstored = this.touched.size === 0 ? NO_TURNS : new Set(this.touched);
     return {
       state,
+      storedState: this.isErasing ? undefined : head.storedState,
+      versions,
+      made,
       agent,
       caller,
       spent,
@@ -279,9 +283,9 @@ export class PartedConversation {
     const set = new Map<string, string>();
     const add = new Map<string, string>();
     const remove: string[] = [];
-    versions += 1;
+    versionsMade += 1;
     const erased = conversation.turns.length === 0 ? ERASED : '';
-    const to = `${erased}${PROCESS}${versions.toString(36)}`;
+    const to = `${erased}${PROCESS}${versionsMade.toString(36)}`;
     this.#head.addTo({ set, add, remove }, to);
     this.#turns.addTo(set, remove);
     this.#once.addTo(set, remove);

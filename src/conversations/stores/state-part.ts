@@ -8,8 +8,8 @@ import { parseJson } from '../../base/json.ts';
 
 /** A shorter state is always written whole. */
 const MIN_LENGTH = 1_024;
-/** How many changes of others a write that was not answered can be found behind. */
-const MAX_VERSIONS = 16;
+/** How many versions are kept. Behind more changes than that, nobody finds his own again. */
+export const MAX_VERSIONS = 16;
 
 /** A state that is stored. */
 export interface StoredState {

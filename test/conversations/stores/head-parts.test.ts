@@ -98,8 +98,8 @@ describe('what another copy has not stored yet', () => {
 
 describe('what a store has lost', () => {
   const lost: KnownHead = {
-    state: '{"n":2}', agent: 'support', caller: undefined, revision: 2, spent: undefined,
-    reports: undefined,
+    state: '{"n":2}', storedState: '{"n":2}', versions: [], made: [], agent: 'support',
+    caller: undefined, revision: 2, spent: undefined, reports: undefined,
   };
   const stored = (revision: number): Opened =>
     open({ head: JSON.stringify({ agent: 'sales', revision }), state: '{"n":1}' });

@@ -70,6 +70,27 @@ describe('a conversation that the store has lost', () => {
         + 'b reads', 'a finds t1 t2 (open) t3 (open), n 1'],
     ['keeps the state that another process has written since',
       'a says t1; a counts 1; b counts 2; a says t2', 'b finds t1 t2, n 2'],
+    ['gets its changes of the state back, with what another process has changed since',
+      'a says t1; a orders tea; the store is copied; a orders cola; a orders tea; '
+        + 'the store fails over; b orders cake; a reads', 'b finds t1, n ["tea","cola","tea","cake"]'],
+    ['gets them back if the store has begun with another state',
+      'a says t1; a orders tea; the store loses all; b says t2; b orders cake; a reads',
+      'b finds t1 t2, n ["cake","tea"]'],
+    ['gets them back from each process, once',
+      'a says t1; a orders tea; b orders cake; a orders cola; the store loses all; a reads; '
+        + 'b reads; a reads; b orders tea; a reads', 'c finds t1, n ["tea","cake","cola","tea"]'],
+    ['gets back what a process does not know that writes the state first',
+      'a says t1; a orders tea; b orders cake; the store loses all; a reads; b reads; a reads',
+      'c finds t1, n ["tea","cake"]'],
+    ['gets none back that another process has erased',
+      'a says t1; a orders tea; b erases; b says t2; b orders cake; a reads',
+      'c finds t2, n ["cake"]'],
+    ['gets none back from before its own erasure',
+      'a says t1; a orders tea; a erases; a says t2; the store is copied; a orders cola; '
+        + 'the store fails over; b orders cake; a reads', 'c finds t2, n ["cake","cola"]'],
+    ['gets none back that is older than five minutes',
+      'a says t1; a orders tea; the store is copied; a orders cola; 6 minutes pass; '
+        + 'the store fails over; b orders cake; a reads', 'b finds t1, n ["tea","cake"]'],
     // As for a turn that replaces t1: the platform has discarded it.
     ['does not get back an agent that was reset to none since',
       'a says t1; a counts 1; a hands over to billing; b hands over to nobody; a says t2',

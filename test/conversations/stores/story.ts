@@ -92,6 +92,11 @@ class Story {
     /** A change that changes nothing. */
     looks: (machine) => machine.update(() => undefined),
     erases: (machine) => machine.update(clearTurns),
+    /** Adds to a list in the state. */
+    orders: (machine, dish) => machine.update((of) => {
+      const { n = [] } = JSON.parse(of.state ?? '{}') as { readonly n?: readonly string[] };
+      setState(of, JSON.stringify({ n: [...n, dish] }));
+    }),
     counts: (machine, n) => machine.update((of) => setState(of, `{"n":${n}}`)),
     'hands over to': (machine, agent) => machine.set({ agent }),
     'hands over to nobody': (machine) => machine.update((of) => void delete of.agent),
