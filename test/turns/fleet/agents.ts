@@ -3,6 +3,7 @@
 
 import type { Agent, MessageTurn, Reply } from '../../../src/agents/agent.ts';
 import { defineAgent } from '../../../src/agents/define-agent.ts';
+import { defineState } from '../../../src/agents/state/state.ts';
 import type { NamedAgents } from '../../../src/app/assemble-app.ts';
 import type { ChatMessage, ModelDelta } from '../../../src/models/model.ts';
 import { handOver } from '../../../src/tools/tool-hand-over.ts';
@@ -20,6 +21,19 @@ export interface FleetDirector {
   /** A tool begins to act. */
   act(act: Pick<Act, 'tool' | 'args' | 'agent' | 'key' | 'turnId'>, delivery: number): Act;
   note(line: string): void;
+}
+
+/** The acts that have returned, by number. */
+export interface Done {
+  readonly acts: number[];
+}
+
+const DONE = defineState((): Done => ({ acts: [] }));
+
+/** How a tool acts. */
+interface Ways {
+  readonly once?: true | ((args: unknown) => string);
+  readonly whenInterrupted?: 'finish';
 }
 
 const NUMBER = { type: 'object', properties: { n: { type: 'number' } }, required: ['n'] } as const;
@@ -41,7 +55,7 @@ export class FleetCast {
     this.agents = { desk: this.#agent('desk', shared), billing: this.#agent('billing', shared) };
   }
 
-  #agent(name: string, shared: readonly Tool[]): Agent {
+  #agent(name: string, shared: readonly Tool<Done>[]): Agent {
     const model = modelOf(name, (messages, { signal }) => this.#speak(name, messages, signal));
     const transfer = tool({
       name: 'transfer', description: 'Hands the call over.',
@@ -53,7 +67,9 @@ export class FleetCast {
       this.#tool('keep', name, { whenInterrupted: 'finish' }),
     ];
     const tools = [...own, ...shared, transfer];
-    const agent = defineAgent({ name, prompt: 'You talk.', speakable: false, model, tools });
+    const agent = defineAgent({
+      name, prompt: 'You talk.', speakable: false, model, tools, state: DONE,
+    });
     return heldBy(agent, (onMessage) => (turn, reply) => {
       // After a hand-over the run goes on.
       if (!this.#works.has(turn.signal))
@@ -102,11 +118,11 @@ export class FleetCast {
     }
   }
 
-  #tool(name: ToolName, agent: string | undefined, more: Partial<Tool>): Tool {
-    const definition = { name, description: 'Acts.', parameters: NUMBER, ...more };
+  #tool(name: ToolName, agent: string | undefined, more: Ways): Tool<Done> {
+    const definition = { name, description: 'Acts.', parameters: NUMBER, state: DONE, ...more };
     return tool({
       ...definition,
-      run: (args: { readonly n: number }, context: ToolContext) =>
+      run: (args: { readonly n: number }, context: ToolContext<Done>) =>
         this.#act(name, agent, JSON.stringify(args), context),
     });
   }
@@ -115,18 +131,20 @@ export class FleetCast {
     name: ToolName,
     agent: string | undefined,
     args: string,
-    { idempotencyKey: key, turnId, signal, metadata }: ToolContext,
+    { idempotencyKey: key, turnId, signal, metadata, state }: ToolContext<Done>,
   ): Promise<unknown> {
     const delivery = Number(metadata['delivery']);
     const act = this.#director.act({ tool: name, args, agent, key, turnId }, delivery);
     // `keep` and `pay` do not look at their signal, so they may return late.
     const obeyed = name === 'act' || name === 'order' ? signal : undefined;
-    return endAct(
+    const returned = await endAct(
       act,
       `${name} ${args}`,
       this.#fates[act.n % this.#fates.length] as ToolFate,
       (what) => this.gates.wait(what, obeyed, act.process.isDead),
       (line) => this.#director.note(line),
     );
+    state.acts.push(act.n);
+    return returned;
   }
 }

@@ -9,7 +9,7 @@ import {
   type FleetLedger, type FleetRun, type FleetTurn,
 } from './ledger.ts';
 import type { Process } from './stage.ts';
-import type { Trouble } from './talk.ts';
+import type { FleetTalk, Trouble } from './talk.ts';
 
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 /** Stand for a result that is missing. */
@@ -32,15 +32,20 @@ type Wrongs = Generator<string, void, undefined>;
 export interface Kept {
   readonly history: readonly Message[];
   readonly onceCalls: Readonly<Record<string, OnceCall>>;
+  /** What the state has: the acts that have returned, by number. */
+  readonly acts: readonly number[];
 }
 
 export class FleetModel {
   readonly #ledger: FleetLedger;
   readonly #troubles: ReadonlySet<Trouble>;
+  /** Whether old turns are trimmed. One that is delivered again then is a new one. */
+  readonly #trims: boolean;
 
-  constructor(ledger: FleetLedger, troubles: ReadonlySet<Trouble>) {
+  constructor(ledger: FleetLedger, { troubles, maxMessages }: FleetTalk) {
     this.#ledger = ledger;
     this.#troubles = troubles;
+    this.#trims = maxMessages < 100;
   }
 
   /** Whether the talk has none of these troubles. */
@@ -67,7 +72,7 @@ export class FleetModel {
         yield `act ${act.n} has the key of act ${other.n}, of another agent or turn`;
       else if (isOnce(act)
         ? !this.#mayActAgain(other)
-        : !this.#mayBeErased(other.delivery) && !mayRepeat(other, act, isStored(other)))
+        : !this.#mayBeErased(other.delivery) && !this.#mayRepeat(other, act, isStored(other)))
         yield `act ${act.n} repeats act ${other.n}: ${act.tool} ${act.args}`;
     }
     if (isOnce(act) && !act.process.isDead && !/"state":"running"/.test(claim ?? ''))
@@ -81,6 +86,17 @@ export class FleetModel {
   #mayActAgain({ ended, isLost, isForgotten, process }: Act): boolean {
     if (ended === 'did nothing' || isForgotten) return true;
     return isLost && (process.isDead || !this.#without('post'));
+  }
+
+  /**
+   * Whether an ordinary call may run again in a later run of its turn: if it was interrupted, if
+   * its conversation was cleared or its turn trimmed, and in another process that cannot know of
+   * it, because the store has no record of it or does not answer. Such calls "run unprotected", as
+   * the log says.
+   */
+  #mayRepeat({ ended, isCleared, process }: Act, again: Act, isStored: boolean): boolean {
+    if (ended === 'interrupted' || isCleared || this.#trims) return true;
+    return process !== again.process && (!isStored || again.process.isAway);
   }
 
   /** A model is asked. */
@@ -135,9 +151,9 @@ export class FleetModel {
       ({ turn, process, run: begun }) =>
         turn === run.turn && (process === run.process || begun !== undefined || isKnown),
     );
-    // A turn that was erased is new when it is delivered again.
+    // A turn that was erased or trimmed is new when it is delivered again.
     const isEarlier = ({ n, delivery }: FleetRun): boolean =>
-      n < run.n && !this.#mayBeErased(delivery);
+      n < run.n && !this.#trims && !this.#mayBeErased(delivery);
     const later = deliveries.filter(
       (other, index) =>
         other.turn !== run.turn &&
@@ -159,7 +175,7 @@ export class FleetModel {
 
   // When everything is over.
 
-  *wrongsAtTheEnd({ history, onceCalls }: Kept): Wrongs {
+  *wrongsAtTheEnd({ history, onceCalls, acts }: Kept): Wrongs {
     yield* this.#wrongsOfWords(history);
     for (const turn of this.#ledger.turns) {
       const messages = messagesOf(turn, history);
@@ -171,6 +187,7 @@ export class FleetModel {
     yield* this.#wrongsOfResults(history);
     yield* this.#wrongsOfOnceCalls(onceCalls);
     yield* this.#wrongsOnTheWire(history);
+    yield* this.#wrongsOfState(acts, history);
   }
 
   *#wrongsOfWords(history: readonly Message[]): Wrongs {
@@ -186,14 +203,23 @@ export class FleetModel {
     }
     // Clocks that are apart do not say which of two turns that had to wait arrived first.
     if (!this.#without('losses', 'clocks')) return;
+    if (this.#trims && turns.some(({ deliveries }) => deliveries.length > 1)) return;
     const order = spoken.flatMap((words) => turns.filter((turn) => turn.words === words));
     for (const [index, turn] of order.entries())
       if (order.slice(index + 1).some((later) => isOlder(later, turn)))
         yield `history is out of order: ${spoken.join(', ')}`;
   }
 
+  /** No other turn can have had it trimmed: with clocks apart, an older one may count as newer. */
+  #isNewest(turn: FleetTurn): boolean {
+    const { turns, deliveries } = this.#ledger;
+    return this.#without('clocks') && turn === turns.at(-1) && turn === deliveries.at(-1)?.turn;
+  }
+
   /** Whether a living process remembers it, or the store had it and has not lost it. */
-  #mustBeKept({ deliveries, isStored }: FleetTurn): boolean {
+  #mustBeKept(turn: FleetTurn): boolean {
+    if (this.#trims && !this.#isNewest(turn)) return false;
+    const { deliveries, isStored } = turn;
     const since = deliveries.filter((delivery) => !this.#mayBeErased(delivery));
     if (isStored && since.length === deliveries.length) return true;
     // A turn that ran on through an erasure is not recorded.
@@ -254,7 +280,7 @@ export class FleetModel {
     if (others.length > 0) yield `has the words of several runs: ${[current, ...others].join(' ')}`;
     const last = replies.at(-1);
     const newest = turn.runs.at(-1);
-    const isSteady = this.#without('slow', 'down', 'losses');
+    const isSteady = this.#without('slow', 'down', 'losses') && !this.#trims;
     const isOfNewest = current === undefined || current === newest?.n || this.#isMisled;
     if (!isOfNewest && isSteady && !isTakenBack(turn, current))
       yield `has the words of run ${current}, and run ${newest?.n} is the newest`;
@@ -273,11 +299,13 @@ export class FleetModel {
 
   /**
    * A process that does not know the turn of a report, and has its store, cuts the newest one. An
-   * erasure may take the turn before its report comes.
+   * erasure may take the turn before its report comes. The report of a trimmed turn that is
+   * delivered again is heard again.
    */
   get #isMisled(): boolean {
     const { turns, clearings } = this.#ledger;
     const isErased = clearings.length > 0;
+    if (this.#trims && turns.some(({ deliveries }) => deliveries.length > 1)) return true;
     return turns.some(({ report }) => report !== undefined && (isErased || !report.isKnown));
   }
 
@@ -374,10 +402,24 @@ export class FleetModel {
     for (const act of this.#ledger.acts) {
       if (isOnce(act) || act.result === undefined || act.process.isDead) continue;
       if (act.isCleared || this.#mayBeErased(act.delivery)) continue; // it was not recorded
+      if (this.#trims && act.delivery.turn.deliveries.length > 1) continue;
       if (!history.some(({ turnId }) => turnId === act.turnId)) continue;
       const found = history.filter((message) => message.role === 'tool' && message.key === act.key);
       if (!found.some(({ content }) => this.#actOf(content)?.key === act.key))
         yield `the result of act ${act.n} is lost; there is ${JSON.stringify(found)}`;
+    }
+  }
+
+  /** What a tool has put into the state is there as its result is, once. */
+  *#wrongsOfState(kept: readonly number[], history: readonly Message[]): Wrongs {
+    const results = history.filter(({ role }) => role === 'tool').map(({ content }) => content);
+    for (const act of this.#ledger.acts) {
+      const count = kept.filter((n) => n === act.n).length;
+      if (count > 1) yield `act ${act.n} is in the state ${count} times: ${kept.join(', ')}`;
+      if (count > 0 && act.ended !== 'returned') yield `act ${act.n} is in the state`;
+      const isTold = act.result !== undefined && results.includes(act.result);
+      if (act.ended === 'returned' && isTold && count === 0 && !this.#mayBeErased(act.delivery))
+        yield `act ${act.n} has returned, and is not in the state: ${kept.join(', ')}`;
     }
   }
 
@@ -466,16 +508,6 @@ export class FleetModel {
     const n = returned ?? threw;
     return n === undefined ? undefined : this.#ledger.acts.find((act) => act.n === Number(n));
   }
-}
-
-/**
- * Whether an ordinary call may run again in a later run of its turn: if it was interrupted, if its
- * conversation was cleared, and in another process that cannot know of it, because the store has no
- * record of it or does not answer. Such calls "run unprotected", as the log says.
- */
-function mayRepeat({ ended, isCleared, process }: Act, again: Act, isStored: boolean): boolean {
-  if (ended === 'interrupted' || isCleared) return true;
-  return process !== again.process && (!isStored || again.process.isAway);
 }
 
 /** Whether the run's process got the turn again after the newest run had begun elsewhere. */

@@ -4,7 +4,7 @@ import type { MessageTurn, Reply } from '../../../src/agents/agent.ts';
 import type { OnceCall } from '../../../src/conversations/once-call.ts';
 import type { ChatMessage } from '../../../src/models/model.ts';
 import { chosen, TalkRecord, type Gate } from '../talks.ts';
-import { FleetCast } from './agents.ts';
+import { FleetCast, type Done } from './agents.ts';
 import {
   isCutOff, heardOn, isOnce, saidBy, type Act, type Clearing, type FleetDelivery,
   type FleetLedger, type FleetRun, type FleetTurn,
@@ -30,6 +30,10 @@ interface HeardBefore {
   readonly context: Readonly<Record<string, unknown>> & { readonly text_heard: string };
 }
 
+function actsIn(state: unknown): readonly number[] {
+  return (state as Done | undefined)?.acts ?? [];
+}
+
 export async function playFleetTalk(talk: FleetTalk): Promise<void> {
   await new Play(talk).run();
 }
@@ -49,7 +53,7 @@ class Play {
     this.#record = new TalkRecord(
       `talk ${seed} with ${processes} processes (${[...troubles].join(', ')})`,
     );
-    this.#model = new FleetModel(this.#ledger, talk.troubles);
+    this.#model = new FleetModel(this.#ledger, talk);
     this.#cast = new FleetCast(
       {
         begin: (turn, reply) => this.#begin(turn, reply),
@@ -59,7 +63,7 @@ class Play {
       },
       talk.fates,
     );
-    this.#stage = new FleetStage(talk.aheadMs, this.#cast.agents);
+    this.#stage = new FleetStage(talk, this.#cast.agents);
   }
 
   async run(): Promise<void> {
@@ -104,14 +108,15 @@ class Play {
       this.#stage.processes.map(async ({ app }) => ({
         history: await app.conversations.getHistory(CONVERSATION),
         onceCalls: (await app.conversations.read(CONVERSATION))?.onceCalls ?? {},
+        acts: actsIn(await app.conversations.getState(CONVERSATION)),
       })),
     );
     const [first] = kept;
     if (first === undefined) return;
     // `once` calls have no order, and released ones mean nothing.
-    const texts = kept.map(({ history, onceCalls }) => {
+    const texts = kept.map(({ history, onceCalls, acts }) => {
       const calls = Object.entries(onceCalls).filter(([, { state }]) => state !== 'released');
-      return JSON.stringify([history, calls.sort()]);
+      return JSON.stringify([history, calls.sort(), acts]);
     });
     if (new Set(texts).size > 1) this.#record.wrongs.push('the processes have different histories');
     this.#record.judge(this.#model.wrongsAtTheEnd(first), first.history, first.onceCalls);

@@ -8,6 +8,7 @@ import type { Channel } from '../../../src/base/channel.ts';
 import type { SharedStore } from '../../../src/conversations/stores/shared-store.ts';
 import { createLogger } from '../../../src/log.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
+import type { Settings } from '../../../src/settings/settings.ts';
 import { sharing } from '../../conversations/stores/machines.ts';
 import { PartsInMemory, type SharedParts } from '../../conversations/stores/parts-in-memory.ts';
 import { rawRequest, SECRET } from '../../fixtures/app.ts';
@@ -15,6 +16,7 @@ import { Post } from '../../fixtures/post.ts';
 import { Connections, type Caller } from '../talk-connections.ts';
 import { Activity } from '../talks.ts';
 import { FleetClock } from './clock.ts';
+import type { FleetTalk } from './talk.ts';
 
 export const CONVERSATION = 'c-1';
 /** The first agent's conversation, as the store names it. */
@@ -119,6 +121,7 @@ export class FleetStage {
   readonly post: FleetPost;
   processes: readonly Process[] = [];
   readonly #agents: NamedAgents;
+  readonly #settings: Settings;
   readonly #connections: Connections;
   readonly #closings: Promise<void>[] = [];
   #database: SharedParts = new Map();
@@ -128,8 +131,9 @@ export class FleetStage {
   #settlesAtMs = 0;
   readonly #activity = new Activity();
 
-  constructor(aheadMs: readonly number[], agents: NamedAgents) {
+  constructor({ aheadMs, maxMessages }: FleetTalk, agents: NamedAgents) {
     this.#agents = agents;
+    this.#settings = parseSettings({ ...SETTINGS, MAX_MESSAGES: String(maxMessages) }, []);
     this.clock = new FleetClock(aheadMs);
     this.post = new FleetPost(this.clock, this.news);
     this.#connections = new Connections(this.news);
@@ -151,7 +155,7 @@ export class FleetStage {
       const log = createLogger({ level: 'debug', write: () => undefined });
       const channel = this.post.open(place);
       const store = sharing(parts, { ttlMs: TTL_MS, log, channel });
-      const app = createApp(parseSettings(SETTINGS, []), this.#agents, { store, log, channel });
+      const app = createApp(this.#settings, this.#agents, { store, log, channel });
       const { port } = await app.listen({ host: '127.0.0.1', port: 0 });
       this.#connections.watch(port);
       return new Process(place, app, port, parts, store, channel);

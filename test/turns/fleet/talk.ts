@@ -51,6 +51,8 @@ export interface FleetTalk {
   readonly seed: number;
   readonly processes: number;
   readonly troubles: ReadonlySet<Trouble>;
+  /** Messages that are kept of a conversation. */
+  readonly maxMessages: number;
   /** How far ahead the clock of each process is. */
   readonly aheadMs: readonly number[];
   /** For each call that begins, in turn. */
@@ -59,8 +61,11 @@ export interface FleetTalk {
 }
 
 const HOUR_MS = 3_600_000;
-/** The reports have dice of their own, so that talks stay what they were without them. */
+/** These have dice of their own, so that talks stay what they were without them. */
 const REPORTS = 0x5eed;
+const TRIMMING = 0xc07;
+/** Eight or more are those of one turn. */
+const FEW_MESSAGES = 12;
 
 export function composeFleetTalk(seed: number): FleetTalk {
   const random = randomOf(seed);
@@ -170,6 +175,7 @@ export function composeFleetTalk(seed: number): FleetTalk {
     seed,
     processes,
     troubles,
+    maxMessages: randomOf(seed + TRIMMING)() < 0.2 ? FEW_MESSAGES : 200,
     aheadMs: Array.from({ length: processes }, () =>
       troubles.has('clocks') ? one([-HOUR_MS, 0, HOUR_MS]) : 0),
     fates: Array.from({ length: 16 }, () => ({
