@@ -21,7 +21,7 @@ export function authorizeRoute(
     ? undefined
     : new RestClient({ url, apiKey, ...(fetch === undefined ? {} : { fetch }) });
   const checks = layercode === undefined && platform !== undefined ? [localOnly()] : [];
-  return afterChecks(checks, signedIfAtAll({ secrets }, authorize({
+  return afterChecks(checks, signedIfAtAll(secrets, authorize({
     platform: layercode ?? platform,
     agentIds: settings.layercodeAgentIds,
     origins: allowedOrigins(settings),

@@ -131,7 +131,7 @@ export function createUserRoute(
   handler: Handler,
   secrets: readonly string[],
 ): Route {
-  const signedHandler = signed({ secrets }, handler);
+  const signedHandler = signed(secrets, handler);
   return {
     method,
     path,

@@ -1,7 +1,7 @@
 import type { Handler } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
-import { BadRequest, HttpError } from '../../http/errors.ts';
-import { EventError } from '../json-body.ts';
+import { HttpError } from '../../http/errors.ts';
+import { asBadRequest, EventError } from '../json-body.ts';
 import { CHAT_COMPLETIONS } from './events.ts';
 
 /**
@@ -36,7 +36,7 @@ function belongsToWire(context: Context): void {
 }
 
 function failed(error: unknown): never {
-  throw error instanceof EventError ? new BadRequest(error.message, { cause: error }) : error;
+  throw asBadRequest(error);
 }
 
 function errorBody(status: number, message: string, error: unknown): object {
