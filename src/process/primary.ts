@@ -6,8 +6,8 @@ import { isatty } from 'node:tty';
 import type { Environment } from '../base/environment.ts';
 import { atMost } from '../base/time-limit.ts';
 import type { Logger } from '../log.ts';
-import { formatMetrics, Gauge, Metrics } from '../metrics.ts';
-import { addLogMetrics } from '../observers/log-metrics.ts';
+import { formatMetrics, Metrics } from '../metrics.ts';
+import { addLogMetrics, addWorkersMetrics } from '../observers/gauges.ts';
 import { loadSettings } from '../settings/load-settings.ts';
 import { SettingsError, type Settings } from '../settings/settings.ts';
 import { rows } from '../settings/table.ts';
@@ -129,33 +129,6 @@ function changedSettings(
     log.error('workers not replaced: settings are wrong', { problems: error.problems });
     return undefined;
   }
-}
-
-/** Metrics that exist only with several processes. */
-export function addWorkersMetrics(
-  metrics: Metrics,
-  workers: Pick<Workers, 'serving' | 'died'>,
-): void {
-  metrics.add(
-    new Gauge('layercode_workers', 'Worker processes that take calls.', () => workers.serving),
-  );
-  metrics.add(
-    new Gauge(
-      'layercode_workers_died_total',
-      'Worker processes that died or failed, and were replaced.',
-      () => workers.died,
-      'counter',
-    ),
-  );
-  metrics.add(
-    new Gauge(
-      'process_start_time_seconds',
-      'Start time of the process, in Unix time.',
-      () => performance.timeOrigin / 1_000,
-      'gauge',
-      'min',
-    ),
-  );
 }
 
 /** Passes messages between workers and collects their metrics. */
