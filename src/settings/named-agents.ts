@@ -1,7 +1,7 @@
 // Several agents on one server: their names, and the paths and variables derived from them.
 
 import { nearestName } from '../base/nearest-name.ts';
-import { control, Refusal, type Kind } from './kinds.ts';
+import { control, listOf, Refusal, type Kind } from './kinds.ts';
 
 /** An entry of `AGENTS`. */
 export interface NamedAgent {
@@ -22,27 +22,27 @@ export function faultOfAgentName(name: string): string | undefined {
   return isRight ? undefined : NAME_RULE;
 }
 
-export const namedAgents: Kind<readonly NamedAgent[]> = {
+const namedAgent: Kind<NamedAgent> = {
   takes: SHAPE,
-  parse(text) {
-    const parts = text
-      .split(',')
-      .map((part) => part.trim())
-      .filter((part) => part !== '');
-    const agents = new Map<string, NamedAgent>();
-    for (const part of parts) {
-      const equals = part.indexOf('=');
-      const name = part.slice(0, Math.max(0, equals)).trim();
-      const agent = part.slice(equals + 1).trim();
-      if (equals === -1 || agent === '' || control.test(agent)) {
-        return new Refusal(`must be ${SHAPE}`);
-      }
-      const fault = faultOfAgentName(name);
-      if (fault !== undefined) return new Refusal(`must have names that ${fault}`);
-      if (agents.has(name)) return new Refusal('must name each agent once');
-      agents.set(name, { name, agent });
+  parse(part) {
+    const equals = part.indexOf('=');
+    const name = part.slice(0, Math.max(0, equals)).trim();
+    const agent = part.slice(equals + 1).trim();
+    if (equals === -1 || agent === '' || control.test(agent)) {
+      return new Refusal(`must be ${SHAPE}`);
     }
-    return agents.size === 0 ? new Refusal('must name at least one') : [...agents.values()];
+    const fault = faultOfAgentName(name);
+    return fault === undefined ? { name, agent } : new Refusal(`must have names that ${fault}`);
+  },
+};
+
+export const namedAgents: Kind<readonly NamedAgent[]> = {
+  ...listOf(namedAgent, SHAPE),
+  parse(text) {
+    const agents = listOf(namedAgent).parse(text);
+    if (agents instanceof Refusal) return agents;
+    const names = new Set(agents.map(({ name }) => name));
+    return names.size < agents.length ? new Refusal('must name each agent once') : agents;
   },
 };
 
