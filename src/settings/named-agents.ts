@@ -52,15 +52,19 @@ export function agentPath(agentRoute: string, name: string): string {
 }
 
 /**
- * What can be posted to or read below an agent's path. People enter either form of a URL, with a
- * final slash or without one.
+ * What can be posted to or read below an agent's path, and what serves it. People enter either form
+ * of a URL, with a final slash or without one.
  */
-export const PATHS_BELOW_AGENT = [
-  '/', '/chat/completions', '/chat/completions/', '/v1/chat/completions', '/v1/chat/completions/',
-  '/models', '/v1/models', '/events',
+export const BELOW_AGENT = [
+  ['/', 'POST', 'completions'],
+  ['/chat/completions', 'POST', 'completions'],
+  ['/chat/completions/', 'POST', 'completions'],
+  ['/v1/chat/completions', 'POST', 'completions'],
+  ['/v1/chat/completions/', 'POST', 'completions'],
+  ['/models', 'GET', 'models'],
+  ['/v1/models', 'GET', 'models'],
+  ['/events', 'POST', 'reports'],
 ] as const;
-
-export type PathBelowAgent = (typeof PATHS_BELOW_AGENT)[number];
 
 /** Every path at which an agent may be served. */
 export function pathsOfAgents(
@@ -69,7 +73,7 @@ export function pathsOfAgents(
   },
 ): readonly string[] {
   return [agentRoute, ...agents.map(({ name }) => agentPath(agentRoute, name))].flatMap((path) =>
-    [path, ...PATHS_BELOW_AGENT.map((below) => path.replace(/\/$/, '') + below)]);
+    [path, ...BELOW_AGENT.map(([below]) => path.replace(/\/$/, '') + below)]);
 }
 
 const SECRET_PREFIX = 'LAYERCODE_WEBHOOK_SECRET_';
