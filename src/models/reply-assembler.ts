@@ -6,7 +6,7 @@ import type { DecodedEvent } from '../sse/decode.ts';
 import { AnswerText } from './answer-text.ts';
 import { failureOfEvent, type ModelAccess } from './failure.ts';
 import { asCount, asList, asRecord, asText, type JsonRecord } from './json.ts';
-import { ModelError, type ModelDelta, type ModelResponse } from './model.ts';
+import { ModelError, type ModelDelta, type ModelResponse, type ModelTokens } from './model.ts';
 import { ToolCallParts } from './tool-call-parts.ts';
 import { finishReasonOf, vendorWord } from './vendor-words.ts';
 
@@ -96,11 +96,7 @@ export class ReplyAssembler {
     return finishReasonOf(this.#finishReason);
   }
 
-  get usage(): {
-    readonly inputTokens: number | undefined;
-    readonly outputTokens: number | undefined;
-    readonly cachedTokens?: number;
-  } {
+  get usage(): ModelTokens {
     const cached = this.#cachedTokens;
     return {
       inputTokens: this.#inputTokens,
@@ -205,8 +201,7 @@ export class ReplyAssembler {
 
   #empty(): ModelError {
     const what = `answered with neither text nor tool call${this.#reason()}`;
-    const message = `${this.#access.name} ${what}`;
-    return new ModelError('empty_reply', message);
+    return new ModelError('empty_reply', `${this.#access.name} ${what}`);
   }
 
   #reason(): string {
