@@ -110,10 +110,10 @@ async function open(
   hasFallback: boolean,
   options: OpenModelOptions,
 ): Promise<ChatModel> {
-  const { ChatCompletionsModel, TIMEOUTS_BEFORE_FALLBACK, withRetries } = await loadWire();
+  const { chatCompletionsModel, TIMEOUTS_BEFORE_FALLBACK, withRetries } = await loadWire();
   // A vendor's own models send no thoughts as text: their whole reply would count as one.
   const isVendor = provider.servesOwnModels === true && baseUrl === provider.baseUrl;
-  const completions = new ChatCompletionsModel({
+  const completions = chatCompletionsModel({
     name,
     provider,
     model,

@@ -1,5 +1,5 @@
 import type { EventContext } from '../agents/agent.ts';
-import { andThen, type Awaitable } from '../base/awaitable.ts';
+import { andThen, orElse, type Awaitable } from '../base/awaitable.ts';
 import type { CallEnd } from '../calls/call-event.ts';
 import { EndedSessions } from '../calls/ended-sessions.ts';
 import type { Context } from '../http/context.ts';
@@ -21,7 +21,8 @@ export class CallEnds {
 
   /**
    * Ends the session's turns and tells the agent. If the end is known already, at most its record
-   * gets times that the first report did not have.
+   * gets times that the first report did not have. If the hook fails, the end counts as not known,
+   * so that a repeated report is passed on.
    */
   end(context: Context, event: CallEnd, reason: string): Awaitable<void> {
     const { openSessions, records, turns, conversations } = this.#options;
@@ -39,26 +40,17 @@ export class CallEnds {
       () => conversations.readOrMark(conversationId),
       () => conversations.isStoreAway,
     );
-    return runHook(context, event, this.#options, (given, event) => this.#tell(event, given));
-  }
-
-  /** If the hook fails, the end counts as not known, so that a repeated report is passed on. */
-  #tell(event: CallEnd, given: EventContext<CallEnd['raw']>): Awaitable<void> {
-    this.#options.turns.forgetValues(event);
-    const failed = (error: unknown): never => {
-      this.#ended.forget(event.sessionId);
-      throw error;
-    };
-    try {
-      const done = this.#callHook(event, given);
-      return done instanceof Promise ? done.catch(failed) : done;
-    } catch (error) {
-      return failed(error);
-    }
+    return runHook(context, event, this.#options, (given, event) => {
+      turns.forgetValues(event);
+      return orElse(() => this.#tell(event, given), (error) => {
+        this.#ended.forget(sessionId);
+        throw error;
+      });
+    });
   }
 
   /** Reads the conversation only for an agent that has the hook. */
-  #callHook(event: CallEnd, given: EventContext<CallEnd['raw']>): Awaitable<void> {
+  #tell(event: CallEnd, given: EventContext<CallEnd['raw']>): Awaitable<void> {
     const { agent, conversations, turns } = this.#options;
     if (agent.onSessionEnd === undefined) return;
     return andThen(conversations.snapshot(event.conversationId), (conversation) => {

@@ -1,5 +1,5 @@
 import type { EventContext } from '../../agents/agent.ts';
-import { andThen, type Awaitable } from '../../base/awaitable.ts';
+import { andThen, orElse, type Awaitable } from '../../base/awaitable.ts';
 import type { Json } from '../../base/json.ts';
 import type { CallerInterruption, CallEvent, TurnEvent } from '../../calls/call-event.ts';
 import type { Context } from '../../http/context.ts';
@@ -100,17 +100,11 @@ export function webhook(options: WireOptions, metrics: Metrics): SignedHandler {
   ): Awaitable<void> {
     const reply = new ReplyStream(context, encoderFor(raw), heartbeatMs);
     reply.flush();
-    const failed = (error: unknown): void => {
+    return orElse(() => andThen(handle(), () => void reply.end()), (error) => {
       context.log.error(`${raw.type} failed`, { error });
       reply.send({ type: 'error' });
       reply.end();
-    };
-    try {
-      const answered = andThen(handle(), () => void reply.end());
-      return answered instanceof Promise ? answered.catch(failed) : answered;
-    } catch (error) {
-      return failed(error);
-    }
+    });
   }
 
   function interrupt(context: Context, event: CallerInterruption): Awaitable<void> {
