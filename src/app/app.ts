@@ -13,7 +13,7 @@ import {
   addCallRecordMetrics, addGauge, addLogMetrics, addProcessMetrics, addStoreMetrics,
 } from '../observers/gauges.ts';
 import type { AppParts } from './app-parts.ts';
-import { Layers } from './layers.ts';
+import { createLayers, type Layers } from './layers.ts';
 import {
   routeAgents, type GivenAgents, type RoutedAgent, type RoutedAgents,
 } from './routed-agents.ts';
@@ -59,7 +59,7 @@ export class App {
     this.#userSecrets = [...new Set(given.flatMap(({ secrets }) => secrets))];
     this.#shutdown = new Shutdown(parts, this.#routed, this.#fetched);
     const servesCompletions = given.some(({ keys }) => keys.length > 0);
-    this.#layers = new Layers(parts, this.#shutdown, servesCompletions);
+    this.#layers = createLayers(parts, this.#shutdown, servesCompletions);
     this.#addOwnMetrics();
     const routes = createRoutes(parts, {
       agents: this.#routed, secrets: this.#userSecrets, shutdown: this.#shutdown,
