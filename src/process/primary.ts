@@ -60,7 +60,7 @@ export async function runPrimary(
   const metrics = new Metrics();
   addLogMetrics(metrics, log);
   addWorkersMetrics(metrics, workers);
-  const post = new Post(workers, metrics);
+  const post = createPost(workers, metrics);
   let signal = 'SIGTERM';
   const closing = new Closing({
     log,
@@ -132,68 +132,57 @@ function changedSettings(
 }
 
 /** Passes messages between workers and collects their metrics. */
-class Post {
-  readonly #workers: Workers;
-  readonly #own: Metrics;
-  readonly #sum = new MetricsSum();
+function createPost(workers: Workers, own: Metrics) {
+  const sum = new MetricsSum();
   /** Called when a worker has reported its metrics, or never will. */
-  readonly #measuring = new Map<WorkerProcess, () => void>();
-  #collecting: Promise<string> | undefined;
+  const measuring = new Map<WorkerProcess, () => void>();
+  let collecting: Promise<string> | undefined;
 
-  constructor(workers: Workers, own: Metrics) {
-    this.#workers = workers;
-    this.#own = own;
+  function measured(worker: WorkerProcess): void {
+    measuring.get(worker)?.();
+    measuring.delete(worker);
   }
 
-  take(message: MessageToPrimary, from: WorkerProcess): void {
-    switch (message.type) {
-      case 'text': {
-        const { to, text } = message;
-        const receiver = this.#workers.all.find(({ address }) => address === to);
-        return receiver?.outbox.sendText({ type: 'text', text });
-      }
-      case 'counted':
-        from.counts = message.metrics;
-        return;
-      case 'measured':
-        from.metrics = message.metrics;
-        from.counts = message.metrics.filter(isCount);
-        this.#measured(from);
-        return;
-      case 'sum':
-        void this.#collected().then((text) => from.outbox.send({ type: 'metrics', text }));
-        return;
-      default: // `Workers` handles the others
-    }
-  }
-
-  gone(worker: WorkerProcess): void {
-    this.#sum.bury(worker.counts);
-    this.#measured(worker);
-  }
-
-  #measured(worker: WorkerProcess): void {
-    this.#measuring.get(worker)?.();
-    this.#measuring.delete(worker);
-  }
-
-  /** Workers that ask at the same time share one answer. */
-  #collected(): Promise<string> {
-    return (this.#collecting ??= this.#collect().finally(() => (this.#collecting = undefined)));
-  }
-
-  async #collect(): Promise<string> {
-    const answers = this.#workers.all.map((worker) => this.#measure(worker));
-    await atMost(MEASURING_MS, Promise.all(answers));
-    const lists = this.#workers.all.map((worker) => worker.metrics);
-    return formatMetrics(this.#sum.of([...lists, this.#own.texts()]));
-  }
-
-  #measure(worker: WorkerProcess): Promise<void> | undefined {
+  function measure(worker: WorkerProcess): Promise<void> | undefined {
     if (worker.listeningSinceMs === undefined) return undefined;
     return new Promise((resolve) => {
-      this.#measuring.set(worker, resolve);
+      measuring.set(worker, resolve);
       void worker.outbox.send({ type: 'measure' });
     });
   }
+
+  async function collect(): Promise<string> {
+    await atMost(MEASURING_MS, Promise.all(workers.all.map(measure)));
+    const lists = workers.all.map((worker) => worker.metrics);
+    return formatMetrics(sum.of([...lists, own.texts()]));
+  }
+
+  return {
+    take(message: MessageToPrimary, from: WorkerProcess): void {
+      switch (message.type) {
+        case 'text': {
+          const { to, text } = message;
+          const receiver = workers.all.find(({ address }) => address === to);
+          return receiver?.outbox.sendText({ type: 'text', text });
+        }
+        case 'counted':
+          from.counts = message.metrics;
+          return;
+        case 'measured':
+          from.metrics = message.metrics;
+          from.counts = message.metrics.filter(isCount);
+          return measured(from);
+        case 'sum':
+          // Workers that ask at the same time share one answer.
+          collecting ??= collect().finally(() => (collecting = undefined));
+          void collecting.then((text) => from.outbox.send({ type: 'metrics', text }));
+          return;
+        default: // `Workers` handles the others
+      }
+    },
+    gone(worker: WorkerProcess): void {
+      sum.bury(worker.counts);
+      measured(worker);
+    },
+  };
 }
