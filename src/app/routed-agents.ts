@@ -9,7 +9,7 @@ import { workMetrics } from '../observers/work-metrics.ts';
 import { agentPath } from '../settings/named-agents.ts';
 import { onceToolsOf } from '../tools/tool-list.ts';
 import { Turns } from '../turns/turns.ts';
-import { deliveryReport, type TurnObserver } from '../wires/reply-stream.ts';
+import type { TurnObserver } from '../wires/wire-options.ts';
 import type { AppParts } from './app-parts.ts';
 import { loaded } from './code-on-demand.ts';
 
@@ -115,7 +115,9 @@ export function routeAgents(given: GivenAgents, parts: AppParts): RoutedAgents {
     const observe = turnMetrics(ownMetrics, costOf);
     const onTurnEnd: TurnObserver = (delivery, report) => {
       observe(delivery, report);
-      platform?.turnEnded(deliveryReport(delivery, report));
+      const { event: { turnId }, context: { requestId, receivedAtMs } } = delivery;
+      const durationMs = performance.now() - receivedAtMs;
+      platform?.turnEnded({ ...report, requestId, turnId, durationMs });
     };
     return {
       name, agent, secrets, keys, path, conversations, turns, metrics: ownMetrics,

@@ -1,10 +1,26 @@
 import type { Agent } from '../agents/agent.ts';
+import type { TurnEvent } from '../calls/call-event.ts';
 import type { OpenSessions } from '../calls/open-sessions.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
+import type { Context } from '../http/context.ts';
 import type { CallRecords } from '../records/call-recorder.ts';
 import type { Settings } from '../settings/settings.ts';
+import type { TurnReport } from '../turns/delivery.ts';
 import type { Turns } from '../turns/turns.ts';
-import type { OpenRequests, TurnObserver } from './reply-stream.ts';
+
+/** What is open at the moment. All routes of an app share it, as they share the limits. */
+export interface OpenRequests {
+  /** Turns whose reply is being sent. */
+  streams: number;
+  /** Events without a reply that the agent is handling. */
+  hooks: number;
+}
+
+/** Called when a delivery of a turn has been answered. */
+export type TurnObserver = (
+  delivery: { readonly event: TurnEvent; readonly context: Context },
+  report: TurnReport,
+) => void;
 
 /** What every wire needs to serve an agent. */
 export interface WireOptions {

@@ -30,9 +30,8 @@ export interface Completions {
 }
 
 export function completions(options: CompletionsOptions): Completions {
-  const { agentName, keys, open, settings, turns, onTurnEnd, openSessions } = options;
+  const { agentName, keys, turns, openSessions } = options;
   const profile: Profile = PROFILES[options.profile];
-  const heartbeatMs = settings.heartbeatSeconds * 1_000;
   const warnings = new Set<string>();
 
   /** Gives each warning once. `what` is one of a few fixed texts. */
@@ -95,17 +94,15 @@ export function completions(options: CompletionsOptions): Completions {
     raw: CompletionEvent,
     given: ChunkOptions,
   ): Awaitable<void> {
-    checkRoomForStream(open, settings.maxStreams);
+    checkRoomForStream(options);
     // No report can name an anonymous call, so waiting for its end would be in vain.
     if (event.turnId !== undefined) openSessions?.start(event.sessionId);
     if (raw.stream !== true) {
-      const delivery = new JsonDelivery(context, event, given, onTurnEnd, open);
+      const delivery = new JsonDelivery(context, event, given, options);
       turns.start(delivery);
       return delivery.closed; // the app answers with an error for a handler that has not answered
     }
-    const encoder = new ChunkEncoder(given);
-    const delivery = new StreamDelivery(context, event, encoder, heartbeatMs, onTurnEnd, open);
-    delivery.begin(turns);
+    new StreamDelivery(context, event, new ChunkEncoder(given), options).begin();
   }
 
   return {

@@ -29,8 +29,7 @@ type Hook<E extends CallEvent> =
  * stream, everything else immediately.
  */
 export function webhook(options: WireOptions, metrics: Metrics): SignedHandler {
-  const { agent, open, settings, turns, onTurnEnd, openSessions } = options;
-  const heartbeatMs = settings.heartbeatSeconds * 1_000;
+  const { agent, open, settings, turns, openSessions } = options;
   const ends = new CallEnds(options, true);
   const events = metrics.add(
     new Counter('layercode_events_total', 'Webhook events by type.', ['event']),
@@ -67,11 +66,11 @@ export function webhook(options: WireOptions, metrics: Metrics): SignedHandler {
   }
 
   function startTurn(context: Context, event: TurnEvent, encoder: ReplyEncoder): void {
-    checkRoomForStream(open, settings.maxStreams);
-    const delivery = new StreamDelivery(context, event, encoder, heartbeatMs, onTurnEnd, open);
+    checkRoomForStream(options);
+    const delivery = new StreamDelivery(context, event, encoder, options);
     if (event.type === 'start') openSessions?.start(event.sessionId);
     else openSessions?.use(event.sessionId);
-    delivery.begin(turns);
+    delivery.begin();
   }
 
   /** As many hooks may run as turns may be open. */
@@ -98,6 +97,7 @@ export function webhook(options: WireOptions, metrics: Metrics): SignedHandler {
     raw: LayercodeEvent,
     handle: () => Awaitable<void>,
   ): Awaitable<void> {
+    const heartbeatMs = settings.heartbeatSeconds * 1_000;
     const reply = new ReplyStream(context, encoderFor(raw), heartbeatMs);
     reply.flush();
     return orElse(() => andThen(handle(), () => void reply.end()), (error) => {
