@@ -4,8 +4,6 @@
 import { CLOSE_CODES, parseClose, WebSocketError } from './close.ts';
 import { Utf8Check } from './utf8.ts';
 
-export { WebSocketError } from './close.ts';
-
 export const OPCODES = {
   continuation: 0x0,
   text: 0x1,
@@ -18,15 +16,15 @@ export const OPCODES = {
 export type Opcode = (typeof OPCODES)[keyof typeof OPCODES];
 
 /**
- * One frame of a server, which is not masked (RFC 6455 §5.1). A string is sent as UTF-8; lone
- * surrogates become U+FFFD.
+ * A message of a server in one frame, which is not masked (RFC 6455 §5.1). A string is sent as
+ * UTF-8; lone surrogates become U+FFFD.
  */
-export function encodeFrame(opcode: Opcode, payload: string | Uint8Array, isFinal = true): Buffer {
+export function encodeFrame(opcode: Opcode, payload: string | Uint8Array): Buffer {
   const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
   const { length } = bytes;
   const headerBytes = length < 126 ? 2 : length < 65_536 ? 4 : 10;
   const frame = Buffer.allocUnsafe(headerBytes + length);
-  frame[0] = (isFinal ? FINAL : 0) | opcode;
+  frame[0] = FINAL | opcode;
   if (headerBytes === 2) frame[1] = length;
   else if (headerBytes === 4) {
     frame[1] = LENGTH_OF_16_BITS;
@@ -46,11 +44,6 @@ export type Received =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'ping' | 'pong'; readonly payload: Buffer }
   | { readonly type: 'close'; readonly code: number; readonly reason: string };
-
-export interface FrameDecoderOptions {
-  /** Maximum bytes of one message, all its fragments together; inclusive. Default 1,048,576. */
-  readonly maxMessageBytes?: number;
-}
 
 /**
  * Decodes the frames of one client, in chunks of any size. After each `push`, call `next` until it
@@ -84,7 +77,8 @@ export class FrameDecoder {
   #utf8 = new Utf8Check();
   #control: Buffer = EMPTY;
 
-  constructor({ maxMessageBytes = 1_048_576 }: FrameDecoderOptions = {}) {
+  /** `maxMessageBytes`: of all fragments of a message together, inclusive. */
+  constructor(maxMessageBytes = 1_048_576) {
     this.#maxMessageBytes = maxMessageBytes;
   }
 
