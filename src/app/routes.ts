@@ -3,10 +3,9 @@
 
 import { afterChecks, loadedHandler, type Handler, type Route } from '../http/compose.ts';
 import { rateLimit } from '../middleware/rate-limit.ts';
-import { health } from '../routes/health.ts';
 import { metrics as metricsRoute } from '../routes/metrics.ts';
 import type { DescribedRoute } from '../routes/openapi.ts';
-import { ready } from '../routes/ready.ts';
+import { health, ready } from '../routes/probes.ts';
 import { BELOW_AGENT } from '../settings/named-agents.ts';
 import { signed } from '../wires/layercode/signed.ts';
 import { agentHandlers, platformAgent, type AgentHandlers } from './agent-handlers.ts';
@@ -15,7 +14,7 @@ import type { PlatformAgent } from './app-platform.ts';
 import type { RoutedAgent, RoutedAgents } from './routed-agents.ts';
 import type { Shutdown } from './shutdown.ts';
 
-export interface RouteOptions {
+interface RouteOptions {
   readonly agents: RoutedAgents;
   /** The secrets of all agents, for routes that belong to none of them. */
   readonly secrets: readonly string[];

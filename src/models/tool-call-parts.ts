@@ -15,7 +15,7 @@ interface OpenCall {
 }
 
 /** A complete call, with the `extra_content` that its vendor wants sent back. */
-export interface FinishedCall extends ToolCall {
+interface FinishedCall extends ToolCall {
   readonly extraContent: unknown;
 }
 

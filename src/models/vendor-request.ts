@@ -13,7 +13,7 @@ const MAX_REASON_LENGTH = 300;
 
 export type BodyReader = ReadableStreamDefaultReader<Uint8Array>;
 
-export interface VendorRequest {
+interface VendorRequest {
   readonly fetch: typeof fetch;
   readonly url: string;
   readonly body: string;

@@ -17,7 +17,7 @@ import { SettingsError, type Settings } from '../settings/settings.ts';
 import { rows } from '../settings/table.ts';
 import type { DevelopmentSecret } from './development-secret.ts';
 
-export interface OpenServerOptions {
+interface OpenServerOptions {
   /** The folder for agent modules and the development secret. */
   readonly directory: string;
   /** Receives the log's lines. */

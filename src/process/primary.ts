@@ -18,7 +18,7 @@ import { openLog, openMissingSecret, withSecret } from './open-server.ts';
 import type { MessageToPrimary } from './worker-messages.ts';
 import { Workers, WorkersError, type WorkerProcess } from './workers.ts';
 
-export interface PrimaryOptions extends RunOptions {
+interface PrimaryOptions extends RunOptions {
   readonly argv: readonly string[];
   readonly count: number;
   readonly output: LogOutput;
