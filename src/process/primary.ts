@@ -6,14 +6,14 @@ import { isatty } from 'node:tty';
 import type { Environment } from '../base/environment.ts';
 import { atMost } from '../base/time-limit.ts';
 import type { Logger } from '../log.ts';
-import { formatMetrics, Metrics } from '../metrics.ts';
+import { formatMetrics, Metrics, type MetricText } from '../metrics.ts';
 import { addLogMetrics, addWorkersMetrics } from '../observers/gauges.ts';
 import { loadSettings } from '../settings/load-settings.ts';
 import { SettingsError, type Settings } from '../settings/settings.ts';
 import { rows } from '../settings/table.ts';
 import { Closing, type RunOptions } from './closing.ts';
 import { described, tell, type LogOutput } from './log-output.ts';
-import { isCount, MetricsSum } from './metrics-sum.ts';
+import { addUp, isCount } from './metrics-sum.ts';
 import { openLog, openMissingSecret, withSecret } from './open-server.ts';
 import type { MessageToPrimary } from './worker-messages.ts';
 import { Workers, WorkersError, type WorkerProcess } from './workers.ts';
@@ -133,7 +133,8 @@ function changedSettings(
 
 /** Passes messages between workers and collects their metrics. */
 function createPost(workers: Workers, own: Metrics) {
-  const sum = new MetricsSum();
+  /** The counts of workers that are gone, as a counter must never decrease. */
+  let buried: readonly MetricText[] = [];
   /** Called when a worker has reported its metrics, or never will. */
   const measuring = new Map<WorkerProcess, () => void>();
   let collecting: Promise<string> | undefined;
@@ -154,7 +155,7 @@ function createPost(workers: Workers, own: Metrics) {
   async function collect(): Promise<string> {
     await atMost(MEASURING_MS, Promise.all(workers.all.map(measure)));
     const lists = workers.all.map((worker) => worker.metrics);
-    return formatMetrics(sum.of([...lists, own.texts()]));
+    return formatMetrics(addUp([...lists, own.texts(), buried]));
   }
 
   return {
@@ -181,7 +182,7 @@ function createPost(workers: Workers, own: Metrics) {
       }
     },
     gone(worker: WorkerProcess): void {
-      sum.bury(worker.counts);
+      buried = addUp([buried, worker.counts]);
       measured(worker);
     },
   };
