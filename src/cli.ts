@@ -5,7 +5,7 @@ import { version } from './base/version.ts';
 import {
   CommandError, EXIT, UsageError, type Command, type Terminal,
 } from './kit/terminal/command.ts';
-import { SettingsError } from './settings/settings.ts';
+import { operatorLines } from './settings/settings.ts';
 
 /** Each command is loaded only when it is used. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
@@ -41,11 +41,8 @@ async function main([name, ...argv]: readonly string[]): Promise<number> {
     if (load === undefined) throw new UsageError(unknown(name));
     const command = await load();
     const words = argv.indexOf('--'); // anything after this is not a flag
-    if (
-      argv
-        .slice(0, words === -1 ? argv.length : words)
-        .some((argument) => HELP_FLAGS.includes(argument))
-    ) {
+    const flags = argv.slice(0, words === -1 ? argv.length : words);
+    if (flags.some((argument) => HELP_FLAGS.includes(argument))) {
       process.stdout.write(command.help);
       return EXIT.OK;
     }
@@ -55,16 +52,8 @@ async function main([name, ...argv]: readonly string[]): Promise<number> {
       const command = name !== undefined && Object.hasOwn(COMMANDS, name) ? `${name} ` : '';
       return fail([...error.message.split('\n'), `see ${PROGRAM} ${command}--help`], EXIT.USAGE);
     }
-    if (error instanceof SettingsError) return fail(error.problems, EXIT.FAILED);
-    const isExpected = error instanceof CommandError || (error instanceof Error && 'code' in error);
-    return fail(
-      [
-        isExpected
-          ? (error as Error).message
-          : String(error instanceof Error ? error.stack : error),
-      ],
-      EXIT.FAILED,
-    );
+    const lines = error instanceof CommandError ? [error.message] : operatorLines(error);
+    return fail(lines, EXIT.FAILED);
   }
 }
 

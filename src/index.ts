@@ -3,18 +3,15 @@ export { createApp } from './app/create-app.ts';
 export type { NamedAgents } from './app/assemble-app.ts';
 export type { App, ServedAgent } from './app/app.ts';
 export type { AppOptions } from './app/app-parts.ts';
-export { loadSettings } from './settings/load-settings.ts';
-export type { LoadSettingsOptions } from './settings/load-settings.ts';
+export { loadSettings, type LoadSettingsOptions } from './settings/load-settings.ts';
 export { parseSettings } from './settings/parse-settings.ts';
-export { SettingsError } from './settings/settings.ts';
-export type { Settings } from './settings/settings.ts';
-export { createLogger } from './log.ts';
-export type { LogFields, Logger, LoggerOptions, LogLevel } from './log.ts';
-export { Counter, Gauge, Histogram } from './metrics.ts';
-export type { Metrics, SumMetrics } from './metrics.ts';
+export { SettingsError, type Settings } from './settings/settings.ts';
+export {
+  createLogger, type LogFields, type Logger, type LoggerOptions, type LogLevel,
+} from './log.ts';
+export { Counter, Gauge, Histogram, type Metrics, type SumMetrics } from './metrics.ts';
 
-export { defineAgent } from './agents/define-agent.ts';
-export type { AgentDefinition } from './agents/define-agent.ts';
+export { defineAgent, type AgentDefinition } from './agents/define-agent.ts';
 export type {
   Agent, AgentResources, BoundAgent, DataContext, EventContext, InterruptedTurn, MessageTurn,
   ModelAnswer, ModelRequestFailure, ModelResponse, ModelServer, ModelTokens, ModelUsage, Reply,
@@ -24,15 +21,13 @@ export type {
 export type { ModelAgentDefinition } from './agents/model-agent.ts';
 export type { Filler } from './agents/filler.ts';
 export type { PerTurn } from './agents/per-turn.ts';
-export { defineState } from './agents/state/state.ts';
-export type { State } from './agents/state/state.ts';
-export { handOver } from './tools/tool-hand-over.ts';
-export type { HandOver } from './tools/tool-hand-over.ts';
+export { defineState, type State } from './agents/state/state.ts';
+export { handOver, type HandOver } from './tools/tool-hand-over.ts';
 export { NotDone } from './tools/tool-not-done.ts';
 export { StateError } from './agents/state/state-error.ts';
-export { hangUp, tool, transferTo } from './tools/tool.ts';
-export type {
-  ArgumentsOf, OnceContext, TellBrowser, Tool, ToolContext, ToolDefinition,
+export {
+  hangUp, tool, transferTo, type ArgumentsOf, type OnceContext, type TellBrowser, type Tool,
+  type ToolContext, type ToolDefinition,
 } from './tools/tool.ts';
 export { cardNumbers } from './redaction/card-numbers.ts';
 export { emailAddresses } from './redaction/email-addresses.ts';
@@ -47,12 +42,9 @@ export { AgentError, getAgent, listAgents } from './agents/built-in/registry.ts'
 export { loadAgent } from './app/load-agent.ts';
 export { openAgents } from './app/open-agents.ts';
 
-export { ConversationManager } from './conversations/manager.ts';
-export type { NewMessage } from './conversations/manager.ts';
-export { MemoryStore } from './conversations/memory-store.ts';
-export type { MemoryStoreOptions } from './conversations/memory-store.ts';
-export { emptyConversation } from './conversations/conversation.ts';
-export type { Conversation } from './conversations/conversation.ts';
+export { ConversationManager, type NewMessage } from './conversations/manager.ts';
+export { MemoryStore, type MemoryStoreOptions } from './conversations/memory-store.ts';
+export { emptyConversation, type Conversation } from './conversations/conversation.ts';
 export type { OnceCall } from './conversations/once-call.ts';
 export type {
   ConversationStore, StoreAside, StoreHealth, UpdateOptions,
@@ -60,15 +52,14 @@ export type {
 export { openStore } from './conversations/stores/open-store.ts';
 export type { OnceClaims } from './conversations/stores/once-claims.ts';
 export type { OpenStoreOptions, StoreSettings } from './conversations/stores/open-store.ts';
-export { openCallRecords } from './records/open-call-records.ts';
-export type { CallRecordSettings } from './records/open-call-records.ts';
+export { openCallRecords, type CallRecordSettings } from './records/open-call-records.ts';
 export type { CallRecords } from './records/call-recorder.ts';
 export type {
   CallOutcome, CallRecord, EndedCall, RecordedCall, RecordedMessage, RecordedTokens, RecordedTurn,
 } from './records/call-record.ts';
-export { fromIoredis } from './conversations/stores/redis-client.ts';
-export type {
-  IoredisClient, RedisClient, RedisPublisher, RedisScriptCall, RedisSubscriber,
+export {
+  fromIoredis, type IoredisClient, type RedisClient, type RedisPublisher, type RedisScriptCall,
+  type RedisSubscriber,
 } from './conversations/stores/redis-client.ts';
 export { StoreError } from './conversations/stores/store-error.ts';
 export type {
@@ -84,28 +75,25 @@ export type {
   CallReportEvent, CompletionEvent, CompletionMessage,
 } from './wires/chat-completions/events.ts';
 export { EventError } from './wires/json-body.ts';
-export { parseEvent } from './wires/layercode/events.ts';
-export type {
-  CallDialectEvent as CallEvent, CallEndedEvent, CallStartedEvent, DataEvent, InterruptionContext,
-  LayercodeEvent, MessageEvent, SessionEndEvent, SessionEvent, SessionStartEvent,
-  SessionUpdateEvent, TranscriptEntry, TranscriptEvent, UnknownEvent, UserInterruptedEvent,
+export {
+  parseEvent, type CallDialectEvent as CallEvent, type CallEndedEvent, type CallStartedEvent,
+  type DataEvent, type InterruptionContext, type LayercodeEvent, type MessageEvent,
+  type SessionEndEvent, type SessionEvent, type SessionStartEvent, type SessionUpdateEvent,
+  type TranscriptEntry, type TranscriptEvent, type UnknownEvent, type UserInterruptedEvent,
 } from './wires/layercode/events.ts';
 export type { Awaitable } from './base/awaitable.ts';
 export type { Channel } from './base/channel.ts';
 export type { Environment } from './base/environment.ts';
 export type { Json, JsonObject } from './base/json.ts';
 export type { TracedTurn, TurnHappening, TurnPoint } from './turns/report/turn-points.ts';
-export { signPayload, verifySignature } from './wires/layercode/signature.ts';
-export type { SignOptions, VerifyOptions } from './wires/layercode/signature.ts';
-export { openModel } from './models/open-model.ts';
-export type { OpenedModel, OpenModelOptions } from './models/open-model.ts';
-export { ModelError } from './models/model.ts';
-export type {
-  ChatMessage, ChatModel, ModelDelta, ModelErrorCode, ModelOptions, ModelStreamOptions, ModelTool,
-  RequestFailure, ToolChoice,
+export {
+  signPayload, verifySignature, type SignOptions, type VerifyOptions,
+} from './wires/layercode/signature.ts';
+export { openModel, type OpenedModel, type OpenModelOptions } from './models/open-model.ts';
+export {
+  ModelError, type ChatMessage, type ChatModel, type ModelDelta, type ModelErrorCode,
+  type ModelOptions, type ModelStreamOptions, type ModelTool, type RequestFailure, type ToolChoice,
 } from './models/model.ts';
 export { SpeakableText } from './speech/speakable.ts';
-export { encodeEvent } from './sse/encode.ts';
-export type { SseEvent } from './sse/encode.ts';
-export { SseEncoder } from './http/event-stream.ts';
-export type { SseEncoderOptions } from './http/event-stream.ts';
+export { encodeEvent, type SseEvent } from './sse/encode.ts';
+export { SseEncoder, type SseEncoderOptions } from './http/event-stream.ts';

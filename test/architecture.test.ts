@@ -87,14 +87,11 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
   ['routes', ['wires/chat-completions', 'wires/layercode', 'agents', 'http', 'metrics.ts', 'base']],
   [
     'wires/chat-completions',
-    ['wires', 'turns', 'agents', 'calls', 'http', 'settings', 'log.ts', 'base'],
+    ['wires', 'turns', 'agents', 'calls', 'http', 'log.ts', 'base'],
   ],
   [
     'wires/layercode',
-    [
-      'wires', 'middleware', 'turns', 'agents', 'records', 'conversations', 'calls', 'http', 'sse',
-      'settings', 'metrics.ts', 'base',
-    ],
+    ['wires', 'middleware', 'agents', 'calls', 'http', 'sse', 'metrics.ts', 'base'],
   ],
   [
     'wires',

@@ -17,7 +17,7 @@ import { createApp } from '../src/app/create-app.ts';
 import { MemoryStore } from '../src/conversations/memory-store.ts';
 import { createTestClient } from '../src/kit/test-client.ts';
 import { PROVIDERS } from '../src/models/providers.ts';
-import { addWorkersMetrics } from '../src/process/primary.ts';
+import { addWorkersMetrics } from '../src/observers/gauges.ts';
 import type { CallRecords } from '../src/records/call-recorder.ts';
 import { parseSettings } from '../src/settings/parse-settings.ts';
 import { settingRows } from '../src/settings/table.ts';

@@ -50,14 +50,7 @@ const HOOKS = {
   bind: 'function',
 } as const satisfies Readonly<Record<Hook, 'function'>>;
 
-/** Each field's type, in the words of `typeof`. */
-const FIELDS = {
-  name: 'string', description: 'string', apology: ['string', 'function'],
-  limitReached: ['string', 'function'],
-  welcome: ['string', 'function'],
-  state: ['object', 'function'],
-  redact: ['object', 'function', 'string'],
-  ...HOOKS,
+const MODEL_FIELDS = {
   prompt: ['string', 'function'],
   model: ['string', 'object', 'function'],
   tools: ['object', 'function'],
@@ -69,6 +62,17 @@ const FIELDS = {
   filler: ['string', 'function'],
   speakable: 'boolean',
   wholeSentences: 'boolean',
+} as const satisfies Readonly<Record<keyof ModelAgentDefinition, TypeName | readonly TypeName[]>>;
+
+/** Each field's type, in the words of `typeof`. */
+const FIELDS = {
+  name: 'string', description: 'string', apology: ['string', 'function'],
+  limitReached: ['string', 'function'],
+  welcome: ['string', 'function'],
+  state: ['object', 'function'],
+  redact: ['object', 'function', 'string'],
+  ...HOOKS,
+  ...MODEL_FIELDS,
 } as const satisfies Readonly<Record<Field, TypeName | readonly TypeName[]>>;
 
 /**
@@ -118,16 +122,9 @@ function greet<S>(
 }
 
 /** Reads field by field, because a class instance may have them as getters. */
-function modelPartOf<S>(definition: object): Partial<ModelAgentDefinition<S>> {
-  const {
-    prompt, model, tools, toolChoice, filler, speakable, wholeSentences,
-    temperature, maxOutputTokens, reasoningEffort, providerOptions,
-  } = definition as Partial<ModelAgentDefinition<S>>;
-  return {
-    ...(prompt === undefined ? {} : { prompt }),
-    model, tools, toolChoice, filler, speakable, wholeSentences,
-    temperature, maxOutputTokens, reasoningEffort, providerOptions,
-  };
+function modelPartOf<S>(definition: Definition): Partial<ModelAgentDefinition<S>> {
+  const names = Object.keys(MODEL_FIELDS) as (keyof ModelAgentDefinition)[];
+  return Object.fromEntries(names.map((name) => [name, definition[name]]));
 }
 
 /**

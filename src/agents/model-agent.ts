@@ -9,7 +9,7 @@ import type { Agent, AgentResources, BoundAgent, MessageTurn } from './agent.ts'
 import { withFiller, type Filler } from './filler.ts';
 import { checkText, makeForTurn, type PerTurn } from './per-turn.ts';
 import { DEFAULT_FILLER, WELCOME_BACK } from './phrases.ts';
-import { runToolLoop, streamOptionsOf } from './tool-loop.ts';
+import { runToolLoop, streamOptionsOf, type Means } from './tool-loop.ts';
 
 /**
  * An agent that uses a model. Functions of the turn run within its time limits; if one fails, the
@@ -40,13 +40,6 @@ export interface ModelAgentDefinition<S = unknown, T = S> extends ModelOptions {
 
 /** Models that a function chooses are opened once, because a model remembers what it learned. */
 const MAX_OPENED_MODELS = 100;
-
-/** What a turn needs to call its model. */
-interface Means<S> {
-  readonly prompt: string;
-  readonly model: ChatModel;
-  readonly tools: readonly Tool<S>[];
-}
 
 /** The agent with hooks that use its model. */
 export function bindModelAgent<S>(

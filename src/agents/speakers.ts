@@ -61,7 +61,7 @@ const MAX_HAND_OVERS = 3;
 const MAX_SHOWN_LENGTH = 64;
 
 /** The agent that speaks in a turn, and the hand-overs of that turn. */
-export interface HandOverStanding {
+interface HandOverStanding {
   /** The name of the agent that speaks. */
   readonly speaker: string | undefined;
   /** How often the conversation was handed over in this turn. */

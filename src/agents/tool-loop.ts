@@ -8,7 +8,7 @@ import { toolRun } from '../tools/tool-request.ts';
 import type { Tool } from '../tools/tool.ts';
 import type { MessageTurn, Reply, ToolRun, Turn } from './agent.ts';
 import { toChatMessages } from './prompt.ts';
-import { Voice } from './voice.ts';
+import { Voice, type VoiceOptions } from './voice.ts';
 
 /**
  * Maximum number of rounds of tool calls in a turn. After that the model is asked once more without
@@ -16,14 +16,14 @@ import { Voice } from './voice.ts';
  */
 const MAX_TOOL_ROUNDS = 8;
 
-export interface ToolLoopOptions<S> {
+/** What a turn needs to call its model. */
+export interface Means<S> {
   readonly prompt: string;
   readonly model: ChatModel;
   readonly tools: readonly Tool<S>[];
-  /** Whether to remove what cannot be spoken (Markdown, emoji, URLs) from the model's text. */
-  readonly isSpeakable: boolean;
-  /** Whether a reply that is cut at the model's limit ends with its last whole sentence. */
-  readonly wholeSentences?: boolean;
+}
+
+interface ToolLoopOptions<S> extends Means<S>, VoiceOptions {
   readonly options: ModelOptions;
   /** Applies to the first request. Default `auto`. */
   readonly toolChoice: ToolChoice | undefined;

@@ -1,13 +1,4 @@
-// The messages between an app's processes.
-
 import type { Channel } from '../base/channel.ts';
-import type { Logger } from '../log.ts';
-import { OtherProcesses, type OwnTurns } from '../turns/other-processes.ts';
-
-/** See `TurnsOptions`. */
-export function othersBehind(channel: Channel, log: Logger): (own: OwnTurns) => OtherProcesses {
-  return (own) => new OtherProcesses(channel, own, log);
-}
 
 /**
  * Splits an app's channel into one per agent: what an agent sends reaches the same agent in the

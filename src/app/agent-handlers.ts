@@ -5,10 +5,10 @@ import type {
   Completions, CompletionsOptions,
 } from '../wires/chat-completions/completions.ts';
 import { hasCredentials, Keys } from '../wires/chat-completions/keys.ts';
-import type { ReportsOptions } from '../wires/chat-completions/reports.ts';
 import { SIGNATURE_HEADER } from '../wires/layercode/signature.ts';
 import { signed } from '../wires/layercode/signed.ts';
 import { webhook } from '../wires/layercode/webhook.ts';
+import type { WireOptions } from '../wires/wire-options.ts';
 import type { AppParts } from './app-parts.ts';
 import type { PlatformAgent } from './app-platform.ts';
 import type { RoutedAgent } from './routed-agents.ts';
@@ -32,7 +32,7 @@ export function agentHandlers(routed: RoutedAgent, parts: AppParts): AgentHandle
   const { name, path, secrets, keys, metrics } = routed;
   const servesLayercode = secrets.length > 0;
   const shared = sharedByWires(routed, parts);
-  const layercode = signed({ secrets }, webhook({ ...shared, metrics }));
+  const layercode = signed(secrets, webhook(shared, metrics));
   if (keys.length === 0) return { name, path, servesLayercode, own: layercode };
   const { settings, openSessions, loading } = parts;
   const hasReports =
@@ -61,7 +61,7 @@ async function completionsOf(options: CompletionsOptions): Promise<Completions> 
   return completions(options);
 }
 
-async function reportsOf(options: ReportsOptions): Promise<Handler> {
+async function reportsOf(options: WireOptions): Promise<Handler> {
   const { reports } = await import('../wires/chat-completions/reports.ts');
   return reports(options);
 }
@@ -82,7 +82,7 @@ export function platformAgent(routed: RoutedAgent, parts: AppParts): PlatformAge
 function sharedByWires(
   { name, agent, conversations, turns, onTurnEnd }: RoutedAgent,
   { settings, open, openSessions, records }: AppParts,
-) {
+): WireOptions {
   return {
     agent, agentName: name ?? agent.name, conversations, turns, open, openSessions, records,
     settings, onTurnEnd,

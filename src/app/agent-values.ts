@@ -18,7 +18,7 @@ export function numbersFor({ redact }: BoundAgent): ValueNumbers {
 }
 
 /** What redacts for an agent, and which conversations. */
-export interface ValuesOptions {
+interface ValuesOptions {
   readonly agent: BoundAgent;
   /** See `GivenAgent`. */
   readonly name: string | undefined;

@@ -8,7 +8,7 @@ import type { Settings } from '../settings/settings.ts';
 import type { CallLimits } from '../turns/call-limits.ts';
 import type { Tracing } from '../turns/report/turn-trace.ts';
 import type { CostOf } from '../turns/report/turn-work.ts';
-import type { OpenRequests } from '../wires/reply-stream.ts';
+import type { OpenRequests } from '../wires/wire-options.ts';
 import type { AppPlatform } from './app-platform.ts';
 import type { CodeOnDemand } from './code-on-demand.ts';
 

@@ -7,14 +7,13 @@ import type { Handler, Middleware } from '../http/compose.ts';
 import type { ErrorClass, ErrorHandler } from '../http/error-boundary.ts';
 import type { HttpResponse } from '../http/exchange.ts';
 import { createHttpServer } from '../http/server.ts';
-import { Gauge, type Metrics } from '../metrics.ts';
+import type { Metrics } from '../metrics.ts';
 import type { ChatModel } from '../models/model.ts';
-import { addCallRecordMetrics } from '../observers/call-record-metrics.ts';
-import { addLogMetrics } from '../observers/log-metrics.ts';
-import { addProcessMetrics } from '../observers/process-metrics.ts';
-import { addStoreMetrics } from '../observers/store-metrics.ts';
+import {
+  addCallRecordMetrics, addGauge, addLogMetrics, addProcessMetrics, addStoreMetrics,
+} from '../observers/gauges.ts';
 import type { AppParts } from './app-parts.ts';
-import { Layers } from './layers.ts';
+import { createLayers, type Layers } from './layers.ts';
 import {
   routeAgents, type GivenAgents, type RoutedAgent, type RoutedAgents,
 } from './routed-agents.ts';
@@ -60,7 +59,7 @@ export class App {
     this.#userSecrets = [...new Set(given.flatMap(({ secrets }) => secrets))];
     this.#shutdown = new Shutdown(parts, this.#routed, this.#fetched);
     const servesCompletions = given.some(({ keys }) => keys.length > 0);
-    this.#layers = new Layers(parts, this.#shutdown, servesCompletions);
+    this.#layers = createLayers(parts, this.#shutdown, servesCompletions);
     this.#addOwnMetrics();
     const routes = createRoutes(parts, {
       agents: this.#routed, secrets: this.#userSecrets, shutdown: this.#shutdown,
@@ -203,9 +202,9 @@ export class App {
   /** Those that belong to no agent and no request. */
   #addOwnMetrics(): void {
     const { metrics, open, store, records, log, settings } = this.#parts;
-    const turns = (): number => this.runningTurns;
-    metrics.add(new Gauge('layercode_open_streams', 'Open event streams.', () => open.streams));
-    metrics.add(new Gauge('layercode_running_turns', 'Turns whose agent is running.', turns));
+    addGauge(metrics, 'layercode_open_streams', 'Open event streams.', () => open.streams);
+    addGauge(metrics, 'layercode_running_turns', 'Turns whose agent is running.',
+      () => this.runningTurns);
     addStoreMetrics(metrics, store);
     if (records !== undefined) addCallRecordMetrics(metrics, records);
     addLogMetrics(metrics, log);

@@ -96,7 +96,7 @@ export function assembleApp(
 }
 
 /** What an app was created from. */
-export interface AppOrigin {
+interface AppOrigin {
   readonly settings: Settings;
   readonly agent: Agent | NamedAgents;
 }

@@ -19,9 +19,9 @@ export function authorizeRoute(
   const { layercodeApiKey: apiKey, layercodeApiUrl: url } = settings;
   const layercode = apiKey === undefined
     ? undefined
-    : new RestClient({ url, apiKey, ...(fetch === undefined ? {} : { fetch }) });
+    : new RestClient({ url, apiKey, fetch });
   const checks = layercode === undefined && platform !== undefined ? [localOnly()] : [];
-  return afterChecks(checks, signedIfAtAll({ secrets }, authorize({
+  return afterChecks(checks, signedIfAtAll(secrets, authorize({
     platform: layercode ?? platform,
     agentIds: settings.layercodeAgentIds,
     origins: allowedOrigins(settings),

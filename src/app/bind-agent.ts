@@ -1,4 +1,4 @@
-import type { Agent, AgentResources, BoundAgent } from '../agents/agent.ts';
+import type { Agent, BoundAgent } from '../agents/agent.ts';
 import type { Logger } from '../log.ts';
 import { metered } from '../models/metered-model.ts';
 import { openModel } from '../models/open-model.ts';
@@ -8,7 +8,7 @@ import type { Settings } from '../settings/settings.ts';
 import { CallLimits } from '../turns/call-limits.ts';
 import type { Prices } from './prices.ts';
 
-export interface BindingOptions {
+interface BindingOptions {
   /** Default: models need no price. */
   readonly prices?: Prices;
   /** Default: calls have no limit. */
@@ -44,29 +44,22 @@ function modelNames({ environment, models }: Settings): readonly string[] {
   return models.length > 0 ? models : [defaultModelName(environment) ?? []].flat();
 }
 
-/** Gives an agent its models if it uses any. Other agents are returned unchanged. */
-export function bindAgent(
-  agent: Agent,
-  settings: Settings,
-  log: Logger,
-  options: BindingOptions = {},
-): BoundAgent {
-  return agent.bind?.(resourcesFor(settings, log, options)) ?? agent;
-}
-
 /**
  * The default of `DEFAULT_MODEL` if no provider has a key. `/ready` then reports the missing key.
  */
 const FALLBACK_MODEL = 'openai:gpt-6-luna';
 
-function resourcesFor(
+/** Gives an agent its models if it uses any. Other agents are returned unchanged. */
+export function bindAgent(
+  agent: Agent,
   settings: Settings,
   log: Logger,
-  { prices, limits, fetch, onOnceTool }: BindingOptions,
-): AgentResources {
+  { prices, limits, fetch, onOnceTool }: BindingOptions = {},
+): BoundAgent {
+  if (agent.bind === undefined) return agent;
   const { environment, models, fastModel, slowModel, fillerAfterMs } = settings;
   const { temperature, maxOutputTokens } = settings;
-  return {
+  return agent.bind({
     openModel(given) {
       if (typeof given === 'object') {
         prices?.check(given.name.split(','));
@@ -95,15 +88,14 @@ function resourcesFor(
     slowModel,
     fillerAfterMs,
     onOnceTool,
-  };
+  });
 }
 
-/** What calls may use. Undefined if the settings have no limit. */
+/** What calls may use. `hasLimits` says whether the settings have a limit. */
 export function callLimits(
   { maxCostPerCall: cost, maxTokensPerCall: tokens }: Settings,
   prices: Prices,
-): CallLimits | undefined {
-  if (cost === undefined && tokens === undefined) return undefined;
+): CallLimits {
   return new CallLimits({
     cost,
     tokens,

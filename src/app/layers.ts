@@ -11,93 +11,34 @@ import { Router } from '../http/router.ts';
 import { UncheckedBodies } from '../http/unchecked-bodies.ts';
 import { allowedOrigins, cors, preflight } from '../middleware/cors.ts';
 import { wellFormed } from '../middleware/well-formed.ts';
-import { accessLog } from '../observers/access-log.ts';
-import { requestMetrics } from '../observers/request-metrics.ts';
+import { accessLog, requestMetrics } from '../observers/requests.ts';
 import { formErrorBody } from '../wires/chat-completions/error-body.ts';
 import type { AppParts } from './app-parts.ts';
 import type { Shutdown } from './shutdown.ts';
 
+export type Layers = ReturnType<typeof createLayers>;
+
 /** Everything that a request passes, in order. */
-export class Layers {
-  readonly boundary = new ErrorBoundary();
-  readonly #parts: AppParts;
-  readonly #shutdown: Shutdown;
-  readonly #servesCompletions: boolean;
-  readonly #shared: ContextDependencies;
-  readonly #observers: readonly Observer[];
-  readonly #added: Middleware[] = [];
-  readonly #router = new Router<Handler>();
-  #chain: Handler | undefined;
-
-  constructor(parts: AppParts, shutdown: Shutdown, servesCompletions: boolean) {
-    this.#parts = parts;
-    this.#shutdown = shutdown;
-    this.#servesCompletions = servesCompletions;
-    this.#shared = sharedByRequests(parts);
-    const { settings, log, metrics } = parts;
-    const hasAccessLog = settings.accessLog && log.isEnabled('info');
-    this.#observers = [requestMetrics(metrics), ...(hasAccessLog ? [accessLog(log)] : [])];
-  }
-
-  /** See `App.use`. */
-  add(middleware: Middleware): void {
-    if (this.#chain !== undefined) throw new Error('use() must be called before the first request');
-    if (typeof middleware !== 'function') {
-      const got = typeof middleware;
-      throw new TypeError(`middleware must be a function (context, next), got ${got}`);
-    }
-    this.#added.push(middleware);
-  }
-
-  addRoute({ method, path, handler }: Route): void {
-    this.#router.add(method, path, handler);
-  }
-
-  hasPath({ method, path }: Context): boolean {
-    return this.#router.find(method, path).kind !== 'unknown path';
-  }
-
-  contextOf(request: HttpRequest, response: HttpResponse): Context {
-    return new Context(request, response, this.#shared);
-  }
-
-  /** Outside of all layers: the response is counted while it is open, and observed at its end. */
-  readonly serve = (context: Context): void => {
-    this.#shutdown.enter();
-    context.onClose(this.#closed);
-    this.#chain ??= this.#compose();
-    // The boundary answers all errors, so this is an error of the boundary itself.
-    const failed = (error: unknown): void => {
-      const { requestId } = context;
-      this.#shared.log.error('request failed beyond its error boundary', { requestId, error });
-      context.response.destroy();
-    };
-    try {
-      const handled = this.#chain(context);
-      if (handled instanceof Promise) handled.catch(failed);
-    } catch (error) {
-      failed(error);
-    }
-  };
+export function createLayers(parts: AppParts, shutdown: Shutdown, servesCompletions: boolean) {
+  const { settings, log, metrics, platform } = parts;
+  const boundary = new ErrorBoundary();
+  const shared = sharedByRequests(parts);
+  const hasAccessLog = settings.accessLog && log.isEnabled('info');
+  const observers = [requestMetrics(metrics), ...(hasAccessLog ? [accessLog(log)] : [])];
+  const added: Middleware[] = [];
+  const router = new Router<Handler>();
+  let chain: Handler | undefined;
 
   /** An error of any layer or handler goes to the boundary. The layers outside see its answer. */
-  #compose(): Handler {
-    const { settings, platform } = this.#parts;
+  function composed(): Handler {
     const origins = allowedOrigins(settings);
     const webSocketPaths = platform?.webSocketPaths ?? [];
-    return compose(
-      [
-        passChecks([cors(origins), this.#shutdown.check, wellFormed({ webSocketPaths })]),
-        preflight(origins),
-        ...this.#added,
-      ],
-      this.#route,
-      this.#onError,
-    );
+    const checks = [cors(origins), shutdown.check, wellFormed(webSocketPaths)];
+    return compose([passChecks(checks), preflight(origins), ...added], route, onError);
   }
 
-  readonly #route: Handler = (context) => {
-    const match = this.#router.find(context.method, context.path);
+  function route(context: Context): Awaitable<void> {
+    const match = router.find(context.method, context.path);
     switch (match.kind) {
       case 'found':
         context.params = match.params;
@@ -111,16 +52,52 @@ export class Layers {
       default:
         match satisfies never;
     }
+  }
+
+  function onError(error: unknown, context: Context): Awaitable<void> {
+    if (servesCompletions) formErrorBody(context);
+    return boundary.handle(error, context);
+  }
+
+  const closed: Observer = (isFinished, context) => {
+    shutdown.leave();
+    for (const observer of observers) observer(isFinished, context);
   };
 
-  readonly #onError = (error: unknown, context: Context): Awaitable<void> => {
-    if (this.#servesCompletions) formErrorBody(context);
-    return this.boundary.handle(error, context);
-  };
-
-  readonly #closed: Observer = (isFinished, context) => {
-    this.#shutdown.leave();
-    for (const observer of this.#observers) observer(isFinished, context);
+  return {
+    boundary,
+    /** See `App.use`. */
+    add(middleware: Middleware): void {
+      if (chain !== undefined) throw new Error('use() must be called before the first request');
+      if (typeof middleware !== 'function') {
+        const got = typeof middleware;
+        throw new TypeError(`middleware must be a function (context, next), got ${got}`);
+      }
+      added.push(middleware);
+    },
+    addRoute: ({ method, path, handler }: Route): void => router.add(method, path, handler),
+    hasPath: ({ method, path }: Context): boolean =>
+      router.find(method, path).kind !== 'unknown path',
+    contextOf: (request: HttpRequest, response: HttpResponse): Context =>
+      new Context(request, response, shared),
+    /** Outside of all layers: the response is counted while it is open, and observed at its end. */
+    serve(context: Context): void {
+      shutdown.enter();
+      context.onClose(closed);
+      chain ??= composed();
+      // The boundary answers all errors, so this is an error of the boundary itself.
+      const failed = (error: unknown): void => {
+        const { requestId } = context;
+        log.error('request failed beyond its error boundary', { requestId, error });
+        context.response.destroy();
+      };
+      try {
+        const handled = chain(context);
+        if (handled instanceof Promise) handled.catch(failed);
+      } catch (error) {
+        failed(error);
+      }
+    },
   };
 }
 

@@ -9,7 +9,7 @@ import { workMetrics } from '../observers/work-metrics.ts';
 import { agentPath } from '../settings/named-agents.ts';
 import { onceToolsOf } from '../tools/tool-list.ts';
 import { Turns } from '../turns/turns.ts';
-import { deliveryReport, type TurnObserver } from '../wires/reply-stream.ts';
+import type { TurnObserver } from '../wires/wire-options.ts';
 import type { AppParts } from './app-parts.ts';
 import { loaded } from './code-on-demand.ts';
 
@@ -47,9 +47,9 @@ export function routeAgents(given: GivenAgents, parts: AppParts): RoutedAgents {
   const { tracing, limits, costOf, code } = parts;
   const agents = new Map<string, BoundAgent>();
   for (const { name, agent } of given) if (name !== undefined) agents.set(name, agent);
-  const channels = channel === undefined ? undefined : loaded('work', code);
-  const channelOf =
-    channel === undefined || agents.size === 0 ? () => channel : channels?.agentChannels(channel);
+  const channelOf = channel === undefined || agents.size === 0
+    ? () => channel
+    : loaded('work', code).agentChannels(channel);
   // Without a channel, the other processes that use the store still need to know whose a turn is.
   const address = channel?.address ?? (store.isShared ? processAddress() : undefined);
   if (address !== undefined) store.runsAt?.(address);
@@ -62,7 +62,7 @@ export function routeAgents(given: GivenAgents, parts: AppParts): RoutedAgents {
 
   function route({ name, agent, secrets, keys }: GivenAgent): RoutedAgent {
     const { agentRoute, maxMessages } = settings;
-    const own = channelOf?.(name ?? '');
+    const own = channelOf(name ?? '');
     const ownMetrics = name === undefined ? metrics : metrics.labelled('agent', name);
     const redaction = agent.redact === undefined ? undefined : loaded('redaction', code);
     const conversations = new ConversationManager(store, {
@@ -81,7 +81,9 @@ export function routeAgents(given: GivenAgents, parts: AppParts): RoutedAgents {
       ownName: name,
       agents,
       conversations,
-      others: own === undefined ? undefined : channels?.othersBehind(own, log),
+      others: own === undefined
+        ? undefined
+        : (turns) => new (loaded('work', code).OtherProcesses)(own, turns, log),
       turnTimeoutMs: settings.turnTimeoutSeconds * 1_000,
       firstWordTimeoutMs: settings.firstWordTimeoutSeconds * 1_000,
       storeTimeoutMs: settings.storeTimeoutMs,
@@ -115,7 +117,9 @@ export function routeAgents(given: GivenAgents, parts: AppParts): RoutedAgents {
     const observe = turnMetrics(ownMetrics, costOf);
     const onTurnEnd: TurnObserver = (delivery, report) => {
       observe(delivery, report);
-      platform?.turnEnded(deliveryReport(delivery, report));
+      const { event: { turnId }, context: { requestId, receivedAtMs } } = delivery;
+      const durationMs = performance.now() - receivedAtMs;
+      platform?.turnEnded({ ...report, requestId, turnId, durationMs });
     };
     return {
       name, agent, secrets, keys, path, conversations, turns, metrics: ownMetrics,

@@ -3,11 +3,10 @@
 
 import { afterChecks, loadedHandler, type Handler, type Route } from '../http/compose.ts';
 import { rateLimit } from '../middleware/rate-limit.ts';
-import { health } from '../routes/health.ts';
 import { metrics as metricsRoute } from '../routes/metrics.ts';
 import type { DescribedRoute } from '../routes/openapi.ts';
-import { ready } from '../routes/ready.ts';
-import { PATHS_BELOW_AGENT, type PathBelowAgent } from '../settings/named-agents.ts';
+import { health, ready } from '../routes/probes.ts';
+import { BELOW_AGENT } from '../settings/named-agents.ts';
 import { signed } from '../wires/layercode/signed.ts';
 import { agentHandlers, platformAgent, type AgentHandlers } from './agent-handlers.ts';
 import type { AppParts } from './app-parts.ts';
@@ -15,7 +14,7 @@ import type { PlatformAgent } from './app-platform.ts';
 import type { RoutedAgent, RoutedAgents } from './routed-agents.ts';
 import type { Shutdown } from './shutdown.ts';
 
-export interface RouteOptions {
+interface RouteOptions {
   readonly agents: RoutedAgents;
   /** The secrets of all agents, for routes that belong to none of them. */
   readonly secrets: readonly string[];
@@ -46,25 +45,13 @@ export function createRoutes(parts: AppParts, options: RouteOptions): readonly R
   return [...routes, ...(platform?.serve([called(first), ...others.map(called)]) ?? [])];
 }
 
-/** The routes below an agent's path. Each exists if the agent has a handler for what it serves. */
-const BELOW_AGENT = {
-  '/': ['POST', 'completions'],
-  '/chat/completions': ['POST', 'completions'],
-  '/chat/completions/': ['POST', 'completions'],
-  '/v1/chat/completions': ['POST', 'completions'],
-  '/v1/chat/completions/': ['POST', 'completions'],
-  '/models': ['GET', 'models'],
-  '/v1/models': ['GET', 'models'],
-  '/events': ['POST', 'reports'],
-} as const satisfies Readonly<Record<PathBelowAgent, readonly [Route['method'], string]>>;
-
+/** Each exists if the agent has a handler for what it serves. */
 function agentRoutes(agent: AgentHandlers): readonly DescribedRoute[] {
   const { name, path, servesLayercode, own } = agent;
   const base = path.replace(/\/$/, '');
   const routes = [
     post(path, servesLayercode ? 'webhook' : 'completions', own),
-    ...PATHS_BELOW_AGENT.flatMap((below): readonly DescribedRoute[] => {
-      const [method, serves] = BELOW_AGENT[below];
+    ...BELOW_AGENT.flatMap(([below, method, serves]): readonly DescribedRoute[] => {
       const handler = agent[serves];
       return handler === undefined ? [] : [{ method, path: base + below, serves, handler }];
     }),
@@ -131,7 +118,7 @@ export function createUserRoute(
   handler: Handler,
   secrets: readonly string[],
 ): Route {
-  const signedHandler = signed({ secrets }, handler);
+  const signedHandler = signed(secrets, handler);
   return {
     method,
     path,

@@ -2,6 +2,7 @@
 // to load.
 
 export { ToolCalls, TurnWork } from '../turns/agent-work.ts';
+export { OtherProcesses } from '../turns/other-processes.ts';
 export { FigureTaker } from '../turns/report/figures.ts';
-export { agentChannels, othersBehind } from './agent-channels.ts';
+export { agentChannels } from './agent-channels.ts';
 export { bindAgent, callLimits, hasUsableModel } from './bind-agent.ts';

@@ -8,6 +8,19 @@ export function andThen<T, U>(value: Awaitable<T>, next: (value: T) => Awaitable
   return value instanceof Promise ? value.then(next) : next(value);
 }
 
+/** What a step returns, or what `failed` makes of an error that it throws or rejects with. */
+export function orElse<T>(
+  step: () => Awaitable<T>,
+  failed: (error: unknown) => Awaitable<T>,
+): Awaitable<T> {
+  try {
+    const value = step();
+    return value instanceof Promise ? value.catch(failed) : value;
+  } catch (error) {
+    return failed(error);
+  }
+}
+
 /**
  * The value, or a real promise for any thenable. Without this, another library's promise would pass
  * for a value.

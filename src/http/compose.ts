@@ -76,9 +76,8 @@ export function loadedHandler(load: () => Promise<Handler>): Handler {
  * Wraps the layers around `handler` once, not per request. The first layer is the outermost.
  *
  * An error thrown by a layer is passed to `onError` immediately, so the layers outside it still
- * see an answer. Misuse is an error: a layer that is not a function (a `TypeError`, thrown here),
- * a layer that calls `next` twice, and a chain that ends without an answer, because the client
- * would wait forever.
+ * see an answer. Misuse is an error: a layer that calls `next` twice, and a chain that ends without
+ * an answer, because the client would wait forever.
  */
 export function compose(
   middleware: readonly Middleware[],
@@ -96,31 +95,26 @@ export function compose(
         return onError(error, context);
       }
     };
-  const around = (layer: Middleware, inner: Handler): Handler => {
-    if (typeof layer !== 'function') {
-      throw new TypeError(`middleware must be a function (context, next), got ${typeof layer}`);
-    }
-    return (context) => {
-      let isCalled = false;
-      let passedOn: unknown;
-      const next = (): Awaitable<void> => {
-        if (isCalled) {
-          throw new Error(`middleware ${layer.name || 'anonymous'} called next() more than once`);
-        }
-        isCalled = true;
-        const ended = inner(context);
-        passedOn = ended;
-        return ended;
-      };
-      try {
-        const ended = layer(context, next);
-        // The promise from `next` never rejects. Catching again would create a promise per layer.
-        if (!(ended instanceof Promise) || ended === passedOn) return ended;
-        return ended.catch((error: unknown) => onError(error, context));
-      } catch (error) {
-        return onError(error, context);
+  const around = (layer: Middleware, inner: Handler): Handler => (context) => {
+    let isCalled = false;
+    let passedOn: unknown;
+    const next = (): Awaitable<void> => {
+      if (isCalled) {
+        throw new Error(`middleware ${layer.name || 'anonymous'} called next() more than once`);
       }
+      isCalled = true;
+      const ended = inner(context);
+      passedOn = ended;
+      return ended;
     };
+    try {
+      const ended = layer(context, next);
+      // The promise from `next` never rejects. Catching again would create a promise per layer.
+      if (!(ended instanceof Promise) || ended === passedOn) return ended;
+      return ended.catch((error: unknown) => onError(error, context));
+    } catch (error) {
+      return onError(error, context);
+    }
   };
   const chain = middleware.reduceRight<Handler>(
     (inner, layer) => around(layer, inner),

@@ -1,4 +1,4 @@
-import type { Awaitable } from '../base/awaitable.ts';
+import { orElse, type Awaitable } from '../base/awaitable.ts';
 import type { Context } from './context.ts';
 import { HttpError } from './errors.ts';
 
@@ -27,12 +27,7 @@ export class ErrorBoundary {
     if (handler === undefined) return answerError(error, context);
     const failed = (cause: unknown): void =>
       answerError(new Error('an error handler failed', { cause }), context);
-    try {
-      const answered = handler(error as Error, context);
-      return answered instanceof Promise ? answered.catch(failed) : answered;
-    } catch (cause) {
-      return failed(cause);
-    }
+    return orElse(() => handler(error as Error, context), failed);
   }
 
   #handlerFor(error: Error): ErrorHandler | undefined {

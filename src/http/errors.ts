@@ -2,7 +2,7 @@ import { validateHeaderName, validateHeaderValue } from 'node:http';
 
 import { knowInAnyCopy } from '../base/any-copy.ts';
 
-export interface HttpErrorOptions {
+interface HttpErrorOptions {
   /** A stable code for programs: `ERR_…`. */
   readonly code?: string;
   /** Whether the client may see `message`. Default: for a status below 500. */

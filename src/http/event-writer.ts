@@ -18,7 +18,7 @@ export interface SseDestination extends NodeJS.EventEmitter {
 }
 
 /** The part of a `net.Socket` that a writer needs: it says whether written bytes were lost. */
-export interface SseConnection {
+interface SseConnection {
   readonly destroyed: boolean;
   /** Set as soon as a write fails, before `error` and `close` are emitted. */
   readonly errored: Error | null;
@@ -35,7 +35,7 @@ export interface EventWriterOptions {
 }
 
 /** How a block is put behind those that have not left. */
-export interface BlockJoining {
+interface BlockJoining {
   join?(queued: string, block: string): string;
 }
 

@@ -1,5 +1,5 @@
 /** The path and query of a request target. The query has no `?`; '' if there is none. */
-export interface RequestTarget {
+interface RequestTarget {
   readonly path: string;
   readonly query: string;
 }

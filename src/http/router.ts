@@ -1,7 +1,7 @@
 export type Params = Readonly<Record<string, string>>;
 
 /** The result of looking up a method and a path. */
-export type Match<T> =
+type Match<T> =
   | { readonly kind: 'found'; readonly value: T; readonly params: Params }
   | { readonly kind: 'wrong method'; readonly allowed: readonly string[] }
   | { readonly kind: 'unknown path' }

@@ -22,7 +22,7 @@ const SERVER_LIMITS = {
   requireHostHeader: false,
 } as const;
 
-export interface HttpServerOptions {
+interface HttpServerOptions {
   readonly listener: RequestListener;
   /**
    * Maximum number of connections open at once, inclusive. One more is closed before a byte is

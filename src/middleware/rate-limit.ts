@@ -3,7 +3,7 @@ import { clientKey } from '../http/client-key.ts';
 import type { Check } from '../http/compose.ts';
 import { HttpError } from '../http/errors.ts';
 
-export interface RateLimitOptions {
+interface RateLimitOptions {
   /** Requests a client may make per minute, all at once or spread out. */
   readonly perMinute: number;
   /** Milliseconds on any monotonic clock. Default `performance.now`. */

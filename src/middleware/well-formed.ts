@@ -2,17 +2,12 @@ import { SERVED_METHODS, type Check } from '../http/compose.ts';
 import { BadRequest, HttpError } from '../http/errors.ts';
 import { offersWebSocket } from '../http/upgrade.ts';
 
-export interface WellFormedOptions {
-  /** The paths that accept WebSocket. */
-  readonly webSocketPaths: readonly string[];
-}
-
 /**
  * Refuses what no legitimate client sends, with a 4xx and a closed connection: malformed request
  * targets, two `Host` headers (RFC 9112 §3.2 demands a 400), HTTP versions other than 1.x, TRACE,
- * and WebSocket upgrades on other paths than those given.
+ * and WebSocket upgrades on other paths than these.
  */
-export function wellFormed({ webSocketPaths }: WellFormedOptions): Check {
+export function wellFormed(webSocketPaths: readonly string[]): Check {
   return function wellFormed(context) {
     const { request, path } = context;
     const { upgrade } = request.headers;

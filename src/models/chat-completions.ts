@@ -49,85 +49,22 @@ interface OpenRequest {
 type Tell = ModelStreamOptions['onProblem'];
 
 /** A model that makes one `fetch` per stream and does not retry. */
-export class ChatCompletionsModel implements ChatModel {
-  readonly name: string;
-  readonly #options: ChatCompletionsOptions;
-  readonly #access: ModelAccess;
-  readonly #timeouts: Timeouts;
-  readonly #fetch: typeof fetch;
-  readonly #server: ModelServer;
-  readonly #signatures = new ToolCallSignatures();
-  /** Set when the key is refused, cleared by the next answer. */
-  #refusal: string | undefined;
-  #hasSpokenThought = false;
+export function chatCompletionsModel({
+  name, provider, model, baseUrl, key, keyNames = provider.keyNames,
+  fetch = globalThis.fetch, timeouts: given, beginsAsThought = false, defaults,
+}: ChatCompletionsOptions): ChatModel {
+  const access: ModelAccess = { name, keyNames, key };
+  const timeouts: Timeouts = { ...TIMEOUTS, ...given };
+  const server = serverOf(baseUrl);
+  const signatures = new ToolCallSignatures();
   /** Fields the model does not accept. */
-  readonly #leftOut = new Set<string>();
-
-  constructor(options: ChatCompletionsOptions) {
-    this.name = options.name;
-    this.#options = options;
-    this.#access = {
-      name: options.name,
-      keyNames: options.keyNames ?? options.provider.keyNames,
-      key: options.key,
-    };
-    this.#timeouts = { ...TIMEOUTS, ...options.timeouts };
-    this.#fetch = options.fetch ?? globalThis.fetch;
-    const { hostname, port, protocol } = new URL(options.baseUrl);
-    const address = hostname.replace(/^\[(.*)\]$/, '$1'); // of IPv6, without what URLs put around
-    this.#server = { address, port: Number(port || (protocol === 'https:' ? 443 : 80)) };
-  }
-
-  stream(
-    messages: readonly ChatMessage[],
-    options: ModelStreamOptions,
-  ): AsyncGenerator<ModelDelta, void, undefined> {
-    const request: OpenRequest = { connection: new AbortController(), isOver: false };
-    return endingAtOnce(this.#request(messages, options, request), () => {
-      if (!request.isOver) request.connection.abort();
-    });
-  }
-
-  async warm(signal: AbortSignal): Promise<void> {
-    if (signal.aborted) return;
-    const connection = new AbortController();
-    const abort = (): void => connection.abort();
-    const clock = setTimeout(abort, this.#timeouts.connectMs);
-    signal.addEventListener('abort', abort, { once: true });
-    try {
-      // Any answer will do, even a 404: the connection stays in fetch's pool. Not HEAD, because
-      // undici closes the connection after it (nodejs/undici#258). An unread body would close the
-      // connection too.
-      const response = await this.#fetch(this.#options.baseUrl, {
-        method: 'OPTIONS',
-        redirect: 'manual',
-        signal: connection.signal,
-      });
-      if (response.body !== null) await readBoundedText(response.body.getReader(), this.#access);
-    } catch {
-      // Only time is lost: the first request opens its own connection and reports what is wrong.
-    } finally {
-      clearTimeout(clock);
-      signal.removeEventListener('abort', abort);
-      // Ends a body that was longer than its bound. A connection back in the pool is not affected.
-      connection.abort();
-    }
-  }
-
-  problems(): readonly string[] {
-    return this.#refusal === undefined ? [] : [this.#refusal];
-  }
-
-  /**
-   * True even if the key is refused: the next turn tries it again. Otherwise a server without
-   * traffic would never notice that the key works again.
-   */
-  isUsable(): boolean {
-    return true;
-  }
+  const leftOut = new Set<string>();
+  /** Set when the key is refused, cleared by the next answer. */
+  let refusal: string | undefined;
+  let hasSpokenThought = false;
 
   /** Ends quietly if its signal aborts, or the connection does for its reader. */
-  async *#request(
+  async function* ask(
     messages: readonly ChatMessage[],
     { signal, ...options }: ModelStreamOptions,
     request: OpenRequest,
@@ -137,26 +74,26 @@ export class ChatCompletionsModel implements ChatModel {
     const { connection } = request;
     const abort = (): void => connection.abort(signal.reason);
     signal.addEventListener('abort', abort, { once: true });
-    const clock = new RequestClock(this.name, this.#timeouts, (error) => connection.abort(error));
+    const clock = new RequestClock(name, timeouts, (error) => connection.abort(error));
     const isStopped = (): boolean =>
       signal.aborted || (connection.signal.aborted && clock.expired === undefined);
     const reply = new ReplyAssembler({
-      access: this.#access,
-      beginsAsThought: this.#options.beginsAsThought ?? false,
-      onExtraContent: (callId, extraContent) => this.#signatures.remember(callId, extraContent),
+      access,
+      beginsAsThought,
+      onExtraContent: (callId, extraContent) => signatures.remember(callId, extraContent),
     });
     let leftOver: BodyReader | undefined;
-    const report = new RequestReport(this.name, options, reply, this.#server);
+    const report = new RequestReport(name, options, reply, server);
     let failure: RequestFailure = 'interrupted'; // until something else is known
     let cause: unknown;
     try {
-      const send = (refused: ReadonlySet<string>): Promise<BodyReader> => {
+      const sendWithout = (refused: ReadonlySet<string>): Promise<BodyReader> => {
         clock.start('connect');
-        return this.#send(messages, options, refused, connection.signal, report);
+        return send(messages, options, refused, connection.signal, report);
       };
-      const body = await this.#withoutRefusedFields(send, tell);
-      this.#refusal = undefined;
-      const reader = new ReplyReader(body, this.#access, reply, clock);
+      const body = await withoutRefusedFields(sendWithout, tell);
+      refusal = undefined;
+      const reader = new ReplyReader(body, access, reply, clock);
       while (!reader.isOver) {
         for (const delta of await reader.read()) {
           if (isStopped()) return;
@@ -166,16 +103,16 @@ export class ChatCompletionsModel implements ChatModel {
         }
         if (reader.hasBegun) report.begun(reader.firstDeltaAt); // with a part of a tool call
       }
-      this.#noteSpokenThought(reply, tell);
+      noteSpokenThought(reply, tell);
       if (reply.isDone) leftOver = body;
       const firstDeltaMs = reader.firstDeltaAt - report.sentAtMs;
       const durationMs = performance.now() - report.sentAtMs;
       const end = { firstDeltaMs, durationMs, finishReason: reply.finishReason };
-      const usage: ModelDelta = { type: 'usage', model: this.name, ...reply.usage, ...end };
+      const usage: ModelDelta = { type: 'usage', model: name, ...reply.usage, ...end };
       report.completed(usage);
       if (!isStopped()) yield usage;
     } catch (error) {
-      this.#noteRefusal(error, tell);
+      noteRefusal(error, tell);
       if (isStopped()) return;
       cause = clock.expired ?? error;
       failure = requestFailureOf(cause);
@@ -186,45 +123,39 @@ export class ChatCompletionsModel implements ChatModel {
       clock.close();
       signal.removeEventListener('abort', abort);
       if (leftOver === undefined) connection.abort();
-      else void readTrailer(leftOver, connection, this.#timeouts.trailerMs);
+      else void readTrailer(leftOver, connection, timeouts.trailerMs);
     }
   }
 
-  #send(
+  function send(
     messages: readonly ChatMessage[],
     given: Omit<ModelStreamOptions, 'signal'>,
     refused: ReadonlySet<string>,
     signal: AbortSignal,
     report: RequestReport,
   ): Promise<BodyReader> {
-    const { provider, model, baseUrl, defaults } = this.#options;
     const options = {
       ...given,
       temperature: given.temperature ?? defaults?.temperature,
       maxOutputTokens: given.maxOutputTokens ?? defaults?.maxOutputTokens,
     };
     if (options.temperature !== undefined && provider.takesTemperature?.(model) === false) {
-      this.#leaveOut('temperature', 'takes no temperature', given.onProblem);
+      leaveOut('temperature', 'takes no temperature', given.onProblem);
     }
     const { json, optional } = createRequestBody({
       provider,
-      providerName: this.name.slice(0, this.name.indexOf(':')),
+      providerName: name.slice(0, name.indexOf(':')),
       model,
       messages,
       options,
       takesCacheKey: provider.takesCacheKey === true && baseUrl === provider.baseUrl,
-      signatures: this.#signatures,
-      leftOut: refused.size === 0 ? this.#leftOut : new Set([...this.#leftOut, ...refused]),
+      signatures,
+      leftOut: refused.size === 0 ? leftOut : new Set([...leftOut, ...refused]),
     });
     report.sent(json);
-    return report.run(() => openEventStream({
-      fetch: this.#fetch,
-      url: `${baseUrl}/chat/completions`,
-      body: json,
-      optional,
-      access: this.#access,
-      signal,
-    }));
+    const url = `${baseUrl}/chat/completions`;
+    return report.run(() =>
+      openEventStream({ fetch, url, body: json, optional, access, signal }));
   }
 
   /**
@@ -232,15 +163,15 @@ export class ChatCompletionsModel implements ChatModel {
    * out for good only if that helped: a refusal may quote the caller, who happened to say the
    * word.
    */
-  async #withoutRefusedFields(
-    send: (refused: ReadonlySet<string>) => Promise<BodyReader>,
+  async function withoutRefusedFields(
+    sendWithout: (refused: ReadonlySet<string>) => Promise<BodyReader>,
     tell: Tell,
   ): Promise<BodyReader> {
     const refused = new Set<string>();
     for (;;) {
       try {
-        const reader = await send(refused);
-        for (const field of refused) this.#leaveOut(field, `refuses ${field}`, tell);
+        const reader = await sendWithout(refused);
+        for (const field of refused) leaveOut(field, `refuses ${field}`, tell);
         return reader;
       } catch (error) {
         if (!(error instanceof FieldRefused)) throw error;
@@ -250,24 +181,70 @@ export class ChatCompletionsModel implements ChatModel {
   }
 
   /** Leaves the field out from now on, and reports that once. */
-  #leaveOut(field: string, why: string, tell: Tell): void {
-    if (this.#leftOut.has(field)) return;
-    this.#leftOut.add(field);
-    tell?.(`${this.name} ${why}: it is left out`);
+  function leaveOut(field: string, why: string, tell: Tell): void {
+    if (leftOut.has(field)) return;
+    leftOut.add(field);
+    tell?.(`${name} ${why}: it is left out`);
   }
 
   /** Reports the first one only. */
-  #noteSpokenThought({ spokeThought }: ReplyAssembler, tell: Tell): void {
-    if (!spokeThought || this.#hasSpokenThought) return;
-    this.#hasSpokenThought = true;
-    const what = `${this.name} sent </think> without <think>: what it thought may have been spoken`;
+  function noteSpokenThought({ spokeThought }: ReplyAssembler, tell: Tell): void {
+    if (!spokeThought || hasSpokenThought) return;
+    hasSpokenThought = true;
+    const what = `${name} sent </think> without <think>: what it thought may have been spoken`;
     tell?.(`${what}. THINKING=open keeps it back`);
   }
 
   /** Reports the first refusal, and again the first one after an answer. */
-  #noteRefusal(error: unknown, tell: Tell): void {
+  function noteRefusal(error: unknown, tell: Tell): void {
     if (!(error instanceof ModelError) || error.code !== 'key_refused') return;
-    if (this.#refusal === undefined) tell?.(error.message);
-    this.#refusal = error.message;
+    if (refusal === undefined) tell?.(error.message);
+    refusal = error.message;
   }
+
+  return {
+    name,
+    stream(messages, options) {
+      const request: OpenRequest = { connection: new AbortController(), isOver: false };
+      return endingAtOnce(ask(messages, options, request), () => {
+        if (!request.isOver) request.connection.abort();
+      });
+    },
+    async warm(signal) {
+      if (signal.aborted) return;
+      const connection = new AbortController();
+      const abort = (): void => connection.abort();
+      const clock = setTimeout(abort, timeouts.connectMs);
+      signal.addEventListener('abort', abort, { once: true });
+      try {
+        // Any answer will do, even a 404: the connection stays in fetch's pool. Not HEAD, because
+        // undici closes the connection after it (nodejs/undici#258). An unread body would close
+        // the connection too.
+        const response = await fetch(baseUrl, {
+          method: 'OPTIONS',
+          redirect: 'manual',
+          signal: connection.signal,
+        });
+        if (response.body !== null) await readBoundedText(response.body.getReader(), access);
+      } catch {
+        // Only time is lost: the first request opens its own connection and reports what is wrong.
+      } finally {
+        clearTimeout(clock);
+        signal.removeEventListener('abort', abort);
+        // Ends a body that was longer than its bound. A connection back in the pool is not
+        // affected.
+        connection.abort();
+      }
+    },
+    problems: () => (refusal === undefined ? [] : [refusal]),
+    // Even if the key is refused: the next turn tries it again. Otherwise a server without traffic
+    // would never notice that the key works again.
+    isUsable: () => true,
+  };
+}
+
+function serverOf(baseUrl: string): ModelServer {
+  const { hostname, port, protocol } = new URL(baseUrl);
+  const address = hostname.replace(/^\[(.*)\]$/, '$1'); // of IPv6, without what URLs put around
+  return { address, port: Number(port || (protocol === 'https:' ? 443 : 80)) };
 }

@@ -39,7 +39,7 @@ function charactersOfCalls(calls: readonly ToolCall[] = []): number {
 }
 
 /** A request that got no complete answer. */
-export interface CutRequest {
+interface CutRequest {
   readonly failure: RequestFailure;
   readonly charactersSent: number;
   readonly charactersAnswered: number;

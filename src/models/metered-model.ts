@@ -20,7 +20,7 @@ export interface Meter {
 }
 
 /** One request. */
-export interface Tab {
+interface Tab {
   /** The request is over. Called once. Undefined: it has used nothing. */
   close(model: string, tokens: ModelTokens | undefined): void;
 }

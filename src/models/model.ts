@@ -15,7 +15,7 @@ export type ChatMessage =
   | { readonly role: 'tool'; readonly content: string; readonly toolCallId: string };
 
 /** A JSON Schema of type `object`. It is sent to the vendor unchanged. */
-export type JsonSchemaObject = Readonly<Record<string, unknown>>;
+type JsonSchemaObject = Readonly<Record<string, unknown>>;
 
 export type JsonFields = Readonly<Record<string, unknown>>;
 
@@ -259,7 +259,7 @@ export type ModelErrorCode =
   | 'reply_too_large'
   | 'limit_reached';
 
-export interface ModelErrorOptions {
+interface ModelErrorOptions {
   readonly retryable?: boolean;
   readonly status?: number | undefined;
   readonly retryAfterMs?: number | undefined;

@@ -5,7 +5,7 @@ import type { Environment } from '../base/environment.ts';
 import { metered, type Meter } from './metered-model.ts';
 import { ModelError, type ChatModel, type DefaultOptions, type ModelErrorCode } from './model.ts';
 import { loadedOnDemand } from './on-demand.ts';
-import { baseUrlName, findKey, parseModelName, type ModelName } from './providers.ts';
+import { baseUrlName, findKey, parseModelName } from './providers.ts';
 import type { RetryOptions } from './retry.ts';
 import type { Timeouts } from './timeouts.ts';
 
@@ -39,6 +39,9 @@ export interface OpenedModel {
   readonly problems: readonly string[];
 }
 
+/** A model by its name, and what the environment has for it. */
+type NamedModel = ReturnType<typeof namedModel>;
+
 interface Problem {
   readonly code: ModelErrorCode;
   readonly message: string;
@@ -57,20 +60,18 @@ interface Problem {
 export function openModel(options: OpenModelOptions): OpenedModel {
   const { names, onProblem } = options;
   const entries = names.map((name) => {
-    const parsed = parseModelName(name);
-    return { name, parsed, problem: findProblem(name, parsed, options.environment) };
+    const named = namedModel(name, options.environment);
+    return { named, problem: findProblem(named) };
   });
   const found = entries.flatMap(({ problem }) => problem ?? []);
   const problems = found.map(({ message }) => message);
   for (const message of problems) onProblem?.(message);
-  const usable = entries.filter(({ problem }) => problem === undefined);
+  const usable = entries.flatMap(({ named, problem }) => (problem === undefined ? [named] : []));
   if (usable.length === 0) return { model: createUnusableModel(names.join(','), found), problems };
   const model = loadedOnDemand(usable.map(({ name }) => name).join(','), async () => {
     const { withFallbacks } = await loadWire();
     const models = await Promise.all(
-      usable.map(({ name, parsed }, index) =>
-        open(name, parsed, index < usable.length - 1, options),
-      ),
+      usable.map((named, index) => open(named, index < usable.length - 1, options)),
     );
     return withFallbacks(models);
   });
@@ -95,24 +96,29 @@ function loadWire(): Promise<typeof import('./wire.ts')> {
   return (wire ??= import('./wire.ts'));
 }
 
+function namedModel(name: string, environment: Environment) {
+  const parsed = parseModelName(name);
+  const { providerName, provider } = parsed;
+  const urlName = baseUrlName(providerName);
+  const baseUrl = environment[urlName]?.trim() || provider.baseUrl || '';
+  const found = findKey(provider, environment);
+  return { ...parsed, name, urlName, baseUrl: baseUrl.replace(/\/+$/, ''), found };
+}
+
 async function open(
-  name: string,
-  { providerName, provider, model }: ModelName,
+  { name, provider, model, baseUrl, found }: NamedModel,
   hasFallback: boolean,
   options: OpenModelOptions,
 ): Promise<ChatModel> {
-  const { ChatCompletionsModel, TIMEOUTS_BEFORE_FALLBACK, withRetries } = await loadWire();
-  const { environment } = options;
-  const found = findKey(provider, environment);
-  const baseUrl = baseUrlOf(providerName, provider.baseUrl, environment);
+  const { chatCompletionsModel, TIMEOUTS_BEFORE_FALLBACK, withRetries } = await loadWire();
   // A vendor's own models send no thoughts as text: their whole reply would count as one.
   const isVendor = provider.servesOwnModels === true && baseUrl === provider.baseUrl;
-  const completions = new ChatCompletionsModel({
+  const completions = chatCompletionsModel({
     name,
     provider,
     model,
     baseUrl,
-    beginsAsThought: environment['THINKING'] === 'open' && !isVendor,
+    beginsAsThought: options.environment['THINKING'] === 'open' && !isVendor,
     key: found?.key,
     ...(found === undefined ? {} : { keyNames: [found.keyName] }),
     ...(options.fetch === undefined ? {} : { fetch: options.fetch }),
@@ -124,12 +130,8 @@ async function open(
 }
 
 function findProblem(
-  name: string,
-  { providerName, provider }: ModelName,
-  environment: Environment,
+  { name, provider, urlName, baseUrl, found }: NamedModel,
 ): Problem | undefined {
-  const urlName = baseUrlName(providerName);
-  const baseUrl = baseUrlOf(providerName, provider.baseUrl, environment);
   if (baseUrl === '') {
     const example = 'http://localhost:8001/v1';
     const message = `${urlName} is not set, model ${name} needs it (for example ${example})`;
@@ -140,7 +142,6 @@ function findProblem(
     const rule = 'must be an http(s) URL without user name, password and query';
     return { code: 'bad_base_url', message: `${urlName} ${rule}, model ${name} needs it` };
   }
-  const found = findKey(provider, environment);
   if (found === undefined) {
     if (provider.isKeyRequired === false) return undefined;
     const [firstName, ...others] = provider.keyNames;
@@ -155,14 +156,6 @@ function findProblem(
     return { code: 'key_missing', message };
   }
   return undefined;
-}
-
-function baseUrlOf(
-  providerName: string,
-  fallback: string | undefined,
-  environment: Environment,
-): string {
-  return (environment[baseUrlName(providerName)]?.trim() || fallback || '').replace(/\/+$/, '');
 }
 
 function isBaseUrl(text: string): boolean {

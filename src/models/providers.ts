@@ -1,7 +1,7 @@
 // The vendors that speak the Chat Completions wire, one row each. A vendor's peculiarity is a
 // column.
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 import type { Environment } from '../base/environment.ts';
 import { ModelError } from './model.ts';
@@ -88,14 +88,12 @@ function googleEffort(model: string): string | undefined {
 
 /** Mistral accepts only ids of nine letters and digits. Ids of other models become a hash. */
 function mistralToolCallId(id: string): string {
-  return /^[a-zA-Z0-9]{9}$/.test(id)
-    ? id
-    : createHash('sha256').update(id).digest('hex').slice(0, 9);
+  return /^[a-zA-Z0-9]{9}$/.test(id) ? id : hash('sha256', id, 'hex').slice(0, 9);
 }
 
 /** OpenAI accepts at most 40 characters, Anthropic only these. Other ids become a hash. */
 function strictToolCallId(id: string): string {
-  return /^[\w-]{1,40}$/.test(id) ? id : createHash('sha256').update(id).digest('hex').slice(0, 40);
+  return /^[\w-]{1,40}$/.test(id) ? id : hash('sha256', id, 'hex').slice(0, 40);
 }
 
 export const PROVIDERS: Readonly<Record<string, Provider>> = {
@@ -169,7 +167,7 @@ export const PROVIDERS: Readonly<Record<string, Provider>> = {
 /** If no model is named, the first of these with a key is used. */
 const DEFAULT_ORDER = ['openai', 'google', 'anthropic'];
 
-export interface ModelName {
+interface ModelName {
   readonly providerName: string;
   readonly provider: Provider;
   /** The vendor's own name. May contain colons and slashes: `llama3.2:3b`. */

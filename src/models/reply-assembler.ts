@@ -6,7 +6,7 @@ import type { DecodedEvent } from '../sse/decode.ts';
 import { AnswerText } from './answer-text.ts';
 import { failureOfEvent, type ModelAccess } from './failure.ts';
 import { asCount, asList, asRecord, asText, type JsonRecord } from './json.ts';
-import { ModelError, type ModelDelta, type ModelResponse } from './model.ts';
+import { ModelError, type ModelDelta, type ModelResponse, type ModelTokens } from './model.ts';
 import { ToolCallParts } from './tool-call-parts.ts';
 import { finishReasonOf, vendorWord } from './vendor-words.ts';
 
@@ -16,7 +16,7 @@ const MAX_ARGUMENTS_LENGTH = 262_144;
 
 const NONE: readonly ModelDelta[] = [];
 
-export interface ReplyAssemblerOptions {
+interface ReplyAssemblerOptions {
   readonly access: ModelAccess;
   /** Whether the prompt opened a thought that the reply continues. */
   readonly beginsAsThought: boolean;
@@ -31,9 +31,7 @@ export interface ReplyAssemblerOptions {
  * reply.
  */
 export class ReplyAssembler {
-  readonly #access: ModelAccess;
-  readonly #beginsAsThought: boolean;
-  readonly #onExtraContent: (callId: string, extraContent: unknown) => void;
+  readonly #options: ReplyAssemblerOptions;
   readonly #calls = new ToolCallParts();
   readonly #answer: AnswerText;
   #finishReason: string | undefined;
@@ -50,11 +48,13 @@ export class ReplyAssembler {
   #id: string | undefined;
   #model: string | undefined;
 
-  constructor({ access, beginsAsThought, onExtraContent }: ReplyAssemblerOptions) {
-    this.#access = access;
-    this.#beginsAsThought = beginsAsThought;
-    this.#onExtraContent = onExtraContent;
-    this.#answer = new AnswerText(beginsAsThought);
+  constructor(options: ReplyAssemblerOptions) {
+    this.#options = options;
+    this.#answer = new AnswerText(options.beginsAsThought);
+  }
+
+  get #name(): string {
+    return this.#options.access.name;
   }
 
   /** Whether there was text for the caller, or the start of a tool call. */
@@ -96,11 +96,7 @@ export class ReplyAssembler {
     return finishReasonOf(this.#finishReason);
   }
 
-  get usage(): {
-    readonly inputTokens: number | undefined;
-    readonly outputTokens: number | undefined;
-    readonly cachedTokens?: number;
-  } {
+  get usage(): ModelTokens {
     const cached = this.#cachedTokens;
     return {
       inputTokens: this.#inputTokens,
@@ -129,7 +125,7 @@ export class ReplyAssembler {
     // The finish reason is not checked: Google ends a reply of tool calls with `stop`
     // (googleapis/python-genai#2868).
     for (const { extraContent, ...call } of calls) {
-      this.#onExtraContent(call.id, extraContent);
+      this.#options.onExtraContent(call.id, extraContent);
       deltas.push({ type: 'toolCall', call });
     }
     return deltas;
@@ -139,10 +135,10 @@ export class ReplyAssembler {
     const chunk = asRecord(parseJson(data));
     // An error that follows a finished reply does not damage it.
     if (this.isFinished && this.isUseful && !this.#wentOn) return chunk;
-    const failure = failureOfEvent(this.#access, event, chunk ?? {});
+    const failure = failureOfEvent(this.#options.access, event, chunk ?? {});
     if (failure !== undefined) throw failure;
     if (chunk !== undefined) return chunk;
-    const message = `${this.#access.name} sent an event that is not a JSON object`;
+    const message = `${this.#name} sent an event that is not a JSON object`;
     throw new ModelError('malformed_stream', message, { retryable: true });
   }
 
@@ -179,12 +175,11 @@ export class ReplyAssembler {
   }
 
   #checkFinish(finishReason: string): void {
-    const { name } = this.#access;
     if (finishReason === 'content_filter') {
-      throw new ModelError('content_filter', `${name} withheld its reply (content filter)`);
+      throw new ModelError('content_filter', `${this.#name} withheld its reply (content filter)`);
     }
     if (finishReason === 'error') {
-      const message = `${name} broke off with an error`;
+      const message = `${this.#name} broke off with an error`;
       throw new ModelError('error_in_stream', message, { retryable: true });
     }
   }
@@ -198,15 +193,14 @@ export class ReplyAssembler {
   }
 
   #unclosed(): ModelError {
-    const hint = this.#beginsAsThought ? '; THINKING=open expects a </think> in every reply' : '';
-    const message = `${this.#access.name} did not end its thought${this.#reason()}${hint}`;
+    const hint = this.#options.beginsAsThought ? '; THINKING=open expects a </think> in every reply' : '';
+    const message = `${this.#name} did not end its thought${this.#reason()}${hint}`;
     return new ModelError('unclosed_thought', message);
   }
 
   #empty(): ModelError {
     const what = `answered with neither text nor tool call${this.#reason()}`;
-    const message = `${this.#access.name} ${what}`;
-    return new ModelError('empty_reply', message);
+    return new ModelError('empty_reply', `${this.#name} ${what}`);
   }
 
   #reason(): string {
@@ -215,7 +209,7 @@ export class ReplyAssembler {
   }
 
   #tooLarge(bound: string): ModelError {
-    return new ModelError('reply_too_large', `${this.#access.name} sent more than ${bound}`);
+    return new ModelError('reply_too_large', `${this.#name} sent more than ${bound}`);
   }
 }
 

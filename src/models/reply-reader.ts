@@ -14,7 +14,7 @@ export class ReplyReader {
   readonly #access: ModelAccess;
   readonly #reply: ReplyAssembler;
   readonly #clock: RequestClock;
-  readonly #decoder = new SseDecoder({ maxEventLength: MAX_EVENT_LENGTH });
+  readonly #decoder = new SseDecoder(MAX_EVENT_LENGTH);
   #progress = 0;
   #firstDeltaAt: number | undefined;
   #isOver = false;

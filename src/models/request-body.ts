@@ -1,6 +1,6 @@
 // The body of a request. https://platform.openai.com/docs/api-reference/chat/create
 
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 
 import { alternateRoles } from './alternating-roles.ts';
 import type { ChatMessage, ModelStreamOptions, ModelTool } from './model.ts';
@@ -8,7 +8,7 @@ import { FIXED_FIELDS, type Provider } from './providers.ts';
 import type { ToolCallSignatures } from './tool-call-signatures.ts';
 import { wellFormedCall } from './well-formed-call.ts';
 
-export interface RequestBodyParts {
+interface RequestBodyParts {
   readonly provider: Provider;
   /** The provider's key in `providerOptions`. */
   readonly providerName: string;
@@ -22,7 +22,7 @@ export interface RequestBodyParts {
   readonly leftOut: ReadonlySet<string>;
 }
 
-export interface RequestBody {
+interface RequestBody {
   /** The JSON of one streaming request. */
   readonly json: string;
   /** Fields that may be left out if the model refuses them. */
@@ -53,23 +53,22 @@ export function createRequestBody(parts: RequestBodyParts): RequestBody {
 function optionalFields(parts: RequestBodyParts): Readonly<Record<string, unknown>> {
   const { provider, providerName, model, options, takesCacheKey, leftOut } = parts;
   const { tools = [], toolChoice, temperature, maxOutputTokens, cacheKey } = options;
+  // The key may be any of our ids. The vendor gets 32 characters that reveal nothing.
+  const keyHash = takesCacheKey && cacheKey !== undefined
+    ? hash('sha256', cacheKey, 'hex').slice(0, 32)
+    : undefined;
   const takesChoice = provider.takesToolChoice !== false && tools.length > 0;
   const fields: Readonly<Record<string, unknown>> = {
     reasoning_effort: options.reasoningEffort ?? provider.reasoningEffort?.(model),
     temperature: provider.takesTemperature?.(model) === false ? undefined : temperature,
     [provider.maxTokensField ?? 'max_tokens']: maxOutputTokens,
     tool_choice: takesChoice && toolChoice !== 'auto' ? toolChoice : undefined,
-    prompt_cache_key: takesCacheKey && cacheKey !== undefined ? hashOf(cacheKey) : undefined,
+    prompt_cache_key: keyHash,
     ...options.providerOptions?.[providerName],
   };
   const isSent = ([name, value]: readonly [string, unknown]): boolean =>
     value !== undefined && !leftOut.has(name) && !FIXED_FIELDS.includes(name);
   return Object.fromEntries(Object.entries(fields).filter(isSent));
-}
-
-/** The key may be any of our ids. The vendor gets 32 characters that reveal nothing. */
-function hashOf(cacheKey: string): string {
-  return createHash('sha256').update(cacheKey).digest('hex').slice(0, 32);
 }
 
 /** Only these three fields: vendors refuse fields they do not know. */

@@ -11,7 +11,7 @@ type Listeners = Pick<
 type Usage = Extract<ModelDelta, { readonly type: 'usage' }>;
 
 /** What is known of a request to a vendor while it runs. */
-export interface AnswerSoFar {
+interface AnswerSoFar {
   readonly usage: ModelTokens;
   readonly response?: ModelResponse;
 }

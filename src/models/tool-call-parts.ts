@@ -15,7 +15,7 @@ interface OpenCall {
 }
 
 /** A complete call, with the `extra_content` that its vendor wants sent back. */
-export interface FinishedCall extends ToolCall {
+interface FinishedCall extends ToolCall {
   readonly extraContent: unknown;
 }
 
@@ -45,7 +45,8 @@ export class ToolCallParts {
     // The API defines a string. Some self-hosted servers stream the object itself.
     const args = asRecord(given) === undefined ? asText(given) : JSON.stringify(given);
     const givenId = asText(part['id']).trim();
-    const call = this.#callFor(asCount(part['index']), givenId, name, args);
+    const index = asCount(part['index']);
+    const call = this.#find(index, givenId, name, args) ?? this.#open(index, givenId);
     call.givenId ||= givenId;
     call.name ||= name;
     call.args += args;
@@ -72,16 +73,11 @@ export class ToolCallParts {
       });
   }
 
-  /** The open call that a part belongs to, or a new one. */
-  #callFor(index: number | undefined, givenId: string, name: string, args: string): OpenCall {
-    return this.#find(index, givenId, name, args) ?? this.#open(index, givenId);
-  }
-
   /**
-   * The API defines that the index identifies the call. Gemini omits it (THU-MAIC/OpenMAIC#1556),
-   * and others send 0 for every call (QuantumNous/new-api#2701). So a name with another id begins
-   * another call. A part without a name continues a call, whatever its id: some servers make up a
-   * new id for each part.
+   * The open call that a part belongs to. The API defines that the index identifies it. Gemini
+   * omits the index (THU-MAIC/OpenMAIC#1556), and others send 0 for every call
+   * (QuantumNous/new-api#2701). So a name with another id begins another call. A part without a
+   * name continues a call, whatever its id: some servers make up a new id for each part.
    */
   #find(
     index: number | undefined,

@@ -13,7 +13,7 @@ const MAX_REASON_LENGTH = 300;
 
 export type BodyReader = ReadableStreamDefaultReader<Uint8Array>;
 
-export interface VendorRequest {
+interface VendorRequest {
   readonly fetch: typeof fetch;
   readonly url: string;
   readonly body: string;
@@ -59,18 +59,6 @@ async function send({ fetch, url, body, access, signal }: VendorRequest): Promis
   }
 }
 
-/** The next bytes, or undefined at the end. Throws a `ModelError` if the connection breaks. */
-async function readBytes(
-  reader: BodyReader,
-  access: ModelAccess,
-): Promise<Uint8Array | undefined> {
-  try {
-    return (await reader.read()).value;
-  } catch (cause) {
-    throw dropped(access, cause);
-  }
-}
-
 /** The error for a connection that ended before the reply did. */
 export function dropped(access: ModelAccess, cause?: unknown): ModelError {
   const why = cause === undefined ? '' : `: ${reasonOf(cause, access)}`;
@@ -100,13 +88,16 @@ export async function readTrailer(
 
 /**
  * The body as text, at most its first 64 KiB. The caller must end the connection if there is more.
+ * Throws a `ModelError` if the connection breaks.
  */
 export async function readBoundedText(reader: BodyReader, access: ModelAccess): Promise<string> {
   const utf8 = new TextDecoder();
   let text = '';
   let size = 0;
   for (;;) {
-    const bytes = await readBytes(reader, access);
+    const { value: bytes } = await reader.read().catch((cause: unknown) => {
+      throw dropped(access, cause);
+    });
     if (bytes === undefined) return text + utf8.decode();
     text += utf8.decode(bytes.subarray(0, MAX_ERROR_BYTES - size), { stream: true });
     size += bytes.length;

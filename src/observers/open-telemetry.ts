@@ -4,30 +4,23 @@
 import module from 'node:module';
 import { join } from 'node:path';
 
+import type { TracePlace } from '../conversations/trace-place.ts';
+
 /** Holds who is whose parent. Only the package knows its contents. */
 export type OtelContext = object;
-
-export interface OtelSpanContext {
-  readonly traceId: string;
-  readonly spanId: string;
-  readonly traceFlags: number;
-}
 
 export type OtelAttributes = Readonly<
   Record<string, string | number | boolean | readonly string[] | undefined>
 >;
 
 export interface OtelSpan {
-  spanContext(): OtelSpanContext;
+  spanContext(): TracePlace;
   /** False if nobody collects it. */
   isRecording(): boolean;
   setAttributes(attributes: OtelAttributes): unknown;
   addEvent(name: string, attributes?: OtelAttributes): unknown;
   /** Since version 1.9 of the API. */
-  addLink?(link: {
-    readonly context: OtelSpanContext;
-    readonly attributes: OtelAttributes;
-  }): unknown;
+  addLink?(link: { readonly context: TracePlace; readonly attributes: OtelAttributes }): unknown;
   setStatus(status: { readonly code: number; readonly message?: string | undefined }): unknown;
   end(): void;
 }

@@ -9,7 +9,7 @@ import type { AnsweredUsage, CostOf, CutUsage, TurnWork } from '../turns/report/
 import { CHAT_COMPLETIONS } from '../wires/chat-completions/events.ts';
 import { LAYERCODE } from '../wires/layercode/call-events.ts';
 import { EVENT_FIELDS } from '../wires/layercode/events.ts';
-import type { TurnObserver } from '../wires/reply-stream.ts';
+import type { TurnObserver } from '../wires/wire-options.ts';
 import { WAIT_BUCKETS_SECONDS } from './work-metrics.ts';
 
 /** Counts deliveries of turns by outcome, and adds the outcome to the request's log line. */

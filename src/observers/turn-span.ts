@@ -12,9 +12,12 @@ import { RequestSpans, totalOf } from './request-spans.ts';
 import { spokenMessage } from './span-messages.ts';
 import { ATTRIBUTES as A, EVENTS, OPERATIONS, STORE_SPAN } from './span-names.ts';
 
-/** Follows a run of a turn with a span, and with one for each request to a model and tool call. */
+/**
+ * Follows a run of a turn with a span, and with one for each request to a model and tool call. If
+ * nobody collects the span, only its context is passed on.
+ */
 export class TurnSpan implements TurnFollower {
-  readonly place: TracePlace;
+  readonly place: TracePlace | undefined;
   readonly #turn: TracedTurn;
   readonly #self: OpenSpan;
   readonly #requests: RequestSpans;
@@ -34,11 +37,12 @@ export class TurnSpan implements TurnFollower {
     this.#requests = new RequestSpans(self, turn.conversationId, costOf);
     this.#attempt = attempt;
     const { traceId, spanId, traceFlags } = self.span.spanContext();
-    this.place = { traceId, spanId, traceFlags };
+    this.place = self.span.isRecording() ? { traceId, spanId, traceFlags } : undefined;
   }
 
   /** Does nothing if the SDK is too old to add links to a span that has begun. */
   link({ repeats, interrupts }: RunLinks): void {
+    if (this.place === undefined) return;
     this.#attempt(() => {
       const { span } = this.#self;
       for (const [how, context] of Object.entries({ repeats, interrupts }))
@@ -60,7 +64,7 @@ export class TurnSpan implements TurnFollower {
 
   note(happening: TurnHappening): void {
     const isIdle = this.#tools.size + this.#requests.count === 0;
-    if (isIdle && !this.#self.span.isRecording()) return; // it is over
+    if (isIdle && !this.#self.span.isRecording()) return; // it is over, or not collected
     this.#attempt(() => this.#note(happening));
   }
 

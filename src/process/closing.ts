@@ -28,7 +28,7 @@ export interface RunOptions {
   ) => Promise<Companion>;
 }
 
-export interface ClosingOptions {
+interface ClosingOptions {
   readonly log: Logger;
   /** Closes everything that was opened. */
   readonly close: () => Promise<void>;
@@ -40,7 +40,7 @@ export interface ClosingOptions {
 
 const EXIT_CODES = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const;
 
-export type ClosingSignal = keyof typeof EXIT_CODES;
+type ClosingSignal = keyof typeof EXIT_CODES;
 
 /** Ends the process once, however many reasons there are. Create it when the server is open. */
 export class Closing {

@@ -12,7 +12,7 @@ export function tell(line: string): void {
   process.stderr.write(described(line));
 }
 
-export interface LogOutputOptions {
+interface LogOutputOptions {
   /** The lines are written to it: stdout. */
   readonly stream: Writable;
   /** Called once if lines are dropped, with the reason. */

@@ -2,20 +2,6 @@
 
 import type { Across, MetricText } from '../metrics.ts';
 
-/** Keeps the counts of processes that have ended, because a counter must never decrease. */
-export class MetricsSum {
-  #gone: readonly MetricText[] = [];
-
-  /** Adds the last counts of a process that has ended. */
-  bury(counts: readonly MetricText[]): void {
-    this.#gone = addUp([this.#gone, counts]);
-  }
-
-  of(living: readonly (readonly MetricText[])[]): readonly MetricText[] {
-    return addUp([...living, this.#gone]);
-  }
-}
-
 /** Whether a metric must survive the end of its process. */
 export function isCount({ type }: Pick<MetricText, 'type'>): boolean {
   return type !== 'gauge';

@@ -6,12 +6,10 @@ import type { App } from '../app/app.ts';
 import { assembleApp, isAgent } from '../app/assemble-app.ts';
 import { loadCode } from '../app/code-on-demand.ts';
 import { openAgents } from '../app/open-agents.ts';
-import type { Channel } from '../base/channel.ts';
 import { messageOf } from '../base/thrown-values.ts';
 import { version } from '../base/version.ts';
 import type { ConversationStore } from '../conversations/store.ts';
 import { createLogger, type Logger } from '../log.ts';
-import type { SumMetrics } from '../metrics.ts';
 import type { CallRecords } from '../records/call-recorder.ts';
 import { secretsOfAgent } from '../settings/named-agents.ts';
 import { shortSecretsIn } from '../settings/secrets.ts';
@@ -19,7 +17,7 @@ import { SettingsError, type Settings } from '../settings/settings.ts';
 import { rows } from '../settings/table.ts';
 import type { DevelopmentSecret } from './development-secret.ts';
 
-export interface OpenServerOptions {
+interface OpenServerOptions {
   /** The folder for agent modules and the development secret. */
   readonly directory: string;
   /** Receives the log's lines. */
@@ -34,17 +32,9 @@ export interface OpenServerOptions {
    */
   readonly problems?: readonly string[];
   /** Set in a process that shares its port with others. */
-  readonly worker?: WorkerPlace | undefined;
+  readonly worker?: Required<Pick<AppOptions, 'processes' | 'channel' | 'sumMetrics'>> | undefined;
   /** Used where the settings lack a secret. Default: the directory's, or a new one. */
   readonly missingSecret?: DevelopmentSecret | undefined;
-}
-
-/** What a worker knows about the others. */
-export interface WorkerPlace {
-  /** The number of workers, including this one. Limits are divided by it. */
-  readonly processes: number;
-  readonly channel: Channel;
-  readonly sumMetrics: SumMetrics;
 }
 
 /** A server that is listening. `app.close()` closes it. */
@@ -130,15 +120,12 @@ function withoutKeys({ agentKeys, chatCompletionsKeys, environment }: Settings):
     .slice(0, 1);
 }
 
+type LogTarget = Pick<OpenServerOptions, 'write' | 'linesLost' | 'isTerminal' | 'worker'>;
+
 /** The log of a server process. A worker's lines carry its process id. */
 export function openLog(
   { logLevel: level, logFormat, secrets }: Settings,
-  {
-    write,
-    linesLost,
-    isTerminal,
-    worker,
-  }: Pick<OpenServerOptions, 'write' | 'linesLost' | 'isTerminal' | 'worker'>,
+  { write, linesLost, isTerminal, worker }: LogTarget,
 ): Logger {
   const format = logFormat ?? (isTerminal ? 'pretty' : 'json');
   const log = createLogger({ level, format, secrets, write, linesLost });

@@ -6,19 +6,19 @@ import { isatty } from 'node:tty';
 import type { Environment } from '../base/environment.ts';
 import { atMost } from '../base/time-limit.ts';
 import type { Logger } from '../log.ts';
-import { formatMetrics, Gauge, Metrics } from '../metrics.ts';
-import { addLogMetrics } from '../observers/log-metrics.ts';
+import { formatMetrics, Metrics, type MetricText } from '../metrics.ts';
+import { addLogMetrics, addWorkersMetrics } from '../observers/gauges.ts';
 import { loadSettings } from '../settings/load-settings.ts';
 import { SettingsError, type Settings } from '../settings/settings.ts';
 import { rows } from '../settings/table.ts';
 import { Closing, type RunOptions } from './closing.ts';
 import { described, tell, type LogOutput } from './log-output.ts';
-import { isCount, MetricsSum } from './metrics-sum.ts';
+import { addUp, isCount } from './metrics-sum.ts';
 import { openLog, openMissingSecret, withSecret } from './open-server.ts';
 import type { MessageToPrimary } from './worker-messages.ts';
 import { Workers, WorkersError, type WorkerProcess } from './workers.ts';
 
-export interface PrimaryOptions extends RunOptions {
+interface PrimaryOptions extends RunOptions {
   readonly argv: readonly string[];
   readonly count: number;
   readonly output: LogOutput;
@@ -60,7 +60,7 @@ export async function runPrimary(
   const metrics = new Metrics();
   addLogMetrics(metrics, log);
   addWorkersMetrics(metrics, workers);
-  const post = new Post(workers, metrics);
+  const post = createPost(workers, metrics);
   let signal = 'SIGTERM';
   const closing = new Closing({
     log,
@@ -131,96 +131,59 @@ function changedSettings(
   }
 }
 
-/** Metrics that exist only with several processes. */
-export function addWorkersMetrics(
-  metrics: Metrics,
-  workers: Pick<Workers, 'serving' | 'died'>,
-): void {
-  metrics.add(
-    new Gauge('layercode_workers', 'Worker processes that take calls.', () => workers.serving),
-  );
-  metrics.add(
-    new Gauge(
-      'layercode_workers_died_total',
-      'Worker processes that died or failed, and were replaced.',
-      () => workers.died,
-      'counter',
-    ),
-  );
-  metrics.add(
-    new Gauge(
-      'process_start_time_seconds',
-      'Start time of the process, in Unix time.',
-      () => performance.timeOrigin / 1_000,
-      'gauge',
-      'min',
-    ),
-  );
-}
-
 /** Passes messages between workers and collects their metrics. */
-class Post {
-  readonly #workers: Workers;
-  readonly #own: Metrics;
-  readonly #sum = new MetricsSum();
+function createPost(workers: Workers, own: Metrics) {
+  /** The counts of workers that are gone, as a counter must never decrease. */
+  let buried: readonly MetricText[] = [];
   /** Called when a worker has reported its metrics, or never will. */
-  readonly #measuring = new Map<WorkerProcess, () => void>();
-  #collecting: Promise<string> | undefined;
+  const measuring = new Map<WorkerProcess, () => void>();
+  let collecting: Promise<string> | undefined;
 
-  constructor(workers: Workers, own: Metrics) {
-    this.#workers = workers;
-    this.#own = own;
+  function measured(worker: WorkerProcess): void {
+    measuring.get(worker)?.();
+    measuring.delete(worker);
   }
 
-  take(message: MessageToPrimary, from: WorkerProcess): void {
-    switch (message.type) {
-      case 'text': {
-        const { to, text } = message;
-        const receiver = this.#workers.all.find(({ address }) => address === to);
-        return receiver?.outbox.sendText({ type: 'text', text });
-      }
-      case 'counted':
-        from.counts = message.metrics;
-        return;
-      case 'measured':
-        from.metrics = message.metrics;
-        from.counts = message.metrics.filter(isCount);
-        this.#measured(from);
-        return;
-      case 'sum':
-        void this.#collected().then((text) => from.outbox.send({ type: 'metrics', text }));
-        return;
-      default: // `Workers` handles the others
-    }
-  }
-
-  gone(worker: WorkerProcess): void {
-    this.#sum.bury(worker.counts);
-    this.#measured(worker);
-  }
-
-  #measured(worker: WorkerProcess): void {
-    this.#measuring.get(worker)?.();
-    this.#measuring.delete(worker);
-  }
-
-  /** Workers that ask at the same time share one answer. */
-  #collected(): Promise<string> {
-    return (this.#collecting ??= this.#collect().finally(() => (this.#collecting = undefined)));
-  }
-
-  async #collect(): Promise<string> {
-    const answers = this.#workers.all.map((worker) => this.#measure(worker));
-    await atMost(MEASURING_MS, Promise.all(answers));
-    const lists = this.#workers.all.map((worker) => worker.metrics);
-    return formatMetrics(this.#sum.of([...lists, this.#own.texts()]));
-  }
-
-  #measure(worker: WorkerProcess): Promise<void> | undefined {
+  function measure(worker: WorkerProcess): Promise<void> | undefined {
     if (worker.listeningSinceMs === undefined) return undefined;
     return new Promise((resolve) => {
-      this.#measuring.set(worker, resolve);
+      measuring.set(worker, resolve);
       void worker.outbox.send({ type: 'measure' });
     });
   }
+
+  async function collect(): Promise<string> {
+    await atMost(MEASURING_MS, Promise.all(workers.all.map(measure)));
+    const lists = workers.all.map((worker) => worker.metrics);
+    return formatMetrics(addUp([...lists, own.texts(), buried]));
+  }
+
+  return {
+    take(message: MessageToPrimary, from: WorkerProcess): void {
+      switch (message.type) {
+        case 'text': {
+          const { to, text } = message;
+          const receiver = workers.all.find(({ address }) => address === to);
+          return receiver?.outbox.sendText({ type: 'text', text });
+        }
+        case 'counted':
+          from.counts = message.metrics;
+          return;
+        case 'measured':
+          from.metrics = message.metrics;
+          from.counts = message.metrics.filter(isCount);
+          return measured(from);
+        case 'sum':
+          // Workers that ask at the same time share one answer.
+          collecting ??= collect().finally(() => (collecting = undefined));
+          void collecting.then((text) => from.outbox.send({ type: 'metrics', text }));
+          return;
+        default: // `Workers` handles the others
+      }
+    },
+    gone(worker: WorkerProcess): void {
+      buried = addUp([buried, worker.counts]);
+      measured(worker);
+    },
+  };
 }

@@ -5,7 +5,7 @@ import { availableParallelism } from 'node:os';
 import { codeOf, messageOf } from '../base/thrown-values.ts';
 import { informationFor, readSettings } from '../settings/load-settings.ts';
 import type { ReadSettings } from '../settings/parse-settings.ts';
-import { SettingsError } from '../settings/settings.ts';
+import { operatorLines } from '../settings/settings.ts';
 import { Closing, type RunOptions } from './closing.ts';
 import { described, LogOutput, tell } from './log-output.ts';
 import { openServer } from './open-server.ts';
@@ -24,18 +24,9 @@ export async function runServer(argv: readonly string[], options: RunOptions = {
     if (information === undefined) await start(argv, output, options);
     else process.stdout.write(information);
   } catch (error) {
-    // An error that the operator can fix gets one line. Anything else is our bug and keeps its
-    // stack.
-    const isExpected =
-      error instanceof SettingsError || (error instanceof Error && 'code' in error);
-    const unexpected = String(error instanceof Error ? error.stack : error);
-    let lines =
-      error instanceof SettingsError
-        ? error.problems
-        : [isExpected ? (error as Error).message : unexpected];
-    if (codeOf(error) === 'EADDRINUSE') {
-      lines = [`${messageOf(error)}; set another PORT, 0 picks a free one`];
-    }
+    const lines = codeOf(error) === 'EADDRINUSE'
+      ? [`${messageOf(error)}; set another PORT, 0 picks a free one`]
+      : operatorLines(error);
     // `exit`, because an agent's module may keep the process alive with a timer or a connection.
     process.exitCode = 1;
     process.stderr.write(lines.map(described).join(''), () => process.exit());

@@ -11,7 +11,7 @@ import { WholeLines } from './whole-lines.ts';
 import { WORKER_MARK } from './worker-mark.ts';
 import { messageIn, Outbox, type MessageToPrimary } from './worker-messages.ts';
 
-export interface WorkersOptions {
+interface WorkersOptions {
   readonly count: number;
   /** Variables that workers get beside those of this process. */
   readonly environment: Environment;

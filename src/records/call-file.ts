@@ -9,7 +9,7 @@ import { isOf, type CallArchive } from './call-archive.ts';
 import { parseCallRecord } from './call-record.ts';
 import { recordedSessions, type RecordLine } from './recorded-sessions.ts';
 
-export interface CallFileOptions {
+interface CallFileOptions {
   /** `calls.jsonl` stands for `calls-2026-11-25.jsonl` and the files of other days. */
   readonly path: string;
   /** Files are removed this many days after their date. */

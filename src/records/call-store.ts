@@ -12,7 +12,7 @@ const RECORD = 'record';
 const MAX_CONFLICTS = 5;
 const DAY_MS = 86_400_000;
 
-export interface CallStoreOptions {
+interface CallStoreOptions {
   /** Not shared: closing the archive closes it. */
   readonly parts: PartStore;
   /** Records are removed this many days after they were written. */

@@ -8,7 +8,7 @@ import {
 } from './call-record.ts';
 
 /** What a line is about. */
-export type StoryKind =
+type StoryKind =
   | 'caller' | 'agent' | 'filler' | 'tool' | 'result' | 'model' | 'store' | 'settling' | 'limit'
   | 'failure';
 

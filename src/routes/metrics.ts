@@ -1,7 +1,7 @@
 import { andThen, type Awaitable } from '../base/awaitable.ts';
 import type { Handler } from '../http/compose.ts';
 import type { Metrics, SumMetrics } from '../metrics.ts';
-import { NO_STORE } from './health.ts';
+import { NO_STORE } from './probes.ts';
 
 const PROMETHEUS_TEXT = 'text/plain; version=0.0.4; charset=utf-8';
 

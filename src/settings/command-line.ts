@@ -12,7 +12,7 @@ const allFlags: readonly string[] = [...rowsByFlag.keys(), settingsFileFlag, '--
 /** Begins with `./`, `../` or `/`, or ends like a module's file. */
 const MODULE_PATH = /^\.{0,2}[/\\]|\.[cm]?[jt]s$/;
 
-export interface CommandLine {
+interface CommandLine {
   /**
    * Keyed by variable: the flag as written, and its value. If a flag is repeated, the last one
    * wins.

@@ -99,10 +99,7 @@ export function listOf<T>(
     takes,
     secret: item.secret ?? false,
     parse(text) {
-      const parts = text
-        .split(',')
-        .map((part) => part.trim())
-        .filter((part) => part !== '');
+      const parts = text.split(',').map((part) => part.trim()).filter((part) => part !== '');
       // An empty list is refused. Otherwise "," would open an allow-list to everyone.
       if (parts.length === 0) return new Refusal('must name at least one');
       const values = new Set<T>();
@@ -190,11 +187,7 @@ export const store: Kind<string> = {
     if (value.toLowerCase() === 'memory') return 'memory';
     if (/^rediss?(\+sentinel)?:\/\//.test(value) && !/[\s\0-\x1f\x7f-\x9f]/.test(value))
       return value;
-    const path = /^sqlite:(.+)$/i.exec(value)?.[1];
-    if (path === undefined || control.test(path)) return new Refusal(`must be ${this.takes}`);
-    if (path.startsWith('//'))
-      return new Refusal('must be sqlite:<path>, without //');
-    return `sqlite:${path}`;
+    return pathAfter('sqlite:', value, this.takes);
   },
 };
 
@@ -203,13 +196,20 @@ export const records: Kind<string> = {
   takes: 'store or file:<path>',
   parse(value) {
     if (value.toLowerCase() === 'store') return 'store';
-    const path = /^file:(.+)$/i.exec(value)?.[1];
-    if (path === undefined || control.test(path)) return new Refusal(`must be ${this.takes}`);
-    if (path.startsWith('//')) return new Refusal('must be file:<path>, without //');
-    if (/(^|\/)\.{0,2}$/.test(path)) return new Refusal('must name a file, not a folder');
-    return `file:${path}`;
+    const named = pathAfter('file:', value, this.takes);
+    const isFolder = typeof named === 'string' && /(^file:|\/)\.{0,2}$/.test(named);
+    return isFolder ? new Refusal('must name a file, not a folder') : named;
   },
 };
+
+/** The value with its scheme in lower case, if a path follows that. */
+function pathAfter(scheme: string, value: string, takes: string): string | Refusal {
+  const path = value.slice(scheme.length);
+  const isNamed = value.toLowerCase().startsWith(scheme) && path !== '' && !control.test(path);
+  if (!isNamed) return new Refusal(`must be ${takes}`);
+  if (path.startsWith('//')) return new Refusal(`must be ${scheme}<path>, without //`);
+  return scheme + path;
+}
 
 export const httpUrl: Kind<string> = {
   takes: 'an http:// or https:// URL',
@@ -252,42 +252,35 @@ export const origins: Kind<readonly string[]> = {
   },
 };
 
-function refuseAsSecret(value: string): Refusal | undefined {
-  if (hasInvisible(value)) {
-    return new Refusal('must not contain spaces, line breaks or invisible characters');
-  }
-  // `docker run --env-file` passes quotes on as part of the value. Every signature would be wrong.
-  if (/^(["'`]).*\1$/.test(value)) return new Refusal('must not be wrapped in quotes');
-  return undefined;
+/** `rule` is said of a value that is a secret, but not `isRight`. */
+function secretKind(
+  takes: string,
+  isRight: (value: string) => boolean = () => true,
+  rule = '',
+): Kind<string> {
+  return {
+    takes,
+    secret: true,
+    parse(value) {
+      if (hasInvisible(value)) {
+        return new Refusal('must not contain spaces, line breaks or invisible characters');
+      }
+      // `docker run --env-file` passes quotes on. Every signature would be wrong.
+      if (/^(["'`]).*\1$/.test(value)) return new Refusal('must not be wrapped in quotes');
+      return isRight(value) ? value : new Refusal(rule);
+    },
+  };
 }
 
-export const webhookSecret: Kind<string> = {
-  takes: 'a signing secret',
-  secret: true,
-  parse: (value) => refuseAsSecret(value) ?? value,
-};
-
-export const encryptionKey: Kind<string> = {
-  takes: 'a random key of at least 32 characters',
-  secret: true,
-  parse: (value) =>
-    refuseAsSecret(value)
-    ?? (value.length < 32 ? new Refusal('must have at least 32 characters') : value),
-};
+export const webhookSecret = secretKind('a signing secret');
+export const encryptionKey = secretKind('a random key of at least 32 characters',
+  ({ length }) => length >= 32, 'must have at least 32 characters');
+/** No minimum length: local model servers accept "x". */
+export const apiKey = secretKind('a key',
+  (value) => /^[\x21-\x7e]+$/.test(value), 'must be plain ASCII: it is sent in a header');
 
 /**
  * Shortest secret that the log redacts, in UTF-16 code units. A shorter one would also blot out
  * ordinary words. The platform's secrets are far longer.
  */
 export const minRedactedLength = 6;
-
-/** No minimum length: local model servers accept "x". */
-export const apiKey: Kind<string> = {
-  takes: 'a key',
-  secret: true,
-  parse: (value) =>
-    refuseAsSecret(value)
-    ?? (/^[\x21-\x7e]+$/.test(value)
-      ? value
-      : new Refusal('must be plain ASCII: it is sent in a header')),
-};

@@ -1,7 +1,7 @@
 // Several agents on one server: their names, and the paths and variables derived from them.
 
 import { nearestName } from '../base/nearest-name.ts';
-import { control, Refusal, type Kind } from './kinds.ts';
+import { control, listOf, Refusal, type Kind } from './kinds.ts';
 
 /** An entry of `AGENTS`. */
 export interface NamedAgent {
@@ -22,27 +22,27 @@ export function faultOfAgentName(name: string): string | undefined {
   return isRight ? undefined : NAME_RULE;
 }
 
-export const namedAgents: Kind<readonly NamedAgent[]> = {
+const namedAgent: Kind<NamedAgent> = {
   takes: SHAPE,
-  parse(text) {
-    const parts = text
-      .split(',')
-      .map((part) => part.trim())
-      .filter((part) => part !== '');
-    const agents = new Map<string, NamedAgent>();
-    for (const part of parts) {
-      const equals = part.indexOf('=');
-      const name = part.slice(0, Math.max(0, equals)).trim();
-      const agent = part.slice(equals + 1).trim();
-      if (equals === -1 || agent === '' || control.test(agent)) {
-        return new Refusal(`must be ${SHAPE}`);
-      }
-      const fault = faultOfAgentName(name);
-      if (fault !== undefined) return new Refusal(`must have names that ${fault}`);
-      if (agents.has(name)) return new Refusal('must name each agent once');
-      agents.set(name, { name, agent });
+  parse(part) {
+    const equals = part.indexOf('=');
+    const name = part.slice(0, Math.max(0, equals)).trim();
+    const agent = part.slice(equals + 1).trim();
+    if (equals === -1 || agent === '' || control.test(agent)) {
+      return new Refusal(`must be ${SHAPE}`);
     }
-    return agents.size === 0 ? new Refusal('must name at least one') : [...agents.values()];
+    const fault = faultOfAgentName(name);
+    return fault === undefined ? { name, agent } : new Refusal(`must have names that ${fault}`);
+  },
+};
+
+export const namedAgents: Kind<readonly NamedAgent[]> = {
+  ...listOf(namedAgent, SHAPE),
+  parse(text) {
+    const agents = listOf(namedAgent).parse(text);
+    if (agents instanceof Refusal) return agents;
+    const names = new Set(agents.map(({ name }) => name));
+    return names.size < agents.length ? new Refusal('must name each agent once') : agents;
   },
 };
 
@@ -52,15 +52,19 @@ export function agentPath(agentRoute: string, name: string): string {
 }
 
 /**
- * What can be posted to or read below an agent's path. People enter either form of a URL, with a
- * final slash or without one.
+ * What can be posted to or read below an agent's path, and what serves it. People enter either form
+ * of a URL, with a final slash or without one.
  */
-export const PATHS_BELOW_AGENT = [
-  '/', '/chat/completions', '/chat/completions/', '/v1/chat/completions', '/v1/chat/completions/',
-  '/models', '/v1/models', '/events',
+export const BELOW_AGENT = [
+  ['/', 'POST', 'completions'],
+  ['/chat/completions', 'POST', 'completions'],
+  ['/chat/completions/', 'POST', 'completions'],
+  ['/v1/chat/completions', 'POST', 'completions'],
+  ['/v1/chat/completions/', 'POST', 'completions'],
+  ['/models', 'GET', 'models'],
+  ['/v1/models', 'GET', 'models'],
+  ['/events', 'POST', 'reports'],
 ] as const;
-
-export type PathBelowAgent = (typeof PATHS_BELOW_AGENT)[number];
 
 /** Every path at which an agent may be served. */
 export function pathsOfAgents(
@@ -69,7 +73,7 @@ export function pathsOfAgents(
   },
 ): readonly string[] {
   return [agentRoute, ...agents.map(({ name }) => agentPath(agentRoute, name))].flatMap((path) =>
-    [path, ...PATHS_BELOW_AGENT.map((below) => path.replace(/\/$/, '') + below)]);
+    [path, ...BELOW_AGENT.map(([below]) => path.replace(/\/$/, '') + below)]);
 }
 
 const SECRET_PREFIX = 'LAYERCODE_WEBHOOK_SECRET_';

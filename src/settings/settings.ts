@@ -47,3 +47,13 @@ export class SettingsError extends Error {
     this.problems = problems;
   }
 }
+
+/**
+ * What the operator is told of an error. One that they can fix gets a line for each problem, or its
+ * message if it has a code. Anything else is our bug and keeps its stack.
+ */
+export function operatorLines(error: unknown): readonly string[] {
+  if (error instanceof SettingsError) return error.problems;
+  if (!(error instanceof Error)) return [String(error)];
+  return [String('code' in error ? error.message : error.stack)];
+}

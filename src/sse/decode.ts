@@ -7,11 +7,6 @@ export interface DecodedEvent {
   readonly data: string;
 }
 
-export interface SseDecoderOptions {
-  /** Longest event (all its lines), in UTF-16 code units, inclusive. Default 1,048,576. */
-  readonly maxEventLength?: number;
-}
-
 /**
  * Decodes one event stream from chunks of any size. A chunk may end inside a code point, a line, or
  * a `\r\n`.
@@ -37,7 +32,8 @@ export class SseDecoder {
    */
   #skipLineFeed = false;
 
-  constructor({ maxEventLength = 1_048_576 }: SseDecoderOptions = {}) {
+  /** `maxEventLength`: of all lines of an event, in UTF-16 code units, inclusive. */
+  constructor(maxEventLength = 1_048_576) {
     this.#maxEventLength = maxEventLength;
   }
 
@@ -126,9 +122,8 @@ const SPACE = 32;
  */
 export async function* decodeEvents(
   chunks: AsyncIterable<Uint8Array>,
-  options: SseDecoderOptions = {},
 ): AsyncGenerator<DecodedEvent, void, undefined> {
-  const decoder = new SseDecoder(options);
+  const decoder = new SseDecoder();
   for await (const chunk of chunks) yield* decoder.push(chunk);
 }
 

@@ -56,10 +56,8 @@ export interface WebSocketOptions {
  */
 export class WebSocketConnection {
   readonly #socket: Duplex;
-  readonly #onText: (text: string) => Awaitable<void>;
-  readonly #onClose: (close: WebSocketClose) => void;
+  readonly #options: WebSocketOptions;
   readonly #maxUnsentBytes: number;
-  readonly #closeTimeoutMs: number;
   readonly #decoder: FrameDecoder;
   readonly #pings: NodeJS.Timeout | undefined;
   #closeTimer: NodeJS.Timeout | undefined;
@@ -91,20 +89,11 @@ export class WebSocketConnection {
    * put back with `unshift`.
    */
   constructor(socket: Duplex, options: WebSocketOptions) {
-    const {
-      onText,
-      onClose,
-      maxMessageBytes,
-      maxUnsentBytes = 1_048_576,
-      closeTimeoutMs = 2_000,
-      pingIntervalMs = 30_000,
-    } = options;
+    const { maxMessageBytes, maxUnsentBytes = 1_048_576, pingIntervalMs = 30_000 } = options;
     this.#socket = socket;
-    this.#onText = onText;
-    this.#onClose = onClose;
+    this.#options = options;
     this.#maxUnsentBytes = maxUnsentBytes;
-    this.#closeTimeoutMs = closeTimeoutMs;
-    this.#decoder = new FrameDecoder(maxMessageBytes === undefined ? {} : { maxMessageBytes });
+    this.#decoder = new FrameDecoder(maxMessageBytes);
     if (pingIntervalMs > 0) this.#pings = setInterval(() => this.#ping(), pingIntervalMs).unref();
     // A server's timeout is for requests.
     if (socket instanceof Socket) socket.setNoDelay(true).setTimeout(0);
@@ -211,7 +200,7 @@ export class WebSocketConnection {
 
   #takeText(text: string): void {
     try {
-      const answer = this.#onText(text);
+      const answer = this.#options.onText(text);
       if (!(answer instanceof Promise)) return;
       this.#isBusy = true;
       answer
@@ -245,7 +234,8 @@ export class WebSocketConnection {
 
   #sendClose(payload: Buffer): void {
     this.#isClosing = true;
-    this.#closeTimer ??= setTimeout(() => this.destroy(), this.#closeTimeoutMs);
+    const { closeTimeoutMs = 2_000 } = this.#options;
+    this.#closeTimer ??= setTimeout(() => this.destroy(), closeTimeoutMs);
     this.#write(OPCODES.close, payload);
   }
 
@@ -310,7 +300,7 @@ export class WebSocketConnection {
     this.#isFinished = true;
     this.#releaseSenders(false);
     const close = this.#close ?? { code: CLOSE_CODES.lost, reason: '' };
-    this.#onClose(this.#error === undefined ? close : { ...close, error: this.#error });
+    this.#options.onClose(this.#error === undefined ? close : { ...close, error: this.#error });
   }
 
   #releaseSenders(isSent: boolean): void {

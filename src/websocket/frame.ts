@@ -1,10 +1,9 @@
 // Frames: what we send as bytes, and a client's bytes as messages.
 // https://www.rfc-editor.org/rfc/rfc6455#section-5
 
-import { CLOSE_CODES, parseClose, WebSocketError } from './close.ts';
-import { Utf8Check } from './utf8.ts';
+import { isUtf8 } from 'node:buffer';
 
-export { WebSocketError } from './close.ts';
+import { CLOSE_CODES, parseClose, WebSocketError } from './close.ts';
 
 export const OPCODES = {
   continuation: 0x0,
@@ -18,15 +17,15 @@ export const OPCODES = {
 export type Opcode = (typeof OPCODES)[keyof typeof OPCODES];
 
 /**
- * One frame of a server, which is not masked (RFC 6455 §5.1). A string is sent as UTF-8; lone
- * surrogates become U+FFFD.
+ * A message of a server in one frame, which is not masked (RFC 6455 §5.1). A string is sent as
+ * UTF-8; lone surrogates become U+FFFD.
  */
-export function encodeFrame(opcode: Opcode, payload: string | Uint8Array, isFinal = true): Buffer {
+export function encodeFrame(opcode: Opcode, payload: string | Uint8Array): Buffer {
   const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
   const { length } = bytes;
   const headerBytes = length < 126 ? 2 : length < 65_536 ? 4 : 10;
   const frame = Buffer.allocUnsafe(headerBytes + length);
-  frame[0] = (isFinal ? FINAL : 0) | opcode;
+  frame[0] = FINAL | opcode;
   if (headerBytes === 2) frame[1] = length;
   else if (headerBytes === 4) {
     frame[1] = LENGTH_OF_16_BITS;
@@ -47,17 +46,13 @@ export type Received =
   | { readonly type: 'ping' | 'pong'; readonly payload: Buffer }
   | { readonly type: 'close'; readonly code: number; readonly reason: string };
 
-export interface FrameDecoderOptions {
-  /** Maximum bytes of one message, all its fragments together; inclusive. Default 1,048,576. */
-  readonly maxMessageBytes?: number;
-}
-
 /**
  * Decodes the frames of one client, in chunks of any size. After each `push`, call `next` until it
  * returns undefined; you may also stop earlier and continue later.
- * `next` throws a `WebSocketError` at the first byte that a client must not send; do not use the
- * decoder after that. Binary messages are refused (1003) at their header. It keeps no more than the
- * current message, at most twice its bytes, however many fragments and chunks it arrives in.
+ * `next` throws a `WebSocketError` for what a client must not send; do not use the decoder after
+ * that. Binary messages are refused (1003) at their header, and a text that is not UTF-8 when it is
+ * whole. It keeps no more than the current message, at most twice its bytes, however many fragments
+ * and chunks it arrives in.
  */
 export class FrameDecoder {
   readonly #maxMessageBytes: number;
@@ -81,10 +76,10 @@ export class FrameDecoder {
   #isFragmented = false;
   #message: Buffer = EMPTY;
   #messageBytes = 0;
-  #utf8 = new Utf8Check();
   #control: Buffer = EMPTY;
 
-  constructor({ maxMessageBytes = 1_048_576 }: FrameDecoderOptions = {}) {
+  /** `maxMessageBytes`: of all fragments of a message together, inclusive. */
+  constructor(maxMessageBytes = 1_048_576) {
     this.#maxMessageBytes = maxMessageBytes;
   }
 
@@ -185,9 +180,7 @@ export class FrameDecoder {
     else {
       this.#reserve(count);
       this.#unmask(count, this.#message, this.#messageBytes);
-      const end = this.#messageBytes + count;
-      if (!this.#utf8.accepts(this.#message.subarray(this.#messageBytes, end))) throw invalidText();
-      this.#messageBytes = end;
+      this.#messageBytes += count;
     }
     this.#payloadBytes += count;
     this.#offset += count;
@@ -234,8 +227,11 @@ export class FrameDecoder {
     }
     this.#isFragmented = !this.#isFinal;
     if (this.#isFragmented) return undefined;
-    if (!this.#utf8.isComplete) throw invalidText();
-    const text = this.#message.toString('utf8', 0, this.#messageBytes);
+    const bytes = this.#message.subarray(0, this.#messageBytes);
+    if (!isUtf8(bytes)) {
+      throw new WebSocketError(CLOSE_CODES.invalidText, 'a text message must be UTF-8');
+    }
+    const text = bytes.toString('utf8');
     this.#message = EMPTY;
     this.#messageBytes = 0;
     return { type: 'text', text };
@@ -262,8 +258,4 @@ const KNOWN_OPCODES: ReadonlySet<number> = new Set(Object.values(OPCODES));
 
 function protocolError(message: string): WebSocketError {
   return new WebSocketError(CLOSE_CODES.protocolError, message);
-}
-
-function invalidText(): WebSocketError {
-  return new WebSocketError(CLOSE_CODES.invalidText, 'a text message must be UTF-8');
 }

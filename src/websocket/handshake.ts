@@ -4,7 +4,7 @@ import { createHash } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 
 /** The parts of a request that a handshake check needs. */
-export type HandshakeRequest = Pick<IncomingMessage, 'headers' | 'httpVersion'> & {
+type HandshakeRequest = Pick<IncomingMessage, 'headers' | 'httpVersion'> & {
   readonly method?: string | undefined;
 };
 

@@ -1,89 +1,63 @@
-import type { Agent, EventContext } from '../agents/agent.ts';
-import { andThen, type Awaitable } from '../base/awaitable.ts';
+import type { EventContext } from '../agents/agent.ts';
+import { andThen, orElse, type Awaitable } from '../base/awaitable.ts';
 import type { CallEnd } from '../calls/call-event.ts';
 import { EndedSessions } from '../calls/ended-sessions.ts';
-import type { OpenSessions } from '../calls/open-sessions.ts';
-import type { ConversationManager } from '../conversations/manager.ts';
+import type { Context } from '../http/context.ts';
 import type { EndedCall } from '../records/call-record.ts';
-import type { CallRecords } from '../records/call-recorder.ts';
-import type { Turns } from '../turns/turns.ts';
-
-export interface CallEndsOptions {
-  readonly agent: Agent;
-  /** The agent's name in records. */
-  readonly agentName: string;
-  readonly conversations: ConversationManager;
-  readonly turns: Turns;
-  /** Undefined if no shutdown waits for sessions. */
-  readonly openSessions?: OpenSessions | undefined;
-  /** Keeps a record of each call. Default: no records. */
-  readonly records?: CallRecords | undefined;
-  /** Whether the agent is told of a call that has no turns. Default true. */
-  readonly tellsOfSilentCalls?: boolean;
-}
+import { runHook } from './silent-hooks.ts';
+import type { WireOptions } from './wire-options.ts';
 
 /** What follows the end of a call: its turn ends, it is recorded, and the agent is told. */
 export class CallEnds {
-  readonly #options: CallEndsOptions;
+  readonly #options: WireOptions;
+  readonly #tellsOfSilentCalls: boolean;
   readonly #ended = new EndedSessions();
 
-  constructor(options: CallEndsOptions) {
+  /** `tellsOfSilentCalls`: whether the agent is told of a call that has no turns. */
+  constructor(options: WireOptions, tellsOfSilentCalls: boolean) {
     this.#options = options;
+    this.#tellsOfSilentCalls = tellsOfSilentCalls;
   }
 
   /**
-   * Ends the session's turns. Returns false if the end is known already: then at most its record
-   * gets times that the first report did not have.
+   * Ends the session's turns and tells the agent. If the end is known already, at most its record
+   * gets times that the first report did not have. If the hook fails, the end counts as not known,
+   * so that a repeated report is passed on.
    */
-  end(event: CallEnd, reason: string): boolean {
-    const { openSessions, turns } = this.#options;
+  end(context: Context, event: CallEnd, reason: string): Awaitable<void> {
+    const { openSessions, records, turns, conversations } = this.#options;
     const { conversationId, sessionId } = event;
     openSessions?.end(sessionId);
     if (!this.#ended.add(sessionId)) {
-      this.#options.records?.completed?.(this.#callOf(event));
-      return false;
+      context.logFields['outcome'] = 'repeated';
+      records?.completed?.(this.#callOf(event));
+      return;
     }
     turns.interrupt(conversationId, reason, sessionId);
-    this.#keepRecord(event); // after that, so that the store hears of the interruption first
-    return true;
-  }
-
-  /**
-   * Tells the agent. If its hook fails, the end counts as not known, so that a repeated report is
-   * passed on again.
-   */
-  tell(event: CallEnd, given: EventContext<CallEnd['raw']>): Awaitable<void> {
-    this.#options.turns.forgetValues(event);
-    const failed = (error: unknown): never => {
-      this.#ended.forget(event.sessionId);
-      throw error;
-    };
-    try {
-      const done = this.#tell(event, given);
-      return done instanceof Promise ? done.catch(failed) : done;
-    } catch (error) {
-      return failed(error);
-    }
+    // After that, so that the store hears of the interruption first.
+    records?.ended(
+      this.#callOf(event),
+      () => conversations.readOrMark(conversationId),
+      () => conversations.isStoreAway,
+    );
+    return runHook(context, event, this.#options, (given, event) => {
+      turns.forgetValues(event);
+      return orElse(() => this.#tell(event, given), (error) => {
+        this.#ended.forget(sessionId);
+        throw error;
+      });
+    });
   }
 
   /** Reads the conversation only for an agent that has the hook. */
   #tell(event: CallEnd, given: EventContext<CallEnd['raw']>): Awaitable<void> {
-    const { agent, conversations, turns, tellsOfSilentCalls = true } = this.#options;
+    const { agent, conversations, turns } = this.#options;
     if (agent.onSessionEnd === undefined) return;
     return andThen(conversations.snapshot(event.conversationId), (conversation) => {
       const isKnown = conversation.history.length > 0 || conversations.isStoreAway;
-      if (isKnown || tellsOfSilentCalls)
+      if (isKnown || this.#tellsOfSilentCalls)
         return agent.onSessionEnd?.(turns.toldAtEnd(event, given, conversation));
     });
-  }
-
-  #keepRecord(event: CallEnd): void {
-    const { records, conversations } = this.#options;
-    records?.ended(
-      this.#callOf(event),
-      () => conversations.readOrMark(event.conversationId),
-      () => conversations.isStoreAway,
-    );
   }
 
   #callOf({

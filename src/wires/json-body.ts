@@ -5,7 +5,7 @@ import { isUtf8 } from 'node:buffer';
 import { knowInAnyCopy } from '../base/any-copy.ts';
 import { isObject } from '../base/fields.ts';
 import type { Context } from '../http/context.ts';
-import { HttpError } from '../http/errors.ts';
+import { BadRequest, HttpError } from '../http/errors.ts';
 
 const JSON_TYPE = 'application/json';
 
@@ -22,6 +22,20 @@ export class EventError extends Error {
     super(message);
     this.path = path;
   }
+}
+
+/** What `parse` returns. Its `EventError` is thrown as a `BadRequest`, which is answered. */
+export function withBadRequest<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw asBadRequest(error);
+  }
+}
+
+/** The error, or a `BadRequest` for an `EventError`. */
+export function asBadRequest(error: unknown): unknown {
+  return error instanceof EventError ? new BadRequest(error.message, { cause: error }) : error;
 }
 
 /** Throws an `HttpError` (415) unless the request says that its body is JSON, not compressed. */

@@ -11,7 +11,7 @@ import type { EventWriter, EventWriterListener } from '../http/event-writer.ts';
 import type { Logger } from '../log.ts';
 import type { DeliveredTurn, Delivery, TurnReport } from '../turns/delivery.ts';
 import type { StreamEnd } from '../turns/machine.ts';
-import type { Turns } from '../turns/turns.ts';
+import type { WireOptions } from './wire-options.ts';
 
 /** Writes one reply as blocks of an event stream, in the form of a wire. */
 export interface ReplyEncoder {
@@ -156,12 +156,6 @@ function closed(_isFinished: boolean, _context: Context, stream: ReplyStream): v
   stream.closed();
 }
 
-/** A delivery as its observers see it. */
-export type ObservedDelivery = Pick<StreamDelivery, 'event' | 'context'>;
-
-/** Called when a delivery of a turn has been answered. */
-export type TurnObserver = (delivery: ObservedDelivery, report: TurnReport) => void;
-
 /** A turn's report, and the request it belongs to. */
 export interface DeliveryReport extends TurnReport {
   readonly requestId: string;
@@ -169,14 +163,6 @@ export interface DeliveryReport extends TurnReport {
   readonly turnId: string | undefined;
   /** From the request's headers to the end, in milliseconds. */
   readonly durationMs: number;
-}
-
-export function deliveryReport(
-  { event: { turnId }, context }: ObservedDelivery,
-  report: TurnReport,
-): DeliveryReport {
-  const { requestId, receivedAtMs } = context;
-  return { ...report, requestId, turnId, durationMs: performance.now() - receivedAtMs };
 }
 
 /**
@@ -188,8 +174,7 @@ export class StreamDelivery extends ReplyStream implements Delivery {
   readonly canTransfer: boolean;
   turn: DeliveredTurn | undefined;
   readonly #encoder: ReplyEncoder;
-  readonly #observer: TurnObserver;
-  readonly #open: OpenRequests;
+  readonly #options: WireOptions;
   #isCounted = true;
   #isClosed = false;
 
@@ -197,17 +182,14 @@ export class StreamDelivery extends ReplyStream implements Delivery {
     context: Context,
     event: TurnEvent,
     encoder: ReplyEncoder,
-    heartbeatMs: number,
-    observer: TurnObserver,
-    open: OpenRequests,
+    options: WireOptions,
   ) {
-    super(context, encoder, heartbeatMs);
+    super(context, encoder, options.settings.heartbeatSeconds * 1_000);
     this.event = event;
     this.canTransfer = encoder.canTransfer;
     this.#encoder = encoder;
-    this.#observer = observer;
-    this.#open = open;
-    open.streams += 1;
+    this.#options = options;
+    options.open.streams += 1;
   }
 
   get headers(): IncomingHttpHeaders {
@@ -231,8 +213,8 @@ export class StreamDelivery extends ReplyStream implements Delivery {
   }
 
   /** Starts the turn. Whatever it says synchronously leaves together with the headers. */
-  begin(turns: Turns): void {
-    turns.start(this);
+  begin(): void {
+    this.#options.turns.start(this);
     this.flush();
   }
 
@@ -243,7 +225,7 @@ export class StreamDelivery extends ReplyStream implements Delivery {
   }
 
   override closed(): void {
-    if (this.#isCounted) this.#open.streams -= 1;
+    if (this.#isCounted) this.#options.open.streams -= 1;
     this.#isClosed = true;
     super.closed();
   }
@@ -255,7 +237,7 @@ export class StreamDelivery extends ReplyStream implements Delivery {
   #count(): void {
     if (this.#isClosed || this.#isCounted !== this.isWaiting) return;
     this.#isCounted = !this.#isCounted;
-    this.#open.streams += this.#isCounted ? 1 : -1;
+    this.#options.open.streams += this.#isCounted ? 1 : -1;
   }
 
   override delayed(): void {
@@ -271,20 +253,12 @@ export class StreamDelivery extends ReplyStream implements Delivery {
   }
 
   onOutcome(report: TurnReport): void {
-    this.#observer(this, report);
+    this.#options.onTurnEnd(this, report);
   }
 }
 
-/** What is open at the moment. All routes of an app share it, as they share the limits. */
-export interface OpenRequests {
-  /** Turns whose reply is being sent. */
-  streams: number;
-  /** Events without a reply that the agent is handling. */
-  hooks: number;
-}
-
 /** Throws a `ServiceUnavailable` if no more streams may be opened. */
-export function checkRoomForStream({ streams }: OpenRequests, maxStreams: number): void {
-  if (streams < maxStreams) return;
+export function checkRoomForStream({ open, settings: { maxStreams } }: WireOptions): void {
+  if (open.streams < maxStreams) return;
   throw new ServiceUnavailable(`no more streams can be opened: the limit is ${maxStreams}`, 1);
 }

@@ -189,6 +189,12 @@ describe('app.use', () => {
     assert.equal((await served.fetch('/nothing')).headers.get('x-layers'), 'a, b');
   });
 
+  it('refuses what is no function', async (t) => {
+    const { app } = await serve(t);
+    for (const value of [{}, undefined, Promise.resolve()])
+      assert.throws(() => app.use(value as never), /^TypeError: middleware must be a function/);
+  });
+
   it('throws after the first request', async (t) => {
     const served = await serve(t);
     await served.fetch('/health');

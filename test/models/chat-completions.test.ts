@@ -31,7 +31,7 @@ function fetchOf(...chunks: Uint8Array[]): typeof fetch {
     );
 }
 
-describe('ChatCompletionsModel', () => {
+describe('chatCompletionsModel', () => {
   it('streams the text token by token and the usage last', async () => {
     const { url } = await serve(says('Hello', ' there', '.'));
     const { deltas, error } = await read(modelAt(url));

@@ -1,7 +1,7 @@
 // What every test of a model does: ask it, gather what it says.
 
 import {
-  ChatCompletionsModel,
+  chatCompletionsModel,
   type ChatCompletionsOptions,
 } from '../../src/models/chat-completions.ts';
 import {
@@ -24,10 +24,10 @@ export const KEY = 'sk-secret-1234567890';
 export function modelAt(
   baseUrl: string,
   options: Partial<ChatCompletionsOptions> & { name?: string } = {},
-): ChatCompletionsModel {
+): ChatModel {
   const name = options.name ?? 'openai:gpt-6-luna';
   const { provider, model } = parseModelName(name);
-  return new ChatCompletionsModel({ name, provider, model, baseUrl, key: KEY, ...options });
+  return chatCompletionsModel({ name, provider, model, baseUrl, key: KEY, ...options });
 }
 
 export interface Reading {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { Metrics } from '../../src/metrics.ts';
-import { addCallRecordMetrics } from '../../src/observers/call-record-metrics.ts';
+import { addCallRecordMetrics } from '../../src/observers/gauges.ts';
 
 describe('the metrics of call records', () => {
   it('are what was written, what was lost and what waits, as at each reading', () => {

@@ -6,7 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import { version } from '../../src/base/version.ts';
 import { Metrics } from '../../src/metrics.ts';
-import { addProcessMetrics } from '../../src/observers/process-metrics.ts';
+import { addProcessMetrics } from '../../src/observers/gauges.ts';
 
 /** The samples of one reading, by name. */
 function read(metrics: Metrics): ReadonlyMap<string, number> {

@@ -8,7 +8,7 @@ import type { StoreHealth } from '../../src/conversations/store.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { noLog } from '../../src/log.ts';
 import { Metrics } from '../../src/metrics.ts';
-import { addStoreMetrics } from '../../src/observers/store-metrics.ts';
+import { addStoreMetrics } from '../../src/observers/gauges.ts';
 import { PartsInMemory } from '../conversations/stores/parts-in-memory.ts';
 import { serve } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';

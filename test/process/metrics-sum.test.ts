@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import {
   Counter, formatMetrics, Gauge, Histogram, Metrics, type Across,
 } from '../../src/metrics.ts';
-import { addUp, isCount, MetricsSum } from '../../src/process/metrics-sum.ts';
+import { addUp, isCount } from '../../src/process/metrics-sum.ts';
 
 /** The metrics of a process. */
 function processWith(fill: (metrics: Metrics) => void): Metrics {
@@ -70,16 +70,15 @@ describe('addUp', () => {
   });
 });
 
-describe('MetricsSum', () => {
-  it('keeps the counts of processes that are gone, and no gauges', () => {
+describe('isCount', () => {
+  it('chooses what is kept of processes that are gone: counts, and no gauges', () => {
     const one = processWith((metrics) => {
       metrics.add(new Counter('c_total', 'C.')).increment([], 5);
       metrics.add(new Gauge('g', 'G.', () => 7));
     });
-    const sum = new MetricsSum();
-    sum.bury(one.texts(isCount));
-    sum.bury(one.texts(isCount));
-    assert.equal(formatMetrics(sum.of([])), '# HELP c_total C.\n# TYPE c_total counter\nc_total 10\n');
-    assert.deepEqual(samplesOf([sum.of([one.texts()])]), ['c_total 15', 'g 7']);
+    const counts = one.texts(isCount);
+    const kept = addUp([counts, counts]);
+    assert.equal(formatMetrics(kept), '# HELP c_total C.\n# TYPE c_total counter\nc_total 10\n');
+    assert.deepEqual(samplesOf([one.texts(), kept]), ['c_total 15', 'g 7']);
   });
 });

@@ -31,25 +31,9 @@ interface Shop {
 
 const MAX_FOUND = 5;
 /** Words that say nothing about a product and occur in half of the descriptions. */
-const SMALL_WORDS = new Set([
-  'and',
-  'any',
-  'are',
-  'can',
-  'for',
-  'get',
-  'have',
-  'need',
-  'one',
-  'some',
-  'that',
-  'the',
-  'this',
-  'want',
-  'with',
-  'you',
-  'your',
-]);
+const SMALL_WORDS: ReadonlySet<string> = new Set(
+  'and any are can for get have need one some that the this want with you your'.split(' '),
+);
 
 /**
  * Customer service for a shop with a catalogue. Whole records go to the browser and the model;

@@ -12,9 +12,9 @@ const BUILT_IN: ReadonlyMap<string, () => Agent> = new Map([
   ['bakery', createBakery],
   ['echo', () => echo],
   ['outdoor_shop', createOutdoorShop],
-  ['relay', () => createRelay('echo')],
-  ['relay:shadow', () => createRelay('shadow')],
-  ['relay:speculative', () => createRelay('speculative')],
+  ['relay', () => createRelay('relay')],
+  ['relay:shadow', () => createRelay('relay:shadow')],
+  ['relay:speculative', () => createRelay('relay:speculative')],
   ['slow', () => slow],
   ['starter', createStarter],
 ]);

@@ -1,7 +1,7 @@
 import { setTimeout as wait } from 'node:timers/promises';
 
 import type { ChatMessage, ChatModel } from '../../models/model.ts';
-import type { Agent, AgentResources, BoundAgent, MessageTurn, Reply } from '../agent.ts';
+import type { Agent, MessageTurn, Reply } from '../agent.ts';
 import { defineAgent } from '../define-agent.ts';
 import { withFiller } from '../filler.ts';
 import { streamTexts } from '../model-agent.ts';
@@ -10,13 +10,6 @@ import { toChatMessages } from '../prompt.ts';
 import { Voice } from '../voice.ts';
 import { readPrompt } from './assets.ts';
 import { EagerStream } from './eager-stream.ts';
-
-/**
- * How two models share a turn. `echo`: the fast one acknowledges while the slow one thinks.
- * `shadow`: the fast one narrates meanwhile. `speculative`: the fast one answers, and the slow one
- * corrects it aloud only if it was wrong.
- */
-export type RelayMode = 'echo' | 'shadow' | 'speculative';
 
 interface Relay {
   readonly fast: ChatModel;
@@ -30,16 +23,34 @@ const VERDICT = /^[\s"'*`“‘]*(?:o(?:k[\s.!"'*`”’]*)?)?$/i;
 const MAX_STALL_MS = 1_000;
 const SENTENCE_END = /[.!?…。！？]["'”’)]*\s*$/;
 
+/** How two models share a turn, by the name of the agent that does so. */
+const MODES = {
+  relay: {
+    description: 'A fast model acknowledges at once, a slow one answers.',
+    prompts: ['relay-echo', 'relay-slow'],
+    speak: bridge,
+  },
+  'relay:shadow': {
+    description: 'A fast model narrates while a slow one works out the answer.',
+    prompts: ['relay-shadow', 'relay-slow'],
+    speak: bridge,
+  },
+  'relay:speculative': {
+    description: 'A fast model answers, a slow one corrects it aloud when it was wrong.',
+    prompts: ['relay-speculative', 'relay-verify'],
+    speak: speculate,
+  },
+} as const;
+
 /**
  * Speaks at once with `FAST_MODEL` and leaves the substance to `SLOW_MODEL`. Each defaults to the
  * settings' model.
  */
-export function createRelay(mode: RelayMode): Agent {
-  const speak = mode === 'speculative' ? speculate : bridge;
-  const slowPrompt = mode === 'speculative' ? 'relay-verify' : 'relay-slow';
+export function createRelay(name: keyof typeof MODES): Agent {
+  const { description, prompts: [fastPrompt, slowPrompt], speak } = MODES[name];
   const unbound: Agent = defineAgent({
-    name: mode === 'echo' ? 'relay' : `relay:${mode}`,
-    description: DESCRIPTIONS[mode],
+    name,
+    description,
     onSessionStart: ({ isResumed }) =>
       isResumed ? WELCOME_BACK : 'Hello! What would you like to know?',
     onMessage: () => {
@@ -47,45 +58,30 @@ export function createRelay(mode: RelayMode): Agent {
         'agent "relay" speaks with two models and was not bound to them: serve it with createApp',
       );
     },
-    bind: (resources) =>
-      bindRelay(
-        unbound,
-        { fastPrompt: readPrompt(`relay-${mode}`), slowPrompt: readPrompt(slowPrompt) },
-        speak,
-        resources,
-      ),
+    bind(resources) {
+      const fast = resources.openModel(resources.fastModel);
+      const slow = resources.openModel(resources.slowModel);
+      const relay: Relay = {
+        fast,
+        slow,
+        fastPrompt: readPrompt(fastPrompt),
+        slowPrompt: readPrompt(slowPrompt),
+      };
+      return {
+        ...unbound,
+        model: pair(fast, slow),
+        onSessionStart: (turn, reply) => {
+          void fast.warm(turn.signal); // never rejects
+          void slow.warm(turn.signal);
+          return unbound.onSessionStart?.(turn, reply);
+        },
+        onMessage: (turn, reply) =>
+          withFiller(turn, DEFAULT_FILLER, resources.fillerAfterMs, () =>
+            speak(relay, turn, reply)),
+      };
+    },
   });
   return unbound;
-}
-
-const DESCRIPTIONS: Readonly<Record<RelayMode, string>> = {
-  echo: 'A fast model acknowledges at once, a slow one answers.',
-  shadow: 'A fast model narrates while a slow one works out the answer.',
-  speculative: 'A fast model answers, a slow one corrects it aloud when it was wrong.',
-};
-
-type Speak = (relay: Relay, turn: MessageTurn, reply: Reply) => Promise<void>;
-
-function bindRelay(
-  agent: Agent,
-  prompts: Pick<Relay, 'fastPrompt' | 'slowPrompt'>,
-  speak: Speak,
-  resources: AgentResources,
-): BoundAgent {
-  const fast = resources.openModel(resources.fastModel);
-  const slow = resources.openModel(resources.slowModel);
-  const relay: Relay = { fast, slow, ...prompts };
-  return {
-    ...agent,
-    model: pair(fast, slow),
-    onSessionStart: (turn, reply) => {
-      void fast.warm(turn.signal); // never rejects
-      void slow.warm(turn.signal);
-      return agent.onSessionStart?.(turn, reply);
-    },
-    onMessage: (turn, reply) =>
-      withFiller(turn, DEFAULT_FILLER, resources.fillerAfterMs, () => speak(relay, turn, reply)),
-  };
 }
 
 /** Both models as one, for `/ready`, because the relay needs both. */
@@ -99,7 +95,10 @@ function pair(fast: ChatModel, slow: ChatModel): ChatModel {
   };
 }
 
-/** The slow model starts thinking at once, while the fast one speaks. */
+/**
+ * The slow model starts thinking at once, while the fast one acknowledges, or narrates, as its
+ * prompt says.
+ */
 async function bridge(relay: Relay, turn: MessageTurn, reply: Reply): Promise<void> {
   const { fast, slow, fastPrompt, slowPrompt } = relay;
   const ask = (model: ChatModel, prompt: string): EagerStream =>

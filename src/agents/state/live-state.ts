@@ -9,7 +9,7 @@ import { StateError } from './state-error.ts';
 export const MAX_STATE_LENGTH = 65_536;
 
 /** What is stored about the conversation of an opened turn. */
-export interface StoredState {
+interface StoredState {
   /** JSON text. Undefined if none is stored. */
   readonly state: string | undefined;
   /** False if the conversation begins with this turn. */

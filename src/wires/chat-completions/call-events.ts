@@ -10,11 +10,8 @@ import { CHAT_COMPLETIONS, type CompletionEvent } from './events.ts';
 import { callerOf, firstId, firstValue, type Profile } from './profiles.ts';
 import type { ToldCall } from './request.ts';
 
-/** Takes values out of texts. */
-export type Seal = <T>(value: T) => T;
-
 /** The conversation of a request. One that names none stands alone. */
-export interface RequestConversation {
+interface RequestConversation {
   readonly conversationId: string;
   readonly isAnonymous: boolean;
 }
@@ -31,8 +28,8 @@ export function conversationOf(
 
 /**
  * What the request means: the caller's words, or the start of the call if nobody has said anything.
- * A caller who stays silent says ''. The id of the turn is a hash of what was said. `seal` takes
- * values out first, as they could be guessed from it.
+ * A caller who stays silent says ''. The id of the turn is a hash of what was said. `sealed`
+ * takes values out first, as they could be guessed from it.
  */
 export function turnEventOf(
   raw: CompletionEvent,
@@ -40,14 +37,14 @@ export function turnEventOf(
   headers: IncomingHttpHeaders,
   profile: Profile,
   { conversationId, isAnonymous }: RequestConversation = conversationOf(raw, headers, profile),
-  seal: Seal = (value) => value,
+  sealed?: { all<T>(value: T): T },
 ): TurnEvent {
   const request = { body: raw, headers };
   const fields = {
     raw,
     conversationId,
     sessionId: conversationId,
-    turnId: isAnonymous ? undefined : turnIdOf(raw, seal(told), headers),
+    turnId: isAnonymous ? undefined : turnIdOf(raw, sealed?.all(told) ?? told, headers),
     caller: callerOf(profile, request),
     metadata: metadataOf(firstValue(profile.metadata, request)),
     language: firstId(['x-language'], request),

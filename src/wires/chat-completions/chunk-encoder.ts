@@ -81,7 +81,7 @@ export class ChunkEncoder implements ReplyEncoder {
 }
 
 /** Tokens in the form of this wire. */
-export interface CompletionUsage {
+interface CompletionUsage {
   readonly prompt_tokens: number;
   readonly completion_tokens: number;
   readonly total_tokens: number;

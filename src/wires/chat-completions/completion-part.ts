@@ -10,7 +10,7 @@ export interface PartOptions {
 }
 
 /** What an event of a reply is in a completion, streamed or whole. */
-export type CompletionPart =
+type CompletionPart =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'call'; readonly call: CompletionToolCall };
 

@@ -1,7 +1,8 @@
+import { orElse } from '../../base/awaitable.ts';
 import type { Handler } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
-import { BadRequest, HttpError } from '../../http/errors.ts';
-import { EventError } from '../json-body.ts';
+import { HttpError } from '../../http/errors.ts';
+import { asBadRequest, EventError } from '../json-body.ts';
 import { CHAT_COMPLETIONS } from './events.ts';
 
 /**
@@ -11,12 +12,9 @@ import { CHAT_COMPLETIONS } from './events.ts';
 export function withErrorBody(handler: Handler): Handler {
   return (context) => {
     belongsToWire(context);
-    try {
-      const answered = handler(context);
-      return answered instanceof Promise ? answered.catch(failed) : answered;
-    } catch (error) {
-      return failed(error);
-    }
+    return orElse(() => handler(context), (error) => {
+      throw asBadRequest(error);
+    });
   };
 }
 
@@ -33,10 +31,6 @@ export function formErrorBody(context: Context): void {
 function belongsToWire(context: Context): void {
   context.errorBody = errorBody;
   context.logFields['wire'] = CHAT_COMPLETIONS;
-}
-
-function failed(error: unknown): never {
-  throw error instanceof EventError ? new BadRequest(error.message, { cause: error }) : error;
 }
 
 function errorBody(status: number, message: string, error: unknown): object {

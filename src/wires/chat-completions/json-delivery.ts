@@ -7,7 +7,7 @@ import type { Context } from '../../http/context.ts';
 import type { Logger } from '../../log.ts';
 import type { DeliveredTurn, Delivery, TurnReport } from '../../turns/delivery.ts';
 import type { StreamEnd } from '../../turns/machine.ts';
-import type { OpenRequests, TurnObserver } from '../reply-stream.ts';
+import type { WireOptions } from '../wire-options.ts';
 import type { CompletionToolCall } from './call-actions.ts';
 import { usageOf, type ChunkOptions } from './chunk-encoder.ts';
 import { partOf } from './completion-part.ts';
@@ -22,7 +22,7 @@ export class JsonDelivery implements Delivery {
   /** Resolves when the reply has been sent, or its connection is gone. */
   readonly closed: Promise<void>;
   readonly #options: ChunkOptions;
-  readonly #observer: TurnObserver;
+  readonly #wire: WireOptions;
   #text = '';
   #events = 0;
   readonly #toolCalls: CompletionToolCall[] = [];
@@ -33,18 +33,17 @@ export class JsonDelivery implements Delivery {
     context: Context,
     event: TurnEvent,
     options: ChunkOptions,
-    observer: TurnObserver,
-    open: OpenRequests,
+    wire: WireOptions,
   ) {
     this.context = context;
     this.event = event;
     this.canTransfer = options.actions.canTransfer;
     this.#options = options;
-    this.#observer = observer;
-    open.streams += 1;
+    this.#wire = wire;
+    wire.open.streams += 1;
     this.closed = new Promise((resolve) => {
       context.onClose((isFinished) => {
-        open.streams -= 1;
+        wire.open.streams -= 1;
         this.#isSent = isFinished;
         if (isFinished) this.turn?.delivered();
         else this.turn?.dropped();
@@ -93,7 +92,7 @@ export class JsonDelivery implements Delivery {
   }
 
   onOutcome(report: TurnReport): void {
-    this.#observer(this, report);
+    this.#wire.onTurnEnd(this, report);
   }
 }
 

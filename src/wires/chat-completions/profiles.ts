@@ -7,7 +7,7 @@ import { isId, isObject } from '../../base/fields.ts';
 import type { Caller } from '../../calls/call-event.ts';
 
 /** The part of a request that profiles look at. */
-export interface ProfiledRequest {
+interface ProfiledRequest {
   readonly body: Readonly<Record<string, unknown>>;
   readonly headers: IncomingHttpHeaders;
 }

@@ -3,7 +3,6 @@
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
 
-import { untilAborted } from '../../base/abort.ts';
 import { andThen, type Awaitable } from '../../base/awaitable.ts';
 import { isId, isObject } from '../../base/fields.ts';
 import type { JsonObject } from '../../base/json.ts';
@@ -11,23 +10,15 @@ import type { CallEnd, CallerInterruption } from '../../calls/call-event.ts';
 import type { Handler } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
 import { HttpError } from '../../http/errors.ts';
-import type { Settings } from '../../settings/settings.ts';
-import { CallEnds, type CallEndsOptions } from '../call-ends.ts';
-import { cutReply } from '../cut-reply.ts';
-import { hookContext } from '../hook-context.ts';
+import { CallEnds } from '../call-ends.ts';
 import { checkJsonType } from '../json-body.ts';
+import { cutReply } from '../silent-hooks.ts';
+import type { WireOptions } from '../wire-options.ts';
 import { withErrorBody } from './error-body.ts';
 import { CHAT_COMPLETIONS, type CallReportEvent } from './events.ts';
 import { Keys } from './keys.ts';
 import { callerOf, firstId, firstValue, PROFILES } from './profiles.ts';
 import { parseBody } from './request.ts';
-
-export interface ReportsOptions extends CallEndsOptions {
-  /** Reports of a platform without a secret are refused. */
-  readonly settings: Settings;
-  /** Milliseconds since the epoch. Default `Date.now`. */
-  readonly now?: () => number;
-}
 
 /** A report that we act on. */
 type Report = CallEnd | CallerInterruption;
@@ -37,10 +28,10 @@ const STATUS_OK = { status: 'ok' } as const;
 const TOLERANCE_SECONDS = 30 * 60;
 
 /** Answers reports of Vapi and of ElevenLabs. Each is checked by its own secret. */
-export function reports(options: ReportsOptions): Handler {
+export function reports(options: WireOptions): Handler {
   // A platform may post the reports of all its calls to one path, those of other agents too.
-  const ends = new CallEnds({ ...options, tellsOfSilentCalls: false });
-  const { vapiWebhookSecret: secret } = options.settings;
+  const ends = new CallEnds(options, false);
+  const { vapiWebhookSecret: secret, elevenLabsWebhookSecret } = options.settings;
   const vapi = secret === undefined ? undefined : new Keys([secret]);
 
   return withErrorBody((context) => {
@@ -48,7 +39,7 @@ export function reports(options: ReportsOptions): Handler {
     if (signature === undefined && vapi === undefined) throw unknownSignature();
     const checkBody = signature === undefined
       ? vapi?.check(context, 'x-vapi-secret')
-      : checkSignature(context, signature, options);
+      : checkSignature(context, signature, elevenLabsWebhookSecret);
     checkJsonType(context);
     return andThen(context.takeRawBody(), (body) => {
       checkBody?.(body);
@@ -66,24 +57,15 @@ function answer(
   context: Context,
   report: Report,
   ends: CallEnds,
-  options: ReportsOptions,
+  options: WireOptions,
 ): Awaitable<void> {
   const { conversationId } = report;
   Object.assign(context.logFields, { event: report.raw.type, conversationId });
-  const done = (): void => {
+  const done = report.type === 'interruption'
+    ? interrupt(context, report, options)
+    : ends.end(context, report, 'the call ended');
+  return andThen(done, () => {
     if (!context.isAnswered) context.json(200, STATUS_OK);
-  };
-  if (report.type === 'interruption') {
-    const { signal } = hookContext(report, context, options.settings);
-    return andThen(untilAborted(interrupt(conversationId, options), signal), done);
-  }
-  if (!ends.end(report, 'the call ended')) {
-    context.logFields['outcome'] = 'repeated';
-    return done();
-  }
-  return andThen(options.turns.told(report, context.log), (end) => {
-    const given = hookContext(end, context, options.settings);
-    return andThen(untilAborted(ends.tell(end, given), given.signal), done);
   });
 }
 
@@ -92,11 +74,13 @@ function answer(
  * late, so it does not concern a reply that has not begun.
  */
 function interrupt(
-  conversationId: string,
-  { turns, conversations, agent }: ReportsOptions,
+  context: Context,
+  report: CallerInterruption,
+  options: WireOptions,
 ): Awaitable<void> {
-  if (turns.interruptSpeaking(conversationId, 'the caller spoke over the reply')) return;
-  return cutReply(conversationId, conversations, agent);
+  const reason = 'the caller spoke over the reply';
+  if (options.turns.interruptSpeaking(report.conversationId, reason)) return;
+  return cutReply(context, report, options);
 }
 
 /** Vapi's server messages (docs.vapi.ai, "Server events"). Undefined for those that we ignore. */
@@ -177,12 +161,12 @@ function timeIn(value: unknown): number | undefined {
 function checkSignature(
   context: Context,
   header: string,
-  { settings: { elevenLabsWebhookSecret: secret }, now = Date.now }: ReportsOptions,
+  secret: string | undefined,
 ): (body: Buffer) => void {
   if (secret === undefined) throw unknownSignature();
   const [, time = '', digest = ''] = /^t=(\d{1,12}),v0=([0-9a-f]{64})$/.exec(header) ?? [];
   if (digest === '') refuse(context, 'the signature is malformed');
-  const age = Math.abs(now() / 1_000 - Number(time));
+  const age = Math.abs(Date.now() / 1_000 - Number(time));
   if (age > TOLERANCE_SECONDS) refuse(context, 'its time is more than 30 minutes off');
   return (body) => {
     const expected = createHmac('sha256', secret).update(`${time}.`).update(body).digest();

@@ -2,9 +2,9 @@ import { id, isTooDeep, MAX_DEPTH, object, objectOf, optional, string } from '..
 import type { JsonObject } from '../../base/json.ts';
 import type { Handler } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
-import { BadRequest, ContentTooLarge, HttpError } from '../../http/errors.ts';
+import { ContentTooLarge, HttpError } from '../../http/errors.ts';
 import type { AllowedOrigins } from '../../middleware/cors.ts';
-import { EventError, parseJsonObject } from '../json-body.ts';
+import { EventError, parseJsonObject, withBadRequest } from '../json-body.ts';
 import { PlatformError } from './rest-client.ts';
 
 /** LayerCode or a stand-in. Rejects with a `PlatformError` or an `HttpError`. */
@@ -13,7 +13,7 @@ export interface SessionAuthority {
   authorizeSession(request: JsonObject, signal: AbortSignal): Promise<JsonObject>;
 }
 
-export interface AuthorizeOptions {
+interface AuthorizeOptions {
   /** Undefined without an API key: nothing can be authorized then. */
   readonly platform: SessionAuthority | undefined;
   /** The agents served here; empty for any. */
@@ -62,7 +62,7 @@ export function authorize({ platform, agentIds, origins }: AuthorizeOptions): Ha
 
 function parseRequest(body: Buffer): JsonObject {
   if (body.length > MAX_AUTHORIZE_BYTES) throw new ContentTooLarge(MAX_AUTHORIZE_BYTES);
-  try {
+  return withBadRequest(() => {
     const request = parseJsonObject(body);
     const fault = AUTHORIZE_REQUEST.check(request);
     if (fault !== undefined)
@@ -70,9 +70,7 @@ function parseRequest(body: Buffer): JsonObject {
     if (isTooDeep(request))
       throw new EventError('', `the body is nested too deeply, more than ${MAX_DEPTH} levels`);
     return request as JsonObject;
-  } catch (error) {
-    throw error instanceof EventError ? new BadRequest(error.message, { cause: error }) : error;
-  }
+  });
 }
 
 /**

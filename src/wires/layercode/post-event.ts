@@ -1,6 +1,6 @@
 import { SIGNATURE_HEADER, signPayload } from './signature.ts';
 
-export interface PostEventOptions {
+interface PostEventOptions {
   /** The webhook secret to sign with. */
   readonly secret: string;
   /** Replaces the correct signature; null sends none. */

@@ -4,14 +4,14 @@ import { readText } from '../../base/abortable-body.ts';
 import { isObject } from '../../base/fields.ts';
 import { parseJson, type JsonObject } from '../../base/json.ts';
 
-export interface RestClientOptions {
+interface RestClientOptions {
   /** Has no trailing slash. */
   readonly url: string;
   readonly apiKey: string;
   /** Limit for a whole call. Default 10,000 ms. */
   readonly timeoutMs?: number;
   /** Default: the global `fetch`. */
-  readonly fetch?: typeof fetch;
+  readonly fetch?: typeof fetch | undefined;
 }
 
 /** A call to the platform failed. Never holds the key. */
@@ -35,17 +35,8 @@ export class PlatformError extends Error {
   constructor(
     kind: PlatformError['kind'],
     message: string,
-    {
-      status,
-      reason,
-      retryAfter,
-      cause,
-    }: {
-      readonly status?: number;
-      readonly reason?: string | undefined;
-      readonly retryAfter?: string | undefined;
-      readonly cause?: unknown;
-    } = {},
+    { status, reason, retryAfter, cause }:
+      Partial<Pick<PlatformError, 'status' | 'reason' | 'retryAfter' | 'cause'>> = {},
   ) {
     super(message, cause === undefined ? undefined : { cause });
     this.kind = kind;
@@ -62,16 +53,10 @@ export class PlatformError extends Error {
  * redirect counts as `unreachable`.
  */
 export class RestClient {
-  readonly #url: string;
-  readonly #apiKey: string;
-  readonly #timeoutMs: number;
-  readonly #fetch: typeof fetch | undefined;
+  readonly #options: RestClientOptions;
 
-  constructor({ url, apiKey, timeoutMs = 10_000, fetch: fetchFunction }: RestClientOptions) {
-    this.#url = url;
-    this.#apiKey = apiKey;
-    this.#timeoutMs = timeoutMs;
-    this.#fetch = fetchFunction;
+  constructor(options: RestClientOptions) {
+    this.#options = options;
   }
 
   /**
@@ -131,15 +116,16 @@ export class RestClient {
     body: object | undefined,
     signal: AbortSignal | undefined,
   ): Promise<JsonObject> {
-    const timeout = AbortSignal.timeout(this.#timeoutMs);
+    // The global `fetch` is looked up here, not in the constructor: its first use loads undici,
+    // which would slow down the start.
+    const { url, apiKey, timeoutMs = 10_000, fetch = globalThis.fetch } = this.#options;
+    const timeout = AbortSignal.timeout(timeoutMs);
     const ending = signal === undefined ? timeout : AbortSignal.any([signal, timeout]);
     try {
-      // The global `fetch` is looked up here, not in the constructor: its first use loads undici,
-      // which would slow down the start.
-      const response = await (this.#fetch ?? fetch)(this.#url + path, {
+      const response = await fetch(url + path, {
         method,
         headers: {
-          authorization: `Bearer ${this.#apiKey}`,
+          authorization: `Bearer ${apiKey}`,
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -149,16 +135,14 @@ export class RestClient {
       const answer = parseJsonObject(await readText(response, ending));
       if (response.ok && answer !== undefined) return answer;
       if (response.ok) {
-        throw new PlatformError(
-          'malformed answer',
-          `${method} ${path}: the answer is not a JSON object`,
-        );
+        const message = `${method} ${path}: the answer is not a JSON object`;
+        throw new PlatformError('malformed answer', message);
       }
       throw new PlatformError('refused', `${method} ${path} was refused with ${response.status}`, {
         status: response.status,
         reason:
           typeof answer?.['error'] === 'string'
-            ? answer['error'].replaceAll(this.#apiKey, '[redacted]').slice(0, 500)
+            ? answer['error'].replaceAll(apiKey, '[redacted]').slice(0, 500)
             : undefined,
         retryAfter: response.headers.get('retry-after') ?? undefined,
       });
@@ -166,11 +150,8 @@ export class RestClient {
       if (cause instanceof PlatformError) throw cause;
       if (signal?.aborted) throw signal.reason;
       if (timeout.aborted) {
-        throw new PlatformError(
-          'timed out',
-          `${method} ${path} had no answer in ${this.#timeoutMs} ms`,
-          { cause },
-        );
+        const message = `${method} ${path} had no answer in ${timeoutMs} ms`;
+        throw new PlatformError('timed out', message, { cause });
       }
       throw new PlatformError('unreachable', `${method} ${path} failed`, { cause });
     }
@@ -222,14 +203,8 @@ function agentPlugins(
 ): readonly { readonly use: string; readonly url: unknown }[] {
   if (!Array.isArray(plugins)) return [];
   return plugins.flatMap((plugin: unknown) => {
-    if (
-      !isObject(plugin)
-      || typeof plugin['use'] !== 'string'
-      || !plugin['use'].startsWith('agent.')
-    ) {
-      return [];
-    }
-    const { use, options } = plugin as { readonly use: string; readonly options?: unknown };
+    const { use, options } = isObject(plugin) ? plugin : {};
+    if (typeof use !== 'string' || !use.startsWith('agent.')) return [];
     return [{ use, url: isObject(options) ? options['url'] : undefined }];
   });
 }

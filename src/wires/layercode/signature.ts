@@ -61,7 +61,7 @@ export function verifySignature(
 }
 
 /** A header with a valid form and time. Its digests are not checked yet. */
-export interface SignatureClaim {
+interface SignatureClaim {
   /** As written in the header: the digits are signed, not the number. */
   readonly time: string;
   /** In hex, as written in the header. */

@@ -3,32 +3,24 @@ import type { Handler } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
 import { InvalidSignature } from '../../http/errors.ts';
 import { countHeaders } from '../../middleware/well-formed.ts';
-import { SIGNATURE_HEADER, SignatureVerifier } from './signature.ts';
-import type { SignatureFault } from './signature.ts';
-
-export interface SignatureOptions {
-  /** Any of these may have signed. Without one every request is refused. */
-  readonly secrets: readonly string[];
-  /** Milliseconds since the epoch. Default `Date.now`. */
-  readonly now?: () => number;
-}
+import { SIGNATURE_HEADER, SignatureVerifier, type SignatureFault } from './signature.ts';
 
 /** Answers a signed request. `body` is exactly what the signature covers. */
 export type SignedHandler = (context: Context, body: Buffer) => Awaitable<void>;
 
 /**
- * A handler that only signed requests reach. Other requests get 401: at once if the signature
- * header is missing, malformed, stale or repeated; after the body if the signature is wrong. The
- * log says which.
+ * A handler that only signed requests reach: any of the secrets may have signed. Other requests get
+ * 401: at once if the signature header is missing, malformed, stale or repeated; after the body if
+ * the signature is wrong. The log says which.
  */
-export function signed(options: SignatureOptions, handler: SignedHandler): Handler {
-  const verify = createVerify(options);
+export function signed(secrets: readonly string[], handler: SignedHandler): Handler {
+  const verify = createVerify(secrets);
   return (context) => andThen(verify(context), (body) => handler(context, body));
 }
 
 /** A handler that unsigned requests reach too. A wrong signature is still refused. */
-export function signedIfAtAll(options: SignatureOptions, handler: Handler): Handler {
-  const verify = createVerify(options);
+export function signedIfAtAll(secrets: readonly string[], handler: Handler): Handler {
+  const verify = createVerify(secrets);
   return (context) => {
     if (context.header(SIGNATURE_HEADER) === undefined) return handler(context);
     return andThen(verify(context), () => handler(context));
@@ -37,18 +29,15 @@ export function signedIfAtAll(options: SignatureOptions, handler: Handler): Hand
 
 /**
  * Returns a function that returns a request's body if its signature is valid, and otherwise throws
- * or rejects.
+ * or rejects. Without a secret every request is refused.
  */
-function createVerify({
-  secrets,
-  now = Date.now,
-}: SignatureOptions): (context: Context) => Awaitable<Buffer> {
+function createVerify(secrets: readonly string[]): (context: Context) => Awaitable<Buffer> {
   if (secrets.length === 0) return (context) => refuse(context, 'wrong');
   const verifier = new SignatureVerifier(secrets);
   return function verifySignature(context) {
     const header = context.header(SIGNATURE_HEADER);
     if (countHeaders(context.request.rawHeaders, SIGNATURE_HEADER) > 1) refuse(context, 'repeated');
-    const claim = verifier.parse(header, Math.floor(now() / 1_000));
+    const claim = verifier.parse(header, Math.floor(Date.now() / 1_000));
     if (typeof claim === 'string') return refuse(context, claim);
     return andThen(context.takeRawBody(), (body) => {
       const fault = verifier.check(claim, body);

@@ -11,16 +11,16 @@ async function all(texts: AsyncIterable<string>): Promise<string[]> {
 }
 
 describe('EagerStream', () => {
-  it('reads its source before anybody listens', async () => {
-    const read = deferred();
+  it('asks its source before anybody listens', async () => {
+    const asked = deferred();
     const stream = new EagerStream(
       (async function* () {
+        asked.resolve();
         yield 'One';
         yield 'Two';
-        read.resolve();
       })(),
     );
-    await within(read.promise, 'the source to be read');
+    await within(asked.promise, 'the source to be asked');
     assert.deepEqual(await all(stream.texts()), ['One', 'Two']);
   });
 

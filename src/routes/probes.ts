@@ -1,14 +1,26 @@
-import type { BoundAgent } from '../agents/agent.ts';
-import type { Handler } from '../http/compose.ts';
-import { NO_STORE } from './health.ts';
+// What balancers and orchestrators ask.
 
-export interface ReadyAgent {
+import type { BoundAgent } from '../agents/agent.ts';
+import { version } from '../base/version.ts';
+import type { Handler } from '../http/compose.ts';
+
+export const NO_STORE = ['cache-control', 'no-store'] as const;
+
+/** The liveness check: the answer itself shows that the process is alive. */
+export function health(): Handler {
+  return (context) => {
+    const timestamp = new Date().toISOString();
+    context.json(200, { status: 'healthy', timestamp, version }, NO_STORE);
+  };
+}
+
+interface ReadyAgent {
   /** Undefined for an app's only agent. */
   readonly name: string | undefined;
   readonly agent: BoundAgent;
 }
 
-export interface Readiness {
+interface Readiness {
   readonly agents: readonly ReadyAgent[];
   /** Why no agent can take calls, one sentence per reason; empty if they can. */
   readonly reasons: () => readonly string[];
