@@ -69,8 +69,7 @@ export function backstage(options: BackstageOptions): Backstage {
         ...resources,
         openModel: (chosen) => {
           const name = typeof chosen === 'object' ? chosen.name : chosen;
-          const own = scenario.isScripted
-            ? scripted : modelFor(resources.openModel(chosen), scenario);
+          const own = scenario.isScripted ? scripted : modelFor(resources.openModel(chosen));
           const model = observed(own, modelPrices, notes, isCompared
             ? (messages, streamOptions) => sentText(name, messages, streamOptions) : undefined);
           const { models: count } = scenario;

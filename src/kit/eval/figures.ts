@@ -2,7 +2,7 @@
 
 import { number, objectOf, optional, string, type Field } from '../../base/fields.ts';
 import { columns } from '../terminal/text.ts';
-import type { PlayedTurn, ScenarioResult } from './result.ts';
+import type { Outcome, PlayedTurn, ScenarioResult } from './result.ts';
 import { quantile, wilsonInterval } from './statistics.ts';
 
 /** Plain JSON: part of what `--json` prints, and what `--compare` reads. */
@@ -22,7 +22,7 @@ export interface ScenarioFigures {
 }
 
 export function figuresOf(file: string, results: readonly ScenarioResult[]): ScenarioFigures {
-  const count = (wanted: ScenarioResult['outcome']): number =>
+  const count = (wanted: Outcome): number =>
     results.filter(({ outcome }) => outcome === wanted).length;
   const turns = results.flatMap((result) => result.turns);
   return {
