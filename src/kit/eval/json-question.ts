@@ -6,7 +6,7 @@ import type { ChatMessage, ChatModel } from '../../models/model.ts';
 import { oneLine } from '../terminal/text.ts';
 import type { PlayedTurn } from './result.ts';
 
-export interface JsonQuestion<T> {
+interface JsonQuestion<T> {
   readonly messages: readonly ChatMessage[];
   /** Undefined if the object is not of the form that was asked for. */
   parse(object: Readonly<Record<string, unknown>>): T | undefined;

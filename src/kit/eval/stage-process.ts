@@ -52,7 +52,7 @@ export class StageLost extends Error {
   override readonly name = 'StageLost';
 }
 
-export interface StageProcessOptions {
+interface StageProcessOptions {
   /** The program and its arguments, which serve one scenario. */
   readonly program: string;
   readonly argv: readonly string[];

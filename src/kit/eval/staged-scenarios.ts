@@ -36,7 +36,7 @@ export interface Unplayable {
   readonly isSkipped: boolean;
 }
 
-export interface StagedScenarios {
+interface StagedScenarios {
   readonly staged: readonly Staged[];
   readonly unplayable: readonly Unplayable[];
   /** What the judge and played callers have used so far. Undefined if they were not asked. */

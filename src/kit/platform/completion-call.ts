@@ -16,7 +16,7 @@ export interface CompletionCaller {
   readonly tools?: readonly string[] | undefined;
 }
 
-export interface CompletionRequest {
+interface CompletionRequest {
   readonly body: Record<string, unknown>;
   readonly headers: Record<string, string>;
 }

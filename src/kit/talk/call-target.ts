@@ -6,13 +6,12 @@ import { keysOfAgent, secretsOfPlainRoute, withAgent } from '../../settings/name
 import type { Settings } from '../../settings/settings.ts';
 import { show } from '../../settings/shown-value.ts';
 import type { ProfileName } from '../../wires/chat-completions/profiles.ts';
-import { describeLogLine } from '../eval/log-line.ts';
 import { newAccess, privateSettings } from '../eval/stage-settings.ts';
 import type { CallerFacts } from '../platform/test-wire.ts';
 import { commandSettings } from '../terminal/command-settings.ts';
 import { CommandError, UsageError, type Terminal } from '../terminal/command.ts';
 import type { Flags } from '../terminal/flags.ts';
-import { oneLine } from '../terminal/text.ts';
+import { describeLogLine, oneLine } from '../terminal/text.ts';
 import type { CompletionsFlags, PlatformBehaviour } from './wire-flags.ts';
 
 export const TARGET_FLAGS = ['--url', '--secret', '--settings-file'] as const;
@@ -30,7 +29,7 @@ export interface CallTarget {
   readonly caller?: CallerFacts | undefined;
 }
 
-export type OpenTarget = CallTarget & {
+type OpenTarget = CallTarget & {
   /** Closes the server if it is ours. */
   close(): Promise<void>;
 };
