@@ -84,7 +84,6 @@ export function figuresTable(figures: readonly ScenarioFigures[]): readonly stri
   ]);
 }
 
-/** What stands for an unknown figure. */
 export const MISSING = '–';
 
 export function shown(count: number | undefined, unit = ''): string {
@@ -111,7 +110,6 @@ const FIGURES = objectOf({
   cost: optional(number),
 });
 
-/** Checks what a file holds. */
 export function isScenarioFigures(value: unknown): value is ScenarioFigures {
   // Unlike in events, what is missing is never null.
   return FIGURES.check(value) === undefined && !Object.values(value as object).includes(null);

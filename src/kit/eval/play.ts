@@ -38,7 +38,6 @@ interface PlayedExchange {
 /** What a failure is about: a line of the scenario, or what was being done. */
 type Line = Pick<ScenarioFailure, 'lineNumber' | 'written'>;
 
-/** Who plays, and where. */
 export interface Playing
   extends Pick<PlayOptions, 'timeoutMs' | 'signal' | 'judge' | 'golden' | 'playedCaller'> {
   readonly stage: Stage;

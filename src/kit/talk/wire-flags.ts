@@ -6,13 +6,11 @@ import { UsageError } from '../terminal/command.ts';
 import { wrongValue, type Flags } from '../terminal/flags.ts';
 
 export const WIRE_FLAGS = ['--wire', '--profile', '--key'] as const;
-/** Flags without a value. */
 export const WIRE_SWITCHES = ['--retry', '--speculate'] as const;
 
 export type WireFlags = Flags<(typeof WIRE_FLAGS)[number] | '--secret'>;
 export type WireSwitches = ReadonlySet<(typeof WIRE_SWITCHES)[number]>;
 
-/** How the platform behaves. */
 export interface PlatformBehaviour {
   readonly isRetrying: boolean;
   readonly isSpeculating: boolean;

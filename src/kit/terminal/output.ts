@@ -36,7 +36,6 @@ export function withBrokenPipes(terminal: Terminal): Terminal {
   };
 }
 
-/** The error of a command that was interrupted. */
 export function interruptedError({ reason }: AbortSignal): CommandError {
   return new CommandError(reason === NOBODY_READS ? NOBODY_READS : 'interrupted');
 }

@@ -73,17 +73,20 @@ describe('playScenario', () => {
       assert.ok(Math.abs(new Date().getTime() - now) < 5_000);
     });
 
-  it('speaks as the profile of a platform does', async () => {
+  it('speaks as the profile of a platform does, and names the language', async () => {
     const caller = defineAgent({
-      name: 'caller', onMessage: ({ caller, metadata }) => `${caller?.from} ${metadata?.['plan']}`,
+      name: 'caller',
+      onMessage: ({ wire, language, caller, metadata }) =>
+        `${wire} ${language} ${caller?.from} ${metadata?.['plan']}`,
     });
-    // Vapi tells both in the body, where no other profile looks.
+    // Vapi tells number and metadata in the body, where no other profile looks.
     const result = await play(caller, `
       wire chat-completions vapi
+      language de-DE
       from +15550100
       metadata {"plan": "gold"}
       say Hi
-      expect +15550100 gold`);
+      expect chat-completions de-DE +15550100 gold`);
     assert.deepEqual(failuresOf(result), []);
   });
 
@@ -498,20 +501,6 @@ describe('playScenario', () => {
     `);
     assert.deepEqual(failuresOf(result), []);
     assert.deepEqual(result.turns.map(({ conversation }) => conversation), [0, 0, 0, 1, 1]);
-  });
-
-  it('speaks Chat Completions, which names the language', async () => {
-    const polyglot = defineAgent({
-      name: 'polyglot',
-      onMessage: ({ language, wire }) => `${wire}: ${language === 'de-DE' ? 'Hallo' : 'Hello'}`,
-    });
-    const result = await play(polyglot, `
-      wire chat-completions
-      language de-DE
-      say Guten Tag
-      expect chat-completions: Hallo
-    `);
-    assert.deepEqual(failuresOf(result), []);
   });
 
   it('asks a judge, whose doubts do not count as a pass', async () => {

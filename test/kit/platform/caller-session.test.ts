@@ -15,19 +15,6 @@ import {
 } from './text-caller.ts';
 
 describe('CallerSession', () => {
-  it('shows the welcome as an assistant turn: start, pieces, the whole text, end', async (t) => {
-    const { session, frames } = await call(t, { onSessionStart: () => ['Hello ', 'there.'] });
-    await session.start();
-    assert.deepEqual(shapes(frames.all), [
-      'turn.start assistant',
-      'response.text.delta "Hello "',
-      'response.text.delta "there."',
-      'response.text "Hello there."',
-      'response.end',
-      'turn.end assistant',
-    ]);
-  });
-
   it('reports what the caller says before it reports the reply', async (t) => {
     const { session, frames } = await call(t, {});
     await session.say('Hello?');
