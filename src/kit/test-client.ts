@@ -305,7 +305,6 @@ function toolCallsOf(turn: readonly Message[]): readonly TestToolCall[] {
   });
 }
 
-/** Parses JSON; returns any other text unchanged. */
 function parsed(text: string): unknown {
   const value = parseJson(text);
   return value === undefined ? text : value;

@@ -42,21 +42,6 @@ async function deltasOf(
 }
 
 describe('scriptedModel', () => {
-  it('calls a tool, and is asked again with the result', async (t) => {
-    const args = { kind: 'funghi', count: 2 };
-    const model = scriptedModel([{ call: 'add_pizza', args }, 'Two Funghi.']);
-    const { client } = serveWith(t, model);
-    assert.equal(await (await client.say('Two Funghi, please.')).text(), 'Two Funghi.');
-    assert.deepEqual(model.requests[1]?.messages.slice(2), [
-      {
-        role: 'assistant',
-        content: '',
-        toolCalls: [{ id: 'call_1', name: 'add_pizza', args: JSON.stringify(args) }],
-      },
-      { role: 'tool', toolCallId: 'call_1', content: '{"added":"2 funghi"}' },
-    ]);
-  });
-
   it('speaks and calls several tools in one answer', async (t) => {
     const model = scriptedModel([
       [

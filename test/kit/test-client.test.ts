@@ -8,7 +8,7 @@ import type { ToolCall } from '../../src/conversations/message.ts';
 import { createTestClient, type TestClient } from '../../src/testing.ts';
 import { verifySignature } from '../../src/wires/layercode/signature.ts';
 import {
-  contentsOf, deferred, fired, Listener, SECRET, serve, typesOf, type Told, type TestAgent,
+  contentsOf, deferred, fired, SECRET, serve, typesOf, type Told, type TestAgent,
 } from '../fixtures/app.ts';
 import { itDropsReplies } from '../fixtures/dropped-reply.ts';
 import { foreignServer, type Sent } from '../fixtures/foreign-server.ts';
@@ -105,21 +105,11 @@ describe('createTestClient', () => {
     assert.deepEqual([first.status, second.status], [200, 200]);
   });
 
-  it("gives an app's origin, for your own requests", async (t) => {
-    const { client } = serve(t, {});
-    assert.equal((await fetch(`${await client.origin()}/health`)).status, 200);
-  });
-
   it('closes the app', async (t) => {
     const { client } = serve(t, {});
     const origin = await client.origin();
     await client.close();
     await assert.rejects(fetch(`${origin}/health`));
-  });
-
-  it('closes an app that was never asked', async (t) => {
-    const { client } = serve(t, {});
-    await client.close();
   });
 });
 
@@ -230,14 +220,6 @@ describe('interruptAfterWords', () => {
     const { client } = serve(t, { onMessage: (_turn, reply) => void reply.data('no') });
     const reply = await client.say('Hello?', { interruptAfterWords: 0 });
     assert.deepEqual(typesOf(await reply.events()), ['response.data', 'response.end']);
-  });
-
-  it('cuts a welcome too, and says so once the caller speaks', async (t) => {
-    const { client, history } = serve(t, { welcome: 'Hello, this is the shop.' });
-    const welcome = await client.start({ interruptAfterWords: 1 });
-    assert.equal(await welcome.text(), 'Hello,');
-    await (await client.say('Hi.')).text();
-    assert.deepEqual((await history())[0], ['assistant', 'Hello,', 'interrupted']);
   });
 
   it('is not reported by a session.start, nor by a message after one', async (t) => {
@@ -403,21 +385,6 @@ describe('TestReply.toolCalls', () => {
 });
 
 describe('TestReply', () => {
-  it('yields events as they arrive', async (t) => {
-    const { client } = serve(t, {
-      async *onMessage({ signal }) {
-        yield 'One.';
-        await fired(signal);
-      },
-    });
-    const listener = new Listener(await client.say('Hello?', { turn_id: 't-1' }));
-    assert.deepEqual(await listener.next(), {
-      type: 'response.tts',
-      content: 'One.',
-      turn_id: 't-1',
-    });
-  });
-
   for (const [dialect, event] of [
     ['session', 'message'],
     ['call', 'transcript'],
@@ -455,11 +422,6 @@ describe('TestReply', () => {
       { type: 'hangup', content: {} },
       { type: 'done' },
     ]);
-  });
-
-  it('.json is the answer of an event that is not a turn', async (t) => {
-    const { client } = serve(t, { onData: () => ({ a: 1 }) });
-    assert.deepEqual(await (await client.post(wireBody('data'))).json(), { a: 1 });
   });
 
   itDropsReplies(serve);

@@ -132,7 +132,6 @@ export async function eraseCaller(number: string, access: CallAccess): Promise<v
   });
 }
 
-/** What to erase. */
 interface Erased {
   /** Fragments of records that have it as a value are erased too. */
   readonly text: string;

@@ -14,7 +14,7 @@ import { junitXml } from '../eval/junit.ts';
 import { playAll, type ScenarioRuns } from '../eval/play-all.ts';
 import type { OpenStage, PlayOptions } from '../eval/play-options.ts';
 import { printReport, printTable, progressOn } from '../eval/printed-report.ts';
-import type { ScenarioResult } from '../eval/result.ts';
+import type { Outcome } from '../eval/result.ts';
 import type { ModelSource } from '../eval/run-models.ts';
 import { serveStage, takeStageMark } from '../eval/serve-stage.ts';
 import { stageProcess } from '../eval/stage-process.ts';
@@ -22,7 +22,9 @@ import { refusalOf, stageAll, type Unplayable } from '../eval/staged-scenarios.t
 import {
   CommandError, EXIT, UsageError, type Command, type Terminal,
 } from '../terminal/command.ts';
-import { parseFlags, parseTime, parseTimeout, TIMEOUT_SECONDS } from '../terminal/flags.ts';
+import {
+  parseFlags, parseTime, parseTimeout, TIMEOUT_SECONDS, wrongValue,
+} from '../terminal/flags.ts';
 import { interruptedError, withBrokenPipes } from '../terminal/output.ts';
 import { oneLine, shellWord } from '../terminal/text.ts';
 
@@ -217,8 +219,7 @@ function parseCount(value: string | undefined, flag: string, max: number): numbe
   if (value === undefined) return undefined;
   const count = /^\d{1,9}$/.test(value) ? Number(value) : 0;
   if (count >= 1 && count <= max) return count;
-  const got = JSON.stringify(oneLine(value, 40));
-  throw new UsageError(`${flag} must be a whole number from 1 to ${max}, got ${got}`);
+  throw wrongValue(flag, `must be a whole number from 1 to ${max}`, value);
 }
 
 function jsonOf(
@@ -226,9 +227,8 @@ function jsonOf(
   unplayable: readonly Unplayable[],
   comparison: readonly ComparedScenario[] | undefined,
 ): object {
-  const results = all.flatMap((runs) => runs.results);
-  const count = (wanted: ScenarioResult['outcome']): number =>
-    results.filter(({ outcome }) => outcome === wanted).length;
+  const count = (outcome: Outcome): number =>
+    all.reduce((sum, { figures }) => sum + figures[outcome], 0);
   return {
     format: 1,
     passed: count('passed'),

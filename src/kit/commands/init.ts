@@ -119,7 +119,7 @@ export function projectName(directory: string): string {
   return name;
 }
 
-export interface PackageSource {
+interface PackageSource {
   /** The value of `--package`. */
   readonly option: string | undefined;
   /** A relative path in `option` starts here. */

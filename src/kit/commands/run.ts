@@ -26,7 +26,6 @@ Exit codes: 0 ended by a signal; 1 wrong setting, cannot start, or the tunnel is
 2 --update-webhook without --tunnel; 129, 130 or 143 ended by a second signal.
 `;
 
-/** The server, with a tunnel if asked for. Every setting is a flag. */
 export const run: Command = {
   name: 'run',
   summary: 'Run the server; every setting is a flag.',

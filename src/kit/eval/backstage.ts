@@ -9,7 +9,7 @@ import { withFallbacks, withRetries } from '../../models/retry.ts';
 import { agentPath } from '../../settings/named-agents.ts';
 import type { ScriptedAnswer } from '../scripted-answer.ts';
 import { scriptedModel } from '../scripted-model.ts';
-import { describeLogLine } from './log-line.ts';
+import { describeLogLine } from '../terminal/text.ts';
 import type { Notes } from './notebook.ts';
 import { observed } from './observed-model.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
@@ -20,7 +20,7 @@ import type { Address, Stage } from './stage.ts';
 import { toolStandIns } from './tool-stand-ins.ts';
 import type { WatchedStore } from './watched-store.ts';
 
-export interface BackstageOptions extends Cast, Pick<PlayOptions, 'allowsRealTools' | 'modelFor'> {
+interface BackstageOptions extends Cast, Pick<PlayOptions, 'allowsRealTools' | 'modelFor'> {
   readonly scenario: Scenario;
   readonly store: WatchedStore;
   readonly notes: Notes;
@@ -60,7 +60,6 @@ export function backstage(options: BackstageOptions): Backstage {
   /** The agent, with models and tools that report what they do. */
   function watchedAgent(one: Agent): Agent {
     const { modelPrices = DEFAULT_PRICES } = settings;
-    const isCompared = scenario.steps.some(({ name }) => name === 'expect-same-request');
     const { bind } = one;
     if (bind === undefined) return one;
     return {
@@ -69,10 +68,9 @@ export function backstage(options: BackstageOptions): Backstage {
         ...resources,
         openModel: (chosen) => {
           const name = typeof chosen === 'object' ? chosen.name : chosen;
-          const own = scenario.isScripted
-            ? scripted : modelFor(resources.openModel(chosen), scenario);
-          const model = observed(own, modelPrices, notes, isCompared
-            ? (messages, streamOptions) => sentText(name, messages, streamOptions) : undefined);
+          const own = scenario.isScripted ? scripted : modelFor(resources.openModel(chosen));
+          const model = observed(own, modelPrices, notes, (messages, streamOptions) =>
+            sentText(name, messages, streamOptions));
           const { models: count } = scenario;
           if (count === undefined) return model;
           return withFallbacks(Array.from({ length: count }, () => withRetries(model)));

@@ -8,7 +8,7 @@ import { fisherExact, holmCorrection, type Passes } from './statistics.ts';
  * `no difference seen`: there may be one, too small for these runs. `too few runs`: even all
  * against none could be chance.
  */
-export type ScenarioDifference = 'better' | 'worse' | 'no difference seen' | 'too few runs';
+type ScenarioDifference = 'better' | 'worse' | 'no difference seen' | 'too few runs';
 
 export interface ComparedScenario {
   readonly file: string;

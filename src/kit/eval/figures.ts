@@ -2,7 +2,7 @@
 
 import { number, objectOf, optional, string, type Field } from '../../base/fields.ts';
 import { columns } from '../terminal/text.ts';
-import type { PlayedTurn, ScenarioResult } from './result.ts';
+import type { Outcome, PlayedTurn, ScenarioResult } from './result.ts';
 import { quantile, wilsonInterval } from './statistics.ts';
 
 /** Plain JSON: part of what `--json` prints, and what `--compare` reads. */
@@ -22,7 +22,7 @@ export interface ScenarioFigures {
 }
 
 export function figuresOf(file: string, results: readonly ScenarioResult[]): ScenarioFigures {
-  const count = (wanted: ScenarioResult['outcome']): number =>
+  const count = (wanted: Outcome): number =>
     results.filter(({ outcome }) => outcome === wanted).length;
   const turns = results.flatMap((result) => result.turns);
   return {
@@ -84,7 +84,6 @@ export function figuresTable(figures: readonly ScenarioFigures[]): readonly stri
   ]);
 }
 
-/** What stands for an unknown figure. */
 export const MISSING = '–';
 
 export function shown(count: number | undefined, unit = ''): string {
@@ -111,7 +110,6 @@ const FIGURES = objectOf({
   cost: optional(number),
 });
 
-/** Checks what a file holds. */
 export function isScenarioFigures(value: unknown): value is ScenarioFigures {
   // Unlike in events, what is missing is never null.
   return FIGURES.check(value) === undefined && !Object.values(value as object).includes(null);

@@ -6,7 +6,7 @@ import type { ChatMessage, ChatModel } from '../../models/model.ts';
 import { oneLine } from '../terminal/text.ts';
 import type { PlayedTurn } from './result.ts';
 
-export interface JsonQuestion<T> {
+interface JsonQuestion<T> {
   readonly messages: readonly ChatMessage[];
   /** Undefined if the object is not of the form that was asked for. */
   parse(object: Readonly<Record<string, unknown>>): T | undefined;
@@ -67,9 +67,12 @@ function quoted(answer: string): string {
 }
 
 /** What was said and done in a turn, one line of JSON each. The agent's words come last. */
-export function linesOfTurn({ said, heard, tools, ending }: PlayedTurn): readonly string[] {
+export function linesOfTurn(
+  { said, heard, tools, ending }: Pick<PlayedTurn, 'said' | 'heard' | 'tools' | 'ending'>,
+  caller: 'caller' | 'you',
+): readonly string[] {
   return [
-    ...(said === undefined ? [] : [jsonLine({ caller: said })]),
+    ...(said === undefined ? [] : [jsonLine({ [caller]: said })]),
     ...tools.map(({ tool, args, result, state }) => jsonLine({ tool, args, result, state })),
     jsonLine({ agent: heard, ...(ending === 'whole' ? {} : { ending }) }),
   ];

@@ -74,7 +74,8 @@ export function modelJudge(model: ChatModel, signal?: AbortSignal): Judge {
     if (fault !== undefined) return undecided(fault);
     const last = turns.at(-1);
     const call = turns.filter(({ conversation }) => conversation === last?.conversation);
-    return decide(question, call.flatMap(linesOfTurn).slice(0, -1), last?.heard ?? '');
+    const lines = call.flatMap((turn) => linesOfTurn(turn, 'caller'));
+    return decide(question, lines.slice(0, -1), last?.heard ?? '');
   };
 }
 

@@ -11,7 +11,7 @@ export type Notes = Pick<
 >;
 
 /** Distinguishes runs of tools, also those of several processes: that of the process is first. */
-export type RunId = `${number}.${number}`;
+type RunId = `${number}.${number}`;
 
 type Run = { -readonly [Field in keyof ToolRunSeen]: ToolRunSeen[Field] };
 

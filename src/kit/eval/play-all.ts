@@ -22,18 +22,16 @@ export async function playAll(
   runs: number,
   onResult: (result: ScenarioResult) => void,
 ): Promise<readonly ScenarioRuns[]> {
-  const waiting = staged.flatMap((one, index) =>
-    Array.from({ length: runs }, (_, run) => ({ one, index, run })));
-  const results: (() => ScenarioResult)[][] = staged.map(() => []);
+  const waiting = staged.flatMap((one) => Array.from({ length: runs }, () => one)).entries();
+  const results: (() => ScenarioResult)[] = [];
   const unawaited = noteUnawaitedErrors();
   const work = async (): Promise<void> => {
-    for (let next = waiting.shift(); next !== undefined; next = waiting.shift()) {
-      const { one, index, run } = next;
+    for (const [index, { play }] of waiting) {
       const errors: string[] = [];
-      const result = await unawaited.during(errors, one.play);
+      const result = await unawaited.during(errors, play);
       const whole = (): ScenarioResult =>
         errors.length === 0 ? result : withFailure(result, 'the agent', errors);
-      (results[index] ??= [])[run] = whole;
+      results[index] = whole;
       onResult(whole());
     }
   };
@@ -43,7 +41,7 @@ export async function playAll(
     unawaited.close();
   }
   return staged.map(({ scenario }, index) => {
-    const all = (results[index] ?? []).map((whole) => whole());
+    const all = results.slice(index * runs, (index + 1) * runs).map((whole) => whole());
     return { scenario, results: all, figures: figuresOf(scenario.file, all) };
   });
 }

@@ -8,7 +8,7 @@ import type { JudgeLine } from './check-steps.ts';
 import type { CompareRequests } from './golden-requests.ts';
 import type { Notes } from './notebook.ts';
 import type { PlayedCaller } from './played-caller.ts';
-import type { PlayedTurn } from './result.ts';
+import type { Outcome, PlayedTurn } from './result.ts';
 import type { Scenario } from './scenario.ts';
 import type { Access } from './stage-settings.ts';
 import type { Stage } from './stage.ts';
@@ -21,7 +21,7 @@ export interface Cast {
 
 /** Whether what was said meets the condition of a `judge` line. */
 export interface Verdict {
-  readonly outcome: 'passed' | 'failed' | 'undecided';
+  readonly outcome: Outcome;
   readonly reason: string;
 }
 
@@ -44,7 +44,7 @@ export interface PlayOptions {
   /** Whether tools with effects run without a line that allows it. */
   readonly allowsRealTools: boolean;
   /** Stands in for one of the agent's own models: it records or replays it. */
-  readonly modelFor?: ((own: ChatModel, scenario: Scenario) => ChatModel) | undefined;
+  readonly modelFor?: ((own: ChatModel) => ChatModel) | undefined;
   /** Decides `judge` lines. A scenario that has one is refused without it. */
   readonly judge?: Judge | undefined;
   /** Decides `expect-same-request` lines. A scenario that has one needs it. */

@@ -29,14 +29,13 @@ export async function playScenario(
   const notebook = new Notebook();
   const aheadMs = aheadOf(scenario);
   const stage = options.openStage?.(scenario, access, notebook, aheadMs) ?? backstage({
+    ...options,
     scenario,
     settings: stageSettings(cast.settings, scenario, access),
     agent: cast.agent,
     store: watched(new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 })),
     notes: notebook,
     aheadMs,
-    allowsRealTools: options.allowsRealTools,
-    modelFor: options.modelFor,
   });
   const playing: Playing = {
     ...options,

@@ -38,7 +38,6 @@ interface PlayedExchange {
 /** What a failure is about: a line of the scenario, or what was being done. */
 type Line = Pick<ScenarioFailure, 'lineNumber' | 'written'>;
 
-/** Who plays, and where. */
 export interface Playing
   extends Pick<PlayOptions, 'timeoutMs' | 'signal' | 'judge' | 'golden' | 'playedCaller'> {
   readonly stage: Stage;
@@ -66,17 +65,9 @@ export async function playCall(scenario: Scenario, playing: Playing): Promise<Sc
   /** Tools that a mock has made hang. */
   const hanging = new Set<string>();
   let address: Address = { origin: '', route: '' };
-  let current: CallerSession | undefined;
-  /** The number of the caller's conversation. */
+  let speaker = callerFrom(origin.from, () => address);
+  /** The number of the speaker's conversation. */
   let conversation = 0;
-
-  function speaking(): CallerSession {
-    return (current ??= openCaller(origin.from));
-  }
-
-  function openCaller(from: string | undefined): CallerSession {
-    return callerFrom(from, () => address);
-  }
 
   async function perform(act: Act): Promise<void> {
     switch (act.name) {
@@ -145,7 +136,7 @@ export async function playCall(scenario: Scenario, playing: Playing): Promise<Sc
       if (opening?.name === 'call') await nextCall(opening.from);
       else if (hasHungUp()) giveUp(opening, ['the agent has hung up']);
     }
-    const caller = speaking();
+    const caller = speaker;
     const words = opening?.name === 'say' ? opening.text : undefined;
     const said = isAgain ? deliveries.at(-1)?.said : words;
     notebook.turnPage();
@@ -182,7 +173,7 @@ export async function playCall(scenario: Scenario, playing: Playing): Promise<Sc
 
   async function nextCall(from: string | undefined): Promise<void> {
     await hangUp();
-    current = from === undefined ? speaking().again() : openCaller(from);
+    speaker = from === undefined ? speaker.again() : callerFrom(from, () => address);
     if (from !== undefined) conversation += 1;
   }
 
@@ -266,14 +257,14 @@ export async function playCall(scenario: Scenario, playing: Playing): Promise<Sc
   }
 
   async function hangUp(): Promise<void> {
-    speaking().finishPlaying();
-    const refusal = await refusalOf(speaking().end());
+    speaker.finishPlaying();
+    const refusal = await refusalOf(speaker.end());
     const end = { lineNumber: undefined, written: 'the end of the call' };
     if (refusal !== undefined) fail(end, [refusal], 'course', true);
   }
 
   async function sendData(step: StepOf<'data'>): Promise<void> {
-    const refusal = await refusalOf(speaking().data(step.data));
+    const refusal = await refusalOf(speaker.data(step.data));
     if (refusal !== undefined) fail(step, [refusal]);
   }
 
@@ -298,7 +289,7 @@ export async function playCall(scenario: Scenario, playing: Playing): Promise<Sc
     if (step.name === 'expect-same-request') return compareRequests(step);
     if (step.name === 'expect-tool' && step.outcome !== undefined)
       await toolsOver((tool) => tool === step.tool);
-    const { conversationId } = speaking();
+    const { conversationId } = speaker;
     const state =
       step.name === 'expect-state' ? await stage.state(conversationId) : undefined;
     const reasons = step.faultIn({ turns, last, state });

@@ -2,10 +2,10 @@
 
 import type { ChatMessage, ChatModel } from '../../models/model.ts';
 import { oneLine } from '../terminal/text.ts';
-import { askForJson, jsonLine } from './json-question.ts';
+import { askForJson, linesOfTurn } from './json-question.ts';
 import type { PlayedTurn } from './result.ts';
 
-export interface Persona {
+interface Persona {
   readonly persona: string;
   readonly goal: string;
 }
@@ -37,10 +37,7 @@ const AGAIN =
 /** A caller whose words this model finds. */
 export function modelCaller(model: ChatModel, signal?: AbortSignal): PlayedCaller {
   return ({ persona, goal }, turns) => {
-    const heard = turns.flatMap(({ said, heard, ending }) => [
-      ...(said === undefined ? [] : [jsonLine({ you: said })]),
-      jsonLine({ agent: heard, ...(ending === 'whole' ? {} : { ending }) }),
-    ]);
+    const heard = turns.flatMap((turn) => linesOfTurn({ ...turn, tools: [] }, 'you'));
     const content = [
       `You are: ${persona}`,
       `You want: ${goal}`,

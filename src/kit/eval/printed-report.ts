@@ -11,7 +11,7 @@ import type { Unplayable } from './staged-scenarios.ts';
 
 const MAX_ROW_LENGTH = 1_000;
 
-export function isPassed({ outcome }: ScenarioResult): boolean {
+function isPassed({ outcome }: ScenarioResult): boolean {
   return outcome === 'passed';
 }
 

@@ -15,7 +15,6 @@ const CASE = /^\s*case(?:\s+(.*))?$/;
 /** A place such as `{guests}`. In a pattern, `\p{Lu}` is none. */
 const PLACE = /(?<!\\[pPu])\{(\w+)\}/g;
 
-/** The path of the file. */
 export function withoutCase(path: string): string {
   return path.replace(CASE_NUMBER, '');
 }

@@ -23,9 +23,9 @@ import { shownDiff } from './text-diff.ts';
  */
 export type ModelSource = 'recording' | 'live' | 'record';
 
-export type RunModels = Pick<PlayOptions, 'modelFor' | 'judge' | 'playedCaller'>;
+type RunModels = Pick<PlayOptions, 'modelFor' | 'judge' | 'playedCaller'>;
 
-export interface ScenarioModels {
+interface ScenarioModels {
   /** Whether nobody is asked. */
   readonly isReplayed: boolean;
   /** Plays a run with its models. The result has what these add to it. */

@@ -53,7 +53,6 @@ export function serveStage(staged: Staged, options: PlayOptions): Promise<void> 
   return new Promise((resolve) => process.once('disconnect', () => resolve()));
 }
 
-/** Takes notes for the parent. */
 function notesFor(tell: (message: StageAnswer) => void): Notes {
   return new Proxy({} as Notes, {
     get: (_notes, name: keyof Notes) => (...args: readonly unknown[]) =>

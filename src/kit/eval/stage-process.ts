@@ -32,7 +32,7 @@ interface Methods extends Omit<Backstage, 'own'> {
   begin(access: StageAccess): void;
 }
 
-export type StageMethod = keyof Methods;
+type StageMethod = keyof Methods;
 
 export interface StageCall {
   readonly id: number;
@@ -52,7 +52,7 @@ export class StageLost extends Error {
   override readonly name = 'StageLost';
 }
 
-export interface StageProcessOptions {
+interface StageProcessOptions {
   /** The program and its arguments, which serve one scenario. */
   readonly program: string;
   readonly argv: readonly string[];
@@ -77,11 +77,9 @@ interface Served {
   address: Address;
 }
 
-export interface StageProcess extends Stage {
-  readonly own: OwnProcess;
-}
-
-export function stageProcess(options: StageProcessOptions): StageProcess {
+export function stageProcess(
+  options: StageProcessOptions,
+): Stage & { readonly own: OwnProcess } {
   const { program, argv, directory, access, notes, aheadMs } = options;
   const folder = mkdtempSync(join(tmpdir(), 'layercode-eval-'));
   const storePath = join(folder, 'calls.db');
@@ -101,7 +99,7 @@ export function stageProcess(options: StageProcessOptions): StageProcess {
   /** Requests to the model since `prepare`. */
   let asked = 0;
 
-  function callIn<Name extends StageMethod>(
+  function call<Name extends StageMethod>(
     served: Served | undefined,
     method: Name,
     ...args: Parameters<Methods[Name]>
@@ -113,13 +111,6 @@ export function stageProcess(options: StageProcessOptions): StageProcess {
       // What cannot be sent is answered by the end of the process.
       served.child.send({ id, method, args } satisfies StageCall, () => undefined);
     });
-  }
-
-  function call<Name extends StageMethod>(
-    method: Name,
-    ...args: Parameters<Methods[Name]>
-  ): Promise<Awaited<ReturnType<Methods[Name]>>> {
-    return callIn(current, method, ...args);
   }
 
   function take(answer: StageAnswer): void {
@@ -152,15 +143,15 @@ export function stageProcess(options: StageProcessOptions): StageProcess {
       for (const { reject } of waiting.values()) reject(lost);
       waiting.clear();
     });
-    await call('begin', { ...access, storePath, aheadMs });
-    for (const mock of mocks.values()) await call('mock', mock);
+    await call(current, 'begin', { ...access, storePath, aheadMs });
+    for (const mock of mocks.values()) await call(current, 'mock', mock);
     await prepareRest();
-    return (served.address = await call('open'));
+    return (served.address = await call(current, 'open'));
   }
 
   /** Gives the process what the model has not been asked for. */
   async function prepareRest(): Promise<void> {
-    await call('prepare', answers.slice(asked));
+    await call(current, 'prepare', answers.slice(asked));
   }
 
   async function kill(served: Served | undefined): Promise<void> {
@@ -174,7 +165,7 @@ export function stageProcess(options: StageProcessOptions): StageProcess {
   /** Resolves once the agent uses the store again, which it tries every two seconds at most. */
   async function noticed(): Promise<void> {
     for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
-      if (!(await call('isStoreAway'))) return;
+      if (!(await call(current, 'isStoreAway'))) return;
       await sleep(LOOK_MS);
     }
     const seconds = MAX_LOOKS * LOOK_MS / 1_000;
@@ -219,27 +210,27 @@ export function stageProcess(options: StageProcessOptions): StageProcess {
     async prepare(given) {
       answers = given;
       asked = 0;
-      await call('prepare', given);
+      await call(current, 'prepare', given);
     },
     async mock(mock) {
       mocks.set(mock.tool, mock);
-      await Promise.all([current, other].filter(isRunning).map((one) => callIn(one, 'mock', mock)));
+      await Promise.all([current, other].filter(isRunning).map((one) => call(one, 'mock', mock)));
     },
-    answersLeft: () => call('answersLeft'),
-    hold: (moment) => call('hold', moment),
-    release: () => call('release'),
-    settled: (conversationId, timeoutMs) => call('settled', conversationId, timeoutMs),
-    turnState: (conversationId, turnId) => call('turnState', conversationId, turnId),
-    state: (conversationId) => call('state', conversationId),
+    answersLeft: () => call(current, 'answersLeft'),
+    hold: (moment) => call(current, 'hold', moment),
+    release: () => call(current, 'release'),
+    settled: (conversationId, timeoutMs) => call(current, 'settled', conversationId, timeoutMs),
+    turnState: (conversationId, turnId) => call(current, 'turnState', conversationId, turnId),
+    state: (conversationId) => call(current, 'state', conversationId),
     async restart() {
-      const address = await call('restart');
+      const address = await call(current, 'restart');
       if (current !== undefined) current.address = address;
       return address;
     },
     async close() {
       letWrite?.();
       if (current !== undefined)
-        await Promise.all([current, other].filter(isRunning).map((one) => callIn(one, 'close')));
+        await Promise.all([current, other].filter(isRunning).map((one) => call(one, 'close')));
       // What the agent has left running must not keep a process alive.
       await Promise.all([kill(other), kill(current)]);
       rmSync(folder, { recursive: true, force: true });

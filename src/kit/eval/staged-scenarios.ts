@@ -36,16 +36,10 @@ export interface Unplayable {
   readonly isSkipped: boolean;
 }
 
-export interface StagedScenarios {
-  readonly staged: readonly Staged[];
-  readonly unplayable: readonly Unplayable[];
-  /** What the judge and played callers have used so far. Undefined if they were not asked. */
-  readonly evalTokens: () => Tokens | undefined;
-}
-
 /**
- * What can be played, and what cannot. A directory stands for its .txt files. Throws a `UsageError`
- * for wrong flags, and for a path without scenarios.
+ * What can be played, and what cannot. A directory stands for its .txt files. `evalTokens`: what
+ * the judge and played callers have used so far; undefined if they were not asked. Throws a
+ * `UsageError` for wrong flags, and for a path without scenarios.
  */
 export async function stageAll(
   paths: readonly string[],
@@ -53,7 +47,7 @@ export async function stageAll(
   staging: Omit<StagingOptions, 'evalModel'>,
   options: PlayOptions,
   terminal: Terminal,
-): Promise<StagedScenarios> {
+) {
   const { directory } = terminal;
   const { '--agent': agent, '--agents': agents, '--eval-model': evalModelName } = flags;
   if (agent !== undefined && agents !== undefined)
@@ -97,7 +91,7 @@ export async function stageAll(
       refuse(file, error);
     }
   }
-  return { staged, unplayable, evalTokens: () => used };
+  return { staged, unplayable, evalTokens: (): Tokens | undefined => used };
 }
 
 const nothing = (): void => undefined;

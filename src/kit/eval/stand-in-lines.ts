@@ -8,7 +8,7 @@ import { parseTime } from '../terminal/flags.ts';
 import { LineFault } from './line.ts';
 
 /** What a scripted model answers, in the turn that the line belongs to. */
-export interface ModelLine {
+interface ModelLine {
   readonly part: ScriptedPart;
   /** Whether another request gets this, after the results of the calls before it. */
   readonly isNext: boolean;
@@ -21,7 +21,7 @@ export interface Mock {
   readonly outcome: MockOutcome;
 }
 
-export type MockOutcome =
+type MockOutcome =
   | { readonly kind: 'returns'; readonly value: unknown }
   /** The tool throws. `not-done`: it throws `NotDone`. */
   | { readonly kind: 'fails' | 'not-done'; readonly message: string }

@@ -81,7 +81,6 @@ export function quantile(values: readonly number[], share: number): number | und
   return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)];
 }
 
-/** The logarithms of 0! to n!. */
 function logFactorials(n: number): Float64Array {
   const logs = new Float64Array(n + 1);
   for (let k = 2; k <= n; k += 1) logs[k] = (logs[k - 1] ?? 0) + Math.log(k);

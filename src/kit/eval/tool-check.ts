@@ -10,7 +10,7 @@ import { LineFault } from './line.ts';
 import type { PlayedTurn, ToolRunSeen } from './result.ts';
 
 /** How often a tool ran, with what, and with what result. */
-export interface ToolExpectation {
+interface ToolExpectation {
   readonly tool: string;
   /** Undefined: at least once. 0: never. */
   readonly times: number | undefined;

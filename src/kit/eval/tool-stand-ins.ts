@@ -11,7 +11,7 @@ import type { Stage } from './stage.ts';
 import type { Mock } from './stand-in-lines.ts';
 import type { ToolMoment } from './steps.ts';
 
-export interface StandInOptions {
+interface StandInOptions {
   /** Tools with effects that run as they are. */
   readonly realTools: ReadonlySet<string>;
   /** Whether all of them do. */
@@ -24,7 +24,7 @@ export function hasEffects({ once, repeatable }: Pick<Tool, 'once' | 'repeatable
   return once !== undefined || repeatable !== true;
 }
 
-export interface ToolStandIns extends Pick<Stage, 'mock' | 'hold' | 'release'> {
+interface ToolStandIns extends Pick<Stage, 'mock' | 'hold' | 'release'> {
   /** For `AgentResources`. */
   readonly replace: <T extends KnownTool>(tool: T) => T;
 }

@@ -44,7 +44,6 @@ const PATTERNS: readonly (readonly [kind: VaryingKind, source: string])[] = [
 
 const ANY = new RegExp(PATTERNS.map(([, source]) => `(${source})`).join('|'), 'gu');
 
-/** The text with each varying value replaced. */
 export function replaceVarying(
   text: string,
   replace: (value: string, kind: VaryingKind) => string,

@@ -11,7 +11,7 @@ import type { CallerSession, CallListener } from './caller-session.ts';
 import type { ClientFrame, ServerFrame } from './frames.ts';
 import { frontEnd } from './front-end.ts';
 
-export interface BrowserSocketOptions {
+interface BrowserSocketOptions {
   /** The caller's session, on whatever wire. */
   readonly openSession: (listener: CallListener) => CallerSession;
   readonly isTraced: boolean;

@@ -19,7 +19,7 @@ export interface CallFailure {
   readonly reason: string;
 }
 
-export interface CallerTurnOptions {
+interface CallerTurnOptions {
   readonly wire: Pick<TestWire, 'meaningOf' | 'lastEvent'>;
   /** On the wire, if it has one. */
   readonly id?: string | undefined;

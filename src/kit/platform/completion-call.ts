@@ -7,7 +7,6 @@ import { PROFILES, type Profile, type ProfileName } from '../../wires/chat-compl
 import type { PlatformToolCall, ReceivedPart } from './completion-events.ts';
 import type { Fields } from './test-wire.ts';
 
-/** Who plays what. */
 export interface CompletionCaller {
   readonly profile: ProfileName;
   /** Of a call whose fields do not name another. */
@@ -16,7 +15,7 @@ export interface CompletionCaller {
   readonly tools?: readonly string[] | undefined;
 }
 
-export interface CompletionRequest {
+interface CompletionRequest {
   readonly body: Record<string, unknown>;
   readonly headers: Record<string, string>;
 }

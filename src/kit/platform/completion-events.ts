@@ -33,7 +33,7 @@ export async function* completionEvents(
 }
 
 /** What the data of one SSE event says, or a whole completion. */
-export function eventsIn(data: string): readonly ReceivedPart[] {
+function eventsIn(data: string): readonly ReceivedPart[] {
   if (data === '[DONE]') return [{ type: 'done' }];
   const chunk: unknown = parseJson(data);
   if (!isObject(chunk)) return [];

@@ -9,7 +9,7 @@ import { completionRequest, CompletionTurn, type CompletionCaller } from './comp
 import { completionEvents, type PlatformToolCall } from './completion-events.ts';
 import type { Fields, TestRequest, TestWire, TurnIds } from './test-wire.ts';
 
-export interface CompletionsTestWireOptions extends CompletionCaller {
+interface CompletionsTestWireOptions extends CompletionCaller {
   readonly key: string;
 }
 

@@ -5,7 +5,7 @@ import { parseJson, type Json } from '../../base/json.ts';
 import type { DeliveryEnd } from './frames.ts';
 import type { TestEvent, TestRequest } from './test-wire.ts';
 
-export interface DeliveryOptions {
+interface DeliveryOptions {
   readonly request: Pick<TestRequest, 'events'>;
   /** Posts it. Rejects as `fetch` does. */
   readonly post: (signal: AbortSignal) => Promise<Response>;

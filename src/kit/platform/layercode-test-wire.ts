@@ -10,7 +10,7 @@ import { SIGNATURE_TOLERANCE_SECONDS, signPayload } from '../../wires/layercode/
 import type { Heard } from './spoken-text.ts';
 import type { Fields, Meaning, TestEvent, TestRequest, TestWire, TurnIds } from './test-wire.ts';
 
-export interface LayercodeTestWireOptions {
+interface LayercodeTestWireOptions {
   readonly secret: string;
   readonly conversationId: string;
   /** Default `test-session`. */

@@ -44,7 +44,6 @@ const CLOSE_TIMEOUT_MS = 1_000;
 /** Stands in for LayerCode. Every route answers this machine only. */
 export class LocalPlatform implements AppPlatform {
   readonly webSocketPaths: readonly string[] = [WEBSOCKET_PATH];
-  readonly #playground: boolean;
   readonly showsRequests: boolean;
   /** The agents of the app that this platform belongs to. */
   #agents: readonly PlatformAgent[] = [];
@@ -57,7 +56,7 @@ export class LocalPlatform implements AppPlatform {
   #isClosing = false;
 
   constructor({ playground }: LocalPlatformOptions) {
-    this.#playground = this.showsRequests = playground;
+    this.showsRequests = playground;
   }
 
   /**
@@ -68,10 +67,11 @@ export class LocalPlatform implements AppPlatform {
    * cannot be sent.
    */
   async authorizeSession(request: JsonObject): Promise<JsonObject> {
-    const { key, conversationId } = this.#keys.issue({
+    const { conversation_id: known } = request;
+    const conversationId = typeof known === 'string' ? known : randomUUID();
+    const key = this.#keys.issue({
       agentId: String(request['agent_id']),
-      conversationId:
-        typeof request['conversation_id'] === 'string' ? request['conversation_id'] : undefined,
+      conversationId,
       fromPhoneNumber: phoneNumberIn(request),
       metadata: objectIn(request, 'metadata'),
       customMetadata: objectIn(request, 'custom_metadata'),
@@ -108,7 +108,7 @@ export class LocalPlatform implements AppPlatform {
     const routes: readonly Route[] = [
       { method: 'GET', path: WEBSOCKET_PATH, handler: (context) => this.#openSocket(context) },
       ...completions,
-      ...(this.#playground ? page : []),
+      ...(this.showsRequests ? page : []),
     ];
     const checks = [localOnly()];
     return routes.map((route) => ({ ...route, handler: afterChecks(checks, route.handler) }));

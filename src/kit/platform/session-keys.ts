@@ -1,4 +1,4 @@
-import { randomBytes, randomUUID } from 'node:crypto';
+import { randomBytes } from 'node:crypto';
 
 import { BoundedMap } from '../../base/bounded-map.ts';
 import type { JsonObject } from '../../base/json.ts';
@@ -29,18 +29,11 @@ type KeptGrant = SessionGrant & { readonly expiresAtMs: number };
 export class SessionKeys {
   readonly #grants = new BoundedMap<string, KeptGrant>(MAX_KEYS);
 
-  /**
-   * Issues a key for a known or a new conversation. Keys are URL-safe: some clients put them into a
-   * URL unencoded.
-   */
-  issue(
-    grant: Omit<SessionGrant, 'conversationId'> & { readonly conversationId: string | undefined },
-  ): { readonly key: string; readonly conversationId: string } {
+  /** Returns a key that is URL-safe: some clients put it into a URL unencoded. */
+  issue(grant: SessionGrant): string {
     const key = randomBytes(32).toString('base64url');
-    const conversationId = grant.conversationId ?? randomUUID();
-    const expiresAtMs = performance.now() + KEY_LIFETIME_MS;
-    this.#grants.set(key, { ...grant, conversationId, expiresAtMs });
-    return { key, conversationId };
+    this.#grants.set(key, { ...grant, expiresAtMs: performance.now() + KEY_LIFETIME_MS });
+    return key;
   }
 
   /** Undefined for a key that is unknown or has expired. */

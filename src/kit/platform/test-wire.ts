@@ -58,9 +58,6 @@ export interface Meaning {
   readonly endsCallBy?: 'hang-up' | 'transfer';
 }
 
-/** Who said what in a call. */
-export type TranscriptEntries = readonly JsonObject[];
-
 export type Forgery = 'wrong' | 'stale';
 
 export interface TestWire {
@@ -76,8 +73,8 @@ export interface TestWire {
   draft(words: string, fields: Fields): TestRequest;
   /** The caller's page sends data. Missing if the wire has no such event. */
   data?(data: JsonObject, fields: Fields): TestRequest;
-  /** The caller hangs up. Missing if the wire does not say so. */
-  end?(transcript: TranscriptEntries, fields: Fields): TestRequest;
+  /** The caller hangs up. `transcript`: who said what. Missing if the wire does not say so. */
+  end?(transcript: readonly JsonObject[], fields: Fields): TestRequest;
   /** A request whose body the test has written. */
   byHand(body: string | Uint8Array): TestRequest;
   post(

@@ -6,12 +6,12 @@ import { keysOfAgent, secretsOfPlainRoute, withAgent } from '../../settings/name
 import type { Settings } from '../../settings/settings.ts';
 import { show } from '../../settings/shown-value.ts';
 import type { ProfileName } from '../../wires/chat-completions/profiles.ts';
+import { newAccess, privateSettings } from '../eval/stage-settings.ts';
 import type { CallerFacts } from '../platform/test-wire.ts';
 import { commandSettings } from '../terminal/command-settings.ts';
 import { CommandError, UsageError, type Terminal } from '../terminal/command.ts';
 import type { Flags } from '../terminal/flags.ts';
-import { oneLine } from '../terminal/text.ts';
-import { openOwnServer } from './own-server.ts';
+import { describeLogLine, oneLine } from '../terminal/text.ts';
 import type { CompletionsFlags, PlatformBehaviour } from './wire-flags.ts';
 
 export const TARGET_FLAGS = ['--url', '--secret', '--settings-file'] as const;
@@ -29,7 +29,7 @@ export interface CallTarget {
   readonly caller?: CallerFacts | undefined;
 }
 
-export type OpenTarget = CallTarget & {
+type OpenTarget = CallTarget & {
   /** Closes the server if it is ours. */
   close(): Promise<void>;
 };
@@ -78,13 +78,36 @@ export async function openTarget(
   const { '--agent': agent } = flags;
   const own = agent === undefined ? settings() : withAgent(settings(), agent);
   const { profile = own.chatCompletionsProfile } = completions ?? {};
-  const { origin, secret, key, close } = await openOwnServer(
-    { ...own, chatCompletionsProfile: profile }, terminal.directory, tell,
-  );
+  const { secret, key } = newAccess();
+  const { origin, close } = await openOwnServer({
+    ...privateSettings(own, { secret, key }), chatCompletionsProfile: profile,
+  }, terminal.directory, tell);
   const url = origin + own.agentRoute;
   return completions === undefined
     ? { url, secret, close }
     : { url: completionsUrl(url), secret: key, platform: { ...completions, profile }, close };
+}
+
+/** A server for this process alone. `tell` gets what it gets in `openTarget`. */
+async function openOwnServer(
+  settings: Settings,
+  directory: string,
+  tell: (line: string) => void,
+): Promise<{ readonly origin: string; readonly close: () => Promise<void> }> {
+  const { openServer } = await import('../../process/open-server.ts');
+  const own: Settings = { ...settings, logFormat: 'json', shutdownTimeoutSeconds: 1 };
+  const early: string[] = [];
+  let tellLog = (line: string): unknown => early.push(line);
+  const write = (lines: string): void => {
+    for (const line of lines.trimEnd().split('\n')) tellLog(describeLogLine(line));
+  };
+  const { app, origin, agentName } = await openServer(own, { directory, write, isTerminal: false });
+  const model = app.model === undefined ? '' : ` and ${oneLine(app.model.name, 200)}`;
+  const called = oneLine(app.agents[0]?.name ?? agentName, 80); // of several, the first
+  tell(`Talking with the agent "${called}"${model}, on a server of its own.`);
+  tellLog = tell;
+  early.forEach(tell);
+  return { origin, close: () => app.close() };
 }
 
 function settingsOf(flags: TargetFlags, terminal: Terminal): () => Settings {

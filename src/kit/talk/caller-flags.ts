@@ -3,9 +3,7 @@
 import { isObject } from '../../base/fields.ts';
 import { parseJson, type JsonObject } from '../../base/json.ts';
 import type { CallerFacts } from '../platform/test-wire.ts';
-import { UsageError } from '../terminal/command.ts';
-import type { Flags } from '../terminal/flags.ts';
-import { oneLine } from '../terminal/text.ts';
+import { wrongValue, type Flags } from '../terminal/flags.ts';
 
 export const CALLER_FLAGS = ['--from', '--metadata'] as const;
 
@@ -26,13 +24,12 @@ export function parseCallerFlags(
 /** Some wires put it into a header. */
 function parseNumber(value: string): string {
   if (/^[ -~]+$/.test(value) && value.length <= MAX_NUMBER_LENGTH) return value;
-  const rule = `a number such as +15550100: at most ${MAX_NUMBER_LENGTH} characters of ASCII`;
-  throw new UsageError(`--from must be ${rule}, got ${JSON.stringify(oneLine(value, 40))}`);
+  const rule = `must be a number such as +15550100: at most ${MAX_NUMBER_LENGTH} characters of ASCII`;
+  throw wrongValue('--from', rule, value);
 }
 
 function parseMetadata(value: string): JsonObject {
   const metadata = parseJson(value);
   if (isObject(metadata)) return metadata as JsonObject; // it was JSON
-  const got = JSON.stringify(oneLine(value, 40));
-  throw new UsageError(`--metadata must be a JSON object such as {"plan":"gold"}, got ${got}`);
+  throw wrongValue('--metadata', 'must be a JSON object such as {"plan":"gold"}', value);
 }

@@ -15,12 +15,7 @@ const AGENT = 'agent› ';
 const YOU = 'you  › ';
 const NEXT_LINE = `\n${' '.repeat(AGENT.length)}`;
 
-export interface TerminalTalk {
-  /** Writes a line of its own. */
-  readonly tell: (line: string) => void;
-  /** Resolves when the caller or the agent has hung up and the agent has been told. */
-  readonly run: () => Promise<void>;
-}
+export type TerminalTalk = ReturnType<typeof talkOnTerminal>;
 
 /**
  * Takes over the terminal. The screen is in one of two states. Either a reply is being written and
@@ -32,7 +27,7 @@ export function talkOnTerminal(
   target: CallTarget,
   conversationId: string,
   { stdin, stdout, environment, interrupted }: Terminal,
-): TerminalTalk {
+) {
   const paint = paintFor(stdout, environment);
   let newest: CallerTurn | undefined;
   let hasPrompt = false;
@@ -42,6 +37,7 @@ export function talkOnTerminal(
   let isQuitting = false;
   let onQuit: (() => void) | undefined;
 
+  /** Writes a line of its own. */
   const tell = (line: string): void => tellIn('dim', line);
   const call = openCall(target, conversationId, {
     onText: speak,
@@ -184,6 +180,7 @@ export function talkOnTerminal(
     Object.assign(lines, { prevRows: 0 });
   }
 
+  /** Resolves when the caller or the agent has hung up and the agent has been told. */
   async function run(): Promise<void> {
     await new Promise<void>((resolve) => {
       onQuit = resolve;

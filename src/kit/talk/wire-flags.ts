@@ -3,17 +3,14 @@
 import { nearestName } from '../../base/nearest-name.ts';
 import { PROFILE_NAMES, type ProfileName } from '../../wires/chat-completions/profiles.ts';
 import { UsageError } from '../terminal/command.ts';
-import type { Flags } from '../terminal/flags.ts';
-import { oneLine } from '../terminal/text.ts';
+import { wrongValue, type Flags } from '../terminal/flags.ts';
 
 export const WIRE_FLAGS = ['--wire', '--profile', '--key'] as const;
-/** Flags without a value. */
 export const WIRE_SWITCHES = ['--retry', '--speculate'] as const;
 
 export type WireFlags = Flags<(typeof WIRE_FLAGS)[number] | '--secret'>;
 export type WireSwitches = ReadonlySet<(typeof WIRE_SWITCHES)[number]>;
 
-/** How the platform behaves. */
 export interface PlatformBehaviour {
   readonly isRetrying: boolean;
   readonly isSpeculating: boolean;
@@ -65,6 +62,5 @@ function isProfile(name: string): name is ProfileName {
 function refuse(flag: string, value: string, known: readonly string[]): never {
   const meant = nearestName(value.toLowerCase(), known, Math.ceil(value.length / 2));
   const remedy = meant === undefined ? '' : `; did you mean ${meant}?`;
-  const got = JSON.stringify(oneLine(value, 40));
-  throw new UsageError(`${flag} must be one of ${known.join(', ')}, got ${got}${remedy}`);
+  throw wrongValue(flag, `must be one of ${known.join(', ')}`, value, remedy);
 }

@@ -78,8 +78,11 @@ export function parseTime(written: string): number | undefined {
 export function parseTimeout(value: string = String(TIMEOUT_SECONDS)): number {
   const ms = parseTime(`${value}s`);
   if (ms !== undefined && ms <= MAX_TIMEOUT_SECONDS * 1_000) return ms;
-  const got = JSON.stringify(oneLine(value, 40));
-  throw new UsageError(
-    `--timeout must be a number of seconds above 0 and up to ${MAX_TIMEOUT_SECONDS}, got ${got}`,
-  );
+  const rule = `must be a number of seconds above 0 and up to ${MAX_TIMEOUT_SECONDS}`;
+  throw wrongValue('--timeout', rule, value);
+}
+
+/** Shows the value, so it is not for flags that may hold a secret. */
+export function wrongValue(flag: string, rule: string, value: string, remedy = ''): UsageError {
+  return new UsageError(`${flag} ${rule}, got ${JSON.stringify(oneLine(value, 40))}${remedy}`);
 }

@@ -28,28 +28,20 @@ export function write(stream: Writable, text: string): Awaitable<void> {
  * `| head -1`, or when its window was closed.
  */
 export function withBrokenPipes(terminal: Terminal): Terminal {
-  const { stdin, stdout, stderr, environment, directory } = terminal;
   const controller = new AbortController();
-  for (const stream of [stdout, stderr]) stream.on('error', () => controller.abort(NOBODY_READS));
+  for (const stream of [terminal.stdout, terminal.stderr])
+    stream.on('error', () => controller.abort(NOBODY_READS));
   return {
-    stdin,
-    stdout,
-    stderr,
-    environment,
-    directory,
-    interrupted: AbortSignal.any([terminal.interrupted, controller.signal]),
+    ...terminal, interrupted: AbortSignal.any([terminal.interrupted, controller.signal]),
   };
 }
 
-/** The error of a command that was interrupted. */
 export function interruptedError({ reason }: AbortSignal): CommandError {
   return new CommandError(reason === NOBODY_READS ? NOBODY_READS : 'interrupted');
 }
 
-type Style = 'dim' | 'green' | 'red' | 'cyan';
-
 /** Colours a text, or leaves it as it is. */
-export type Paint = (style: Style, text: string) => string;
+type Paint = (style: 'dim' | 'green' | 'red' | 'cyan', text: string) => string;
 
 /**
  * Uses colours on terminals that support them, unless the user has turned them off

@@ -8,6 +8,19 @@ export function oneLine(text: string, maxLength = 500): string {
   return line.length > maxLength ? `${line.slice(0, maxLength - 1)}…` : line;
 }
 
+/** A log record as one line: the message, the tool that it is about, and what went wrong. */
+export function describeLogLine(line: string): string {
+  const { msg, tool, error, problem, reason } = JSON.parse(line) as {
+    msg: string;
+    tool?: string;
+    error?: { message?: string };
+    problem?: string;
+    reason?: string;
+  };
+  const parts = [msg, tool, error?.message ?? problem ?? reason];
+  return oneLine(parts.filter((part) => part !== undefined).join(': '));
+}
+
 /** The word quoted so that a POSIX shell takes it literally. */
 export function shellWord(word: string): string {
   const isPlain = /^[\w@%+=:,./-][\w@%+=:,./#-]*$/.test(word);

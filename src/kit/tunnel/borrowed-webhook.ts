@@ -10,7 +10,7 @@ import { ReplacedWebhooks } from './replaced-webhooks.ts';
 /** Stands for no webhook on the command line and in messages. No URL looks like it. */
 export const NO_WEBHOOK = 'none';
 
-export interface BorrowOptions {
+interface BorrowOptions {
   readonly client: RestClient;
   readonly agentId: string;
   /** The tunnel's URL, which replaces the webhook. */

@@ -15,7 +15,7 @@ import { atMost } from '../../base/time-limit.ts';
 import { CommandError, type Terminal } from '../terminal/command.ts';
 import { oneLine } from '../terminal/text.ts';
 
-export interface CloudflaredOptions {
+interface CloudflaredOptions {
   readonly program: string;
   readonly origin: string;
   /** All that can be reached. */
@@ -28,7 +28,7 @@ export interface CloudflaredOptions {
   readonly interrupted: AbortSignal;
 }
 
-export interface Cloudflared {
+interface Cloudflared {
   /** `https://<words>.trycloudflare.com`, without a slash at the end. */
   readonly url: string;
   /** False if it had not said so when the time was up. */

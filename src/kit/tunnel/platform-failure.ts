@@ -1,5 +1,6 @@
 // Explains why LayerCode refused, to somebody who can fix it.
 
+import { codeOf, messageOf } from '../../base/thrown-values.ts';
 import { PlatformError } from '../../wires/layercode/rest-client.ts';
 import { oneLine } from '../terminal/text.ts';
 
@@ -88,8 +89,6 @@ function causeOf(error: unknown): string {
   let innermost = error;
   for (let depth = 0; depth < 4 && innermost instanceof Error; depth++)
     innermost = innermost.cause ?? innermost;
-  if (!(innermost instanceof Error)) return oneLine(String(innermost), 120);
-  return 'code' in innermost && typeof innermost.code === 'string'
-    ? innermost.code
-    : oneLine(innermost.message, 120);
+  const code = codeOf(innermost);
+  return typeof code === 'string' ? code : oneLine(messageOf(innermost), 120);
 }

@@ -3,11 +3,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { calls } from '../../../src/kit/commands/calls.ts';
 import { describedCall } from '../../../src/kit/commands/described-call.ts';
-import { callFile } from '../../../src/records/call-file.ts';
 import type { CallRecord } from '../../../src/records/call-record.ts';
-import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
 const TIME = '2026-11-25T12:00:07.000Z';
 const RECORD: CallRecord = {
@@ -48,17 +45,4 @@ describe('describedCall', () => {
       ]);
     });
   }
-});
-
-describe('calls list', () => {
-  it('has a dash for a cost that nobody knows', async (t) => {
-    const terminal = new RecordedTerminal({ CALL_RECORDS: 'file:calls.jsonl' });
-    t.after(() => terminal.clear());
-    const path = `${terminal.directory}/calls.jsonl`;
-    const file = callFile({ path, days: 30, now: () => Date.parse(TIME) });
-    await file.keep({ conversationKey: 'c-1', sessionId: 's-1' }, RECORD);
-    await file.close();
-    assert.equal(await calls.run(['list'], terminal), 0);
-    assert.match(terminal.out, / – +c-1 +s-1/);
-  });
 });

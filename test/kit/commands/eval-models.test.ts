@@ -143,14 +143,6 @@ describe('eval --eval-model', () => {
     assert.match(out, /undecided: line 6: the judge does not accept the good example "It is \+/);
   });
 
-  it('is recorded and replayed like any model', async (t) => {
-    const folder = new Folder(t, { 'a.txt': JUDGED });
-    const server = await vendor(t, 'Your number is +15550177.', [YES, YES]);
-    assert.equal((await folder.play(['--record', ...JUDGE], server)).code, 0);
-    const { code, out } = await folder.play(JUDGE);
-    assert.equal(code, 0, out);
-  });
-
   it('uses one set of examples for all runs', async (t) => {
     const folder = new Folder(t, { 'a.txt': JUDGED });
     const server = await vendor(t, 'Your number is +15550177.', [YES, YES, YES, YES]);

@@ -1,11 +1,11 @@
 import { mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { PassThrough } from 'node:stream';
 import type { TestContext } from 'node:test';
 import '../../../assets/templates/agent.test.ts'; // a project's tests are tests of this file
 
 import { init } from '../../../src/kit/commands/init.ts';
+import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
 export const FILES = [
   '.dockerignore',
@@ -38,22 +38,11 @@ export function folder(t: TestContext): string {
   return path;
 }
 
-interface Outcome {
-  readonly code: number;
-  readonly stdout: string;
-}
-
-export async function run(directory: string, ...argv: string[]): Promise<Outcome> {
-  const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
-  const code = await init.run(argv, {
-    stdin,
-    stdout,
-    stderr,
-    environment: {},
-    directory,
-    interrupted: new AbortController().signal,
-  });
-  return { code, stdout: String(stdout.read() ?? '') };
+export async function run(
+  directory: string, ...argv: string[]
+): Promise<{ readonly code: number; readonly stdout: string }> {
+  const terminal = new RecordedTerminal({}, directory);
+  return { code: await init.run(argv, terminal), stdout: terminal.out };
 }
 
 export function read(directory: string, name: string): string {

@@ -28,10 +28,12 @@ async function say(
 }
 
 describe('turn', () => {
-  it('prints the reply, and ends with code 0', async (t) => {
+  it('prints the reply in the conversation "terminal", and ends with code 0', async (t) => {
     assert.deepEqual(
-      await say(t, { onMessage: ({ text }) => `You said ${text}.` }, ['Hello', 'there']),
-      { exitCode: 0, out: 'You said Hello there.\n', err: '' },
+      await say(t, {
+        onMessage: ({ text, conversationId }) => `${conversationId}: you said ${text}.`,
+      }, ['Hello', 'there']),
+      { exitCode: 0, out: 'terminal: you said Hello there.\n', err: '' },
     );
   });
 
@@ -112,17 +114,6 @@ describe('turn', () => {
     await assert.rejects(turn.run(['What?', '--url', origin], terminal), /503/);
     await turn.run(['What?', '--url', url], terminal);
     assert.notEqual(told[1], undefined);
-  });
-
-  it('speaks in the conversation "terminal", or in another', async (t) => {
-    const conversations: string[] = [];
-    const onMessage = ({ conversationId }: { conversationId: string }): string => {
-      conversations.push(conversationId);
-      return 'Yes.';
-    };
-    await say(t, { onMessage });
-    await say(t, { onMessage }, ['Hello', '--conversation=c-7']);
-    assert.deepEqual(conversations, ['terminal', 'c-7']);
   });
 
   it('counts a reply without an end as a failure, and has printed it', async (t) => {

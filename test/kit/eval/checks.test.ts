@@ -52,6 +52,9 @@ describe('a check', () => {
   it('does not count calls that were refused, unless they are meant', () => {
     const refused = { ...PAID, state: 'refused', hasActed: false } as const;
     assert.equal(fault('expect-no-tool pay', { tools: [refused] }), undefined);
+    assert.deepEqual(fault('expect-no-tool pay', { tools: [PAID] }), [
+      'expected  pay never, and it ran like this once', 'ran       pay {"cents":5} → "ok"',
+    ]);
     assert.equal(fault('expect-tool pay once refused', { tools: [refused] }), undefined);
   });
 

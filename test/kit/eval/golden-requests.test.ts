@@ -3,17 +3,8 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
-import { defineAgent } from '../../../src/agents/define-agent.ts';
-import { MemoryStore } from '../../../src/conversations/memory-store.ts';
-import { backstage } from '../../../src/kit/eval/backstage.ts';
-import type { OpenStage } from '../../../src/kit/eval/play-options.ts';
 import { sentText } from '../../../src/kit/eval/sent-request.ts';
-import { stageSettings } from '../../../src/kit/eval/stage-settings.ts';
-import { watched } from '../../../src/kit/eval/watched-store.ts';
-import type { ChatMessage } from '../../../src/models/model.ts';
-import { parseSettings } from '../../../src/settings/parse-settings.ts';
 import { EvalFolder } from '../commands/eval-folder.ts';
-import { play } from './eval-stage.ts';
 
 const ASKED = 'agent ./shop.mjs\nsay Hi\nmodel calls look {"what": "x"}\nmodel says Hello.\n';
 
@@ -120,29 +111,6 @@ describe('expect-same-request', () => {
     const { code, out } = await folder.play(SHOP);
     assert.equal(code, 1);
     assert.match(out, /line 5: expect-same-request\n +EISDIR/);
-  });
-});
-
-describe('a request that no line compares', () => {
-  it('is not described', async (t) => {
-    const agent = defineAgent({ name: 'shop', prompt: 'You sell bread.' });
-    const sent: string[] = [];
-    const openStage: OpenStage = (scenario, access, notes) => {
-      const asked = notes.asked.bind(notes);
-      t.mock.method(notes, 'asked', (messages: readonly ChatMessage[], rest: string) => {
-        sent.push(rest);
-        asked(messages, rest);
-      });
-      return backstage({
-        scenario, agent, settings: stageSettings(parseSettings({}, []), scenario, access), notes,
-        store: watched(new MemoryStore({ ttlMs: 10_000, maxConversations: 1 })),
-        allowsRealTools: false,
-      });
-    };
-    const golden = (): undefined => undefined;
-    for (const line of ['expect Hello', 'expect-same-request'])
-      await play(agent, `say Hi\nmodel says Hello.\n${line}`, { openStage, golden });
-    assert.deepEqual(sent, ['', 'prompt:\nYou sell bread.']);
   });
 });
 

@@ -3,9 +3,6 @@ import { describe, it } from 'node:test';
 
 import type { JudgeLine } from '../../../src/kit/eval/check-steps.ts';
 import { modelJudge } from '../../../src/kit/eval/judge.ts';
-import { ModelRecorder } from '../../../src/kit/eval/model-recorder.ts';
-import { ModelReplayer } from '../../../src/kit/eval/model-replayer.ts';
-import { formatRecording, parseRecording } from '../../../src/kit/eval/recording.ts';
 import type { PlayedTurn } from '../../../src/kit/eval/result.ts';
 import { scenarioOf, type Scenario } from '../../../src/kit/eval/scenario.ts';
 import { parseScript } from '../../../src/kit/eval/script.ts';
@@ -147,13 +144,6 @@ describe('the examples of a scenario', () => {
     assert.match(shownTo(model, 2), /"caller":"Hello"/);
   });
 
-  it('are asked about once for all questions of a run', async () => {
-    const model = scriptedModel([YES, NO, YES, NO]);
-    const judge = modelJudge(model);
-    assert.equal((await judge(QUESTION, TURNS, file)).outcome, 'passed');
-    assert.equal((await judge(QUESTION, TURNS, file)).outcome, 'failed');
-  });
-
   for (const [what, script, reason] of [
     ['does not accept a good one', [NO], /^the judge does not accept the good example "The door/],
     ['accepts a bad one', [YES, YES], /^the judge accepts the bad example "The window is 40\."/],
@@ -212,21 +202,4 @@ describe('a judge line', () => {
       assert.throws(() => parseScript(written, 'a.txt'), /an odd number of times, up to 21/);
     });
   }
-});
-
-describe('a recorded judge', () => {
-  it('decides the same without a key', async () => {
-    const recorder = new ModelRecorder();
-    const file = scenario('good The door is 20, the window 40.');
-    await modelJudge(recorder.record(scriptedModel([YES, NO])))(QUESTION, TURNS, file);
-    const text = formatRecording((await recorder.heard()).replies);
-    const replayer = new ModelReplayer(parseRecording(text, 'a.recorded.json'));
-    const judge = modelJudge(replayer.replay(scriptedModel([])));
-    assert.deepEqual(await judge(QUESTION, TURNS, file), {
-      outcome: 'failed', reason: 'It names the dearer one first.',
-    });
-    const other = await judge({ ...QUESTION, question: 'is polite' }, TURNS, file);
-    assert.equal(other.outcome, 'undecided');
-    assert.equal(replayer.misses.length, 1);
-  });
 });

@@ -38,6 +38,8 @@ const pay = tool({
 export default defineAgent({ name: 'shop', prompt: 'You take money.', tools: [pay] });
 `;
 
+const SUICIDE = 'export default { name: "gone", onMessage: () => process.exit(7) };\n';
+
 const ELSEWHERE = `agent ../shop.mjs
 mock pay after 1 s returns {"receipt": 7}
 say Pay.
@@ -84,6 +86,7 @@ async function play(
   t.after(() => workplace.clear());
   mkdirSync(join(workplace.directory, 'evals'));
   writeFileSync(join(workplace.directory, 'shop.mjs'), SHOP);
+  writeFileSync(join(workplace.directory, 'suicide.mjs'), SUICIDE);
   writeFileSync(join(workplace.directory, 'evals/kill.txt'), script);
   const server = workplace.spawn({ argv: ['eval', ...argv], server: CLI });
   const { code } = await server.exit;
@@ -116,18 +119,10 @@ describe('eval --process', () => {
   });
 
   it('says if the process of the agent ends by itself', { skip: WITHOUT_SQLITE }, async (t) => {
-    const script = 'agent ./suicide.mjs\nsay Hi\nexpect Hi\n';
-    const workplace = new Workplace();
-    t.after(() => workplace.clear());
-    writeFileSync(
-      join(workplace.directory, 'suicide.mjs'),
-      'export default { name: "gone", onMessage: () => process.exit(7) };\n',
-    );
-    writeFileSync(join(workplace.directory, 'a.txt'), script);
-    const server = workplace.spawn({ argv: ['eval', '--process', 'a.txt'], server: CLI });
-    const { code } = await server.exit;
+    const script = 'agent ../suicide.mjs\nsay Hi\nexpect Hi\n';
+    const { code, stdout } = await play(t, script, '--process');
     assert.equal(code, 1);
-    assert.match(server.stdout, /the process of the agent ended: code 7/);
+    assert.match(stdout, /the process of the agent ended: code 7/);
   });
 
   it('needs a Node that has SQLite', { skip: WITHOUT_SQLITE === false }, async (t) => {

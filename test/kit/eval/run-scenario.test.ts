@@ -1,23 +1,28 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
 import { getAgent } from '../../../src/agents/built-in/registry.ts';
+import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { createApp } from '../../../src/app/create-app.ts';
+import { ModelRecorder } from '../../../src/kit/eval/model-recorder.ts';
+import { formatRecording } from '../../../src/kit/eval/recording.ts';
 import { runScenario, ScenarioError } from '../../../src/kit/eval/run-scenario.ts';
+import { scriptedModel } from '../../../src/kit/scripted-model.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
+import { read } from '../../models/reading.ts';
+import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
-const app = createApp(parseSettings({ LAYERCODE_WEBHOOK_SECRET: 'any' }, []), getAgent('echo'));
+const SETTINGS = parseSettings({ LAYERCODE_WEBHOOK_SECRET: 'any' }, []);
+const app = createApp(SETTINGS, getAgent('echo'));
 
 /** A file with this scenario, gone with the test. */
 function file(t: TestContext, ...lines: readonly string[]): string {
-  const folder = mkdtempSync(join(tmpdir(), 'run-scenario-'));
-  t.after(() => rmSync(folder, { recursive: true }));
-  writeFileSync(join(folder, 'a.txt'), lines.join('\n'));
-  return join(folder, 'a.txt');
+  const path = join(RecordedTerminal.of(t).directory, 'a.txt');
+  writeFileSync(path, lines.join('\n'));
+  return path;
 }
 
 describe('runScenario', () => {
@@ -37,16 +42,32 @@ describe('runScenario', () => {
   });
 
   const impossible: readonly (readonly [lines: readonly string[], message: RegExp])[] = [
-    [['say Hi'], /it expects nothing, so it could never fail/],
     [['agent bakery', 'expect Hi'], /line 1: the scenario is for bakery, and the app serves echo/],
     [['expect-tool pay'], /line 1: the agent has no tool pay; it has none/],
-    [['say Hi', 'kill', 'expect Hi'], /line 2: kill needs a process of its own/],
   ];
   for (const [lines, message] of impossible) {
     it(`refuses ${lines.join(' · ')}`, async (t) => {
       await assert.rejects(runScenario(file(t, ...lines), app), { name: 'ScriptError', message });
     });
   }
+
+  it('replays the recording beside the file unless it is to ask the model', async (t) => {
+    const live = scriptedModel(['Live.']);
+    const recorder = new ModelRecorder();
+    await read(recorder.record(scriptedModel(['Recorded.'])), { toolChoice: undefined });
+    const path = file(t, 'say Hello', 'expect Recorded');
+    const { replies } = await recorder.heard();
+    writeFileSync(path.replace('.txt', '.recorded.json'), formatRecording(replies));
+    const asking = createApp(
+      SETTINGS, defineAgent({ name: 'a', prompt: 'Be brief.', model: live }),
+    );
+    assert.equal((await runScenario(path, asking)).outcome, 'passed');
+    assert.equal(live.requests.length, 0);
+    await assert.rejects(runScenario(path, asking, { live: true }), {
+      name: 'ScenarioError', message: /heard {5}Live\./,
+    });
+    assert.equal(live.requests.length, 1);
+  });
 
   it('rejects with the name of a missing file', async () => {
     await assert.rejects(runScenario('nowhere.txt', app), /nowhere\.txt: it cannot be read: ENOENT/);

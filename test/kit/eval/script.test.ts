@@ -145,6 +145,7 @@ describe('parseScript', () => {
     ['store stalls', /^line 1: store stalls for a time, is away, or is back: store stalls 300 ms$/],
     ['elsewhere now', /^line 1: elsewhere stands alone$/],
     ['set turn_timeout 1', /^line 1: set takes a setting and its value/],
+    ['set TURN_TIMEOUT_SECONDS 0', /^line 1: TURN_TIMEOUT_SECONDS must be 0\.001–86400 seconds/],
     ['set HOST x', /^line 1: HOST is not a time or a limit that a scenario can set$/],
     ['real', /^line 1: real takes names of tools/],
     ['real pay!', /^line 1: pay! is not the name of a tool$/],

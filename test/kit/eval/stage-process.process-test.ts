@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
 import { Notebook } from '../../../src/kit/eval/notebook.ts';
-import { stageProcess, type StageProcess } from '../../../src/kit/eval/stage-process.ts';
+import { stageProcess } from '../../../src/kit/eval/stage-process.ts';
 import { Workplace } from '../../fixtures/spawned-server.ts';
 import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
 
@@ -26,7 +26,7 @@ process.on('message', ({ id, method, args }) =>
   process.send({ type: 'answer', id, value: methods[method]?.(...args) }));
 `;
 
-function open(t: TestContext): { readonly stage: StageProcess; readonly notes: Notebook } {
+function open(t: TestContext) {
   const workplace = new Workplace();
   t.after(() => workplace.clear());
   const program = join(workplace.directory, 'stage.mjs');

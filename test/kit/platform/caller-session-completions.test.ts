@@ -5,7 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { completionsTestWire } from '../../../src/kit/platform/completions-test-wire.ts';
 import type { ServerFrame } from '../../../src/kit/platform/frames.ts';
 import type { ProfileName } from '../../../src/wires/chat-completions/profiles.ts';
-import { serve, Told, type Served, type TestAgent } from '../../fixtures/app.ts';
+import { serve, Told, type TestAgent } from '../../fixtures/app.ts';
 import { foreignServer, type Sent } from '../../fixtures/foreign-server.ts';
 import { createCaller as callerOf } from './text-caller.ts';
 
@@ -28,11 +28,10 @@ function createCaller(
 /** A caller of an agent that is served. */
 async function call(
   t: TestContext, agent: TestAgent, options: Options = {},
-): Promise<ReturnType<typeof callerOf> & Served> {
+): Promise<ReturnType<typeof callerOf>> {
   const environment = { CHAT_COMPLETIONS_KEYS: KEY, SETTLE_MS: '0' };
-  const served = serve(t, agent, { environment });
-  const url = `${await served.client.origin()}/api/agent/chat/completions`;
-  return { ...served, ...createCaller(url, options) };
+  const { client } = serve(t, agent, { environment });
+  return createCaller(`${await client.origin()}/api/agent/chat/completions`, options);
 }
 
 function chunk(content: string): string {
@@ -57,26 +56,6 @@ function said({ text }: Sent): string[] {
 }
 
 describe('CallerSession over Chat Completions', () => {
-  it('asks for the welcome, then resends the call with each message', async (t) => {
-    const { session, frames, history } = await call(t, {
-      welcome: 'Hello.', onMessage: ({ text }) => `You said ${text}.`,
-    });
-    await session.start();
-    session.finishPlaying();
-    await session.say('one');
-    session.finishPlaying();
-    await session.say('two');
-    assert.deepEqual(heard(frames), ['Hello.', 'You said one.', 'You said two.']);
-    assert.deepEqual(ends(frames), ['ended', 'ended', 'ended']);
-    assert.deepEqual(await history('c-1'), [
-      ['assistant', 'Hello.', 'completed'],
-      ['user', 'one'],
-      ['assistant', 'You said one.', 'completed'],
-      ['user', 'two'],
-      ['assistant', 'You said two.', 'completed'],
-    ]);
-  });
-
   it('resends what can have been heard of a reply that the caller spoke over', async (t) => {
     const goOn = new Told<ServerResponse>();
     const { origin, sent } = await foreignServer(t, (response, _sent, count) => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 
-import { deferred, fired, within } from '../../fixtures/app.ts';
+import { fired } from '../../fixtures/app.ts';
 import { jumpingClock } from '../../fixtures/clock.ts';
 import { foreignServer } from '../../fixtures/foreign-server.ts';
 import {
@@ -12,34 +12,9 @@ import {
   NEVER,
   shapes,
   type Call,
-  type Waiting,
 } from './text-caller.ts';
 
-/** A call in which the agent has said a part of its reply, and waits for its signal. */
-async function speaking(t: TestContext): Promise<{
-  session: Waiting; said: Promise<unknown>; signal: AbortSignal;
-}> {
-  const signal = deferred<AbortSignal>();
-  const { session, next } = await call(t, {
-    onMessage: async function* (turn) {
-      signal.resolve(turn.signal);
-      yield 'One two ';
-      await fired(turn.signal);
-    },
-  });
-  const said = session.say('Hello?');
-  await next('response.text.delta');
-  return { session, said, signal: await signal.promise };
-}
-
 describe('CallerSession at a barge-in', () => {
-  it("drops the request, and the agent's signal fires", async (t) => {
-    const { session, said, signal } = await speaking(t);
-    session.interrupt();
-    await within(fired(signal), 'the signal');
-    await said;
-  });
-
   it('ends the turn without a whole text', async (t) => {
     const { session, next, frames } = await call(t, { onMessage: inTwoParts().onMessage });
     const said = session.say('Hello?');
@@ -121,17 +96,6 @@ describe('CallerSession at a barge-in', () => {
       assert.equal(words, isOne ? 0 : undefined);
     });
   }
-
-  it('goes on streaming when the front end reports too early that it has played it', async (t) => {
-    const { gate, onMessage } = inTwoParts();
-    const { session, next, frames } = await call(t, { onMessage });
-    const said = session.say('Hello?');
-    await next('response.text.delta');
-    session.finishPlaying();
-    gate.resolve();
-    await said;
-    assert.ok(shapes(frames.all).includes('response.text "One two three."'));
-  });
 });
 
 describe('CallerSession when the webhook fails', () => {

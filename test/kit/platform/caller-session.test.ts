@@ -1,7 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { EventContext } from '../../../src/agents/agent.ts';
 import type { ServerFrame } from '../../../src/kit/platform/frames.ts';
 import type { SessionEndEvent } from '../../../src/wires/layercode/events.ts';
 import { deferred, fired, within } from '../../fixtures/app.ts';
@@ -16,19 +15,6 @@ import {
 } from './text-caller.ts';
 
 describe('CallerSession', () => {
-  it('shows the welcome as an assistant turn: start, pieces, the whole text, end', async (t) => {
-    const { session, frames } = await call(t, { onSessionStart: () => ['Hello ', 'there.'] });
-    await session.start();
-    assert.deepEqual(shapes(frames.all), [
-      'turn.start assistant',
-      'response.text.delta "Hello "',
-      'response.text.delta "there."',
-      'response.text "Hello there."',
-      'response.end',
-      'turn.end assistant',
-    ]);
-  });
-
   it('reports what the caller says before it reports the reply', async (t) => {
     const { session, frames } = await call(t, {});
     await session.say('Hello?');
@@ -105,25 +91,6 @@ describe('CallerSession', () => {
     assert.deepEqual((await next('response.data')).content, { page: 2 });
     await session.data({ clicked: true });
     assert.deepEqual(data, [{ clicked: true }]);
-  });
-
-  it('reports a hang-up after the last words', async (t) => {
-    const { session, frames, hangUps } = await call(t, {
-      onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye!' }),
-    });
-    await session.say('Bye.');
-    assert.deepEqual([shapes(frames.all).at(-1), hangUps.all.length], ['turn.end assistant', 1]);
-  });
-
-  it('sends metadata and custom headers along', async (t) => {
-    const told = deferred<EventContext>();
-    const { session } = await call(t, { onMessage: (turn) => told.resolve(turn) }, {
-      caller: { metadata: { a: 1 }, customMetadata: { b: 2 } },
-      headers: { 'x-tenant': 'blue' },
-    });
-    await session.say('Hello?');
-    const { metadata, headers } = await told.promise;
-    assert.deepEqual([metadata, headers['x-tenant']], [{ a: 1, b: 2 }, 'blue']);
   });
 
   it('stops reading while the front end has no room', async (t) => {

@@ -4,44 +4,26 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { MessageTurn } from '../../../src/agents/agent.ts';
-import { defineAgent } from '../../../src/agents/define-agent.ts';
-import { LocalPlatform } from '../../../src/kit/platform/local-platform.ts';
 import type { Settings } from '../../../src/settings/settings.ts';
 import type { CompletionEvent } from '../../../src/wires/chat-completions/events.ts';
-import { recordLog, serve } from '../../fixtures/kernel.ts';
-import { authorize, Browser, connect } from './browser.ts';
-
-interface Stage {
-  readonly turns: MessageTurn[];
-  readonly origin: string;
-  readonly open: (fields: Readonly<Record<string, unknown>>, query?: string) => Promise<Browser>;
-}
+import { stage as stageOf } from './local-stage.ts';
 
 /** An agent without a key for Chat Completions. */
-async function stage(t: TestContext, settings: Partial<Settings> = {}): Promise<Stage> {
+async function stage(t: TestContext, settings: Partial<Settings> = {}) {
   const turns: MessageTurn[] = [];
-  const agent = defineAgent({
+  const { origin, open } = await stageOf(t, {
     name: 'the agent / of tests',
     welcome: 'Hi!',
     onMessage: (turn) => {
       turns.push(turn);
       return `You said: ${turn.text}`;
     },
-  });
-  const platform = new LocalPlatform({ playground: false });
-  const { origin } = await serve(t, { agent, platform, settings, log: recordLog().log });
+  }, { playground: false, settings });
   return {
     turns,
     origin,
-    async open(fields, query = '') {
-      const { client_session_key: key } = await authorize(origin, {
-        wire: 'chat-completions', ...fields,
-      });
-      const browser = await connect(origin, `client_session_key=${key}${query}`);
-      assert.ok(browser instanceof Browser, JSON.stringify(browser));
-      t.after(() => browser.destroy());
-      return browser;
-    },
+    open: (fields: Readonly<Record<string, unknown>>, query?: string) =>
+      open(query, { wire: 'chat-completions', ...fields }),
   };
 }
 

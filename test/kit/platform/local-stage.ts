@@ -4,6 +4,7 @@ import type { TestContext } from 'node:test';
 import type { Agent } from '../../../src/agents/agent.ts';
 import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { LocalPlatform } from '../../../src/kit/platform/local-platform.ts';
+import type { Settings } from '../../../src/settings/settings.ts';
 import { recordLog, serve, type RecordedLog, type Served } from '../../fixtures/kernel.ts';
 import { authorize, Browser, connect } from './browser.ts';
 
@@ -16,27 +17,33 @@ interface Stage extends Served {
 export async function stage(
   t: TestContext,
   agent: Partial<Agent> & { readonly welcome?: string } = {},
-  { playground = true } = {},
+  { playground = true, settings = {} }: {
+    readonly playground?: boolean;
+    readonly settings?: Partial<Settings>;
+  } = {},
 ): Promise<Stage> {
   const platform = new LocalPlatform({ playground });
   const recorded = recordLog();
   const served = await serve(t, {
     agent: defineAgent({ name: 'tested', onMessage: ({ text }) => `You said: ${text}`, ...agent }),
     platform,
+    settings,
     log: recorded.log,
   });
   return {
     ...served,
     recorded,
-    async open(query = '', fields = {}) {
-      const { client_session_key } = await authorize(served.origin, fields);
-      const browser = await connect(
-        served.origin,
-        `client_session_key=${client_session_key}${query}`,
-      );
-      assert.ok(browser instanceof Browser, JSON.stringify(browser));
-      t.after(() => browser.destroy());
-      return browser;
-    },
+    open: (query = '', fields = {}) => openBrowser(t, served.origin, query, fields),
   };
+}
+
+/** A front end with a key of its own, for the length of the test. */
+export async function openBrowser(
+  t: TestContext, origin: string, query: string, fields: Readonly<Record<string, unknown>>,
+): Promise<Browser> {
+  const { client_session_key: key } = await authorize(origin, fields);
+  const browser = await connect(origin, `client_session_key=${key}${query}`);
+  assert.ok(browser instanceof Browser, JSON.stringify(browser));
+  t.after(() => browser.destroy());
+  return browser;
 }

@@ -5,37 +5,23 @@ import { KEY_LIFETIME_MS, SessionKeys } from '../../../src/kit/platform/session-
 
 const GRANT = {
   agentId: 'ag-1',
-  conversationId: undefined,
+  conversationId: 'conv-1',
   metadata: undefined,
   customMetadata: undefined,
   customHeaders: {},
 };
 
 describe('SessionKeys', () => {
-  it('creates a key of characters that a URL accepts as they are', () => {
-    assert.match(new SessionKeys().issue(GRANT).key, /^[A-Za-z0-9._~-]{40,}$/);
-  });
-
-  it('opens the conversation that was asked for', () => {
+  it('opens the conversation that the key is for', () => {
     const keys = new SessionKeys();
-    const { key, conversationId } = keys.issue({ ...GRANT, conversationId: 'conv-1' });
-    assert.deepEqual([conversationId, keys.find(key)?.conversationId], ['conv-1', 'conv-1']);
-  });
-
-  it('begins a separate conversation for each key if none was asked for', () => {
-    const keys = new SessionKeys();
-    assert.notEqual(keys.issue(GRANT).conversationId, keys.issue(GRANT).conversationId);
-  });
-
-  it('knows no key that it did not make', () => {
-    assert.equal(new SessionKeys().find(''), undefined);
+    assert.equal(keys.find(keys.issue(GRANT))?.conversationId, 'conv-1');
   });
 
   it('forgets a key when its time is up, and not before', (t) => {
     let now = 0;
     t.mock.method(performance, 'now', () => now);
     const keys = new SessionKeys();
-    const { key } = keys.issue(GRANT);
+    const key = keys.issue(GRANT);
     now = KEY_LIFETIME_MS - 1;
     assert.notEqual(keys.find(key), undefined);
     now = KEY_LIFETIME_MS;
@@ -44,7 +30,7 @@ describe('SessionKeys', () => {
 
   it('keeps a thousand keys, and the newest if there are more', () => {
     const keys = new SessionKeys();
-    const all = Array.from({ length: 1_001 }, () => keys.issue(GRANT).key);
+    const all = Array.from({ length: 1_001 }, () => keys.issue(GRANT));
     assert.deepEqual(
       [keys.find(all[0] ?? ''), keys.find(all[1] ?? '') !== undefined],
       [undefined, true],

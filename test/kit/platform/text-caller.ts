@@ -17,8 +17,6 @@ export const NEVER = 0.001;
 export type CallerOptions = Partial<CallerSessionOptions & Pick<FrontEndOptions, 'onFrame'>>;
 
 /** A session whose methods resolve once what they post has been answered. */
-export type Waiting = ReturnType<typeof waiting>;
-
 function waiting(session: CallerSession) {
   return {
     start: () => session.start().over(),
@@ -35,7 +33,7 @@ function waiting(session: CallerSession) {
 }
 
 interface Caller {
-  readonly session: Waiting;
+  readonly session: ReturnType<typeof waiting>;
   /** Those of the front end. */
   readonly frames: Told<ServerFrame>;
   readonly hangUps: Told<void>;

@@ -74,20 +74,13 @@ describe('createTestClient with a number and metadata', () => {
     ['layercode', { secret: SECRET }],
     ['chat-completions', { wire: 'chat-completions', key: KEY }],
   ] as const) {
-    it(`tells the agent who is calling in every turn: ${wire}`, async (t) => {
+    it(`tells the agent who is calling in every turn that says nothing else: ${wire}`, async (t) => {
       const { app } = serve(t, telling, { environment });
       const client = createTestClient(app, {
         ...options, from: '+15550100', metadata: { plan: 'gold' },
       });
       for (const text of ['One', 'Two'])
         assert.equal(await (await client.say(text)).text(), TOLD);
-    });
-
-    it(`lets a turn say otherwise: ${wire}`, async (t) => {
-      const { app } = serve(t, telling, { environment });
-      const client = createTestClient(app, {
-        ...options, from: '+15550100', metadata: { plan: 'gold' },
-      });
       const told = await client.say('Hi', { from_phone_number: '+15550199', metadata: {} });
       assert.equal(await told.text(), '{"from":"+15550199"} {}');
     });

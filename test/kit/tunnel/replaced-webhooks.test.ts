@@ -1,64 +1,24 @@
 import assert from 'node:assert/strict';
-import fs, {
-  existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync,
-  type WriteFileOptions,
-} from 'node:fs';
+import fs, { readdirSync, readFileSync, writeFileSync, type WriteFileOptions } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
-import { tmpdir } from 'node:os';
-import { dirname, join } from 'node:path';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { dirname } from 'node:path';
+import { describe, it, type TestContext } from 'node:test';
 
 import { ReplacedWebhooks } from '../../../src/kit/tunnel/replaced-webhooks.ts';
-
-let directory: string;
-let kept: ReplacedWebhooks;
-
-/** Call it in a `describe`, for each of its tests. */
-function useFolder(): void {
-  beforeEach(() => {
-    directory = mkdtempSync(join(tmpdir(), 'replaced-webhooks-'));
-    kept = new ReplacedWebhooks(directory);
-  });
-  afterEach(() => rmSync(directory, { recursive: true, force: true }));
-}
+import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
 const URL = 'https://voice.example/api/agent';
 
-function filesOfWebhooks(): string[] {
-  return readdirSync(dirname(kept.file)).filter((name) => name.includes('webhook'));
+function open(t: TestContext): ReplacedWebhooks {
+  return new ReplacedWebhooks(RecordedTerminal.of(t).directory);
 }
 
+// What a run keeps and forgets: test/kit/tunnel/borrowed-webhook.test.ts.
 describe('ReplacedWebhooks', () => {
-  useFolder();
-
-  it('knows nothing of an agent whose webhook was never set', () => {
-    assert.equal(kept.get('ag-1'), undefined);
-    assert.equal(existsSync(join(directory, '.layercode')), false);
-  });
-
-  it('keeps the webhook of each agent for the next process, in a file of its user', () => {
-    kept.set('ag-1', URL);
-    kept.set('ag-2', null);
-    const next = new ReplacedWebhooks(directory);
-    const found = ['ag-1', 'ag-2', 'ag-3'].map((agent) => next.get(agent));
-    assert.deepEqual(found, [URL, null, undefined]);
-    assert.equal(statSync(kept.file).mode & 0o777, 0o600);
-    assert.deepEqual(filesOfWebhooks(), ['webhook-url']);
-  });
-
-  it('forgets the webhook of one agent, and removes the file with the last one', () => {
-    kept.set('ag-1', URL);
-    kept.set('ag-2', null);
-    kept.delete('ag-3');
-    kept.delete('ag-1');
-    assert.deepEqual([kept.get('ag-1'), kept.get('ag-2')], [undefined, null]);
-    kept.delete('ag-2');
-    assert.equal(existsSync(kept.file), false);
-  });
-
   for (const text of ['', 'no JSON', 'null', '[]', '{"ag-1":1}', '{"ag-1":"javascript:x"}',
     '{"ag-1":"https://a b"}', '{"ag-1":" https://a"}', `{"ag-1":"https://${'x'.repeat(70_000)}"}`]) {
-    it(`puts nothing back from a file that says ${text.slice(0, 30)}, and can be written again`, () => {
+    it(`puts nothing back from a file that says ${text.slice(0, 30)}, and can be written again`, (t) => {
+      const kept = open(t);
       kept.set('ag-2', null);
       writeFileSync(kept.file, text);
       assert.equal(kept.get('ag-1'), undefined);
@@ -68,6 +28,7 @@ describe('ReplacedWebhooks', () => {
   }
 
   it('keeps the old file when the disk is full, and nothing of the new one', (t) => {
+    const kept = open(t);
     kept.set('ag-1', URL);
     const before = readFileSync(kept.file, 'utf8');
     const { writeFileSync: write } = fs;
@@ -84,6 +45,7 @@ describe('ReplacedWebhooks', () => {
       syncBuiltinESMExports();
     }
     assert.equal(readFileSync(kept.file, 'utf8'), before);
-    assert.deepEqual(filesOfWebhooks(), ['webhook-url']);
+    const files = readdirSync(dirname(kept.file)).filter((name) => name.includes('webhook'));
+    assert.deepEqual(files, ['webhook-url']);
   });
 });
