@@ -2,15 +2,11 @@ import { andThen, type Awaitable } from '../../base/awaitable.ts';
 import type { Channel } from '../../base/channel.ts';
 import { within } from '../../base/time-limit.ts';
 import type { Logger } from '../../log.ts';
-import { mergeUndo } from '../agent-state.ts';
 import type { Conversation } from '../conversation.ts';
-import { mergeTurns } from '../merge-turns.ts';
-import { takeNames } from '../numbering.ts';
 import { restoreOnce } from '../once-rules.ts';
 import {
   UnsafeClaim, type ConversationStore, type StoreAside, type StoreHealth, type UpdateOptions,
 } from '../store.ts';
-import { bringBack } from './bring-back.ts';
 import { Heartbeats } from './heartbeats.ts';
 import { KeptAside } from './kept-aside.ts';
 import { FAILED, Outage } from './outage.ts';
@@ -276,7 +272,7 @@ export class SharedStore implements ConversationStore {
       return kept;
     }
     const latest = this.#load(id, found, kept);
-    bringBack(latest, kept, memory, this.#own);
+    latest.bringBack(kept, memory, this.#own);
     return latest;
   }
 
@@ -430,13 +426,7 @@ export class SharedStore implements ConversationStore {
         }
         kept.forgetDoubtful(this.#ttlMs);
         const latest = this.#merged(id, answer, kept, kept.memory());
-        if (latest !== kept && !latest.isErasedSince(kept)) {
-          takeNames(latest.conversation, kept.conversation);
-          const turns = kept.waitingTurns();
-          mergeTurns(latest.conversation, turns, this.#own);
-          latest.takeNewHeadOf(kept);
-          mergeUndo(latest.conversation, turns);
-        }
+        if (latest !== kept) latest.takeWaiting(kept, this.#own);
         latest.noteTime();
         this.#wait(id, latest);
         if (conflicts < MAX_CONFLICTS) return this.#writeBackOne(id, isPatient, conflicts + 1);

@@ -59,11 +59,6 @@ export class TurnParts {
     return this.#touched;
   }
 
-  /** Those of history that are not stored in their present form. */
-  waiting(): readonly TurnRecord[] {
-    return this.#conversation.turns.filter((turn) => this.#touched.has(turn));
-  }
-
   /**
    * Notes when new turns arrived, which decides their place among other processes' turns, however
    * long they had to wait. Call it after each change.
