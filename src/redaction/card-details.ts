@@ -2,7 +2,7 @@
 // finders work on what the finder of card numbers has left.
 
 import { digitRunSteps, digitsIn, valueIn, type DigitRun } from './digit-runs.ts';
-import { anyWordOf, steadyFinder, type FoundValue } from './finder.ts';
+import { anyWordOf, steadyFinder, type FindingSteps } from './finder.ts';
 
 /** How far words such as "expires" may be from what they refer to, in UTF-16 code units. */
 const NEAR = 40;
@@ -36,8 +36,6 @@ const MONTH = new RegExp(
 const DATE = /^(?:0?[1-9]|1[0-2])(?:20)?(?:2[4-9]|3\d|4[0-5])$/;
 const YEAR = /^(?:20)?(?:2[4-9]|3\d|4[0-5])$/;
 
-type Details = Generator<FoundValue | undefined, void, undefined>;
-
 /**
  * Finds the date on which a card expires, `12/27`, `oh three twenty-eight` or `March 2027`, after a
  * card number or words such as "expires". If the text has a card number, also after "until" and the
@@ -45,7 +43,7 @@ type Details = Generator<FoundValue | undefined, void, undefined>;
  */
 export const cardExpiries = steadyFinder('expiry', expiriesIn);
 
-function* expiriesIn(text: string): Details {
+function* expiriesIn(text: string): FindingSteps {
   const hasCard = CARD.test(text);
   for (const run of digitRunSteps(text, 2)) {
     if (run !== undefined) {
@@ -109,7 +107,7 @@ const CODE_BEHIND = new RegExp(
  */
 export const securityCodes = steadyFinder('code', codesIn);
 
-function* codesIn(text: string): Details {
+function* codesIn(text: string): FindingSteps {
   const hasCard = CARD.test(text);
   for (const run of digitRunSteps(text, 3)) {
     const count = run?.digits.length ?? 0;

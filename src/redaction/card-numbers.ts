@@ -1,7 +1,7 @@
 import {
   digitRunSteps, digitsIn, runAtEnd, valueIn, type Digit, type DigitRun,
 } from './digit-runs.ts';
-import { steadyFinder, type FoundValue } from './finder.ts';
+import { steadyFinder, type FindingSteps, type FoundValue } from './finder.ts';
 
 const SHORTEST = 13;
 const LONGEST = 19;
@@ -26,9 +26,7 @@ const LONGEST_PHONE = 15;
  */
 export const cardNumbers = steadyFinder('card', cardsIn, cutCardIn);
 
-type Cards = Generator<FoundValue | undefined, void, undefined>;
-
-function* cardsIn(text: string): Cards {
+function* cardsIn(text: string): FindingSteps {
   if (text.length < SHORTEST) return; // most texts of an event
   for (const run of digitRunSteps(text, SHORTEST)) {
     if (run === undefined) yield;
@@ -65,7 +63,7 @@ class CardRun {
     this.#run = run;
   }
 
-  *cards(): Cards {
+  *cards(): FindingSteps {
     const { digits, hasPlus } = this.#run;
     if (hasPlus && digits.length <= LONGEST_PHONE) return;
     yield* this.#addUp();
@@ -85,7 +83,7 @@ class CardRun {
     yield* this.#between(from, digits.length);
   }
 
-  *#addUp(): Cards {
+  *#addUp(): FindingSteps {
     let [even, odd] = [0, 0];
     for (const [place, { digit }] of this.#run.digits.entries()) {
       const doubled = digit > 4 ? digit * 2 - 9 : digit * 2;
@@ -116,7 +114,7 @@ class CardRun {
   }
 
   /** Numbers between two places. */
-  *#between(first: number, to: number): Cards {
+  *#between(first: number, to: number): FindingSteps {
     if (this.#isNumber(first, to)) return yield valueIn(this.#run, first, to);
     let from = first;
     for (let start = first; start + SHORTEST <= to; start++) {

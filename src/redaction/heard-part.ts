@@ -7,7 +7,7 @@ const SHORTEST_PART = 4;
 const LONGEST_PART = 1_000;
 
 /** What a text ends with, because the caller spoke over the rest of it. */
-export interface HeardPart {
+interface HeardPart {
   readonly start: number;
   readonly letters: string;
   readonly kind: string;
@@ -29,9 +29,8 @@ export class HeardValues {
       else {
         const whole = value.toLowerCase();
         const beginning = whole.slice(0, SHORTEST_PART);
-        const alike = this.#others.get(beginning);
-        if (alike === undefined) this.#others.set(beginning, [{ letters, kind, value: whole }]);
-        else alike.push({ letters, kind, value: whole });
+        const alike = this.#others.get(beginning) ?? [];
+        this.#others.set(beginning, [...alike, { letters, kind, value: whole }]);
       }
     }
   }

@@ -1,5 +1,5 @@
 import { digitRunSteps, valueIn, type Digit, type DigitRun } from './digit-runs.ts';
-import { anyWordOf, steadyFinder, type FoundValue } from './finder.ts';
+import { anyWordOf, steadyFinder, type FindingSteps, type FoundValue } from './finder.ts';
 
 const SHORTEST = 7;
 /** ITU-T E.164. */
@@ -40,7 +40,7 @@ const TENS = /ty\b|teen\b|\b(?:ten|eleven|twelve)\b/i;
  */
 export const phoneNumbers = steadyFinder('phone', phonesIn);
 
-function* phonesIn(text: string): Generator<FoundValue | undefined, void, undefined> {
+function* phonesIn(text: string): FindingSteps {
   for (const run of digitRunSteps(text, SHORTEST)) {
     if (run !== undefined) yield* new PhoneRun(run, text).numbers();
     yield;
@@ -76,7 +76,7 @@ class PhoneRun {
     this.#text = text;
   }
 
-  *numbers(): Generator<FoundValue | undefined, void, undefined> {
+  *numbers(): FindingSteps {
     const { digits } = this.#run;
     for (let start = 0; start + SHORTEST <= digits.length;) {
       yield;

@@ -1,4 +1,5 @@
 import type { Awaitable } from '../../base/awaitable.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import type { Conversation } from '../conversation.ts';
 import { isSameCall, type OnceCall, type OnceCalls } from '../once-call.ts';
 import { UnsafeClaim } from '../store.ts';
@@ -24,7 +25,7 @@ interface Kept {
 export class OwnClaims {
   readonly #parts: PartStore;
   readonly #restore: (id: string, calls: OnceCalls) => Awaitable<void>;
-  readonly #kept = new Map<string, Kept>();
+  readonly #kept = new BoundedMap<string, Kept>(MAX_CONVERSATIONS);
   /** See `Epoch`. Undefined until the store has reported it. */
   #epoch: string | undefined;
   #isRestoring = false;
@@ -54,12 +55,9 @@ export class OwnClaims {
       ...stored.filter(([, { process }]) => process !== undefined && own.has(process)),
       ...known.filter((entry) => isLost(conversation, entry)),
     ];
-    this.#kept.delete(id);
-    if (calls.length === 0) return;
+    if (calls.length === 0) return this.#kept.delete(id);
     const untilMs = performance.now() + lifetimeMs;
     this.#kept.set(id, { calls: Object.fromEntries(calls), untilMs });
-    const [oldest] = this.#kept.keys();
-    if (oldest !== undefined && this.#kept.size > MAX_CONVERSATIONS) this.#kept.delete(oldest);
   }
 
   /**
@@ -111,7 +109,7 @@ export class OwnClaims {
     if (this.#isRestoring) return;
     this.#isRestoring = true;
     this.#isMissingSome = false;
-    const ids = [...this.#kept.keys()];
+    const ids = [...this.#kept].map(([id]) => id);
     for (let first = 0; first < ids.length; first += RESTORED_TOGETHER) {
       const some = ids.slice(first, first + RESTORED_TOGETHER);
       const restored = await Promise.allSettled(some.map((id) => this.#restoreCurrent(id)));
