@@ -1,10 +1,8 @@
-import { RecencyList } from './recency-list.ts';
+import { RecencyList, type RecencyEntry } from './recency-list.ts';
 
-interface Entry<K, V> {
+interface Entry<K, V> extends RecencyEntry<Entry<K, V>> {
   readonly key: K;
   value: V;
-  older: Entry<K, V> | undefined;
-  newer: Entry<K, V> | undefined;
 }
 
 /**

@@ -16,7 +16,7 @@ export interface Field {
   check(value: unknown): FieldFault | undefined;
 }
 
-export interface FieldFault {
+interface FieldFault {
   readonly path: string;
   readonly expected: string;
 }
@@ -151,15 +151,11 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
  */
 export const MAX_DEPTH = 500;
 
-/** Whether objects and arrays are nested more than `MAX_DEPTH` levels deep. */
-export function isTooDeep(value: unknown): boolean {
-  return isDeeperThan(MAX_DEPTH, value);
-}
-
-function isDeeperThan(levels: number, value: unknown): boolean {
+/** Whether objects and arrays are nested more than `levels` deep. */
+export function isTooDeep(value: unknown, levels = MAX_DEPTH): boolean {
   if (levels < 0) return true;
   if (typeof value !== 'object' || value === null) return false;
-  return Object.values(value).some((inner) => isDeeperThan(levels - 1, inner));
+  return Object.values(value).some((inner) => isTooDeep(inner, levels - 1));
 }
 
 function joinPath(name: string, inner: string): string {

@@ -4,6 +4,8 @@
 
 import { isDeepStrictEqual } from 'node:util';
 
+import { parseJson } from './json.ts';
+
 type JsonMap = Record<string, unknown>;
 
 /** Names of properties, from the root on. No path leads through an array. */
@@ -137,7 +139,7 @@ function longestCommon(left: readonly string[], right: readonly string[]): [numb
 /**
  * What happened to changes that were made to a version other than theirs. Paths such as `/total`.
  */
-export interface Applied {
+interface Applied {
   /** Where another value was found. The change was made anyway, unless it undoes one. */
   readonly collisions: readonly string[];
   /** Where the changed element, or what it was in, is gone. The change was not made. */
@@ -293,10 +295,6 @@ export function merge(from: string, to: string, onto: string): Merged {
 
 /** The object in a JSON text. Undefined for anything else. */
 export function mapIn(text: string): JsonMap | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isMap(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
+  const value: unknown = parseJson(text);
+  return isMap(value) ? value : undefined;
 }
