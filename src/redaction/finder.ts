@@ -21,7 +21,7 @@ export interface Finder {
 }
 
 /** A finder that pauses in a long text: it then yields nothing. */
-export interface SteadyFinder extends Finder {
+interface SteadyFinder extends Finder {
   readonly steps: (text: string) => Iterable<FoundValue | undefined>;
   /** What a cut text ends with, if it can only be the beginning of a value. */
   readonly cutIn?: ((text: string) => FoundValue | undefined) | undefined;

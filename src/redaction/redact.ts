@@ -18,7 +18,7 @@ export type TextRedactor = (text: string) => string;
 export type Redact =
   FinderName | Finder | TextRedactor | readonly (FinderName | Finder | TextRedactor)[];
 
-export type RedactPart = FinderName | Finder | TextRedactor;
+type RedactPart = FinderName | Finder | TextRedactor;
 
 export function partsOf(redact: Redact | undefined): readonly RedactPart[] {
   if (redact === undefined) return [];

@@ -23,7 +23,7 @@ type CallStatus = 'running' | ToolCallOutcome;
 const UNKNOWN_TOOL = 'unknown';
 
 /** The turn in which a model asks for a call. */
-export interface RequestingTurn<S = unknown> extends OnceContext<S> {
+interface RequestingTurn<S = unknown> extends OnceContext<S> {
   /** See `TurnJournal` of the agents. */
   readonly journal: {
     handOver(toolCallId: string, agent: string): Promise<void>;

@@ -12,7 +12,7 @@ const IDLE_MS = 3_600_000;
 /** After this many of its own in a row, a missing one was not lost by the store. */
 const MIN_STEADY = Math.ceil(GONE_MS / BEAT_MS);
 
-export interface HeartbeatsOptions {
+interface HeartbeatsOptions {
   /** Sends a command to the store, which may be away. */
   readonly ask: <T>(command: () => Awaitable<T>) => Awaitable<T | typeof FAILED>;
   /** Called with each beat. */

@@ -5,7 +5,7 @@ import { within } from '../../base/time-limit.ts';
 import type { Logger } from '../../log.ts';
 import type { PartStore } from './part-store.ts';
 
-export interface OutageOptions {
+interface OutageOptions {
   /** A command that takes longer is late: nobody waits for it, but it may be answered yet. */
   readonly timeoutMs: number;
   readonly log: Logger;
@@ -13,7 +13,7 @@ export interface OutageOptions {
   readonly recovered: () => Promise<void>;
 }
 
-export interface AskOptions {
+interface AskOptions {
   /** Called instead if the store's answer is that it fails for this one conversation. */
   readonly refused?: (error: unknown) => void;
   /** Called when the command is answered after the time-out. */

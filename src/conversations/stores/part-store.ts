@@ -15,7 +15,7 @@ export interface StoredConversation {
  * `parts` has only those that have changed since that version, and those that the refused change
  * sets or removes.
  */
-export interface News {
+interface News {
   /** What was added to parts that have not changed in any other way. They are not in `parts`. */
   readonly added: ReadonlyMap<string, string>;
   /** Names of parts that are not there any more. */

@@ -1,7 +1,7 @@
 import { RecencyList, type RecencyEntry } from '../../base/recency-list.ts';
 import type { PartedConversation } from './parted-conversation.ts';
 
-export interface RememberedBounds {
+interface RememberedBounds {
   readonly maxConversations: number;
   /** UTF-16 code units of all their texts. */
   readonly maxCharacters: number;

@@ -18,7 +18,7 @@ import { SerialByKey } from './serial-by-key.ts';
 import { StoreError } from './store-error.ts';
 import { WaitingChanges } from './waiting-changes.ts';
 
-export interface SharedStoreOptions {
+interface SharedStoreOptions {
   /** A conversation without a change for this long is dropped. */
   readonly ttlMs: number;
   /** How many conversations are remembered, so that turns need not read them again. */
