@@ -288,7 +288,7 @@ export class ToolCalls {
       this.#host.others?.callEnded(this.#turn.conversationId);
       liveState?.leave();
     };
-    storeResult(this.#turn, call, outcome, { liveState, done });
+    storeResult(this.#turn, call, outcome, done);
   }
 }
 

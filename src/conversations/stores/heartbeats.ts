@@ -1,7 +1,7 @@
 import { andThen, type Awaitable } from '../../base/awaitable.ts';
 import { mayLive } from '../../base/process-address.ts';
 import { FAILED } from './outage.ts';
-import { ERASED, type PartStore, type StoredConversation } from './part-store.ts';
+import { ERASED, type PartsChange, type PartStore, type WriteAnswer } from './part-store.ts';
 
 /** How often a process says that it lives. */
 const BEAT_MS = 1_500;
@@ -144,7 +144,7 @@ export class Heartbeats {
   async #write(
     address: string,
     from: string | undefined,
-  ): Promise<true | StoredConversation | undefined | typeof FAILED> {
+  ): Promise<WriteAnswer | typeof FAILED> {
     this.#count += 1;
     const to = `${ERASED}${this.#count}`; // it counts as no conversation
     const answer = await this.#ask(() => this.#parts.write(idOf(address), changeOf(from, to)));
@@ -158,8 +158,6 @@ function idOf(address: string): string {
   return `\theartbeat\t${address}`;
 }
 
-function changeOf(from: string | undefined, to: string | undefined): Parameters<
-  PartStore['write']
->[1] {
+function changeOf(from: string | undefined, to: string | undefined): PartsChange {
   return { from, to, set: new Map(), remove: [], ttlMs: GONE_MS };
 }

@@ -4,7 +4,7 @@ import type { Conversation } from '../conversation.ts';
 import { isSameCall, type OnceCall, type OnceCalls } from '../once-call.ts';
 import { UnsafeClaim } from '../store.ts';
 import { FAILED } from './outage.ts';
-import type { Epoch, PartsChange, PartStore, StoredConversation } from './part-store.ts';
+import type { Epoch, PartsChange, PartStore, WriteAnswer } from './part-store.ts';
 
 /** Conversations with claims of this process that are remembered. The oldest is forgotten first. */
 const MAX_CONVERSATIONS = 10_000;
@@ -68,7 +68,7 @@ export class OwnClaims {
     id: string,
     change: PartsChange,
     onSent?: () => void,
-  ): Promise<true | UnsafeClaim | StoredConversation | undefined> {
+  ): Promise<WriteAnswer | UnsafeClaim> {
     onSent?.();
     const [answer, epoch] = await Promise.allSettled([
       this.#parts.write(id, { ...change, isClaim: true }, onSent), this.#parts.epoch?.(true),

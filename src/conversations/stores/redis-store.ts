@@ -3,7 +3,9 @@ import { createHash } from 'node:crypto';
 import type { Awaitable } from '../../base/awaitable.ts';
 import { messageOf } from '../../base/thrown-values.ts';
 import { MAX_LOG, versionIn } from './change-log.ts';
-import type { Epoch, IdPage, PartsChange, PartStore, StoredConversation } from './part-store.ts';
+import type {
+  Epoch, IdPage, PartsChange, PartStore, ReadAnswer, StoredConversation, WriteAnswer,
+} from './part-store.ts';
 import type { RedisClaims } from './redis-claims.ts';
 import type { RedisClient, RedisScriptCall } from './redis-client.ts';
 import { StoreError } from './store-error.ts';
@@ -179,17 +181,13 @@ export class RedisStore implements PartStore {
     this.claimsWaitMs = 2 * (claims?.waitMs ?? 0);
   }
 
-  async read(id: string, known?: string): Promise<StoredConversation | 'unchanged' | undefined> {
+  async read(id: string, known?: string): Promise<ReadAnswer> {
     // A swap that is never made, as no conversation has that version: one script does both.
     const found = await this.#run(id, [NO_VERSION, known ?? NO_VERSION, '', '0', '0']);
     return found === true ? 'unchanged' : found;
   }
 
-  write(
-    id: string,
-    change: PartsChange,
-    onSent?: () => void,
-  ): Promise<true | StoredConversation | undefined> {
+  write(id: string, change: PartsChange, onSent?: () => void): Promise<WriteAnswer> {
     const { from = '', to = '', set, add, remove, ttlMs, isClaim } = change;
     const args = [from, to, ...[ttlMs, 2 * set.size, 2 * (add?.size ?? 0)].map(String)];
     for (const [name, text] of [...set, ...(add ?? [])]) args.push(name, text);
@@ -205,7 +203,7 @@ export class RedisStore implements PartStore {
     id: string,
     args: readonly string[],
     onSent: (() => void) | undefined,
-  ): Promise<true | StoredConversation | undefined> {
+  ): Promise<WriteAnswer> {
     const command = ['EVAL', SWAP.text, '1', redisKeyOf(id), ...args];
     const { answer, confirm } = await claims.write(command, onSent);
     if (answer !== 1) return storedIn(answer);
@@ -272,7 +270,7 @@ export class RedisStore implements PartStore {
     await this.#closeClient?.();
   }
 
-  #run(id: string, args: string[]): Promise<true | StoredConversation | undefined> {
+  #run(id: string, args: string[]): Promise<WriteAnswer> {
     return this.#eval(SWAP, { keys: [redisKeyOf(id)], arguments: args }, swapped);
   }
 
@@ -302,7 +300,7 @@ function idOf(key: string): string {
   );
 }
 
-function swapped(reply: unknown): true | StoredConversation | undefined {
+function swapped(reply: unknown): WriteAnswer {
   return reply === 1 ? true : storedIn(reply);
 }
 

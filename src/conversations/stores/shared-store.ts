@@ -11,7 +11,7 @@ import { Heartbeats } from './heartbeats.ts';
 import { KeptAside } from './kept-aside.ts';
 import { FAILED, Outage } from './outage.ts';
 import { OwnClaims } from './own-claims.ts';
-import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
+import type { PartsChange, PartStore, StoredConversation, WriteAnswer } from './part-store.ts';
 import { PartedConversation, type Memory } from './parted-conversation.ts';
 import { Remembered } from './remembered.ts';
 import { SerialByKey } from './serial-by-key.ts';
@@ -52,7 +52,7 @@ const MAX_REFUSED = 1_000;
  * The store's answer to a write: true if it has the change, otherwise what it has instead.
  * Undefined if it has lost the conversation. `UnsafeClaim`: it has the change, but may lose it.
  */
-type Answer = true | UnsafeClaim | StoredConversation | undefined | typeof FAILED;
+type Answer = WriteAnswer | UnsafeClaim | typeof FAILED;
 
 interface Attempt<T> {
   readonly change: (conversation: Conversation) => T;
