@@ -42,7 +42,7 @@ export const phoneNumbers = steadyFinder('phone', phonesIn);
 
 function* phonesIn(text: string): FindingSteps {
   for (const run of digitRunSteps(text, SHORTEST)) {
-    if (run !== undefined) yield* new PhoneRun(run, text).numbers();
+    if (run !== undefined) yield* numbersIn(run, text);
     yield;
   }
 }
@@ -67,72 +67,58 @@ function shapeOf(
 }
 
 /** The phone numbers in a run of digits, which may have other numbers next to them. */
-class PhoneRun {
-  readonly #run: DigitRun;
-  readonly #text: string;
-
-  constructor(run: DigitRun, text: string) {
-    this.#run = run;
-    this.#text = text;
+function* numbersIn(run: DigitRun, text: string): FindingSteps {
+  const { digits } = run;
+  for (let start = 0; start + SHORTEST <= digits.length;) {
+    yield;
+    const digit = digits[start];
+    const isPlace = start === 0 || (digit?.isApart === true && digit.isFirst);
+    const end = isPlace ? endOfNumber(run, text, start) : undefined;
+    if (end !== undefined) yield numberIn(run, text, start, end);
+    start = end ?? start + 1;
   }
+}
 
-  *numbers(): FindingSteps {
-    const { digits } = this.#run;
-    for (let start = 0; start + SHORTEST <= digits.length;) {
-      yield;
-      const digit = digits[start];
-      const isPlace = start === 0 || (digit?.isApart === true && digit.isFirst);
-      const end = isPlace ? this.#endOf(start) : undefined;
-      if (end !== undefined) yield this.#value(start, end);
-      start = end ?? start + 1;
-    }
-  }
+/** The longest number that begins there: up to the end, to a comma, or to any group. */
+function endOfNumber(run: DigitRun, text: string, start: number): number | undefined {
+  const { digits } = run;
+  const most = Math.min(digits.length, start + LONGEST);
+  const ends = [];
+  for (let end = most; end >= start + SHORTEST; end--)
+    if (digits[end - 1]?.isLast === true) ends.push(end);
+  const isWhole = (end: number): boolean => end === digits.length || digits[end]?.isApart === true;
+  return [...ends.filter(isWhole), ...ends.filter((end) => !isWhole(end))]
+    .find((end) => isNumber(run, text, start, end));
+}
 
-  /** The longest number that begins there: up to the end, to a comma, or to any group. */
-  #endOf(start: number): number | undefined {
-    const { digits } = this.#run;
-    const most = Math.min(digits.length, start + LONGEST);
-    const ends = [];
-    for (let end = most; end >= start + SHORTEST; end--)
-      if (digits[end - 1]?.isLast === true) ends.push(end);
-    const isWhole = (end: number): boolean =>
-      end === digits.length || digits[end]?.isApart === true;
-    return [...ends.filter(isWhole), ...ends.filter((end) => !isWhole(end))]
-      .find((end) => this.#isNumber(start, end));
-  }
+function isNumber(run: DigitRun, text: string, start: number, end: number): boolean {
+  const { digits, hasPlus } = run;
+  const [first, last] = [digits[start], digits[end - 1]];
+  if (first === undefined || last === undefined) return false;
+  if (first.isHomophone || last.isHomophone) return false;
+  if (hasPlus && start === 0) return true;
+  const shape = shapeOf(digits, start, end);
+  // Words are not searched for near each digit of a long list.
+  if (shape === 'any' && digits.length > LONGEST_LIST) return false;
+  const said = text.slice(first.start, last.end);
+  if (DAY.test(said)) return false;
+  const before = text.slice(Math.max(0, first.start - NEAR), first.start);
+  if (OTHER.test(before)) return false;
+  if (shape === 'dialled') return true;
+  const isMeant = PHONE.test(before) || PHONE.test(text.slice(last.end, last.end + NEAR));
+  return isMeant || (shape === 'american' && isInThree(digits, said, end))
+    || (end - start === SHORTEST && /^\d{3}-\d{4}$/.test(said));
+}
 
-  #isNumber(start: number, end: number): boolean {
-    const { digits, hasPlus } = this.#run;
-    const [first, last] = [digits[start], digits[end - 1]];
-    if (first === undefined || last === undefined) return false;
-    if (first.isHomophone || last.isHomophone) return false;
-    if (hasPlus && start === 0) return true;
-    const shape = shapeOf(digits, start, end);
-    // Words are not searched for near each digit of a long list.
-    if (shape === 'any' && digits.length > LONGEST_LIST) return false;
-    const { start: from } = first;
-    const { end: to } = last;
-    if (DAY.test(this.#text.slice(from, to))) return false;
-    const before = this.#text.slice(Math.max(0, from - NEAR), from);
-    if (OTHER.test(before)) return false;
-    if (shape === 'dialled') return true;
-    const isMeant = PHONE.test(before) || PHONE.test(this.#text.slice(to, to + NEAR));
-    return isMeant || (shape === 'american' && this.#isInThree(start, end))
-      || (end - start === SHORTEST && /^\d{3}-\d{4}$/.test(this.#text.slice(from, to)));
-  }
+/** In groups of 3, 3 and 4, or in words for single digits. */
+function isInThree(digits: readonly Digit[], said: string, end: number): boolean {
+  if (!/\d/.test(said)) return !TENS.test(said);
+  return [end - 10, end - 7, end - 4].every((at) => digits[at]?.isFirst === true);
+}
 
-  /** In groups of 3, 3 and 4, or in words for single digits. */
-  #isInThree(start: number, end: number): boolean {
-    const { digits } = this.#run;
-    const said = this.#text.slice(digits[start]?.start, digits[end - 1]?.end);
-    if (!/\d/.test(said)) return !TENS.test(said);
-    return [end - 10, end - 7, end - 4].every((at) => digits[at]?.isFirst === true);
-  }
-
-  #value(start: number, end: number): FoundValue {
-    const found = valueIn(this.#run, start, end);
-    if (!this.#run.hasPlus || start > 0) return found;
-    const plus = /(?:\+|\bplus\s+)$/i.exec(this.#text.slice(0, found.start));
-    return { ...found, start: plus?.index ?? found.start, value: `+${found.value}` };
-  }
+function numberIn(run: DigitRun, text: string, start: number, end: number): FoundValue {
+  const found = valueIn(run, start, end);
+  if (!run.hasPlus || start > 0) return found;
+  const plus = /(?:\+|\bplus\s+)$/i.exec(text.slice(0, found.start));
+  return { ...found, start: plus?.index ?? found.start, value: `+${found.value}` };
 }

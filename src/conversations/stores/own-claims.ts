@@ -3,7 +3,7 @@ import { BoundedMap } from '../../base/bounded-map.ts';
 import type { Conversation } from '../conversation.ts';
 import { isSameCall, type OnceCall, type OnceCalls } from '../once-call.ts';
 import { UnsafeClaim } from '../store.ts';
-import { FAILED } from './outage.ts';
+import { FAILED, type Outage } from './outage.ts';
 import type { Epoch, PartsChange, PartStore, WriteAnswer } from './part-store.ts';
 
 /** Conversations with claims of this process that are remembered. The oldest is forgotten first. */
@@ -24,6 +24,7 @@ interface Kept {
  */
 export class OwnClaims {
   readonly #parts: PartStore;
+  readonly #outage: Outage;
   readonly #restore: (id: string, calls: OnceCalls) => Awaitable<void>;
   readonly #kept = new BoundedMap<string, Kept>(MAX_CONVERSATIONS);
   /** See `Epoch`. Undefined until the store has reported it. */
@@ -33,8 +34,13 @@ export class OwnClaims {
   #isMissingSome = false;
 
   /** `restore` puts calls back into their conversation. Rejects if the store does not say so. */
-  constructor(parts: PartStore, restore: (id: string, calls: OnceCalls) => Awaitable<void>) {
+  constructor(
+    parts: PartStore,
+    outage: Outage,
+    restore: (id: string, calls: OnceCalls) => Awaitable<void>,
+  ) {
     this.#parts = parts;
+    this.#outage = outage;
     this.#restore = restore;
   }
 
@@ -90,10 +96,8 @@ export class OwnClaims {
   }
 
   /** Finds out whether the store has lost claims, and puts them back. */
-  async check(
-    ask: <T>(command: () => Awaitable<T>) => Awaitable<T | typeof FAILED>,
-  ): Promise<void> {
-    const epoch = await ask(() => this.#parts.epoch?.());
+  async check(): Promise<void> {
+    const epoch = await this.#outage.askAside(() => this.#parts.epoch?.());
     if (epoch !== undefined && epoch !== FAILED) this.#noteEpoch(epoch);
   }
 

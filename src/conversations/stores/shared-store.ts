@@ -104,25 +104,18 @@ export class SharedStore implements ConversationStore {
 
   constructor(parts: PartStore, options: SharedStoreOptions) {
     const { ttlMs, timeoutMs, log, maxCharacters = MAX_CHARACTERS } = options;
+    const { maxTurnsWaiting = 10_000, maxCharactersWaiting = MAX_CHARACTERS } = options;
     this.#parts = parts;
     this.channel = options.channel;
     this.#ttlMs = ttlMs;
     this.#log = log;
     this.#outage = new Outage(parts, { timeoutMs, log, recovered: () => this.#recover() });
     this.aside = new KeptAside(parts, this.#outage);
-    this.#heartbeats = new Heartbeats(parts, {
-      ask: (command) => this.#outage.askAside(command),
-      onBeat: () => void this.#claims.check((command) => this.#outage.askAside(command)),
-    });
-    this.#claims = new OwnClaims(parts, (id, calls) =>
+    this.#claims = new OwnClaims(parts, this.#outage, (id, calls) =>
       this.update(id, (conversation) => restoreOnce(conversation, calls), { mustBeStored: true }));
+    this.#heartbeats = new Heartbeats(parts, this.#outage, () => void this.#claims.check());
     this.#waiting = new WaitingChanges(
-      {
-        maxTurns: options.maxTurnsWaiting ?? 10_000,
-        maxCharacters: options.maxCharactersWaiting ?? MAX_CHARACTERS,
-        ttlMs,
-      },
-      log,
+      { maxTurns: maxTurnsWaiting, maxCharacters: maxCharactersWaiting, ttlMs }, log,
     );
     this.#remembered = new Remembered({
       maxConversations: options.maxRemembered, maxCharacters, ttlMs,
