@@ -10,18 +10,14 @@ const MAX_CAUSES = 10;
  * - it is named `AbortError`, or its code is `ABORT_ERR`;
  * - it is an `AggregateError` whose errors are all aborts.
  */
-export function isAbort(error: unknown, reason?: unknown): boolean {
-  return isAbortAt(0, error, reason);
-}
-
-function isAbortAt(depth: number, error: unknown, reason: unknown): boolean {
+export function isAbort(error: unknown, reason?: unknown, depth = 0): boolean {
   if (reason !== undefined && error === reason) return true;
   if (!(error instanceof Error) || depth > MAX_CAUSES) return false;
   if (error.name === 'AbortError' || ('code' in error && error.code === 'ABORT_ERR')) return true;
   if (error instanceof AggregateError && error.errors.length > 0) {
-    return error.errors.every((part) => isAbortAt(depth + 1, part, reason));
+    return error.errors.every((part) => isAbort(part, reason, depth + 1));
   }
-  return isAbortAt(depth + 1, error.cause, reason);
+  return isAbort(error.cause, reason, depth + 1);
 }
 
 /** Resolves once the signal fires. */

@@ -1,10 +1,8 @@
-import { RecencyList } from './recency-list.ts';
+import { RecencyList, type RecencyEntry } from './recency-list.ts';
 
-interface Entry<K, V> {
+interface Entry<K, V> extends RecencyEntry<Entry<K, V>> {
   readonly key: K;
   value: V;
-  older: Entry<K, V> | undefined;
-  newer: Entry<K, V> | undefined;
 }
 
 /**
@@ -39,10 +37,18 @@ export class BoundedMap<K, V> {
     if (this.#entries.size > this.#maxEntries && oldest !== undefined) this.delete(oldest.key);
   }
 
-  /** The one that was set longest ago comes first. */
-  *values(): Generator<V, void, undefined> {
-    for (let entry = this.#list.oldest; entry !== undefined; entry = entry.newer)
-      yield entry.value;
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  /** The one that was set longest ago comes first. It may be deleted when it is its turn. */
+  *[Symbol.iterator](): Generator<readonly [key: K, value: V], void, undefined> {
+    let next = this.#list.oldest;
+    while (next !== undefined) {
+      const { key, value, newer } = next;
+      yield [key, value];
+      next = newer;
+    }
   }
 
   delete(key: K): void {

@@ -7,7 +7,6 @@ export interface Field {
   /** What the error message and the schema say: `must be <expected>`. */
   readonly expected: string;
   readonly isRequired: boolean;
-  /** Built on request: only /openapi.json needs it. */
   readonly schema: JsonObject;
   /**
    * Undefined if the value is valid. Otherwise says what is wrong: the path below this field (''
@@ -16,7 +15,7 @@ export interface Field {
   check(value: unknown): FieldFault | undefined;
 }
 
-export interface FieldFault {
+interface FieldFault {
   readonly path: string;
   readonly expected: string;
 }
@@ -74,11 +73,9 @@ export const timestamp = field(
 /** The field may be missing or null. The platform sends both to say "nothing". */
 export function optional(inner: Field): Field {
   return {
-    expected: inner.expected,
+    ...inner,
     isRequired: false,
-    get schema() {
-      return { anyOf: [inner.schema, { type: 'null' }] };
-    },
+    schema: { anyOf: [inner.schema, { type: 'null' }] },
     check: (value) => (value === undefined || value === null ? undefined : inner.check(value)),
   };
 }
@@ -96,16 +93,12 @@ export function objectOf(fields: FieldTable): Field {
   return {
     expected: 'an object',
     isRequired: true,
-    get schema() {
-      return objectSchema(fields);
-    },
+    schema: objectSchema(fields),
     check(value) {
       if (!isObject(value)) return { path: '', expected: 'an object' };
       for (const [name, rule] of rules) {
         const fault = rule.check(value[name]);
-        if (fault !== undefined) {
-          return { path: joinPath(name, fault.path), expected: fault.expected };
-        }
+        if (fault !== undefined) return below(name, fault);
       }
       return undefined;
     },
@@ -116,16 +109,12 @@ export function arrayOf(item: Field): Field {
   return {
     expected: 'an array',
     isRequired: true,
-    get schema() {
-      return { type: 'array', items: item.schema };
-    },
+    schema: { type: 'array', items: item.schema },
     check: (value) => {
       if (!Array.isArray(value)) return { path: '', expected: 'an array' };
       for (const [index, entry] of value.entries()) {
         const fault = item.check(entry);
-        if (fault !== undefined) {
-          return { path: joinPath(`[${index}]`, fault.path), expected: fault.expected };
-        }
+        if (fault !== undefined) return below(`[${index}]`, fault);
       }
       return undefined;
     },
@@ -151,17 +140,14 @@ export function isObject(value: unknown): value is Readonly<Record<string, unkno
  */
 export const MAX_DEPTH = 500;
 
-/** Whether objects and arrays are nested more than `MAX_DEPTH` levels deep. */
-export function isTooDeep(value: unknown): boolean {
-  return isDeeperThan(MAX_DEPTH, value);
-}
-
-function isDeeperThan(levels: number, value: unknown): boolean {
+/** Whether objects and arrays are nested more than `levels` deep. */
+export function isTooDeep(value: unknown, levels = MAX_DEPTH): boolean {
   if (levels < 0) return true;
   if (typeof value !== 'object' || value === null) return false;
-  return Object.values(value).some((inner) => isDeeperThan(levels - 1, inner));
+  return Object.values(value).some((inner) => isTooDeep(inner, levels - 1));
 }
 
-function joinPath(name: string, inner: string): string {
-  return inner === '' || inner.startsWith('[') ? `${name}${inner}` : `${name}.${inner}`;
+function below(name: string, { path, expected }: FieldFault): FieldFault {
+  const isName = path !== '' && !path.startsWith('[');
+  return { path: isName ? `${name}.${path}` : name + path, expected };
 }

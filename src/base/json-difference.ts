@@ -4,6 +4,8 @@
 
 import { isDeepStrictEqual } from 'node:util';
 
+import { parseJson } from './json.ts';
+
 type JsonMap = Record<string, unknown>;
 
 /** Names of properties, from the root on. No path leads through an array. */
@@ -47,33 +49,27 @@ export function isDifference(value: unknown): value is Difference {
 const MAX_COMPARED = 40_000;
 
 /** What turns one JSON object into the other. Neither is changed. */
-export function differencesOf(from: JsonMap, to: JsonMap): Difference[] {
-  const found: Difference[] = [];
-  compareObjects(from, to, [], found);
-  return found;
-}
-
-function compareObjects(from: JsonMap, to: JsonMap, path: Path, found: Difference[]): void {
-  for (const name of new Set([...Object.keys(from), ...Object.keys(to)])) {
+export function differencesOf(from: JsonMap, to: JsonMap, path: Path = []): Difference[] {
+  const names = [...new Set([...Object.keys(from), ...Object.keys(to)])];
+  return names.flatMap((name): Difference[] => {
     const [was, is] = [valueOf(from, name), valueOf(to, name)];
     const inner = [...path, name];
-    if (isDeepStrictEqual(was, is)) continue;
-    if (isMap(was) && isMap(is)) compareObjects(was, is, inner, found);
-    else if (Array.isArray(was) && Array.isArray(is)) compareArrays(was, is, inner, found);
-    else found.push({ path: inner, kind: 'set', was, to: is });
-  }
+    if (isDeepStrictEqual(was, is)) return [];
+    if (isMap(was) && isMap(is)) return differencesOf(was, is, inner);
+    if (Array.isArray(was) && Array.isArray(is)) return differencesOfArrays(was, is, inner);
+    return [{ path: inner, kind: 'set', was, to: is }];
+  });
 }
 
 /**
  * Elements that are in both stay. Between them, others were replaced one by one, or removed. What
  * is left was inserted before the next one that stays, or appended.
  */
-function compareArrays(
+function differencesOfArrays(
   from: readonly unknown[],
   to: readonly unknown[],
   path: Path,
-  found: Difference[],
-): void {
+): Difference[] {
   const changes: Difference[] = [];
   let [was, is] = [0, 0];
   const ends: [number, number] = [from.length, to.length];
@@ -93,7 +89,7 @@ function compareArrays(
     else if (isMore) changes.push({ path, kind: 'append', items });
     [was, is] = [nextWas + 1, nextIs + 1];
   }
-  found.push(...changes);
+  return changes;
 }
 
 /** The indices of elements that two arrays have in common, in order, as many as possible. */
@@ -137,7 +133,7 @@ function longestCommon(left: readonly string[], right: readonly string[]): [numb
 /**
  * What happened to changes that were made to a version other than theirs. Paths such as `/total`.
  */
-export interface Applied {
+interface Applied {
   /** Where another value was found. The change was made anyway, unless it undoes one. */
   readonly collisions: readonly string[];
   /** Where the changed element, or what it was in, is gone. The change was not made. */
@@ -293,10 +289,6 @@ export function merge(from: string, to: string, onto: string): Merged {
 
 /** The object in a JSON text. Undefined for anything else. */
 export function mapIn(text: string): JsonMap | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    return isMap(value) ? value : undefined;
-  } catch {
-    return undefined;
-  }
+  const value: unknown = parseJson(text);
+  return isMap(value) ? value : undefined;
 }

@@ -4,12 +4,12 @@
 import { MAX_DEPTH } from './fields.ts';
 
 /** What is not JSON, and where: `result.cart`, `is an instance of Map, which has no toJSON()`. */
-export interface JsonFault {
+interface JsonFault {
   readonly path: string;
   readonly text: string;
 }
 
-export interface JsonRules {
+interface JsonRules {
   /** Whether to accept dates and other objects with a `toJSON`. Such values cannot be read back. */
   readonly takesToJson: boolean;
 }

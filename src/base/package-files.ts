@@ -34,14 +34,10 @@ function findRoot(): URL | undefined {
   if (here === undefined) return undefined;
   try {
     const folder = new URL('../..', here);
-    const manifest: unknown = JSON.parse(readFileSync(new URL('package.json', folder), 'utf8'));
-    return isOurs(manifest) ? folder : undefined;
+    const manifest = readFileSync(new URL('package.json', folder), 'utf8');
+    const { name }: { readonly name?: unknown } = JSON.parse(manifest);
+    return name === NAME ? folder : undefined;
   } catch {
     return undefined; // no package.json there, or another package's
   }
-}
-
-function isOurs(manifest: unknown): boolean {
-  if (typeof manifest !== 'object' || manifest === null) return false;
-  return 'name' in manifest && manifest.name === NAME;
 }

@@ -1,16 +1,8 @@
-import type { Awaitable } from './awaitable.ts';
+import { soon, type Awaitable } from './awaitable.ts';
 
 /** Resolves or rejects with the promise, or resolves with undefined after `ms` milliseconds. */
-export async function atMost<T>(ms: number, done: Awaitable<T>): Promise<T | undefined> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<undefined>((resolve) => {
-    timer = setTimeout(resolve, ms, undefined);
-  });
-  try {
-    return await Promise.race([done, late]);
-  } finally {
-    clearTimeout(timer);
-  }
+export function atMost<T>(ms: number, done: Awaitable<T>): Promise<T | undefined> {
+  return race(ms, done, () => undefined);
 }
 
 /**
@@ -19,19 +11,24 @@ export async function atMost<T>(ms: number, done: Awaitable<T>): Promise<T | und
  * round.
  */
 export function within<T>(ms: number, promise: Promise<T>): Promise<T> {
-  // Every command of a store passes through here: `Promise.race` would cost two more promises.
-  return new Promise((resolve, reject) => {
-    const isLate = (): void => reject(new Error(`no answer in ${ms} ms`));
-    const timer = setTimeout(() => setImmediate(isLate), ms);
-    promise.then(
-      (value) => {
-        clearTimeout(timer);
-        resolve(value);
-      },
-      (error: unknown) => {
-        clearTimeout(timer);
-        reject(error);
-      },
-    );
+  return race(ms, promise, async () => {
+    await soon();
+    throw new Error(`no answer in ${ms} ms`);
   });
+}
+
+async function race<T, U>(
+  ms: number,
+  done: Awaitable<T>,
+  late: () => Awaitable<U>,
+): Promise<T | U> {
+  let timer: NodeJS.Timeout | undefined;
+  const isLate = new Promise<U>((resolve) => {
+    timer = setTimeout(() => resolve(late()), ms);
+  });
+  try {
+    return await Promise.race([done, isLate]);
+  } finally {
+    clearTimeout(timer);
+  }
 }

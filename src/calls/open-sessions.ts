@@ -48,7 +48,7 @@ export class OpenSessions {
   #count(): number {
     const idleSinceMs = this.#now() - this.#idleMs;
     let count = 0;
-    for (const lastUseMs of this.#lastUses.values()) if (lastUseMs > idleSinceMs) count += 1;
+    for (const [, lastUseMs] of this.#lastUses) if (lastUseMs > idleSinceMs) count += 1;
     return count;
   }
 }

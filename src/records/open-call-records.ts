@@ -1,7 +1,7 @@
 import { resolve } from 'node:path';
 
 import {
-  openAllParts, openParts, type OpenStoreOptions, type StoreSettings,
+  openParts, type OpenStoreOptions, type StoreSettings,
 } from '../conversations/stores/open-store.ts';
 import { StoreError } from '../conversations/stores/store-error.ts';
 import type { CallArchive } from './call-archive.ts';
@@ -71,6 +71,6 @@ async function open(
     throw new StoreError(`CALL_RECORDS=store needs a store that outlives the process: ${remedy}`);
   }
   const { callStore } = await import('./call-store.ts');
-  const parts = await (mustExist ? openAllParts : openParts)(settings, options);
+  const parts = await openParts(settings, options, mustExist);
   return callStore({ parts, days });
 }

@@ -1,3 +1,4 @@
+import { BoundedMap } from '../base/bounded-map.ts';
 import { MOST_NUMBERED, nextName, type Placeholders } from './placeholder.ts';
 
 /** A value that was found in a conversation. */
@@ -6,9 +7,7 @@ export interface KnownValue {
   readonly value: string;
 }
 
-/**
- * Maximum number of values of a conversation. Beyond that, the one said longest ago is forgotten.
- */
+/** Values of a conversation. Beyond that, the one said longest ago is forgotten. */
 const MOST_VALUES = 200;
 
 /**
@@ -17,7 +16,7 @@ const MOST_VALUES = 200;
  */
 export class CallValues {
   /** By the letters of their marks. */
-  readonly #values = new Map<string, KnownValue>();
+  readonly #values = new BoundedMap<string, KnownValue>(MOST_VALUES);
   #placeholders: Placeholders = {};
   #countOfNames = 0;
   /** On the clock that the owner uses. */
@@ -26,11 +25,7 @@ export class CallValues {
   sessionId: string | undefined;
 
   add(letters: string, value: KnownValue): void {
-    this.#values.delete(letters);
     this.#values.set(letters, value);
-    if (this.#values.size <= MOST_VALUES) return;
-    const oldest = this.#values.keys().next();
-    if (oldest.done !== true) this.#values.delete(oldest.value);
   }
 
   get hasNames(): boolean {

@@ -1,8 +1,8 @@
 // What is said near a card number: the date on which the card expires, and its security code. Both
 // finders work on what the finder of card numbers has left.
 
-import { digitRunSteps, type DigitRun } from './digit-runs.ts';
-import { anyWordOf, steadyFinder, type FoundValue } from './finder.ts';
+import { digitRunSteps, digitsIn, valueIn, type DigitRun } from './digit-runs.ts';
+import { anyWordOf, steadyFinder, type FindingSteps } from './finder.ts';
 
 /** How far words such as "expires" may be from what they refer to, in UTF-16 code units. */
 const NEAR = 40;
@@ -36,8 +36,6 @@ const MONTH = new RegExp(
 const DATE = /^(?:0?[1-9]|1[0-2])(?:20)?(?:2[4-9]|3\d|4[0-5])$/;
 const YEAR = /^(?:20)?(?:2[4-9]|3\d|4[0-5])$/;
 
-type Details = Generator<FoundValue | undefined, void, undefined>;
-
 /**
  * Finds the date on which a card expires, `12/27`, `oh three twenty-eight` or `March 2027`, after a
  * card number or words such as "expires". If the text has a card number, also after "until" and the
@@ -45,11 +43,11 @@ type Details = Generator<FoundValue | undefined, void, undefined>;
  */
 export const cardExpiries = steadyFinder('expiry', expiriesIn);
 
-function* expiriesIn(text: string): Details {
+function* expiriesIn(text: string): FindingSteps {
   const hasCard = CARD.test(text);
   for (const run of digitRunSteps(text, 2)) {
     if (run !== undefined) {
-      const [start = 0] = run.starts;
+      const start = run.digits[0]?.start ?? 0;
       const before = text.slice(Math.max(0, start - NEAR_CARD), start);
       const near = before.slice(-NEAR);
       const isMeant = BEHIND_CARD.test(before) || EXPIRES.test(near)
@@ -60,10 +58,12 @@ function* expiriesIn(text: string): Details {
         || EXPIRES.test(beforeMonth) || (hasCard && MAY_EXPIRE.test(beforeMonth)));
       if (isMonthMeant) {
         const count = countOf(run, YEAR, [4, 2]);
-        if (count > 0) yield { ...valueOf(run, count, month), start: start - month.length };
+        const name = month.trim().slice(0, 3).toLowerCase();
+        const { end, value } = valueIn(run, 0, count);
+        if (count > 0) yield { start: start - month.length, end, value: `${name}${value}` };
       } else if (isMeant) {
         const count = countOf(run, DATE, [6, 5, 4, 3]);
-        if (count > 0) yield valueOf(run, count);
+        if (count > 0) yield valueIn(run, 0, count);
       }
     }
     yield;
@@ -74,17 +74,13 @@ function* expiriesIn(text: string): Details {
  * How many of the first digits fit, if a word or a group ends there and no more than a security
  * code follows. 0 if none do.
  */
-function countOf({ digits, isLast }: DigitRun, pattern: RegExp, counts: readonly number[]): number {
+function countOf(run: DigitRun, pattern: RegExp, counts: readonly number[]): number {
+  const { digits } = run;
   return counts.find((count) => {
     const rest = digits.length - count;
-    return isLast[count - 1] === true && (rest === 0 || rest === 3 || rest === 4)
-      && pattern.test(digits.slice(0, count).join(''));
+    return digits[count - 1]?.isLast === true && (rest === 0 || rest === 3 || rest === 4)
+      && pattern.test(digitsIn(run, 0, count));
   }) ?? 0;
-}
-
-function valueOf({ digits, starts, ends }: DigitRun, count: number, month = ''): FoundValue {
-  const value = month.trim().slice(0, 3).toLowerCase() + digits.slice(0, count).join('');
-  return { start: starts[0] ?? 0, end: ends[count - 1] ?? 0, value };
 }
 
 const SIDE = anyWordOf('on_the_back on_the_front on_the_reverse at_the_back');
@@ -111,17 +107,18 @@ const CODE_BEHIND = new RegExp(
  */
 export const securityCodes = steadyFinder('code', codesIn);
 
-function* codesIn(text: string): Details {
+function* codesIn(text: string): FindingSteps {
   const hasCard = CARD.test(text);
   for (const run of digitRunSteps(text, 3)) {
     const count = run?.digits.length ?? 0;
     if (run !== undefined && (count === 3 || count === 4)) {
-      const { start, end } = valueOf(run, count);
+      const found = valueIn(run, 0, count);
+      const { start, end } = found;
       const before = text.slice(Math.max(0, start - NEAR_CARD), start);
       const near = before.slice(-NEAR);
       const isMeant = CODE_BEFORE.test(near) || (hasCard && ANY_CODE_BEFORE.test(near))
         || BEHIND_CARD.test(before) || CODE_BEHIND.test(text.slice(end, end + NEAR));
-      if (isMeant) yield valueOf(run, count);
+      if (isMeant) yield found;
     }
     yield;
   }

@@ -1,5 +1,7 @@
-import { digitRunSteps, runAtEnd, type DigitRun } from './digit-runs.ts';
-import { steadyFinder, type FoundValue } from './finder.ts';
+import {
+  digitRunSteps, digitsIn, runAtEnd, valueIn, type Digit, type DigitRun,
+} from './digit-runs.ts';
+import { steadyFinder, type FindingSteps, type FoundValue } from './finder.ts';
 
 const SHORTEST = 13;
 const LONGEST = 19;
@@ -24,9 +26,7 @@ const LONGEST_PHONE = 15;
  */
 export const cardNumbers = steadyFinder('card', cardsIn, cutCardIn);
 
-type Cards = Generator<FoundValue | undefined, void, undefined>;
-
-function* cardsIn(text: string): Cards {
+function* cardsIn(text: string): FindingSteps {
   if (text.length < SHORTEST) return; // most texts of an event
   for (const run of digitRunSteps(text, SHORTEST)) {
     if (run === undefined) yield;
@@ -41,12 +41,13 @@ const FEWEST_OF_CUT = 12;
 function cutCardIn(text: string): FoundValue | undefined {
   const { run, skipped } = runAtEnd(text, FEWEST_OF_CUT) ?? {};
   if (run === undefined || run.hasPlus) return undefined;
-  const { digits, starts, isFirst } = run;
+  const { digits } = run;
   for (let first = 0; digits.length - first >= FEWEST_OF_CUT; first++) {
     const [usual = 0] = lengthsAt(digits, first);
-    if (isFirst[first] !== true || digits.length - first >= usual) continue;
-    const start = (skipped ?? 0) + (starts[first] ?? 0);
-    return { start, end: text.length, value: digits.slice(first).join('') };
+    const digit = digits[first];
+    if (digit?.isFirst !== true || digits.length - first >= usual) continue;
+    const start = (skipped ?? 0) + digit.start;
+    return { start, end: text.length, value: digitsIn(run, first) };
   }
   return undefined;
 }
@@ -62,7 +63,7 @@ class CardRun {
     this.#run = run;
   }
 
-  *cards(): Cards {
+  *cards(): FindingSteps {
     const { digits, hasPlus } = this.#run;
     if (hasPlus && digits.length <= LONGEST_PHONE) return;
     yield* this.#addUp();
@@ -73,7 +74,7 @@ class CardRun {
       if (this.#isNumber(start, end)) {
         const first = this.#startOfWhole(from, start, end);
         yield* this.#between(from, first);
-        yield this.#value(first, end);
+        yield valueIn(this.#run, first, end);
         from = end;
       }
       start = end;
@@ -82,9 +83,9 @@ class CardRun {
     yield* this.#between(from, digits.length);
   }
 
-  *#addUp(): Cards {
+  *#addUp(): FindingSteps {
     let [even, odd] = [0, 0];
-    for (const [place, digit] of this.#run.digits.entries()) {
+    for (const [place, { digit }] of this.#run.digits.entries()) {
       const doubled = digit > 4 ? digit * 2 - 9 : digit * 2;
       even += place % 2 === 0 ? doubled : digit;
       odd += place % 2 === 1 ? doubled : digit;
@@ -95,9 +96,9 @@ class CardRun {
   }
 
   #endOfGroup(start: number): number {
-    const { digits, isFirst } = this.#run;
+    const { digits } = this.#run;
     let end = start + 1;
-    while (end < digits.length && isFirst[end] !== true) end += 1;
+    while (digits[end]?.isFirst === false) end += 1;
     return end;
   }
 
@@ -113,14 +114,14 @@ class CardRun {
   }
 
   /** Numbers between two places. */
-  *#between(first: number, to: number): Cards {
-    if (this.#isNumber(first, to)) return yield this.#value(first, to);
+  *#between(first: number, to: number): FindingSteps {
+    if (this.#isNumber(first, to)) return yield valueIn(this.#run, first, to);
     let from = first;
     for (let start = first; start + SHORTEST <= to; start++) {
       if (start % DIGITS_PER_STEP === 0) yield;
       const end = this.#endOfNumber(start, from, to);
       if (end === undefined) continue;
-      yield this.#value(start, end);
+      yield valueIn(this.#run, start, end);
       from = end;
       start = end - 1;
     }
@@ -128,22 +129,22 @@ class CardRun {
 
   /** Another number may come before it, up to `from`, and be written together with it. */
   #endOfNumber(start: number, from: number, to: number): number | undefined {
-    const { isFirst, isInLong } = this.#run;
-    const isBehind = start === from && isInLong[start] === true;
-    if (isFirst[start] !== true && !isBehind) return undefined;
-    for (const length of lengthsAt(this.#run.digits, start)) {
+    const { digits } = this.#run;
+    const isBehind = start === from && digits[start]?.isInLong === true;
+    if (digits[start]?.isFirst !== true && !isBehind) return undefined;
+    for (const length of lengthsAt(digits, start)) {
       const end = start + length;
       if (end > to || !this.#passes(start, end) || this.#isList(start, end)) continue;
-      const isLast = this.#run.isLast[end - 1] === true || this.#run.isInLong[end - 1] === true;
-      if (isLast) return end;
+      const last = digits[end - 1];
+      if (last?.isLast === true || last?.isInLong === true) return end;
     }
     return undefined;
   }
 
   #isNumber(start: number, end: number): boolean {
-    const { isFirst, isLast } = this.#run;
-    return isFirst[start] === true && isLast[end - 1] === true
-      && lengthsAt(this.#run.digits, start).includes(end - start) && this.#passes(start, end)
+    const { digits } = this.#run;
+    return digits[start]?.isFirst === true && digits[end - 1]?.isLast === true
+      && lengthsAt(digits, start).includes(end - start) && this.#passes(start, end)
       && !this.#isList(start, end);
   }
 
@@ -152,13 +153,13 @@ class CardRun {
    * by commas. The last group of a card may be as short.
    */
   #isList(start: number, end: number): boolean {
-    const { isFirst, isInShort, isApart } = this.#run;
+    const { digits } = this.#run;
     let last = end - 1;
-    while (last > start && isFirst[last] !== true) last -= 1;
+    while (last > start && digits[last]?.isFirst !== true) last -= 1;
     for (let at = start + 1; at <= last; at++) {
-      const isParted = isApart[at] === true && isFirst[at] === true;
-      if (!isParted) continue;
-      if (isInShort[at - 1] === true || (at < last && isInShort[at] === true)) return true;
+      const digit = digits[at];
+      if (digit?.isApart !== true || !digit.isFirst) continue;
+      if (digits[at - 1]?.isInShort === true || (at < last && digit.isInShort)) return true;
     }
     return false;
   }
@@ -168,22 +169,14 @@ class CardRun {
     const sums = end % 2 === 0 ? this.#evenDoubled : this.#oddDoubled;
     return ((sums[end] ?? 0) - (sums[start] ?? 0)) % 10 === 0;
   }
-
-  #value(start: number, end: number): FoundValue {
-    const { digits, starts, ends } = this.#run;
-    return {
-      start: starts[start] ?? 0,
-      end: ends[end - 1] ?? 0,
-      value: digits.slice(start, end).join(''),
-    };
-  }
 }
 
 /** The lengths of numbers that begin like this (ISO/IEC 7812). Empty for no known issuer. */
-function lengthsAt(digits: readonly number[], start: number): readonly number[] {
-  const a = digits[start] ?? 0;
-  const two = a * 10 + (digits[start + 1] ?? 0);
-  const four = two * 100 + (digits[start + 2] ?? 0) * 10 + (digits[start + 3] ?? 0);
+function lengthsAt(digits: readonly Digit[], start: number): readonly number[] {
+  const digitAt = (place: number): number => digits[place]?.digit ?? 0;
+  const a = digitAt(start);
+  const two = a * 10 + digitAt(start + 1);
+  const four = two * 100 + digitAt(start + 2) * 10 + digitAt(start + 3);
   if (a === 4) return VISA;
   if ((two >= 51 && two <= 55) || (four >= 2221 && four <= 2720)) return MASTERCARD;
   if (two === 34 || two === 37) return AMEX;

@@ -1,23 +1,29 @@
 // Digits that are said or written in a row: `4242 4242`, `4242-4242`, `four two double four`.
 
 import { DIGIT_WORDS, isBeginningOfWord, LONGEST_DIGIT_WORD } from './digit-words.ts';
+import type { FoundValue } from './finder.ts';
 import { digitOf, isUnicodeDigit } from './unicode-digits.ts';
 
-/** Digits in a row. Where each is in the text, and whether a number may begin or end there. */
-export interface DigitRun {
-  readonly digits: number[];
-  readonly starts: number[];
-  readonly ends: number[];
-  /** Whether a group or a word begins with the digit. `oh` begins nothing: it is a word, too. */
-  readonly isFirst: boolean[];
-  readonly isLast: boolean[];
-  /** Whether the digit is part of a group that is long enough to hold more than one number. */
-  readonly isInLong: boolean[];
+/** A digit of a run: where it is in the text, and whether a number may begin or end there. */
+export interface Digit {
+  readonly digit: number;
+  readonly start: number;
+  readonly end: number;
+  /** Whether a group or a word begins with it. `oh` begins nothing: it is a word, too. */
+  readonly isFirst: boolean;
+  readonly isLast: boolean;
+  /** Whether it is part of a group that is long enough to hold more than one number. */
+  readonly isInLong: boolean;
   /** Whether it is in a group of two or three that is written, such as a size or an hour. */
-  readonly isInShort: boolean[];
-  /** Whether a comma, a full stop or an `and` comes before the digit. */
-  readonly isApart: boolean[];
-  readonly isHomophone: boolean[];
+  readonly isInShort: boolean;
+  /** Whether a comma, a full stop or an `and` comes before it. */
+  readonly isApart: boolean;
+  readonly isHomophone: boolean;
+}
+
+/** Digits in a row. */
+export interface DigitRun {
+  readonly digits: Digit[];
   /** Whether a `+` comes first, as before a phone number. */
   readonly hasPlus: boolean;
   /** Whether nothing but signs and pauses follows in the text. */
@@ -50,7 +56,7 @@ export function runAtEnd(
   const [cut = ''] = /[a-z]*$/i.exec(end) ?? [];
   const parts = isBeginningOfWord(cut) ? [end, end.slice(0, -cut.length)] : [end];
   for (const part of parts) {
-    const run = digitRuns(part, least).at(-1);
+    const run = [...digitRunSteps(part, least)].findLast((one) => one !== undefined);
     if (run?.isAtEnd === true) return { run, skipped };
   }
   return undefined;
@@ -59,12 +65,22 @@ export function runAtEnd(
 /** In UTF-16 code units. */
 const LONGEST_END = 1_000;
 
-/** All runs of at least `least` digits, in order. Takes a time that is linear in the text. */
-export function digitRuns(text: string, least: number): DigitRun[] {
-  return [...digitRunSteps(text, least)].filter((run) => run !== undefined);
+/** The digits of a run from the one at `first` up to that at `end`, as a text. */
+export function digitsIn({ digits }: DigitRun, first: number, end = digits.length): string {
+  return digits.slice(first, end).map(({ digit }) => digit).join('');
 }
 
-/** The same, with pauses in a long text. */
+/** The same as a value that was found. */
+export function valueIn(run: DigitRun, first: number, end: number): FoundValue {
+  const { digits } = run;
+  const value = digitsIn(run, first, end);
+  return { start: digits[first]?.start ?? 0, end: digits[end - 1]?.end ?? 0, value };
+}
+
+/**
+ * All runs of at least `least` digits, in order, and pauses in a long text. Takes a time that is
+ * linear in the text.
+ */
 export function* digitRunSteps(
   text: string,
   least: number,
@@ -94,13 +110,8 @@ export function* digitRunSteps(
 }
 
 /** Where a digit is in its group. */
-interface Standing {
-  readonly isFirst: boolean;
-  readonly isLast: boolean;
-  readonly isInLong?: boolean;
-  readonly isInShort?: boolean;
-  readonly isHomophone?: boolean;
-}
+type Standing = Pick<Digit, 'isFirst' | 'isLast'>
+  & Partial<Pick<Digit, 'isInLong' | 'isInShort' | 'isHomophone'>>;
 
 class RunReader {
   readonly #runs: DigitRun[] = [];
@@ -283,16 +294,10 @@ class RunReader {
     end: number,
     { isFirst, isLast, isInLong = false, isInShort = false, isHomophone = false }: Standing,
   ): void {
-    const run = this.#run;
-    run.digits.push(digit);
-    run.starts.push(start);
-    run.ends.push(end);
-    run.isFirst.push(isFirst);
-    run.isLast.push(isLast);
-    run.isInLong.push(isInLong);
-    run.isInShort.push(isInShort);
-    run.isApart.push(this.#isApart);
-    run.isHomophone.push(isHomophone);
+    const isApart = this.#isApart;
+    this.#run.digits.push({
+      digit, start, end, isFirst, isLast, isInLong, isInShort, isApart, isHomophone,
+    });
     if (isHomophone) this.#hasHomophones = true;
     this.#isApart = false;
     this.#between = 0;
@@ -315,44 +320,31 @@ class RunReader {
  * digits, and next to some that are said one by one. At an end of the run it may be one.
  */
 function withoutOtherWords(run: DigitRun): readonly DigitRun[] {
-  const { digits, isFirst, isLast, isHomophone } = run;
-  const others = isHomophone.filter((is) => !is).length;
-  const isSingle = (at: number): boolean =>
-    at < 0 || at >= digits.length || (isFirst[at] === true && isLast[at] === true);
-  const isOther = digits.map((_digit, at) => isHomophone[at] === true
+  const { digits } = run;
+  const others = digits.filter(({ isHomophone }) => !isHomophone).length;
+  const isSingle = (at: number): boolean => {
+    const digit = digits[at];
+    return digit === undefined || (digit.isFirst && digit.isLast);
+  };
+  const isOther = digits.map(({ isHomophone }, at) => isHomophone
     && (others < FEWEST_BESIDE_HOMOPHONES || !isSingle(at - 1) || !isSingle(at + 1)));
   const parts: DigitRun[] = [];
   let from = 0;
   for (let at = 0; at <= digits.length; at++) {
     if (at < digits.length && isOther[at] !== true) continue;
-    if (at > from) parts.push(partOf(run, from, at));
+    if (at > from)
+      parts.push({
+        digits: digits.slice(from, at),
+        hasPlus: run.hasPlus && from === 0,
+        isAtEnd: run.isAtEnd && at === digits.length,
+      });
     from = at + 1;
   }
   return parts;
 }
 
-function partOf(run: DigitRun, from: number, to: number): DigitRun {
-  const slice = <T>(list: readonly T[]): T[] => list.slice(from, to);
-  return {
-    digits: slice(run.digits),
-    starts: slice(run.starts),
-    ends: slice(run.ends),
-    isFirst: slice(run.isFirst),
-    isLast: slice(run.isLast),
-    isInLong: slice(run.isInLong),
-    isInShort: slice(run.isInShort),
-    isApart: slice(run.isApart),
-    isHomophone: slice(run.isHomophone),
-    hasPlus: run.hasPlus && from === 0,
-    isAtEnd: run.isAtEnd && to === run.digits.length,
-  };
-}
-
 function newRun(hasPlus: boolean): DigitRun {
-  return {
-    digits: [], starts: [], ends: [], isFirst: [], isLast: [], isInLong: [], isInShort: [],
-    isApart: [], isHomophone: [], hasPlus, isAtEnd: false,
-  };
+  return { digits: [], hasPlus, isAtEnd: false };
 }
 
 const [PLUS, COMMA, POINT, BACKSLASH, UNDERSCORE] = [0x2b, 0x2c, 0x2e, 0x5c, 0x5f] as const;

@@ -11,7 +11,7 @@ const TENS = ['twenty', 'thirty', 'forty', 'fifty', 'sixty', 'seventy', 'eighty'
  * `homophone`: another word that sounds like a digit, `for` and `to`. `plus` comes before a phone
  * number.
  */
-export type DigitWord =
+type DigitWord =
   | { readonly kind: 'digits'; readonly digits: readonly number[]; readonly begins: boolean }
   | { readonly kind: 'tens'; readonly tens: number }
   | { readonly kind: 'times'; readonly times: number }

@@ -1,4 +1,4 @@
-import { steadyFinder, type FoundValue } from './finder.ts';
+import { steadyFinder, type FindingSteps } from './finder.ts';
 import { spokenAddressesIn } from './spoken-addresses.ts';
 
 const AT = 0x40;
@@ -9,12 +9,12 @@ const AT = 0x40;
  */
 export const emailAddresses = steadyFinder('email', addressesIn);
 
-function* addressesIn(text: string): Generator<FoundValue | undefined, void, undefined> {
+function* addressesIn(text: string): FindingSteps {
   yield* writtenAddressesIn(text);
   yield* spokenAddressesIn(text);
 }
 
-function* writtenAddressesIn(text: string): Generator<FoundValue | undefined, void, undefined> {
+function* writtenAddressesIn(text: string): FindingSteps {
   /** What comes before is part of an address, or was looked at. */
   let from = 0;
   for (let at = text.indexOf('@'); at !== -1; at = text.indexOf('@', at + 1)) {

@@ -9,6 +9,9 @@ export interface FoundValue {
   readonly value?: string | undefined;
 }
 
+/** The values in a text, with pauses in between. */
+export type FindingSteps = Generator<FoundValue | undefined, void, undefined>;
+
 /** Finds values of one kind, such as `cardNumbers`. */
 export interface Finder {
   /** The word in the placeholder: `card` for `[card 1]`. 1–24 characters of `a-z` and `-`. */
@@ -18,10 +21,10 @@ export interface Finder {
 }
 
 /** A finder that pauses in a long text: it then yields nothing. */
-export interface SteadyFinder extends Finder {
+interface SteadyFinder extends Finder {
   readonly steps: (text: string) => Iterable<FoundValue | undefined>;
   /** What a cut text ends with, if it can only be the beginning of a value. */
-  readonly cutIn?: (text: string) => FoundValue | undefined;
+  readonly cutIn?: ((text: string) => FoundValue | undefined) | undefined;
 }
 
 /** What the finder finds, and its pauses. */
@@ -38,7 +41,7 @@ export function steadyFinder(
 ): Finder {
   const find = (text: string): FoundValue[] =>
     [...steps(text)].filter((one) => one !== undefined);
-  return { kind, find, steps, ...(cutIn === undefined ? {} : { cutIn }) } as Finder;
+  return { kind, find, steps, cutIn } as Finder;
 }
 
 /** See `SteadyFinder`. Undefined for a finder that cannot tell. */

@@ -1,5 +1,5 @@
 import type { KnownValue } from './call-values.ts';
-import { runAtEnd } from './digit-runs.ts';
+import { digitsIn, runAtEnd } from './digit-runs.ts';
 
 /** A shorter part of a value could be anything. */
 const SHORTEST_PART = 4;
@@ -7,7 +7,7 @@ const SHORTEST_PART = 4;
 const LONGEST_PART = 1_000;
 
 /** What a text ends with, because the caller spoke over the rest of it. */
-export interface HeardPart {
+interface HeardPart {
   readonly start: number;
   readonly letters: string;
   readonly kind: string;
@@ -29,9 +29,8 @@ export class HeardValues {
       else {
         const whole = value.toLowerCase();
         const beginning = whole.slice(0, SHORTEST_PART);
-        const alike = this.#others.get(beginning);
-        if (alike === undefined) this.#others.set(beginning, [{ letters, kind, value: whole }]);
-        else alike.push({ letters, kind, value: whole });
+        const alike = this.#others.get(beginning) ?? [];
+        this.#others.set(beginning, [...alike, { letters, kind, value: whole }]);
       }
     }
   }
@@ -50,12 +49,12 @@ export class HeardValues {
     const atEnd = runAtEnd(text, SHORTEST_PART);
     if (atEnd === undefined) return undefined;
     const { run, skipped } = atEnd;
-    const digits = run.digits.join('');
+    const digits = digitsIn(run, 0);
     if (this.#digits.some(({ value }) => digits.endsWith(value))) return undefined;
     // A word such as "double" says several digits: none of them stays.
     for (let from = 0; digits.length - from >= SHORTEST_PART; from++) {
       const known = this.#digits.find(({ value }) => value.startsWith(digits.slice(from)));
-      if (known !== undefined) return { ...known, start: skipped + (run.starts[from] ?? 0) };
+      if (known !== undefined) return { ...known, start: skipped + (run.digits[from]?.start ?? 0) };
     }
     return undefined;
   }

@@ -1,5 +1,5 @@
 import { DIGIT_WORDS } from './digit-words.ts';
-import { steadyFinder, type FoundValue } from './finder.ts';
+import { steadyFinder, type FindingSteps } from './finder.ts';
 
 /** Countries, and how long their numbers are: the registry of SWIFT. */
 const LENGTHS: ReadonlyMap<string, number> = new Map(
@@ -31,7 +31,7 @@ interface Part {
  */
 export const ibans = steadyFinder('iban', ibansIn);
 
-function* ibansIn(text: string): Generator<FoundValue | undefined, void, undefined> {
+function* ibansIn(text: string): FindingSteps {
   if (text.length < SHORTEST) return;
   let parts: Part[] = [];
   for (const part of partsOf(text)) {
@@ -101,7 +101,7 @@ function charactersOf(word: string): string | undefined {
   return LENGTHS.has(word.toUpperCase()) ? word.toUpperCase() : undefined;
 }
 
-function* numbersIn(parts: readonly Part[]): Generator<FoundValue | undefined, void, undefined> {
+function* numbersIn(parts: readonly Part[]): FindingSteps {
   for (let first = 0; first < parts.length; first++) {
     const last = lastOfNumber(parts, first);
     yield;

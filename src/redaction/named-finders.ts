@@ -31,12 +31,10 @@ export function redactorsIn(redact: Redact | undefined): readonly (Finder | Text
   return parts.flatMap((part, index) => {
     if (!isName(part)) return [part];
     if (index !== first) return [];
-    return FINDER_NAMES.filter((name) => parts.includes(name)).flatMap(findersOf);
+    return FINDER_NAMES.filter((name) => parts.includes(name)).flatMap(
+      (name): readonly Finder[] => NAMED_FINDERS[name],
+    );
   });
-}
-
-function findersOf(name: FinderName): readonly Finder[] {
-  return NAMED_FINDERS[name];
 }
 
 /** The kinds of values that can have placeholders. */

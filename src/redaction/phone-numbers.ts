@@ -1,5 +1,5 @@
-import { digitRunSteps, type DigitRun } from './digit-runs.ts';
-import { anyWordOf, steadyFinder, type FoundValue } from './finder.ts';
+import { digitRunSteps, valueIn, type Digit, type DigitRun } from './digit-runs.ts';
+import { anyWordOf, steadyFinder, type FindingSteps, type FoundValue } from './finder.ts';
 
 const SHORTEST = 7;
 /** ITU-T E.164. */
@@ -40,9 +40,9 @@ const TENS = /ty\b|teen\b|\b(?:ten|eleven|twelve)\b/i;
  */
 export const phoneNumbers = steadyFinder('phone', phonesIn);
 
-function* phonesIn(text: string): Generator<FoundValue | undefined, void, undefined> {
+function* phonesIn(text: string): FindingSteps {
   for (const run of digitRunSteps(text, SHORTEST)) {
-    if (run !== undefined) yield* new PhoneRun(run, text).numbers();
+    if (run !== undefined) yield* numbersIn(run, text);
     yield;
   }
 }
@@ -52,84 +52,73 @@ const LONGEST_LIST = 100;
 
 /** `dialled`: with the 0 of a trunk, or 00. `american`: that of the North American plan. */
 function shapeOf(
-  digits: readonly number[],
+  digits: readonly Digit[],
   start: number,
   end: number,
 ): 'dialled' | 'american' | 'any' {
-  const [first = 0, second = 0, third = 0] = digits.slice(start, start + 3);
+  const digitAt = (place: number): number => digits[place]?.digit ?? 0;
+  const [first, second, third] = [digitAt(start), digitAt(start + 1), digitAt(start + 2)];
   const count = end - start;
   if (first === 0 && second > 0 && count >= 9 && count <= 12) return 'dialled';
   if (first === 0 && second === 0 && third > 0 && count >= 10) return 'dialled';
   const area = end - 10;
   const isAmerican = count === 10 || (count === 11 && first === 1);
-  return isAmerican && (digits[area] ?? 0) > 1 && (digits[area + 3] ?? 0) > 1 ? 'american' : 'any';
+  return isAmerican && digitAt(area) > 1 && digitAt(area + 3) > 1 ? 'american' : 'any';
 }
 
 /** The phone numbers in a run of digits, which may have other numbers next to them. */
-class PhoneRun {
-  readonly #run: DigitRun;
-  readonly #text: string;
-
-  constructor(run: DigitRun, text: string) {
-    this.#run = run;
-    this.#text = text;
+function* numbersIn(run: DigitRun, text: string): FindingSteps {
+  const { digits } = run;
+  for (let start = 0; start + SHORTEST <= digits.length;) {
+    yield;
+    const digit = digits[start];
+    const isPlace = start === 0 || (digit?.isApart === true && digit.isFirst);
+    const end = isPlace ? endOfNumber(run, text, start) : undefined;
+    if (end !== undefined) yield numberIn(run, text, start, end);
+    start = end ?? start + 1;
   }
+}
 
-  *numbers(): Generator<FoundValue | undefined, void, undefined> {
-    const { digits, isApart, isFirst } = this.#run;
-    for (let start = 0; start + SHORTEST <= digits.length;) {
-      yield;
-      const isPlace = start === 0 || (isApart[start] === true && isFirst[start] === true);
-      const end = isPlace ? this.#endOf(start) : undefined;
-      if (end !== undefined) yield this.#value(start, end);
-      start = end ?? start + 1;
-    }
-  }
+/** The longest number that begins there: up to the end, to a comma, or to any group. */
+function endOfNumber(run: DigitRun, text: string, start: number): number | undefined {
+  const { digits } = run;
+  const most = Math.min(digits.length, start + LONGEST);
+  const ends = [];
+  for (let end = most; end >= start + SHORTEST; end--)
+    if (digits[end - 1]?.isLast === true) ends.push(end);
+  const isWhole = (end: number): boolean => end === digits.length || digits[end]?.isApart === true;
+  return [...ends.filter(isWhole), ...ends.filter((end) => !isWhole(end))]
+    .find((end) => isNumber(run, text, start, end));
+}
 
-  /** The longest number that begins there: up to the end, to a comma, or to any group. */
-  #endOf(start: number): number | undefined {
-    const { digits, isApart, isLast } = this.#run;
-    const most = Math.min(digits.length, start + LONGEST);
-    const ends = [];
-    for (let end = most; end >= start + SHORTEST; end--)
-      if (isLast[end - 1] === true) ends.push(end);
-    const isWhole = (end: number): boolean => end === digits.length || isApart[end] === true;
-    return [...ends.filter(isWhole), ...ends.filter((end) => !isWhole(end))]
-      .find((end) => this.#isNumber(start, end));
-  }
+function isNumber(run: DigitRun, text: string, start: number, end: number): boolean {
+  const { digits, hasPlus } = run;
+  const [first, last] = [digits[start], digits[end - 1]];
+  if (first === undefined || last === undefined) return false;
+  if (first.isHomophone || last.isHomophone) return false;
+  if (hasPlus && start === 0) return true;
+  const shape = shapeOf(digits, start, end);
+  // Words are not searched for near each digit of a long list.
+  if (shape === 'any' && digits.length > LONGEST_LIST) return false;
+  const said = text.slice(first.start, last.end);
+  if (DAY.test(said)) return false;
+  const before = text.slice(Math.max(0, first.start - NEAR), first.start);
+  if (OTHER.test(before)) return false;
+  if (shape === 'dialled') return true;
+  const isMeant = PHONE.test(before) || PHONE.test(text.slice(last.end, last.end + NEAR));
+  return isMeant || (shape === 'american' && isInThree(digits, said, end))
+    || (end - start === SHORTEST && /^\d{3}-\d{4}$/.test(said));
+}
 
-  #isNumber(start: number, end: number): boolean {
-    const { digits, hasPlus, isHomophone, starts, ends } = this.#run;
-    if (isHomophone[start] === true || isHomophone[end - 1] === true) return false;
-    if (hasPlus && start === 0) return true;
-    const shape = shapeOf(digits, start, end);
-    // Words are not searched for near each digit of a long list.
-    if (shape === 'any' && digits.length > LONGEST_LIST) return false;
-    if (DAY.test(this.#text.slice(starts[start], ends[end - 1]))) return false;
-    const from = starts[start] ?? 0;
-    const before = this.#text.slice(Math.max(0, from - NEAR), from);
-    if (OTHER.test(before)) return false;
-    if (shape === 'dialled') return true;
-    const to = ends[end - 1] ?? 0;
-    const isMeant = PHONE.test(before) || PHONE.test(this.#text.slice(to, to + NEAR));
-    return isMeant || (shape === 'american' && this.#isInThree(start, end))
-      || (end - start === SHORTEST && /^\d{3}-\d{4}$/.test(this.#text.slice(from, to)));
-  }
+/** In groups of 3, 3 and 4, or in words for single digits. */
+function isInThree(digits: readonly Digit[], said: string, end: number): boolean {
+  if (!/\d/.test(said)) return !TENS.test(said);
+  return [end - 10, end - 7, end - 4].every((at) => digits[at]?.isFirst === true);
+}
 
-  /** In groups of 3, 3 and 4, or in words for single digits. */
-  #isInThree(start: number, end: number): boolean {
-    const { isFirst, starts, ends } = this.#run;
-    const said = this.#text.slice(starts[start], ends[end - 1]);
-    if (!/\d/.test(said)) return !TENS.test(said);
-    return [end - 10, end - 7, end - 4].every((at) => isFirst[at] === true);
-  }
-
-  #value(start: number, end: number): FoundValue {
-    const { digits, starts, ends, hasPlus } = this.#run;
-    const isInternational = hasPlus && start === 0;
-    const first = starts[start] ?? 0;
-    const plus = isInternational ? /(?:\+|\bplus\s+)$/i.exec(this.#text.slice(0, first)) : null;
-    const value = (isInternational ? '+' : '') + digits.slice(start, end).join('');
-    return { start: plus?.index ?? first, end: ends[end - 1] ?? 0, value };
-  }
+function numberIn(run: DigitRun, text: string, start: number, end: number): FoundValue {
+  const found = valueIn(run, start, end);
+  if (!run.hasPlus || start > 0) return found;
+  const plus = /(?:\+|\bplus\s+)$/i.exec(text.slice(0, found.start));
+  return { ...found, start: plus?.index ?? found.start, value: `+${found.value}` };
 }

@@ -32,13 +32,6 @@ export function markOf(kind: string, letters: string): string {
 /** The kinds of values that exist. Other words in brackets stand for nothing. */
 export type Kinds = ReadonlySet<string>;
 
-/** The letters of the marks in a text. */
-export function marksIn(text: string, kinds: Kinds): ReadonlySet<string> {
-  const all = new Set<string>();
-  withNames(text, kinds, (letters) => void all.add(letters));
-  return all;
-}
-
 /** Replaces the marks that have a name. */
 export function withNames(
   text: string,

@@ -18,11 +18,10 @@ export type TextRedactor = (text: string) => string;
 export type Redact =
   FinderName | Finder | TextRedactor | readonly (FinderName | Finder | TextRedactor)[];
 
-export type RedactPart = FinderName | Finder | TextRedactor;
+type RedactPart = FinderName | Finder | TextRedactor;
 
 export function partsOf(redact: Redact | undefined): readonly RedactPart[] {
-  if (redact === undefined) return [];
-  return isList(redact) ? redact : [redact];
+  return redact === undefined ? [] : [redact].flat();
 }
 
 export function isName(part: RedactPart): part is FinderName {
@@ -50,10 +49,6 @@ export function checkRedact(place: string, redact: Redact | undefined): void {
 }
 
 const KIND = /^[a-z][a-z-]{0,23}$/;
-
-function isList(redact: Redact): redact is readonly RedactPart[] {
-  return Array.isArray(redact);
-}
 
 function kindOf(value: unknown): string {
   if (value === null) return 'null';

@@ -22,7 +22,8 @@ export function* redactedEvent<E extends CallEvent>(
     redaction.entered(conversationId, sessionId);
   if (words?.transcript === undefined) return { ...event, ...words, ...data, raw };
   const { transcript } = words; // one request reports both
-  return { ...event, ...words, raw, transcript: withRaw(transcript, raw) };
+  const start = { ...transcript.start, raw } as Transcript['start'];
+  return { ...event, ...words, raw, transcript: { ...transcript, start } };
 }
 
 type Words = Pick<CallerMessage, 'text' | 'interruption' | 'transcript'>;
@@ -41,9 +42,7 @@ function* wordsOf(event: CallerMessage, sealed: SealedTexts): Steps<Words> {
 }
 
 function* heardText(text: string, sealed: SealedTexts): Steps<string> {
-  const heard = yield* sealed.sealingHeard(text);
-  sealed.know(text, heard);
-  return heard;
+  return sealed.keep(text, yield* sealed.sealingHeard(text));
 }
 
 function* linesOf(transcript: Transcript, sealed: SealedTexts): Steps<Transcript> {
@@ -54,8 +53,4 @@ function* linesOf(transcript: Transcript, sealed: SealedTexts): Steps<Transcript
     yield;
   }
   return { ...transcript, lines };
-}
-
-function withRaw(transcript: Transcript, raw: CallEvent['raw']): Transcript {
-  return { ...transcript, start: { ...transcript.start, raw } as Transcript['start'] };
 }

@@ -4,12 +4,13 @@
 
 import { createHmac } from 'node:crypto';
 
+import { BoundedMap } from '../base/bounded-map.ts';
 import { atOnce, Slices, type Steps } from '../base/slices.ts';
 import { CallValues, type KnownValue } from './call-values.ts';
 import { cutValueIn, stepsOf, type Finder, type FoundValue } from './finder.ts';
 import { kindsIn, redactorsIn } from './named-finders.ts';
 import {
-  lettersFrom, markOf, marksIn, withNames, withoutPlaceholders, type Kinds, type Placeholders,
+  lettersFrom, markOf, withNames, withoutPlaceholders, type Kinds, type Placeholders,
 } from './placeholder.ts';
 import type { Redact } from './redact.ts';
 import type { SharedValues } from './shared-values.ts';
@@ -45,23 +46,18 @@ const KEPT_MS = 3_600_000;
 export class Redaction {
   readonly #redactors: ReturnType<typeof redactorsIn>;
   readonly #kinds: Kinds;
-  readonly #key: string;
-  readonly #onFailure: (error: unknown) => void;
-  readonly #shared: Promise<SharedValues | undefined> | undefined;
+  readonly #options: RedactionOptions;
   readonly #now: () => number;
-  /** The least recently used comes first. */
-  readonly #calls = new Map<string, CallValues>();
+  readonly #calls = new BoundedMap<string, CallValues>(MOST_CONVERSATIONS);
   #sweep: NodeJS.Timeout | undefined;
   /** For long texts. What arrives in a conversation stays in order. */
   readonly slices = new Slices();
 
-  constructor({ redact, key, onFailure, shared, now }: RedactionOptions) {
-    this.#redactors = redactorsIn(redact);
-    this.#kinds = kindsIn(redact);
-    this.#key = key;
-    this.#onFailure = onFailure;
-    this.#shared = shared;
-    this.#now = now ?? (() => performance.now());
+  constructor(options: RedactionOptions) {
+    this.#redactors = redactorsIn(options.redact);
+    this.#kinds = kindsIn(options.redact);
+    this.#options = options;
+    this.#now = options.now ?? (() => performance.now());
   }
 
   /** Whether it redacts all that is given. */
@@ -84,9 +80,20 @@ export class Redaction {
   /** The same in steps: see `slices`. */
   *sealing(conversationId: string, text: string): Steps<string> {
     try {
-      return yield* this.#sealing(conversationId, text);
+      let sealed = text;
+      for (const redactor of this.#redactors) {
+        if (typeof redactor === 'object')
+          sealed = yield* this.#without(conversationId, redactor, sealed);
+        else {
+          const given: unknown = redactor(sealed);
+          if (typeof given !== 'string')
+            throw new TypeError(`a function of redact must return a text, got ${typeof given}`);
+          sealed = given;
+        }
+      }
+      return sealed;
     } catch (error) {
-      this.#onFailure(error);
+      this.#options.onFailure(error);
       return FAILED_TEXT;
     }
   }
@@ -99,27 +106,13 @@ export class Redaction {
   /** A text that was cut, without the beginning of a value that it may end with. */
   withoutCut(conversationId: string, text: string): string {
     for (const redactor of this.#redactors) {
-      const cut = typeof redactor === 'object' ? cutValueIn(redactor, text) : undefined;
-      if (cut === undefined || typeof redactor !== 'object') continue;
+      if (typeof redactor === 'function') continue;
+      const cut = cutValueIn(redactor, text);
+      if (cut === undefined) continue;
       const { start, value = text.slice(start) } = cut;
       return text.slice(0, start) + this.#mark(conversationId, redactor.kind, value);
     }
     return text;
-  }
-
-  *#sealing(conversationId: string, text: string): Steps<string> {
-    let sealed = text;
-    for (const redactor of this.#redactors) {
-      if (typeof redactor === 'object')
-        sealed = yield* this.#without(conversationId, redactor, sealed);
-      else {
-        const given: unknown = redactor(sealed);
-        if (typeof given !== 'string')
-          throw new TypeError(`a function of redact must return a text, got ${typeof given}`);
-        sealed = given;
-      }
-    }
-    return sealed;
   }
 
   *#without(conversationId: string, finder: Finder, text: string): Steps<string> {
@@ -148,11 +141,12 @@ export class Redaction {
 
   #mark(conversationId: string, kind: string, value: string): string {
     const named = JSON.stringify([conversationId, kind, value]);
-    const letters = lettersFrom(createHmac('sha256', this.#key).update(named).digest());
+    const letters = lettersFrom(createHmac('sha256', this.#options.key).update(named).digest());
     const values = this.#use(conversationId);
     const known = { kind, value };
     values.add(letters, known);
-    void this.#shared?.then((shared) => shared?.keep(conversationId, values, letters, known));
+    void this.#options.shared?.then((shared) =>
+      shared?.keep(conversationId, values, letters, known));
     return markOf(kind, letters);
   }
 
@@ -195,12 +189,10 @@ export class Redaction {
   hasUnnamed(conversationId: string, value: unknown): boolean {
     const known = this.#calls.get(conversationId);
     let hasUnnamed = false;
-    withTexts(value, (text) => {
-      if (hasUnnamed) return text;
-      for (const letters of marksIn(text, this.#kinds))
-        hasUnnamed ||= known?.nameOf(letters) === undefined;
-      return text;
-    });
+    const look = (letters: string): undefined => {
+      hasUnnamed ||= known?.nameOf(letters) === undefined;
+    };
+    withTexts(value, (text) => (hasUnnamed ? text : withNames(text, this.#kinds, look)));
     return hasUnnamed;
   }
 
@@ -214,7 +206,9 @@ export class Redaction {
   /** Learns the values of the placeholders in a JSON value that other processes have shared. */
   async bring(conversationId: string, value: unknown): Promise<void> {
     const known = this.#calls.get(conversationId);
-    if (known !== undefined) await (await this.#shared)?.bring(conversationId, known, value);
+    if (known === undefined) return;
+    const shared = await this.#options.shared;
+    await shared?.bring(conversationId, known, value);
   }
 
   /**
@@ -250,16 +244,9 @@ export class Redaction {
   #use(conversationId: string): CallValues {
     const known = this.#calls.get(conversationId) ?? new CallValues();
     known.lastUsedMs = this.#now();
-    this.#calls.delete(conversationId); // to the end
-    this.#calls.set(conversationId, known);
-    if (this.#calls.size > MOST_CONVERSATIONS) this.#forgetOldest();
+    this.#calls.set(conversationId, known); // to the end
     this.#sweep ??= setTimeout(() => this.#forgetOld(), KEPT_MS).unref();
     return known;
-  }
-
-  #forgetOldest(): void {
-    const oldest = this.#calls.keys().next();
-    if (oldest.done !== true) this.#calls.delete(oldest.value);
   }
 
   #forgetOld(): void {

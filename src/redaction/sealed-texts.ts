@@ -38,7 +38,7 @@ export class SealedTexts {
   /** The same in steps: a text, one that was heard, a JSON value and JSON text. */
   *sealing(text: string): Steps<string> {
     return this.#sealed.get(text)
-      ?? this.#keep(text, yield* this.#redaction.sealing(this.#conversationId, text));
+      ?? this.keep(text, yield* this.#redaction.sealing(this.#conversationId, text));
   }
 
   /**
@@ -53,11 +53,6 @@ export class SealedTexts {
       return this.#redaction.withoutCut(this.#conversationId, yield* this.sealing(text));
     const before = yield* this.sealing(text.slice(0, part.start));
     return before + markOf(part.kind, part.letters);
-  }
-
-  /** From here on the text is read like this. */
-  know(text: string, sealed: string): void {
-    this.#keep(text, sealed);
   }
 
   *sealingAll<T>(value: T, isKept: (text: string) => boolean = never): Steps<T> {
@@ -78,7 +73,8 @@ export class SealedTexts {
     }
   }
 
-  #keep(text: string, sealed: string): string {
+  /** From here on the text is read like this. */
+  keep(text: string, sealed: string): string {
     this.#length += text.length;
     if (this.#length > MOST_KNOWN) {
       this.#sealed.clear();

@@ -2,7 +2,7 @@
 
 import { lazyPattern } from '../base/lazy-pattern.ts';
 import { DIGIT_WORDS } from './digit-words.ts';
-import { anyWordOf, type FoundValue } from './finder.ts';
+import { anyWordOf, type FindingSteps } from './finder.ts';
 
 /** How much of a text is examined on each side of an "at", in UTF-16 code units. */
 const NEAR = 160;
@@ -63,9 +63,7 @@ interface Token {
 }
 
 /** The addresses of a text in order. Those that are written without blanks are not among them. */
-export function* spokenAddressesIn(
-  text: string,
-): Generator<FoundValue | undefined, void, undefined> {
+export function* spokenAddressesIn(text: string): FindingSteps {
   let from = 0;
   for (const { 0: sign, index } of text.matchAll(AT)) {
     yield;

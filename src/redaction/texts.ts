@@ -11,45 +11,34 @@ const TOO_DEEP = '[too deep]';
  * they are.
  */
 export function withTexts<T>(value: T, change: (text: string) => string): T {
-  return new Copy(change).of(value, 0) as T; // texts stay texts, except for numbers
-}
-
-class Copy {
-  readonly #change: (text: string) => string;
   /** An event holds what the platform sent in more than one place. */
-  readonly #copies = new Map<object, unknown>();
-
-  constructor(change: (text: string) => string) {
-    this.#change = change;
-  }
-
-  of(value: unknown, depth: number): unknown {
-    if (typeof value === 'string') return this.#change(value);
-    if (typeof value === 'number') return changedNumber(value, this.#change);
-    if (typeof value !== 'object' || value === null) return value;
-    if (!Array.isArray(value) && !isPlain(value)) return value;
+  const copies = new Map<object, unknown>();
+  const copyOf = (given: unknown, depth: number): unknown => {
+    if (typeof given === 'string') return change(given);
+    if (typeof given === 'number') return changedNumber(given, change);
+    if (typeof given !== 'object' || given === null) return given;
+    if (!Array.isArray(given) && !isPlain(given)) return given;
     if (depth > MAX_DEPTH) return TOO_DEEP;
-    const known = this.#copies.get(value);
+    const known = copies.get(given);
     if (known !== undefined) return known;
-    const copy = Array.isArray(value) ? this.#items(value, depth) : this.#fields(value, depth);
-    this.#copies.set(value, copy);
+    const copy = Array.isArray(given) ? itemsOf(given, depth) : fieldsOf(given, depth);
+    copies.set(given, copy);
     return copy;
-  }
-
-  #items(value: readonly unknown[], depth: number): readonly unknown[] {
-    const items = value.map((item) => this.of(item, depth + 1));
-    return items.some((item, index) => item !== value[index]) ? items : value;
-  }
-
-  #fields(value: object, depth: number): object {
+  };
+  const itemsOf = (list: readonly unknown[], depth: number): readonly unknown[] => {
+    const items = list.map((item) => copyOf(item, depth + 1));
+    return items.some((item, index) => item !== list[index]) ? items : list;
+  };
+  const fieldsOf = (object: object, depth: number): object => {
     let isSame = true;
-    const copies = Object.entries(value).map(([name, item]: [string, unknown]) => {
-      const copy = [this.#change(name), this.of(item, depth + 1)] as const;
-      isSame &&= copy[0] === name && copy[1] === item;
-      return copy;
+    const fields = Object.entries(object).map(([name, item]: [string, unknown]) => {
+      const field = [change(name), copyOf(item, depth + 1)] as const;
+      isSame &&= field[0] === name && field[1] === item;
+      return field;
     });
-    return isSame ? value : Object.fromEntries(copies);
-  }
+    return isSame ? object : Object.fromEntries(fields);
+  };
+  return copyOf(value, 0) as T; // texts stay texts, except for numbers
 }
 
 /** In UTF-16 code units. */

@@ -38,7 +38,7 @@ export interface UntypedSchema {
 }
 
 /** `true` allows everything, `false` nothing. */
-export type Subschema = Schema | boolean;
+type Subschema = Schema | boolean;
 
 /** Keywords that contain schemas, and how: one, a list, one or a list, or one per name. */
 const SUBSCHEMAS: Readonly<Record<string, 'one' | 'list' | 'oneOrList' | 'map'>> = {

@@ -17,7 +17,7 @@ export type Rule = (value: unknown, budget: CheckBudget) => Fault | undefined;
  * Makes a keyword's rule, or undefined if it needs none. Throws a `TypeError` if the keyword has a
  * value that cannot be checked.
  */
-export type Keyword = (value: unknown, site: Site) => Rule | undefined;
+type Keyword = (value: unknown, site: Site) => Rule | undefined;
 export type KeywordTable = Readonly<Record<string, Keyword>>;
 
 /** A place in a schema, and what a keyword needs there. */

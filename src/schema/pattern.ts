@@ -72,13 +72,11 @@ function stepsOf(source: string): ((length: number) => number) | undefined {
 /** Created for the first pattern that needs it. */
 let sandbox: { readonly box: Context; readonly script: Script } | undefined;
 
-function openSandbox(): NonNullable<typeof sandbox> {
-  return { box: createContext(Object.create(null)), script: new Script('pattern.test(text)') };
-}
-
 /** Matches in `vm`, the only way to stop a regular expression. Throws `TooCostly` if it must. */
 function testInSandbox(pattern: RegExp, text: string, budget: CheckBudget): boolean {
-  const { box, script } = (sandbox ??= openSandbox());
+  const { box, script } = (sandbox ??= {
+    box: createContext(Object.create(null)), script: new Script('pattern.test(text)'),
+  });
   Object.assign(box, { pattern, text });
   try {
     for (;;) {

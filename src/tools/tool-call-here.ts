@@ -86,7 +86,7 @@ async function endLate(
   const outcome = await lateOutcome(turn, call, late, forgotten);
   if (outcome === undefined) return done();
   Object.assign(call.spoken, { state: outcome.state, content: outcome.content });
-  storeResult(turn, call, outcome, { liveState, done });
+  storeResult(turn, call, outcome, done);
 }
 
 /** Undefined if it has none: the log says why. */

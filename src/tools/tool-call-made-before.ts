@@ -96,7 +96,7 @@ async function outcomeOfClaimer(
   const { key, running, spoken, tool } = call;
   const { turnId, runId, toolCallId, process } = claimer;
   spoken.joins = true;
-  if (process !== undefined) spoken.runner = process;
+  spoken.process = process ?? host.process;
   const here = host.calls.outcomeBefore(key, running);
   if (here !== undefined) return here;
   if (process === undefined) return UNKNOWN;
@@ -130,7 +130,7 @@ function stopJoining(
   claiming: readonly NotedToolCall[],
 ): Awaitable<void> {
   delete spoken.joins;
-  delete spoken.runner;
+  spoken.process = turn.host.process;
   return storeCalls(turn, claiming);
 }
 

@@ -208,21 +208,17 @@ function nextClaimOf(noted: NotedToolCall, host: ToolHost): OnceClaim {
   };
 }
 
-interface StoreResultOptions {
-  /** The state to store with it. Undefined if the call may not change it any more. */
-  readonly liveState: ToolCallingTurn['liveState'];
-  /** Called when it is stored, or lost. */
-  readonly done?: () => void;
-}
-
-/** Stores the result of a call, and tries again if the store fails. A shutdown waits for it. */
+/**
+ * Stores the result of a call, and tries again if the store fails. A shutdown waits for it. `done`
+ * is called when it is stored, or lost.
+ */
 export function storeResult(
   turn: ToolCallingTurn,
   call: NotedToolCall,
   outcome: ToolCallResult,
-  { liveState, done = () => undefined }: StoreResultOptions,
+  done: () => void,
 ): void {
-  const { conversationId, turnId, runId, host, erasedAt, log, isStored } = turn;
+  const { conversationId, turnId, runId, host, erasedAt, log, isStored, liveState } = turn;
   const { spoken: { call: { id } }, key } = call;
   const { state, content, handOver } = outcome;
   if (!isStored || state === 'running') return done();

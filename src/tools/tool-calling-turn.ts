@@ -3,15 +3,31 @@
 import type { LiveState } from '../agents/state/live-state.ts';
 import type { EarlierToolCall } from '../conversations/discarded-turns.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
-import type { Message, ToolCall } from '../conversations/message.ts';
+import type { Message, ToolCall, ToolCallState } from '../conversations/message.ts';
 import type { Logger } from '../log.ts';
 import type { OtherToolCalls } from './tool-call-elsewhere.ts';
-import type { SpokenToolCall } from './tool-calls-noted.ts';
 import type { RunningToolCalls } from './tool-calls-running.ts';
 import type { ToolCallOutcome } from './tool-run.ts';
 
 /** How a tool call ended. `unknown`: it may have acted. */
 export type ToolEnd = ToolCallOutcome | 'unknown';
+
+/** A tool call of the reply, and what is known of its result. */
+export interface SpokenToolCall {
+  readonly call: ToolCall;
+  key: string | undefined;
+  readonly runId: number;
+  /** The address of the process that runs it, if several share the conversation. */
+  process: string | undefined;
+  /** Whether it waits for a call with the same key, instead of running itself. */
+  joins?: boolean;
+  /** See `ToolMessage.isRepeatable`. */
+  isRepeatable?: true;
+  state: ToolCallState;
+  content: string;
+  /** Name of the agent that it handed the conversation over to. */
+  handOver?: string;
+}
 
 /** A turn whose agent calls tools. */
 export interface ToolCallingTurn {

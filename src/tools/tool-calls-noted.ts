@@ -1,35 +1,11 @@
-import type { ConversationManager } from '../conversations/manager.ts';
-import type { ToolCall, ToolCallState, ToolMessage } from '../conversations/message.ts';
+import type { ToolCall, ToolMessage } from '../conversations/message.ts';
 import type { ClaimOutcome } from '../conversations/once-rules.ts';
 import { UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
 import { callKey, canonicalArguments, onceKey, uniqueKey } from './tool-call-key.ts';
+import type { SpokenToolCall, ToolCallingTurn } from './tool-calling-turn.ts';
 import type { KnownToolCall } from './tool-calls-earlier.ts';
 import { RunningToolCall } from './tool-calls-running.ts';
 import type { ToolRun } from './tool-run.ts';
-
-/** The run of a turn that makes calls. */
-export interface ToolCallOwner {
-  readonly runId: number;
-  /** The address of its process, if several share the conversation. */
-  readonly process: string | undefined;
-}
-
-/** A tool call of the reply, and what is known of its result. */
-export interface SpokenToolCall {
-  readonly call: ToolCall;
-  key: string | undefined;
-  readonly owner: ToolCallOwner;
-  /** Whether it waits for a call with the same key, instead of running itself. */
-  joins?: boolean;
-  /** The process of that call, if it is known. */
-  runner?: string;
-  /** See `ToolMessage.isRepeatable`. */
-  isRepeatable?: true;
-  state: ToolCallState;
-  content: string;
-  /** Name of the agent that it handed the conversation over to. */
-  handOver?: string;
-}
 
 /** A tool call that was written down. */
 export interface NotedToolCall {
@@ -71,49 +47,32 @@ export function toolNameOf({ tool }: NotedToolCall): string {
   return tool?.name ?? 'unknown';
 }
 
-/** The run of a turn that calls belong to. */
-export interface NotingTurn {
-  readonly conversationId: string;
-  /** What names the turn in the keys of its calls. */
-  readonly place: string;
-  /** The agent that speaks. Undefined is the path's own. */
-  readonly spoken: { readonly speaker: string | undefined };
-}
-
 /**
  * The tool calls of one run of a turn. Each has an id that is unique in the run and in the history
  * that the run has seen, and its idempotency key.
  */
 export class NotedToolCalls {
-  readonly #turn: NotingTurn;
-  readonly #conversations: Pick<ConversationManager, 'keyOf'>;
-  readonly #owner: ToolCallOwner;
+  readonly #turn: ToolCallingTurn;
   readonly #calls: NotedToolCall[] = [];
   readonly #ids: Set<string>;
   /** How many equal calls there are, by agent, tool and arguments. */
   readonly #alike = new Map<string, number>();
   #rounds = 0;
 
-  constructor(
-    turn: NotingTurn,
-    owner: ToolCallOwner,
-    conversations: Pick<ConversationManager, 'keyOf'>,
-    earlierCalls: readonly ToolMessage[],
-  ) {
+  constructor(turn: ToolCallingTurn, earlierCalls: readonly ToolMessage[]) {
     this.#turn = turn;
-    this.#owner = owner;
-    this.#conversations = conversations;
     this.#ids = new Set(earlierCalls.map(({ toolCallId }) => toolCallId));
   }
 
   /** Notes calls that a model made together. */
   add(calls: readonly ToolCall[]): readonly NotedToolCall[] {
     this.#rounds += 1;
+    const { runId, host: { process } } = this.#turn;
     const noted = calls.map((given): NotedToolCall => {
       const call = { id: this.#uniqueId(given.id), name: given.name, args: given.args };
       const key = this.#keyOf(call);
       return {
-        spoken: { call, key, owner: this.#owner, ...BEGUN },
+        spoken: { call, key, runId, process, ...BEGUN },
         givenId: given.id,
         key: key ?? uniqueKey(),
         round: this.#rounds,
@@ -135,7 +94,7 @@ export class NotedToolCalls {
 
   /** The key of a call that acts once per conversation. */
   onceKeyOf({ spoken: { call } }: NotedToolCall, text: string): string {
-    return onceKey(this.#conversations.keyOf(this.#turn.conversationId), call.name, text);
+    return onceKey(this.#conversation, call.name, text);
   }
 
   /** Those that have no result yet. */
@@ -172,11 +131,16 @@ export class NotedToolCalls {
   #keyOf({ name, args }: ToolCall): string | undefined {
     const canonical = canonicalArguments(args);
     if (canonical === undefined) return undefined;
-    const { conversationId, place, spoken: { speaker } } = this.#turn;
+    const { place, spoken: { speaker } } = this.#turn;
     const alike = JSON.stringify([name, canonical, speaker]);
     const occurrence = this.#alike.get(alike) ?? 0;
     this.#alike.set(alike, occurrence + 1);
-    const conversation = this.#conversations.keyOf(conversationId);
-    return callKey(conversation, place, name, canonical, occurrence, speaker);
+    return callKey(this.#conversation, place, name, canonical, occurrence, speaker);
+  }
+
+  /** The key under which the conversation is stored. */
+  get #conversation(): string {
+    const { conversationId, host } = this.#turn;
+    return host.conversations.keyOf(conversationId);
   }
 }

@@ -26,10 +26,9 @@ export class ToolCalls {
   #handOvers = 0;
 
   constructor(turn: ToolCallingTurn, earlierCalls: readonly EarlierToolCall[]) {
-    const { runId, host: { process, conversations, calls } } = turn;
     this.#turn = turn;
-    this.#noted = new NotedToolCalls(turn, { runId, process }, conversations, earlierCalls);
-    this.#earlier = new EarlierToolCalls(calls, earlierCalls);
+    this.#noted = new NotedToolCalls(turn, earlierCalls);
+    this.#earlier = new EarlierToolCalls(turn.host.calls, earlierCalls);
   }
 
   get #host(): ToolHost {
@@ -289,7 +288,7 @@ export class ToolCalls {
       this.#host.others?.callEnded(this.#turn.conversationId);
       liveState?.leave();
     };
-    storeResult(this.#turn, call, outcome, { liveState, done });
+    storeResult(this.#turn, call, outcome, done);
   }
 }
 

@@ -23,7 +23,7 @@ type CallStatus = 'running' | ToolCallOutcome;
 const UNKNOWN_TOOL = 'unknown';
 
 /** The turn in which a model asks for a call. */
-export interface RequestingTurn<S = unknown> extends OnceContext<S> {
+interface RequestingTurn<S = unknown> extends OnceContext<S> {
   /** See `TurnJournal` of the agents. */
   readonly journal: {
     handOver(toolCallId: string, agent: string): Promise<void>;
@@ -87,7 +87,8 @@ class RequestedToolCall<S> {
   /** When it began to run, on the clock of `performance.now()`. */
   #startedAtMs: number | undefined;
   #toolCallId: string | undefined;
-  #late: Promise<string> | undefined;
+  /** See `ToolRun.late`. */
+  late: Promise<string> | undefined;
 
   constructor(
     tool: Tool<S>,
@@ -134,11 +135,6 @@ class RequestedToolCall<S> {
     }
   }
 
-  /** See `ToolRun.late`. */
-  get late(): Promise<string> | undefined {
-    return this.#late;
-  }
-
   async run(call: ToolCallContext): Promise<string> {
     this.#toolCallId = call.toolCallId;
     const parsed = this.#parsed;
@@ -164,7 +160,7 @@ class RequestedToolCall<S> {
       const isInterrupted = call.signal.aborted && isAbort(error, call.signal.reason);
       this.#report(isInterrupted ? 'interrupted' : 'failed', { args });
       if (error instanceof ToolTimeout && this.#tool.once !== undefined)
-        this.#late = this.#lateText(error.late);
+        this.late = this.#lateText(error.late);
       throw error;
     }
   }

@@ -152,11 +152,9 @@ export function tool<const P extends AnySchema, S = unknown>(
     throw new TypeError(`a tool's name must be 1–64 characters of A-Z a-z 0-9 _ -, got ${given}`);
   }
   checkFields(`tool ${name}`, definition, FIELDS);
-  if (typeof repeatable !== 'boolean') {
-    throw new TypeError(`tool ${name}: repeatable must be a boolean, got ${typeof repeatable}`);
-  }
-  if (typeof raw !== 'boolean') {
-    throw new TypeError(`tool ${name}: raw must be a boolean, got ${typeof raw}`);
+  for (const [field, given] of Object.entries({ repeatable, raw })) {
+    if (typeof given === 'boolean') continue;
+    throw new TypeError(`tool ${name}: ${field} must be a boolean, got ${typeof given}`);
   }
   if (timeoutMs !== undefined && !isTimeLimit(timeoutMs)) {
     const rule = `timeoutMs must be a number of milliseconds from 1 to ${DAY_MS}`;

@@ -1,7 +1,7 @@
 import { apart } from '../base/apart.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import type { AssistantMessage, Message } from '../conversations/message.ts';
-import type { SpokenToolCall } from '../tools/tool-calls-noted.ts';
+import type { SpokenToolCall } from '../tools/tool-calling-turn.ts';
 import type { Values } from './values.ts';
 
 /**
@@ -304,11 +304,9 @@ interface Break {
 const NO_BREAKS: readonly Break[] = [];
 
 function resultOf(
-  { call, key, owner, runner, joins, isRepeatable, state, content, handOver }: SpokenToolCall,
+  { call, key, runId, process, joins, isRepeatable, state, content, handOver }: SpokenToolCall,
   turnId: string,
 ): Message {
-  const { runId } = owner;
-  const process = runner ?? owner.process;
   return {
     role: 'tool',
     content,

@@ -28,13 +28,19 @@ describe('BoundedMap', () => {
     const map = filled(2, 'a', 'b');
     map.delete('b');
     map.set('c', 2);
-    assert.deepEqual([held(map), [...map.values()]], [['a', 'c'], [0, 2]]);
+    assert.deepEqual([held(map), [...map]], [['a', 'c'], [['a', 0], ['c', 2]]]);
   });
 
   it('drops an entry whose key is undefined too', () => {
     const map = new BoundedMap<string | undefined, number>(1);
     map.set(undefined, 1);
     map.set('a', 2);
-    assert.deepEqual([[...map.values()], map.get(undefined)], [[2], undefined]);
+    assert.deepEqual([[...map], map.get(undefined)], [[['a', 2]], undefined]);
+  });
+
+  it('goes on behind an entry that is deleted when it is its turn', () => {
+    const map = filled(3, 'a', 'b', 'c');
+    for (const [key] of map) map.delete(key);
+    assert.equal(map.size, 0);
   });
 });

@@ -80,7 +80,7 @@ describe('a call that acts once', () => {
       stage.isOver = true;
     };
     assert.equal(await stage.pays(stage.calls({}), once), UNFINISHED_RESULTS.interrupted);
-    assert.deepEqual([stage.awaited, stage.spoken[0]?.runner], [[], undefined]);
+    assert.deepEqual([stage.awaited, stage.spoken[0]?.process], [[], 'own']);
   });
 
   it('acts if the one that it waited for was given back', async () => {

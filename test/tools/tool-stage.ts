@@ -6,8 +6,9 @@ import type { EarlierToolCall } from '../../src/conversations/discarded-turns.ts
 import type { UpdateOptions } from '../../src/conversations/store.ts';
 import { createLogger } from '../../src/log.ts';
 import { callKey } from '../../src/tools/tool-call-key.ts';
-import type { ToolCallingTurn, ToolHost } from '../../src/tools/tool-calling-turn.ts';
-import type { SpokenToolCall } from '../../src/tools/tool-calls-noted.ts';
+import type {
+  SpokenToolCall, ToolCallingTurn, ToolHost,
+} from '../../src/tools/tool-calling-turn.ts';
 import { RunningToolCalls } from '../../src/tools/tool-calls-running.ts';
 import { ToolCalls } from '../../src/tools/tool-calls.ts';
 import type { ToolOutcome, ToolRun } from '../../src/tools/tool-run.ts';

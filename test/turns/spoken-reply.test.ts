@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { SentEvent } from '../../src/calls/reply-event.ts';
-import type { SpokenToolCall } from '../../src/tools/tool-calls-noted.ts';
+import type { SpokenToolCall } from '../../src/tools/tool-calling-turn.ts';
 import { MAX_REPLY_LENGTH, SpokenReply } from '../../src/turns/spoken-reply.ts';
 
 const HIGH = '\ud83d';
@@ -18,7 +18,8 @@ function call(id: string): SpokenToolCall {
   return {
     call: { id, name: 'look', args: '{}' },
     key: `key of ${id}`,
-    owner: { runId: 1, process: undefined },
+    runId: 1,
+    process: undefined,
     state: 'completed',
     content: `"${id}"`,
   };

@@ -1,4 +1,4 @@
-import type { PartStore, StoredConversation } from './part-store.ts';
+import type { PartStore, ReadAnswer, StoredConversation } from './part-store.ts';
 import { failureAt, StoreError } from './store-error.ts';
 
 /** The maximum number of failures that an error lists. */
@@ -37,10 +37,7 @@ export async function* eachStored(
   throw new StoreError(told.join('; ') + (others === 0 ? '' : `; and ${others} more`));
 }
 
-async function readAt(
-  id: string,
-  parts: PartStore,
-): Promise<StoredConversation | 'unchanged' | StoreError | undefined> {
+async function readAt(id: string, parts: PartStore): Promise<ReadAnswer | StoreError> {
   try {
     return await parts.read(id);
   } catch (error) {

@@ -1,14 +1,34 @@
+// What `calls erase` does with conversations, from outside the servers that use the store.
+
 import { clearTurns } from '../conversation.ts';
+import { eachStored } from './each-stored.ts';
 import type { PartStore } from './part-store.ts';
 import { PartedConversation } from './parted-conversation.ts';
 import { failureAt, StoreError } from './store-error.ts';
 
 const MAX_CONFLICTS = 20;
 
+/** A key with such a character holds something other than a conversation, such as a call record. */
+const CONTROL = /\p{Cc}/u;
+
 /**
- * Erases a conversation from outside the servers that use the store. The mark is left even if
- * nothing is stored: a server may remember what the store has lost, or keep it until the store
- * answers again. False if nothing was stored. Rejects with a `StoreError`.
+ * The keys of the conversations whose last telephone call came from a number that is meant. What
+ * cannot be read is left out, and a `StoreError` names it in the end.
+ */
+export async function* conversationsOfCaller(
+  parts: PartStore,
+  isMeant: (from: string) => boolean,
+): AsyncGenerator<string, void, undefined> {
+  for await (const [id, stored] of eachStored(parts, '', (one) => !CONTROL.test(one))) {
+    const { caller } = new PartedConversation(id, stored).conversation;
+    if (caller?.from !== undefined && isMeant(caller.from)) yield id;
+  }
+}
+
+/**
+ * Erases a conversation. The mark is left even if nothing is stored: a server may remember what the
+ * store has lost, or keep it until the store answers again. False if nothing was stored. Rejects
+ * with a `StoreError`.
  */
 export async function eraseStored(parts: PartStore, id: string, ttlMs: number): Promise<boolean> {
   try {

@@ -123,10 +123,11 @@ export class HeadParts {
     return this.#restored !== undefined || this.hasNewState || this.#newHead() !== this.#head;
   }
 
-  /** What is known now. */
-  known(): KnownHead {
+  /** What is known now. `isErasing`: all that is stored was forgotten. */
+  known(isErasing: boolean): KnownHead {
     const { state, agent, caller, spent, reports } = this.#conversation;
-    const { text: storedState, versions } = this.#base;
+    const { text, versions } = this.#base;
+    const storedState = isErasing ? undefined : text;
     const [made, revision] = [this.#made, this.#revision];
     return { state, storedState, versions, made, agent, caller, spent, reports, revision };
   }

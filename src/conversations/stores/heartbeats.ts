@@ -1,7 +1,7 @@
 import { andThen, type Awaitable } from '../../base/awaitable.ts';
 import { mayLive } from '../../base/process-address.ts';
-import { FAILED } from './outage.ts';
-import { ERASED, type PartStore, type StoredConversation } from './part-store.ts';
+import { FAILED, type Outage } from './outage.ts';
+import { ERASED, type PartsChange, type PartStore, type WriteAnswer } from './part-store.ts';
 
 /** How often a process says that it lives. */
 const BEAT_MS = 1_500;
@@ -12,13 +12,6 @@ const IDLE_MS = 3_600_000;
 /** After this many of its own in a row, a missing one was not lost by the store. */
 const MIN_STEADY = Math.ceil(GONE_MS / BEAT_MS);
 
-export interface HeartbeatsOptions {
-  /** Sends a command to the store, which may be away. */
-  readonly ask: <T>(command: () => Awaitable<T>) => Awaitable<T | typeof FAILED>;
-  /** Called with each beat. */
-  readonly onBeat: () => void;
-}
-
 /**
  * Which processes are alive. Each one writes its address every 1.5 s, under a key of its own that
  * the store drops after 5 s. One that cannot write, or whose key was lost, takes nobody for dead
@@ -27,7 +20,7 @@ export interface HeartbeatsOptions {
  */
 export class Heartbeats {
   readonly #parts: PartStore;
-  readonly #ask: HeartbeatsOptions['ask'];
+  readonly #outage: Outage;
   readonly #onBeat: () => void;
   /** The version of each key of this process, by address. */
   readonly #versions = new Map<string, string | undefined>();
@@ -39,9 +32,10 @@ export class Heartbeats {
   #usedAtMs = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  constructor(parts: PartStore, { ask, onBeat }: HeartbeatsOptions) {
+  /** `onBeat` is called with each beat. */
+  constructor(parts: PartStore, outage: Outage, onBeat: () => void) {
     this.#parts = parts;
-    this.#ask = ask;
+    this.#outage = outage;
     this.#onBeat = onBeat;
   }
 
@@ -77,7 +71,7 @@ export class Heartbeats {
 
   /** Whether the store has the key of that address. Without an answer it may. */
   #mayBeThere(address: string): Awaitable<boolean> {
-    const found = this.#ask(() => this.#parts.read(idOf(address)));
+    const found = this.#outage.askAside(() => this.#parts.read(idOf(address)));
     return andThen(found, (key) => key !== undefined);
   }
 
@@ -85,7 +79,7 @@ export class Heartbeats {
   #mayHaveLost(): Awaitable<boolean> {
     const [own] = this.#versions.keys();
     if (own === undefined) return true;
-    return andThen(this.#ask(() => this.#parts.read(idOf(own))), (key) =>
+    return andThen(this.#outage.askAside(() => this.#parts.read(idOf(own))), (key) =>
       key === undefined || key === FAILED || this.#beating !== undefined || !this.#isSteady);
   }
 
@@ -94,7 +88,7 @@ export class Heartbeats {
     clearInterval(this.#timer);
     this.#steady = 0;
     const gone = [...this.#versions].map(([address, from]) =>
-      this.#ask(() => this.#parts.write(idOf(address), changeOf(from, undefined))));
+      this.#outage.askAside(() => this.#parts.write(idOf(address), changeOf(from, undefined))));
     this.#versions.clear();
     await Promise.all(gone);
   }
@@ -144,10 +138,11 @@ export class Heartbeats {
   async #write(
     address: string,
     from: string | undefined,
-  ): Promise<true | StoredConversation | undefined | typeof FAILED> {
+  ): Promise<WriteAnswer | typeof FAILED> {
     this.#count += 1;
     const to = `${ERASED}${this.#count}`; // it counts as no conversation
-    const answer = await this.#ask(() => this.#parts.write(idOf(address), changeOf(from, to)));
+    const change = changeOf(from, to);
+    const answer = await this.#outage.askAside(() => this.#parts.write(idOf(address), change));
     if (answer !== FAILED && this.#versions.has(address))
       this.#versions.set(address, answer === true ? to : answer?.version);
     return answer;
@@ -158,8 +153,6 @@ function idOf(address: string): string {
   return `\theartbeat\t${address}`;
 }
 
-function changeOf(from: string | undefined, to: string | undefined): Parameters<
-  PartStore['write']
->[1] {
+function changeOf(from: string | undefined, to: string | undefined): PartsChange {
   return { from, to, set: new Map(), remove: [], ttlMs: GONE_MS };
 }

@@ -22,9 +22,9 @@ export class OnceParts {
   readonly #conversation: Conversation;
   #stored = new Map<string, OnceCall>();
   /** The calls that this process claimed. */
-  #own: ReadonlySet<string> = new Set();
+  own: ReadonlySet<string> = new Set();
   /** Calls that have freed their keys here, or whose results were erased. */
-  #over: ReadonlySet<string> = new Set();
+  over: ReadonlySet<string> = new Set();
 
   constructor(conversation: Conversation) {
     this.#conversation = conversation;
@@ -59,16 +59,8 @@ export class OnceParts {
     if (onceCalls === before) return;
     const known = new Set(Object.values(before ?? {}).map(idOf));
     const present = new Set(Object.values(onceCalls ?? {}).map(idOf));
-    this.#own = new Set([...present].filter((id) => this.#own.has(id) || !known.has(id)));
+    this.own = new Set([...present].filter((id) => this.own.has(id) || !known.has(id)));
     this.#noteOver(Object.values(before ?? {}).filter((call) => !present.has(idOf(call))));
-  }
-
-  get own(): ReadonlySet<string> {
-    return this.#own;
-  }
-
-  get over(): ReadonlySet<string> {
-    return this.#over;
   }
 
   /**
@@ -76,12 +68,12 @@ export class OnceParts {
    * process has claimed.
    */
   merge(calls: Calls, over: ReadonlySet<string>, own: ReadonlySet<string>): void {
-    this.#over = new Set([...this.#over, ...over]);
-    this.#own = new Set([...this.#own, ...own]);
+    this.over = new Set([...this.over, ...over]);
+    this.own = new Set([...this.own, ...own]);
     const merged = this.#withoutOver(this.#conversation.onceCalls);
     for (const [key, ours] of Object.entries(this.#withoutOver(calls))) {
       const theirs = merged[key];
-      const isOwn = this.#own.has(idOf(ours));
+      const isOwn = this.own.has(idOf(ours));
       const isBetter = theirs === undefined
         ? (isOwn && ours.state !== 'released') || ours.state === 'completed'
         : isTruer(ours, theirs, isOwn);
@@ -128,7 +120,7 @@ export class OnceParts {
   /** A copy. */
   #withoutOver(calls: Calls): Record<string, OnceCall> {
     const isOver = (call: OnceCall): boolean =>
-      call.state !== 'completed' && this.#over.has(idOf(call));
+      call.state !== 'completed' && this.over.has(idOf(call));
     return Object.fromEntries(Object.entries(calls ?? {}).filter(([, call]) => !isOver(call)));
   }
 
@@ -139,7 +131,7 @@ export class OnceParts {
 
   #noteOver(calls: readonly OnceCall[]): void {
     if (calls.length === 0) return;
-    this.#over = new Set([...this.#over, ...calls.map(idOf)].slice(-MAX_OVER));
+    this.over = new Set([...this.over, ...calls.map(idOf)].slice(-MAX_OVER));
   }
 
   /** Whether there is something to write. */

@@ -96,23 +96,11 @@ async function openChannel(
   return openRedisChannel(conversationStore, { directory, log });
 }
 
-/** Opens any store except memory. Each kind is loaded on demand. */
-export function openParts(settings: StoreSettings, options: OpenStoreOptions): Promise<PartStore> {
-  return open(settings, options);
-}
-
 /**
- * The same for commands that read or erase everything, and never create a file. Rejects with a
- * `StoreError` if there is none.
+ * Opens any store except memory. Each kind is loaded on demand. `mustExist`: for commands that read
+ * or erase everything, and never create a file. Rejects with a `StoreError` if there is none.
  */
-export function openAllParts(
-  settings: StoreSettings,
-  options: OpenStoreOptions,
-): Promise<PartStore> {
-  return open(settings, options, true);
-}
-
-async function open(
+export async function openParts(
   settings: StoreSettings,
   { log, directory = process.cwd(), redis }: OpenStoreOptions,
   mustExist = false,

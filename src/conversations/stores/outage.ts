@@ -5,7 +5,7 @@ import { within } from '../../base/time-limit.ts';
 import type { Logger } from '../../log.ts';
 import type { PartStore } from './part-store.ts';
 
-export interface OutageOptions {
+interface OutageOptions {
   /** A command that takes longer is late: nobody waits for it, but it may be answered yet. */
   readonly timeoutMs: number;
   readonly log: Logger;
@@ -13,7 +13,7 @@ export interface OutageOptions {
   readonly recovered: () => Promise<void>;
 }
 
-export interface AskOptions {
+interface AskOptions {
   /** Called instead if the store's answer is that it fails for this one conversation. */
   readonly refused?: (error: unknown) => void;
   /** Called when the command is answered after the time-out. */
@@ -88,27 +88,14 @@ export class Outage {
       this.#isDegraded = true;
       if (this.#retry === undefined && !this.#isClosed) this.#probe ??= this.#look();
     };
-    return this.#send(command, failed, options);
+    return this.askAside(command, failed, options);
   }
 
   /** A command that nothing depends on: if it fails or is late, the store may work all the same. */
   askAside<T>(
     command: () => Awaitable<T>,
     failed: (error: unknown) => void = () => undefined,
-  ): Awaitable<T | typeof FAILED> {
-    return this.#send(command, failed, {});
-  }
-
-  /** No more attempts are made. */
-  close(): void {
-    this.#isClosed = true;
-    clearTimeout(this.#retry);
-  }
-
-  #send<T>(
-    command: () => Awaitable<T>,
-    failed: (error: unknown) => void,
-    options: AskOptions,
+    options: AskOptions = {},
   ): Awaitable<T | typeof FAILED> {
     try {
       const answer = toAwaitable(command());
@@ -118,6 +105,12 @@ export class Outage {
       failed(error);
       return FAILED;
     }
+  }
+
+  /** No more attempts are made. */
+  close(): void {
+    this.#isClosed = true;
+    clearTimeout(this.#retry);
   }
 
   /** The answer, or `FAILED` once it is late. A late one is still waited for. */

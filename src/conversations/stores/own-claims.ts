@@ -1,9 +1,10 @@
 import type { Awaitable } from '../../base/awaitable.ts';
+import { BoundedMap } from '../../base/bounded-map.ts';
 import type { Conversation } from '../conversation.ts';
 import { isSameCall, type OnceCall, type OnceCalls } from '../once-call.ts';
 import { UnsafeClaim } from '../store.ts';
-import { FAILED } from './outage.ts';
-import type { Epoch, PartsChange, PartStore, StoredConversation } from './part-store.ts';
+import { FAILED, type Outage } from './outage.ts';
+import type { Epoch, PartsChange, PartStore, WriteAnswer } from './part-store.ts';
 
 /** Conversations with claims of this process that are remembered. The oldest is forgotten first. */
 const MAX_CONVERSATIONS = 10_000;
@@ -23,8 +24,9 @@ interface Kept {
  */
 export class OwnClaims {
   readonly #parts: PartStore;
+  readonly #outage: Outage;
   readonly #restore: (id: string, calls: OnceCalls) => Awaitable<void>;
-  readonly #kept = new Map<string, Kept>();
+  readonly #kept = new BoundedMap<string, Kept>(MAX_CONVERSATIONS);
   /** See `Epoch`. Undefined until the store has reported it. */
   #epoch: string | undefined;
   #isRestoring = false;
@@ -32,8 +34,13 @@ export class OwnClaims {
   #isMissingSome = false;
 
   /** `restore` puts calls back into their conversation. Rejects if the store does not say so. */
-  constructor(parts: PartStore, restore: (id: string, calls: OnceCalls) => Awaitable<void>) {
+  constructor(
+    parts: PartStore,
+    outage: Outage,
+    restore: (id: string, calls: OnceCalls) => Awaitable<void>,
+  ) {
     this.#parts = parts;
+    this.#outage = outage;
     this.#restore = restore;
   }
 
@@ -54,12 +61,9 @@ export class OwnClaims {
       ...stored.filter(([, { process }]) => process !== undefined && own.has(process)),
       ...known.filter((entry) => isLost(conversation, entry)),
     ];
-    this.#kept.delete(id);
-    if (calls.length === 0) return;
+    if (calls.length === 0) return this.#kept.delete(id);
     const untilMs = performance.now() + lifetimeMs;
     this.#kept.set(id, { calls: Object.fromEntries(calls), untilMs });
-    const [oldest] = this.#kept.keys();
-    if (oldest !== undefined && this.#kept.size > MAX_CONVERSATIONS) this.#kept.delete(oldest);
   }
 
   /**
@@ -70,7 +74,7 @@ export class OwnClaims {
     id: string,
     change: PartsChange,
     onSent?: () => void,
-  ): Promise<true | UnsafeClaim | StoredConversation | undefined> {
+  ): Promise<WriteAnswer | UnsafeClaim> {
     onSent?.();
     const [answer, epoch] = await Promise.allSettled([
       this.#parts.write(id, { ...change, isClaim: true }, onSent), this.#parts.epoch?.(true),
@@ -92,10 +96,8 @@ export class OwnClaims {
   }
 
   /** Finds out whether the store has lost claims, and puts them back. */
-  async check(
-    ask: <T>(command: () => Awaitable<T>) => Awaitable<T | typeof FAILED>,
-  ): Promise<void> {
-    const epoch = await ask(() => this.#parts.epoch?.());
+  async check(): Promise<void> {
+    const epoch = await this.#outage.askAside(() => this.#parts.epoch?.());
     if (epoch !== undefined && epoch !== FAILED) this.#noteEpoch(epoch);
   }
 
@@ -111,7 +113,7 @@ export class OwnClaims {
     if (this.#isRestoring) return;
     this.#isRestoring = true;
     this.#isMissingSome = false;
-    const ids = [...this.#kept.keys()];
+    const ids = [...this.#kept].map(([id]) => id);
     for (let first = 0; first < ids.length; first += RESTORED_TOGETHER) {
       const some = ids.slice(first, first + RESTORED_TOGETHER);
       const restored = await Promise.allSettled(some.map((id) => this.#restoreCurrent(id)));

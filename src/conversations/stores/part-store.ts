@@ -15,7 +15,7 @@ export interface StoredConversation {
  * `parts` has only those that have changed since that version, and those that the refused change
  * sets or removes.
  */
-export interface News {
+interface News {
   /** What was added to parts that have not changed in any other way. They are not in `parts`. */
   readonly added: ReadonlyMap<string, string>;
   /** Names of parts that are not there any more. */
@@ -49,6 +49,12 @@ export interface PartsChange {
   readonly isClaim?: boolean;
 }
 
+/** Of a conversation that is known in that version, `unchanged`. Undefined if there is none. */
+export type ReadAnswer = StoredConversation | 'unchanged' | undefined;
+
+/** True if the change was made. Otherwise what the store has instead, or what is new since then. */
+export type WriteAnswer = true | StoredConversation | undefined;
+
 /** Since when the server has lost nothing. */
 export interface Epoch {
   /** Another one once the server may have lost writes: it began again, or is another server. */
@@ -80,7 +86,7 @@ export interface PartStore {
    * The conversation, or what is new since the `known` version; `unchanged` if it still has that;
    * undefined if there is none or it has expired.
    */
-  read(id: string, known?: string): Awaitable<StoredConversation | 'unchanged' | undefined>;
+  read(id: string, known?: string): Awaitable<ReadAnswer>;
 
   /**
    * Compare and swap: makes the change if the conversation still has the version `from`. Returns
@@ -89,11 +95,7 @@ export interface PartStore {
    * if a claim was made that it may lose. `onSent` may be called when a claim leaves, if that is
    * later than this call.
    */
-  write(
-    id: string,
-    change: PartsChange,
-    onSent?: () => void,
-  ): Awaitable<true | StoredConversation | undefined>;
+  write(id: string, change: PartsChange, onSent?: () => void): Awaitable<WriteAnswer>;
 
   /**
    * Only for a server that may lose writes. `isBehindClaim`: answered by the server that made a

@@ -3,12 +3,15 @@
 
 import { randomBytes } from 'node:crypto';
 
-import { setState } from '../agent-state.ts';
+import { mergeUndo, setState } from '../agent-state.ts';
 import {
   clearTurns, emptyConversation, forgetHead, isEmpty, isInUse, lengthOf, removeTurn, tally,
   type Conversation,
 } from '../conversation.ts';
-import { copiesOf, type TurnCopies } from '../merge-turns.ts';
+import {
+  beforeChange, copiesOf, mergeAltered, mergeTurns, turnsLostBy, type TurnCopies,
+} from '../merge-turns.ts';
+import { takeNames } from '../numbering.ts';
 import type { TurnRecord } from '../turn-record.ts';
 import { HeadParts, type KnownHead } from './head-parts.ts';
 import { OnceParts } from './once-parts.ts';
@@ -25,7 +28,8 @@ const PROCESS = randomBytes(6).toString('base64url');
 let versionsMade = 0;
 
 /** What was known of a conversation at one moment. */
-export interface Memory extends KnownHead {
+export interface Memory {
+  readonly head: KnownHead;
   /** Without those that were added later. The others may have changed since. */
   readonly turns: () => readonly TurnRecord[];
   /** Those that were not stored in their present form: the store had lost them. */
@@ -123,11 +127,6 @@ export class PartedConversation {
     );
   }
 
-  /** Whether it was erased after the other copy was made. */
-  isErasedSince({ conversation }: PartedConversation): boolean {
-    return (this.conversation.erasedAt ?? 0) > (conversation.erasedAt ?? 0);
-  }
-
   /**
    * How long it is kept without further changes, in milliseconds. Longer if a turn is open, as a
    * caller is on the line, or a `once` call may still act, whose claim must not be lost, and after
@@ -166,21 +165,6 @@ export class PartedConversation {
     return this.#turns.touched;
   }
 
-  /** Turns that are not stored in their present form. */
-  waitingTurns(): readonly TurnRecord[] {
-    return this.#turns.waiting();
-  }
-
-  /** Takes over the caller, and a state and an agent that are not stored yet. */
-  takeNewHeadOf(other: PartedConversation): void {
-    this.#head.takeNew(other.#head);
-  }
-
-  /** Restores what the head of another copy had, and the store has lost. */
-  takeLostHead(lost: Memory, isErased: boolean): void {
-    this.#head.takeLost(lost, isErased);
-  }
-
   /** The store has lost all of it: everything must be written again. */
   putBack(): void {
     this.version = undefined;
@@ -207,21 +191,46 @@ export class PartedConversation {
       if ((turns[index]?.addedAt ?? 0) < since) removeTurn(this.conversation, index);
   }
 
-  /** Takes over what was known about `once` calls. */
-  takeOnceCallsOf({ onceCalls, over, claimed }: Memory): void {
+  /**
+   * Brings back what the store has lost and this process remembers, such as the last writes in a
+   * failover. `kept` is the remembered copy, and `memory` what that was before a change which the
+   * store did not take. `own` are the addresses of this process.
+   *
+   * An erasure is not a loss. The mark it leaves shows which of the two is older than it.
+   */
+  bringBack(kept: PartedConversation, memory: Memory, own: ReadonlySet<string>): void {
+    const { conversation } = this;
+    const { copies, unstored, onceCalls, over, claimed } = memory;
+    const { erasedAt: theirs = 0, onceCalls: theirCalls } = conversation;
+    if (memory.erasedAt < theirs) return this.#once.mergeErased(onceCalls, over, claimed);
+    // If the store has the older mark, it has lost an erasure, or has not been told of it.
+    const isErased = memory.erasedAt > theirs;
+    if (isErased) {
+      clearTurns(conversation, memory.erasedAt);
+      this.#once.keepCompletedSince(over, theirCalls);
+    }
+    takeNames(conversation, kept.conversation, [...kept.conversation.turns, ...copies.values()]);
+    const turns = memory.turns();
+    const before = (turn: TurnRecord): TurnRecord => beforeChange(turn, copies);
+    // What was put back before the change, and is not stored yet, is still lost.
+    const altered = new Set([...kept.touched].filter((turn) => !unstored.has(turn)));
+    mergeTurns(conversation, turnsLostBy(conversation, turns, altered).map(before), own);
+    // For an open turn, which may have gone on elsewhere, only what tools returned is certain.
+    const isUncertain = (turn: TurnRecord): boolean => turn.state === 'open' || altered.has(turn);
+    mergeAltered(conversation, turns.filter(isUncertain).map(before), own);
     this.#once.merge(onceCalls, over, claimed);
+    this.#head.takeLost(memory.head, isErased);
   }
 
-  /** The same if the other copy is from before an erasure. */
-  takeErasedCallsOf({ onceCalls, over, claimed }: Memory): void {
-    this.#once.mergeErased(onceCalls, over, claimed);
-  }
-
-  /** Erases everything here, as another copy was erased. */
-  erase({ erasedAt, over }: Memory): void {
-    const { onceCalls } = this.conversation;
-    clearTurns(this.conversation, erasedAt);
-    this.#once.keepCompletedSince(over, onceCalls);
+  /** Adds what another copy of this process has changed and the store has not taken yet. */
+  takeWaiting(kept: PartedConversation, own: ReadonlySet<string>): void {
+    const { conversation } = this;
+    if ((conversation.erasedAt ?? 0) > (kept.conversation.erasedAt ?? 0)) return;
+    takeNames(conversation, kept.conversation);
+    const turns = kept.conversation.turns.filter((turn) => kept.touched.has(turn));
+    mergeTurns(conversation, turns, own);
+    this.#head.takeNew(kept.#head);
+    mergeUndo(conversation, turns);
   }
 
   /** Whether there is something to write. */
@@ -234,21 +243,10 @@ export class PartedConversation {
   /** What is known now. Turns that are added later are not in it. */
   memory(): Memory {
     const { turns, onceCalls, erasedAt } = this.conversation;
-    // Not spread: Node 20 would give each object a hidden class of its own. See decision 5.
-    const head = this.#head.known();
-    const { state, versions, made, agent, caller, spent, reports, revision } = head;
     const known = [...turns]; // a change may add turns before others
     const unstored = this.touched.size === 0 ? NO_TURNS : new Set(this.touched);
     return {
-      state,
-      storedState: this.isErasing ? undefined : head.storedState,
-      versions,
-      made,
-      agent,
-      caller,
-      spent,
-      reports,
-      revision,
+      head: this.#head.known(this.isErasing),
       turns: () => known,
       unstored,
       copies: copiesOf(turns, unstored),

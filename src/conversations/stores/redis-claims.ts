@@ -4,12 +4,10 @@
 import { messageOf } from '../../base/thrown-values.ts';
 import { UnsafeClaim } from '../store.ts';
 import type { OnceClaims } from './once-claims.ts';
+import type { RedisConnection } from './redis-connection.ts';
 
-/** A connection of its own, as the server answers nothing else on it while it waits. */
-export interface ClaimsConnection {
-  /** Those of one tick go out on one socket, in one write. */
-  command(command: string[]): Promise<unknown>;
-}
+/** One of its own, as the server answers nothing else on it while it waits. */
+type ClaimsConnection = Pick<RedisConnection, 'command'>;
 
 const UNSAFE_NOW = 'the claim is not as safe as ONCE_CLAIMS asks';
 

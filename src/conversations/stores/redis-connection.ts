@@ -1,6 +1,6 @@
 import { messageOf } from '../../base/thrown-values.ts';
 import type { RedisClient, RedisScriptCall, RedisSubscriber } from './redis-client.ts';
-import type { RedisAddress, RedisTarget } from './redis-url.ts';
+import type { RedisAddress, RedisTarget, RedisTlsFiles } from './redis-url.ts';
 import { StoreError } from './store-error.ts';
 
 /** The part of a client of the package `redis` that is used. */
@@ -17,11 +17,7 @@ export interface RedisPackage {
 }
 
 /** Certificates and keys in PEM format. */
-export interface RedisTls {
-  readonly ca?: Buffer;
-  readonly cert?: Buffer;
-  readonly key?: Buffer;
-}
+export type RedisTls = { readonly [name in keyof RedisTlsFiles]?: Buffer };
 
 /** A connection that does not answer for this long is given up. */
 const DEAD_MS = 5_000;
@@ -57,7 +53,8 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
   #retryMs = FIRST_RETRY_MS;
   /** When the first command after the last answer was sent, by `performance.now()`. */
   #silentSince: number | undefined;
-  readonly #subscriptions: ((client: PackageClient) => Promise<unknown>)[] = [];
+  /** Subscribes a new client. Undefined on a connection for commands. */
+  #subscribe: ((client: PackageClient) => Promise<unknown>) | undefined;
   #pings: NodeJS.Timeout | undefined;
   #isClosed = false;
 
@@ -86,9 +83,9 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
     return this.command(['PUBLISH', channel, message]);
   }
 
-  /** Call it before `connect()`. */
+  /** Call it before `connect()`, and once. */
   async subscribe(channel: string, listener: (message: string) => void): Promise<void> {
-    this.#subscriptions.push((client) => client.subscribe(channel, listener));
+    this.#subscribe = (client) => client.subscribe(channel, listener);
     this.watch();
   }
 
@@ -166,13 +163,8 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
     try {
       const address =
         sentinelName === undefined ? this.#addresses[0] : await this.#askSentinels(sentinelName);
-      const login = {
-        ...(username === undefined ? {} : { username }),
-        ...(password === undefined ? {} : { password }),
-      };
-      const subscribe = (opened: PackageClient): Promise<unknown> =>
-        Promise.all(this.#subscriptions.map((subscription) => subscription(opened)));
-      const client = await this.#open(address, { ...login, database }, subscribe);
+      const login = { username, password, database };
+      const client = await this.#open(address, login, this.#subscribe);
       if (this.#isClosed) return client.destroy();
       this.#client = client;
       this.#silentSince = undefined;

@@ -12,7 +12,7 @@ import { RedisChannel } from './redis-channel.ts';
 import { RedisClaims } from './redis-claims.ts';
 import { isAnswer, RedisConnection, type RedisPackage, type RedisTls } from './redis-connection.ts';
 import { RedisStore, UNTOLD } from './redis-store.ts';
-import { parseRedisUrl, type RedisTarget, type RedisTlsFiles } from './redis-url.ts';
+import { parseRedisUrl, type RedisTlsFiles } from './redis-url.ts';
 import { StoreError } from './store-error.ts';
 
 const INSTALL = 'npm install redis@6';
@@ -100,20 +100,9 @@ async function tellEpoch(store: RedisStore, log: Logger): Promise<void> {
 }
 
 async function connectionTo(url: string, directory: string): Promise<RedisConnection> {
-  const { target, tls, loaded } = await wayTo(url, directory);
-  return new RedisConnection(target, tls, loaded);
-}
-
-interface WayToRedis {
-  readonly target: RedisTarget;
-  readonly tls: RedisTls | undefined;
-  readonly loaded: RedisPackage;
-}
-
-async function wayTo(url: string, directory: string): Promise<WayToRedis> {
   const target = parseRedisUrl(url);
   const tls = target.tls && readFiles(target.tls, directory);
-  return { target, tls, loaded: await loadRedis(directory) };
+  return new RedisConnection(target, tls, await loadRedis(directory));
 }
 
 /** Why the connection cannot be used yet. If the server refuses to serve, closes it and rejects. */

@@ -3,7 +3,9 @@ import { createHash } from 'node:crypto';
 import type { Awaitable } from '../../base/awaitable.ts';
 import { messageOf } from '../../base/thrown-values.ts';
 import { MAX_LOG, versionIn } from './change-log.ts';
-import type { Epoch, IdPage, PartsChange, PartStore, StoredConversation } from './part-store.ts';
+import type {
+  Epoch, IdPage, PartsChange, PartStore, ReadAnswer, StoredConversation, WriteAnswer,
+} from './part-store.ts';
 import type { RedisClaims } from './redis-claims.ts';
 import type { RedisClient, RedisScriptCall } from './redis-client.ts';
 import { StoreError } from './store-error.ts';
@@ -17,6 +19,16 @@ const SINCE = '@since';
 /** A version that no conversation ever has. */
 const NO_VERSION = ' ';
 
+/** A script, and the hash under which a server remembers it. */
+interface Script {
+  readonly text: string;
+  readonly sha1: string;
+}
+
+function scriptOf(text: string): Script {
+  return { text, sha1: createHash('sha1').update(text).digest('hex') };
+}
+
 /**
  * Compare and swap on one hash. Arguments: the version to change, the resulting version, how many
  * milliseconds to keep it; how many arguments with fields and values to set there are, and how many
@@ -27,7 +39,7 @@ const NO_VERSION = ' ';
  * Fields are set before others are removed: a server that is out of memory refuses a script only if
  * its first write needs memory. `unpack` takes at most 7,999 values.
  */
-const SCRIPT = `
+const SWAP = scriptOf(`
 local key, from, to = KEYS[1], ARGV[1], ARGV[2]
 local log = redis.call('HGET', key, '${VERSION}') or ''
 local version = string.match(log, '^%S*')
@@ -85,20 +97,20 @@ for first = added + 1, #ARGV, 1000 do
 end
 redis.call('PEXPIRE', key, ARGV[3])
 return 1
-`;
+`);
 
 /**
  * Returns a cursor for the next call and some of the keys that begin with `KEYS[1]`, without that
  * beginning. It is a script because clients put their own prefix before keys, but not before
  * patterns.
  */
-const LIST_SCRIPT = `
+const LIST = scriptOf(`
 local begun = KEYS[1]
 local pattern = string.gsub(begun, '[*?%[%]\\\\^-]', '\\\\%0') .. '*'
 local found = redis.call('SCAN', ARGV[1], 'MATCH', pattern, 'COUNT', 1000)
 for index, key in ipairs(found[2]) do found[2][index] = string.sub(key, #begun + 1) end
 return found
-`;
+`);
 
 /** After a restart or a failover the others put their claims back within this time. */
 const RESTORING_MS = 10_000;
@@ -115,7 +127,7 @@ export const UNTOLD = 'untold';
  * again has another `run_id`, and so has the replica that takes over. Where the user may not ask
  * for that, only the loss of the epoch's key is noticed.
  */
-const EPOCH_SCRIPT = `
+const EPOCH = scriptOf(`
 local info = redis.pcall('INFO', 'server')
 if type(info) ~= 'string' then info = '' end
 local run = string.match(info, 'run_id:(%w+)') or '${UNTOLD}'
@@ -133,27 +145,12 @@ redis.call('PEXPIRE', KEYS[1], ${EPOCH_TTL_MS})
 local rest = known[2] - now
 if rest < 0 or rest > ${RESTORING_MS} then rest = 0 end -- its clock may have been set back
 return {run .. ' ' .. known[2], rest}
-`;
+`);
 
 /** A script, as clients have no common command for it. */
-const INFO_SCRIPT = "return redis.call('INFO', ARGV[1])";
+const INFO = scriptOf("return redis.call('INFO', ARGV[1])");
 /** How long an erasure waits for replicas. */
 const REPLICATED_MS = 2_000;
-
-/** A script, and the hash under which a server remembers it. */
-interface Script {
-  readonly text: string;
-  readonly sha1: string;
-}
-
-function scriptOf(text: string): Script {
-  return { text, sha1: createHash('sha1').update(text).digest('hex') };
-}
-
-const SWAP = scriptOf(SCRIPT);
-const LIST = scriptOf(LIST_SCRIPT);
-const INFO = scriptOf(INFO_SCRIPT);
-const EPOCH = scriptOf(EPOCH_SCRIPT);
 
 /**
  * Conversations in Redis or Valkey: one hash each, with a field for each part. It expires as a
@@ -166,10 +163,9 @@ export class RedisStore implements PartStore {
   readonly #claims: RedisClaims | undefined;
   readonly #send: ((command: string[]) => Promise<unknown>) | undefined;
   readonly claimsWaitMs: number;
-  #isClosed = false;
 
   /**
-   * `closeClient` is called once, when the store is closed. Without it the client stays open.
+   * `closeClient` is called when the store is closed. Without it the client stays open.
    * Without `claims`, a claim is as safe as any other write. `send`: sends any command.
    */
   constructor(
@@ -185,17 +181,13 @@ export class RedisStore implements PartStore {
     this.claimsWaitMs = 2 * (claims?.waitMs ?? 0);
   }
 
-  async read(id: string, known?: string): Promise<StoredConversation | 'unchanged' | undefined> {
+  async read(id: string, known?: string): Promise<ReadAnswer> {
     // A swap that is never made, as no conversation has that version: one script does both.
     const found = await this.#run(id, [NO_VERSION, known ?? NO_VERSION, '', '0', '0']);
     return found === true ? 'unchanged' : found;
   }
 
-  write(
-    id: string,
-    change: PartsChange,
-    onSent?: () => void,
-  ): Promise<true | StoredConversation | undefined> {
+  write(id: string, change: PartsChange, onSent?: () => void): Promise<WriteAnswer> {
     const { from = '', to = '', set, add, remove, ttlMs, isClaim } = change;
     const args = [from, to, ...[ttlMs, 2 * set.size, 2 * (add?.size ?? 0)].map(String)];
     for (const [name, text] of [...set, ...(add ?? [])]) args.push(name, text);
@@ -211,8 +203,8 @@ export class RedisStore implements PartStore {
     id: string,
     args: readonly string[],
     onSent: (() => void) | undefined,
-  ): Promise<true | StoredConversation | undefined> {
-    const command = ['EVAL', SCRIPT, '1', redisKeyOf(id), ...args];
+  ): Promise<WriteAnswer> {
+    const command = ['EVAL', SWAP.text, '1', redisKeyOf(id), ...args];
     const { answer, confirm } = await claims.write(command, onSent);
     if (answer !== 1) return storedIn(answer);
     confirm();
@@ -235,8 +227,20 @@ export class RedisStore implements PartStore {
     return error instanceof TypeError || /\bWRONGTYPE\b/.test(messageOf(error));
   }
 
-  list(prefix: string, after: string): Promise<IdPage> {
-    return this.#list(prefix, { keys: [redisKeyOf(prefix)], arguments: [after || '0'] });
+  async list(prefix: string, after: string): Promise<IdPage> {
+    const call = { keys: [redisKeyOf(prefix)], arguments: [after || '0'] };
+    const reply = await this.#eval(LIST, call, (found) => found).catch((error: unknown) => {
+      const message = `the store cannot list its keys: ${messageOf(error)}`;
+      throw new StoreError(message, { cause: error });
+    });
+    if (!Array.isArray(reply)) throw unexpected(reply);
+    const [cursor, rests]: unknown[] = reply;
+    if (!Array.isArray(rests)) throw unexpected(rests);
+    const ids = rests.map((rest: unknown) => {
+      if (typeof rest !== 'string') throw unexpected(rest);
+      return prefix + idOf(rest);
+    });
+    return { ids, next: cursor === '0' ? undefined : String(cursor) };
   }
 
   /** The number of all keys in the database, which the server knows without a scan. */
@@ -263,27 +267,10 @@ export class RedisStore implements PartStore {
   }
 
   async close(): Promise<void> {
-    if (this.#isClosed) return;
-    this.#isClosed = true;
     await this.#closeClient?.();
   }
 
-  async #list(prefix: string, call: RedisScriptCall): Promise<IdPage> {
-    const reply = await this.#eval(LIST, call, (found) => found).catch((error: unknown) => {
-      const message = `the store cannot list its keys: ${messageOf(error)}`;
-      throw new StoreError(message, { cause: error });
-    });
-    if (!Array.isArray(reply)) throw unexpected(reply);
-    const [cursor, rests]: unknown[] = reply;
-    if (!Array.isArray(rests)) throw unexpected(rests);
-    const ids = rests.map((rest: unknown) => {
-      if (typeof rest !== 'string') throw unexpected(rest);
-      return prefix + idOf(rest);
-    });
-    return { ids, next: cursor === '0' ? undefined : String(cursor) };
-  }
-
-  #run(id: string, args: string[]): Promise<true | StoredConversation | undefined> {
+  #run(id: string, args: string[]): Promise<WriteAnswer> {
     return this.#eval(SWAP, { keys: [redisKeyOf(id)], arguments: args }, swapped);
   }
 
@@ -295,30 +282,25 @@ export class RedisStore implements PartStore {
   }
 }
 
-/** The key of a conversation's hash. */
-function redisKeyOf(id: string): string {
-  return PREFIX + keyOf(id);
-}
-
 /**
- * Different ids have different keys, whatever characters they contain. Braces would select a
- * cluster's slot, and a lone surrogate has no UTF-8.
+ * The key of a conversation's hash. Different ids have different keys, whatever characters they
+ * contain. Braces would select a cluster's slot, and a lone surrogate has no UTF-8.
  */
-function keyOf(id: string): string {
-  return id.replace(
+function redisKeyOf(id: string): string {
+  return PREFIX + id.replace(
     /[^\w.-]/g,
     (unit) => `%${unit.charCodeAt(0).toString(16).padStart(4, '0')}`,
   );
 }
 
-/** Reverses `keyOf`. */
+/** The id of a key, without `PREFIX`. */
 function idOf(key: string): string {
   return key.replace(/%([0-9a-f]{4})/g, (_, unit: string) =>
     String.fromCharCode(Number.parseInt(unit, 16)),
   );
 }
 
-function swapped(reply: unknown): true | StoredConversation | undefined {
+function swapped(reply: unknown): WriteAnswer {
   return reply === 1 ? true : storedIn(reply);
 }
 

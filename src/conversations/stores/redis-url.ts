@@ -6,11 +6,7 @@ export interface RedisAddress {
 }
 
 /** Paths of files in PEM format. */
-export interface RedisTlsFiles {
-  readonly ca?: string;
-  readonly cert?: string;
-  readonly key?: string;
-}
+export type RedisTlsFiles = { readonly [name in 'ca' | 'cert' | 'key']?: string };
 
 /** A Redis or Valkey server, as a URL describes it. */
 export interface RedisTarget {

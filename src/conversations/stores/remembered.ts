@@ -1,7 +1,7 @@
 import { RecencyList, type RecencyEntry } from '../../base/recency-list.ts';
 import type { PartedConversation } from './parted-conversation.ts';
 
-export interface RememberedBounds {
+interface RememberedBounds {
   readonly maxConversations: number;
   /** UTF-16 code units of all their texts. */
   readonly maxCharacters: number;
@@ -41,7 +41,10 @@ export class Remembered {
     const { characters } = kept;
     const entry = this.#entries.get(id);
     if (entry === undefined) {
-      this.#add({ id, kept, characters, older: undefined, newer: undefined });
+      const added = { id, kept, characters, older: undefined, newer: undefined };
+      this.#entries.set(id, added);
+      this.#byLastUse.add(added);
+      this.#characters += characters;
     } else {
       this.#characters += characters - entry.characters;
       entry.kept = kept;
@@ -54,12 +57,6 @@ export class Remembered {
       if (!this.#isOverfull && !oldest.kept.isExpired(this.#bounds.ttlMs)) return;
       this.delete(oldest.id);
     }
-  }
-
-  #add(entry: Entry): void {
-    this.#entries.set(entry.id, entry);
-    this.#byLastUse.add(entry);
-    this.#characters += entry.characters;
   }
 
   delete(id: string): void {

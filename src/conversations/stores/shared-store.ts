@@ -2,27 +2,23 @@ import { andThen, type Awaitable } from '../../base/awaitable.ts';
 import type { Channel } from '../../base/channel.ts';
 import { within } from '../../base/time-limit.ts';
 import type { Logger } from '../../log.ts';
-import { mergeUndo } from '../agent-state.ts';
 import type { Conversation } from '../conversation.ts';
-import { mergeTurns } from '../merge-turns.ts';
-import { takeNames } from '../numbering.ts';
 import { restoreOnce } from '../once-rules.ts';
 import {
   UnsafeClaim, type ConversationStore, type StoreAside, type StoreHealth, type UpdateOptions,
 } from '../store.ts';
-import { bringBack } from './bring-back.ts';
 import { Heartbeats } from './heartbeats.ts';
 import { KeptAside } from './kept-aside.ts';
 import { FAILED, Outage } from './outage.ts';
 import { OwnClaims } from './own-claims.ts';
-import type { PartsChange, PartStore, StoredConversation } from './part-store.ts';
+import type { PartsChange, PartStore, StoredConversation, WriteAnswer } from './part-store.ts';
 import { PartedConversation, type Memory } from './parted-conversation.ts';
 import { Remembered } from './remembered.ts';
 import { SerialByKey } from './serial-by-key.ts';
 import { StoreError } from './store-error.ts';
 import { WaitingChanges } from './waiting-changes.ts';
 
-export interface SharedStoreOptions {
+interface SharedStoreOptions {
   /** A conversation without a change for this long is dropped. */
   readonly ttlMs: number;
   /** How many conversations are remembered, so that turns need not read them again. */
@@ -56,7 +52,7 @@ const MAX_REFUSED = 1_000;
  * The store's answer to a write: true if it has the change, otherwise what it has instead.
  * Undefined if it has lost the conversation. `UnsafeClaim`: it has the change, but may lose it.
  */
-type Answer = true | UnsafeClaim | StoredConversation | undefined | typeof FAILED;
+type Answer = WriteAnswer | UnsafeClaim | typeof FAILED;
 
 interface Attempt<T> {
   readonly change: (conversation: Conversation) => T;
@@ -108,25 +104,18 @@ export class SharedStore implements ConversationStore {
 
   constructor(parts: PartStore, options: SharedStoreOptions) {
     const { ttlMs, timeoutMs, log, maxCharacters = MAX_CHARACTERS } = options;
+    const { maxTurnsWaiting = 10_000, maxCharactersWaiting = MAX_CHARACTERS } = options;
     this.#parts = parts;
     this.channel = options.channel;
     this.#ttlMs = ttlMs;
     this.#log = log;
     this.#outage = new Outage(parts, { timeoutMs, log, recovered: () => this.#recover() });
     this.aside = new KeptAside(parts, this.#outage);
-    this.#heartbeats = new Heartbeats(parts, {
-      ask: (command) => this.#outage.askAside(command),
-      onBeat: () => void this.#claims.check((command) => this.#outage.askAside(command)),
-    });
-    this.#claims = new OwnClaims(parts, (id, calls) =>
+    this.#claims = new OwnClaims(parts, this.#outage, (id, calls) =>
       this.update(id, (conversation) => restoreOnce(conversation, calls), { mustBeStored: true }));
+    this.#heartbeats = new Heartbeats(parts, this.#outage, () => void this.#claims.check());
     this.#waiting = new WaitingChanges(
-      {
-        maxTurns: options.maxTurnsWaiting ?? 10_000,
-        maxCharacters: options.maxCharactersWaiting ?? MAX_CHARACTERS,
-        ttlMs,
-      },
-      log,
+      { maxTurns: maxTurnsWaiting, maxCharacters: maxCharactersWaiting, ttlMs }, log,
     );
     this.#remembered = new Remembered({
       maxConversations: options.maxRemembered, maxCharacters, ttlMs,
@@ -276,7 +265,7 @@ export class SharedStore implements ConversationStore {
       return kept;
     }
     const latest = this.#load(id, found, kept);
-    bringBack(latest, kept, memory, this.#own);
+    latest.bringBack(kept, memory, this.#own);
     return latest;
   }
 
@@ -430,13 +419,7 @@ export class SharedStore implements ConversationStore {
         }
         kept.forgetDoubtful(this.#ttlMs);
         const latest = this.#merged(id, answer, kept, kept.memory());
-        if (latest !== kept && !latest.isErasedSince(kept)) {
-          takeNames(latest.conversation, kept.conversation);
-          const turns = kept.waitingTurns();
-          mergeTurns(latest.conversation, turns, this.#own);
-          latest.takeNewHeadOf(kept);
-          mergeUndo(latest.conversation, turns);
-        }
+        if (latest !== kept) latest.takeWaiting(kept, this.#own);
         latest.noteTime();
         this.#wait(id, latest);
         if (conflicts < MAX_CONFLICTS) return this.#writeBackOne(id, isPatient, conflicts + 1);

@@ -35,7 +35,7 @@ const RETRY_MS = 20;
 
 export type Synchronous = 'normal' | 'full';
 
-export interface OpenDatabaseOptions {
+interface OpenDatabaseOptions {
   readonly synchronous: Synchronous;
   /** How long to wait for another process's lock. Blocks the event loop. */
   readonly waitMs: number;

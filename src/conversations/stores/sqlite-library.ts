@@ -18,11 +18,6 @@ interface Sqlite {
   readonly DatabaseSync: new (path: string) => Database;
 }
 
-/** The error of a failed command: https://www.sqlite.org/rescode.html */
-interface SqliteFailure extends Error {
-  readonly errcode: number;
-}
-
 const BUSY = 5;
 const LOCKED = 6;
 const EXTENDED_BITS = 8;
@@ -50,10 +45,13 @@ function withoutWarning(load: () => Sqlite): Sqlite {
   }
 }
 
-/** The primary result code; undefined if the error is not SQLite's. */
+/**
+ * The primary result code: https://www.sqlite.org/rescode.html. Undefined if the error is not
+ * SQLite's.
+ */
 export function resultCodeOf(error: unknown): number | undefined {
   if (!(error instanceof Error && 'errcode' in error)) return undefined;
-  return (error as SqliteFailure).errcode % (1 << EXTENDED_BITS);
+  return Number(error.errcode) % (1 << EXTENDED_BITS);
 }
 
 /** Whether another process holds a lock. The command did nothing and may be tried again. */

@@ -1,6 +1,7 @@
 import { newsFor, versionIn, withChange } from './change-log.ts';
 import {
-  ERASED, type IdPage, type PartsChange, type PartStore, type StoredConversation,
+  ERASED, type IdPage, type PartsChange, type PartStore, type ReadAnswer, type StoredConversation,
+  type WriteAnswer,
 } from './part-store.ts';
 import {
   checkDatabase, identityOf, openDatabase, pragma, refused, storeErrorOf, type Synchronous,
@@ -41,10 +42,6 @@ interface Row {
   readonly key: number;
   /** The log of its changes. */
   readonly version: string;
-}
-
-interface IdRow {
-  readonly id: string;
 }
 
 interface PartRow {
@@ -90,8 +87,6 @@ const SQL = {
   truncate: 'PRAGMA wal_checkpoint(TRUNCATE)',
 } as const;
 
-export type WriteAnswer = true | StoredConversation | undefined;
-
 /** The database while it is open. */
 interface Opened {
   readonly database: Database;
@@ -107,10 +102,8 @@ interface Opened {
  */
 export class SqliteStore implements PartStore {
   readonly name = 'sqlite';
+  readonly #options: SqliteStoreOptions;
   readonly #path: string;
-  readonly #synchronous: Synchronous;
-  readonly #areClaimsSynced: boolean;
-  readonly #timeoutMs: number;
   readonly #now: () => number;
   #opened: Opened | undefined;
   #isClosed = false;
@@ -123,22 +116,19 @@ export class SqliteStore implements PartStore {
   #sweptTo = 0;
 
   constructor(options: SqliteStoreOptions) {
-    const { path, synchronous, areClaimsSynced = false, timeoutMs, now } = options;
-    this.#path = path;
-    this.#synchronous = synchronous;
-    this.#areClaimsSynced = areClaimsSynced && synchronous !== 'full';
-    this.#timeoutMs = timeoutMs;
-    this.#now = now ?? Date.now;
+    this.#options = options;
+    this.#path = options.path;
+    this.#now = options.now ?? Date.now;
     this.#opened = this.#open(OPENING_MS);
     try {
-      checkDatabase(this.#opened.database, path);
+      checkDatabase(this.#opened.database, this.#path);
     } catch (error) {
       this.#letGo();
       throw error;
     }
   }
 
-  read(id: string, known?: string): StoredConversation | 'unchanged' | undefined {
+  read(id: string, known?: string): ReadAnswer {
     return this.#run(({ statements }) =>
       this.#inTransaction(statements, statements.beginRead, () => {
         const row = statements.find.get(keyOf(id), this.#now()) as Row | undefined;
@@ -155,7 +145,9 @@ export class SqliteStore implements PartStore {
 
   /** Writes all of them or none, in one transaction, which costs more than the writes in it. */
   writeAll(writes: readonly (readonly [id: string, change: PartsChange])[]): WriteAnswer[] {
-    const isSynced = this.#areClaimsSynced && writes.some(([, { isClaim }]) => isClaim);
+    const { synchronous, areClaimsSynced } = this.#options;
+    const isSynced = areClaimsSynced === true && synchronous !== 'full'
+      && writes.some(([, { isClaim }]) => isClaim);
     return this.#run(({ database, statements }) => {
       if (isSynced) database.exec('PRAGMA synchronous = full');
       try {
@@ -165,14 +157,15 @@ export class SqliteStore implements PartStore {
         this.#writes += writes.length;
         return answers;
       } finally {
-        if (isSynced) database.exec(`PRAGMA synchronous = ${this.#synchronous}`);
+        if (isSynced) database.exec(`PRAGMA synchronous = ${synchronous}`);
       }
     });
   }
 
   list(prefix: string, after: string): IdPage {
     return this.#run(({ statements }) => {
-      const rows = statements.list.all(keyOf(after), keyOf(prefix), this.#now()) as IdRow[];
+      const found = statements.list.all(keyOf(after), keyOf(prefix), this.#now());
+      const rows = found as { readonly id: string }[];
       const ids = rows.map(({ id }) => idOf(id)).filter((id) => id.startsWith(prefix));
       return { ids, next: ids.length < IDS_LISTED ? undefined : ids.at(-1) };
     });
@@ -235,11 +228,7 @@ export class SqliteStore implements PartStore {
     }
   }
 
-  #change(
-    statements: Opened['statements'],
-    id: string,
-    change: PartsChange,
-  ): WriteAnswer {
+  #change(statements: Opened['statements'], id: string, change: PartsChange): WriteAnswer {
     const { from, to, set, add = [], remove, ttlMs } = change;
     const now = this.#now();
     const row = statements.find.get(id, now) as Row | undefined;
@@ -288,11 +277,12 @@ export class SqliteStore implements PartStore {
     this.#problem = undefined;
     if (problem !== undefined) throw problem;
     if (this.#isClosed) throw refused(this.#path, 'the store is closed');
-    return (this.#opened ??= this.#open(this.#timeoutMs));
+    return (this.#opened ??= this.#open(this.#options.timeoutMs));
   }
 
   #open(waitMs: number): Opened {
-    const database = openDatabase(this.#path, { synchronous: this.#synchronous, waitMs });
+    const { synchronous } = this.#options;
+    const database = openDatabase(this.#path, { synchronous, waitMs });
     this.#waitForLocks(database);
     return { database, statements: prepareAll(database), identity: identityOf(this.#path) };
   }
@@ -324,7 +314,7 @@ export class SqliteStore implements PartStore {
   }
 
   #waitForLocks(database: Database): void {
-    database.exec(`PRAGMA busy_timeout = ${this.#timeoutMs}`);
+    database.exec(`PRAGMA busy_timeout = ${this.#options.timeoutMs}`);
   }
 
   /** Removes expired conversations and frees unused pages, in small pieces. */

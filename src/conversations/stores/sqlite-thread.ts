@@ -2,8 +2,8 @@ import { isBuiltin } from 'node:module';
 import { Worker } from 'node:worker_threads';
 
 import { BackOff } from '../../base/back-off.ts';
-import type { IdPage, PartsChange, PartStore, StoredConversation } from './part-store.ts';
-import type { SqliteStore, SqliteStoreOptions, WriteAnswer } from './sqlite-store.ts';
+import type { IdPage, PartsChange, PartStore, ReadAnswer, WriteAnswer } from './part-store.ts';
+import type { SqliteStore, SqliteStoreOptions } from './sqlite-store.ts';
 import { sqliteWorker } from './sqlite-worker-script.ts';
 import { StoreError } from './store-error.ts';
 
@@ -64,7 +64,7 @@ class SqliteThread implements PartStore {
     this.#failure = undefined;
   }
 
-  read(id: string, known?: string): Promise<StoredConversation | 'unchanged' | undefined> {
+  read(id: string, known?: string): Promise<ReadAnswer> {
     return this.#call('read', id, known);
   }
 

@@ -11,7 +11,8 @@ const NAME = /^\d{1,15}$/;
  */
 export class TurnParts {
   readonly #conversation: Conversation;
-  #touched = new Set<TurnRecord>();
+  /** Turns that were added, changed or removed since the last write. */
+  touched = new Set<TurnRecord>();
   readonly #names = new Map<TurnRecord, string>();
   #nextNumber = 0;
 
@@ -51,17 +52,7 @@ export class TurnParts {
   /** From now on changes are noted. Before that, counting what was read also touches each turn. */
   noteChanges(): void {
     // A Set that is cleared leaves its old table behind: docs/decisions/005-tuned-for-v8.md
-    this.#touched = this.#conversation.touched = new Set();
-  }
-
-  /** Turns that were added, changed or removed since the last write. */
-  get touched(): ReadonlySet<TurnRecord> {
-    return this.#touched;
-  }
-
-  /** Those of history that are not stored in their present form. */
-  waiting(): readonly TurnRecord[] {
-    return this.#conversation.turns.filter((turn) => this.#touched.has(turn));
+    this.touched = this.#conversation.touched = new Set();
   }
 
   /**
@@ -82,14 +73,14 @@ export class TurnParts {
   /** Drops turns that were added and trimmed before they could be written. */
   forgetUnsaved(): void {
     const turns = new Set(this.#conversation.turns);
-    for (const turn of this.#touched)
-      if (!turns.has(turn) && !this.#names.has(turn)) this.#touched.delete(turn);
+    for (const turn of this.touched)
+      if (!turns.has(turn) && !this.#names.has(turn)) this.touched.delete(turn);
   }
 
   /** Adds what must be written to a change. */
   addTo(set: Map<string, string>, remove: string[]): void {
     const { turns } = this.#conversation;
-    for (const turn of this.#touched) {
+    for (const turn of this.touched) {
       if (turns.includes(turn)) set.set(this.#nameOf(turn), JSON.stringify(turn));
       else {
         const name = this.#names.get(turn);
@@ -111,12 +102,12 @@ export class TurnParts {
   /** Call it when the store has made the change. */
   written(): void {
     const { turns } = this.#conversation;
-    for (const turn of this.#touched) if (!turns.includes(turn)) this.#names.delete(turn);
+    for (const turn of this.touched) if (!turns.includes(turn)) this.#names.delete(turn);
     this.noteChanges();
   }
 
   /** The store has lost all of them. */
   putBack(): void {
-    for (const turn of this.#conversation.turns) this.#touched.add(turn);
+    for (const turn of this.#conversation.turns) this.touched.add(turn);
   }
 }

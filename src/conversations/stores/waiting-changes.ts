@@ -1,7 +1,7 @@
 import type { Logger } from '../../log.ts';
 import type { PartedConversation } from './parted-conversation.ts';
 
-export interface WaitingBounds {
+interface WaitingBounds {
   readonly maxTurns: number;
   /** UTF-16 code units of all conversations that wait. */
   readonly maxCharacters: number;

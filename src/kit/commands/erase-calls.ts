@@ -188,12 +188,11 @@ async function eraseConversations(
   directory: string,
   erasure: Erasure,
 ): Promise<ReadonlySet<string>> {
-  const [{ openAllParts }, { eraseStored }, { conversationsOfCaller }] = await Promise.all([
+  const [{ openParts }, { conversationsOfCaller, eraseStored }] = await Promise.all([
     import('../../conversations/stores/open-store.ts'),
     import('../../conversations/stores/erase-stored.ts'),
-    import('../../conversations/stores/conversations-of-caller.ts'),
   ]);
-  const parts = await openAllParts(settings, { log: noLog(), directory });
+  const parts = await openParts(settings, { log: noLog(), directory }, true);
   const gone = new Set<string>();
   const eraseOne = (key: string): Promise<void> =>
     erasure.attempt(async () => {

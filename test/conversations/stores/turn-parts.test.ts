@@ -76,9 +76,9 @@ describe('the turns that a store has', () => {
     const opened = open({ '7': record('a') });
     const [turn = assert.fail()] = opened.conversation.turns;
     opened.conversation.touched?.add(turn);
-    assert.deepEqual(opened.parts.waiting(), [turn]);
+    assert.deepEqual([...opened.parts.touched], [turn]);
     assert.deepEqual(write(opened).set, ['7']);
-    assert.deepEqual(opened.parts.waiting(), []);
+    assert.deepEqual([...opened.parts.touched], []);
   });
 
   it('lose the part of one that is removed, and do not use its name again', () => {
