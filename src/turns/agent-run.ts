@@ -99,7 +99,7 @@ export class AgentRun {
    */
   stop(ending: Ending | 'taken over', reason = REASONS[ending]): void {
     if (ending === 'completed' && this.#calls === undefined) return;
-    const { host: { turnTimeoutMs }, startedAtMs } = this.#turn;
+    const { host: { options: { turnTimeoutMs } }, startedAtMs } = this.#turn;
     const aborted = new TurnAbortedError(reason);
     const finishMs = turnTimeoutMs - (performance.now() - startedAtMs);
     this.#calls?.turnEnded(aborted, finishMs, ending === 'taken over');
@@ -230,7 +230,8 @@ export class AgentRun {
 }
 
 /** Throws an error if it is not loaded: the agent was thought to do nothing but speak. */
-export function loadedWork({ host: { agentWork } }: TurnRun): typeof import('./agent-work.ts') {
+export function loadedWork({ host }: TurnRun): typeof import('./agent-work.ts') {
+  const { agentWork } = host.options;
   if (agentWork === undefined) throw new Error('the code for the work of agents is not loaded');
   return agentWork;
 }

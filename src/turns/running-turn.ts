@@ -121,8 +121,9 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     this.turnId = delivery.event.turnId ?? randomUUID();
     delivery.turn = this;
     this.older = older;
-    if (host.values !== undefined) this.values = host.values.of(this);
-    this.spoken = new SpokenReply(this.values, host.maxReplyWords);
+    const { values, maxReplyWords } = host.options;
+    if (values !== undefined) this.values = values.of(this);
+    this.spoken = new SpokenReply(this.values, maxReplyWords);
     this.trace = traceOf(this);
     const { onInterrupted } = host.speakers.own;
     if (onInterrupted !== undefined) this.#scope = new AsyncResource('RunningTurn');
@@ -207,7 +208,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
 
   /** See `ToolCallingTurn`. */
   get settlesAtMs(): number {
-    return this.startedAtMs + this.host.settleMs;
+    return this.startedAtMs + this.host.options.settleMs;
   }
 
   get caller(): Caller | undefined {
@@ -250,7 +251,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
   get work(): TurnWork {
     if (this.workSoFar === undefined) {
       const { TurnWork } = loadedWork(this);
-      this.workSoFar = new TurnWork(this, this.host.observer, this.host.costOf);
+      this.workSoFar = new TurnWork(this, this.host.observer, this.host.options.costOf);
     }
     return this.workSoFar;
   }
@@ -637,7 +638,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
       ? andThen(settled, () => host.conversations.whenStored(this.conversationId))
       : settled;
     if (!(stored instanceof Promise)) return this.#happens('stored');
-    const limitMs = Math.max(host.storeTimeoutMs, hasChanged ? HELD_BACK_MS : 0);
+    const limitMs = Math.max(host.options.storeTimeoutMs, hasChanged ? HELD_BACK_MS : 0);
     void atMost(limitMs, stored).then(() => {
       this.work.noteStore('end', fromMs);
       this.#happens('stored');

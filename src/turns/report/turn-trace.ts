@@ -43,8 +43,6 @@ export interface Tracing {
   readonly hasWords: boolean;
 }
 
-export const NOT_TRACED: Tracing = { tracer: undefined, hasWords: false };
-
 /** A turn as its trace sees it. */
 export interface FollowedTurn {
   readonly conversationId: string;
@@ -52,7 +50,7 @@ export interface FollowedTurn {
   readonly event: TurnEvent;
   readonly delivery: { readonly headers: IncomingHttpHeaders };
   readonly host: {
-    readonly tracing: Tracing;
+    readonly options: { readonly tracing: Tracing };
     readonly speakers: Pick<Speakers, 'own' | 'ownName'>;
   };
   readonly spoken: { text(): string };
@@ -64,7 +62,8 @@ interface DeliveryLog {
 
 /** The trace of a run that begins. Undefined if nobody follows it, so that it costs nothing. */
 export function traceOf(turn: FollowedTurn): TurnTrace | undefined {
-  if (turn.host.tracing.tracer === undefined && !TURN_CHANNEL.hasSubscribers) return undefined;
+  const { tracer } = turn.host.options.tracing;
+  if (tracer === undefined && !TURN_CHANNEL.hasSubscribers) return undefined;
   return new TurnTrace(turn);
 }
 
@@ -80,7 +79,7 @@ export class TurnTrace implements WorkTrace {
 
   constructor(turn: FollowedTurn) {
     const { event, conversationId, host, delivery } = turn;
-    const { tracer, hasWords } = host.tracing;
+    const { tracer, hasWords } = host.options.tracing;
     this.#turn = turn;
     this.#hasWords = hasWords;
     this.#shown = {
