@@ -1,6 +1,6 @@
 import { TurnAbortedError, type Spoken } from '../agents/agent.ts';
 import { andThen, isThenable, soon, type Awaitable } from '../base/awaitable.ts';
-import type { CallStart, TurnEvent } from '../calls/call-event.ts';
+import type { TurnEvent } from '../calls/call-event.ts';
 import type { Message } from '../conversations/message.ts';
 import type { ToolCalls } from '../tools/tool-calls.ts';
 import { callAgent, tellStarted } from './hooks.ts';
@@ -74,11 +74,11 @@ export class AgentRun {
    * speak. `after` is awaited first, if it is given.
    */
   begin(isResumed: boolean, after?: Promise<void>): void {
-    const { told: event } = this.#turn;
+    const { told: event, agent } = this.#turn;
     const start = event.type === 'message' ? event.transcript?.start : undefined;
     this.#attempt(() => {
       const isTold = isResumed || start === undefined;
-      const told = isTold ? after : andThen(after, () => this.#tell(start));
+      const told = isTold ? after : andThen(after, () => tellStarted(agent, start, this.#turn));
       return andThen(told, () => this.#letSpeak(isResumed));
     });
   }
@@ -107,10 +107,6 @@ export class AgentRun {
     this.#abortReason = aborted;
     this.#controller?.abort(aborted);
     this.#releaseTexts().catch((error: unknown) => this.#turn.fail(error));
-  }
-
-  #tell(start: CallStart): Awaitable<void> {
-    return tellStarted(this.#turn.agent, start, this.#turn);
   }
 
   /** Takes a step in which an agent may speak. If it fails, now or later, the turn fails. */

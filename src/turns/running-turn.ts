@@ -65,12 +65,10 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
   readonly runId = nextRunId();
   readonly host: TurnHost;
   readonly spoken: SpokenReply;
-  /** See `TurnRun`. */
   declare readonly values: Values | undefined;
   /** Undefined if the turn is not traced. */
   readonly trace: TurnTrace | undefined;
   readonly startedAtMs: number;
-  /** See `TurnRun`. */
   redeliveredAtMs: number | undefined;
   turnId: string;
   /** Another one when the same turn is delivered again. */
@@ -141,7 +139,6 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     return isAnswered(this.#state);
   }
 
-  /** See `TurnRun`. */
   get opened(): OpenedTurn | undefined {
     return this.#opening?.kind === 'opened' ? this.#opening : undefined;
   }
@@ -154,7 +151,6 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     return this.delivery.event;
   }
 
-  /** See `TurnRun`. */
   get told(): TurnEvent {
     return this.values === undefined ? this.event : this.values.told(this.event);
   }
@@ -186,27 +182,22 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     return this.event.type === 'message' ? this.event.transcript : undefined;
   }
 
-  /** See `ToolCallingTurn`. */
   get place(): string {
     return this.opened?.place ?? this.turnId;
   }
 
-  /** See `ToolCallingTurn`. */
   get mayAct(): boolean {
     return this.opened?.mayAct !== false;
   }
 
-  /** See `ToolCallingTurn`. */
   get erasedAt(): number {
     return this.opened?.erasedAt ?? 0;
   }
 
-  /** See `ToolCallingTurn`. */
   get mayBeReplaced(): boolean {
     return this.#transcript !== undefined;
   }
 
-  /** See `ToolCallingTurn`. */
   get settlesAtMs(): number {
     return this.startedAtMs + this.host.options.settleMs;
   }
@@ -256,7 +247,6 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     return this.workSoFar;
   }
 
-  /** See `DeliveredTurn`. */
   get usage(): readonly ModelUsage[] | undefined {
     return this.workSoFar?.usage;
   }
@@ -333,12 +323,10 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     this.#happens('delivered again');
   }
 
-  /** See `DeliveredTurn`. */
   dropped(): void {
     this.interrupt('the caller left or spoke over the reply');
   }
 
-  /** See `DeliveredTurn`. */
   delayed(): void {
     this.host.delayed(this);
   }
@@ -365,7 +353,6 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     this.#happens('taken over');
   }
 
-  /** See `ToolCallingTurn`. */
   learn(calls: readonly EarlierToolCall[]): void {
     this.calls.learn(calls);
   }
@@ -382,7 +369,6 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     this.#happens('completed');
   }
 
-  /** See `TurnRun`. */
   handOver(): void {
     this.#happens('handed over');
   }

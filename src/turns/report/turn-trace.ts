@@ -1,6 +1,5 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-import type { ModelRequestFailure, ModelUsage } from '../../agents/agent.ts';
 import type { Speakers } from '../../agents/speakers.ts';
 import { textOf, type TurnEvent } from '../../calls/call-event.ts';
 import type { RunLinks } from '../../conversations/run-links.ts';
@@ -169,14 +168,6 @@ export class TurnTrace implements WorkTrace {
       default:
         event satisfies never;
     }
-  }
-
-  noteUsage(usage: ModelUsage): void {
-    this.note({ type: 'modelCompleted', request: undefined, usage });
-  }
-
-  noteFailure(model: string, failure: ModelRequestFailure): void {
-    this.note({ type: 'modelFailed', request: undefined, model, failure });
   }
 
   /** Runs a step of a request to a model that `noteWork` was told of. */
