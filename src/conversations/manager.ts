@@ -5,7 +5,7 @@ import type { JsonObject } from '../base/json.ts';
 import { mayLive } from '../base/process-address.ts';
 import type { Interruption } from '../calls/call-event.ts';
 import {
-  keepState, keepStateOfMissing, mayBeOfCall, type StateWrite,
+  keepState, keepStateOfMissing, mayBeOfCall, type StateChange,
 } from './agent-state.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import {
@@ -66,12 +66,7 @@ export interface Snapshot {
 }
 
 /** What is known about a conversation before its next turn. */
-export interface KnownConversation {
-  /** The agent that the conversation was last handed over to. */
-  readonly agent?: string;
-  /** The names of its values. */
-  readonly placeholders?: Conversation['placeholders'];
-}
+export type KnownConversation = Readonly<Pick<Conversation, 'agent' | 'placeholders'>>;
 
 /**
  * The history of every conversation: applies the rules and the bounds on top of a store. Returns a
@@ -285,21 +280,16 @@ export class ConversationManager {
 
   /**
    * Stores what a turn has changed in the agent's state, unless that was taken back with the turn,
-   * or erased. Rejects if the store does not confirm it. `erasedAt`: see `OpenedTurn`.
+   * or erased. Rejects if the store does not confirm it.
    */
-  saveState(
-    conversationId: string,
-    turnId: string,
-    agentState: StateWrite,
-    erasedAt: number,
-  ): Awaitable<void> {
+  saveState(conversationId: string, turnId: string, saved: StateChange): Awaitable<void> {
     const change = (conversation: Conversation): void => {
       const turn = findTurn(conversation, turnId);
-      if (turn === undefined) keepStateOfMissing(conversation, agentState, erasedAt);
+      if (turn === undefined) keepStateOfMissing(conversation, saved);
       else if (turn.isDiscarded !== true || mayBeOfCall(conversation, turn))
-        keepState(conversation, turn, agentState, undefined, erasedAt);
+        keepState(conversation, turn, saved);
     };
-    return this.#write(conversationId, { agentState }, change, { mustBeStored: true });
+    return this.#write(conversationId, saved, change, { mustBeStored: true });
   }
 
   /** See `spend` in spending.ts. */
@@ -349,7 +339,7 @@ export class ConversationManager {
    */
   #write<T>(
     conversationId: string,
-    { agentState }: { readonly agentState?: StateWrite | undefined },
+    { agentState }: StateChange,
     change: (conversation: Conversation) => T,
     options?: UpdateOptions,
   ): Awaitable<T> {
