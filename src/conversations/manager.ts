@@ -24,7 +24,7 @@ import {
   noteProgress, noteToolResult, type NotedProgress, type NotedResult, type ToolResult,
   type TurnProgress,
 } from './tool-call-rules.ts';
-import { claimTurn, type TurnClaim } from './turn-claim.ts';
+import { claimTurn, type TurnClaim } from './turn-begin.ts';
 import {
   openTurn, withoutErased, type TurnOpening, type TurnOpeningResult,
 } from './turn-opening.ts';
@@ -232,7 +232,7 @@ export class ConversationManager {
       conversation === undefined ? [] : openRunsElsewhere(conversation, own));
   }
 
-  /** See `claimTurn` in turn-claim.ts. */
+  /** See `claimTurn` in turn-begin.ts. */
   claimTurn(
     conversationId: string,
     claim: Parameters<typeof claimTurn>[1],

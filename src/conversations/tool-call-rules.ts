@@ -1,21 +1,16 @@
 // The rules of a turn's tool calls: each is recorded before it runs, gets one result in the end,
 // and is not repeated by a later run of its turn.
 
-import {
-  keepAgent, keepState, keepStateOfMissing, type StateChange,
-} from './agent-state.ts';
+import { keepAgent, keepState, keepStateOfMissing, type StateChange } from './agent-state.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
-import {
-  add, findTurn, rewrite, subtract, type Conversation,
-} from './conversation.ts';
+import { add, findTurn, rewrite, subtract, type Conversation } from './conversation.ts';
 import { earlierCallsIn, type EarlierToolCall } from './discarded-turns.ts';
 import { mayWrite } from './last-word.ts';
-import type { Message, ToolCallState, ToolMessage } from './message.ts';
+import { roundsOf, type Message, type ToolCallState, type ToolMessage } from './message.ts';
 import type { OnceCall } from './once-call.ts';
 import {
   claimOnce, settleOnce, type Claimer, type ClaimOutcome, type OnceClaim, type OnceResult,
 } from './once-rules.ts';
-import { roundsOf } from './tool-rounds.ts';
 import {
   indexOfCall, leadingMessages, mayStay, messagesOf, ownMessages, toolMessagesOf, type TurnRecord,
 } from './turn-record.ts';

@@ -17,7 +17,7 @@ import { mayWrite } from './last-word.ts';
 import type { Message, ToolMessage } from './message.ts';
 import { OpenedTurn } from './opened-turn.ts';
 import { reconcile } from './reconcile.ts';
-import { linksOf, type RunLinks } from './run-links.ts';
+import type { RunLinks, TracePlace } from './trace-place.ts';
 import { compareTranscript, replacedBy, type Comparison } from './transcript-comparison.ts';
 import { begin, type BegunRun } from './turn-begin.ts';
 import {
@@ -102,14 +102,25 @@ export function openTurn(
     ?? openNow(conversation, opening, situation, bounds);
 }
 
+/** Undefined for a run that is not traced. */
 function linksFor(
-  conversation: Conversation,
+  { turns }: Conversation,
   { trace, interruption }: TurnOpening,
   known: TurnRecord | undefined,
 ): RunLinks | undefined {
-  return trace === undefined
-    ? undefined
-    : linksOf(conversation, known, interruption !== undefined, trace.sessionId);
+  if (trace === undefined) return undefined;
+  if (known !== undefined) return { repeats: placeIn(known) };
+  const before = turns.at(-1);
+  const isSameSession = before?.trace?.sessionId === trace.sessionId;
+  const isCut = before?.state === 'open' || (before?.state === 'interrupted' && isSameSession);
+  const hasSpokenOver = interruption !== undefined;
+  return before !== undefined && (isCut || hasSpokenOver) ? { interrupts: placeIn(before) } : {};
+}
+
+function placeIn({ trace }: TurnRecord): TracePlace | undefined {
+  if (trace === undefined) return undefined;
+  const { traceId, spanId, traceFlags } = trace;
+  return { traceId, spanId, traceFlags };
 }
 
 /** How a delivery that has not completed finds its conversation. */

@@ -4,10 +4,9 @@ import { randomInt } from 'node:crypto';
 
 import type { SentEvent } from '../calls/reply-event.ts';
 import {
-  TURN_STATES, type AssistantMessage, type Message, type ToolCallId, type ToolMessage,
+  roundsOf, TURN_STATES, type AssistantMessage, type Message, type ToolCallId, type ToolMessage,
   type TurnState,
 } from './message.ts';
-import { roundsOf } from './tool-rounds.ts';
 import type { TracedRun } from './trace-place.ts';
 import type { TurnFigures } from './turn-figures.ts';
 
@@ -232,7 +231,7 @@ export function ownMessages(record: TurnRecord): Message[] {
     : messages.slice(record.kept);
 }
 
-/** What a discarded turn leaves in history: calls that have changed something, without its words. */
+/** What a discarded turn leaves in history: calls that have acted, without its words. */
 export function callsOfDiscarded(record: TurnRecord): Message[] {
   if (record.messages === undefined) return [];
   return roundsOf(record.messages, mayStay, { content: '', state: 'interrupted' });

@@ -12,7 +12,7 @@ import type { LostCall } from '../conversations/elsewhere.ts';
 import type { Message } from '../conversations/message.ts';
 import type { OpenedTurn } from '../conversations/opened-turn.ts';
 import { OPENING_DELAYS_MS, persist } from '../conversations/persist.ts';
-import type { TurnClaim } from '../conversations/turn-claim.ts';
+import type { TurnClaim } from '../conversations/turn-begin.ts';
 import { nextRunId } from '../conversations/turn-record.ts';
 import type { TurnSettlement } from '../conversations/turn-settlement.ts';
 import type { Logger } from '../log.ts';

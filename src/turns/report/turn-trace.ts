@@ -2,8 +2,7 @@ import type { IncomingHttpHeaders } from 'node:http';
 
 import type { Speakers } from '../../agents/speakers.ts';
 import { textOf, type TurnEvent } from '../../calls/call-event.ts';
-import type { RunLinks } from '../../conversations/run-links.ts';
-import type { TracedRun, TracePlace } from '../../conversations/trace-place.ts';
+import type { RunLinks, TracedRun, TracePlace } from '../../conversations/trace-place.ts';
 import type { Logger } from '../../log.ts';
 import { modelFigures } from './model-figures.ts';
 import {
