@@ -8,11 +8,7 @@ import {
   keepState, keepStateOfMissing, mayBeOfCall, type StateChange,
 } from './agent-state.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
-import {
-  addMessage, clearTurns, findTurn, historyOf, type Conversation,
-  type KnownCaller,
-} from './conversation.ts';
-import { openRunsElsewhere } from './elsewhere.ts';
+import { addMessage, clearTurns, findTurn, historyOf, type Conversation } from './conversation.ts';
 import { cutTurn, mayBeOfNewer, type CutTurn } from './heard.ts';
 import type { Message, ToolCallId } from './message.ts';
 import type { ValueNumbers } from './numbering.ts';
@@ -28,7 +24,6 @@ import { claimTurn, type TurnClaim } from './turn-begin.ts';
 import {
   openTurn, withoutErased, type TurnOpening, type TurnOpeningResult,
 } from './turn-opening.ts';
-import type { RunElsewhere } from './turn-record.ts';
 import { settleTurn, type TurnSettlement } from './turn-settlement.ts';
 
 export interface ConversationManagerOptions {
@@ -55,14 +50,6 @@ export interface NewMessage {
   readonly role: 'user' | 'assistant';
   readonly content: string;
   readonly turnId?: string;
-}
-
-/** A conversation at one moment. */
-export interface Snapshot {
-  readonly history: Message[];
-  /** The agent's state, as JSON text. */
-  readonly state: string | undefined;
-  readonly caller?: KnownCaller;
 }
 
 /** What is known about a conversation before its next turn. */
@@ -177,16 +164,6 @@ export class ConversationManager {
     return new Promise((resolve) => this.#store.whenStored?.(key, resolve));
   }
 
-  /** The conversation's history, state and caller. Empty for an unknown id. */
-  snapshot(conversationId: string): Awaitable<Snapshot> {
-    return andThen(this.read(conversationId), (conversation) => {
-      if (conversation === undefined) return { history: [], state: undefined };
-      const { state, caller } = conversation;
-      const history = historyOf(conversation);
-      return { history, state, ...(caller === undefined ? {} : { caller }) };
-    });
-  }
-
   /** Forgets the conversation and its state. A running turn carries on, but is not recorded. */
   clear(conversationId: string): Awaitable<void> {
     return andThen(
@@ -224,12 +201,6 @@ export class ConversationManager {
     };
     const options = reportOptions(opening.interruption);
     return this.#update(conversationId, change, { ...options, isPatient: true });
-  }
-
-  /** The turns that run in processes other than `own`. */
-  openRunsElsewhere(conversationId: string, own: string): Awaitable<readonly RunElsewhere[]> {
-    return andThen(this.read(conversationId), (conversation) =>
-      conversation === undefined ? [] : openRunsElsewhere(conversation, own));
   }
 
   /** See `claimTurn` in turn-begin.ts. */

@@ -254,7 +254,7 @@ function withoutFiller(
   const [letters, said] = [texts.lettersOf(filler), texts.lettersOf(text)];
   if (said !== '' && letters.startsWith(said)) return ''; // the filler itself was cut
   if (letters === '' || !said.startsWith(letters)) return text;
-  return said === letters ? '' : withoutLetters(text, letters.length);
+  return withoutLetters(text, letters.length);
 }
 
 /** Whether the platform's text has a reply and more. */

@@ -3,6 +3,7 @@ import { isId, isObject } from '../base/fields.ts';
 import { parseJson } from '../base/json.ts';
 import { atMost } from '../base/time-limit.ts';
 import type { Conversation } from '../conversations/conversation.ts';
+import { openRunsElsewhere } from '../conversations/elsewhere.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
@@ -10,7 +11,7 @@ import type { OtherToolCalls } from '../tools/tool-call-elsewhere.ts';
 
 /** The turns of this process, which others may have ended. */
 export interface OwnTurns {
-  readonly conversations: Pick<ConversationManager, 'read' | 'openRunsElsewhere'>;
+  readonly conversations: Pick<ConversationManager, 'read'>;
   /** Ends those turns of the conversation that another process has taken over or ended. */
   compare(conversationId: string, conversation: Conversation | undefined): void;
   /** Interrupts those of a session, or all of them if it is empty. */
@@ -76,7 +77,8 @@ export class OtherProcesses implements OtherToolCalls {
     const { conversations } = this.#turns;
     const own = this.#channel.address;
     try {
-      const runs = await conversations.openRunsElsewhere(conversationId, own);
+      const conversation = await conversations.read(conversationId);
+      const runs = conversation === undefined ? [] : openRunsElsewhere(conversation, own);
       for (const process of new Set(runs.map((run) => run.process)))
         this.#send(process, { type: 'look', conversationId, left: sessionId });
     } catch (error) {

@@ -41,7 +41,7 @@ export function openRecord(
   if (!turn.isStored) {
     return andThen(conversations.known(conversationId), (known) => {
       numberAnonymous(turn.event, values?.redaction, known);
-      return beside(known);
+      return { kind: 'beside', isResumed: known !== undefined, agent: known?.agent };
     });
   }
   const opening = openingOf(turn, mayLive, erasedAt);
@@ -66,10 +66,6 @@ function numberAnonymous(
   if (event.type !== 'message') return;
   const said = [event.transcript?.lines, event.text];
   void redaction.numberedHere(event.conversationId, said);
-}
-
-function beside(known: KnownConversation | undefined): Opening {
-  return { kind: 'beside', isResumed: known !== undefined, agent: known?.agent };
 }
 
 /** What the store is told of a run, when it opens its turn or takes it back. */

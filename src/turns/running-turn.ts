@@ -5,7 +5,7 @@ import type { Agent, ModelUsage } from '../agents/agent.ts';
 import type { LiveState } from '../agents/state/live-state.ts';
 import { andThen, soon, type Awaitable } from '../base/awaitable.ts';
 import { atMost } from '../base/time-limit.ts';
-import { isBeside, type Caller, type Transcript, type TurnEvent } from '../calls/call-event.ts';
+import { isBeside, type Caller, type TurnEvent } from '../calls/call-event.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import type { EarlierToolCall } from '../conversations/discarded-turns.ts';
 import type { LostCall } from '../conversations/elsewhere.ts';
@@ -178,10 +178,6 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     return !isBeside(this.event);
   }
 
-  get #transcript(): Transcript | undefined {
-    return this.event.type === 'message' ? this.event.transcript : undefined;
-  }
-
   get place(): string {
     return this.opened?.place ?? this.turnId;
   }
@@ -195,7 +191,8 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
   }
 
   get mayBeReplaced(): boolean {
-    return this.#transcript !== undefined;
+    const { event } = this;
+    return event.type === 'message' && event.transcript !== undefined;
   }
 
   get settlesAtMs(): number {

@@ -25,8 +25,8 @@ import { atMost } from '../base/time-limit.ts';
 import {
   isBeside, isSameTurn, type CallEnd, type CallEvent, type TurnEvent,
 } from '../calls/call-event.ts';
-import { callerIn, findTurn, type Conversation } from '../conversations/conversation.ts';
-import type { ConversationManager, Snapshot } from '../conversations/manager.ts';
+import { callerIn, findTurn, historyOf, type Conversation } from '../conversations/conversation.ts';
+import type { ConversationManager } from '../conversations/manager.ts';
 import type { Logger } from '../log.ts';
 import type { SealedTexts } from '../redaction/sealed-texts.ts';
 import { RunningToolCalls } from '../tools/tool-calls-running.ts';
@@ -171,13 +171,13 @@ export class Turns implements TurnHost, OwnTurns {
   toldAtEnd(
     { conversationId, caller, sessionId }: CallEnd,
     context: EventContext<CallEnd['raw']>,
-    conversation: Snapshot,
+    conversation: Conversation | undefined,
   ): SessionEndContext {
     return {
       ...context,
-      history: conversation.history,
-      caller: caller ?? callerIn(conversation, sessionId),
-      state: this.states?.peek(conversationId, conversation.state).value,
+      history: conversation === undefined ? [] : historyOf(conversation),
+      caller: caller ?? callerIn(conversation ?? {}, sessionId),
+      state: this.states?.peek(conversationId, conversation?.state).value,
     };
   }
 
