@@ -10,7 +10,6 @@ import {
 import { callsAtPlace, nextNumber, numberOfReplaced, takePlace } from './discarded-turns.ts';
 import {
   askedFirst, lostCallsOf, openRunsElsewhere, runsAfter, type AskedFirst, type KnownRuns,
-  type LostCall,
 } from './elsewhere.ts';
 import { cutOf, noteHeard } from './heard.ts';
 import { mayWrite } from './last-word.ts';
@@ -69,7 +68,6 @@ export type TurnOpeningResult =
 const NO_CALLS: readonly ToolMessage[] = [];
 const NO_TURNS: readonly TurnRecord[] = [];
 const NO_RUNS: readonly RunElsewhere[] = [];
-const NO_LOST_CALLS: readonly LostCall[] = [];
 
 /**
  * Begins a turn: ends the open ones, cuts an older one to what was heard, and stores the caller's
@@ -195,16 +193,13 @@ function openNow(
   { turnId, known, newer, comparison }: Situation,
   bounds: ConversationBounds,
 ): OpenedTurn {
-  const { process, running = [], isCallRunning = () => false } = opening;
+  const { process, running = [] } = opening;
   const links = linksFor(conversation, opening, known);
   const isResumed = conversation.turns.length > (known === undefined ? 0 : 1);
   const endedElsewhere =
     process === undefined ? NO_RUNS : openRunsElsewhere(conversation, process);
   endOpenTurns(conversation, running);
-  const { runningCalls, onceCalls } = conversation;
-  const mayBeLost = runningCalls > 0 || onceCalls !== undefined;
-  const lostCalls =
-    mayBeLost ? lostCallsOf(conversation, isCallRunning, opening) : NO_LOST_CALLS;
+  const lostCalls = lostCallsOf(conversation, opening);
   const told = comparison === undefined ? undefined : reconcile(conversation, comparison);
   const { interruption } = opening;
   // A turn that is delivered again brings a report that has been heard, perhaps of an earlier run.
