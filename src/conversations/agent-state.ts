@@ -10,7 +10,7 @@ import {
 import { parseJson } from '../base/json.ts';
 import { add, findTurn, isEmpty, subtract, type Conversation } from './conversation.ts';
 import type { ToolMessage } from './message.ts';
-import { toolMessagesOf, type TurnRecord } from './turn-record.ts';
+import { mayStay, toolMessagesOf, type TurnRecord } from './turn-record.ts';
 
 /** The changes of a run, on their way to the store. */
 export interface StateWrite {
@@ -27,6 +27,16 @@ export interface StateWrite {
   refused(stored: string | undefined): void;
 }
 
+/** What a write brings of a run's changes of the agent's state. */
+export interface StateChange {
+  readonly agentState?: StateWrite | undefined;
+  /**
+   * When the conversation had last been erased as the run began: nothing comes back that was erased
+   * since. Default 0.
+   */
+  readonly erasedAt?: number | undefined;
+}
+
 /** Replaces the state. */
 export function setState(conversation: Conversation, state: string | undefined): void {
   conversation.textLength += (state?.length ?? 0) - (conversation.state?.length ?? 0);
@@ -37,19 +47,15 @@ export function setState(conversation: Conversation, state: string | undefined):
 /**
  * Makes the changes of a turn's run. `call`: they come with its result. What a turn that may be
  * discarded has changed can be taken back, except for calls whose result stays in history.
- * `erasedAt`: when the conversation had last been erased as the run began; nothing comes back that
- * was erased since. Default: that is not asked.
  */
 export function keepState(
   conversation: Conversation,
   record: TurnRecord,
-  write: StateWrite | undefined,
+  change: StateChange,
   call?: ToolMessage,
-  erasedAt = Infinity,
 ): void {
-  if ((conversation.erasedAt ?? 0) > erasedAt) return;
   const { state: before } = conversation;
-  const merged = make(conversation, write);
+  const merged = make(conversation, change);
   if (merged === undefined) return;
   if (merged.collisions.length > 0 && record.figures !== undefined) {
     const { collisions = [] } = record.figures;
@@ -61,23 +67,18 @@ export function keepState(
 }
 
 /** The same for a turn that is not there any more. A conversation that is gone gets no state. */
-export function keepStateOfMissing(
-  conversation: Conversation,
-  write: StateWrite | undefined,
-  erasedAt = 0,
-): void {
-  if (isEmpty(conversation) || (conversation.erasedAt ?? 0) > erasedAt) return;
-  make(conversation, write);
+export function keepStateOfMissing(conversation: Conversation, change: StateChange): void {
+  if (!isEmpty(conversation)) make(conversation, change);
 }
 
 /** Undefined if nothing is new. */
 function make(
   conversation: Conversation,
-  write: StateWrite | undefined,
+  { agentState, erasedAt = 0 }: StateChange,
 ): ReturnType<StateWrite['onto']> | undefined {
-  if (write === undefined) return undefined;
-  const { state: before } = conversation;
-  const merged = write.onto(before);
+  const { state: before, erasedAt: erasedNow = 0 } = conversation;
+  if (agentState === undefined || erasedNow > erasedAt) return undefined;
+  const merged = agentState.onto(before);
   if (merged.text === before) return undefined;
   if (before === undefined && conversation.touched !== undefined)
     conversation.madeFrom = merged.from;
@@ -109,11 +110,6 @@ export function mayBeOfCall(
   return runningCalls > 0 && turns.some((turn) => toolMessagesOf(turn).some((one) =>
     one.state === 'running' && mayStay(one)
     && (turn !== record || one.toolCallId !== call?.toolCallId)));
-}
-
-/** Whether a call stays in history when its turn is discarded: see `callsOfDiscarded`. */
-export function mayStay({ state, isRepeatable, joins }: ToolMessage): boolean {
-  return state !== 'interrupted' && isRepeatable !== true && joins !== true;
 }
 
 function noteUndo(

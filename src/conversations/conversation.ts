@@ -123,13 +123,9 @@ export function lengthOf(conversation: Conversation): number {
   return onceCalls === undefined ? length : length + lengthOfOnceCalls(onceCalls);
 }
 
-export function hasOpenTurn(conversation: Conversation): boolean {
-  return conversation.openTurns > 0;
-}
-
 /** Whether it must be kept: a turn is open, or a `once` call may still act. */
-export function isInUse(conversation: Conversation): boolean {
-  return hasOpenTurn(conversation) || isAnyIncomplete(conversation.onceCalls);
+export function isInUse({ openTurns, onceCalls }: Conversation): boolean {
+  return openTurns > 0 || isAnyIncomplete(onceCalls);
 }
 
 /**

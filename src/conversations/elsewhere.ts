@@ -6,17 +6,14 @@ import { loseOnceCalls } from './once-rules.ts';
 import { forgetLostCalls } from './tool-call-rules.ts';
 import { toolMessagesOf, type RunElsewhere, type TurnRecord } from './turn-record.ts';
 
-/** Whether the process of this address may run the call with this key. */
-export type IsCallRunning = (key: string, process: string | undefined) => boolean;
-
 /** What is known of runs, here and in other processes. */
 export interface KnownRuns {
   /** The address of this process, if it shares the conversation with others. */
   readonly process?: string | undefined;
   /** The turns that run in this process. */
   readonly running?: readonly { readonly runId: number }[] | undefined;
-  /** Whether a living process runs the tool call. Default: none does. */
-  readonly isCallRunning?: IsCallRunning | undefined;
+  /** Whether a living process runs the tool call: the one of that address. Default: none does. */
+  readonly isCallRunning?: ((key: string, process: string | undefined) => boolean) | undefined;
   /**
    * Whether a process may live. Undefined until that has been looked up: until then nothing is
    * taken from other processes.
@@ -51,6 +48,7 @@ export interface AskedFirst {
 }
 
 const NO_RUNS: readonly RunElsewhere[] = [];
+const NO_CALLS: readonly LostCall[] = [];
 
 /** The turns that run in other processes, as far as the conversation knows. */
 export function openRunsElsewhere(
@@ -121,9 +119,9 @@ export function runsAfter(
  */
 export function lostCallsOf(
   conversation: Conversation,
-  isRunning: IsCallRunning,
-  { process: own, isAlive = () => false }: KnownRuns,
+  { process: own, isAlive = () => false, isCallRunning: isRunning = () => false }: KnownRuns,
 ): readonly LostCall[] {
+  if (conversation.runningCalls === 0 && conversation.onceCalls === undefined) return NO_CALLS;
   const lost = new Map<unknown, LostCall>();
   const isRunningOnce = (key: string, { process }: OnceCall): boolean => isRunning(key, process);
   for (const [key, { tool, turnId }] of loseOnceCalls(conversation, isRunningOnce))

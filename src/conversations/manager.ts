@@ -5,14 +5,10 @@ import type { JsonObject } from '../base/json.ts';
 import { mayLive } from '../base/process-address.ts';
 import type { Interruption } from '../calls/call-event.ts';
 import {
-  keepState, keepStateOfMissing, mayBeOfCall, type StateWrite,
+  keepState, keepStateOfMissing, mayBeOfCall, type StateChange,
 } from './agent-state.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
-import {
-  addMessage, clearTurns, findTurn, historyOf, type Conversation,
-  type KnownCaller,
-} from './conversation.ts';
-import { openRunsElsewhere } from './elsewhere.ts';
+import { addMessage, clearTurns, findTurn, historyOf, type Conversation } from './conversation.ts';
 import { cutTurn, mayBeOfNewer, type CutTurn } from './heard.ts';
 import type { Message, ToolCallId } from './message.ts';
 import type { ValueNumbers } from './numbering.ts';
@@ -24,11 +20,10 @@ import {
   noteProgress, noteToolResult, type NotedProgress, type NotedResult, type ToolResult,
   type TurnProgress,
 } from './tool-call-rules.ts';
-import { claimTurn, type TurnClaim } from './turn-claim.ts';
+import { claimTurn, type TurnClaim } from './turn-begin.ts';
 import {
   openTurn, withoutErased, type TurnOpening, type TurnOpeningResult,
 } from './turn-opening.ts';
-import type { RunElsewhere } from './turn-record.ts';
 import { settleTurn, type TurnSettlement } from './turn-settlement.ts';
 
 export interface ConversationManagerOptions {
@@ -57,21 +52,8 @@ export interface NewMessage {
   readonly turnId?: string;
 }
 
-/** A conversation at one moment. */
-export interface Snapshot {
-  readonly history: Message[];
-  /** The agent's state, as JSON text. */
-  readonly state: string | undefined;
-  readonly caller?: KnownCaller;
-}
-
 /** What is known about a conversation before its next turn. */
-export interface KnownConversation {
-  /** The agent that the conversation was last handed over to. */
-  readonly agent?: string;
-  /** The names of its values. */
-  readonly placeholders?: Conversation['placeholders'];
-}
+export type KnownConversation = Readonly<Pick<Conversation, 'agent' | 'placeholders'>>;
 
 /**
  * The history of every conversation: applies the rules and the bounds on top of a store. Returns a
@@ -182,16 +164,6 @@ export class ConversationManager {
     return new Promise((resolve) => this.#store.whenStored?.(key, resolve));
   }
 
-  /** The conversation's history, state and caller. Empty for an unknown id. */
-  snapshot(conversationId: string): Awaitable<Snapshot> {
-    return andThen(this.read(conversationId), (conversation) => {
-      if (conversation === undefined) return { history: [], state: undefined };
-      const { state, caller } = conversation;
-      const history = historyOf(conversation);
-      return { history, state, ...(caller === undefined ? {} : { caller }) };
-    });
-  }
-
   /** Forgets the conversation and its state. A running turn carries on, but is not recorded. */
   clear(conversationId: string): Awaitable<void> {
     return andThen(
@@ -231,13 +203,7 @@ export class ConversationManager {
     return this.#update(conversationId, change, { ...options, isPatient: true });
   }
 
-  /** The turns that run in processes other than `own`. */
-  openRunsElsewhere(conversationId: string, own: string): Awaitable<readonly RunElsewhere[]> {
-    return andThen(this.read(conversationId), (conversation) =>
-      conversation === undefined ? [] : openRunsElsewhere(conversation, own));
-  }
-
-  /** See `claimTurn` in turn-claim.ts. */
+  /** See `claimTurn` in turn-begin.ts. */
   claimTurn(
     conversationId: string,
     claim: Parameters<typeof claimTurn>[1],
@@ -285,21 +251,16 @@ export class ConversationManager {
 
   /**
    * Stores what a turn has changed in the agent's state, unless that was taken back with the turn,
-   * or erased. Rejects if the store does not confirm it. `erasedAt`: see `OpenedTurn`.
+   * or erased. Rejects if the store does not confirm it.
    */
-  saveState(
-    conversationId: string,
-    turnId: string,
-    agentState: StateWrite,
-    erasedAt: number,
-  ): Awaitable<void> {
+  saveState(conversationId: string, turnId: string, saved: StateChange): Awaitable<void> {
     const change = (conversation: Conversation): void => {
       const turn = findTurn(conversation, turnId);
-      if (turn === undefined) keepStateOfMissing(conversation, agentState, erasedAt);
+      if (turn === undefined) keepStateOfMissing(conversation, saved);
       else if (turn.isDiscarded !== true || mayBeOfCall(conversation, turn))
-        keepState(conversation, turn, agentState, undefined, erasedAt);
+        keepState(conversation, turn, saved);
     };
-    return this.#write(conversationId, { agentState }, change, { mustBeStored: true });
+    return this.#write(conversationId, saved, change, { mustBeStored: true });
   }
 
   /** See `spend` in spending.ts. */
@@ -349,7 +310,7 @@ export class ConversationManager {
    */
   #write<T>(
     conversationId: string,
-    { agentState }: { readonly agentState?: StateWrite | undefined },
+    { agentState }: StateChange,
     change: (conversation: Conversation) => T,
     options?: UpdateOptions,
   ): Awaitable<T> {

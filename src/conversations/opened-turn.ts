@@ -4,7 +4,7 @@ import type { EarlierToolCall } from './discarded-turns.ts';
 import type { LostCall } from './elsewhere.ts';
 import type { CutTurn } from './heard.ts';
 import type { Message } from './message.ts';
-import type { RunLinks } from './run-links.ts';
+import type { RunLinks } from './trace-place.ts';
 import type { RunElsewhere, TurnRecord } from './turn-record.ts';
 
 /** What a turn has found in its conversation: see `OpenedTurn`. */

@@ -11,28 +11,16 @@ export const OPENING_DELAYS_MS = [50, 250] as const;
  * does. Rejects with the error of the last try.
  */
 export function persist<T>(write: () => Awaitable<T>, delaysMs: readonly number[]): Awaitable<T> {
+  const failed = async (error: unknown): Promise<T> => {
+    const [ms, ...later] = delaysMs;
+    if (ms === undefined) throw error;
+    await new Promise((resolve) => setTimeout(resolve, ms));
+    return persist(write, later);
+  };
   try {
     const written = write();
-    if (!(written instanceof Promise)) return written;
-    return written.catch((error: unknown) => again(write, delaysMs, error));
+    return written instanceof Promise ? written.catch(failed) : written;
   } catch (error) {
-    return again(write, delaysMs, error);
+    return failed(error);
   }
-}
-
-async function again<T>(
-  write: () => Awaitable<T>,
-  delaysMs: readonly number[],
-  error: unknown,
-): Promise<T> {
-  let last = error;
-  for (const ms of delaysMs) {
-    await new Promise((resolve) => setTimeout(resolve, ms));
-    try {
-      return await write();
-    } catch (failure) {
-      last = failure;
-    }
-  }
-  throw last;
 }

@@ -20,33 +20,22 @@ import {
   leadingMessages, newTurn, ownMessages, replyText, setPlain, toldId, type TurnRecord,
 } from './turn-record.ts';
 
-/** What the transcript has changed. */
-export interface Reconciled {
-  /** Turns that the platform has discarded, oldest first. */
-  readonly discarded: readonly TurnRecord[];
-  /** The newest of those that were cut. */
-  readonly cut: HeardTurn | undefined;
-}
-
 /** Makes the conversation agree with the transcript. All its turns must be closed. */
-export function reconcile(conversation: Conversation, comparison: Comparison): Reconciled {
-  const { theirs, ours } = comparison;
-  if (ours.length === 0 && conversation.turns.length === 0) {
-    let last: TurnRecord | undefined;
-    for (const exchange of theirs) last = insert(conversation, last, undefined, exchange);
-    return NOTHING;
-  }
+export function reconcile(conversation: Conversation, comparison: Comparison): Changes {
   const changes = new Changes(conversation, comparison);
-  if (comparison.pairs.length > 0 || comparison.rest >= 0) changes.walk();
+  if (conversation.turns.length === 0) changes.addAll();
+  else if (comparison.pairs.length > 0 || comparison.rest >= 0) changes.walk();
   else changes.addLastWords();
   return changes;
 }
 
 const NOTHING_SAID: Exchange = { words: undefined, replies: [] };
-const NOTHING: Reconciled = { discarded: [], cut: undefined };
 
-class Changes implements Reconciled {
+/** What the transcript has changed. */
+class Changes {
+  /** Turns that the platform has discarded, oldest first. */
   readonly discarded: TurnRecord[] = [];
+  /** The newest of those that were cut. */
   cut: HeardTurn | undefined;
   readonly #conversation: Conversation;
   readonly #comparison: Comparison;
@@ -56,6 +45,12 @@ class Changes implements Reconciled {
   constructor(conversation: Conversation, comparison: Comparison) {
     this.#conversation = conversation;
     this.#comparison = comparison;
+  }
+
+  /** Nothing is known of the call yet. */
+  addAll(): void {
+    let last: TurnRecord | undefined;
+    for (const exchange of this.#comparison.theirs) last = this.#insert(last, exchange);
   }
 
   /** From the first pair to the end of both lists. */
@@ -150,11 +145,7 @@ class Changes implements Reconciled {
       }
       if (isUnknown && !isReported(turn)) setHeard(this.#conversation, turn, heard);
       const later = turns.slice(index + 1).map(replyText);
-      const { covered, isAny } = takeCovered(told, turn, later, texts);
-      if (reply === '' || (isAny && covered >= reply.trimEnd().length)) continue;
-      const isKnownUnheard = told.length === 0 || isHeard;
-      if (isAny || isKnownUnheard)
-        this.cut = cutTo(this.#conversation, turn, reply.slice(0, covered));
+      this.cut = cutToCovered(this.#conversation, turn, told, later, isHeard, texts) ?? this.cut;
     }
     let last = turns.at(-1);
     for (const text of told) last = this.#insert(last, { words: undefined, replies: [text] });
@@ -184,27 +175,25 @@ export function hearReported(conversation: Conversation, turn: TurnRecord): void
   setHeard(conversation, turn);
   if (lines === undefined) return hearAgain(conversation, turn, text);
   const told = [...lines];
-  const { covered, isAny } = takeCovered(told, turn, [], new PreparedTexts());
-  const reply = replyText(turn);
-  const isKnownUnheard = lines.length === 0 || isHeard === true;
-  if (reply !== '' && (isAny ? covered < reply.trimEnd().length : isKnownUnheard))
-    cutTo(conversation, turn, reply.slice(0, covered));
+  cutToCovered(conversation, turn, told, [], isHeard === true, new PreparedTexts());
   let last = turn;
   for (const text of told)
     last = insert(conversation, last, undefined, { words: undefined, replies: [text] });
 }
 
 /**
- * Takes from `told` the texts that are about the reply of a turn. `covered` is how much of the
- * reply they cover, in UTF-16 code units. `isAny` is false if there were none. A text that has more
- * words of a `later` reply of the same exchange is about that one.
+ * Takes from `told` the texts that are about the reply of a turn, and cuts it to what they cover. A
+ * text that has more words of a `later` reply of the same exchange is about that one. If there is
+ * no such text, but others, only a platform that `isHeard` proves that nothing was heard.
  */
-function takeCovered(
-  told: string[],
+function cutToCovered(
+  conversation: Conversation,
   turn: TurnRecord,
+  told: string[],
   later: readonly string[],
+  isHeard: boolean,
   texts: PreparedTexts,
-): { readonly covered: number; readonly isAny: boolean } {
+): HeardTurn | undefined {
   const reply = replyText(turn);
   let covered = 0;
   let isAny = false;
@@ -225,7 +214,9 @@ function takeCovered(
     isAny = true;
     told.splice(index, 1);
   }
-  return { covered, isAny };
+  const isWhole = isAny ? covered >= reply.trimEnd().length : told.length > 0 && !isHeard;
+  if (reply === '' || isWhole) return undefined;
+  return cutTo(conversation, turn, reply.slice(0, covered));
 }
 
 /**
@@ -254,7 +245,7 @@ function withoutFiller(
   const [letters, said] = [texts.lettersOf(filler), texts.lettersOf(text)];
   if (said !== '' && letters.startsWith(said)) return ''; // the filler itself was cut
   if (letters === '' || !said.startsWith(letters)) return text;
-  return said === letters ? '' : withoutLetters(text, letters.length);
+  return withoutLetters(text, letters.length);
 }
 
 /** Whether the platform's text has a reply and more. */

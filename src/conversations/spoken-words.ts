@@ -39,47 +39,8 @@ function plain(text: string): string {
 /** Whether two texts say the same. Texts without letters and digits must be equal. */
 export function saysSame(a: string, b: string): boolean {
   if (a === b) return true;
-  const isSame = saysSamePlainly(a, b);
-  if (isSame !== undefined) return isSame;
   const letters = lettersOf(a);
   return letters !== '' && letters === lettersOf(b);
-}
-
-/**
- * The same letter by letter, for texts in ASCII without tags. Undefined for any other. Most texts
- * differ after a few letters, and preparing them takes far longer.
- */
-function saysSamePlainly(a: string, b: string): boolean | undefined {
-  let [i, j, count] = [0, 0, 0];
-  for (; ; i++, j++, count++) {
-    while (i < a.length && PLAIN[a.charCodeAt(i)] === SIGN) i += 1;
-    while (j < b.length && PLAIN[b.charCodeAt(j)] === SIGN) j += 1;
-    if (i >= LONGEST || j >= LONGEST) return undefined;
-    const [one, other] = [letterAt(a, i), letterAt(b, j)];
-    if (one === undefined || other === undefined) return undefined;
-    if (one !== other) return false;
-    if (one === END) return count > 0;
-  }
-}
-
-const [SIGN, END] = [0, -1];
-
-/** By code units: letters in lower case and digits, `SIGN` for what does not count. */
-const PLAIN = plainUnits();
-
-function plainUnits(): readonly (number | undefined)[] {
-  const units = new Array<number | undefined>(128).fill(SIGN);
-  units['<'.charCodeAt(0)] = undefined;
-  for (const character of '0123456789abcdefghijklmnopqrstuvwxyz') {
-    const unit = character.charCodeAt(0);
-    units[unit] = unit;
-    units[character.toUpperCase().charCodeAt(0)] = unit;
-  }
-  return units;
-}
-
-function letterAt(text: string, index: number): number | undefined {
-  return index < text.length ? PLAIN[text.charCodeAt(index)] : END;
 }
 
 /** Whether `start` says the beginning of what `text` says, but not all of it. */

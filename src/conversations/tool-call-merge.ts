@@ -1,7 +1,6 @@
 // What one copy of a turn knows about tool calls and another does not.
 
-import type { Message, ToolCallState, ToolMessage } from './message.ts';
-import { roundsOf } from './tool-rounds.ts';
+import { roundsOf, type Message, type ToolCallState, type ToolMessage } from './message.ts';
 import { hasFollowed, messagesOf, toolMessagesOf, type TurnRecord } from './turn-record.ts';
 
 /** The messages of a turn. The first `kept` come before its current run. */

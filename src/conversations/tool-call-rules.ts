@@ -1,37 +1,28 @@
 // The rules of a turn's tool calls: each is recorded before it runs, gets one result in the end,
 // and is not repeated by a later run of its turn.
 
-import {
-  keepAgent, keepState, keepStateOfMissing, mayStay, type StateWrite,
-} from './agent-state.ts';
+import { keepAgent, keepState, keepStateOfMissing, type StateChange } from './agent-state.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
-import {
-  add, findTurn, rewrite, subtract, type Conversation,
-} from './conversation.ts';
+import { add, findTurn, rewrite, subtract, type Conversation } from './conversation.ts';
 import { earlierCallsIn, type EarlierToolCall } from './discarded-turns.ts';
 import { mayWrite } from './last-word.ts';
-import type { Message, ToolCallState, ToolMessage } from './message.ts';
+import { roundsOf, type Message, type ToolCallState, type ToolMessage } from './message.ts';
 import type { OnceCall } from './once-call.ts';
 import {
   claimOnce, settleOnce, type Claimer, type ClaimOutcome, type OnceClaim, type OnceResult,
 } from './once-rules.ts';
-import { roundsOf } from './tool-rounds.ts';
 import {
-  indexOfCall, leadingMessages, messagesOf, ownMessages, toolMessagesOf, type TurnRecord,
+  indexOfCall, leadingMessages, mayStay, messagesOf, ownMessages, toolMessagesOf, type TurnRecord,
 } from './turn-record.ts';
 import { UNFINISHED_RESULTS } from './unfinished-tool-results.ts';
 
 /** What a run has said and called so far, recorded before its calls run. */
-export interface TurnProgress extends Claimer {
+export interface TurnProgress extends Claimer, StateChange {
   readonly messages: readonly Message[];
   /** See `TurnRecord.filler`. */
   readonly filler?: string | undefined;
   /** Calls that act once per conversation, and are about to start. */
   readonly claims?: readonly OnceClaim[] | undefined;
-  /** What it has changed in the agent's state. */
-  readonly agentState?: StateWrite | undefined;
-  /** See `TurnSettlement.erasedAt`. */
-  readonly erasedAt?: number | undefined;
 }
 
 /**
@@ -51,21 +42,18 @@ export interface NotedProgress {
   readonly earlierCalls: readonly EarlierToolCall[];
 }
 
-export interface ToolResult extends Claimer {
+/** `agentState`: what the call, or the turn meanwhile, has changed. */
+export interface ToolResult extends Claimer, StateChange {
   readonly toolCallId: string;
   readonly state: Exclude<ToolCallState, 'running'>;
   /** JSON text. */
   readonly content: string;
-  /** What the call, or the turn meanwhile, has changed in the agent's state. */
-  readonly agentState?: StateWrite | undefined;
   /** The agent the call hands the conversation over to. */
   readonly handOver?: string | undefined;
   /** Set if the call has claimed a key. */
   readonly once?: OnceResult | undefined;
   /** What the run has said and called, should the store have lost the call. */
   readonly messages?: readonly Message[] | undefined;
-  /** See `OpenedTurn`. What was erased since does not come back with a result. Default 0. */
-  readonly erasedAt?: number | undefined;
 }
 
 const NO_CLAIMS: readonly ClaimOutcome[] = [];
@@ -80,13 +68,12 @@ export function noteProgress(
   progress: TurnProgress,
   bounds: ConversationBounds,
 ): NotedProgress {
-  const { turnId, runId, messages, filler, claims = [], agentState, erasedAt } = progress;
+  const { turnId, runId, messages, filler, claims = [] } = progress;
   const record = findTurn(conversation, turnId);
   const unclaimed = { claims: NO_CLAIMS, earlierCalls: NO_MESSAGES } as const;
   if (record === undefined) return { ownership: 'forgotten', ...unclaimed };
   // Before the calls are added: they have not begun, so the changes are not theirs.
-  if (record.isDiscarded !== true)
-    keepState(conversation, record, agentState, undefined, erasedAt);
+  if (record.isDiscarded !== true) keepState(conversation, record, progress);
   if (record.runId !== runId) return { ownership: 'taken over', ...unclaimed };
   keepHandOver(conversation, record, messages);
   if (filler !== undefined) record.filler = filler;
@@ -162,7 +149,7 @@ export function noteToolResult(
     if (state === 'completed')
       for (const turn of conversation.turns) completeJoined(conversation, turn, once.key, content);
   }
-  if (record === undefined) keepStateOfMissing(conversation, result.agentState, result.erasedAt);
+  if (record === undefined) keepStateOfMissing(conversation, result);
   const isKept =
     record !== undefined && writeResult(conversation, record, result, bounds);
   return { isKept, wasUnknown };
@@ -174,22 +161,21 @@ function writeResult(
   result: ToolResult,
   bounds: ConversationBounds,
 ): boolean {
-  const { runId, toolCallId, state, content, agentState, handOver, erasedAt } = result;
+  const { runId, toolCallId, state, content, handOver } = result;
   if (isLost(conversation, record, result)) putBack(conversation, record, result);
   const { messages = [] } = record;
   const index = indexOfCall(record, { runId, toolCallId });
   const call = messages[index];
   const isDiscarded = record.isDiscarded === true;
   if (call?.role !== 'tool') {
-    if (!isDiscarded) keepState(conversation, record, agentState, undefined, erasedAt);
+    if (!isDiscarded) keepState(conversation, record, result);
     return false;
   }
   const ended = { ...call, state };
   // What an interrupted call leaves belongs to the turn that goes on, and may be taken back with
   // it.
   const owner = state === 'interrupted' ? conversation.turns.at(-1) ?? record : record;
-  if (!isDiscarded || mayStay(ended))
-    keepState(conversation, owner, agentState, ended, erasedAt);
+  if (!isDiscarded || mayStay(ended)) keepState(conversation, owner, result, ended);
   if (call.state === 'completed') return true; // a result never changes
   if (!isDiscarded && handOver !== undefined) keepAgent(conversation, record, handOver);
   subtract(conversation, record);

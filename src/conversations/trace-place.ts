@@ -7,6 +7,17 @@ export interface TracePlace {
   readonly traceFlags: number;
 }
 
+/** The earlier runs, in any process, that a run belongs to. */
+export interface RunLinks {
+  /** The last run of the same turn. */
+  readonly repeats?: TracePlace | undefined;
+  /**
+   * The turn before, if it still runs, was interrupted in the same session, or the caller spoke
+   * over its reply.
+   */
+  readonly interrupts?: TracePlace | undefined;
+}
+
 /** What is stored of a traced run. */
 export interface TracedRun extends TracePlace {
   /** The session that its event came in. */

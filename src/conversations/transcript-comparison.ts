@@ -53,7 +53,6 @@ export function compareTranscript(
 ): Comparison {
   const { lines } = transcript;
   const { turns } = conversation;
-  if (turns.length === 0) return ofNewCall(transcript, text);
   const earlier = known === undefined ? turns : turns.slice(0, turns.indexOf(known));
   const recent = recentOf(earlier, saidIn);
   const last = exchangesOf(lastLinesOf(lines));
@@ -72,14 +71,6 @@ export function compareTranscript(
     && mayBeWanted(newest.turns)
     && saysLess(text, newest.words);
   return { transcript, text, theirs, ours, pairs, rest, known, isLate };
-}
-
-/** There is nothing to compare with. */
-function ofNewCall(transcript: Transcript, text: string): Comparison {
-  const theirs = exchangesOf(transcript.lines);
-  return {
-    transcript, text, theirs, ours: [], pairs: [], rest: 0, known: undefined, isLate: false,
-  };
 }
 
 type Aligned = Pick<Comparison, 'theirs' | 'ours' | 'pairs'>;

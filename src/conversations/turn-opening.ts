@@ -10,14 +10,13 @@ import {
 import { callsAtPlace, nextNumber, numberOfReplaced, takePlace } from './discarded-turns.ts';
 import {
   askedFirst, lostCallsOf, openRunsElsewhere, runsAfter, type AskedFirst, type KnownRuns,
-  type LostCall,
 } from './elsewhere.ts';
 import { cutOf, noteHeard } from './heard.ts';
 import { mayWrite } from './last-word.ts';
 import type { Message, ToolMessage } from './message.ts';
 import { OpenedTurn } from './opened-turn.ts';
 import { reconcile } from './reconcile.ts';
-import { linksOf, type RunLinks } from './run-links.ts';
+import type { RunLinks, TracePlace } from './trace-place.ts';
 import { compareTranscript, replacedBy, type Comparison } from './transcript-comparison.ts';
 import { begin, type BegunRun } from './turn-begin.ts';
 import {
@@ -69,7 +68,6 @@ export type TurnOpeningResult =
 const NO_CALLS: readonly ToolMessage[] = [];
 const NO_TURNS: readonly TurnRecord[] = [];
 const NO_RUNS: readonly RunElsewhere[] = [];
-const NO_LOST_CALLS: readonly LostCall[] = [];
 
 /**
  * Begins a turn: ends the open ones, cuts an older one to what was heard, and stores the caller's
@@ -102,14 +100,25 @@ export function openTurn(
     ?? openNow(conversation, opening, situation, bounds);
 }
 
+/** Undefined for a run that is not traced. */
 function linksFor(
-  conversation: Conversation,
+  { turns }: Conversation,
   { trace, interruption }: TurnOpening,
   known: TurnRecord | undefined,
 ): RunLinks | undefined {
-  return trace === undefined
-    ? undefined
-    : linksOf(conversation, known, interruption !== undefined, trace.sessionId);
+  if (trace === undefined) return undefined;
+  if (known !== undefined) return { repeats: placeIn(known) };
+  const before = turns.at(-1);
+  const isSameSession = before?.trace?.sessionId === trace.sessionId;
+  const isCut = before?.state === 'open' || (before?.state === 'interrupted' && isSameSession);
+  const hasSpokenOver = interruption !== undefined;
+  return before !== undefined && (isCut || hasSpokenOver) ? { interrupts: placeIn(before) } : {};
+}
+
+function placeIn({ trace }: TurnRecord): TracePlace | undefined {
+  if (trace === undefined) return undefined;
+  const { traceId, spanId, traceFlags } = trace;
+  return { traceId, spanId, traceFlags };
 }
 
 /** How a delivery that has not completed finds its conversation. */
@@ -184,16 +193,13 @@ function openNow(
   { turnId, known, newer, comparison }: Situation,
   bounds: ConversationBounds,
 ): OpenedTurn {
-  const { process, running = [], isCallRunning = () => false } = opening;
+  const { process, running = [] } = opening;
   const links = linksFor(conversation, opening, known);
   const isResumed = conversation.turns.length > (known === undefined ? 0 : 1);
   const endedElsewhere =
     process === undefined ? NO_RUNS : openRunsElsewhere(conversation, process);
   endOpenTurns(conversation, running);
-  const { runningCalls, onceCalls } = conversation;
-  const mayBeLost = runningCalls > 0 || onceCalls !== undefined;
-  const lostCalls =
-    mayBeLost ? lostCallsOf(conversation, isCallRunning, opening) : NO_LOST_CALLS;
+  const lostCalls = lostCallsOf(conversation, opening);
   const told = comparison === undefined ? undefined : reconcile(conversation, comparison);
   const { interruption } = opening;
   // A turn that is delivered again brings a report that has been heard, perhaps of an earlier run.

@@ -4,10 +4,9 @@ import { randomInt } from 'node:crypto';
 
 import type { SentEvent } from '../calls/reply-event.ts';
 import {
-  TURN_STATES, type AssistantMessage, type Message, type ToolCallId, type ToolMessage,
+  roundsOf, TURN_STATES, type AssistantMessage, type Message, type ToolCallId, type ToolMessage,
   type TurnState,
 } from './message.ts';
-import { roundsOf } from './tool-rounds.ts';
 import type { TracedRun } from './trace-place.ts';
 import type { TurnFigures } from './turn-figures.ts';
 
@@ -232,15 +231,18 @@ export function ownMessages(record: TurnRecord): Message[] {
     : messages.slice(record.kept);
 }
 
-/**
- * What a discarded turn leaves in history: calls that have changed something, without its words. A
- * call that only took the result of an equal one has changed nothing.
- */
+/** What a discarded turn leaves in history: calls that have acted, without its words. */
 export function callsOfDiscarded(record: TurnRecord): Message[] {
   if (record.messages === undefined) return [];
-  const isDone = ({ state, isRepeatable, joins }: ToolMessage): boolean =>
-    state !== 'interrupted' && isRepeatable !== true && joins !== true;
-  return roundsOf(record.messages, isDone, { content: '', state: 'interrupted' });
+  return roundsOf(record.messages, mayStay, { content: '', state: 'interrupted' });
+}
+
+/**
+ * Whether a call stays in history when its turn is discarded. One that only took the result of an
+ * equal one has changed nothing.
+ */
+export function mayStay({ state, isRepeatable, joins }: ToolMessage): boolean {
+  return state !== 'interrupted' && isRepeatable !== true && joins !== true;
 }
 
 /** What the current run has said. */

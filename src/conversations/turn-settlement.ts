@@ -1,27 +1,23 @@
 // How a turn ends in its conversation.
 
 import type { SentEvent } from '../calls/reply-event.ts';
-import { keepState, keepStateOfMissing, type StateWrite } from './agent-state.ts';
+import { keepState, keepStateOfMissing, type StateChange } from './agent-state.ts';
 import { trim, type ConversationBounds } from './bounds.ts';
 import { keepFigures } from './captured-calls.ts';
-import {
-  add, findTurn, rewrite, subtract, type Conversation,
-} from './conversation.ts';
+import { add, findTurn, rewrite, subtract, type Conversation } from './conversation.ts';
 import { mayWrite } from './last-word.ts';
 import type { Message, TurnState } from './message.ts';
 import type { Claimer } from './once-rules.ts';
 import { hearReported } from './reconcile.ts';
 import { keepHandOver, withKnownResults } from './tool-call-rules.ts';
-import type { TracedRun } from './trace-place.ts';
-import { begin } from './turn-begin.ts';
-import type { TurnFigures } from './turn-figures.ts';
+import { begin, type BegunRun } from './turn-begin.ts';
 import {
   hasFollowed, isPlainReply, leadingMessages, messagesOf, ownMessages, setMessages, setPlain,
   type TurnRecord,
 } from './turn-record.ts';
 
-/** How a run ended. */
-export interface TurnSettlement extends Claimer {
+/** How a run ended. Its changes of the state are kept even if something else closed the turn. */
+export interface TurnSettlement extends Claimer, StateChange, Pick<BegunRun, 'figures' | 'trace'> {
   readonly state: Exclude<TurnState, 'open'>;
   /**
    * What the run said and called. In history this follows the caller's words and the calls of
@@ -30,14 +26,6 @@ export interface TurnSettlement extends Claimer {
   readonly messages: readonly Message[];
   readonly sent?: readonly SentEvent[] | undefined;
   readonly filler?: string | undefined;
-  /** What it has changed in the agent's state. Kept even if something else closed the turn. */
-  readonly agentState?: StateWrite | undefined;
-  /** Set if calls are recorded. */
-  readonly figures?: TurnFigures | undefined;
-  /** Set if the run is traced. */
-  readonly trace?: TracedRun | undefined;
-  /** See `OpenedTurn`. Default 0. */
-  readonly erasedAt?: number | undefined;
   /** Whether the last events may not have left yet: the run settles again if they do not. */
   readonly isLeaving?: true | undefined;
 }
@@ -52,18 +40,17 @@ export function settleTurn(
   settlement: TurnSettlement,
   bounds: ConversationBounds,
 ): boolean {
-  const { turnId, runId, agentState, erasedAt } = settlement;
+  const { turnId, runId } = settlement;
   const record = findTurn(conversation, turnId);
   if (record === undefined) {
-    keepStateOfMissing(conversation, agentState, erasedAt);
+    keepStateOfMissing(conversation, settlement);
     return false;
   }
   const isLater = record.runId !== runId && hasSaidMore(conversation, record, settlement);
   if (isLater) regain(conversation, record, settlement);
   const mayTell = record.runId === runId && mayWrite(record, 'its end');
   if (mayTell) settle(conversation, record, settlement);
-  if (record.isDiscarded !== true)
-    keepState(conversation, record, agentState, undefined, erasedAt);
+  if (record.isDiscarded !== true) keepState(conversation, record, settlement);
   trim(conversation, bounds);
   return mayTell;
 }

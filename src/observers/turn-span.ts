@@ -1,5 +1,4 @@
-import type { RunLinks } from '../conversations/run-links.ts';
-import type { TracePlace } from '../conversations/trace-place.ts';
+import type { RunLinks, TracePlace } from '../conversations/trace-place.ts';
 import { failureReasonOf } from '../turns/report/failure-reason.ts';
 import type {
   StoreWaited, ToolEnded, ToolStarted, TracedTurn, TurnEnded, TurnHappening,

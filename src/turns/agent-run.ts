@@ -1,6 +1,6 @@
 import { TurnAbortedError, type Spoken } from '../agents/agent.ts';
 import { andThen, isThenable, soon, type Awaitable } from '../base/awaitable.ts';
-import type { CallStart, TurnEvent } from '../calls/call-event.ts';
+import type { TurnEvent } from '../calls/call-event.ts';
 import type { Message } from '../conversations/message.ts';
 import type { ToolCalls } from '../tools/tool-calls.ts';
 import { callAgent, tellStarted } from './hooks.ts';
@@ -74,11 +74,11 @@ export class AgentRun {
    * speak. `after` is awaited first, if it is given.
    */
   begin(isResumed: boolean, after?: Promise<void>): void {
-    const { told: event } = this.#turn;
+    const { told: event, agent } = this.#turn;
     const start = event.type === 'message' ? event.transcript?.start : undefined;
     this.#attempt(() => {
       const isTold = isResumed || start === undefined;
-      const told = isTold ? after : andThen(after, () => this.#tell(start));
+      const told = isTold ? after : andThen(after, () => tellStarted(agent, start, this.#turn));
       return andThen(told, () => this.#letSpeak(isResumed));
     });
   }
@@ -99,7 +99,7 @@ export class AgentRun {
    */
   stop(ending: Ending | 'taken over', reason = REASONS[ending]): void {
     if (ending === 'completed' && this.#calls === undefined) return;
-    const { host: { turnTimeoutMs }, startedAtMs } = this.#turn;
+    const { host: { options: { turnTimeoutMs } }, startedAtMs } = this.#turn;
     const aborted = new TurnAbortedError(reason);
     const finishMs = turnTimeoutMs - (performance.now() - startedAtMs);
     this.#calls?.turnEnded(aborted, finishMs, ending === 'taken over');
@@ -107,10 +107,6 @@ export class AgentRun {
     this.#abortReason = aborted;
     this.#controller?.abort(aborted);
     this.#releaseTexts().catch((error: unknown) => this.#turn.fail(error));
-  }
-
-  #tell(start: CallStart): Awaitable<void> {
-    return tellStarted(this.#turn.agent, start, this.#turn);
   }
 
   /** Takes a step in which an agent may speak. If it fails, now or later, the turn fails. */
@@ -230,7 +226,8 @@ export class AgentRun {
 }
 
 /** Throws an error if it is not loaded: the agent was thought to do nothing but speak. */
-export function loadedWork({ host: { agentWork } }: TurnRun): typeof import('./agent-work.ts') {
+export function loadedWork({ host }: TurnRun): typeof import('./agent-work.ts') {
+  const { agentWork } = host.options;
   if (agentWork === undefined) throw new Error('the code for the work of agents is not loaded');
   return agentWork;
 }

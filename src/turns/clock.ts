@@ -6,8 +6,11 @@ import type { TurnRun } from './turn-run.ts';
  * again for the whole turn if a word was said by then. A tool that would finish anyway gets more
  * time: an apology would sound as if it had failed. `silentMs`: longest wait for the first word.
  */
-export function startClock(turn: TurnRun, silentMs: number = turn.host.firstWordTimeoutMs): void {
-  const { turnTimeoutMs } = turn.host;
+export function startClock(
+  turn: TurnRun,
+  silentMs: number = turn.host.options.firstWordTimeoutMs,
+): void {
+  const { turnTimeoutMs } = turn.host.options;
   const isSilent = !turn.spoken.hasSpoken;
   const limitMs = isSilent ? Math.min(silentMs, turnTimeoutMs) : turnTimeoutMs;
   const elapsedMs = performance.now() - turn.startedAtMs;
@@ -17,7 +20,7 @@ export function startClock(turn: TurnRun, silentMs: number = turn.host.firstWord
 }
 
 function timeIsUp(turn: TurnRun, wasSilent: boolean, limitMs: number): void {
-  const { firstWordTimeoutMs, turnTimeoutMs } = turn.host;
+  const { firstWordTimeoutMs, turnTimeoutMs } = turn.host.options;
   const mayGoOn = turn.spoken.hasSpoken || turn.callsSoFar?.isFinishing === true;
   if (wasSilent && mayGoOn && limitMs < turnTimeoutMs)
     return startClock(turn, limitMs + firstWordTimeoutMs);

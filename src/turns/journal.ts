@@ -72,10 +72,11 @@ export class Journal implements TurnJournal {
     const { conversationId, turnId, host, isStored, liveState, work, erasedAt } = this.#turn;
     if (!isStored) throw new StateError('this turn stores nothing, not even its state');
     if (liveState === undefined) throw new StateError('the agent has no state');
-    const changes = liveState.validChanges();
-    if (changes === undefined) return; // erased
+    const agentState = liveState.validChanges();
+    if (agentState === undefined) return; // erased
     const fromMs = performance.now();
-    const saved = host.conversations.saveState(conversationId, turnId, changes, erasedAt);
+    const change = { agentState, erasedAt };
+    const saved = host.conversations.saveState(conversationId, turnId, change);
     if (saved instanceof Promise) await saved.finally(() => work.noteStore('state', fromMs));
   }
 

@@ -1,21 +1,33 @@
 import type { Channel } from '../base/channel.ts';
+import { isId, isObject } from '../base/fields.ts';
+import { parseJson } from '../base/json.ts';
 import { atMost } from '../base/time-limit.ts';
 import type { Conversation } from '../conversations/conversation.ts';
+import { openRunsElsewhere } from '../conversations/elsewhere.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
 import type { RunElsewhere } from '../conversations/turn-record.ts';
 import type { Logger } from '../log.ts';
 import type { OtherToolCalls } from '../tools/tool-call-elsewhere.ts';
-import { parseProcessMessage, type ProcessMessage } from './process-message.ts';
 
 /** The turns of this process, which others may have ended. */
 export interface OwnTurns {
-  readonly conversations: Pick<ConversationManager, 'read' | 'openRunsElsewhere'>;
+  readonly conversations: Pick<ConversationManager, 'read'>;
   /** Ends those turns of the conversation that another process has taken over or ended. */
   compare(conversationId: string, conversation: Conversation | undefined): void;
   /** Interrupts those of a session, or all of them if it is empty. */
   interruptOwn(conversationId: string, reason: string, sessionId: string): void;
   /** Whether a turn of the conversation runs here. */
   isAnyRunning(conversationId: string): boolean;
+}
+
+/** Look at the conversation: it has changed in the store, unless the sender is `waiting`. */
+interface ProcessMessage {
+  readonly type: 'look';
+  readonly conversationId: string;
+  /** The sender, if it waits for a call of the receiver and wants to be told of its end. */
+  readonly waiting?: string | undefined;
+  /** The caller has left that session, or all of them if it is empty. The store does not say so. */
+  readonly left?: string | undefined;
 }
 
 /** How often a conversation is read, however many messages come. */
@@ -65,7 +77,8 @@ export class OtherProcesses implements OtherToolCalls {
     const { conversations } = this.#turns;
     const own = this.#channel.address;
     try {
-      const runs = await conversations.openRunsElsewhere(conversationId, own);
+      const conversation = await conversations.read(conversationId);
+      const runs = conversation === undefined ? [] : openRunsElsewhere(conversation, own);
       for (const process of new Set(runs.map((run) => run.process)))
         this.#send(process, { type: 'look', conversationId, left: sessionId });
     } catch (error) {
@@ -160,4 +173,25 @@ export class OtherProcesses implements OtherToolCalls {
     }
     for (const listener of [...(this.#listeners.get(conversationId) ?? [])]) listener();
   }
+}
+
+/**
+ * Undefined for a message of another type: a newer or an older version may have sent it. Throws a
+ * `TypeError` for anything else that is not a message.
+ */
+export function parseProcessMessage(json: string): ProcessMessage | undefined {
+  const value = parseJson(json);
+  const type = isObject(value) ? value['type'] : undefined;
+  if (!isObject(value) || typeof type !== 'string')
+    throw new TypeError('a message must be an object with a type');
+  if (type !== 'look') return undefined;
+  const { conversationId, waiting, left } = value;
+  if (typeof conversationId !== 'string') throw notA('conversationId', 'a string');
+  if (waiting !== undefined && !isId(waiting)) throw notA('waiting', 'an address');
+  if (left !== undefined && typeof left !== 'string') throw notA('left', 'a string');
+  return { type, conversationId, waiting, left };
+}
+
+function notA(name: string, expected: string): TypeError {
+  return new TypeError(`${name} of a message "look" must be ${expected}`);
 }

@@ -37,11 +37,11 @@ export function openRecord(
   erasedAt?: number,
 ): Awaitable<Opening> {
   const { conversationId, host } = turn;
-  const { conversations, values } = host;
+  const { conversations, options: { values } } = host;
   if (!turn.isStored) {
     return andThen(conversations.known(conversationId), (known) => {
       numberAnonymous(turn.event, values?.redaction, known);
-      return beside(known);
+      return { kind: 'beside', isResumed: known !== undefined, agent: known?.agent };
     });
   }
   const opening = openingOf(turn, mayLive, erasedAt);
@@ -68,13 +68,9 @@ function numberAnonymous(
   void redaction.numberedHere(event.conversationId, said);
 }
 
-function beside(known: KnownConversation | undefined): Opening {
-  return { kind: 'beside', isResumed: known !== undefined, agent: known?.agent };
-}
-
 /** What the store is told of a run, when it opens its turn or takes it back. */
 export function runOf(turn: TurnRun): Pick<TurnOpening, 'text' | 'figures' | 'trace'> {
-  const { event, host: { figures }, trace } = turn;
+  const { event, host: { options: { figures } }, trace } = turn;
   return { text: textOf(event), figures: figures?.atStart(turn), trace: trace?.place };
 }
 
@@ -147,7 +143,7 @@ function knownCaller({ caller, sessionId }: TurnEvent): KnownCaller | undefined 
  */
 export function settlementOf(turn: TurnRun, state: Ending): TurnSettlement {
   const { turnId, runId, spoken, erasedAt } = turn;
-  const { figures, process } = turn.host;
+  const { options: { figures }, process } = turn.host;
   const count =
     state === 'interrupted' ? spoken.countSent(turn.delivery.unsent) : spoken.events.length;
   return {

@@ -16,7 +16,7 @@ const READ_MS = 1_000;
 export async function replyLater(
   delivery: Delivery,
   turnId: () => string,
-  host: Pick<TurnHost, 'conversations' | 'process' | 'turnTimeoutMs' | 'awaitEnd'>,
+  host: Pick<TurnHost, 'conversations' | 'process' | 'options' | 'awaitEnd'>,
 ): Promise<void> {
   let sent: readonly SentEvent[] | undefined;
   try {
@@ -36,7 +36,7 @@ async function replyOf(
   host: Parameters<typeof replyLater>[2],
 ): Promise<readonly SentEvent[] | undefined> {
   const { event: { conversationId } } = delivery;
-  const { conversations, process: own, turnTimeoutMs } = host;
+  const { conversations, process: own, options: { turnTimeoutMs } } = host;
   const untilMs = performance.now() + turnTimeoutMs;
   let wake = (): void => undefined;
   const woken = (): void => wake();

@@ -40,7 +40,9 @@ export class TurnReply implements Reply {
   }
 
   get hangup(): Reply['hangup'] {
-    return (options) => hangUp(this.#turn, options?.say);
+    return (options) => {
+      if (!this.isOver) endCall(this.#turn, { type: 'hangup' }, options?.say);
+    };
   }
 
   get transfer(): Reply['transfer'] {
@@ -73,10 +75,6 @@ function sendData(turn: SpeakingTurn, content: Json): Awaitable<boolean> {
   const json = JSON.stringify(content) as string | undefined;
   if (json === undefined) throw new TypeError(`data must be a JSON value, got ${typeof content}`);
   return turn.send(turn.spoken.sendData(json));
-}
-
-function hangUp(turn: SpeakingTurn, goodbye: string | undefined): void {
-  if (!turn.isOver) endCall(turn, { type: 'hangup' }, goodbye);
 }
 
 /** See `Reply.transfer`. Throws a `TypeError` for a destination that is not a text. */

@@ -5,14 +5,14 @@ import type { Agent, ModelUsage } from '../agents/agent.ts';
 import type { LiveState } from '../agents/state/live-state.ts';
 import { andThen, soon, type Awaitable } from '../base/awaitable.ts';
 import { atMost } from '../base/time-limit.ts';
-import { isBeside, type Caller, type Transcript, type TurnEvent } from '../calls/call-event.ts';
+import { isBeside, type Caller, type TurnEvent } from '../calls/call-event.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import type { EarlierToolCall } from '../conversations/discarded-turns.ts';
 import type { LostCall } from '../conversations/elsewhere.ts';
 import type { Message } from '../conversations/message.ts';
 import type { OpenedTurn } from '../conversations/opened-turn.ts';
 import { OPENING_DELAYS_MS, persist } from '../conversations/persist.ts';
-import type { TurnClaim } from '../conversations/turn-claim.ts';
+import type { TurnClaim } from '../conversations/turn-begin.ts';
 import { nextRunId } from '../conversations/turn-record.ts';
 import type { TurnSettlement } from '../conversations/turn-settlement.ts';
 import type { Logger } from '../log.ts';
@@ -65,12 +65,10 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
   readonly runId = nextRunId();
   readonly host: TurnHost;
   readonly spoken: SpokenReply;
-  /** See `TurnRun`. */
   declare readonly values: Values | undefined;
   /** Undefined if the turn is not traced. */
   readonly trace: TurnTrace | undefined;
   readonly startedAtMs: number;
-  /** See `TurnRun`. */
   redeliveredAtMs: number | undefined;
   turnId: string;
   /** Another one when the same turn is delivered again. */
@@ -121,8 +119,9 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     this.turnId = delivery.event.turnId ?? randomUUID();
     delivery.turn = this;
     this.older = older;
-    if (host.values !== undefined) this.values = host.values.of(this);
-    this.spoken = new SpokenReply(this.values, host.maxReplyWords);
+    const { values, maxReplyWords } = host.options;
+    if (values !== undefined) this.values = values.of(this);
+    this.spoken = new SpokenReply(this.values, maxReplyWords);
     this.trace = traceOf(this);
     const { onInterrupted } = host.speakers.own;
     if (onInterrupted !== undefined) this.#scope = new AsyncResource('RunningTurn');
@@ -140,7 +139,6 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     return isAnswered(this.#state);
   }
 
-  /** See `TurnRun`. */
   get opened(): OpenedTurn | undefined {
     return this.#opening?.kind === 'opened' ? this.#opening : undefined;
   }
@@ -153,7 +151,6 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     return this.delivery.event;
   }
 
-  /** See `TurnRun`. */
   get told(): TurnEvent {
     return this.values === undefined ? this.event : this.values.told(this.event);
   }
@@ -181,33 +178,25 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     return !isBeside(this.event);
   }
 
-  get #transcript(): Transcript | undefined {
-    return this.event.type === 'message' ? this.event.transcript : undefined;
-  }
-
-  /** See `ToolCallingTurn`. */
   get place(): string {
     return this.opened?.place ?? this.turnId;
   }
 
-  /** See `ToolCallingTurn`. */
   get mayAct(): boolean {
     return this.opened?.mayAct !== false;
   }
 
-  /** See `ToolCallingTurn`. */
   get erasedAt(): number {
     return this.opened?.erasedAt ?? 0;
   }
 
-  /** See `ToolCallingTurn`. */
   get mayBeReplaced(): boolean {
-    return this.#transcript !== undefined;
+    const { event } = this;
+    return event.type === 'message' && event.transcript !== undefined;
   }
 
-  /** See `ToolCallingTurn`. */
   get settlesAtMs(): number {
-    return this.startedAtMs + this.host.settleMs;
+    return this.startedAtMs + this.host.options.settleMs;
   }
 
   get caller(): Caller | undefined {
@@ -250,12 +239,11 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
   get work(): TurnWork {
     if (this.workSoFar === undefined) {
       const { TurnWork } = loadedWork(this);
-      this.workSoFar = new TurnWork(this, this.host.observer, this.host.costOf);
+      this.workSoFar = new TurnWork(this, this.host.observer, this.host.options.costOf);
     }
     return this.workSoFar;
   }
 
-  /** See `DeliveredTurn`. */
   get usage(): readonly ModelUsage[] | undefined {
     return this.workSoFar?.usage;
   }
@@ -332,12 +320,10 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     this.#happens('delivered again');
   }
 
-  /** See `DeliveredTurn`. */
   dropped(): void {
     this.interrupt('the caller left or spoke over the reply');
   }
 
-  /** See `DeliveredTurn`. */
   delayed(): void {
     this.host.delayed(this);
   }
@@ -364,7 +350,6 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     this.#happens('taken over');
   }
 
-  /** See `ToolCallingTurn`. */
   learn(calls: readonly EarlierToolCall[]): void {
     this.calls.learn(calls);
   }
@@ -381,7 +366,6 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     this.#happens('completed');
   }
 
-  /** See `TurnRun`. */
   handOver(): void {
     this.#happens('handed over');
   }
@@ -637,7 +621,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
       ? andThen(settled, () => host.conversations.whenStored(this.conversationId))
       : settled;
     if (!(stored instanceof Promise)) return this.#happens('stored');
-    const limitMs = Math.max(host.storeTimeoutMs, hasChanged ? HELD_BACK_MS : 0);
+    const limitMs = Math.max(host.options.storeTimeoutMs, hasChanged ? HELD_BACK_MS : 0);
     void atMost(limitMs, stored).then(() => {
       this.work.noteStore('end', fromMs);
       this.#happens('stored');

@@ -56,10 +56,6 @@ export class SpokenReply {
     return !this.#hasSpoken && !this.#hasSentData && this.#highSurrogate === '';
   }
 
-  get isTooLong(): boolean {
-    return this.excess !== undefined;
-  }
-
   /** The limit that the reply has passed. Undefined if it is not too long. */
   get excess(): string | undefined {
     if (this.#length > MAX_REPLY_LENGTH) return `${MAX_REPLY_LENGTH} characters`;

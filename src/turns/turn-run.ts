@@ -74,9 +74,8 @@ export interface TurnRun extends ToolCallingTurn, SpeakingTurn {
   fail(error: unknown): void;
 }
 
-/** What all turns of a path share. It is told when one of them has nothing left to do. */
-export interface TurnHost extends ToolHost {
-  readonly speakers: Speakers;
+/** How the turns of a path run. */
+export interface RunOptions {
   /**
    * Longest time of a turn, from the verified event. A turn that takes longer fails: its agent is
    * aborted, and the caller hears the apology.
@@ -84,8 +83,6 @@ export interface TurnHost extends ToolHost {
   readonly turnTimeoutMs: number;
   /** The same, for a turn that has not spoken a word. */
   readonly firstWordTimeoutMs: number;
-  /** Undefined if no messages are exchanged with other processes. */
-  readonly others: OtherProcesses | undefined;
   /**
    * How long a turn that the platform may replace must last before its tools may change anything,
    * in milliseconds.
@@ -93,20 +90,28 @@ export interface TurnHost extends ToolHost {
   readonly settleMs: number;
   /** How long the end of a reply may wait for the store, in milliseconds. */
   readonly storeTimeoutMs: number;
-  /** Maximum number of words in a reply, inclusive. Undefined: any. */
-  readonly maxReplyWords: number | undefined;
-  /** Undefined for an agent without a state. */
-  readonly states: LiveStates | undefined;
-  readonly observer: WorkObserver | undefined;
-  /** For the record of a call. Undefined: models have no price. */
-  readonly costOf: CostOf | undefined;
+  /** Maximum number of words in a reply, inclusive. Default: any. */
+  readonly maxReplyWords?: number | undefined;
+  /** For the record of a call. Default: models have no price. */
+  readonly costOf?: CostOf | undefined;
   readonly tracing: Tracing;
   /** Undefined for an agent that redacts nothing. */
-  readonly values: AgentValues | undefined;
+  readonly values?: AgentValues | undefined;
   /** Undefined if no agent does anything besides speaking, and turns wait for no store. */
   readonly agentWork: typeof import('./agent-work.ts') | undefined;
   /** Undefined if turns store no figures for the record of their call. */
-  readonly figures: FigureTaker | undefined;
+  readonly figures?: FigureTaker | undefined;
+}
+
+/** What all turns of a path share. It is told when one of them has nothing left to do. */
+export interface TurnHost extends ToolHost {
+  readonly options: RunOptions;
+  readonly speakers: Speakers;
+  /** Undefined if no messages are exchanged with other processes. */
+  readonly others: OtherProcesses | undefined;
+  /** Undefined for an agent without a state. */
+  readonly states: LiveStates | undefined;
+  readonly observer: WorkObserver | undefined;
   /** Calls `listener` when a turn of the conversation has ended here. Returns what stops that. */
   awaitEnd(conversationId: string, listener: () => void): () => void;
   /** See `Turns`. */

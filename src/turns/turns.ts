@@ -25,22 +25,20 @@ import { atMost } from '../base/time-limit.ts';
 import {
   isBeside, isSameTurn, type CallEnd, type CallEvent, type TurnEvent,
 } from '../calls/call-event.ts';
-import { callerIn, findTurn, type Conversation } from '../conversations/conversation.ts';
-import type { ConversationManager, Snapshot } from '../conversations/manager.ts';
+import { callerIn, findTurn, historyOf, type Conversation } from '../conversations/conversation.ts';
+import type { ConversationManager } from '../conversations/manager.ts';
 import type { Logger } from '../log.ts';
 import type { SealedTexts } from '../redaction/sealed-texts.ts';
 import { RunningToolCalls } from '../tools/tool-calls-running.ts';
 import type { CallLimits } from './call-limits.ts';
 import type { Delivery } from './delivery.ts';
 import type { OtherProcesses, OwnTurns } from './other-processes.ts';
-import type { FigureTaker } from './report/figures.ts';
-import { NOT_TRACED, type Tracing } from './report/turn-trace.ts';
-import type { CostOf, WorkObserver } from './report/turn-work.ts';
+import type { WorkObserver } from './report/turn-work.ts';
 import { RunningTurn } from './running-turn.ts';
-import type { TurnHost } from './turn-run.ts';
+import type { RunOptions, TurnHost } from './turn-run.ts';
 import type { AgentValues } from './values.ts';
 
-export interface TurnsOptions {
+export interface TurnsOptions extends RunOptions {
   /** Opens a channel to the processes that share the conversations. Default: there is none. */
   readonly others?: ((own: OwnTurns) => OtherProcesses) | undefined;
   /** The address of this process. Default: none, as no other process shares the conversations. */
@@ -51,31 +49,11 @@ export interface TurnsOptions {
   /** All agents of the server, by name. Default: none, so no conversation can be handed over. */
   readonly agents?: ReadonlyMap<string, Agent> | undefined;
   readonly conversations: ConversationManager;
-  /** See `TurnHost`. */
-  readonly turnTimeoutMs: number;
-  /** See `TurnHost`. */
-  readonly firstWordTimeoutMs: number;
   readonly observer?: WorkObserver;
-  /** Default: there is no tracer. */
-  readonly tracing?: Tracing;
-  /** See `TurnHost`. Default 250. */
-  readonly storeTimeoutMs?: number;
-  /** See `TurnHost`. Default 700. */
-  readonly settleMs?: number;
-  /** See `TurnHost`. */
-  readonly maxReplyWords?: number | undefined;
-  /** See `TurnHost`. */
-  readonly figures?: FigureTaker | undefined;
-  /** See `TurnHost`. */
-  readonly costOf?: CostOf | undefined;
   /** What the calls may use. Default: no limit. */
   readonly limits?: CallLimits | undefined;
   /** Called when a turn is over that leaves something in history. Must not throw. */
   readonly onTurnOver?: ((event: TurnEvent, process: string | undefined) => void) | undefined;
-  /** See `TurnHost`. */
-  readonly values?: AgentValues | undefined;
-  /** See `TurnHost`. */
-  readonly agentWork: TurnHost['agentWork'];
 }
 
 /** Time for the last writes of a shutdown. All tries of one write take less. */
@@ -86,25 +64,15 @@ const LAST_WRITES_MS = 3_000;
  * decided when they arrive, not when a store answers.
  */
 export class Turns implements TurnHost, OwnTurns {
+  readonly options: TurnsOptions;
   readonly speakers: Speakers;
   readonly conversations: ConversationManager;
-  readonly turnTimeoutMs: number;
-  readonly firstWordTimeoutMs: number;
   readonly process: string | undefined;
-  readonly storeTimeoutMs: number;
-  readonly settleMs: number;
-  readonly maxReplyWords: number | undefined;
   readonly states: LiveStates | undefined;
   readonly observer: WorkObserver | undefined;
-  readonly costOf: CostOf | undefined;
-  readonly tracing: Tracing;
-  readonly figures: FigureTaker | undefined;
-  readonly #onTurnOver: TurnsOptions['onTurnOver'];
-  readonly values: AgentValues | undefined;
-  readonly agentWork: TurnHost['agentWork'];
   readonly calls = new RunningToolCalls();
   readonly others: OtherProcesses | undefined;
-  readonly #limits: CallLimits | undefined;
+  readonly #values: AgentValues | undefined;
   readonly #running = new RunningTurns();
   /** What waits for the end of a turn of this process, by conversation. */
   readonly #awaiting = new Map<string, Set<() => void>>();
@@ -113,28 +81,17 @@ export class Turns implements TurnHost, OwnTurns {
   #whenWritten: (() => void)[] = [];
 
   constructor(options: TurnsOptions) {
-    const { agent, ownName, agents, others } = options;
-    const { values } = options;
-    this.values = values;
-    this.agentWork = options.agentWork;
+    const { agent, ownName, agents, values } = options;
+    this.options = options;
     this.speakers = new Speakers(agent, ownName, agents, values?.redaction);
     this.conversations = options.conversations;
-    this.turnTimeoutMs = options.turnTimeoutMs;
-    this.firstWordTimeoutMs = options.firstWordTimeoutMs;
-    this.storeTimeoutMs = options.storeTimeoutMs ?? 250;
-    this.settleMs = options.settleMs ?? 700;
-    this.maxReplyWords = options.maxReplyWords;
+    this.process = options.process;
     this.states = agent.state?.open(
       values === undefined ? undefined : (id, json) => values.state(id, json),
     );
     this.observer = options.observer;
-    this.tracing = options.tracing ?? NOT_TRACED;
-    this.figures = options.figures;
-    this.costOf = options.costOf;
-    this.#limits = options.limits;
-    this.#onTurnOver = options.onTurnOver;
-    this.process = options.process;
-    this.others = others?.(this);
+    this.#values = values;
+    this.others = options.others?.(this);
   }
 
   /** How many turns are not over. */
@@ -150,22 +107,22 @@ export class Turns implements TurnHost, OwnTurns {
    * order. `sealed`: its texts, if some have been looked at before.
    */
   redacted<E extends CallEvent>(event: E, sealed?: SealedTexts): Awaitable<E> {
-    return this.values === undefined ? event : this.values.redacted(event, sealed);
+    return this.#values === undefined ? event : this.#values.redacted(event, sealed);
   }
 
   /** What happens to the texts of a JSON value. Undefined if the agent redacts nothing. */
   sealed(conversationId: string, value: unknown): Awaitable<SealedTexts | undefined> {
-    return this.values?.sealed(conversationId, value);
+    return this.#values?.sealed(conversationId, value);
   }
 
   /** The same event for a hook that does not speak: with numbers for its values. */
   told<E extends CallEvent>(event: E, log: Logger): Awaitable<E> {
-    return this.values === undefined ? event : this.values.told(event, log);
+    return this.#values === undefined ? event : this.#values.told(event, log);
   }
 
   /** Forgets the values of a conversation, as its session is over. */
   forgetValues({ conversationId, sessionId }: CallEnd): void {
-    this.values?.redaction.forget(conversationId, sessionId);
+    this.#values?.redaction.forget(conversationId, sessionId);
   }
 
   /**
@@ -184,8 +141,9 @@ export class Turns implements TurnHost, OwnTurns {
   }
 
   #begin(turn: RunningTurn): void {
-    if (this.#limits === undefined) this.#running.begin(turn);
-    else this.#limits.during(turn, () => this.#running.begin(turn));
+    const { limits } = this.options;
+    if (limits === undefined) this.#running.begin(turn);
+    else limits.during(turn, () => this.#running.begin(turn));
   }
 
   /**
@@ -213,13 +171,13 @@ export class Turns implements TurnHost, OwnTurns {
   toldAtEnd(
     { conversationId, caller, sessionId }: CallEnd,
     context: EventContext<CallEnd['raw']>,
-    conversation: Snapshot,
+    conversation: Conversation | undefined,
   ): SessionEndContext {
     return {
       ...context,
-      history: conversation.history,
-      caller: caller ?? callerIn(conversation, sessionId),
-      state: this.states?.peek(conversationId, conversation.state).value,
+      history: conversation === undefined ? [] : historyOf(conversation),
+      caller: caller ?? callerIn(conversation ?? {}, sessionId),
+      state: this.states?.peek(conversationId, conversation?.state).value,
     };
   }
 
@@ -299,10 +257,10 @@ export class Turns implements TurnHost, OwnTurns {
     this.#running.remove(turn);
     const { event, conversationId } = turn;
     for (const listener of this.#awaiting.get(conversationId) ?? []) listener();
-    if (turn.isStored) this.#onTurnOver?.(event, this.process);
+    if (turn.isStored) this.options.onTurnOver?.(event, this.process);
     // An anonymous conversation has no other turn.
     if (event.type === 'message' && event.transcript?.isAnonymous === true)
-      this.values?.redaction.forget(event.conversationId, event.sessionId);
+      this.#values?.redaction.forget(event.conversationId, event.sessionId);
   }
 }
 

@@ -23,16 +23,10 @@ export interface ValuedTurn {
   readonly work?: { noteStore(step: 'values', fromMs: number): void } | undefined;
 }
 
-/** What is needed to give values their numbers. */
-export interface Numbering {
-  readonly redaction: Redaction;
-  readonly conversations: Pick<ConversationManager, 'numberValues'>;
-}
-
 /** The values of all conversations of an agent. */
-export class AgentValues implements Numbering {
+export class AgentValues {
   readonly redaction: Redaction;
-  readonly conversations: Numbering['conversations'] & Pick<ConversationManager, 'known'>;
+  readonly conversations: Pick<ConversationManager, 'known' | 'numberValues'>;
 
   constructor(redaction: Redaction, conversations: AgentValues['conversations']) {
     this.redaction = redaction;
@@ -85,17 +79,17 @@ export class AgentValues implements Numbering {
 /** Keeps the values of a turn's conversation out of what the turn stores and sends to a model. */
 export class Values {
   readonly #turn: ValuedTurn;
-  readonly #numbering: Numbering;
+  readonly #all: AgentValues;
   #sealed: SealedTexts | undefined;
   #told: { readonly event: unknown; readonly names: unknown; readonly told: unknown } | undefined;
 
-  constructor(turn: ValuedTurn, numbering: Numbering) {
+  constructor(turn: ValuedTurn, all: AgentValues) {
     this.#turn = turn;
-    this.#numbering = numbering;
+    this.#all = all;
   }
 
   get #redaction(): Redaction {
-    return this.#numbering.redaction;
+    return this.#all.redaction;
   }
 
   /** A reply is read again with each round of tool calls, and at its end. */
@@ -155,14 +149,14 @@ export class Values {
     const { slices } = this.#redaction;
     return andThen(
       slices.run(this.#turn.conversationId, this.#texts.sealingJson(json)),
-      (sealed) => withNumbers(this.#numbering, this.#turn, sealed),
+      (sealed) => withNumbers(this.#all, this.#turn, sealed),
     );
   }
 
   /** Calls as they may be stored, together with what was `said` before them. */
   async calls(calls: readonly ToolCall[], said: string): Promise<readonly ToolCall[]> {
     const redacted: ToolCall[] = [];
-    await withNumbers(this.#numbering, this.#turn, said);
+    await withNumbers(this.#all, this.#turn, said);
     for (const call of calls) redacted.push({ ...call, args: await this.numberedJson(call.args) });
     return redacted;
   }
@@ -224,7 +218,7 @@ export class Values {
  * first. If it does not answer, they keep their letters.
  */
 function withNumbers<T>(
-  { redaction, conversations }: Numbering,
+  { redaction, conversations }: AgentValues,
   turn: ValuedTurn,
   value: T,
 ): Awaitable<T> {

@@ -53,10 +53,10 @@ export class CallEnds {
   #tell(event: CallEnd, given: EventContext<CallEnd['raw']>): Awaitable<void> {
     const { agent, conversations, turns } = this.#options;
     if (agent.onSessionEnd === undefined) return;
-    return andThen(conversations.snapshot(event.conversationId), (conversation) => {
-      const isKnown = conversation.history.length > 0 || conversations.isStoreAway;
-      if (isKnown || this.#tellsOfSilentCalls)
-        return agent.onSessionEnd?.(turns.toldAtEnd(event, given, conversation));
+    return andThen(conversations.read(event.conversationId), (conversation) => {
+      const told = turns.toldAtEnd(event, given, conversation);
+      const isKnown = told.history.length > 0 || conversations.isStoreAway;
+      if (isKnown || this.#tellsOfSilentCalls) return agent.onSessionEnd?.(told);
     });
   }
 

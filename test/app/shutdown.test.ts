@@ -4,8 +4,8 @@ import { describe, it } from 'node:test';
 import { Shutdown, type ShutdownParts } from '../../src/app/shutdown.ts';
 import type { Context } from '../../src/http/context.ts';
 import { HttpError } from '../../src/http/errors.ts';
-import { NOT_TRACED } from '../../src/turns/report/turn-trace.ts';
 import { mockTimers } from '../fixtures/clock.ts';
+import { RUN_OPTIONS } from '../fixtures/turns.ts';
 
 const TIMES = {
   drainDelaySeconds: 0, drainCallsSeconds: 0, shutdownTimeoutSeconds: 60, turnTimeoutSeconds: 120,
@@ -19,7 +19,7 @@ function createShutdown(
 ): Shutdown {
   const store = { close: () => undefined };
   const settings = { ...TIMES, ...times };
-  const all = { settings, store, tracing: NOT_TRACED, ...parts } as ShutdownParts;
+  const all = { settings, store, tracing: RUN_OPTIONS.tracing, ...parts } as ShutdownParts;
   return new Shutdown(all, [{ turns }], new Set());
 }
 

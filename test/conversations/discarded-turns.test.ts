@@ -29,7 +29,7 @@ class Replaced {
 
   /** The discarded turn, or the other one, has changed the state. */
   change(from: string, to: string, by = this.discarded, call?: ToolMessage): void {
-    keepState(this.conversation, by, change(from, to), call);
+    keepState(this.conversation, by, { agentState: change(from, to) }, call);
   }
 
   /** The conversation once a turn has the place. */

@@ -4,7 +4,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { hasOpenTurn } from '../../src/conversations/conversation.ts';
 import { isPrefix, withoutPrefix } from '../../src/conversations/heard.ts';
 import type { Message } from '../../src/conversations/message.ts';
 import type { TurnSettlement } from '../../src/conversations/turn-settlement.ts';
@@ -128,7 +127,7 @@ describe('an interruption that does not say what was heard', () => {
     talk.open('t1');
     talk.progress('t1', round('t1', 'a', { said: 'I look.', saidState: 'open' }));
     const heard = talk.hear(undefined);
-    assert.deepEqual([heard?.wasCompleted, hasOpenTurn(talk.conversation)], [false, false]);
+    assert.deepEqual([heard?.wasCompleted, talk.conversation.openTurns], [false, 0]);
     assert.deepEqual(talk.replies, ['t1: I look. *']);
   });
 

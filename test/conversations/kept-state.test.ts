@@ -116,14 +116,14 @@ describe('a state that a record refuses', () => {
       .enter('c', { state: '{"paid":[]}', isResumed: true });
     const transcript = transcriptOf([]);
     await manager.openTurn('c', { ...RUN, text: 'Hel', transcript });
-    await manager.saveState('c', 't1', setTo('{"paid":[]}'), 0);
+    await manager.saveState('c', 't1', { agentState: setTo('{"paid":[]}') });
     await manager.noteProgress('c', { ...RUN, messages: calling() });
     await manager.openTurn('c', {
       turnId: 't2', runId: 2, text: 'Hello', transcript, isCallRunning: () => true,
     });
     const log = createLogger({ level: 'error', write: (line) => assert.fail(line) });
     const save = async (): Promise<void> =>
-      manager.saveState('c', 't1', live.validChanges() ?? assert.fail(), 0);
+      manager.saveState('c', 't1', { agentState: live.validChanges() });
     const settle = async (): Promise<unknown> => manager.settleTurn('c', {
       ...RUN, state: 'interrupted', messages: calling(), agentState: live.changes(log, 'c'),
     });

@@ -12,7 +12,7 @@ import {
 } from '../../src/conversations/last-word.ts';
 import { mergeTurns } from '../../src/conversations/merge-turns.ts';
 import { noteProgress } from '../../src/conversations/tool-call-rules.ts';
-import { claimTurn } from '../../src/conversations/turn-claim.ts';
+import { claimTurn } from '../../src/conversations/turn-begin.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { replyText, type TurnRecord } from '../../src/conversations/turn-record.ts';
 import { endOpenTurns, settleTurn } from '../../src/conversations/turn-settlement.ts';

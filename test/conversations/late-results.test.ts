@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 
 import { clearTurns, historyOf } from '../../src/conversations/conversation.ts';
 import type { ToolResult } from '../../src/conversations/tool-call-rules.ts';
-import { claimTurn } from '../../src/conversations/turn-claim.ts';
+import { claimTurn } from '../../src/conversations/turn-begin.ts';
 import { inTalk, reply, round, Talk, yes } from './talk.ts';
 
 const PAID = 'a completed {"paid":1}';

@@ -52,10 +52,10 @@ for (const [kind, storeOf] of [
     it('keeps the state that a turn saves, unless the conversation was cleared', async (t) => {
       const { manager } = begin(t);
       await manager.openTurn('c', { turnId: 't', runId: 1, text: 'Hello' });
-      await manager.saveState('c', 't', setTo('{"n":1}'), 0);
+      await manager.saveState('c', 't', { agentState: setTo('{"n":1}') });
       assert.deepEqual(await manager.getState('c'), { n: 1 });
       await manager.clear('c');
-      await manager.saveState('c', 't', setTo('{"n":2}'), 0);
+      await manager.saveState('c', 't', { agentState: setTo('{"n":2}') });
       assert.equal(await manager.getState('c'), undefined);
     });
 
@@ -64,7 +64,7 @@ for (const [kind, storeOf] of [
       const transcript = transcriptOf([]);
       await manager.openTurn('c', { turnId: 't1', runId: 1, text: 'Hel', transcript });
       await manager.openTurn('c', { turnId: 't2', runId: 2, text: 'Hello', transcript });
-      await manager.saveState('c', 't1', setTo('{"n":1}'), 0);
+      await manager.saveState('c', 't1', { agentState: setTo('{"n":1}') });
       assert.equal(await manager.getState('c'), undefined);
     });
 

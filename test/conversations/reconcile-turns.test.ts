@@ -162,7 +162,8 @@ describe('the state and the agent of a conversation', () => {
   /** The newest turn changes both. */
   function change({ conversation }: Talk, state: string, agent?: string): void {
     const record = conversation.turns.at(-1) ?? assert.fail();
-    keepState(conversation, record, changeOf(conversation.state ?? '{}', state));
+    const agentState = changeOf(conversation.state ?? '{}', state);
+    keepState(conversation, record, { agentState });
     if (agent !== undefined) keepAgent(conversation, record, agent);
   }
 

@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { RunLinks } from '../../src/conversations/run-links.ts';
-import type { TracedRun, TracePlace } from '../../src/conversations/trace-place.ts';
-import { claimTurn } from '../../src/conversations/turn-claim.ts';
+import type { RunLinks, TracedRun, TracePlace } from '../../src/conversations/trace-place.ts';
+import { claimTurn } from '../../src/conversations/turn-begin.ts';
 import type { TurnOpening } from '../../src/conversations/turn-opening.ts';
 import { inTalk, Talk, yes } from './talk.ts';
 

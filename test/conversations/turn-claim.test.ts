@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { clearTurns } from '../../src/conversations/conversation.ts';
-import { claimTurn, type TurnClaim } from '../../src/conversations/turn-claim.ts';
+import { claimTurn, type TurnClaim } from '../../src/conversations/turn-begin.ts';
 import { round, Talk, yes } from './talk.ts';
 
 const A = { runId: 1, process: 'a', isAlive: yes } as const;

@@ -20,6 +20,7 @@ import { contentsOf, messageEvent, SECRET, serve, until } from '../fixtures/app.
 import { serveCompletions } from '../fixtures/completions.ts';
 import { IS_LONG } from '../fixtures/long.ts';
 import { processorMs } from '../fixtures/processor-time.ts';
+import { RUN_OPTIONS } from '../fixtures/turns.ts';
 
 /** A finder that finds nothing, and the texts that it was given. */
 function watching(): { readonly finder: Finder; readonly seen: string[] } {
@@ -100,6 +101,7 @@ function turnsOf(...redact: readonly Finder[]): Turns {
   const conversations = new ConversationManager(store);
   const redaction = new Redaction({ redact, key: 'k', onFailure });
   return new Turns({
+    ...RUN_OPTIONS,
     agent: { name: 'x', onMessage: () => undefined },
     conversations,
     turnTimeoutMs: 10_000,

@@ -5,7 +5,7 @@ import { noLog } from '../../src/log.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { Redaction } from '../../src/redaction/redaction.ts';
 import { SpokenReply } from '../../src/turns/spoken-reply.ts';
-import { Values } from '../../src/turns/values.ts';
+import { AgentValues, type Values } from '../../src/turns/values.ts';
 
 const NAME = '[card 1]';
 
@@ -17,10 +17,9 @@ function values(): Values {
   const redaction = new Redaction({ redact: cardNumbers, key: 'k', onFailure });
   const letters = redaction.seal('c', '4242424242424242').slice(6, -1);
   redaction.learn('c', { [letters]: 'card 1' });
-  const conversations = { numberValues: () => assert.fail('nothing is new') };
-  return new Values(
-    { conversationId: 'c', isStored: true, log: noLog() }, { redaction, conversations },
-  );
+  const fail = (): never => assert.fail('nothing is new');
+  const all = new AgentValues(redaction, { known: fail, numberValues: fail });
+  return all.of({ conversationId: 'c', isStored: true, log: noLog() });
 }
 
 describe('Values', () => {

@@ -164,7 +164,7 @@ describe('a tool that returns handOver', () => {
       billing: [{ call: 'note', args: { text: 'b' } }, 'Noted.'],
     });
     assert.equal(await says('Hi'), 'Noted.');
-    const { state } = await app.conversations.snapshot('c-1');
+    const { state } = (await app.conversations.read('c-1')) ?? assert.fail();
     assert.equal(state, '{"notes":["a","b"]}');
   });
 

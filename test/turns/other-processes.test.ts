@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { parseProcessMessage } from '../../src/turns/process-message.ts';
+import { parseProcessMessage } from '../../src/turns/other-processes.ts';
 import { spoken, type AskingBack } from '../conversations/asking-back.ts';
 import {
   deferred, fired, messageEvent, rawRequest, until, type TestAgent,

@@ -14,7 +14,7 @@ import * as agentWork from '../../src/turns/agent-work.ts';
 import type { DeliveredTurn, Delivery } from '../../src/turns/delivery.ts';
 import { Turns, type TurnsOptions } from '../../src/turns/turns.ts';
 import { deferred, Told, until, type Deferred } from '../fixtures/app.ts';
-import { callerMessage } from '../fixtures/turns.ts';
+import { callerMessage, RUN_OPTIONS } from '../fixtures/turns.ts';
 
 export const CONVERSATION = 'c-1';
 
@@ -82,6 +82,7 @@ export class Process {
     this.store = store;
     this.conversations = new ConversationManager(store);
     this.turns = new Turns({
+      ...RUN_OPTIONS,
       agentWork,
       agent: defineAgent({ name: 'tested', onMessage: () => 'Yes.', ...agent }),
       conversations: this.conversations,

@@ -125,18 +125,18 @@ describe('SpokenReply.apart', () => {
       assert.equal(spoken(...acts).apart(text), apart));
 });
 
-describe('SpokenReply.isTooLong', () => {
+describe('SpokenReply.excess', () => {
   const half = 'x'.repeat(MAX_REPLY_LENGTH / 2);
 
-  it('is false at the limit and true one character beyond', () => {
+  it('is undefined at the limit and says which it is one character beyond', () => {
     const reply = spoken(half, `{${half.slice(1)}`);
-    assert.equal(reply.isTooLong, false);
+    assert.equal(reply.excess, undefined);
     reply.say('x');
-    assert.equal(reply.isTooLong, true);
+    assert.equal(reply.excess, `${MAX_REPLY_LENGTH} characters`);
   });
 
   it('counts fillers, with the space after each', () =>
-    assert.equal(spoken(`~${half}`, half).isTooLong, true));
+    assert.ok(spoken(`~${half}`, half).excess));
 
   for (const [title, pieces, more] of [
     ['in one piece', ['one two three four '], 'five'],
@@ -145,13 +145,13 @@ describe('SpokenReply.isTooLong', () => {
     ['in a script without spaces', [...'早上九', '点 '], '门'],
     ['in fillers', ['~One two three four.'], 'five'],
   ] as const)
-    it(`is false at the limit of words and true for one word more: ${title}`, () => {
+    it(`is undefined at the limit of words, and says so for one word more: ${title}`, () => {
       const reply = new SpokenReply(undefined, 4);
       for (const piece of [...pieces, '{"five":"six"}']) {
         const event = perform(reply, piece);
         if (event !== undefined) reply.note(event);
       }
-      assert.equal(reply.isTooLong, false);
+      assert.equal(reply.excess, undefined);
       reply.say(more);
       assert.equal(reply.excess, '4 words');
     });

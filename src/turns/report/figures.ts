@@ -46,43 +46,34 @@ export class FigureTaker {
     this.#kept = kept;
   }
 
+  /** Of a turn that begins. */
   atStart({ event, startedAtMs }: MeasuredTurn): TurnFigures | undefined {
     return this.#kept.ofAllTurns ? figuresAtStart(event, startedAtMs) : undefined;
   }
 
+  /** Of a turn that ends now. */
   atEnd(turn: MeasuredTurn, hasFailed: boolean): TurnFigures | undefined {
     const { ofAllTurns, ofRequests } = this.#kept;
-    const isKept = ofAllTurns || (ofRequests && turn.workSoFar !== undefined);
-    return isKept ? figuresAtEnd(turn, hasFailed, ofRequests) : undefined;
+    const { event, startedAtMs, firstSpeechMs, firstWordMs, workSoFar: work, error } = turn;
+    if (!ofAllTurns && !(ofRequests && work !== undefined)) return undefined;
+    const nowMs = performance.now() - startedAtMs;
+    return {
+      ...figuresAtStart(event, startedAtMs),
+      durationMs: Math.round(nowMs),
+      firstSpeechMs: rounded(firstSpeechMs),
+      firstWordMs: rounded(firstWordMs),
+      failure: hasFailed ? failureFigures(error) : undefined,
+      ...(work === undefined ? {} : figuresOf(work, nowMs)),
+      ...(work !== undefined && ofRequests ? { captured: captured(work.requests) } : {}),
+    };
   }
 }
 
-/**
- * Figures of a turn that begins. `startedAtMs` is a value of `performance.now()`.
- */
-export function figuresAtStart(event: TurnEvent, startedAtMs: number): TurnFigures {
+/** `startedAtMs` is a value of `performance.now()`. */
+function figuresAtStart(event: TurnEvent, startedAtMs: number): TurnFigures {
   return {
     sessionId: event.sessionId,
     startedAt: Math.round(Date.now() - (performance.now() - startedAtMs)),
-  };
-}
-
-/** Figures of a turn that ends now. `capturesRequests`: with what its models were sent. */
-export function figuresAtEnd(
-  turn: MeasuredTurn,
-  hasFailed: boolean,
-  capturesRequests = false,
-): TurnFigures {
-  const { event, startedAtMs, firstSpeechMs, firstWordMs, workSoFar: work, error } = turn;
-  const nowMs = performance.now() - startedAtMs;
-  return {
-    ...figuresAtStart(event, startedAtMs),
-    durationMs: Math.round(nowMs),
-    firstSpeechMs: rounded(firstSpeechMs),
-    firstWordMs: rounded(firstWordMs),
-    failure: hasFailed ? failureFigures(error) : undefined,
-    ...(work === undefined ? {} : figuresOf(work, nowMs)),
-    ...(work !== undefined && capturesRequests ? { captured: captured(work.requests) } : {}),
   };
 }
 

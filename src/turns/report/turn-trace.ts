@@ -1,10 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
-import type { ModelRequestFailure, ModelUsage } from '../../agents/agent.ts';
 import type { Speakers } from '../../agents/speakers.ts';
 import { textOf, type TurnEvent } from '../../calls/call-event.ts';
-import type { RunLinks } from '../../conversations/run-links.ts';
-import type { TracedRun, TracePlace } from '../../conversations/trace-place.ts';
+import type { RunLinks, TracedRun, TracePlace } from '../../conversations/trace-place.ts';
 import type { Logger } from '../../log.ts';
 import { modelFigures } from './model-figures.ts';
 import {
@@ -43,8 +41,6 @@ export interface Tracing {
   readonly hasWords: boolean;
 }
 
-export const NOT_TRACED: Tracing = { tracer: undefined, hasWords: false };
-
 /** A turn as its trace sees it. */
 export interface FollowedTurn {
   readonly conversationId: string;
@@ -52,7 +48,7 @@ export interface FollowedTurn {
   readonly event: TurnEvent;
   readonly delivery: { readonly headers: IncomingHttpHeaders };
   readonly host: {
-    readonly tracing: Tracing;
+    readonly options: { readonly tracing: Tracing };
     readonly speakers: Pick<Speakers, 'own' | 'ownName'>;
   };
   readonly spoken: { text(): string };
@@ -64,7 +60,8 @@ interface DeliveryLog {
 
 /** The trace of a run that begins. Undefined if nobody follows it, so that it costs nothing. */
 export function traceOf(turn: FollowedTurn): TurnTrace | undefined {
-  if (turn.host.tracing.tracer === undefined && !TURN_CHANNEL.hasSubscribers) return undefined;
+  const { tracer } = turn.host.options.tracing;
+  if (tracer === undefined && !TURN_CHANNEL.hasSubscribers) return undefined;
   return new TurnTrace(turn);
 }
 
@@ -80,7 +77,7 @@ export class TurnTrace implements WorkTrace {
 
   constructor(turn: FollowedTurn) {
     const { event, conversationId, host, delivery } = turn;
-    const { tracer, hasWords } = host.tracing;
+    const { tracer, hasWords } = host.options.tracing;
     this.#turn = turn;
     this.#hasWords = hasWords;
     this.#shown = {
@@ -170,14 +167,6 @@ export class TurnTrace implements WorkTrace {
       default:
         event satisfies never;
     }
-  }
-
-  noteUsage(usage: ModelUsage): void {
-    this.note({ type: 'modelCompleted', request: undefined, usage });
-  }
-
-  noteFailure(model: string, failure: ModelRequestFailure): void {
-    this.note({ type: 'modelFailed', request: undefined, model, failure });
   }
 
   /** Runs a step of a request to a model that `noteWork` was told of. */

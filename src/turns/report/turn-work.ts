@@ -7,7 +7,7 @@ import type {
 } from '../../agents/agent.ts';
 import type { ToolCall } from '../../conversations/message.ts';
 import type { ToolEnd } from '../../tools/tool-calling-turn.ts';
-import type { StoreStep, StoreWaited } from './turn-points.ts';
+import type { StoreStep, TurnHappening } from './turn-points.ts';
 
 /**
  * `toolBegan`: a call starts to run. `toolEnded` follows once it returns, even if its turn is over
@@ -41,14 +41,10 @@ export interface WorkingTurn {
   readonly trace: WorkTrace | undefined;
 }
 
-/** Reported at once, to an observer for example. */
+/** Is told at once. */
 export interface WorkTrace {
-  note(happening: StoreWaited): void;
+  note(happening: TurnHappening): void;
   noteWork(event: WorkEvent): void;
-  /** For models that report nothing else about a request. */
-  noteUsage(usage: ModelUsage): void;
-  /** The same for a request without a complete answer. */
-  noteFailure(model: string, failure: ModelRequestFailure): void;
 }
 
 /** Is told at once what models and tools did, even if their turn is over by then. */
@@ -233,7 +229,7 @@ export class TurnWork {
     const ended = { firstDeltaMs, durationMs, finishReason, tokens: usage };
     this.requests.push(Object.assign(request, ended));
     this.#used(usage);
-    this.#turn.trace?.noteUsage(usage);
+    this.#turn.trace?.note({ type: 'modelCompleted', request: undefined, usage });
   }
 
   /** The same for a request without a complete answer. */
@@ -241,7 +237,7 @@ export class TurnWork {
     const request = newRequest(model, this.#sinceStart());
     this.requests.push(Object.assign(request, { failure }));
     this.#observer?.modelRequest(model, failure);
-    this.#turn.trace?.noteFailure(model, failure);
+    this.#turn.trace?.note({ type: 'modelFailed', request: undefined, model, failure });
   }
 
   #sent(event: Extract<RequestEvent, { type: 'sent' }>): void {

@@ -11,16 +11,16 @@ async function all(texts: AsyncIterable<string>): Promise<string[]> {
 }
 
 describe('EagerStream', () => {
-  it('asks its source before anybody listens', async () => {
-    const asked = deferred();
+  it('reads its source before anybody listens', async () => {
+    const read = deferred();
     const stream = new EagerStream(
       (async function* () {
-        asked.resolve();
         yield 'One';
         yield 'Two';
+        read.resolve();
       })(),
     );
-    await within(asked.promise, 'the source to be asked');
+    await within(read.promise, 'the source to be read');
     assert.deepEqual(await all(stream.texts()), ['One', 'Two']);
   });
 

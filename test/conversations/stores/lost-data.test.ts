@@ -346,7 +346,9 @@ describe('a change of the state that waited for the store', () => {
       await b.read();
       outage.begin(a);
       await a.update((conversation) =>
-        keepState(conversation, findTurn(conversation, 't1') ?? assert.fail(), change(tea, both)));
+        keepState(conversation, findTurn(conversation, 't1') ?? assert.fail(), {
+          agentState: change(tea, both),
+        }));
       if (isLate) await b.update(discard);
       else await b.turns('t3');
       await outage.end(a);

@@ -241,7 +241,8 @@ export class Play {
     const mark = await machine.store.update(id, (conversation) => {
       const record = conversation.turns.at(-1);
       if (record === undefined) return undefined;
-      keepState(conversation, record, write);
+      const { erasedAt } = conversation;
+      keepState(conversation, record, { agentState: write, erasedAt });
       return conversation.erasedAt ?? 0;
     });
     if (mark === undefined) return;

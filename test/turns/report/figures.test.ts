@@ -6,8 +6,9 @@ import { pathToFileURL } from 'node:url';
 
 import type { ModelTokens, ModelUsage } from '../../../src/agents/agent.ts';
 import type { TurnEvent } from '../../../src/calls/call-event.ts';
+import type { TurnFigures } from '../../../src/conversations/turn-figures.ts';
 import {
-  figuresAtEnd, figuresAtStart, MAX_FIGURES, type MeasuredTurn,
+  FigureTaker, MAX_FIGURES, type MeasuredTurn,
 } from '../../../src/turns/report/figures.ts';
 import { TurnWork } from '../../../src/turns/report/turn-work.ts';
 import { jumpingClock } from '../../fixtures/clock.ts';
@@ -19,12 +20,16 @@ const WITHOUT_BUILD = existsSync(CHUNKS) ? false : 'needs npm run build';
 const EVENT = { type: 'message', sessionId: 's-1' } as TurnEvent; // all that is read of it
 const SENT = { type: 'sent', request: 1, model: 'a', attempt: 1, body: '{}' } as const;
 
-type Figures = ReturnType<typeof figuresAtEnd>;
+const TAKER = new FigureTaker({ ofAllTurns: true, ofRequests: false });
 
-function figuresOf(fields: Partial<MeasuredTurn>, hasFailed = false): Figures {
+function turnWith(fields: Partial<MeasuredTurn>): MeasuredTurn {
   const nothing = { firstSpeechMs: undefined, firstWordMs: undefined, workSoFar: undefined };
   const turn = { event: EVENT, startedAtMs: performance.now(), ...nothing, error: undefined };
-  return figuresAtEnd({ ...turn, ...fields }, hasFailed);
+  return { ...turn, ...fields };
+}
+
+function figuresOf(fields: Partial<MeasuredTurn>, hasFailed = false): TurnFigures {
+  return TAKER.atEnd(turnWith(fields), hasFailed) ?? assert.fail();
 }
 
 function workOf(...usage: readonly ModelUsage[]): TurnWork {
@@ -33,7 +38,7 @@ function workOf(...usage: readonly ModelUsage[]): TurnWork {
   return work;
 }
 
-function failureOf(error: unknown): Figures['failure'] {
+function failureOf(error: unknown): TurnFigures['failure'] {
   return figuresOf({ error }, true).failure;
 }
 
@@ -41,15 +46,15 @@ function assertNear(actual: number | undefined, expected: number, within = 1_000
   assert.ok(Math.abs((actual ?? NaN) - expected) < within, `${actual}, not ${expected}`);
 }
 
-describe('figuresAtStart', () => {
+describe('FigureTaker.atStart', () => {
   it('names the session, and when the turn began, even if that was a while ago', () => {
-    const { sessionId, startedAt } = figuresAtStart(EVENT, performance.now() - 60_000);
-    assert.equal(sessionId, 's-1');
-    assertNear(startedAt, Date.now() - 60_000);
+    const figures = TAKER.atStart(turnWith({ startedAtMs: performance.now() - 60_000 }));
+    assert.equal(figures?.sessionId, 's-1');
+    assertNear(figures.startedAt, Date.now() - 60_000);
   });
 });
 
-describe('figuresAtEnd', () => {
+describe('FigureTaker.atEnd', () => {
   it('counts from the beginning of the turn to now', () => {
     const startedAtMs = performance.now() - 60_000;
     const figures = figuresOf({ startedAtMs, firstSpeechMs: 123.4, firstWordMs: 456.7 });

@@ -13,13 +13,13 @@ import { cardNumbers } from '../../../src/redaction/card-numbers.ts';
 import { tool } from '../../../src/tools/tool.ts';
 import type { TurnPoint } from '../../../src/turns/report/turn-points.ts';
 import {
-  traceOf, NOT_TRACED, type Tracer, type TurnFollower,
+  traceOf, type Tracer, type TurnFollower,
 } from '../../../src/turns/report/turn-trace.ts';
 import { PromisedStore } from '../../conversations/promised-store.ts';
 import {
   deferred, fired, Listener, serve, until, within, type ServeOptions, type TestAgent,
 } from '../../fixtures/app.ts';
-import { callerMessage } from '../../fixtures/turns.ts';
+import { callerMessage, RUN_OPTIONS } from '../../fixtures/turns.ts';
 import { fails } from '../single-message.ts';
 
 const CHANNEL = 'layercode-microserver:turn';
@@ -259,7 +259,7 @@ describe('traceOf', () => {
   const turn = {
     conversationId: 'c-1', turnId: 't-1', event: callerMessage('t-1', 'Hello?'),
     delivery: { headers: {} },
-    host: { tracing: NOT_TRACED, speakers: { own: agent, ownName: undefined } },
+    host: { options: RUN_OPTIONS, speakers: { own: agent, ownName: undefined } },
     spoken: { text: () => '' },
   };
 
@@ -271,7 +271,7 @@ describe('traceOf', () => {
     const place = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), traceFlags: 1 };
     const follower = { place, note: () => undefined } as unknown as TurnFollower;
     const tracer: Tracer = { start: () => follower, flush: () => Promise.resolve() };
-    const host = { ...turn.host, tracing: { tracer, hasWords: false } };
+    const host = { ...turn.host, options: { tracing: { tracer, hasWords: false } } };
     const trace = traceOf({ ...turn, host }) ?? assert.fail();
     const lines: string[] = [];
     const logger = createLogger({ write: (line) => void lines.push(line) });
