@@ -81,11 +81,11 @@ export class FleetModel {
 
   /**
    * Whether a call that acts once may act again after this one. Processes whose messages are lost
-   * do not hear what only one of them remembers.
+   * do not hear what only one of them remembers, and one that is cut off cannot put its claim back.
    */
   #mayActAgain({ ended, isLost, isForgotten, process }: Act): boolean {
     if (ended === 'did nothing' || isForgotten) return true;
-    return isLost && (process.isDead || !this.#without('post'));
+    return isLost && (process.isDead || process.isAway || !this.#without('post'));
   }
 
   /**
