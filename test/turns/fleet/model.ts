@@ -212,8 +212,9 @@ export class FleetModel {
 
   /** No other turn can have had it trimmed: with clocks apart, an older one may count as newer. */
   #isNewest(turn: FleetTurn): boolean {
-    const { turns, deliveries } = this.#ledger;
-    return this.#without('clocks') && turn === turns.at(-1) && turn === deliveries.at(-1)?.turn;
+    const { turns, deliveries, runs } = this.#ledger;
+    const newest = [turns.at(-1), deliveries.at(-1)?.turn, runs.at(-1)?.turn];
+    return this.#without('clocks') && newest.every((other) => other === turn);
   }
 
   /** Whether a living process remembers it, or the store had it and has not lost it. */
