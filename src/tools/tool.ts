@@ -27,8 +27,7 @@ export interface ToolContext<S = unknown> extends ToolCallContext {
   readonly log: Logger;
   /**
    * Stores the agent's state now, instead of with the call's result. Rejects with a `StateError` if
-   * the state is not JSON, or if another process has opened a newer turn: then this one may not
-   * write it any more.
+   * the state is not JSON or is too long, and with a `StoreError` if the store does not confirm it.
    */
   saveState(): Promise<void>;
 }
