@@ -11,7 +11,6 @@ import {
   FigureTaker, MAX_FIGURES, type MeasuredTurn,
 } from '../../../src/turns/report/figures.ts';
 import { TurnWork } from '../../../src/turns/report/turn-work.ts';
-import { jumpingClock } from '../../fixtures/clock.ts';
 import { ROOT } from '../../fixtures/source-files.ts';
 import { measured, usageOf } from './measured-turns.ts';
 
@@ -42,8 +41,8 @@ function failureOf(error: unknown): TurnFigures['failure'] {
   return figuresOf({ error }, true).failure;
 }
 
-function assertNear(actual: number | undefined, expected: number, within = 1_000): void {
-  assert.ok(Math.abs((actual ?? NaN) - expected) < within, `${actual}, not ${expected}`);
+function assertNear(actual: number | undefined, expected: number): void {
+  assert.ok(Math.abs((actual ?? NaN) - expected) < 1_000, `${actual}, not ${expected}`);
 }
 
 describe('FigureTaker.atStart', () => {
@@ -112,12 +111,13 @@ describe('FigureTaker.atEnd', () => {
   });
 
   it('says since when tools have waited for SETTLE_MS, and how long', (t) => {
-    const pass = jumpingClock(t);
+    let now = performance.now();
+    t.mock.method(performance, 'now', () => now);
+    const pass = (ms: number): void => void (now += ms);
     const workSoFar = workOf();
     const found = (from: number, ms: number): void => {
       const { settlingFromMs, settleMs } = figuresOf({ workSoFar });
-      assertNear(settlingFromMs, from, 10);
-      assertNear(settleMs, ms, 10);
+      assert.deepEqual([settlingFromMs, settleMs], [from, ms]);
     };
     pass(11);
     workSoFar.settlingBegan();
