@@ -411,7 +411,10 @@ export class FleetModel {
     }
   }
 
-  /** What a tool has put into the state is there as its result is, once. */
+  /**
+   * What a tool has put into the state is there as its result is, once. If the store loses it, the
+   * process that has put it there remembers it.
+   */
   *#wrongsOfState(kept: readonly number[], history: readonly Message[]): Wrongs {
     const results = history.filter(({ role }) => role === 'tool').map(({ content }) => content);
     for (const act of this.#ledger.acts) {
@@ -419,7 +422,9 @@ export class FleetModel {
       if (count > 1) yield `act ${act.n} is in the state ${count} times: ${kept.join(', ')}`;
       if (count > 0 && act.ended !== 'returned') yield `act ${act.n} is in the state`;
       const isTold = act.result !== undefined && results.includes(act.result);
-      if (act.ended === 'returned' && isTold && count === 0 && !this.#mayBeErased(act.delivery))
+      const isForgotten = act.process.isDead && !this.#without('losses');
+      const mayLack = isForgotten || this.#mayBeErased(act.delivery);
+      if (act.ended === 'returned' && isTold && count === 0 && !mayLack)
         yield `act ${act.n} has returned, and is not in the state: ${kept.join(', ')}`;
     }
   }
