@@ -114,7 +114,7 @@ export class FleetModel {
       const act = this.#actOf(message.content);
       if (act !== undefined && (act.tool !== call.name || act.args !== call.args)) yield shown;
       if (message.content !== '{"error":"outcome unknown"}') continue;
-      if (!this.#without('losses', 'clear')) continue;
+      if (this.#trims || !this.#without('losses', 'clear')) continue; // its record is gone
       // If there are several such calls, it may be the result of one that does not run: that did
       // not begin before its process was gone, or whose end a process without its store missed.
       const isOfAnother = this.#ledger.runs.some(
@@ -337,9 +337,11 @@ export class FleetModel {
    * A turn of a process that has died is closed by the next one. But one that began without the
    * store meets it only afterwards, and leaves it to the one after that, as clocks may be apart. A
    * run that was taken over stores nothing, so its process remembers it as open: if the store loses
-   * what came after, that is what it gets back, and the next turn closes it.
+   * what came after, that is what it gets back, and the next turn closes it. A process trims what it
+   * remembers while its store is away, and brings nothing of that.
    */
   #mayBeOpen({ runs }: FleetTurn): boolean {
+    if (this.#trims && !this.#without('slow', 'down')) return true;
     const isDead = runs.some(({ process }) => process.isDead);
     const isGivenAway = runs.some(({ abortReason }) => abortReason === TAKEN_OVER);
     return (isDead && !this.#without('slow', 'down')) || (isGivenAway && !this.#without('losses'));
