@@ -282,8 +282,9 @@ export class FleetModel {
     const last = replies.at(-1);
     const newest = turn.runs.at(-1);
     const isSteady = this.#without('slow', 'down', 'losses') && !this.#trims;
+    const hasSaidAll = last?.state === 'completed' && newest?.abortReason === TAKEN_OVER;
     const isOfNewest = current === undefined || current === newest?.n || this.#isMisled;
-    if (!isOfNewest && isSteady && !isTakenBack(turn, current))
+    if (!isOfNewest && isSteady && !hasSaidAll && !isTakenBack(turn, current))
       yield `has the words of run ${current}, and run ${newest?.n} is the newest`;
     const run = turn.runs.find(({ n }) => n === current);
     const text = pieces.filter(({ n }) => n === current).map(({ piece }) => piece).join('');
@@ -337,8 +338,8 @@ export class FleetModel {
    * A turn of a process that has died is closed by the next one. But one that began without the
    * store meets it only afterwards, and leaves it to the one after that, as clocks may be apart. A
    * run that was taken over stores nothing, so its process remembers it as open: if the store loses
-   * what came after, that is what it gets back, and the next turn closes it. A process trims what it
-   * remembers while its store is away, and brings nothing of that.
+   * what came after, that is what it gets back, and the next turn closes it. A process without its
+   * store trims what it alone remembers, and brings nothing of that.
    */
   #mayBeOpen({ runs }: FleetTurn): boolean {
     if (this.#trims && !this.#without('slow', 'down')) return true;
