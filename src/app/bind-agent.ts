@@ -56,10 +56,9 @@ export function bindAgent(
   log: Logger,
   { prices, limits, fetch, onOnceTool }: BindingOptions = {},
 ): BoundAgent {
-  if (agent.bind === undefined) return agent;
   const { environment, models, fastModel, slowModel, fillerAfterMs } = settings;
   const { temperature, maxOutputTokens } = settings;
-  return agent.bind({
+  const bound = agent.bind?.({
     openModel(given) {
       if (typeof given === 'object') {
         prices?.check(given.name.split(','));
@@ -89,6 +88,7 @@ export function bindAgent(
     fillerAfterMs,
     onOnceTool,
   });
+  return bound ?? agent;
 }
 
 /** What calls may use. `hasLimits` says whether the settings have a limit. */

@@ -155,8 +155,9 @@ function isOfNewerRun(ours: TurnRecord, theirs: TurnRecord): boolean {
 
 /** By what is known of what the caller heard: the platform knows best, then a complete reply. */
 function rankOf(turn: TurnRecord): number {
-  if (isReported(turn)) return 2;
-  return turn.state === 'completed' ? 1 : 0;
+  if (isReported(turn)) return 3;
+  if (turn.state !== 'completed') return 0;
+  return turn.said === 'leaving' ? 1 : 2; // one that leaves may yet be cut
 }
 
 /** A time in the future comes from a wrong clock and does not count. */

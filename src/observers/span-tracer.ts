@@ -17,6 +17,32 @@ import { TurnSpan } from './turn-span.ts';
 /** For the last spans of a process. */
 const FLUSH_MS = 2_000;
 
+/** A turn whose span nobody collects: only its context is passed on. */
+class UnsampledTurn implements TurnFollower {
+  readonly place = undefined;
+  readonly #self: OpenSpan;
+
+  constructor(self: OpenSpan) {
+    this.#self = self;
+  }
+
+  run<T>(step: () => T): T {
+    return this.#self.run(step);
+  }
+
+  runRequest<T>(_request: number, step: () => T): T {
+    return step();
+  }
+
+  runTool<T>(_toolCallId: string, step: () => T): T {
+    return step();
+  }
+
+  note(): void {}
+
+  link(): void {}
+}
+
 /** Traces turns with the SDK that has registered itself. If that throws, it costs spans. */
 export class SpanTracer implements Tracer {
   readonly #api: OpenTelemetry;
@@ -59,6 +85,7 @@ export class SpanTracer implements Tracer {
         },
       },
     );
+    if (!self.span.isRecording()) return new UnsampledTurn(self);
     return new TurnSpan(turn, self, this.#costOf, (step) => this.#attempt(step));
   }
 

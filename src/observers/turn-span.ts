@@ -11,12 +11,9 @@ import { RequestSpans, totalOf } from './request-spans.ts';
 import { spokenMessage } from './span-messages.ts';
 import { ATTRIBUTES as A, EVENTS, OPERATIONS, STORE_SPAN } from './span-names.ts';
 
-/**
- * Follows a run of a turn with a span, and with one for each request to a model and tool call. If
- * nobody collects the span, only its context is passed on.
- */
+/** Follows a run of a turn with a span, and with one for each request to a model and tool call. */
 export class TurnSpan implements TurnFollower {
-  readonly place: TracePlace | undefined;
+  readonly place: TracePlace;
   readonly #turn: TracedTurn;
   readonly #self: OpenSpan;
   readonly #requests: RequestSpans;
@@ -36,12 +33,11 @@ export class TurnSpan implements TurnFollower {
     this.#requests = new RequestSpans(self, turn.conversationId, costOf);
     this.#attempt = attempt;
     const { traceId, spanId, traceFlags } = self.span.spanContext();
-    this.place = self.span.isRecording() ? { traceId, spanId, traceFlags } : undefined;
+    this.place = { traceId, spanId, traceFlags };
   }
 
   /** Does nothing if the SDK is too old to add links to a span that has begun. */
   link({ repeats, interrupts }: RunLinks): void {
-    if (this.place === undefined) return;
     this.#attempt(() => {
       const { span } = this.#self;
       for (const [how, context] of Object.entries({ repeats, interrupts }))
@@ -63,7 +59,7 @@ export class TurnSpan implements TurnFollower {
 
   note(happening: TurnHappening): void {
     const isIdle = this.#tools.size + this.#requests.count === 0;
-    if (isIdle && !this.#self.span.isRecording()) return; // it is over, or not collected
+    if (isIdle && !this.#self.span.isRecording()) return; // it is over
     this.#attempt(() => this.#note(happening));
   }
 

@@ -2,6 +2,7 @@ import type { EventContext } from '../agents/agent.ts';
 import { andThen, orElse, type Awaitable } from '../base/awaitable.ts';
 import type { CallEnd } from '../calls/call-event.ts';
 import { EndedSessions } from '../calls/ended-sessions.ts';
+import { historyOf } from '../conversations/conversation.ts';
 import type { Context } from '../http/context.ts';
 import type { EndedCall } from '../records/call-record.ts';
 import { runHook } from './silent-hooks.ts';
@@ -54,9 +55,9 @@ export class CallEnds {
     const { agent, conversations, turns } = this.#options;
     if (agent.onSessionEnd === undefined) return;
     return andThen(conversations.read(event.conversationId), (conversation) => {
-      const told = turns.toldAtEnd(event, given, conversation);
-      const isKnown = told.history.length > 0 || conversations.isStoreAway;
-      if (isKnown || this.#tellsOfSilentCalls) return agent.onSessionEnd?.(told);
+      const hasTurns = conversation !== undefined && historyOf(conversation).length > 0;
+      if (hasTurns || conversations.isStoreAway || this.#tellsOfSilentCalls)
+        return agent.onSessionEnd?.(turns.toldAtEnd(event, given, conversation));
     });
   }
 

@@ -3,7 +3,7 @@ import { keepAgent, noteMerged, setState } from '../agent-state.ts';
 import { keepCaller, type Conversation, type KnownCaller } from '../conversation.ts';
 import { hearWaiting } from '../heard.ts';
 import { isSpent, mergeSpent } from '../spending.ts';
-import { isLost, withChange, type MadeChange } from './made-changes.ts';
+import { isLost, lengthOfChanges, withChange, type MadeChange } from './made-changes.ts';
 import { parsePart } from './part-store.ts';
 import {
   MAX_VERSIONS, NO_STATE, stateIn, stateWrite, withAdded, type StoredState,
@@ -110,6 +110,11 @@ export class HeadParts {
     return this.#restored ?? this.#state;
   }
 
+  /** UTF-16 code units of what is remembered besides the conversation. */
+  get characters(): number {
+    return lengthOfChanges(this.#made);
+  }
+
   get hasNewState(): boolean {
     return this.#conversation.state !== this.#base.text;
   }
@@ -142,7 +147,8 @@ export class HeadParts {
     if (other.#hasNewAgent) this.#takeAgent(agent);
     if (this.#conversation.caller === undefined) keepCaller(this.#conversation, caller);
     hearWaiting(this.#conversation, other.#conversation);
-    this.#attempts = other.#attempts;
+    const { versions } = this.#state;
+    this.#attempts = other.#attempts.filter(({ version }) => !versions.includes(version));
   }
 
   /** Changes that a write may have made, although it was not answered, are not made again. */
@@ -218,11 +224,11 @@ export class HeadParts {
     const stored = this.#restored === undefined
       ? this.#state : { ...NO_STATE, versions: this.#restored.versions };
     set.set(HEAD, this.#newHead());
-    if (state === stored.text) this.#next = stored;
-    else if (state === undefined) {
+    if (state === undefined) {
       this.#next = NO_STATE;
-      remove.push(STATE);
-    } else {
+      if (this.#state.text !== undefined) remove.push(STATE);
+    } else if (state === stored.text) this.#next = stored;
+    else {
       const write = stateWrite(stored, state, version);
       this.#next = write.stored;
       if ('set' in write) set.set(STATE, write.set);

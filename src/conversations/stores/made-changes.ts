@@ -17,20 +17,27 @@ export interface MadeChange {
 
 /** A store that loses writes loses the last ones. */
 const REMEMBERED_MS = 300_000;
-/** Maximum length of what is remembered, in UTF-16 code units. The last change always is. */
-const MAX_LENGTH = 16_384;
+/** How many changes are remembered, and their length in UTF-16 code units. The last always is. */
+const MAX_CHANGES = 8;
+const MAX_LENGTH = 8_192;
 
-/** With one more change. The oldest ones are forgotten. */
+/** With one more change. Old ones are forgotten, and the oldest of too many. */
 export function withChange(
   made: readonly MadeChange[],
   change: MadeChange,
 ): readonly MadeChange[] {
-  const last = [...made, change].slice(-MAX_VERSIONS);
-  let length = 0;
-  const first = last.findLastIndex(
-    ({ from, to }) => (length += from.length + to.length) > MAX_LENGTH,
-  );
-  return first === -1 ? last : last.slice(Math.min(first + 1, last.length - 1));
+  const last = [...made.filter(isYoung), change].slice(-MAX_CHANGES);
+  while (last.length > 1 && lengthOfChanges(last) > MAX_LENGTH) last.shift();
+  return last;
+}
+
+/** UTF-16 code units of what is remembered. */
+export function lengthOfChanges(made: readonly MadeChange[]): number {
+  return made.reduce((length, { from, to }) => length + from.length + to.length, 0);
+}
+
+function isYoung({ atMs }: MadeChange): boolean {
+  return performance.now() - atMs <= REMEMBERED_MS;
 }
 
 /**
@@ -38,9 +45,10 @@ export function withChange(
  * Of 16 versions or more it does not know the oldest.
  */
 export function isLost(
-  { version, behind, atMs }: MadeChange,
+  change: MadeChange,
   versions: readonly string[],
 ): boolean {
-  if (versions.includes(version) || performance.now() - atMs > REMEMBERED_MS) return false;
+  const { version, behind } = change;
+  if (versions.includes(version) || !isYoung(change)) return false;
   return versions.length < MAX_VERSIONS || (behind !== undefined && versions.includes(behind));
 }

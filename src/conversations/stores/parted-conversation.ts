@@ -61,6 +61,8 @@ export class PartedConversation {
   #isGone = false;
   /** Whether a write has failed that may have been made nevertheless. */
   #isUncertain = false;
+  /** Whether what is known to be stored may have been erased meanwhile. */
+  #isDoubtful = false;
   /** Whether a change has been made whose time is not noted yet. */
   #isFresh = false;
   /** Names of parts that this version cannot read. Only an erasure removes them. */
@@ -149,7 +151,7 @@ export class PartedConversation {
 
   /** UTF-16 code units of everything kept for it. */
   get characters(): number {
-    return lengthOf(this.conversation);
+    return lengthOf(this.conversation) + this.#head.characters;
   }
 
   /** A copy, as the next change is made in place before the store has answered. */
@@ -182,6 +184,7 @@ export class PartedConversation {
   forgetDoubtful(ttlMs: number): void {
     const longestMs = longestLifetimeMs(ttlMs);
     if (performance.now() - this.#confirmedAtMs <= longestMs) return;
+    this.#isDoubtful = true;
     const since = Date.now() - longestMs;
     const { state, turns } = this.conversation;
     const newState = this.#head.hasNewState ? state : undefined;
@@ -246,7 +249,7 @@ export class PartedConversation {
     const known = [...turns]; // a change may add turns before others
     const unstored = this.touched.size === 0 ? NO_TURNS : new Set(this.touched);
     return {
-      head: this.#head.known(this.isErasing),
+      head: this.#head.known(this.isErasing || this.#isDoubtful),
       turns: () => known,
       unstored,
       copies: copiesOf(turns, unstored),
@@ -307,7 +310,7 @@ export class PartedConversation {
   /** Call it when the store has made the change. */
   written({ to, set }: PartsChange): void {
     this.version = to;
-    this.#isGone = this.#isUncertain = false;
+    this.#isGone = this.#isUncertain = this.#isDoubtful = false;
     this.#erasedAt = this.conversation.erasedAt;
     this.#confirmedAtMs = performance.now();
     this.#head.written(set);

@@ -54,7 +54,8 @@ export function callsShown(prompts: readonly (readonly ChatMessage[])[]) {
  * The same in each run: ids are left out and, in a line that names the present day, all times.
  * Other times, such as opening hours, stay.
  */
-function steady(text: string): string {
+/** A tool that is not typed may lack a description. */
+function steady(text = ''): string {
   return text.split('\n').map((line) => {
     let isPresent = false;
     replaceVarying(line, (value, kind) => {

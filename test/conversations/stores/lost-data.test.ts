@@ -231,6 +231,13 @@ describe('a conversation that was erased', () => {
     ['does not get its earlier state back if it was erased in an outage',
       'a says t1; the store is copied; a counts 1; a is away; a erases; a says t2; '
         + 'the store fails over; a is back', 'b finds t2'],
+    ['leaves no state behind that the store has gone back to',
+      'a says t1; a counts 1; the store is copied; a counts 2; the store fails over; a erases; '
+        + 'b says t2', 'c finds t2'],
+    ['leaves none in a process that was cut off for longer than the mark is kept',
+      'a says t1; a counts 1; a is away; a says t2; b erases; 50 minutes pass; a says t3; '
+        + '50 minutes pass; a says t4; 50 minutes pass; a says t5; b says t9; a is back',
+      'c finds t3 t4 t5 t9'],
     ['is not forgotten while it waits, as long as anything else can be forgotten',
       'a says t1; a is away; a erases; a says d/t1 e/t1 f/t1 g/t1 h/t1; a is back',
       'c finds nothing', { maxTurnsWaiting: 3 }],

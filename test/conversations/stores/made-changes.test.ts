@@ -27,15 +27,16 @@ describe('a change of the state', () => {
 });
 
 describe('the changes that a process remembers', () => {
-  it('are the last sixteen', () => {
+  it('are the last eight of five minutes', () => {
     const all = SIXTEEN.map((version) => made(version));
+    all[14] = made('v14', { atMs: performance.now() - 300_001 });
     const versions = withChange(all, made('x')).map(({ version }) => version);
-    assert.deepEqual(versions, [...SIXTEEN.slice(1), 'x']);
+    assert.deepEqual(versions, [...SIXTEEN.slice(8, 14), 'v15', 'x']);
   });
 
   for (const [what, length, kept] of [
-    ['are not longer than 16,384 code units', 8_000, ['v2', 'x']],
-    ['are the last one, however long', 20_000, ['x']],
+    ['are not longer than 8,192 code units', 4_000, ['v2', 'x']],
+    ['are the last one, however long', 10_000, ['x']],
   ] as const)
     it(what, () => {
       const long = { to: 'x'.repeat(length) };

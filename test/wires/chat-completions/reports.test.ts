@@ -5,6 +5,7 @@ import { createHmac } from 'node:crypto';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { SessionEndContext } from '../../../src/agents/agent.ts';
+import { defineState } from '../../../src/agents/state/state.ts';
 import { createLogger } from '../../../src/log.ts';
 import type { CallRecord } from '../../../src/records/call-record.ts';
 import { callRecorder } from '../../../src/records/call-recorder.ts';
@@ -202,10 +203,12 @@ describe('a report of Vapi', () => {
       const archive = new CallArchiveInMemory();
       const log = createLogger({ level: 'silent', write: () => undefined });
       const records = callRecorder({ archive, log });
-      const served = serveReports(t, agent, { records });
+      let states = 0;
+      const state = defineState(() => ({ n: states += 1 }));
+      const served = serveReports(t, { ...agent, state }, { records });
       assert.equal((await served[how](how === 'report' ? END : AFTER_CALL)).status, 200);
       await records.close();
-      assert.deepEqual([ends.all, archive.kept.all], [[], []]);
+      assert.deepEqual([ends.all, archive.kept.all, states], [[], [], 0]);
     });
 
   it('is passed on once, in whichever form it comes again', async (t) => {
