@@ -32,6 +32,16 @@ function call(talk: Talk, { runId, process }: Run): NotedProgress {
   return talk.progress('t1', messages, { runId, process });
 }
 
+/** Run 2 has the turn, and the calls of run 1, which came when process a could write again. */
+function joined(): Talk {
+  const talk = ran(A);
+  call(talk, A);
+  talk.open('t1', B);
+  delete talk.turn('t1').earlierRuns;
+  delete talk.turn('t1').runs;
+  return talk;
+}
+
 describe('a complete reply, in a turn that another run owns', () => {
   tellCalls([
     // Seeds 30007306, 30008978 and 60004244 of the fleet: it was heard whole, and in no prompt.
@@ -66,6 +76,14 @@ describe('a complete reply, in a turn that another run owns', () => {
     ]);
   });
 
+  // Seed 540099: they stood twice.
+  it('keeps its own calls once, although the other run has them, too', () => {
+    const talk = joined();
+    const messages = [...round('t1', 'x', { saidState: 'completed', key: 'key', process: 'a' })];
+    assert.equal(talk.settle('t1', 'completed', messages, { runId: 1, process: 'a' }), true);
+    assert.deepEqual(talk.shown, ['user: t1', 'assistant(completed):  [x]', 'tool: {}']);
+  });
+
   it('is not kept if the platform has discarded the turn', () => {
     const talk = ran(B);
     end(talk, B, 'interrupted');
@@ -94,14 +112,6 @@ describe('a complete reply, in a turn that another run owns', () => {
 });
 
 describe('a run that notes its calls', () => {
-  /** Both runs have the turn: the calls of run 1 came when process a could write again. */
-  function joined(): Talk {
-    const talk = ran(A);
-    call(talk, A);
-    talk.open('t1', B);
-    return talk;
-  }
-
   // Seeds 50000644, 50002789 and 30006428: the calls were made again.
   it('learns of the calls of other runs of its turn', () => {
     const { earlierCalls } = call(joined(), B);
