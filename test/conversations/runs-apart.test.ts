@@ -91,14 +91,6 @@ describe('a complete reply, in a turn that another run owns', () => {
     assert.equal(end(talk, A, 'completed'), false);
   });
 
-  it('is not kept if an older version took over the first run of a turn that came too late', () => {
-    const talk = new Talk();
-    talk.ask('t1', { ...A, isOver: yes });
-    talk.open('t1', B);
-    Object.assign(talk.turn('t1'), { runId: 3, countedRun: 3, runs: 2, process: 'c' });
-    assert.equal(end(talk, B, 'completed'), false);
-  });
-
   it('is not kept if it was not complete, or if the conversation was erased meanwhile', () => {
     const talk = new Talk();
     clearTurns(talk.conversation);

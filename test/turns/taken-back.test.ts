@@ -94,7 +94,7 @@ describe('a run that takes its turn back with its reply', () => {
     await begun.promise;
     // As another process stores it that does not know of this run.
     store.update(CONVERSATION, ({ turns: [record = assert.fail()] }) => {
-      Object.assign(record, { runId: 0, countedRun: 0, process: 'b' });
+      Object.assign(record, { runId: 0, process: 'b' });
       delete record.trace;
     });
     end.resolve();
