@@ -31,7 +31,7 @@ export interface CapturedTurn {
    * Missing if the first one is whole.
    */
   readonly after?: { readonly turnId: string; readonly hash: string };
-  /** Of the last request. Missing in turns of earlier versions. */
+  /** Of the last request. Missing until it is kept. */
   readonly hash?: string;
   /** The size of all requests as JSON. */
   readonly bytes: number;

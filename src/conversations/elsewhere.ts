@@ -43,8 +43,6 @@ export interface AskedFirst {
   readonly processes: ReadonlySet<string>;
   /** Those in which calls of the same turn run. The turn should give them a moment to end. */
   readonly ofSameTurn: ReadonlySet<string>;
-  /** When the conversation was last erased. 0: never. */
-  readonly erasedAt: number;
 }
 
 const NO_RUNS: readonly RunElsewhere[] = [];
@@ -72,7 +70,7 @@ export function askedFirst(
   mayYield: boolean,
   known: TurnRecord | undefined,
 ): AskedFirst | undefined {
-  const { turns, runningCalls, onceCalls, erasedAt = 0 } = conversation;
+  const { turns, runningCalls, onceCalls } = conversation;
   const processes = new Set<string>();
   const ofSameTurn = new Set<string>();
   const add = (process: string | undefined): void => {
@@ -90,7 +88,7 @@ export function askedFirst(
     if (state === 'running') add(process);
   if (mayYield || processes.size > 0)
     for (const { process } of openRunsElsewhere(conversation, own)) add(process);
-  return processes.size === 0 ? undefined : { kind: 'elsewhere', processes, ofSameTurn, erasedAt };
+  return processes.size === 0 ? undefined : { kind: 'elsewhere', processes, ofSameTurn };
 }
 
 function isOther(process: string | undefined, own: string): process is string {

@@ -28,7 +28,6 @@ export type Verdict = 'takes' | 'stays' | 'unless reported' | 'if reported' | 'i
  *
  * - `its calls`: its run says what it has said and called so far.
  * - `its end`: its run says how it ended, and whether it is leaving.
- * - `its next delivery`: its run goes on for another delivery.
  * - `a newer turn`: the run's process has begun one, and knows what this one has said so far.
  * - `a report`: the platform says what was heard, or that the reply was cut.
  * - `a replay`: it is complete, and is sent again, all of it.
@@ -38,7 +37,6 @@ export type Verdict = 'takes' | 'stays' | 'unless reported' | 'if reported' | 'i
 const VERDICTS = {
   'its calls': ['takes', 'stays', 'stays', 'stays'],
   'its end': ['takes', 'takes', 'takes', 'stays'],
-  'its next delivery': ['takes', 'stays', 'unless reported', 'stays'],
   'a newer turn': ['takes', 'stays', 'takes', 'stays'],
   'a report': ['takes', 'takes', 'takes', 'takes'],
   'a replay': ['stays', 'stays', 'takes', 'stays'],

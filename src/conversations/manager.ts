@@ -20,7 +20,6 @@ import {
   noteProgress, noteToolResult, type NotedProgress, type NotedResult, type ToolResult,
   type TurnProgress,
 } from './tool-call-rules.ts';
-import { claimTurn, type TurnClaim } from './turn-begin.ts';
 import {
   openTurn, withoutErased, type TurnOpening, type TurnOpeningResult,
 } from './turn-opening.ts';
@@ -201,15 +200,6 @@ export class ConversationManager {
     };
     const options = reportOptions(opening.interruption);
     return this.#update(conversationId, change, { ...options, isPatient: true });
-  }
-
-  /** See `claimTurn` in turn-begin.ts. */
-  claimTurn(
-    conversationId: string,
-    claim: Parameters<typeof claimTurn>[1],
-  ): Awaitable<TurnClaim> {
-    return this.#update(conversationId, (conversation) =>
-      claimTurn(conversation, this.#numbered(conversation, claim)));
   }
 
   /** See `noteProgress` in tool-call-rules.ts. */

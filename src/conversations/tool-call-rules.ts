@@ -52,8 +52,6 @@ export interface ToolResult extends Claimer, StateChange {
   readonly handOver?: string | undefined;
   /** Set if the call has claimed a key. */
   readonly once?: OnceResult | undefined;
-  /** What the run has said and called, should the store have lost the call. */
-  readonly messages?: readonly Message[] | undefined;
 }
 
 const NO_CLAIMS: readonly ClaimOutcome[] = [];
@@ -162,7 +160,6 @@ function writeResult(
   bounds: ConversationBounds,
 ): boolean {
   const { runId, toolCallId, state, content, handOver } = result;
-  if (isLost(conversation, record, result)) putBack(conversation, record, result);
   const { messages = [] } = record;
   const index = indexOfCall(record, { runId, toolCallId });
   const call = messages[index];
@@ -184,32 +181,6 @@ function writeResult(
   if (state === 'completed') completeJoined(conversation, record, call.key, content);
   trim(conversation, bounds);
   return true;
-}
-
-/**
- * Whether the store has lost the call of a run that no longer owns the turn. A run that still owns
- * it settles it with all its calls.
- */
-function isLost(
-  { erasedAt: erasedNow = 0 }: Conversation,
-  record: TurnRecord,
-  { runId, toolCallId, state, erasedAt = 0 }: ToolResult,
-): boolean {
-  const isKnown = indexOfCall(record, { runId, toolCallId }) !== -1;
-  return !isKnown && record.runId !== runId && state !== 'interrupted' && erasedNow <= erasedAt;
-}
-
-/** Puts the call back among those of earlier runs. */
-function putBack(
-  conversation: Conversation,
-  record: TurnRecord,
-  { toolCallId, messages = [] }: ToolResult,
-): void {
-  const isIt = (result: ToolMessage): boolean => result.toolCallId === toolCallId;
-  const round = roundsOf(messages, isIt, { content: '', state: 'interrupted' });
-  if (round.length === 0) return;
-  const leading = [...leadingMessages(record), ...round];
-  rewrite(conversation, record, [...leading, ...ownMessages(record)], leading.length);
 }
 
 /**

@@ -10,13 +10,6 @@ export interface Arrival {
   readonly process?: string | undefined;
   /** How long ago the turn arrived, on a monotonic clock, in milliseconds. Default 0. */
   readonly waitedMs?: (() => number) | undefined;
-  /** The same for its last delivery, if it was delivered here again meanwhile. */
-  readonly redeliveredMs?: (() => number | undefined) | undefined;
-  /**
-   * When the conversation was last erased, as read before other processes were asked. Default: they
-   * were not.
-   */
-  readonly erasedAt?: number | undefined;
 }
 
 const NO_TURNS: readonly TurnRecord[] = [];
@@ -59,8 +52,7 @@ export function newerThan(
 
 /** Whether a later delivery of the same turn has run it, in another process. */
 export function isDeliveredSince({ process, arrivedAt }: TurnRecord, arrival: Arrival): boolean {
-  const waited = arrival.redeliveredMs?.() ?? arrival.waitedMs?.() ?? 0;
-  return process !== arrival.process && isLaterTime(arrivedAt, waited);
+  return process !== arrival.process && isLaterTime(arrivedAt, arrival.waitedMs?.() ?? 0);
 }
 
 /** Whether it is later than the arrival of something that has waited for this many milliseconds. */
@@ -75,15 +67,11 @@ export function arrivalOf({ waitedMs = () => 0 }: Pick<Arrival, 'waitedMs'>): nu
   return Math.round(Date.now() - waitedMs());
 }
 
-/**
- * Whether everything has been forgotten since the turn arrived. Until it has read the conversation
- * once, that is decided by the clock of this process.
- */
+/** Whether everything has been forgotten since it arrived, by the clock of this process. */
 export function isErasedSince(
   { erasedAt = 0 }: Conversation,
-  { waitedMs = () => 0, erasedAt: before = Infinity }: Arrival,
+  { waitedMs = () => 0 }: Pick<Arrival, 'waitedMs'>,
 ): boolean {
-  if (erasedAt > before) return true;
   const now = Date.now();
   return erasedAt > Math.ceil(now - waitedMs()) && erasedAt <= now;
 }

@@ -130,21 +130,14 @@ export function earlierRunsOf(record: TurnRecord): readonly number[] {
 }
 
 /**
- * Whether the run that has this record began after `other`, and knew of it. If a run has taken its
- * turn back, each knew of the other. Then the one that counts more runs was later.
+ * Whether the run that has this record began after `other`, and knew of it. With more runs it may,
+ * if not all earlier ones are noted any more.
  */
 export function hasFollowed(record: NotedRuns, other: NotedRuns): boolean {
-  return mayKnow(record, other)
-    && (countRuns(record) > countRuns(other) || !mayKnow(other, record));
-}
-
-/** With more runs it may if not all earlier ones are noted any more. */
-function mayKnow(record: NotedRuns, other: NotedRuns): boolean {
   const { earlierRuns = [] } = record;
   const [runs, others] = [countRuns(record), countRuns(other)];
-  const isAhead = runs > others;
   return earlierRuns.includes(other.runId)
-    || (isAhead && (others === 0 || earlierRuns.length + 1 < runs));
+    || (runs > others && (others === 0 || earlierRuns.length + 1 < runs));
 }
 
 /** Whether a stored value is a turn. Anything else must not break the calls of its conversation. */

@@ -225,9 +225,8 @@ export function storeResult(
   const logged = { conversationId, turnId, tool: toolNameOf(call) };
   const once = onceResultOf(call, outcome);
   const { process } = host;
-  const messages = process === undefined ? undefined : turn.spoken.messages(turnId, 'open');
   const result = {
-    turnId, runId, process, toolCallId: id, state, content, handOver, once, messages, erasedAt,
+    turnId, runId, process, toolCallId: id, state, content, handOver, once, erasedAt,
   };
   const agentState = liveState?.changes(log, conversationId);
   const write = persist(

@@ -62,7 +62,7 @@ export type Effect =
   | { readonly do: 'interrupt older turns' | 'take the record' | 'ask the agent' }
   | { readonly do: 'ask who lives' | 'let the next agent speak' }
   | { readonly do: 'apologise' | 'log a lost turn' | 'log a late failure' }
-  | { readonly do: 'send what was sent' | 'pass the stream on' | 'begin again' }
+  | { readonly do: 'send what was sent' | 'pass the stream on' }
   | { readonly do: 'end the stream'; readonly when: StreamEnd }
   | { readonly do: 'store first'; readonly as: 'completed' | 'failed' }
   | { readonly do: 'settle'; readonly as: Ending | 'as it left' }
@@ -163,7 +163,6 @@ const MOVES: Readonly<Record<RunState, Moves>> = {
   settled: {
     opened: to('settled', interruptOlder), // another process has taken it over meanwhile
     failed: to('settled', lateFailure),
-    'delivered again': to('settled', { do: 'begin again' }),
   },
 };
 

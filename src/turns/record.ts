@@ -27,14 +27,12 @@ export type Opening =
 
 /**
  * Opens the record of a turn: stores the caller's words and a placeholder for the reply. `mayLive`
- * says which processes live, once that is known, and `erasedAt` what the conversation said before.
- * For a turn that leaves nothing in history the conversation is only read. Rejects if the last try
- * of the write fails too.
+ * says which processes live, once that is known. For a turn that leaves nothing in history the
+ * conversation is only read. Rejects if the last try of the write fails too.
  */
 export function openRecord(
   turn: TurnRun,
   mayLive?: (process: string) => boolean,
-  erasedAt?: number,
 ): Awaitable<Opening> {
   const { conversationId, host } = turn;
   const { conversations, options: { values } } = host;
@@ -44,7 +42,7 @@ export function openRecord(
       return { kind: 'beside', isResumed: known !== undefined, agent: known?.agent };
     });
   }
-  const opening = openingOf(turn, mayLive, erasedAt);
+  const opening = openingOf(turn, mayLive);
   const opened = persist(
     () => conversations.openTurn(conversationId, opening), OPENING_DELAYS_MS,
   );
@@ -68,25 +66,17 @@ function numberAnonymous(
   void redaction.numberedHere(event.conversationId, said);
 }
 
-/** What the store is told of a run, when it opens its turn or takes it back. */
-export function runOf(turn: TurnRun): Pick<TurnOpening, 'text' | 'figures' | 'trace'> {
-  const { event, host: { options: { figures } }, trace } = turn;
-  return { text: textOf(event), figures: figures?.atStart(turn), trace: trace?.place };
-}
-
 function openingOf(
   turn: TurnRun,
   mayLive: ((process: string) => boolean) | undefined,
-  erasedAt: number | undefined,
 ): TurnOpening {
-  const { turnId, runId, event, startedAtMs, older } = turn;
-  const { calls, process } = turn.host;
-  const { text, figures, trace } = runOf(turn);
+  const { turnId, runId, event, startedAtMs, older, trace } = turn;
+  const { calls, process, options: { figures } } = turn.host;
   // Not spread: Node 20 would give each object a hidden class of its own. See decision 5.
   return {
     turnId,
     runId,
-    text,
+    text: textOf(event),
     caller: knownCaller(event),
     interruption: event.type === 'message' ? event.interruption : undefined,
     transcript: event.type === 'message' ? event.transcript : undefined,
@@ -101,16 +91,10 @@ function openingOf(
     process,
     isAlive: mayLive,
     waitedMs: () => performance.now() - startedAtMs,
-    redeliveredMs: process === undefined ? undefined : () => redeliveredMs(turn),
-    erasedAt,
     isOver: () => turn.isOver,
-    figures,
-    trace,
+    figures: figures?.atStart(turn),
+    trace: trace?.place,
   };
-}
-
-function redeliveredMs({ redeliveredAtMs }: TurnRun): number | undefined {
-  return redeliveredAtMs === undefined ? undefined : performance.now() - redeliveredAtMs;
 }
 
 /** What these turns would leave in history if they were interrupted now, the newest first. */

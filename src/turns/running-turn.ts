@@ -11,8 +11,6 @@ import type { EarlierToolCall } from '../conversations/discarded-turns.ts';
 import type { LostCall } from '../conversations/elsewhere.ts';
 import type { Message } from '../conversations/message.ts';
 import type { OpenedTurn } from '../conversations/opened-turn.ts';
-import { OPENING_DELAYS_MS, persist } from '../conversations/persist.ts';
-import type { TurnClaim } from '../conversations/turn-begin.ts';
 import { nextRunId } from '../conversations/turn-record.ts';
 import type { TurnSettlement } from '../conversations/turn-settlement.ts';
 import type { Logger } from '../log.ts';
@@ -28,7 +26,7 @@ import {
   type StreamEnd,
 } from './machine.ts';
 import {
-  correctSettlement, openRecord, runOf, settlementOf, storeSettlement, type Opening,
+  correctSettlement, openRecord, settlementOf, storeSettlement, type Opening,
 } from './record.ts';
 import { replyLater } from './reply-later.ts';
 import { apologise, sendHalfCharacter } from './reply.ts';
@@ -68,8 +66,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
   declare readonly values: Values | undefined;
   /** Undefined if the turn is not traced. */
   readonly trace: TurnTrace | undefined;
-  readonly startedAtMs: number;
-  redeliveredAtMs: number | undefined;
+  readonly startedAtMs = performance.now();
   turnId: string;
   /** Another one when the same turn is delivered again. */
   delivery: Delivery;
@@ -106,14 +103,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
    */
   readonly #scope: AsyncResource | undefined;
 
-  /** `arrivedAtMs`: when the delivery arrived, on the clock of `performance.now()`. */
-  constructor(
-    delivery: Delivery,
-    host: TurnHost,
-    older: RunningTurn | undefined,
-    arrivedAtMs: number,
-  ) {
-    this.startedAtMs = arrivedAtMs;
+  constructor(delivery: Delivery, host: TurnHost, older: RunningTurn | undefined) {
     this.delivery = delivery;
     this.host = host;
     this.turnId = delivery.event.turnId ?? randomUUID();
@@ -275,48 +265,11 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
 
   /**
    * The same turn was delivered again: the newer delivery gets what was said so far, then the rest.
-   * The older one ends. Another process may have taken the turn over, and its message may be lost,
-   * so a record that others can write is claimed first.
+   * The older one ends.
    */
-  takeOver(delivery: Delivery, arrivedAtMs: number): void {
-    const { process, conversations } = this.host;
-    if (process === undefined || this.opened === undefined)
-      return this.#continueFor(delivery, arrivedAtMs);
-    const { conversationId, turnId, runId } = this;
-    const waitedMs = (): number => performance.now() - arrivedAtMs;
-    const claim = { turnId, runId, process, waitedMs, ...runOf(this) };
-    const claimed = andThen(
-      persist(() => conversations.claimTurn(conversationId, claim), OPENING_DELAYS_MS),
-      (outcome) => this.#claimed(outcome, delivery, arrivedAtMs),
-    );
-    if (!(claimed instanceof Promise)) return;
-    const failed = (error: unknown): void => {
-      const message = 'a turn continues for another delivery, but could not be claimed';
-      this.log.warn(message, { conversationId, error });
-      this.#continueFor(delivery, arrivedAtMs);
-    };
-    this.host.track(claimed.catch(failed));
-  }
-
-  #claimed(claim: TurnClaim, delivery: Delivery, arrivedAtMs: number): void {
-    if (claim.kind === 'owned') {
-      if (claim.earlierCalls.length > 0) this.learn(claim.earlierCalls);
-      return this.#continueFor(delivery, arrivedAtMs);
-    }
-    if (claim.kind === 'taken') this.giveAway();
-    else this.interrupt('a newer turn began');
+  takeOver(delivery: Delivery): void {
     if (!delivery.isOpen) return delivery.onOutcome({ outcome: 'interrupted' });
-    this.host.start(delivery, arrivedAtMs);
-  }
-
-  #continueFor(delivery: Delivery, arrivedAtMs: number): void {
-    if (!delivery.isOpen) return delivery.onOutcome({ outcome: 'interrupted' });
-    const { redeliveredAtMs: lastMs = arrivedAtMs } = this;
-    if (arrivedAtMs < lastMs) { // the claim for a later one was answered first
-      return this.#lost(delivery, 'taken over', () => this.turnId);
-    }
     this.#newer = delivery;
-    this.redeliveredAtMs = arrivedAtMs;
     this.#happens('delivered again');
   }
 
@@ -424,8 +377,6 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
         return this.#replay();
       case 'pass the stream on':
         return this.#passOn();
-      case 'begin again':
-        return this.#beginAgain();
       case 'apologise':
         return this.#apologise(cause);
       case 'end the stream':
@@ -452,9 +403,9 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
   // The beginning: the record is opened, older turns are interrupted, the agent is asked.
 
   /** `mayLive`: undefined before it is known which processes live. */
-  #open(mayLive?: (process: string) => boolean, erasedAt?: number): void {
+  #open(mayLive?: (process: string) => boolean): void {
     try {
-      const opening = openRecord(this, mayLive, erasedAt);
+      const opening = openRecord(this, mayLive);
       if (!(opening instanceof Promise)) return this.#openingIs(opening);
       const fromMs = performance.now();
       this.host.track(opening);
@@ -475,12 +426,12 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
   /** Processes that live may run tool calls that would otherwise count as lost. Never rejects. */
   async #askWhoLives(): Promise<void> {
     if (this.#opening?.kind !== 'elsewhere') return;
-    const { processes, ofSameTurn, erasedAt } = this.#opening;
+    const { processes, ofSameTurn } = this.#opening;
     const { conversations, others } = this.host;
     const gone = await conversations.goneAmong(processes);
     const living = [...ofSameTurn].filter((process) => !gone.has(process));
     if (living.length > 0) await others?.callsEnded(this.conversationId, living, CALLS_MS);
-    this.#open((process) => !gone.has(process), erasedAt);
+    this.#open((process) => !gone.has(process));
   }
 
   #interruptOlder(): void {
@@ -565,8 +516,8 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
   // The same turn was delivered again.
 
   #passOn(): void {
-    const older = this.delivery;
-    const newer = this.#takeNewer();
+    const [older, newer] = [this.delivery, this.#newer];
+    this.#newer = undefined;
     if (newer === undefined) return;
     const wasUnheard = this.#isUnheard;
     older.turn = undefined;
@@ -577,17 +528,6 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     for (const event of this.spoken.events) void newer.send(event);
     if (this.#hasApologised) void newer.send({ type: 'error' });
     this.#lost(older, 'taken over', wasUnheard ? () => this.turnId : undefined);
-  }
-
-  #beginAgain(): void {
-    const newer = this.#takeNewer();
-    if (newer !== undefined) this.host.start(newer, this.redeliveredAtMs);
-  }
-
-  #takeNewer(): Delivery | undefined {
-    const newer = this.#newer;
-    this.#newer = undefined;
-    return newer;
   }
 
   // The end: the stream ends, the record is settled, the outcome is reported.

@@ -34,8 +34,6 @@ export interface TurnRun extends ToolCallingTurn, SpeakingTurn {
   readonly opened: OpenedTurn | undefined;
   /** On the clock of `performance.now()`. */
   readonly startedAtMs: number;
-  /** When it was last delivered again, on the same clock. Undefined if it was not. */
-  readonly redeliveredAtMs: number | undefined;
   /** From the start to the first spoken event, in milliseconds. */
   readonly firstSpeechMs: number | undefined;
   /** The same without fillers. */
@@ -114,8 +112,6 @@ export interface TurnHost extends ToolHost {
   readonly observer: WorkObserver | undefined;
   /** Calls `listener` when a turn of the conversation has ended here. Returns what stops that. */
   awaitEnd(conversationId: string, listener: () => void): () => void;
-  /** See `Turns`. */
-  start(delivery: Delivery, arrivedAtMs?: number): void;
   /** The turn is settled. */
   ended(turn: TurnRun): void;
   /** Its complete reply should have departed, but the client has no room for it yet. */

@@ -125,19 +125,15 @@ export class Turns implements TurnHost, OwnTurns {
     this.#values?.redaction.forget(conversationId, sessionId);
   }
 
-  /**
-   * Begins a turn. If the same turn already runs, the delivery takes over its stream instead.
-   * `arrivedAtMs`: on the clock of `performance.now()`, by default now.
-   */
-  start(delivery: Delivery, arrivedAtMs = performance.now()): void {
+  /** Begins a turn. If the same turn already runs, the delivery takes over its stream instead. */
+  start(delivery: Delivery): void {
     const { event } = delivery;
-    if (isBeside(event))
-      return this.#begin(new RunningTurn(delivery, this, undefined, arrivedAtMs));
+    if (isBeside(event)) return this.#begin(new RunningTurn(delivery, this, undefined));
     const newest = this.#running.newestOf(event.conversationId);
     for (let turn = newest; turn !== undefined; turn = turn.older) {
-      if (isSameTurn(turn.event, event)) return turn.takeOver(delivery, arrivedAtMs);
+      if (isSameTurn(turn.event, event)) return turn.takeOver(delivery);
     }
-    this.#begin(new RunningTurn(delivery, this, newest, arrivedAtMs));
+    this.#begin(new RunningTurn(delivery, this, newest));
   }
 
   #begin(turn: RunningTurn): void {

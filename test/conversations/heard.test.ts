@@ -60,6 +60,8 @@ describe('a text that was heard', () => {
     ['cuts an older reply behind a wordless turn, white space aside', [SPOKEN, WORDLESS],
       'Your  appointment\nis', ['t1: Your  appointment\nis *']],
     ['looks past several wordless turns', [SPOKEN, WORDLESS, WORDLESS], 'Your', ['t1: Your *']],
+    ['that is empty leaves an older reply behind a wordless turn alone', [SPOKEN, WORDLESS], '',
+      [`t1: ${TUESDAY}`]],
     ['never looks past a turn that spoke', [SPOKEN, { said: 'Yes.' }], 'Your',
       [`t1: ${TUESDAY}`, 't2: Your *']],
     ['finds nothing where nobody spoke', [WORDLESS], 'Your', []],

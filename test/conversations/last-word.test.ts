@@ -12,7 +12,6 @@ import {
 } from '../../src/conversations/last-word.ts';
 import { mergeTurns } from '../../src/conversations/merge-turns.ts';
 import { noteProgress } from '../../src/conversations/tool-call-rules.ts';
-import { claimTurn } from '../../src/conversations/turn-begin.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { replyText, type TurnRecord } from '../../src/conversations/turn-record.ts';
 import { endOpenTurns, settleTurn } from '../../src/conversations/turn-settlement.ts';
@@ -95,7 +94,7 @@ describe('who may overwrite what a turn says', () => {
       assert.deepEqual(cells.slice(0, -1), row);
     });
 
-    if (writer === 'its next delivery' || writer === 'a replay') continue;
+    if (writer === 'a replay') continue;
     for (const [index, account] of ACCOUNTS.entries()) {
       const verdict = row[index] ?? assert.fail();
       const before = account === 'running' ? '' : 'Zero.';
@@ -119,20 +118,8 @@ describe('who may overwrite what a turn says', () => {
   }
 });
 
-describe('a delivery of a turn that its run has, or had', () => {
-  for (const isReported of [false, true])
-    for (const account of ACCOUNTS) {
-      if (account === 'running' && isReported) continue;
-      const verdict = verdictOn(account, 'its next delivery');
-      const isOwned = verdict === 'takes' || (verdict === 'unless reported' && !isReported);
-      it(`is ${isOwned ? '' : 'not '}for a run that is ${account}, reported: ${isReported}`, () => {
-        const conversation = holding(turn(account, 'Zero.', isReported));
-        const claim = { turnId: 't', runId: 1, process: 'a', text: 'Hi' };
-        assert.equal(claimTurn(conversation, claim).kind, isOwned ? 'owned' : 'closed');
-      });
-    }
-
-  it('makes a complete reply that is leaving final: it is sent again, all of it', () => {
+describe('a complete reply that is leaving', () => {
+  it('is final once its turn is delivered again: all of it is sent', () => {
     const leaving: TurnRecord = { ...turn('leaving', 'Zero.', false), state: 'completed' };
     const conversation = holding(leaving);
     const opening = { turnId: 't', runId: 2, text: 'Hi', process: 'b' };

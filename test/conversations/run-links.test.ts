@@ -2,9 +2,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { RunLinks, TracedRun, TracePlace } from '../../src/conversations/trace-place.ts';
-import { claimTurn } from '../../src/conversations/turn-begin.ts';
 import type { TurnOpening } from '../../src/conversations/turn-opening.ts';
-import { inTalk, Talk, yes } from './talk.ts';
+import { inTalk, Talk } from './talk.ts';
 
 function placeOf(n: number): TracePlace {
   const id = String(n).padStart(32, '0');
@@ -55,15 +54,6 @@ describe('the links of a run', () => {
     talk.settle('t-1', 'completed', 'Hello');
     assert.deepEqual(links(talk, 't-1', 3), { repeats: placeOf(2) });
   });
-
-  it('lead to a run that has taken its turn back from another process', inTalk((talk) => {
-    links(talk, 't-1', 1, { process: 'a' });
-    links(talk, 't-1', 2, { process: 'b', isAlive: yes });
-    const claim = { turnId: 't-1', runId: 1, process: 'a', text: 't-1', trace: tracedRun(1) };
-    assert.equal(claimTurn(talk.conversation, claim).kind, 'owned');
-    const again = links(talk, 't-1', 3, { process: 'b', isAlive: yes });
-    assert.deepEqual(again, { repeats: placeOf(1) });
-  }));
 
   it('lead to a run that took its turn back with its reply, from one it did not know of', () => {
     const talk = new Talk();

@@ -32,6 +32,16 @@ function call(talk: Talk, { runId, process }: Run): NotedProgress {
   return talk.progress('t1', messages, { runId, process });
 }
 
+/** Run 2 has the turn, and the calls of run 1, which came when process a could write again. */
+function joined(): Talk {
+  const talk = ran(A);
+  call(talk, A);
+  talk.open('t1', B);
+  delete talk.turn('t1').earlierRuns;
+  delete talk.turn('t1').runs;
+  return talk;
+}
+
 describe('a complete reply, in a turn that another run owns', () => {
   tellCalls([
     // Seeds 30007306, 30008978 and 60004244 of the fleet: it was heard whole, and in no prompt.
@@ -66,19 +76,19 @@ describe('a complete reply, in a turn that another run owns', () => {
     ]);
   });
 
+  // Seed 540099: they stood twice.
+  it('keeps its own calls once, although the other run has them, too', () => {
+    const talk = joined();
+    const messages = [...round('t1', 'x', { saidState: 'completed', key: 'key', process: 'a' })];
+    assert.equal(talk.settle('t1', 'completed', messages, { runId: 1, process: 'a' }), true);
+    assert.deepEqual(talk.shown, ['user: t1', 'assistant(completed):  [x]', 'tool: {}']);
+  });
+
   it('is not kept if the platform has discarded the turn', () => {
     const talk = ran(B);
     end(talk, B, 'interrupted');
     talk.turn('t1').isDiscarded = true;
     assert.equal(end(talk, A, 'completed'), false);
-  });
-
-  it('is not kept if an older version took over the first run of a turn that came too late', () => {
-    const talk = new Talk();
-    talk.ask('t1', { ...A, isOver: yes });
-    talk.open('t1', B);
-    Object.assign(talk.turn('t1'), { runId: 3, countedRun: 3, runs: 2, process: 'c' });
-    assert.equal(end(talk, B, 'completed'), false);
   });
 
   it('is not kept if it was not complete, or if the conversation was erased meanwhile', () => {
@@ -94,14 +104,6 @@ describe('a complete reply, in a turn that another run owns', () => {
 });
 
 describe('a run that notes its calls', () => {
-  /** Both runs have the turn: the calls of run 1 came when process a could write again. */
-  function joined(): Talk {
-    const talk = ran(A);
-    call(talk, A);
-    talk.open('t1', B);
-    return talk;
-  }
-
   // Seeds 50000644, 50002789 and 30006428: the calls were made again.
   it('learns of the calls of other runs of its turn', () => {
     const { earlierCalls } = call(joined(), B);

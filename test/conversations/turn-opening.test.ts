@@ -220,7 +220,7 @@ describe('settleTurn', () => {
 describe('a turn of a conversation that several processes share', () => {
   const b = { process: 'b', isAlive: yes } as const;
   const asksOfB = {
-    kind: 'elsewhere', processes: new Set(['b']), ofSameTurn: new Set(), erasedAt: 0,
+    kind: 'elsewhere', processes: new Set(['b']), ofSameTurn: new Set(),
   };
 
   it('is not opened before it is known whether a process that runs a call is alive', () => {

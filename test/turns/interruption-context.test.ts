@@ -20,18 +20,9 @@ describe('interruption_context', () => {
     ['begins at the turn that assistant_turn_id names, and keeps the newer one',
       ['On Tuesday', 'Any more'], heard('On Tue', { assistant_turn_id: 't-0' }),
       ['user: On Tuesday', 'interrupted: On Tue', 'user: Any more', 'completed: Any more!']],
-    ['cuts the newest turn if assistant_turn_id is not ours',
-      ['One', 'Two'], heard('Tw', { assistant_turn_id: 'never-seen' }),
-      ['user: One', 'completed: One!', 'user: Two', 'interrupted: Tw']],
-    ['ignores an earlier turn that assistant_turn_id names if it said other words',
-      ['One', 'Two'], heard('Tw', { assistant_turn_id: 't-0' }),
-      ['user: One', 'completed: One!', 'user: Two', 'completed: Two!']],
     ['with an empty text_heard keeps no message of the reply', ['hold'], heard(''), ['user: hold']],
-    ['with blanks as text_heard keeps no message either', ['hold'], heard(' \n'), ['user: hold']],
     ['without text_heard keeps what was sent, as interrupted', ['One'], heard(undefined),
       ['user: One', 'interrupted: One!']],
-    ['with text_heard that is not a prefix of what was sent keeps what was heard',
-      ['hold'], heard('it rains, in'), ['user: hold', 'interrupted: it rains, in']],
     ['that says nothing was interrupted cuts nothing',
       ['hold'], heard('It', { previous_turn_interrupted: false }), HELD],
     ['in a conversation without a reply is not an error', [], heard('One'), []],
@@ -64,15 +55,6 @@ describe('interruption_context', () => {
     assert.deepEqual((await served.history())[1], ['assistant', 'It rains', 'interrupted']);
   });
 
-  it('with empty text_heard leaves the turn before the silenced one alone', async (t) => {
-    const served = holding(t, {}, { pieces: [] });
-    await served.says('One');
-    void served.client.say('hold');
-    for (let turn = 0; turn < 2; turn++) await served.begun.next();
-    await served.says('next', heard(''));
-    assert.deepEqual((await served.history())[1], ['assistant', 'One!', 'completed']);
-  });
-
   it('is not undone by a late write of the dropped turn', async (t) => {
     const [gate, over] = [deferred(), deferred()];
     const { client, history } = serve(t, {
@@ -99,34 +81,5 @@ describe('interruption_context', () => {
     await (await client.post(wireBody('message'))).text();
     await (await client.post(wireBody('message-after-interruption'))).text();
     assert.deepEqual((await history('conv_xyz789'))[1], ['assistant', 'It rains', 'interrupted']);
-  });
-
-  it('of a turn that is delivered twice cuts once', async (t) => {
-    const served = holding(t);
-    await served.says('One', { turn_id: 't-1' });
-    for (let delivery = 0; delivery < 2; delivery++)
-      await served.says('next', { turn_id: 't-2', ...heard('On') });
-    assert.deepEqual(await served.history(), [
-      ['user', 'One'], ['assistant', 'On', 'interrupted'],
-      ['user', 'next'], ['assistant', 'next!', 'completed'],
-    ]);
-  });
-
-  it('of an older turn that runs again leaves later turns alone', async (t) => {
-    // The caller spoke over t-1 with t-2, which failed. Then came t-3, and t-2 once more, whose
-    // context still reports on t-1.
-    let failing = true;
-    const served = holding(t, {
-      onMessage: ({ text }) => {
-        if (text === 'Two' && failing) throw new Error('x');
-        return `${text}!`;
-      },
-    });
-    await served.says('One', { turn_id: 't-1' });
-    await served.says('Two', { turn_id: 't-2', ...heard('On') });
-    await served.says('Three', { turn_id: 't-3' });
-    failing = false;
-    await served.says('Two', { turn_id: 't-2', ...heard('On') });
-    assert.deepEqual((await served.history()).at(-1), ['assistant', 'Three!', 'completed']);
   });
 });

@@ -2,14 +2,13 @@
 // request, a newer turn, or an event of the platform.
 
 import assert from 'node:assert/strict';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 
 import {
-  deferred, errorsIn, fired, Listener, messageEvent, rawRequest, serve, slowStore, Told, typesOf,
-  within, type RawConnection, type Served, type TestAgent,
+  deferred, errorsIn, fired, Listener, messageEvent, rawRequest, serve, slowStore, Told, within,
+  type RawConnection, type Served,
 } from '../fixtures/app.ts';
 import { dropBeforeWrite, heard, hold, holding, type Holding } from './held-turns.ts';
-import { APOLOGY } from './single-message.ts';
 
 const COUNTED = 'layercode_turns_total{event="message",outcome="interrupted",wire="layercode"}';
 
@@ -144,31 +143,6 @@ describe('a turn that is interrupted', () => {
     assert.deepEqual(errorsIn(served.logLines), []);
   });
 
-  it('takes nothing more from an agent that ignores its signal', async (t) => {
-    const [gate, over] = [deferred(), deferred()];
-    const { client, history } = serve(t, {
-      async onMessage({ text }, { say, end }) {
-        await say(`${text}.`);
-        if (text !== 'old') return undefined;
-        await gate.promise;
-        await say(' more');
-        end();
-        over.resolve();
-        return ' and more';
-      },
-    });
-    const old = new Listener(await client.say('old'));
-    await old.next();
-    await (await client.say('new')).text();
-    gate.resolve();
-    await within(over.promise, 'the stale agent');
-    assert.deepEqual(typesOf(await old.rest()), ['response.end']);
-    assert.deepEqual(await history(), [
-      ['user', 'old'], ['assistant', 'old.', 'interrupted'],
-      ['user', 'new'], ['assistant', 'new.', 'completed'],
-    ]);
-  });
-
   for (const [what, fail] of [
     ['throws', () => { throw new Error('x'); }], ['rejects', () => Promise.reject(new Error('x'))],
   ] as const)
@@ -194,24 +168,7 @@ describe('a turn that is interrupted', () => {
       assert.deepEqual((await served.history())[1], ['assistant', 'One!', 'completed']);
       assert.deepEqual(served.interrupted.all, []);
     });
-
-  it('while a slow store opens its record leaves no placeholder, and asks no agent', async (t) => {
-    let runs = 0;
-    const { app, history } = await droppedWhileOpening(t, { onMessage: () => void (runs += 1) });
-    assert.deepEqual(await history('c-1'), [['user', 'Hello?']]);
-    assert.deepEqual([runs, app.runningTurns], [0, 0]);
-  });
 });
-
-/** Drops a turn before the store has opened its record. Resolves when the record is settled. */
-async function droppedWhileOpening(t: TestContext, agent: TestAgent): Promise<Served> {
-  const store = slowStore();
-  const served = serve(t, agent, { store });
-  await dropBeforeWrite(served, store);
-  // each read is answered after the writes that wait
-  for (let round = 0; round < 2; round++) await served.history('c-1');
-  return served;
-}
 
 describe('a newer turn', () => {
   it('sees the interrupted one in its history', async (t) => {
@@ -271,13 +228,5 @@ describe('turns over a store that answers later', () => {
     });
     assert.equal(counts.reduce((sum, count) => sum + count), 2, counts.join(', '));
     assert.deepEqual(served.interrupted.all, []);
-  });
-
-  it('apologise when the store fails, and leave no turn running', async (t) => {
-    const store = slowStore();
-    store.update = () => Promise.reject(new Error('the database is gone'));
-    const { client, app } = serve(t, {}, { store });
-    assert.equal(await within((await client.say('Hello?')).text(), 'the apology'), APOLOGY);
-    assert.equal(app.runningTurns, 0);
   });
 });

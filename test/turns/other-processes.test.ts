@@ -5,9 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { parseProcessMessage } from '../../src/turns/other-processes.ts';
 import { spoken, type AskingBack } from '../conversations/asking-back.ts';
-import {
-  deferred, fired, messageEvent, rawRequest, until, type TestAgent,
-} from '../fixtures/app.ts';
+import { deferred, fired, until, type TestAgent } from '../fixtures/app.ts';
 import { hold, ID, machines, says, type Machine } from './machines.ts';
 import { Booking } from './plain-deliveries.ts';
 
@@ -57,22 +55,6 @@ describe('a newer turn on another process', () => {
     assert.deepEqual(history.at(-1), ['assistant', 'Stop?', 'completed']);
     assert.deepEqual(history[0], ['user', 'hold']);
   });
-
-  it('ends the older run that is delivered again, even if that request is dropped', async (t) => {
-    const { a, b, post } = machines(t);
-    post.loses = () => true;
-    const held = await hold(a);
-    await says(b, 'Stop');
-    a.parts.hold();
-    const { length } = a.parts.calls;
-    const connection = await a.raw();
-    connection.write(rawRequest(messageEvent({ text: 'hold', turn_id: 'hold', ...ID })));
-    await until(() => a.parts.calls.length > length, 'the claim');
-    connection.socket.destroy();
-    await until(() => a.logLines.some((line) => line.includes('"isCutShort":true')), 'the drop');
-    a.parts.release();
-    assert.deepEqual([await held.rest(), a.aborted], [['response.end'], ['hold']]);
-  });
 });
 
 describe('the end of a session on another process', () => {
@@ -114,11 +96,25 @@ describe('a turn that is delivered again to another process', () => {
 
   it('comes back to the first process', async (t) => {
     const { a, b } = machines(t);
-    await hold(a);
-    const [moved, back] = [await hold(b), await hold(a)];
+    const held = await hold(a);
+    const moved = await hold(b);
+    assert.deepEqual(await held.rest(), ['response.end']);
+    const back = await hold(a);
     assert.deepEqual(await moved.rest(), ['response.end']);
     a.go('hold');
     assert.deepEqual(await back.rest(), DONE);
+    assert.deepEqual([a.runs, b.runs], [['hold', 'hold'], ['hold']]);
+    assert.deepEqual(await a.history('c'), HELD);
+  });
+
+  it('goes on in the first process, too, if it comes back before any message', async (t) => {
+    const { a, b, post } = machines(t);
+    post.loses = () => true;
+    const [held, moved, back] = [await hold(a), await hold(b), await hold(a)];
+    assert.deepEqual(await held.rest(), ['response.end']);
+    for (const machine of [a, b]) machine.go('hold');
+    assert.deepEqual([await moved.rest(), await back.rest()], [DONE, DONE]);
+    assert.deepEqual([a.runs, b.runs], [['hold'], ['hold']]);
     assert.deepEqual(await a.history('c'), HELD);
   });
 

@@ -96,9 +96,9 @@ export class Process {
     return this.start(new Client(turnId, text, transcript));
   }
 
-  start<T extends Client>(client: T, arrivedAtMs?: number): T {
+  start<T extends Client>(client: T): T {
     this.#clients.push(client);
-    this.turns.start(client, arrivedAtMs);
+    this.turns.start(client);
     return client;
   }
 

@@ -1,4 +1,4 @@
-// Turns that are delivered twice or late, and ids that come again with something else.
+// Turns that are delivered twice, and ids that come again with something else.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -6,8 +6,8 @@ import { describe, it, type TestContext } from 'node:test';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { TestReply } from '../../src/kit/test-client.ts';
 import {
-  contentsOf, deferred, fired, Listener, serve, slowStore, typesOf, until, type Served,
-  type ServeOptions, type TestAgent,
+  deferred, fired, Listener, serve, typesOf, until, type Served, type ServeOptions,
+  type TestAgent,
 } from '../fixtures/app.ts';
 import { heardIn } from './single-message.ts';
 
@@ -100,7 +100,7 @@ describe('a turn delivered twice', () => {
   }
 
   /** An agent that says One, waits, and says Two. It counts its runs. */
-  function held(t: TestContext, options?: ServeOptions): Held {
+  function held(t: TestContext): Held {
     const gate = deferred();
     const runs: string[] = [];
     return {
@@ -115,7 +115,7 @@ describe('a turn delivered twice', () => {
           await gate.promise;
           yield ' two.';
         },
-      }, options),
+      }),
     };
   }
 
@@ -164,47 +164,6 @@ describe('a turn delivered twice', () => {
     }
   });
 
-  it('after it completed in silence is answered with silence', async (t) => {
-    const { client } = serving(t, { onMessage: () => undefined });
-    for (let delivery = 0; delivery < 2; delivery++)
-      assert.deepEqual(typesOf(await (await client.say('Hello?', T1)).events()), ['response.end']);
-  });
-
-  for (const [what, options] of [
-    ['leaves history as it was', {}],
-    ['is answered from a store that answers later', { store: slowStore() }],
-  ] as const)
-    it(`after it completed ${what}, without its agent`, async (t) => {
-      const { go, says, runs, history } = held(t, options);
-      go();
-      for (let count = 0; count < 2; count++) assert.equal(await says('Hello?'), 'One. And two.');
-      const kept = [['user', 'Hello?'], ['assistant', 'One. And two.', 'completed']];
-      assert.deepEqual([runs, await history()], [['t-1'], kept]);
-    });
-
-  for (const how of ['failed', 'was interrupted'] as const)
-    it(`after it ${how} runs again and replaces the record`, async (t) => {
-      let runs = 0;
-      const { client, says, history, interrupted } = serving(t, {
-        async *onMessage({ signal }) {
-          runs += 1;
-          yield `Run ${runs}.`;
-          if (runs > 1) return;
-          if (how === 'failed') throw new Error('x');
-          await fired(signal);
-        },
-      });
-      const first = await client.say('Hello?', T1);
-      await new Listener(first).next();
-      if (how === 'was interrupted') {
-        first.drop();
-        await interrupted.next();
-      }
-      await says('Hello?');
-      const kept = [['user', 'Hello?'], ['assistant', 'Run 2.', 'completed']];
-      assert.deepEqual(await history(), kept);
-    });
-
   for (const [what, deliveries] of [
     ['in another conversation is another turn',
       [{ ...T1, conversation_id: 'c-1' }, { ...T1, conversation_id: 'c-2' }]],
@@ -223,62 +182,5 @@ describe('a turn delivered twice', () => {
     await upTo(' And', client.say('Hello?', { turn_id: undefined }));
     await client.say('Hello?', { turn_id: undefined });
     assert.equal((await interrupted.next()).text, 'One. And');
-  });
-});
-
-describe('a late delivery of an older turn', () => {
-  interface Waiting extends Serving {
-    readonly go: () => void;
-    /** What each run has heard, and the history that it was shown. */
-    readonly runs: string[][];
-    readonly newer: () => Promise<Listener>;
-  }
-
-  /** An agent that waits if the words are "wait". It fails the first time if they are "fail". */
-  function waiting(t: TestContext): Waiting {
-    const gate = deferred();
-    const runs: string[][] = [];
-    const served = serving(t, {
-      async *onMessage({ text, history }) {
-        runs.push(history.map(({ content }) => content));
-        if (text === 'fail' && runs.length === 1) throw new Error('x');
-        yield `${text}.`;
-        if (text === 'wait') await gate.promise;
-        yield ' Done.';
-      },
-    });
-    const newer = (): Promise<Listener> =>
-      upTo('wait.', served.client.say('wait', { turn_id: 't-2' }));
-    return { ...served, go: gate.resolve, runs, newer };
-  }
-
-  for (const [what, old, reply] of [
-    ['had completed is replayed alongside the newer one', 'old', 'old. Done.'],
-    ['had failed gets nothing but the end while the newer one runs', 'fail', ''],
-  ] as const)
-    it(`that ${what}, and does not interrupt it`, async (t) => {
-      const { says, newer, go } = waiting(t);
-      await says(old);
-      const running = await newer();
-      assert.equal(await says(old), reply);
-      go();
-      assert.deepEqual(contentsOf(await running.rest()), [' Done.']);
-    });
-
-  it('that was interrupted by the newer one does not run again alongside it', async (t) => {
-    const { client, says, newer, runs } = waiting(t);
-    await upTo('wait.', client.say('wait', T1));
-    await newer();
-    assert.equal(await says('wait'), '');
-    assert.equal(runs.length, 2);
-  });
-
-  it('that runs again keeps its old place, and sees no message of a newer turn', async (t) => {
-    const served = waiting(t);
-    await served.says('fail');
-    await served.says('new', { turn_id: 't-2' });
-    await served.says('fail');
-    assert.deepEqual(await contents(served), ['fail', 'fail. Done.', 'new', 'new. Done.']);
-    assert.deepEqual(served.runs[2], ['fail']);
   });
 });

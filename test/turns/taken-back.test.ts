@@ -1,20 +1,15 @@
-// A turn goes to another process and back, while its run still goes on in the first one, or runs in
-// two processes of which one has no store.
+// A turn that runs in two processes which do not know of each other.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { Agent, MessageTurn, ToolCallContext } from '../../src/agents/agent.ts';
-import { defineAgent } from '../../src/agents/define-agent.ts';
 import type { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import type { TestReply } from '../../src/kit/test-client.ts';
 import type { TurnFollower } from '../../src/turns/report/turn-trace.ts';
 import { sharing } from '../conversations/stores/machines.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
 import { deferred, serve, Told, until, type Deferred, type Served } from '../fixtures/app.ts';
-import { Post } from '../fixtures/post.ts';
-import { transcriptOf } from '../fixtures/transcript.ts';
-import { BOOK, Client, CONVERSATION, memory, Process } from './plain-deliveries.ts';
+import { BOOK, CONVERSATION, memory, Process } from './plain-deliveries.ts';
 
 /** A process whose agent says a word, and books when the test lets it. It ends on `end`. */
 interface Machine extends Served {
@@ -29,8 +24,8 @@ interface Machine extends Served {
   asks(): Promise<TestReply>;
 }
 
-/** Processes that use one database. No messages go between them unless there is a post. */
-function machines(t: TestContext, post?: Post): readonly [Machine, Machine] {
+/** Processes that use one database. No messages go between them. */
+function machines(t: TestContext): readonly [Machine, Machine] {
   const shared: SharedParts = new Map();
   const machine = (name: string): Machine => {
     const results = new Told<string>();
@@ -51,7 +46,7 @@ function machines(t: TestContext, post?: Post): readonly [Machine, Machine] {
         await end.promise;
         yield 'Done.';
       },
-    }, { store, ...(post && { channel: post.channel(name) }) });
+    }, { store });
     const asks = (): Promise<TestReply> =>
       served.client.say('Book', { turn_id: 't1', conversation_id: 'c' });
     return { ...served, parts, store, booked, results, mayBook, end, asks };
@@ -65,72 +60,15 @@ async function finish(all: readonly Machine[], replies: readonly TestReply[]): P
   return Promise.all(replies.map((reply) => reply.text()));
 }
 
-describe('a turn that comes back to a process', () => {
-  it('has the results of the calls that the other process made meanwhile', async (t) => {
+describe('a turn that comes back to a process that has not heard of the other run', () => {
+  it('ends there with the next tool call, which does not act', async (t) => {
     const [a, b] = machines(t);
-    const [first, second] = [await a.asks(), await b.asks()];
-    b.mayBook.resolve();
-    assert.equal(await b.results.next('the booking'), '"booked by b"');
-    const third = await a.asks();
-    a.mayBook.resolve();
-    assert.equal(await a.results.next('the booking'), '"booked by b"');
-    assert.deepEqual(a.booked, []);
-    await finish([a, b], [first, second, third]);
-  });
-
-  it('goes on when the message that another run had it arrives late', async (t) => {
-    const post = new Post();
-    const [a, b] = machines(t, post);
-    post.delays = (message) => message.includes('"isTakenOver"');
     const replies = [await a.asks(), await b.asks(), await a.asks()];
-    post.deliver(); // the headers of the third come once it has the record
-    assert.equal((await finish([a, b], replies))[2], 'Let me see. Done.');
+    a.mayBook.resolve();
+    assert.equal(await replies[2]?.text(), 'Let me see. ');
+    assert.equal((await finish([a, b], replies.slice(0, 2)))[1], 'Let me see. Done.');
+    assert.deepEqual([a.booked, b.booked], [[], ['b']]);
     assert.equal((await a.messages('c')).at(-1)?.content, 'Done.');
-  });
-});
-
-describe('a run that takes its turn back and hands the conversation over', () => {
-  // A platform that sends the whole call: there, equal calls of other agents are the same call.
-  it('does not repeat a call that the other run made before the hand-over', async (t) => {
-    const store = memory();
-    const booked: string[] = [];
-    const book = async (agent: string, { journal }: MessageTurn): Promise<string> => {
-      const run = (): string => JSON.stringify(booked.push(agent));
-      const [outcome] = await journal.runTools([BOOK], () => ({ run }));
-      return outcome?.content ?? '';
-    };
-    const process = (name: string, onMessage: Agent['onMessage']): (() => Client) => {
-      const reception = defineAgent({ name: 'reception', onMessage });
-      const billing = defineAgent({ name: 'billing', onMessage: (turn) => book('billing', turn) });
-      const own = new Process(t, reception, {
-        store, process: name, settleMs: 0, storeTimeoutMs: 3_000,
-        ownName: 'reception', agents: new Map(Object.entries({ reception, billing })),
-      });
-      return () => own.deliver('t1', 'Book', transcriptOf([]));
-    };
-    const [mayHandOver, begun] = [deferred(), deferred()];
-    const a = process('a', async (turn) => {
-      await mayHandOver.promise;
-      const transfer = { id: 'call-1', name: 'transfer', args: '{}' };
-      const run = async ({ toolCallId }: ToolCallContext): Promise<string> => {
-        await turn.journal.handOver(toolCallId, 'billing');
-        return '{}';
-      };
-      await turn.journal.runTools([transfer], () => ({ run, isOfTurn: true }));
-    });
-    const b = process('b', async (turn) => {
-      await book('reception', turn);
-      begun.resolve();
-      await new Promise(() => undefined);
-    });
-    const first = a();
-    b();
-    await begun.promise;
-    const third = a();
-    mayHandOver.resolve();
-    assert.equal(await third.outcome, 'completed');
-    assert.equal(await first.outcome, 'taken over');
-    assert.deepEqual(booked, ['reception']);
   });
 });
 
@@ -156,7 +94,7 @@ describe('a run that takes its turn back with its reply', () => {
     await begun.promise;
     // As another process stores it that does not know of this run.
     store.update(CONVERSATION, ({ turns: [record = assert.fail()] }) => {
-      Object.assign(record, { runId: 0, countedRun: 0, process: 'b' });
+      Object.assign(record, { runId: 0, process: 'b' });
       delete record.trace;
     });
     end.resolve();

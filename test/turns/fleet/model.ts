@@ -284,7 +284,7 @@ export class FleetModel {
     const isSteady = this.#without('slow', 'down', 'losses') && !this.#trims;
     const hasSaidAll = last?.state === 'completed' && newest?.abortReason === TAKEN_OVER;
     const isOfNewest = current === undefined || current === newest?.n || this.#isMisled;
-    if (!isOfNewest && isSteady && !hasSaidAll && !isTakenBack(turn, current))
+    if (!isOfNewest && isSteady && !hasSaidAll)
       yield `has the words of run ${current}, and run ${newest?.n} is the newest`;
     const run = turn.runs.find(({ n }) => n === current);
     const text = pieces.filter(({ n }) => n === current).map(({ piece }) => piece).join('');
@@ -292,9 +292,7 @@ export class FleetModel {
       yield `says ${JSON.stringify(text)}; run ${current} said ${JSON.stringify(saidBy(run))}`;
     if (last?.state === 'completed' && text !== saidBy(run))
       yield `is complete with ${JSON.stringify(text)} of ${JSON.stringify(saidBy(run))}`;
-    const hasDied = turn.runs.some(
-      ({ n, process }) => process.isDead && (n === newest?.n || isTakenBack(turn, n)),
-    );
+    const hasDied = newest?.process.isDead === true;
     if (last?.state === 'open' && !hasDied && !this.#mayBeOpen(turn)) yield 'is still open';
     for (const delivery of turn.deliveries) yield* this.#wrongsOfHeard(delivery, text, last?.state);
   }
@@ -357,7 +355,7 @@ export class FleetModel {
     if (turn.deliveries.slice(turn.deliveries.indexOf(delivery) + 1).some(isCutOff)) return;
     if (heard === '' || caller?.hasEnded !== true || process.isDead) return;
     if (run?.process !== process || run.hasFailed || run.abortReason !== undefined) return;
-    if (turn.runs.some(({ n }) => n > run.n || (n !== run.n && isTakenBack(turn, n)))) return;
+    if (turn.runs.some(({ n }) => n > run.n)) return;
     if (this.#mayBeErased(delivery) || !this.#mustBeKept(turn)) return;
     if (state === 'completed' && text !== heard && this.#mayConfuseRuns(turn)) return;
     if (turn.report !== undefined || this.#isMisled) return;
@@ -517,14 +515,6 @@ export class FleetModel {
     const n = returned ?? threw;
     return n === undefined ? undefined : this.#ledger.acts.find((act) => act.n === Number(n));
   }
-}
-
-/** Whether the run's process got the turn again after the newest run had begun elsewhere. */
-function isTakenBack({ deliveries, runs }: FleetTurn, n: number): boolean {
-  const newest = runs.at(-1);
-  const since = newest === undefined ? [] : deliveries.slice(deliveries.indexOf(newest.delivery));
-  const owner = runs.find((run) => run.n === n);
-  return since.some(({ process, run }) => run === undefined && process === owner?.process);
 }
 
 /**
