@@ -36,7 +36,7 @@ export interface OtherToolCalls {
 }
 
 /** What a waiting call needs. */
-export interface Waiting {
+interface Waiting {
   readonly conversations: Pick<ConversationManager, 'read' | 'goneAmong'>;
   /** Undefined if no messages are exchanged. */
   readonly others: OtherToolCalls | undefined;
