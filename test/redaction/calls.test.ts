@@ -286,14 +286,6 @@ describe('a tool with raw', () => {
     assert.doesNotMatch(JSON.stringify(await served.messages('c-1')), /4242 ?42|ann@/);
   });
 
-  it('is refused, and the model told why, if the value is not known', async (t) => {
-    const served = paying(t, [PAY, 'Once more, please.']);
-    await says(served, 'Pay with my card.');
-    assert.deepEqual(served.paid.all, []);
-    const error = '[card 1] is not known in this process: ask the caller to say it again';
-    assert.equal(served.model.requests[1]?.messages.at(-1)?.content, JSON.stringify({ error }));
-  });
-
   it('does not tell the model a value in an error', async (t) => {
     const served = paying(t, [PAY, 'Sorry.'], (card) => assert.fail(`${card} was declined`));
     await says(served, SPOKEN);

@@ -87,8 +87,7 @@ describe('RedisConnection', () => {
           lose = () => reject(new Error('destroyed'));
         });
         return {
-          connect: soon, eval: never, evalSha: never, dbSize: never, publish: never,
-          subscribe: never, on: () => undefined, destroy: () => lose(),
+          connect: soon, subscribe: never, on: () => undefined, destroy: () => lose(),
           async sendCommand() {
             asked.push(host);
             return host === 'silent' ? never() : ['server', '6379'];

@@ -14,7 +14,7 @@ import { loadSqlite, type Database } from '../../../src/conversations/stores/sql
 import { SqliteStore } from '../../../src/conversations/stores/sqlite-store.ts';
 import { StoreError } from '../../../src/conversations/stores/store-error.ts';
 import { until } from '../../fixtures/app.ts';
-import { jumpingClock, mockTimers } from '../../fixtures/clock.ts';
+import { jumpingClock } from '../../fixtures/clock.ts';
 import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
 import { push } from '../store-contract.ts';
 import {
@@ -301,10 +301,6 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
   const refused: readonly (readonly [what: string, spoil: Spoil, reason: RegExp])[] = [
     ['with the folder that is missing', () => join(folder, 'missing', 'calls.db'),
       /^the folder \S+\/missing does not exist; create it$/],
-    ['when the folder is a file', (path) => {
-      writeFileSync(path, '');
-      return join(path, 'calls.db');
-    }, /^\S+\.db is not a folder$/],
     ['when it is a directory', (path) => mkdirSync(path), /^it is a directory; name a file in it$/],
     ['when it is a link that leads nowhere', (path) => symlinkSync(newPath(), path),
       /^it is a link that leads nowhere; remove it, or name another file$/],
@@ -360,15 +356,6 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
     assert.equal(asNobody(() => refusal(path)), reason);
   });
 
-  it('when this user may not write to its folder', { skip: WINDOWS }, (t) => {
-    chmodSync(folder, 0o555);
-    t.after(() => chmodSync(folder, 0o700));
-    const path = newPath();
-    const reason = 'change its owner, or name another folder';
-    const refused = asNobody(() => refusal(path));
-    assert.equal(refused, `this user may not create files in ${folder}; ${reason}`);
-  });
-
   it('when the disk is full', withPath(async (path, t) => {
     let reason = '';
     const isLimited = await withFilesUpTo(20_000, () => {
@@ -413,24 +400,6 @@ describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     assert.throws(() => store.read('c'), /removed or replaced/);
     assert.equal(store.read('c', 'v7'), 'unchanged');
   }));
-
-  it('a process adds what it remembers to a file that was started again', async (t) => {
-    const clock = mockTimers(t, ['setTimeout']);
-    const path = newPath();
-    const parts = open(path);
-    const store = sharing(parts);
-    t.after(() => store.close());
-    await store.update('c', push(plainTurn('t1')));
-    for (const end of ENDINGS) rmSync(path + end);
-    parts.keepUp();
-    await store.update('c', push(plainTurn('t2')));
-    assert.equal(store.health().isDegraded, true);
-    clock.tick(250);
-    await until(() => !store.health().isDegraded && store.health().turnsWaiting === 0, 'the file');
-    await store.update('c', push(plainTurn('t3')));
-    const kept = await sharing(opened(t, path)).read('c');
-    assert.deepEqual(kept?.turns.map(({ id }) => id), ['t1', 't2', 't3']);
-  });
 
   it('a full disk costs no turn, and stores them all once there is room', async (t) => {
     const path = newPath();
