@@ -35,7 +35,6 @@ export interface OtherToolCalls {
   callEnded(conversationId: string): void;
 }
 
-/** What a waiting call needs. */
 interface Waiting {
   readonly conversations: Pick<ConversationManager, 'read' | 'goneAmong'>;
   /** Undefined if no messages are exchanged. */
