@@ -9,19 +9,14 @@ interface JsonFault {
   readonly text: string;
 }
 
-interface JsonRules {
-  /** Whether to accept dates and other objects with a `toJSON`. Such values cannot be read back. */
-  readonly takesToJson: boolean;
-}
-
 /**
  * Why the value is not JSON, or undefined if it is. Properties set to undefined are allowed and
- * left out.
+ * left out. With `takesToJson`, so are dates and others with a `toJSON`, which cannot be read back.
  */
 export function jsonFaultOf(
   given: unknown,
   path: string,
-  rules: JsonRules,
+  rules: { readonly takesToJson: boolean },
   parents: readonly unknown[] = [],
 ): JsonFault | undefined {
   const value = rules.takesToJson && hasToJson(given) ? given.toJSON(path) : given;

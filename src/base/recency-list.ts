@@ -13,12 +13,10 @@ export class RecencyList<Entry extends RecencyEntry<Entry>> {
   #oldest: Entry | undefined;
   #newest: Entry | undefined;
 
-  /** Undefined if the list is empty. */
   get oldest(): Entry | undefined {
     return this.#oldest;
   }
 
-  /** Undefined if the list is empty. */
   get newest(): Entry | undefined {
     return this.#newest;
   }

@@ -8,7 +8,6 @@ const NOT_SHOWN = '[not shown: it may quote the caller]';
  */
 const FRAME = /^at .*[:(](?:\d+:\d+|native|<anonymous>)\)?$/;
 
-/** What a thrown value says. */
 export function messageOf(thrown: unknown): string {
   try {
     return String(thrown instanceof Error ? thrown.message : thrown);

@@ -1,4 +1,4 @@
-import type { Awaitable } from '../base/awaitable.ts';
+import { orElse, type Awaitable } from '../base/awaitable.ts';
 
 /** Pauses between the tries of a write that only a shutdown waits for. */
 export const WRITE_DELAYS_MS = [50, 250, 1_000] as const;
@@ -11,16 +11,10 @@ export const OPENING_DELAYS_MS = [50, 250] as const;
  * does. Rejects with the error of the last try.
  */
 export function persist<T>(write: () => Awaitable<T>, delaysMs: readonly number[]): Awaitable<T> {
-  const failed = async (error: unknown): Promise<T> => {
+  return orElse(write, async (error) => {
     const [ms, ...later] = delaysMs;
     if (ms === undefined) throw error;
     await new Promise((resolve) => setTimeout(resolve, ms));
     return persist(write, later);
-  };
-  try {
-    const written = write();
-    return written instanceof Promise ? written.catch(failed) : written;
-  } catch (error) {
-    return failed(error);
-  }
+  });
 }

@@ -21,6 +21,8 @@ export class CallValues {
   #countOfNames = 0;
   /** On the clock that the owner uses. */
   lastUsedMs = 0;
+  /** When values were last written for other processes, by the letters of their marks. */
+  readonly keptAtMs = new Map<string, number>();
   /** The session of the last event. Undefined before the first. */
   sessionId: string | undefined;
 

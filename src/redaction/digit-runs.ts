@@ -21,7 +21,6 @@ export interface Digit {
   readonly isHomophone: boolean;
 }
 
-/** Digits in a row. */
 export interface DigitRun {
   readonly digits: Digit[];
   /** Whether a `+` comes first, as before a phone number. */

@@ -33,7 +33,6 @@ export function stepsOf(finder: Finder, text: string): Iterable<FoundValue | und
   return steps === undefined ? finder.find(text) : steps(text);
 }
 
-/** A finder made from its steps. */
 export function steadyFinder(
   kind: string,
   steps: SteadyFinder['steps'],

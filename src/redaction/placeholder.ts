@@ -52,26 +52,17 @@ export function withNames(
   return from === 0 ? text : named + text.slice(from);
 }
 
-/** Neither a pattern nor a cache: a text may have very many marks. */
 function kindOfMarkAt(text: string, at: number, kinds: Kinds): string | undefined {
   for (const kind of kinds) {
-    const space = at + 1 + kind.length;
-    const end = space + 1 + LETTERS;
-    if (text.charCodeAt(space) !== SPACE || text.charCodeAt(end) !== CLOSING) continue;
-    if (text.startsWith(kind, at + 1) && areLetters(text, space + 1, end)) return kind;
+    if (!text.startsWith(kind, at + 1)) continue;
+    BEHIND_KIND.lastIndex = at + 1 + kind.length;
+    if (BEHIND_KIND.test(text)) return kind;
   }
   return undefined;
 }
 
-function areLetters(text: string, start: number, end: number): boolean {
-  for (let at = start; at < end; at++) {
-    const unit = text.charCodeAt(at);
-    if (unit < 0x61 || unit > 0x7a) return false;
-  }
-  return true;
-}
-
-const [SPACE, CLOSING] = [0x20, 0x5d];
+/** What follows the kind in a mark. */
+const BEHIND_KIND = / [a-z]{12}\]/y;
 
 /** Replaces what could stand for a value. `name` is `card 1`, or that of a mark. */
 export function withoutPlaceholders(text: string, valueOf: (name: string) => string): string {

@@ -32,8 +32,6 @@ export class SharedValues {
   readonly #options: SharedValuesOptions;
   readonly #cipher: ValueCipher;
   readonly #now: () => number;
-  /** When the values of a conversation were written, by the letters of their marks. */
-  readonly #kept = new WeakMap<CallValues, Map<string, number>>();
 
   constructor(options: SharedValuesOptions) {
     this.#options = options;
@@ -44,20 +42,19 @@ export class SharedValues {
   /** Writes a value that was heard, in the background. */
   async keep(
     conversationId: string,
-    values: CallValues,
+    { keptAtMs }: CallValues,
     letters: string,
     { kind, value }: KnownValue,
   ): Promise<void> {
-    const kept = this.#keptOf(values);
-    const keptAtMs = kept.get(letters) ?? -Infinity;
-    if (this.#now() - keptAtMs < KEPT_AGAIN_MS || !mayBeKept(kind)) return;
-    if (kept.size >= MOST_NUMBERED && !kept.has(letters)) return;
-    kept.set(letters, this.#now());
+    const sinceMs = this.#now() - (keptAtMs.get(letters) ?? -Infinity);
+    if (sinceMs < KEPT_AGAIN_MS || !mayBeKept(kind)) return;
+    if (keptAtMs.size >= MOST_NUMBERED && !keptAtMs.has(letters)) return;
+    keptAtMs.set(letters, this.#now());
     try {
       const place = this.#placeOf(conversationId, kind, letters);
       await this.#options.aside.keep(place, this.#cipher.encrypt(value, place), TTL_MS);
     } catch (error) {
-      kept.delete(letters);
+      keptAtMs.delete(letters);
       const message = 'a value was not kept for other processes';
       this.#options.log.warn(message, { conversationId, error });
     }
@@ -80,18 +77,12 @@ export class SharedValues {
         const text = await this.#options.aside.read(place);
         if (text === undefined) return;
         values.add(letters, { kind, value: this.#cipher.decrypt(text, place) });
-        this.#keptOf(values).set(letters, this.#now());
+        values.keptAtMs.set(letters, this.#now());
       } catch (error) {
         const message = 'a value that another process may have kept cannot be read';
         this.#options.log.warn(message, { conversationId, error });
       }
     }));
-  }
-
-  #keptOf(values: CallValues): Map<string, number> {
-    let kept = this.#kept.get(values);
-    if (kept === undefined) this.#kept.set(values, (kept = new Map()));
-    return kept;
   }
 
   /** Letters, as numbers may change: two processes may give the same one. */

@@ -2,7 +2,7 @@
 
 import { lazyPattern } from '../base/lazy-pattern.ts';
 import { DIGIT_WORDS } from './digit-words.ts';
-import { anyWordOf, type FindingSteps } from './finder.ts';
+import { anyWordOf, type FindingSteps, type FoundValue } from './finder.ts';
 
 /** How much of a text is examined on each side of an "at", in UTF-16 code units. */
 const NEAR = 160;
@@ -100,11 +100,7 @@ function writtenOf(text: string): string {
   return said?.kind === 'tens' ? `${said.tens}0` : text;
 }
 
-interface Piece {
-  readonly value: string;
-  readonly start: number;
-  readonly end: number;
-}
+type Piece = FoundValue & { readonly value: string };
 
 /** Labels and dots, of which there is at least one. */
 function domainAfter(tokens: readonly Token[]): Piece | undefined {

@@ -22,7 +22,6 @@ const MAX_CHECK_WAIT_MS = 5_000;
 const MAX_PROBLEM_LENGTH = 2_000;
 const TOO_LONG = { problem: 'the arguments take too long to check' };
 
-/** Parses arguments into an object. */
 export function parseToolArguments(json: string): Checked<JsonObject> {
   const args = parseArguments(json);
   if (args === undefined) return { problem: 'the arguments are not a JSON object' };

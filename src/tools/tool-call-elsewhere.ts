@@ -35,8 +35,7 @@ export interface OtherToolCalls {
   callEnded(conversationId: string): void;
 }
 
-/** What a waiting call needs. */
-export interface Waiting {
+interface Waiting {
   readonly conversations: Pick<ConversationManager, 'read' | 'goneAmong'>;
   /** Undefined if no messages are exchanged. */
   readonly others: OtherToolCalls | undefined;

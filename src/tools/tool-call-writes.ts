@@ -1,7 +1,7 @@
 // Stores that tool calls begin, and what they returned.
 
 import { aborted } from '../base/abort.ts';
-import { andThen, type Awaitable } from '../base/awaitable.ts';
+import { andThen, orElse, type Awaitable } from '../base/awaitable.ts';
 import { atMost } from '../base/time-limit.ts';
 import type { OnceClaim, OnceResult } from '../conversations/once-rules.ts';
 import { persist, WRITE_DELAYS_MS } from '../conversations/persist.ts';
@@ -30,18 +30,12 @@ export function storeCalls(
 }
 
 function storeProgress(turn: ToolCallingTurn): Awaitable<void> {
-  const failed = (error: unknown): Awaitable<void> => {
+  return orElse(() => noteProgress(turn, { mustBeStored: true }), (error) => {
     const { conversationId, turnId, log } = turn;
     const message = 'tool calls could not be stored; they run unprotected';
     log.error(message, { conversationId, turnId, error });
     return rememberProgress(turn);
-  };
-  try {
-    const stored = noteProgress(turn, { mustBeStored: true });
-    return stored instanceof Promise ? stored.catch(failed) : stored;
-  } catch (error) {
-    return failed(error);
-  }
+  });
 }
 
 /** For a store that has not confirmed the calls, but may remember them until it can write. */

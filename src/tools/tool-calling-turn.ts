@@ -29,7 +29,6 @@ export interface SpokenToolCall {
   handOver?: string;
 }
 
-/** A turn whose agent calls tools. */
 export interface ToolCallingTurn {
   readonly host: ToolHost;
   readonly conversationId: string;
@@ -94,7 +93,6 @@ interface ToolWork {
   toolEnded(id: string, outcome: ToolEnd, content: string, error: unknown): void;
 }
 
-/** What traces a turn. */
 interface ToolTrace {
   /** Runs a step of the call that has this id. What the step sets off belongs to the call. */
   runTool<T>(toolCallId: string, step: () => T): T;
@@ -103,7 +101,6 @@ interface ToolTrace {
 /** What the calls of all turns share. */
 export interface ToolHost {
   readonly conversations: ConversationManager;
-  /** The running calls of all turns. */
   readonly calls: RunningToolCalls;
   /** Undefined if no messages are exchanged with other processes. */
   readonly others: OtherToolCalls | undefined;
@@ -111,7 +108,6 @@ export interface ToolHost {
   readonly process: string | undefined;
   readonly observer:
     | {
-        /** The outcome of a call became unknown. */
         unknownOutcome(tool: string): void;
       }
     | undefined;

@@ -7,7 +7,6 @@ import type { KnownToolCall } from './tool-calls-earlier.ts';
 import { RunningToolCall } from './tool-calls-running.ts';
 import type { ToolRun } from './tool-run.ts';
 
-/** A tool call that was written down. */
 export interface NotedToolCall {
   readonly spoken: SpokenToolCall;
   /** The id that the model gave it, which may not be unique. */
@@ -29,7 +28,6 @@ export interface NotedToolCall {
    * will refuse it. Rejects with what `once` throws.
    */
   keyNow: () => Promise<string | undefined>;
-  /** How many claims it has made. */
   claims: number;
   /** What happened to the last one. Undefined for a call that makes none. */
   claim: ClaimOutcome | undefined;
@@ -92,7 +90,6 @@ export class NotedToolCalls {
     return noted;
   }
 
-  /** The key of a call that acts once per conversation. */
   onceKeyOf({ spoken: { call } }: NotedToolCall, text: string): string {
     return onceKey(this.#conversation, call.name, text);
   }

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { atOnce, Slices, type Steps } from '../../src/base/slices.ts';
+import { Slices, type Steps } from '../../src/base/slices.ts';
 
 /** Work of that many milliseconds. */
 function* busy<T>(ms: number, result: T): Steps<T> {
@@ -19,22 +19,6 @@ function* longSteps(count: number): Steps<string> {
 }
 
 describe('Slices', () => {
-  it('does short work at once', () => {
-    assert.equal(new Slices().run('a', busy(0, 'done')), 'done');
-  });
-
-  it('lets other work of the loop run in between', async () => {
-    let [rounds, isDone] = [0, false];
-    const count = (): void => {
-      rounds += 1;
-      if (!isDone) setImmediate(count);
-    };
-    setImmediate(count);
-    assert.equal(await new Slices().run('a', longSteps(10)), 'done');
-    isDone = true;
-    assert.ok(rounds >= 9, `${rounds} rounds`);
-  });
-
   it('does work with the same key in order, and other short work at once', async () => {
     const slices = new Slices();
     const ends: string[] = [];
@@ -82,8 +66,4 @@ describe('Slices', () => {
     await assert.rejects(async () => slices.run('a', failing()), { message: 'no' });
     assert.equal(await slices.run('a', busy(20, 'done')), 'done');
   });
-});
-
-describe('atOnce', () => {
-  it('returns what the work returns', () => assert.equal(atOnce(busy(1, 'done')), 'done'));
 });

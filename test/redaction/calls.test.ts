@@ -15,8 +15,8 @@ import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { emailAddresses } from '../../src/redaction/email-addresses.ts';
 import { tool } from '../../src/tools/tool.ts';
 import {
-  contentsOf, deferred, errorsIn, fired, Listener, messageEvent, serve, slowStore, Told,
-  type Served, type ServeOptions, type TestAgent,
+  contentsOf, errorsIn, messageEvent, serve, slowStore, Told, type Served, type ServeOptions,
+  type TestAgent,
 } from '../fixtures/app.ts';
 import { CallArchiveInMemory } from '../records/call-archive-in-memory.ts';
 
@@ -132,36 +132,6 @@ describe('redact', () => {
     ]);
   });
 
-  it('keeps out a value that the caller spoke over', async (t) => {
-    const served = redacting(t, {
-      async *onMessage({ text, signal }): AsyncGenerator<string> {
-        if (text !== 'Read it.') {
-          yield 'Yes.';
-          return;
-        }
-        yield 'It is 4242 4242 42';
-        await Promise.race([gate.promise, fired(signal)]);
-        yield '42 4242.';
-      },
-    });
-    const gate = deferred();
-    await says(served, `My card is ${SPOKEN}`);
-    const reply = await served.client.post(messageEvent({ turn_id: 'read', text: 'Read it.' }));
-    const listener = new Listener(reply);
-    await listener.next('the first half');
-    gate.resolve();
-    await listener.rest();
-    const heard = { previous_turn_interrupted: true, assistant_turn_id: 'read' };
-    await says(served, 'Stop!', {
-      interruption_context: { ...heard, text_heard: 'It is 4242 42' },
-    });
-    assert.deepEqual((await served.history('c-1')).slice(-3), [
-      ['assistant', 'It is [card 1]', 'interrupted'], ['user', 'Stop!'],
-      ['assistant', 'Yes.', 'completed'],
-    ]);
-    assert.equal(served.interrupted.all.at(-1)?.text, 'It is [card 1]');
-  });
-
   for (const text_heard of ['It is three seven eight two, eight two two four six', 'It is three'])
     it(`keeps out a value that was read in words and spoken over: ${text_heard}`, async (t) => {
       const words = 'three seven eight two, eight two two four six three, one oh oh oh five';
@@ -183,6 +153,7 @@ describe('redact', () => {
     });
     const [, cut] = await served.history('c-1');
     assert.deepEqual(cut, ['assistant', 'Card [card 1] for', 'interrupted']);
+    assert.equal(served.interrupted.all.at(-1)?.text, 'Card [card 1] for');
   });
 
   it('gives the hooks of other events placeholders too', async (t) => {
@@ -284,14 +255,6 @@ describe('a tool with raw', () => {
       '{"card":"[card 1]","mail":"[email 1]"}',
     );
     assert.doesNotMatch(JSON.stringify(await served.messages('c-1')), /4242 ?42|ann@/);
-  });
-
-  it('is refused, and the model told why, if the value is not known', async (t) => {
-    const served = paying(t, [PAY, 'Once more, please.']);
-    await says(served, 'Pay with my card.');
-    assert.deepEqual(served.paid.all, []);
-    const error = '[card 1] is not known in this process: ask the caller to say it again';
-    assert.equal(served.model.requests[1]?.messages.at(-1)?.content, JSON.stringify({ error }));
   });
 
   it('does not tell the model a value in an error', async (t) => {

@@ -1,27 +1,17 @@
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { withModel } from '../../src/agents/with-model.ts';
-import type { ChatModel } from '../../src/models/model.ts';
+import { scriptedModel, type ScriptedFunction } from '../../src/kit/scripted-model.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import type { Redact } from '../../src/redaction/redact.ts';
 import { tool } from '../../src/tools/tool.ts';
 import type { TestAgent, Told } from '../fixtures/app.ts';
 
 /** Calls `pay` with the first placeholder of the caller's words, and says what came back. */
-const payer: ChatModel = {
-  name: 'test:payer',
-  async *stream(messages) {
-    const last = messages.at(-1);
-    const [card] = /\[(?:card|code) [^\]]+\]/.exec(String(last?.content)) ?? [];
-    if (last?.role === 'tool' || card === undefined)
-      yield { type: 'text', text: String(last?.content) };
-    else
-      yield {
-        type: 'toolCall', call: { id: 'call_1', name: 'pay', args: JSON.stringify({ card }) },
-      };
-  },
-  warm: () => Promise.resolve(),
-  problems: () => [],
-  isUsable: () => true,
+const payer: ScriptedFunction = ({ messages }) => {
+  const last = messages.at(-1);
+  const [card] = /\[(?:card|code) [^\]]+\]/.exec(String(last?.content)) ?? [];
+  if (last?.role === 'tool' || card === undefined) return String(last?.content);
+  return [{ call: 'pay', args: { card } }];
 };
 
 /** What `pay` was given, and under which key. */
@@ -50,5 +40,5 @@ export function paying(
   const agent = defineAgent({
     name: 'x', prompt: 'Pay.', tools: [pay], redact, speakable: false,
   });
-  return withModel(agent, payer);
+  return withModel(agent, scriptedModel(payer));
 }

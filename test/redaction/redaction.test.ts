@@ -90,15 +90,12 @@ describe('Redaction', () => {
 
   it('also keeps out the part that was heard of a known value', () => {
     const one = redaction();
-    const mark = one.seal('c', CARD);
     const heard = (text: string): string =>
       atOnce(new SealedTexts(one, 'c').sealingHeard(text));
-    assert.equal(heard('It is 4242 42'), `It is ${mark}`);
-    assert.equal(heard('It is four two four two fo'), `It is ${mark}`);
     assert.equal(heard('It is 5555 55'), 'It is 5555 55');
     // Thirteen of its digits pass the Luhn check themselves.
-    const longer = one.seal('c', '4000000000006000000');
-    assert.equal(heard('It is 4000 0000 0000 6'), `It is ${longer}`);
+    const mark = one.seal('c', '4000000000006000000');
+    assert.equal(heard('It is 4000 0000 0000 6'), `It is ${mark}`);
   });
 
   it('forgets the values of a session that is over, but not those of a later one', () => {

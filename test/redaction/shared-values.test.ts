@@ -106,14 +106,6 @@ describe('a value that another process has heard', () => {
     assert.deepEqual(reads, []);
   });
 
-  it('is asked for without a key, and nothing is kept', async (t) => {
-    const paid: Paid = new Told();
-    const { a, b } = machines(t, paying(paid));
-    await says(a, CARD);
-    assert.match(await says(b, 'With [card 1].'), UNKNOWN);
-    assert.deepEqual((await b.parts.list(PREFIX, '')).ids, []);
-  });
-
   it('is asked for after ten minutes', async (t) => {
     const paid: Paid = new Told();
     const { a, b, c } = desks(t, paid);

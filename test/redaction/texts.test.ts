@@ -34,12 +34,6 @@ describe('withTexts', () => {
     assert.doesNotMatch(text, /4242/);
     assert.match(text, /"a":"\[too deep\]"/);
   });
-
-  it('does not exhaust the stack', () => {
-    let deep: unknown = '4242424242424242';
-    for (let depth = 0; depth < 100_000; depth++) deep = [deep];
-    assert.doesNotMatch(JSON.stringify([withTexts(deep, hide)]).slice(0, 2_000), /4242/);
-  });
 });
 
 describe('textsIn', () => {

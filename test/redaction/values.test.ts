@@ -52,11 +52,17 @@ describe('Values', () => {
 });
 
 describe('SpokenReply with values', () => {
-  function saidAtInterruption(text: string): string {
+  function said(...pieces: readonly string[]): SpokenReply {
     const spoken = new SpokenReply(values());
-    const event = spoken.say(text);
-    if (event !== undefined) spoken.note(event);
-    return String(spoken.messages('t', 'interrupted')[0]?.content);
+    for (const piece of pieces) {
+      const event = spoken.say(piece);
+      if (event !== undefined) spoken.note(event);
+    }
+    return spoken;
+  }
+
+  function saidAtInterruption(text: string): string {
+    return String(said(text).messages('t', 'interrupted')[0]?.content);
   }
 
   for (const [text, kept] of [
@@ -77,18 +83,12 @@ describe('SpokenReply with values', () => {
       assert.match(saidAtInterruption(`It is ${digits}`), /^It is \[card [a-z]{12}\]$/));
 
   it('keeps the last digits of a reply that was not cut', () => {
-    const spoken = new SpokenReply(values());
-    const event = spoken.say('It ends in 4242');
-    if (event !== undefined) spoken.note(event);
-    assert.equal(spoken.messages('t', 'completed')[0]?.content, 'It ends in 4242');
+    const [message] = said('It ends in 4242').messages('t', 'completed');
+    assert.equal(message?.content, 'It ends in 4242');
   });
 
   it('has a value that was partly sent as its placeholder, and all the rest unchanged', () => {
-    const spoken = new SpokenReply(values());
-    for (const piece of ['It is 4242 42', '42 4242 4242.']) {
-      const event = spoken.say(piece);
-      if (event !== undefined) spoken.note(event);
-    }
+    const spoken = said('It is 4242 42', '42 4242 4242.');
     assert.equal(spoken.text(1), `It is ${NAME}`);
     assert.equal(spoken.text(), `It is ${NAME}.`);
     assert.deepEqual(spoken.messages('t', 'interrupted', 1), [

@@ -33,7 +33,6 @@ function wrapped(value: string, depth: number): string {
 /** Both keywords count the characters, and one schema costs one step. */
 const bounds = (): JsonSchema => ({ minLength: 1, maxLength: 250_000 });
 const ONES = `[${'1,'.repeat(120_000)}"no"]`;
-const MANY = JSON.stringify(times(20_000, (index) => ({ a: index })));
 const ZEROS = times(100_000, () => 0);
 const LONG = 'é'.repeat(250_000);
 const WIDE = `{${times(20_000, (index) => `"k${index}":1`).join()}}`;
@@ -51,27 +50,7 @@ const ATTACKS: readonly (readonly [what: string, schema: JsonSchema, json: strin
     anyOf(2_000, { const: OTHER_ORDER }),
     WIDE,
   ],
-  [
-    'an enum of 1,000 objects for each item',
-    { contains: { enum: times(1_000, (index) => ({ index })) } },
-    JSON.stringify(times(20_000, (index) => ({ index: -index - 1 }))),
-  ],
   ['2,000 bounds of a long text', { allOf: times(2_000, bounds) }, `"${LONG}"`],
-  [
-    '2,000 bounds of a long name',
-    anyOf(2_000, { propertyNames: { maxLength: 9 } }),
-    `{"${LONG}":1}`,
-  ],
-  [
-    '2,000 times a long name that is not allowed',
-    anyOf(2_000, { additionalProperties: false }),
-    `{"${LONG}":1}`,
-  ],
-  [
-    '200 comparisons of many items',
-    anyOf(200, { uniqueItems: true, contains: false }),
-    MANY,
-  ],
   [
     'items that contain items that contain items, all unique',
     recursive((itself) => ({ items: itself, uniqueItems: true })),
@@ -88,8 +67,8 @@ const ATTACKS: readonly (readonly [what: string, schema: JsonSchema, json: strin
     WIDE,
   ],
   [
-    '30,000 dependencies',
-    { items: { dependentRequired: Object.fromEntries(times(30_000, (i) => [`d${i}`, ['x']])) } },
+    '200,000 dependencies',
+    { items: { dependentRequired: Object.fromEntries(times(200_000, (i) => [`d${i}`, ['x']])) } },
     EMPTY_OBJECTS,
   ],
   [
@@ -108,8 +87,6 @@ const ATTACKS: readonly (readonly [what: string, schema: JsonSchema, json: strin
     anyOf(300, { items: { type: 'integer' } }),
     ONES,
   ],
-  ['2,000 lists of anything', anyOf(2_000, { items: true, contains: false }), ONES],
-  ['2,000 lists that contain nothing', anyOf(2_000, { contains: false }), ONES],
   ['200,000 schemas that accept anything', { items: { allOf: times(200_000, () => true) } }, ONES],
   [
     'branches that double at each level',

@@ -65,14 +65,6 @@ describe('pattern', () => {
     });
   }
 
-  it('shares one time limit among all values of a check', () => {
-    const schema = having({ type: 'array', items: { not: { pattern: '(a+)+$' } } });
-    const texts = new Array(200).fill(`"${'a'.repeat(60)}!"`);
-    const ms = leastProcessorMs(MOST_MS, () =>
-      assert.equal(problemOf(`{"x":[${texts.join()}]}`, schema), 'too costly'));
-    assert.ok(ms < MOST_MS, `${ms} ms`);
-  });
-
   for (const [where, schema] of [
     ['patternProperties', { patternProperties: { '(a+)+$': {} } }],
     ['additionalProperties', { patternProperties: { '(a+)+$': {} }, additionalProperties: false }],

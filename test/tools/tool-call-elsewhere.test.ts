@@ -53,10 +53,6 @@ describe('outcomeElsewhere', () => {
     assert.equal((await outcomeOf(t, 0, [PAID]))?.content, '"paid"');
   });
 
-  it('is waited for as long as its process lives', async (t) => {
-    assert.equal((await outcomeOf(t, 9, [{}, {}, {}, PAID]))?.content, '"paid"');
-  });
-
   for (const [what, then] of [
     ['was given back', { state: 'released' }], ['is gone', null],
   ] as const)

@@ -9,12 +9,6 @@ import { deferred } from '../fixtures/app.ts';
 import { Stage } from './tool-stage.ts';
 
 describe('a call that runs here', () => {
-  it('begins and ends in the work of the turn', async () => {
-    const stage = new Stage();
-    await stage.pays(stage.calls({}));
-    assert.deepEqual(stage.noted, ['pay began', 'completed']);
-  });
-
   it('begins there after the turn has waited for the store to claim it', async () => {
     const stage = new Stage();
     await stage.pays(stage.calls({}), { once: () => 'it' });

@@ -40,10 +40,13 @@ describe('a call that acts once', () => {
     return Object.assign(stage, fields);
   };
 
-  it('has an unknown outcome for all if the process that made it is gone', async () => {
+  it('joins that of another turn, and is unknown for all if its process is gone', async () => {
     const stage = waiting(running, { isGone: true });
+    const joined: unknown[] = [];
+    stage.waiting = () => void joined.push(stage.spoken[0]?.joins);
     assert.equal(await stage.pays(stage.calls({}), once), UNFINISHED_RESULTS.unknown);
     assert.deepEqual([stage.lost, stage.unknown], [stage.spoken.map(({ key }) => key), ['pay']]);
+    assert.deepEqual(joined, [true], 'the record says that it waits');
   });
 
   it('is reported as unknown by the claim that finds it lost', async () => {
@@ -64,14 +67,6 @@ describe('a call that acts once', () => {
     stage.claim = { kind: 'running', call: { ...running, process: undefined } };
     assert.equal(await stage.pays(stage.calls({}), once), UNFINISHED_RESULTS.unknown);
     assert.deepEqual([stage.acts, stage.awaited], [[], []]);
-  });
-
-  it('says in the record that it waits for the call of another turn', async () => {
-    const stage = waiting(running, { isGone: true });
-    const joined: unknown[] = [];
-    stage.waiting = () => void joined.push(stage.spoken[0]?.joins);
-    await stage.pays(stage.calls({}), once);
-    assert.deepEqual(joined, [true]);
   });
 
   it('waits for none if its turn is over by then', async () => {

@@ -8,7 +8,7 @@ import { defineAgent } from '../../src/agents/define-agent.ts';
 import { scriptedModel } from '../../src/kit/scripted-model.ts';
 import { inTime, ToolTimeout } from '../../src/tools/tool-time-limit.ts';
 import { tool, type Tool, type ToolContext } from '../../src/tools/tool.ts';
-import { deferred, serve, within, type Served } from '../fixtures/app.ts';
+import { serve, type Served } from '../fixtures/app.ts';
 
 const named = {
   name: 'look_up', description: 'Looks something up.', parameters: { type: 'object' },
@@ -46,27 +46,6 @@ describe('a tool with a time limit', () => {
       assert.equal(metric('layercode_tool_calls_total{tool="look_up",outcome="failed"}'), 1);
     });
   }
-
-  it('is interrupted long before that limit if the caller speaks over it', async (t) => {
-    const began = deferred();
-    const reason = deferred<unknown>();
-    const look = tool({
-      ...named,
-      timeoutMs: 60_000,
-      run: (args, context) => {
-        context.signal.addEventListener('abort', () => reason.resolve(context.signal.reason));
-        began.resolve();
-        return listens(args, context);
-      },
-    });
-    const { client } = serveTool(t, look);
-    const reply = await client.say('Hello?');
-    await within(began.promise, 'the call');
-    const text = await (await client.say('Stop!')).text();
-    assert.equal(text, 'Sorry.');
-    assert.ok(!((await within(reason.promise, 'the signal')) instanceof ToolTimeout));
-    assert.deepEqual((await reply.toolCalls())[0]?.result, { error: 'interrupted' });
-  });
 
   it('has the reason of the turn, which may be over before it begins', async () => {
     const controller = new AbortController();

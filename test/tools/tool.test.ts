@@ -2,13 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { Schema } from '../../src/schema/schema.ts';
-import {
-  hangUp,
-  tool,
-  type Tool,
-  type ToolContext,
-  type ToolDefinition,
-} from '../../src/tools/tool.ts';
+import { tool, type Tool, type ToolDefinition } from '../../src/tools/tool.ts';
 
 const LEAST: ToolDefinition<Schema> = {
   name: 'look',
@@ -85,25 +79,4 @@ describe('tool', () => {
       });
     });
   }
-
-  it('names the place of a keyword that would not be checked', () => {
-    const parameters = {
-      type: 'object',
-      properties: { items: { type: 'array', items: { type: 'string', unevaluatedItems: false } } },
-    };
-    assert.throws(() => toolOf({ parameters }), {
-      name: 'TypeError',
-      message: 'tool look: parameters.items[]: "unevaluatedItems" is not supported',
-    });
-  });
-});
-
-describe('hangUp', () => {
-  it('hangs up after its goodbye', async () => {
-    const told: unknown[] = [];
-    await hangUp.run({ goodbye: 'Bye now.' }, {
-      reply: { hangup: (options: unknown) => void told.push(options) },
-    } as unknown as ToolContext);
-    assert.deepEqual(told, [{ say: 'Bye now.' }]);
-  });
 });

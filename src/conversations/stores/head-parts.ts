@@ -33,7 +33,6 @@ export interface KnownHead {
   readonly reports: Conversation['reports'];
 }
 
-/** Where changes of parts are put. */
 interface Changes {
   readonly set: Map<string, string>;
   readonly add: Map<string, string>;
@@ -123,7 +122,6 @@ export class HeadParts {
     return this.#conversation.agent !== this.#agent;
   }
 
-  /** Whether there is something to write. */
   get hasChanged(): boolean {
     return this.#restored !== undefined || this.hasNewState || this.#newHead() !== this.#head;
   }

@@ -32,7 +32,6 @@ export class Heartbeats {
   #usedAtMs = 0;
   #timer: NodeJS.Timeout | undefined;
 
-  /** `onBeat` is called with each beat. */
   constructor(parts: PartStore, outage: Outage, onBeat: () => void) {
     this.#parts = parts;
     this.#outage = outage;
@@ -58,7 +57,6 @@ export class Heartbeats {
     if (this.#timer === undefined && this.#versions.size > 0) this.#begin();
   }
 
-  /** Whether the process of that address may live. */
   mayLive(address: string): Awaitable<boolean> {
     if (!mayLive(address)) return false;
     if (!this.#isSteady) return true;

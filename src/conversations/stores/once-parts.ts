@@ -134,7 +134,6 @@ export class OnceParts {
     this.over = new Set([...this.over, ...calls.map(idOf)].slice(-MAX_OVER));
   }
 
-  /** Whether there is something to write. */
   get hasChanged(): boolean {
     const { onceCalls } = this.#conversation;
     if (onceCalls === undefined) return this.#stored.size > 0;

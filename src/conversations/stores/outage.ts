@@ -157,7 +157,7 @@ export class Outage {
     });
   }
 
-  /** The store has answered something, so the next probe need not wait. */
+  /** It is time for the next probe, or the store has answered something: it need not wait. */
   #lookNow(): void {
     if (this.#retry === undefined || this.#isClosed) return;
     clearTimeout(this.#retry);
@@ -188,10 +188,7 @@ export class Outage {
       });
     }
     if (this.#isClosed) return;
-    this.#retry = setTimeout(() => {
-      this.#retry = undefined;
-      this.#probe ??= this.#look();
-    }, this.#retryMs).unref();
+    this.#retry = setTimeout(() => this.#lookNow(), this.#retryMs).unref();
     this.#retryMs = Math.min(2 * this.#retryMs, LONGEST_RETRY_MS);
   }
 

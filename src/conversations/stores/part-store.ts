@@ -31,7 +31,6 @@ export function parsePart(text: string): object | undefined {
 /** Begins the version of a conversation that has been erased. Those are not counted. */
 export const ERASED = '~';
 
-/** One change to a conversation. */
 export interface PartsChange {
   /** The version that it applies to. Undefined: the conversation does not exist yet. */
   readonly from: string | undefined;

@@ -31,7 +31,7 @@ let versionsMade = 0;
 export interface Memory {
   readonly head: KnownHead;
   /** Without those that were added later. The others may have changed since. */
-  readonly turns: () => readonly TurnRecord[];
+  readonly turns: readonly TurnRecord[];
   /** Those that were not stored in their present form: the store had lost them. */
   readonly unstored: ReadonlySet<TurnRecord>;
   /** Of these, and of those whose runs may still say more. */
@@ -203,7 +203,7 @@ export class PartedConversation {
    */
   bringBack(kept: PartedConversation, memory: Memory, own: ReadonlySet<string>): void {
     const { conversation } = this;
-    const { copies, unstored, onceCalls, over, claimed } = memory;
+    const { turns, copies, unstored, onceCalls, over, claimed } = memory;
     const { erasedAt: theirs = 0, onceCalls: theirCalls } = conversation;
     if (memory.erasedAt < theirs) return this.#once.mergeErased(onceCalls, over, claimed);
     // If the store has the older mark, it has lost an erasure, or has not been told of it.
@@ -213,7 +213,6 @@ export class PartedConversation {
       this.#once.keepCompletedSince(over, theirCalls);
     }
     takeNames(conversation, kept.conversation, [...kept.conversation.turns, ...copies.values()]);
-    const turns = memory.turns();
     const before = (turn: TurnRecord): TurnRecord => beforeChange(turn, copies);
     // What was put back before the change, and is not stored yet, is still lost.
     const altered = new Set([...kept.touched].filter((turn) => !unstored.has(turn)));
@@ -246,11 +245,10 @@ export class PartedConversation {
   /** What is known now. Turns that are added later are not in it. */
   memory(): Memory {
     const { turns, onceCalls, erasedAt } = this.conversation;
-    const known = [...turns]; // a change may add turns before others
     const unstored = this.touched.size === 0 ? NO_TURNS : new Set(this.touched);
     return {
       head: this.#head.known(this.isErasing || this.#isDoubtful),
-      turns: () => known,
+      turns: [...turns], // a change may add some before others
       unstored,
       copies: copiesOf(turns, unstored),
       onceCalls,

@@ -23,7 +23,6 @@ export class RedisChannel implements Channel {
   };
   readonly #waiting = new Set<Promise<void>>();
 
-  /** `closeClient` is called when the channel is closed. */
   constructor(publisher: RedisPublisher, closeClient?: () => Awaitable<void>) {
     this.#publisher = publisher;
     this.#closeClient = closeClient;

@@ -4,7 +4,7 @@ import type { RedisAddress, RedisTarget, RedisTlsFiles } from './redis-url.ts';
 import { StoreError } from './store-error.ts';
 
 /** The part of a client of the package `redis` that is used. */
-export interface PackageClient extends Pick<RedisSubscriber, 'subscribe'> {
+interface PackageClient extends Pick<RedisSubscriber, 'subscribe'> {
   connect(): Promise<unknown>;
   destroy(): void;
   sendCommand(command: string[]): Promise<unknown>;

@@ -94,7 +94,6 @@ export class SharedStore implements ConversationStore {
   readonly #own = new Set<string>();
   readonly #heartbeats: Heartbeats;
   readonly #claims: OwnClaims;
-  /** Conversations that the store refuses. */
   readonly #refused = new Set<string>();
   #retry: NodeJS.Timeout | undefined;
   #retryMs = FIRST_RETRY_MS;
@@ -386,7 +385,6 @@ export class SharedStore implements ConversationStore {
     await this.#writeBack();
   }
 
-  /** Writes everything that waits. */
   async #writeBack(): Promise<void> {
     for (const id of this.#waiting.ids()) {
       await this.#order.run(id, () => this.#writeBackOne(id));

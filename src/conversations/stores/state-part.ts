@@ -11,7 +11,6 @@ const MIN_LENGTH = 1_024;
 /** How many versions are kept. Behind more changes than that, nobody finds his own again. */
 export const MAX_VERSIONS = 16;
 
-/** A state that is stored. */
 export interface StoredState {
   readonly text: string | undefined;
   /** The last versions of the conversation that have changed it. */

@@ -115,12 +115,6 @@ describe('a change that must be stored', () => {
   }));
 });
 
-describe('SharedStore', () => {
-  it('says that other processes may share it', (t) => {
-    assert.equal(machine(t).store.isShared, true);
-  });
-});
-
 describe('a claim', () => {
   const CLAIM = { ...MUST, isClaim: true };
 

@@ -88,9 +88,6 @@ describe('a conversation that the store has lost', () => {
     ['gets none back from before its own erasure',
       'a says t1; a orders tea; a erases; a says t2; the store is copied; a orders cola; '
         + 'the store fails over; b orders cake; a reads', 'c finds t2, n ["cake","cola"]'],
-    ['gets none back that is older than five minutes',
-      'a says t1; a orders tea; the store is copied; a orders cola; 6 minutes pass; '
-        + 'the store fails over; b orders cake; a reads', 'b finds t1, n ["tea","cake"]'],
     // As for a turn that replaces t1: the platform has discarded it.
     ['does not get back an agent that was reset to none since',
       'a says t1; a counts 1; a hands over to billing; b hands over to nobody; a says t2',

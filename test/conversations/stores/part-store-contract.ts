@@ -154,12 +154,6 @@ export function partStoreContract(
       assert.equal(stored(await store.write(id, second)).version, 'v1');
     }));
 
-    it('answers a change of a conversation that is gone with nothing', begun(async (store, id) => {
-      const late = change('v1', 'v2', { set: new Map([['head', '2']]) });
-      assert.equal(await store.write(id, late), undefined);
-      assert.equal(await store.read(id), undefined);
-    }));
-
     it('accepts a change that it has already made', begun(async (store, id) => {
       const first = change(undefined, 'v1', { set: new Map([['head', '1'], ['0', '"a"']]) });
       const second = change('v1', 'v2', { set: new Map([['head', '2']]), remove: ['0'] });
@@ -174,14 +168,6 @@ export function partStoreContract(
       assert.equal(await store.write(id, change('v1', undefined)), true);
       assert.equal(await store.write(id, change('v1', undefined)), true);
       assert.equal(await store.read(id), undefined);
-    }));
-
-    it('leaves nothing of a removed conversation to the next one', begun(async (store, id) => {
-      const first = new Map([['head', '1'], ['0', '"a"']]);
-      await store.write(id, change(undefined, 'v1', { set: first }));
-      await store.write(id, change('v1', undefined));
-      await store.write(id, change(undefined, 'v2', { set: new Map([['head', '2']]) }));
-      assert.deepEqual(stored(await store.read(id)).parts, new Map([['head', '2']]));
     }));
 
     it('lets one of many changes of one version win', begun(async (store, id) => {

@@ -154,18 +154,4 @@ describe('fromIoredis', () => {
     ]);
     assert.equal(await client.dbSize(), 3);
   });
-
-  it('gives a listener the messages of its own channel', async () => {
-    const messages = new EventEmitter();
-    const answer = async (): Promise<number> => 1;
-    const client = fromIoredis({
-      ...{ eval: answer, evalsha: answer, dbsize: answer, publish: answer, subscribe: answer },
-      on: (event, listener) => messages.on(event, listener),
-    });
-    const heard: string[] = [];
-    await client.subscribe('mine', (message) => heard.push(message));
-    messages.emit('message', 'mine', 'one');
-    messages.emit('message', 'other', 'two');
-    assert.deepEqual(heard, ['one']);
-  });
 });

@@ -93,19 +93,11 @@ describe('a conversation that the store refuses', () => {
     assert.equal(a.lines.length, 1);
   });
 
-  it('is logged once, also if it is only read', async (t) => {
-    const pass = passing(t);
-    const a = machine(t);
+  it('is logged once, also if it is only read', inStores(async ({ a }) => {
     a.parts.cannotUse = 'bad';
     for (let n = 0; n < 5; n++) assert.equal(await a.store.read('bad'), undefined);
     assert.deepEqual([a.lines.length, a.store.health().isDegraded], [1, false]);
-    await a.turns('t1', 'bad');
-    a.parts.cannotUse = undefined;
-    await pass(60_000);
-    await written(a.store);
-    assert.deepEqual(await a.fresh().texts('bad'), said('t1'));
-    assert.equal(a.lines.length, 2);
-  });
+  }));
 
   it('keeps no other from the store, not even for a moment', inStores(async ({ a }) => {
     a.parts.cannotUse = 'bad';
@@ -166,17 +158,6 @@ describe('a conversation that the store refuses', () => {
     assert.deepEqual(await a.fresh().texts('d4'), said('t1'));
     assert.deepEqual(condition(a), { isDegraded: false, waits: 1 });
     assert.equal(messages(a).filter((line) => line.includes('answers again')).length, 1);
-  });
-
-  it('is tried once more when the process closes', async (t) => {
-    const pass = passing(t);
-    const a = machine(t);
-    a.parts.refuses = 'bad';
-    await a.turns('t1', 'bad');
-    await pass(2_000, 5);
-    a.parts.refuses = undefined;
-    await a.store.close();
-    assert.deepEqual(await a.fresh().texts('bad'), said('t1'));
   });
 
   it('does not live longer for being tried again', async (t) => {

@@ -51,16 +51,6 @@ describe('round trips of a shared store', () => {
     await b.turns('t1', 'd');
     assert.deepEqual(b.parts.calls, ['read', 'write', 'write']);
   });
-
-  it('writes as much for the hundredth turn as for the second', async (t) => {
-    const a = machine(t, { maxRemembered: 1 });
-    for (let n = 1; n <= 100; n++) await a.turns(`t${String(n).padStart(3, '0')}`);
-    const size = (from: number): number =>
-      a.parts.changes.slice(from, from + 2)
-        .flatMap(({ set, remove }) => [...set].flat().concat(remove))
-        .reduce((sum, text) => sum + text.length, 0);
-    assert.ok(size(198) < size(2) * 1.1, `${size(198)} and ${size(2)} characters`);
-  });
 });
 
 describe('a conversation that several processes change', () => {
@@ -247,24 +237,4 @@ describe('the order of turns that processes add without knowing of each other', 
       for (const process of [a, a.fresh()])
         assert.deepEqual(await process.ids(), ['b0', 'a0', ...order.split(' ')]);
     });
-
-  it('is the order in which they were written, if no process missed one', async (t) => {
-    const setClock = clock(t);
-    const [ahead, behind] = two(t);
-    for (const [n, process] of [ahead, behind, ahead, behind].entries()) {
-      setClock((process === ahead ? HOUR_S : 0) + n);
-      await process.turns(`t${n}`);
-    }
-    assert.deepEqual(await ahead.fresh().texts(), said('t0 t1 t2 t3'));
-  });
-
-  it('is that of their parts, if they were written by a version that noted no time', async (t) => {
-    const a = machine(t);
-    const old = (id: string): string =>
-      `{"id":"${id}","state":"completed","runId":1,"words":"words of ${id}","reply":null}`;
-    await a.write({ head: '{"format":1}', 1: old('t2'), 0: old('t1') });
-    await a.turns('t3');
-    assert.deepEqual(await a.fresh().texts(), ['words of t1', 'words of t2', ...said('t3')]);
-    assert.equal((await a.stored()).get('0'), old('t1'));
-  });
 });

@@ -41,13 +41,6 @@ describe('on this Node', { skip: WITHOUT_SQLITE }, () => {
 });
 
 describe('SqliteStore', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
-  it('answers at once', (t) => {
-    const store = opened(t);
-    assert.equal(store.write('c', change('v1')), true);
-    assert.equal(store.read('c', 'v1'), 'unchanged');
-    assert.equal(store.count(), 1);
-  });
-
   it('waits for the disk for claims, and only for them', (t) => {
     const store = opened(t, newPath(), { areClaimsSynced: true });
     const prototype = loadSqlite().DatabaseSync.prototype as Database;
@@ -59,13 +52,6 @@ describe('SqliteStore', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
       'PRAGMA synchronous = full', 'PRAGMA synchronous = normal',
     ]);
   });
-
-  it('keeps conversations for the next process', withPath((path, t) => {
-    const before = open(path);
-    before.write('c', change('v1'));
-    before.close();
-    assert.equal(opened(t, path).read('c', 'v1'), 'unchanged');
-  }));
 
   it('keeps what was written by a process that was killed', withPath(async (path, t) => {
     const flags = childFlags(`
@@ -111,13 +97,6 @@ describe('SqliteStore', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
 });
 
 describe('processes that share a file', { skip: WITHOUT_SQLITE, timeout: 60_000 }, () => {
-  it('see what the others write', withPath((path, t) => {
-    const [one, two] = [opened(t, path), opened(t, path)];
-    one.write('c', change('v1'));
-    assert.equal(two.write('c', change('v2', { from: 'v1' })), true);
-    assert.equal(one.read('c', 'v2'), 'unchanged');
-  }));
-
   it('create it at once, and lose no change', withPath(async (path, t) => {
     const flags = childFlags(`
       const { SharedStore } = load('shared-store');

@@ -8,12 +8,10 @@ import { Worker } from 'node:worker_threads';
 import { soon } from '../../../src/base/awaitable.ts';
 import type { PartStore } from '../../../src/conversations/stores/part-store.ts';
 import { StoreError } from '../../../src/conversations/stores/store-error.ts';
-import { until } from '../../fixtures/app.ts';
 import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
 import { push } from '../store-contract.ts';
 import {
-  change, childFlags, connection, ENDINGS, newPath, opened, openThread, plainTurn, sharing,
-  withPath,
+  change, childFlags, connection, ENDINGS, newPath, openThread, plainTurn, sharing, withPath,
 } from './sqlite-stage.ts';
 
 async function openedThread(t: TestContext, path: string, more = {}): Promise<PartStore> {
@@ -185,21 +183,6 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     assert.equal(threads, 0);
     await assert.rejects(async () => thread.read('c'), StoreError);
   });
-
-  it('costs no turn while its thread is down', withPath(async (path, t) => {
-    const [thread, worker] = await withThread(() => openThread(path));
-    const store = sharing(thread);
-    t.after(() => store.close());
-    const say = async (id: string): Promise<number> =>
-      store.update('c', push(plainTurn(id)));
-    await say('t1');
-    await worker.terminate();
-    assert.equal(await say('t2'), 2);
-    assert.equal(store.health().isDegraded, true);
-    await until(() => !store.health().isDegraded && store.health().turnsWaiting === 0, 'a thread');
-    const kept = await sharing(opened(t, path)).read('c');
-    assert.deepEqual(kept?.turns.map(({ id }) => id), ['t1', 't2']);
-  }));
 
   it('keeps the process alive until it is closed, and no longer', async () => {
     const flags = childFlags(`

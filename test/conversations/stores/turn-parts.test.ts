@@ -14,11 +14,11 @@ interface Opened {
   readonly parts: TurnParts;
 }
 
-/** With parts that the store has. */
+/** With parts that the store has, in no order. */
 function open(stored: Readonly<Record<string, object | undefined>> = {}): Opened {
   const conversation = emptyConversation('c');
   const parts = new TurnParts(conversation);
-  for (const [name, part] of Object.entries(stored))
+  for (const [name, part] of Object.entries(stored).toReversed())
     parts.read(name, part === undefined ? 'cut' : JSON.stringify(part));
   parts.allRead();
   parts.noteChanges();
