@@ -14,9 +14,9 @@ import { CallEnds } from '../call-ends.ts';
 import { checkJsonType } from '../json-body.ts';
 import { cutReply } from '../silent-hooks.ts';
 import type { WireOptions } from '../wire-options.ts';
+import { BearerKeys } from './bearer-keys.ts';
 import { withErrorBody } from './error-body.ts';
 import { CHAT_COMPLETIONS, type CallReportEvent } from './events.ts';
-import { Keys } from './keys.ts';
 import { callerOf, firstId, firstValue, PROFILES } from './profiles.ts';
 import { parseBody } from './request.ts';
 
@@ -32,7 +32,7 @@ export function reports(options: WireOptions): Handler {
   // A platform may post the reports of all its calls to one path, those of other agents too.
   const ends = new CallEnds(options, false);
   const { vapiWebhookSecret: secret, elevenLabsWebhookSecret } = options.settings;
-  const vapi = secret === undefined ? undefined : new Keys([secret]);
+  const vapi = secret === undefined ? undefined : new BearerKeys([secret]);
 
   return withErrorBody((context) => {
     const signature = context.header('elevenlabs-signature');
