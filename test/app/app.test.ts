@@ -189,6 +189,8 @@ describe('app.use', () => {
     assert.equal((await served.fetch('/nothing')).headers.get('x-layers'), 'a, b');
   });
 
+  // Found only by compose(), it is thrown out of the listener at every request: in a plain
+  // JavaScript project one typing error ends the process.
   it('refuses what is no function', async (t) => {
     const { app } = await serve(t);
     for (const value of [{}, undefined, Promise.resolve()])
@@ -199,25 +201,6 @@ describe('app.use', () => {
     const served = await serve(t);
     await served.fetch('/health');
     assert.throws(() => served.app.use((_context, next) => next()), /before the first request/);
-  });
-
-  for (const [kind, misuse] of [
-    ['forgets to answer', () => undefined],
-    ['forgets to answer and is async', async () => undefined],
-    ['rejects', () => Promise.reject(new Error('broken'))],
-  ] as const)
-    it(`is 500 for a layer that ${kind}`, async (t) => {
-      const response = await (await serve(t, { setUp: (app) => app.use(misuse) })).fetch('/health');
-      assert.equal(response.status, 500);
-      assert.deepEqual(await response.json(), { error: 'Internal server error' });
-    });
-
-  // Found only by compose(), it is thrown out of the listener at every request: in a plain
-  // JavaScript project one typing error ends the process.
-  it('refuses what is not a function', () => {
-    assert.throws(() => createApp(settingsWith(), quiet).use('compression' as never), {
-      name: 'TypeError',
-    });
   });
 });
 
