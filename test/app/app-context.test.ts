@@ -4,9 +4,8 @@ import { describe, it } from 'node:test';
 
 import { defineAgent } from '../../src/index.ts';
 import { signPayload } from '../../src/wires/layercode/signature.ts';
-import {
-  deferred, holding, messageEvent, recordLog, SECRET, serve, signed,
-} from '../fixtures/kernel.ts';
+import { deferred } from '../fixtures/app.ts';
+import { holding, messageEvent, recordLog, SECRET, serve, signed } from '../fixtures/kernel.ts';
 
 /** The head of a signed webhook as it is sent. */
 function headOf(body: string, ...more: readonly string[]): string {

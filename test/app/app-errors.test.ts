@@ -5,8 +5,9 @@ import { describe, it, type TestContext } from 'node:test';
 import type { App } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import { HttpError } from '../../src/http/errors.ts';
+import { deferred } from '../fixtures/app.ts';
 import { connectTo } from '../fixtures/connect-to.ts';
-import { deferred, quiet, recordLog, serve, settingsWith } from '../fixtures/kernel.ts';
+import { quiet, recordLog, serve, settingsWith } from '../fixtures/kernel.ts';
 
 const INTERNAL = { error: 'Internal server error' };
 

@@ -12,11 +12,11 @@ import { BadRequest } from '../../src/http/errors.ts';
 import { LocalPlatform } from '../../src/kit/platform/local-platform.ts';
 import type { Settings } from '../../src/settings/settings.ts';
 import { signPayload } from '../../src/wires/layercode/signature.ts';
-import { fired, until, within } from '../fixtures/app.ts';
+import { deferred, fired, until, within } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 import { collectGarbage } from '../fixtures/garbage.ts';
 import {
-  deferred, holding, messageEvent, quiet, recordLog, SECRET, settingsWith,
+  holding, messageEvent, quiet, recordLog, SECRET, settingsWith,
 } from '../fixtures/kernel.ts';
 
 const ORIGIN = 'http://voice.example';

@@ -6,10 +6,10 @@ import { describe, it, type TestContext } from 'node:test';
 
 import * as body from '../../src/http/body.ts';
 import { UncheckedBodies } from '../../src/http/unchecked-bodies.ts';
-import { within } from '../fixtures/app.ts';
+import { deferred, within } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 import { connectTo } from '../fixtures/connect-to.ts';
-import { deferred, RawConnection } from '../fixtures/kernel.ts';
+import { RawConnection } from '../fixtures/kernel.ts';
 
 /** As a promise, whenever the body is there. */
 async function readRawBody(

@@ -6,9 +6,9 @@ import { BodyBudget } from '../../src/http/body.ts';
 import { Context } from '../../src/http/context.ts';
 import { UncheckedBodies } from '../../src/http/unchecked-bodies.ts';
 import { defineAgent } from '../../src/index.ts';
-import { within } from '../fixtures/app.ts';
+import { deferred, within } from '../fixtures/app.ts';
 import { connectTo } from '../fixtures/connect-to.ts';
-import { deferred, messageEvent, recordLog, serve, signed } from '../fixtures/kernel.ts';
+import { messageEvent, recordLog, serve, signed } from '../fixtures/kernel.ts';
 
 /** What a handler finds in the context of a request that is these bytes. */
 async function found<T>(

@@ -6,10 +6,9 @@ import { describe, it } from 'node:test';
 
 import type { Context } from '../../src/http/context.ts';
 import { signPayload } from '../../src/wires/layercode/signature.ts';
-import { within } from '../fixtures/app.ts';
+import { deferred, within } from '../fixtures/app.ts';
 import {
-  deferred, holding, messageEvent, parseAnswer, type RawAnswer, recordLog, SECRET, serve,
-  type Served,
+  holding, messageEvent, parseAnswer, recordLog, SECRET, serve, type RawAnswer, type Served,
 } from '../fixtures/kernel.ts';
 
 const LIMIT = 1_000;

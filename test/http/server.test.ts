@@ -8,10 +8,10 @@ import { describe, it, type TestContext } from 'node:test';
 import { createHttpServer } from '../../src/http/server.ts';
 import { LocalPlatform } from '../../src/kit/platform/local-platform.ts';
 import { signPayload } from '../../src/wires/layercode/signature.ts';
-import { within } from '../fixtures/app.ts';
+import { deferred, within } from '../fixtures/app.ts';
 import { connectTo } from '../fixtures/connect-to.ts';
 import {
-  deferred, holding, messageEvent, type RawConnection, recordLog, SECRET, serve,
+  holding, messageEvent, recordLog, SECRET, serve, type RawConnection,
 } from '../fixtures/kernel.ts';
 
 function platform(): LocalPlatform {

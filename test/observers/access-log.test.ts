@@ -2,15 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { defineAgent } from '../../src/index.ts';
+import { deferred } from '../fixtures/app.ts';
 import { jumpingClock } from '../fixtures/clock.ts';
-import {
-  deferred,
-  messageEvent,
-  parseAnswer,
-  recordLog,
-  serve,
-  signed,
-} from '../fixtures/kernel.ts';
+import { messageEvent, parseAnswer, recordLog, serve, signed } from '../fixtures/kernel.ts';
 
 describe('the access log', () => {
   it('says method, path without the query, status and level', async (t) => {

@@ -9,39 +9,8 @@ import {
   type WebSocketOptions,
 } from '../../src/websocket/connection.ts';
 import { OPCODES } from '../../src/websocket/frame.ts';
+import { Told } from '../fixtures/app.ts';
 import { parseServerFrames, type ServerFrame } from './client-frames.ts';
-
-/** What was told, in order, each to be waited for. */
-export class Told<T> {
-  readonly all: T[] = [];
-  readonly #waiting: (() => void)[] = [];
-  #taken = 0;
-
-  readonly tell = (value: T): void => {
-    this.all.push(value);
-    for (const wake of this.#waiting.splice(0)) wake();
-  };
-
-  async next(): Promise<T> {
-    const index = this.#taken++;
-    while (this.all.length <= index) await new Promise<void>((wake) => this.#waiting.push(wake));
-    return this.all[index] as T;
-  }
-}
-
-export function deferred<T = void>(): {
-  readonly promise: Promise<T>;
-  readonly resolve: (value: T) => void;
-  readonly reject: (error: Error) => void;
-} {
-  let resolve!: (value: T) => void;
-  let reject!: (error: Error) => void;
-  const promise = new Promise<T>((settle, fail) => {
-    resolve = settle;
-    reject = fail;
-  });
-  return { promise, resolve, reject };
-}
 
 /** Lets what is on its way arrive, for tests that nothing more does. */
 export async function turns(count = 20): Promise<void> {

@@ -6,10 +6,9 @@ import { describe, it } from 'node:test';
 
 import { WebSocketConnection, type WebSocketClose } from '../../src/websocket/connection.ts';
 import { OPCODES } from '../../src/websocket/frame.ts';
+import { deferred, Told } from '../fixtures/app.ts';
 import { clientFrame, close, fragments, text } from './client-frames.ts';
-import {
-  deferred, FAR_AWAY_MS, open, openPending, Told, turns, type Opened,
-} from './connection-stage.ts';
+import { FAR_AWAY_MS, open, openPending, turns, type Opened } from './connection-stage.ts';
 
 describe('WebSocketConnection', { timeout: 20_000 }, () => {
   it('delivers the texts of a client in order, in any split', async (t) => {
