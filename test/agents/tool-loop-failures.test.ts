@@ -54,7 +54,7 @@ describe('a call whose validator hangs', () => {
     };
     const agent = agentWith(validated(validate, () => (runs += 1)));
     const served = await serveModel(t, agent, [asksParis, says('Clear.')]);
-    const caller = await callOver(t, served);
+    const caller = await callOver(served);
     await within(asked.promise, 'the validator');
     return { served, caller, answer: () => answered.resolve({ value: {} }), runs: () => runs };
   }

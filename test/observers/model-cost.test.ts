@@ -99,7 +99,7 @@ describe('a request that was cut off', () => {
   it('counts with an estimate of what was sent and received', async (t) => {
     const server = await modelServer(t, silentAfter(chunk({ content: 'Hello there' })));
     const served = serveAgent(t, agent, { openai: server }, environment);
-    const caller = await callOver(t, served);
+    const caller = await callOver(served);
     await caller.read((text) => text.includes('Hello'));
     caller.socket.destroy();
     await until(() => turnLines(served.logLines).length === 1, 'the line of the turn');
@@ -142,7 +142,7 @@ describe('a request that was cut off', () => {
       '"usage":{"prompt_tokens":9,"completion_tokens":2},"choices"');
     const server = await modelServer(t, silentAfter(said));
     const served = serveAgent(t, agent, { openai: server }, environment);
-    const caller = await callOver(t, served);
+    const caller = await callOver(served);
     await caller.read((text) => text.includes('Hello'));
     caller.socket.destroy();
     await until(() => turnLines(served.logLines).length === 1, 'the line of the turn');
