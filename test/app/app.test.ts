@@ -88,13 +88,6 @@ describe('a known path', () => {
 });
 
 describe('app.get and app.post', () => {
-  it('serve a route with parameters', async (t) => {
-    const served = await serve(t, {
-      setUp: (app) => app.get('/calls/:id', (context) => context.json(200, context.params)),
-    });
-    assert.deepEqual(await (await served.fetch('/calls/a%20b')).json(), { id: 'a b' });
-  });
-
   it('give the handler the query', async (t) => {
     const served = await serve(t, {
       setUp: (app) => app.get('/q', (context) => context.text(200, context.query)),

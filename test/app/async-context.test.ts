@@ -16,9 +16,7 @@ import type { ConversationStore } from '../../src/conversations/store.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { tool } from '../../src/tools/tool.ts';
 import { chunk, DONE, textReply } from '../faults/wire-shapes.ts';
-import {
-  messageEvent, rawRequest, RawConnection, SECRET, until, type RawRequestOptions,
-} from '../fixtures/app.ts';
+import { messageEvent, rawRequest, RawConnection, SECRET, until } from '../fixtures/app.ts';
 
 /** Holds the name of the request. */
 const storage = new AsyncLocalStorage<string>();
@@ -66,9 +64,14 @@ async function listen(t: TestContext, server: Server): Promise<number> {
 }
 
 /** Ways to send a request. */
-const SENDINGS: Readonly<Record<string, RawRequestOptions>> = {
-  'a body that comes with its head': {},
-  'a chunked body': { chunkSize: 40 },
+const SENDINGS: Readonly<Record<string, (request: string) => string>> = {
+  'a body that comes with its head': (request) => request,
+  'a chunked body'(request) {
+    const [head = '', body = ''] = request.split('\r\n\r\n');
+    const size = body.length.toString(16);
+    const chunked = head.replace(/content-length: \d+/, 'transfer-encoding: chunked');
+    return `${chunked}\r\n\r\n${size}\r\n${body}\r\n0\r\n\r\n`;
+  },
 };
 
 /**
@@ -122,7 +125,7 @@ interface Traced {
 async function serveTraced(
   t: TestContext,
   serve: (t: TestContext, app: App) => Promise<number>,
-  sending: RawRequestOptions,
+  sent: (request: string) => string,
   store?: ConversationStore,
 ): Promise<Traced> {
   const seen: Seen[] = [];
@@ -168,7 +171,7 @@ async function serveTraced(
       connections.push(connection);
       const event = messageEvent({ conversation_id: conversation, turn_id: turn, text });
       const headers = [`x-name: ${conversation}/${turn}`];
-      connection.write(rawRequest(event, { ...sending, headers }));
+      connection.write(sent(rawRequest(event, { headers })));
       return connection;
     },
   };

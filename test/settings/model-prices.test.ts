@@ -4,22 +4,12 @@ import { describe, it } from 'node:test';
 import { Refusal } from '../../src/settings/kinds.ts';
 import { modelPrices } from '../../src/settings/model-prices.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
-import { SettingsError } from '../../src/settings/settings.ts';
+import { problemsOf } from './settings-problems.ts';
 
 function reasonFor(text: string): string {
   const parsed = modelPrices.parse(text);
   assert.ok(parsed instanceof Refusal, text);
   return parsed.reason;
-}
-
-function problemsOf(environment: Readonly<Record<string, string>>): readonly string[] {
-  try {
-    parseSettings(environment, []);
-  } catch (error) {
-    if (error instanceof SettingsError) return error.problems;
-    throw error;
-  }
-  return [];
 }
 
 describe('MODEL_PRICES', () => {

@@ -5,9 +5,7 @@ import { createHmac } from 'node:crypto';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { SessionEndContext } from '../../../src/agents/agent.ts';
-import { createLogger } from '../../../src/log.ts';
 import type { CallRecord } from '../../../src/records/call-record.ts';
-import { callRecorder } from '../../../src/records/call-recorder.ts';
 import {
   deferred, errorsIn, Told, within, type ServeOptions, type TestAgent,
 } from '../../fixtures/app.ts';
@@ -15,7 +13,7 @@ import {
   asking, CONVERSATION, KEY, requestLines, serveCompletions, serveWith, saying, type Completion,
   type Fields, type ServedPlatform,
 } from '../../fixtures/completions.ts';
-import { CallArchiveInMemory } from '../../records/call-archive-in-memory.ts';
+import { openRecorder } from '../../records/recorded-calls.ts';
 
 const PATH = '/api/agent/events';
 const VAPI_SECRET = 'vapi-secret-of-the-tests';
@@ -199,9 +197,7 @@ describe('a report of Vapi', () => {
   for (const how of ['report', 'tell'] as const)
     it(`of a call without turns is passed on to nobody and leaves no record: ${how}`, async (t) => {
       const { agent, ends } = listening();
-      const archive = new CallArchiveInMemory();
-      const log = createLogger({ level: 'silent', write: () => undefined });
-      const records = callRecorder({ archive, log });
+      const { recorder: records, archive } = openRecorder();
       const served = serveReports(t, agent, { records });
       assert.equal((await served[how](how === 'report' ? END : AFTER_CALL)).status, 200);
       await records.close();
@@ -434,10 +430,7 @@ describe('the record of a call', () => {
     readonly kept: Told<CallRecord>;
     readonly close: () => Promise<void>;
   } {
-    const archive = new CallArchiveInMemory();
-    const log = createLogger({ level: 'silent', write: () => undefined });
-    const records = callRecorder({ archive, log });
-    const { kept } = archive;
+    const { recorder: records, archive: { kept } } = openRecorder();
     return { ...serveReports(t, {}, { records }, profile), kept, close: () => records.close() };
   }
 
