@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { once } from 'node:events';
 import { createServer, IncomingMessage, Server } from 'node:http';
-import { connect, type AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
@@ -17,6 +17,7 @@ import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { tool } from '../../src/tools/tool.ts';
 import { chunk, DONE, textReply } from '../faults/wire-shapes.ts';
 import { messageEvent, rawRequest, RawConnection, SECRET, until } from '../fixtures/app.ts';
+import { listen } from '../fixtures/listen.ts';
 
 /** Holds the name of the request. */
 const storage = new AsyncLocalStorage<string>();
@@ -52,16 +53,6 @@ const WAYS: Readonly<Record<string, (t: TestContext, app: App) => Promise<number
       ),
     ),
 };
-
-async function listen(t: TestContext, server: Server): Promise<number> {
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return (server.address() as AddressInfo).port;
-}
 
 /** Ways to send a request. */
 const SENDINGS: Readonly<Record<string, (request: string) => string>> = {

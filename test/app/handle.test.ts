@@ -1,34 +1,21 @@
 // An app as the listener of another server.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { createServer, ServerResponse, type IncomingMessage } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { App } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import { within } from '../fixtures/app.ts';
-import {
-  messageEvent,
-  quiet,
-  RawConnection,
-  settingsWith,
-  signed,
-} from '../fixtures/kernel.ts';
+import { messageEvent, quiet, RawConnection, settingsWith, signed } from '../fixtures/kernel.ts';
+import { listen } from '../fixtures/listen.ts';
 
 /** Serves requests with a listener of the test's own. */
 async function serveWith(
   t: TestContext,
   listener: (request: IncomingMessage, response: ServerResponse) => void,
 ): Promise<string> {
-  const server = createServer(listener).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return `http://127.0.0.1:${await listen(t, createServer(listener))}`;
 }
 
 describe('app.handle', () => {
