@@ -58,12 +58,6 @@ describe('MODEL_PRICES', () => {
     const reason = reasonFor(JSON.stringify({ ['x'.repeat(10_000)]: { input: 1, output: 1 } }));
     assert.ok(reason.length < 100, reason);
   });
-
-  it('is reported with its variable, together with other problems', () => {
-    const problems = problemsOf({ MODEL_PRICES: '{"a:b":{"input":"1","output":1}}', PORT: 'x' });
-    assert.equal(problems.length, 2);
-    assert.match(problems.join('\n'), /^MODEL_PRICES at "a:b"\.input must be a number/m);
-  });
 });
 
 describe('the limits of a call', () => {

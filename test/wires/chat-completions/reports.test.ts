@@ -78,13 +78,15 @@ function signed(body: string, atMs = Date.now(), secret = ELEVENLABS_SECRET): st
   return `t=${time},v0=${digest}`;
 }
 
-/** The first bytes of a report: the rest of its body does not come. */
-function headOf(credentials: string): string {
+/** The status of a report whose body does not come, but for its first byte. */
+async function statusWithoutBody({ raw }: ServedPlatform, credentials: string): Promise<number> {
   const head = [
     `POST ${PATH} HTTP/1.1`, 'host: localhost', 'content-type: application/json',
     'content-length: 1000', credentials,
   ];
-  return `${head.join('\r\n')}\r\n\r\n{`;
+  const connection = await raw();
+  connection.write(`${head.join('\r\n')}\r\n\r\n{`);
+  return connection.status();
 }
 
 /** An agent that remembers the ends it was told of. */
@@ -132,10 +134,8 @@ describe('the route of reports', () => {
 
   it('reads no body that nobody could have signed', async (t) => {
     const environment = { VAPI_WEBHOOK_SECRET: VAPI_SECRET };
-    const { raw } = serveCompletions(t, {}, { environment });
-    const connection = await raw();
-    connection.write(headOf(`elevenlabs-signature: ${signed('')}`));
-    assert.equal(await connection.status(), 401);
+    const served = serveCompletions(t, {}, { environment });
+    assert.equal(await statusWithoutBody(served, `elevenlabs-signature: ${signed('')}`), 401);
   });
 });
 
@@ -174,10 +174,7 @@ describe('a report of Vapi', () => {
   });
 
   it('is refused before its body is read', async (t) => {
-    const { raw } = serveReports(t, {});
-    const connection = await raw();
-    connection.write(headOf('x-vapi-secret: wrong'));
-    assert.equal(await connection.status(), 401);
+    assert.equal(await statusWithoutBody(serveReports(t, {}), 'x-vapi-secret: wrong'), 401);
   });
 
   it('of the end of a call is told to the agent, with the caller and the metadata', async (t) => {
@@ -350,9 +347,8 @@ describe('the webhook of ElevenLabs after a call', () => {
     ['a malformed', () => `${signed(body)}0`],
   ] as const) {
     it(`is refused before its body comes for ${what} signature`, async (t) => {
-      const connection = await serveReports(t, {}).raw();
-      connection.write(headOf(`elevenlabs-signature: ${signature()}`));
-      assert.equal(await connection.status(), 401);
+      const header = `elevenlabs-signature: ${signature()}`;
+      assert.equal(await statusWithoutBody(serveReports(t, {}), header), 401);
     });
   }
 
