@@ -70,30 +70,35 @@ export interface Opened {
 }
 
 /**
- * A connection over real TCP, whose server keeps its side open at the other's end, as node:http
+ * Both ends of a TCP connection, whose server keeps its side open at the other's end, as node:http
  * does.
  */
-export async function open(
+export async function socketPair(
   t: TestContext,
-  options: Partial<WebSocketOptions> = {},
-  { allowHalfOpen = false } = {},
-): Promise<Opened> {
+  allowHalfOpen = false,
+): Promise<{ readonly socket: Socket; readonly client: Socket }> {
   const server = createServer({ allowHalfOpen: true });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const client = connect({
-    port: (server.address() as AddressInfo).port,
-    host: '127.0.0.1',
-    noDelay: true,
-    allowHalfOpen,
-  });
-  const peer = new Peer(client);
+  const { port } = server.address() as AddressInfo;
+  const client = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen });
   const [socket] = (await once(server, 'connection')) as [Socket];
   t.after(() => {
     client.destroy();
     socket.destroy();
     server.close();
   });
+  return { socket, client };
+}
+
+/** A connection over real TCP. */
+export async function open(
+  t: TestContext,
+  options: Partial<WebSocketOptions> = {},
+  { allowHalfOpen = false } = {},
+): Promise<Opened> {
+  const { socket, client } = await socketPair(t, allowHalfOpen);
+  const peer = new Peer(client);
   const texts = new Told<string>();
   const closes = new Told<WebSocketClose>();
   const connection = new WebSocketConnection(socket, {

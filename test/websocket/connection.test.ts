@@ -1,6 +1,5 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { describe, it } from 'node:test';
 
@@ -8,7 +7,7 @@ import { WebSocketConnection, type WebSocketClose } from '../../src/websocket/co
 import { OPCODES } from '../../src/websocket/frame.ts';
 import { deferred, Told } from '../fixtures/app.ts';
 import { clientFrame, close, fragments, text } from './client-frames.ts';
-import { FAR_AWAY_MS, open, openPending, turns, type Opened } from './connection-stage.ts';
+import { FAR_AWAY_MS, open, openPending, socketPair, turns, type Opened } from './connection-stage.ts';
 
 describe('WebSocketConnection', { timeout: 20_000 }, () => {
   it('delivers the texts of a client in order, in any split', async (t) => {
@@ -22,19 +21,11 @@ describe('WebSocketConnection', { timeout: 20_000 }, () => {
   });
 
   it('delivers what came after the request', async (t) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const peer = connect((server.address() as AddressInfo).port, '127.0.0.1');
-    const [socket] = (await once(server, 'connection')) as [Socket];
-    t.after(() => {
-      peer.destroy();
-      server.close();
-    });
+    const { socket, client } = await socketPair(t);
     const texts = new Told<string>();
     socket.unshift(text('early'));
     new WebSocketConnection(socket, { onText: texts.tell, onClose: () => undefined });
-    peer.write(text('late'));
+    client.write(text('late'));
     assert.deepEqual([await texts.next(), await texts.next()], ['early', 'late']);
   });
 
