@@ -7,7 +7,9 @@ import { WebSocketConnection, type WebSocketClose } from '../../src/websocket/co
 import { OPCODES } from '../../src/websocket/frame.ts';
 import { deferred, Told } from '../fixtures/app.ts';
 import { clientFrame, close, fragments, text } from './client-frames.ts';
-import { FAR_AWAY_MS, open, openPending, socketPair, turns, type Opened } from './connection-stage.ts';
+import {
+  FAR_AWAY_MS, open, openPending, socketPair, turns, type Opened,
+} from './connection-stage.ts';
 
 describe('WebSocketConnection', { timeout: 20_000 }, () => {
   it('delivers the texts of a client in order, in any split', async (t) => {
