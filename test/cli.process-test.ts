@@ -9,7 +9,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { version } from '../src/base/version.ts';
 import { createTestClient } from '../src/kit/test-client.ts';
 import { REST_KEY, startRestServer, type RestServer } from './faults/rest-server.ts';
-import { deferred } from './fixtures/kernel.ts';
+import { deferred } from './fixtures/app.ts';
 import { SECRET, SpawnedServer, Workplace } from './fixtures/spawned-server.ts';
 
 const CLI = join(import.meta.dirname, '../dist/cli.js');

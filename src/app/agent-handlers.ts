@@ -1,10 +1,10 @@
 // What answers an agent's platforms, over whichever wires they speak.
 
 import { loadedHandler, type Handler } from '../http/compose.ts';
+import { BearerKeys, hasCredentials } from '../wires/chat-completions/bearer-keys.ts';
 import type {
   Completions, CompletionsOptions,
 } from '../wires/chat-completions/completions.ts';
-import { hasCredentials, Keys } from '../wires/chat-completions/keys.ts';
 import { SIGNATURE_HEADER } from '../wires/layercode/signature.ts';
 import { signed } from '../wires/layercode/signed.ts';
 import { webhook } from '../wires/layercode/webhook.ts';
@@ -39,7 +39,7 @@ export function agentHandlers(routed: RoutedAgent, parts: AppParts): AgentHandle
     (settings.vapiWebhookSecret ?? settings.elevenLabsWebhookSecret) !== undefined;
   const served = completionsOf({
     ...shared,
-    keys: new Keys(keys),
+    keys: new BearerKeys(keys),
     profile: settings.chatCompletionsProfile,
     openSessions: hasReports ? openSessions : undefined,
   });
@@ -74,7 +74,7 @@ export function platformAgent(routed: RoutedAgent, parts: AppParts): PlatformAge
     name: name ?? agent.name, path, secret, conversations,
     completions: (key, profile) =>
       loadedHandler(async () =>
-        (await completionsOf({ ...shared, keys: new Keys([key]), profile })).complete),
+        (await completionsOf({ ...shared, keys: new BearerKeys([key]), profile })).complete),
   };
 }
 

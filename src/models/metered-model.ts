@@ -8,6 +8,7 @@ import {
   ModelError, type ChatMessage, type ChatModel, type ModelDelta, type ModelStreamOptions,
   type ModelTokens, type RequestEvent, type RequestFailure,
 } from './model.ts';
+import { requestFailureOf } from './request-report.ts';
 import { withStream } from './with-stream.ts';
 
 /** Lets requests to models begin, and is told what they used. */
@@ -98,7 +99,7 @@ class MeteredRequest {
         yield delta;
       }
     } catch (error) {
-      failure = error instanceof ModelError ? error.code : 'failed';
+      failure = requestFailureOf(error);
       throw error;
     } finally {
       this.#tab.close(this.#model, this.#used ?? this.#cutOff(failure));

@@ -1,5 +1,5 @@
 import type { ModelTokens } from '../agents/agent.ts';
-import { sumOfKnown } from '../base/sum-of-known.ts';
+import { sumOfCosts, sumOfKnown } from '../base/sum-of-known.ts';
 import type { TurnEvent } from '../calls/call-event.ts';
 import type { LogFields } from '../log.ts';
 import { Counter, Histogram, type Count, type Metrics } from '../metrics.ts';
@@ -185,7 +185,7 @@ function usageMetrics(
       cachedTokens: sumOfKnown(all.map(({ cachedTokens }) => cachedTokens)),
       finishReason: usage.find(isCut)?.finishReason,
       tokensEstimated: all.some(({ isEstimated }) => isEstimated) || undefined,
-      cost: roundedCost(sumOfKnown(all.map((used) => costIn(used.model, used)))),
+      cost: sumOfCosts(all.map((used) => costIn(used.model, used))),
       firstTokenMs: roundedIfKnown(usage[0]?.firstDeltaMs),
       modelMs: roundedIfKnown(sumOfKnown(usage.map(({ durationMs }) => durationMs))),
     };
@@ -194,9 +194,4 @@ function usageMetrics(
 
 function isCut({ finishReason }: AnsweredUsage): boolean {
   return finishReason === 'length';
-}
-
-/** Rounds off the long tails that sums of fractions get. */
-function roundedCost(cost: number | undefined): number | undefined {
-  return cost === undefined ? undefined : Number(cost.toFixed(9));
 }

@@ -3,7 +3,7 @@
 
 import { arrayOf, object, objectOf, string, type Field } from '../base/fields.ts';
 import { parseJson, type Json } from '../base/json.ts';
-import { sumOfKnown } from '../base/sum-of-known.ts';
+import { sumOfCosts, sumOfKnown } from '../base/sum-of-known.ts';
 import type { CapturedTurn } from '../conversations/captured-requests.ts';
 import { callerIn, type Conversation } from '../conversations/conversation.ts';
 import type { Message, ToolCall, ToolCallState, TurnState } from '../conversations/message.ts';
@@ -165,8 +165,10 @@ export function callRecordOf(
       cachedInput: sumOfKnown(models.map(({ cachedTokens }) => cachedTokens)),
       isEstimated: models.some(({ isEstimated }) => isEstimated) ? true : undefined,
     }),
-    ...given({ cost: roundedCost(sumOfKnown(models.map(({ cost }) => cost))) }),
-    ...given({ state: hasState ? stateOf(conversation) : undefined }),
+    ...given({
+      cost: sumOfCosts(models.map(({ cost }) => cost)),
+      state: hasState ? stateOf(conversation) : undefined,
+    }),
     turns: records.map((record) => recordedTurn(record, hasRequests)),
   };
 }
@@ -266,11 +268,6 @@ function turnsOf({ turns }: Conversation, sessionId: string): TurnRecord[] {
     current = turn.figures?.sessionId ?? current ?? (isTold(turn) ? first : undefined);
     return current === sessionId;
   });
-}
-
-/** Rounds off the long tails that sums of fractions get. */
-function roundedCost(cost: number | undefined): number | undefined {
-  return cost === undefined ? undefined : Number(cost.toFixed(9));
 }
 
 function stateOf(conversation: Conversation | undefined): Json | undefined {

@@ -1,25 +1,13 @@
 // What the tests of agents that speak with a model share: an app over real sockets, a model server
 // behind it, scripted replies.
 
-import { once } from 'node:events';
-import { connect } from 'node:net';
 import type { TestContext } from 'node:test';
 
 import type { Agent, MessageTurn } from '../../src/agents/agent.ts';
 import type { Reply } from '../../src/agents/agent.ts';
-import type { App } from '../../src/app/app.ts';
-import { createApp } from '../../src/app/create-app.ts';
 import type { Json, JsonObject } from '../../src/base/json.ts';
-import type { Message } from '../../src/conversations/message.ts';
-import {
-  createTestClient,
-  type TestClient,
-  type TestEvent,
-  type TestReply,
-} from '../../src/kit/test-client.ts';
-import { createLogger } from '../../src/log.ts';
+import type { TestEvent, TestReply } from '../../src/kit/test-client.ts';
 import type { ChatModel, ModelTool } from '../../src/models/model.ts';
-import { parseSettings } from '../../src/settings/parse-settings.ts';
 import type { Tool, ToolContext } from '../../src/tools/tool.ts';
 import {
   startModelServer,
@@ -29,15 +17,13 @@ import {
   type ModelServer,
 } from '../faults/model-server.ts';
 import { chunk, DONE, usageChunk } from '../faults/wire-shapes.ts';
-import { messageEvent, RawConnection, rawRequest, SECRET, within } from '../fixtures/app.ts';
+import {
+  messageEvent, rawRequest, serve, within, type RawConnection, type Served,
+} from '../fixtures/app.ts';
 
 export const KEY = 'sk-test-9f8e7d6c5b4a3210';
 
-export interface ModelApp {
-  readonly app: App;
-  readonly client: TestClient;
-  readonly logLines: readonly string[];
-  messages(): Promise<Message[]>;
+export interface ModelApp extends Served {
   /** A GET of the app's. */
   get(path: string): Promise<Response>;
 }
@@ -56,29 +42,10 @@ export function serveAgent(
     [`${name.toUpperCase()}_BASE_URL`, url],
     [`${name.toUpperCase()}_API_KEY`, KEY],
   ]);
-  const settings = parseSettings(
-    {
-      LAYERCODE_WEBHOOK_SECRET: SECRET,
-      SHUTDOWN_TIMEOUT_SECONDS: '0',
-      FILLER_AFTER_MS: '0',
-      ...Object.fromEntries(vendors),
-      ...environment,
-    },
-    [],
-  );
-  const logLines: string[] = [];
-  const app = createApp(settings, agent, {
-    log: createLogger({ level: 'debug', write: (line) => logLines.push(line) }),
+  const served = serve(t, agent, {
+    environment: { ...Object.fromEntries(vendors), ...environment },
   });
-  const client = createTestClient(app, { secret: SECRET });
-  t.after(() => client.close());
-  return {
-    app,
-    client,
-    logLines,
-    messages: async () => app.conversations.getHistory(client.conversationId),
-    get: async (path) => fetch((await client.origin()) + path),
-  };
+  return { ...served, get: async (path) => fetch((await served.client.origin()) + path) };
 }
 
 /** A model server for the length of a test. */
@@ -236,15 +203,10 @@ export async function runTool(
  * word, and `client.say` waits for them.
  */
 export async function callOver(
-  t: TestContext,
-  { client }: ModelApp,
+  { client, raw }: ModelApp,
   fields: Readonly<Record<string, unknown>> = {},
 ): Promise<RawConnection> {
-  const { port } = new URL(await client.origin());
-  const socket = connect({ port: Number(port), host: '127.0.0.1' });
-  t.after(() => socket.destroy());
-  await once(socket, 'connect');
-  const connection = new RawConnection(socket);
+  const connection = await raw();
   connection.write(rawRequest(messageEvent({ conversation_id: client.conversationId, ...fields })));
   return connection;
 }

@@ -158,7 +158,7 @@ describe('an interruption in mid-tool', () => {
       }),
     );
     const served = await serveModel(t, agent, [asksParis, says('Late.')]);
-    const caller = await callOver(t, served);
+    const caller = await callOver(served);
     await caller.read((text) => text.includes('running'));
     caller.socket.destroy();
     assert.equal(await within(returned.promise, 'the signal'), 'late');
@@ -194,7 +194,7 @@ describe('an interruption in mid-tool', () => {
         DONE,
       ]),
     ]);
-    const caller = await callOver(t, served);
+    const caller = await callOver(served);
     const request = await served.server.request(0);
     caller.socket.destroy();
     assert.equal(await within(request.wasCut, 'the connection to close'), true);

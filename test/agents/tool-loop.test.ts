@@ -155,13 +155,6 @@ describe('what a tool returns', () => {
     }
   });
 
-  it('is an error for the model where it is not JSON', async (t) => {
-    const agent = agentWith(weather(() => 5n));
-    const { client, server } = await serveModel(t, agent, [asksParis, says('Sorry about that.')]);
-    assert.equal(await spoken(client.say('Paris?')), 'Sorry about that.');
-    assert.match(promptOf(server.requests[1]).at(-1)?.content ?? '', /^\{"error":/);
-  });
-
   it('is cut for the model, and does not fail the turn, where it is longer than a reply may be', async (t) => {
     // The model gets its first 64 KiB; what the browser is told must have a bound too, or the
     // caller hears the apology.

@@ -3,19 +3,8 @@ import { ServerResponse } from 'node:http';
 import { describe, it } from 'node:test';
 
 import { defineAgent } from '../../src/index.ts';
-import { signPayload } from '../../src/wires/layercode/signature.ts';
-import {
-  deferred, holding, messageEvent, recordLog, SECRET, serve, signed,
-} from '../fixtures/kernel.ts';
-
-/** The head of a signed webhook as it is sent. */
-function headOf(body: string, ...more: readonly string[]): string {
-  const lines = [
-    'POST /api/agent HTTP/1.1', 'host: x', ...more, 'content-type: application/json',
-    `content-length: ${body.length}`, `layercode-signature: ${signPayload(body, SECRET)}`,
-  ];
-  return `${lines.join('\r\n')}\r\n\r\n`;
-}
+import { deferred, rawRequest } from '../fixtures/app.ts';
+import { holding, messageEvent, recordLog, serve, signed } from '../fixtures/kernel.ts';
 
 describe('context.readRawBody', () => {
   it('gives the same bytes each time, at once from the second time on', async (t) => {
@@ -84,14 +73,12 @@ describe('context.readRawBody', () => {
             );
           }),
       });
-      const body = messageEvent();
       const client = await served.raw();
-      const head = headOf(body);
-      client.send(pieces === 1 ? head + body : head);
-      if (pieces === 2) {
-        await served.fetch('/health'); // by now the head has been read
-        client.send(body);
-      }
+      const request = rawRequest(messageEvent());
+      const [head = '', body = ''] = pieces === 1 ? [request] : request.split(/(?<=\r\n\r\n)/);
+      client.send(head);
+      await served.fetch('/health'); // by now the head has been read
+      client.send(body);
       const found = await told.promise;
       assert.ok(
         found instanceof Error && /already been read/.test(found.message),
@@ -148,7 +135,7 @@ describe('context.readRawBody', () => {
     });
     const body = messageEvent();
     const client = await served.raw();
-    client.send(headOf(body, 'connection: close') + body);
+    client.send(rawRequest(body, { headers: ['connection: close'] }));
     assert.equal((await client.lastAnswer()).status, 200);
     assert.equal(bytes, body.length);
   });
@@ -177,9 +164,8 @@ describe('a webhook whose caller leaves before a layer calls next()', () => {
           await next();
         }),
     });
-    const body = messageEvent();
     const client = await served.raw();
-    client.send(headOf(body) + body);
+    client.send(rawRequest(messageEvent()));
     assert.equal(await interrupted.promise, 't1');
     assert.match(await (await served.fetch('/metrics')).text(), /^layercode_open_streams 0$/m);
   });

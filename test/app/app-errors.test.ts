@@ -4,9 +4,11 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { App } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
+import type { Handler } from '../../src/http/compose.ts';
 import { HttpError } from '../../src/http/errors.ts';
+import { deferred } from '../fixtures/app.ts';
 import { connectTo } from '../fixtures/connect-to.ts';
-import { deferred, quiet, recordLog, serve, settingsWith } from '../fixtures/kernel.ts';
+import { quiet, recordLog, serve, settingsWith } from '../fixtures/kernel.ts';
 
 const INTERNAL = { error: 'Internal server error' };
 
@@ -131,10 +133,9 @@ describe('a handler that fails', () => {
    */
   async function escapes(
     t: TestContext,
-    setUp: (app: App) => void,
+    handler: Handler,
   ): Promise<{ thrown: unknown; head: string }> {
-    const app = createApp(settingsWith(), quiet);
-    setUp(app);
+    const app = createApp(settingsWith(), quiet).get('/fail', handler);
     let thrown: unknown;
     const client = await connectTo(t, createServer((request, response) => {
       try {
@@ -149,43 +150,36 @@ describe('a handler that fails', () => {
     return { thrown, head: client.received };
   }
 
-  for (const [what, setUp] of [
+  for (const [what, handler] of [
     [
       'a header value that HTTP does not allow',
-      (app) =>
-        app.get('/fail', (context) => context.json(200, {}, ['location', 'a\r\nset-cookie: b'])),
+      (context) => context.json(200, {}, ['location', 'a\r\nset-cookie: b']),
     ],
     [
       'a header value outside Latin-1 set beforehand',
-      (app) =>
-        app.get('/fail', (context) => {
-          context.setHeader('x-name', 'Łukasz');
-          context.json(200, {});
-        }),
+      (context) => {
+        context.setHeader('x-name', 'Łukasz');
+        context.json(200, {});
+      },
     ],
-    [
-      'a status that HTTP does not have',
-      (app) => app.get('/fail', (context) => context.json(42, {})),
-    ],
+    ['a status that HTTP does not have', (context) => context.json(42, {})],
     [
       'an error whose header HTTP does not allow',
-      (app) =>
-        app.get('/fail', () => {
-          throw new HttpError(404, 'x', { headers: ['location', 'a\nb'] });
-        }),
+      () => {
+        throw new HttpError(404, 'x', { headers: ['location', 'a\nb'] });
+      },
     ],
     [
       'an event stream that is opened and given up before its first event',
-      (app) =>
-        app.get('/fail', (context) => {
-          context.eventStream();
-          throw new Error('no event yet');
-        }),
+      (context) => {
+        context.eventStream();
+        throw new Error('no event yet');
+      },
     ],
-    ['a value that is not JSON', (app) => app.get('/fail', (context) => context.json(200, 1n))],
-  ] as readonly (readonly [what: string, setUp: (app: App) => void])[])
+    ['a value that is not JSON', (context) => context.json(200, 1n)],
+  ] as readonly (readonly [what: string, handler: Handler])[])
     it(`does not end the process with ${what}`, async (t) => {
-      const { thrown, head } = await escapes(t, setUp);
+      const { thrown, head } = await escapes(t, handler);
       assert.equal(thrown, undefined);
       if (!what.startsWith('an event stream')) assert.match(head, /^HTTP\/1\.1 500 /);
     });

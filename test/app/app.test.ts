@@ -88,27 +88,6 @@ describe('a known path', () => {
 });
 
 describe('app.get and app.post', () => {
-  it('serve a route with parameters', async (t) => {
-    const served = await serve(t, {
-      setUp: (app) => app.get('/calls/:id', (context) => context.json(200, context.params)),
-    });
-    assert.deepEqual(await (await served.fetch('/calls/a%20b')).json(), { id: 'a b' });
-  });
-
-  it("give the handler the body's exact bytes", async (t) => {
-    const served = await serve(t, {
-      setUp: (app) =>
-        app.post('/echo', async (context) =>
-          context.text(200, (await context.readRawBody()).toString('hex')),
-        ),
-    });
-    const response = await served.fetch('/echo', {
-      method: 'POST',
-      body: new Uint8Array([0, 255, 10, 13]),
-    });
-    assert.equal(await response.text(), '00ff0a0d');
-  });
-
   it('give the handler the query', async (t) => {
     const served = await serve(t, {
       setUp: (app) => app.get('/q', (context) => context.text(200, context.query)),
@@ -189,6 +168,8 @@ describe('app.use', () => {
     assert.equal((await served.fetch('/nothing')).headers.get('x-layers'), 'a, b');
   });
 
+  // Found only by compose(), it is thrown out of the listener at every request: in a plain
+  // JavaScript project one typing error ends the process.
   it('refuses what is no function', async (t) => {
     const { app } = await serve(t);
     for (const value of [{}, undefined, Promise.resolve()])
@@ -199,25 +180,6 @@ describe('app.use', () => {
     const served = await serve(t);
     await served.fetch('/health');
     assert.throws(() => served.app.use((_context, next) => next()), /before the first request/);
-  });
-
-  for (const [kind, misuse] of [
-    ['forgets to answer', () => undefined],
-    ['forgets to answer and is async', async () => undefined],
-    ['rejects', () => Promise.reject(new Error('broken'))],
-  ] as const)
-    it(`is 500 for a layer that ${kind}`, async (t) => {
-      const response = await (await serve(t, { setUp: (app) => app.use(misuse) })).fetch('/health');
-      assert.equal(response.status, 500);
-      assert.deepEqual(await response.json(), { error: 'Internal server error' });
-    });
-
-  // Found only by compose(), it is thrown out of the listener at every request: in a plain
-  // JavaScript project one typing error ends the process.
-  it('refuses what is not a function', () => {
-    assert.throws(() => createApp(settingsWith(), quiet).use('compression' as never), {
-      name: 'TypeError',
-    });
   });
 });
 

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { once } from 'node:events';
 import { createServer, IncomingMessage, Server } from 'node:http';
-import { connect, type AddressInfo } from 'node:net';
+import { connect } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
@@ -16,9 +16,8 @@ import type { ConversationStore } from '../../src/conversations/store.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { tool } from '../../src/tools/tool.ts';
 import { chunk, DONE, textReply } from '../faults/wire-shapes.ts';
-import {
-  messageEvent, rawRequest, RawConnection, SECRET, until, type RawRequestOptions,
-} from '../fixtures/app.ts';
+import { messageEvent, rawRequest, RawConnection, SECRET, until } from '../fixtures/app.ts';
+import { listen } from '../fixtures/listen.ts';
 
 /** Holds the name of the request. */
 const storage = new AsyncLocalStorage<string>();
@@ -55,20 +54,15 @@ const WAYS: Readonly<Record<string, (t: TestContext, app: App) => Promise<number
     ),
 };
 
-async function listen(t: TestContext, server: Server): Promise<number> {
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  return (server.address() as AddressInfo).port;
-}
-
 /** Ways to send a request. */
-const SENDINGS: Readonly<Record<string, RawRequestOptions>> = {
-  'a body that comes with its head': {},
-  'a chunked body': { chunkSize: 40 },
+const SENDINGS: Readonly<Record<string, (request: string) => string>> = {
+  'a body that comes with its head': (request) => request,
+  'a chunked body'(request) {
+    const [head = '', body = ''] = request.split('\r\n\r\n');
+    const size = body.length.toString(16);
+    const chunked = head.replace(/content-length: \d+/, 'transfer-encoding: chunked');
+    return `${chunked}\r\n\r\n${size}\r\n${body}\r\n0\r\n\r\n`;
+  },
 };
 
 /**
@@ -122,7 +116,7 @@ interface Traced {
 async function serveTraced(
   t: TestContext,
   serve: (t: TestContext, app: App) => Promise<number>,
-  sending: RawRequestOptions,
+  sent: (request: string) => string,
   store?: ConversationStore,
 ): Promise<Traced> {
   const seen: Seen[] = [];
@@ -168,7 +162,7 @@ async function serveTraced(
       connections.push(connection);
       const event = messageEvent({ conversation_id: conversation, turn_id: turn, text });
       const headers = [`x-name: ${conversation}/${turn}`];
-      connection.write(rawRequest(event, { ...sending, headers }));
+      connection.write(sent(rawRequest(event, { headers })));
       return connection;
     },
   };

@@ -11,12 +11,11 @@ import { createApp } from '../../src/app/create-app.ts';
 import { BadRequest } from '../../src/http/errors.ts';
 import { LocalPlatform } from '../../src/kit/platform/local-platform.ts';
 import type { Settings } from '../../src/settings/settings.ts';
-import { signPayload } from '../../src/wires/layercode/signature.ts';
-import { fired, until, within } from '../fixtures/app.ts';
+import { deferred, fired, until, within } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 import { collectGarbage } from '../fixtures/garbage.ts';
 import {
-  deferred, holding, messageEvent, quiet, recordLog, SECRET, settingsWith,
+  holding, messageEvent, quiet, recordLog, settingsWith, signed,
 } from '../fixtures/kernel.ts';
 
 const ORIGIN = 'http://voice.example';
@@ -34,12 +33,7 @@ function open(t: TestContext, { agent = quiet, settings, options }: Stage = {}):
 }
 
 function turn(init: RequestInit & { readonly body?: string } = {}): Request {
-  const { body = messageEvent(), ...rest } = init;
-  const headers = {
-    'content-type': 'application/json',
-    'layercode-signature': signPayload(body, SECRET),
-  };
-  return new Request(`${ORIGIN}/api/agent`, { method: 'POST', headers, body, ...rest });
+  return new Request(`${ORIGIN}/api/agent`, { ...signed(init.body ?? messageEvent()), ...init });
 }
 
 function readerOf({ body }: Response): ReadableStreamDefaultReader<Uint8Array> {

@@ -12,8 +12,8 @@ import { defineAgent } from '../../src/agents/define-agent.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import type { Context } from '../../src/http/context.ts';
 import { signPayload } from '../../src/wires/layercode/signature.ts';
-import { within } from '../fixtures/app.ts';
-import { deferred, messageEvent, SECRET, settingsWith } from '../fixtures/kernel.ts';
+import { deferred, within } from '../fixtures/app.ts';
+import { messageEvent, SECRET, settingsWith } from '../fixtures/kernel.ts';
 
 class HostedRequest extends IncomingMessage {
   constructor(method: string, url: string, headers: Record<string, string>, body: string) {

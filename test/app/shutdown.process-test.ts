@@ -6,13 +6,10 @@ import { Agent, get, type IncomingMessage } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
-import {
-  createTestClient,
-  type TestClient,
-  type TestEvent,
-  type TestReply,
-} from '../../src/kit/test-client.ts';
+import { createTestClient, type TestClient } from '../../src/kit/test-client.ts';
+import { Listener } from '../fixtures/app.ts';
 import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
+import { assertEnds, stop } from '../process/server-end.ts';
 
 const LIMIT = { timeout: 15_000 };
 
@@ -64,29 +61,16 @@ async function start(env: Readonly<Record<string, string>> = {}): Promise<Bench>
   return { server, url, client: createTestClient(url, { secret: SECRET }) };
 }
 
-class Stream {
-  readonly #events: AsyncIterator<TestEvent>;
-  constructor(reply: TestReply) {
-    this.#events = reply[Symbol.asyncIterator]();
-  }
-
-  async next(): Promise<unknown> {
-    const { value, done } = await this.#events.next();
-    if (done === true) return undefined;
-    return value.content ?? value.type;
-  }
-
-  async rest(): Promise<unknown[]> {
-    const rest: unknown[] = [];
-    for (let event = await this.next(); event !== undefined; event = await this.next())
-      rest.push(event);
-    return rest;
-  }
+/** The words and the other events that are still to come. */
+async function restOf(stream: Listener): Promise<unknown[]> {
+  return (await stream.rest()).map(({ content, type }) => content ?? type);
 }
 
-async function streaming({ client }: Bench, words = 'hold'): Promise<Stream> {
-  const stream = new Stream(await client.say(words));
-  assert.equal(await stream.next(), 'Begun.');
+async function streaming(
+  { client }: Pick<Bench, 'client'>, words = 'hold',
+): Promise<Listener> {
+  const stream = new Listener(await client.say(words));
+  assert.equal((await stream.next())?.content, 'Begun.');
   return stream;
 }
 
@@ -134,35 +118,13 @@ async function refused(url: string): Promise<void> {
 describe('SIGTERM', () => {
   it('ends an idle server with code 0', LIMIT, async () => {
     const { server } = await start();
-    server.kill('SIGTERM');
-    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    await stop(server);
     assert.deepEqual(server.log.map(({ msg }) => msg).slice(-2), ['closing', 'closed']);
     assert.deepEqual(
       [server.log.at(-2)?.['signal'], server.log.at(-2)?.['openTurns']],
       ['SIGTERM', 0],
     );
   });
-
-  it(
-    'lets an open turn finish, while nobody can connect any more, and ends with code 0',
-    LIMIT,
-    async () => {
-      const bench = await start();
-      const { server, url } = bench;
-      const stream = await streaming(bench);
-      server.kill('SIGTERM');
-      assert.equal((await server.line('closing'))['openTurns'], 1);
-      await refused(url);
-      server.kill('SIGUSR2');
-      assert.deepEqual(await stream.rest(), [' Done.', 'response.end']);
-      assert.deepEqual(await server.exit, { code: 0, signal: null });
-      assert.equal(
-        server.log.some(({ msg }) => msg === 'agent was told'),
-        false,
-      );
-      assert.equal((await server.line('request'))['outcome'], 'completed');
-    },
-  );
 
   it(
     'is not held up by connections that are idle, or never asked for anything',
@@ -180,11 +142,26 @@ describe('SIGTERM', () => {
       const half = await connection(url);
       half.write('GET /health HTTP/1.1\r\nhost: x\r\n'); // and no more
       await request(url, '/health'); // behind both
-      server.kill('SIGTERM');
-      assert.deepEqual(await server.exit, { code: 0, signal: null });
+      await stop(server);
     },
   );
 });
+
+for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
+  it(`${signal} lets an open turn finish, and nobody connect, and the code is 0`, LIMIT, async () => {
+    const bench = await start();
+    const { server, url } = bench;
+    const stream = await streaming(bench);
+    server.kill(signal);
+    const closing = await server.line('closing');
+    assert.deepEqual([closing['signal'], closing['openTurns']], [signal, 1]);
+    await refused(url);
+    server.kill('SIGUSR2');
+    assert.deepEqual(await restOf(stream), [' Done.', 'response.end']);
+    await assertEnds(server, 0);
+    assert.equal(server.log.some(({ msg }) => msg === 'agent was told'), false);
+    assert.equal((await server.line('request'))['outcome'], 'completed');
+  });
 
 describe('the drain delay', () => {
   it(
@@ -215,22 +192,20 @@ describe('the drain delay', () => {
       const during = await createTestClient(url, { secret: SECRET }).say('short');
       assert.deepEqual([during.status, during.response.headers.get('connection')], [200, 'close']);
       assert.equal(await during.text(), 'Short.');
-      const also = new Stream(await createTestClient(url, { secret: SECRET }).say('hold'));
-      assert.equal(await also.next(), 'Begun.');
+      const also = await streaming({ client: createTestClient(url, { secret: SECRET }) });
 
       await refused(url);
       await assert.rejects(client.say('short'), /fetch failed/);
       server.kill('SIGUSR2');
       for (const stream of [before, also])
-        assert.deepEqual(await stream.rest(), [' Done.', 'response.end']);
-      assert.deepEqual(await server.exit, { code: 0, signal: null });
+        assert.deepEqual(await restOf(stream), [' Done.', 'response.end']);
+      await assertEnds(server, 0);
     },
   );
 
   it('is waited out by a server that nobody uses: the balancer must see it', LIMIT, async () => {
     const { server } = await start({ DRAIN_DELAY_SECONDS: '0.3' });
-    server.kill('SIGTERM');
-    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    await stop(server);
     const [closing, closed] = await Promise.all([server.line('closing'), server.line('closed')]);
     assert.ok(Date.parse(String(closed['time'])) - Date.parse(String(closing['time'])) >= 290);
   });
@@ -251,15 +226,14 @@ describe('DRAIN_CALLS_SECONDS', () => {
     assert.equal((await request(url, '/ready')).status, 503);
     assert.equal(await (await client.say('short')).text(), 'Short.');
     await end(bench);
-    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    await assertEnds(server, 0);
   });
 
   it('does not wait without a call', LIMIT, async () => {
     const bench = await start({ DRAIN_CALLS_SECONDS: '600' });
     await (await bench.client.start()).text();
     await end(bench);
-    bench.server.kill('SIGTERM');
-    assert.deepEqual(await bench.server.exit, { code: 0, signal: null });
+    await stop(bench.server);
   });
 
   it('is the longest wait, and open turns have their own time after it', LIMIT, async () => {
@@ -271,8 +245,8 @@ describe('DRAIN_CALLS_SECONDS', () => {
     await server.line('closing');
     await refused(url);
     server.kill('SIGUSR2');
-    assert.deepEqual(await stream.rest(), [' Done.', 'response.end']);
-    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    assert.deepEqual(await restOf(stream), [' Done.', 'response.end']);
+    await assertEnds(server, 0);
     const [closing, closed] = await Promise.all([server.line('closing'), server.line('closed')]);
     assert.ok(Date.parse(String(closed['time'])) - Date.parse(String(closing['time'])) >= 290);
   });
@@ -287,8 +261,8 @@ describe('the shutdown timeout', () => {
       const { server } = bench;
       const stream = await streaming(bench);
       server.kill('SIGTERM');
-      assert.deepEqual(await stream.rest(), ['response.end']);
-      assert.deepEqual(await server.exit, { code: 0, signal: null });
+      assert.deepEqual(await restOf(stream), ['response.end']);
+      await assertEnds(server, 0);
       assert.equal((await server.line('agent was told'))['reason'], 'the server is shutting down');
       const turn = await server.line('request');
       assert.deepEqual([turn['status'], turn['outcome']], [200, 'interrupted']);
@@ -299,8 +273,8 @@ describe('the shutdown timeout', () => {
     const bench = await start({ SHUTDOWN_TIMEOUT_SECONDS: '0' });
     const stream = await streaming(bench, 'deaf');
     bench.server.kill('SIGTERM');
-    assert.deepEqual(await stream.rest(), ['response.end']);
-    assert.deepEqual(await bench.server.exit, { code: 0, signal: null });
+    assert.deepEqual(await restOf(stream), ['response.end']);
+    await assertEnds(bench.server, 0);
   });
 
   it('is not held up by a request whose body never comes', LIMIT, async () => {
@@ -310,8 +284,7 @@ describe('the shutdown timeout', () => {
       'POST /api/authorize HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{',
     );
     await request(url, '/health'); // behind it
-    server.kill('SIGTERM');
-    assert.deepEqual(await server.exit, { code: 0, signal: null });
+    await stop(server);
   });
 });
 
@@ -326,7 +299,7 @@ describe('a second signal', () => {
       bench.server.kill(first);
       assert.equal((await bench.server.line('closing'))['signal'], first);
       bench.server.kill(second);
-      assert.deepEqual(await bench.server.exit, { code, signal: null });
+      await assertEnds(bench.server, code);
       await assert.rejects(stream.rest()); // cut short, which does not pass for an end
       assert.equal(
         bench.server.log.some(({ msg }) => msg === 'closed'),
@@ -340,21 +313,6 @@ describe('a second signal', () => {
     server.kill('SIGTERM');
     await server.line('closing');
     server.kill('SIGTERM');
-    assert.deepEqual(await server.exit, { code: 143, signal: null });
+    await assertEnds(server, 143);
   });
 });
-
-for (const signal of ['SIGINT', 'SIGHUP'] as const) {
-  describe(signal, () => {
-    it('ends a server as SIGTERM does: open turns finish, and the code is 0', LIMIT, async () => {
-      const bench = await start();
-      const stream = await streaming(bench);
-      bench.server.kill(signal);
-      assert.equal((await bench.server.line('closing'))['signal'], signal);
-      await refused(bench.url);
-      bench.server.kill('SIGUSR2');
-      assert.deepEqual(await stream.rest(), [' Done.', 'response.end']);
-      assert.deepEqual(await bench.server.exit, { code: 0, signal: null });
-    });
-  });
-}

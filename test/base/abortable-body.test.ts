@@ -1,12 +1,12 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
 import { readBody, readText } from '../../src/base/abortable-body.ts';
 import { within } from '../fixtures/app.ts';
 import { collectGarbage } from '../fixtures/garbage.ts';
+import { listen } from '../fixtures/listen.ts';
 
 interface Stage {
   readonly url: string;
@@ -19,14 +19,9 @@ async function serveOneByte(t: TestContext): Promise<Stage> {
     request.resume();
     response.writeHead(200).write('1');
     server.emit('begun', response);
-  }).listen(0, '127.0.0.1');
-  const response = once(server, 'begun').then(([begun]) => begun as ServerResponse);
-  await once(server, 'listening');
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
   });
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, response };
+  const response = once(server, 'begun').then(([begun]) => begun as ServerResponse);
+  return { url: `http://127.0.0.1:${await listen(t, server)}`, response };
 }
 
 /**

@@ -8,7 +8,7 @@ import { defineAgent } from '../../src/agents/define-agent.ts';
 import type { JsonObject } from '../../src/base/json.ts';
 import type { ChatModel } from '../../src/models/model.ts';
 import { tool } from '../../src/tools/tool.ts';
-import { deferred } from '../fixtures/kernel.ts';
+import { deferred } from '../fixtures/app.ts';
 import type { FakeVoice } from './fake-voice.ts';
 import type { Playground } from './playground-stage.ts';
 

@@ -15,8 +15,8 @@ import { createApp } from '../../src/app/create-app.ts';
 import type { Json, JsonObject } from '../../src/base/json.ts';
 import type { Middleware } from '../../src/http/compose.ts';
 import { LocalPlatform } from '../../src/kit/platform/local-platform.ts';
-import { fired, Told, within } from '../fixtures/app.ts';
-import { deferred, recordLog, settingsWith, type RecordedLog } from '../fixtures/kernel.ts';
+import { deferred, fired, Told, within } from '../fixtures/app.ts';
+import { recordLog, settingsWith, type RecordedLog } from '../fixtures/kernel.ts';
 import { openTab, type Tab } from './chromium.ts';
 
 export const WELCOME = 'Hi!';

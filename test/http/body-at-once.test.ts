@@ -8,8 +8,9 @@ import { finished } from 'node:stream/promises';
 import { describe, it, type TestContext } from 'node:test';
 
 import { BodyBudget, isBodyArriving, readRawBody } from '../../src/http/body.ts';
+import { deferred } from '../fixtures/app.ts';
 import { connectTo } from '../fixtures/connect-to.ts';
-import { deferred, RawConnection } from '../fixtures/kernel.ts';
+import { RawConnection } from '../fixtures/kernel.ts';
 
 type Serve = (request: IncomingMessage, response: ServerResponse) => void;
 

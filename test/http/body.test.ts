@@ -6,10 +6,10 @@ import { describe, it, type TestContext } from 'node:test';
 
 import * as body from '../../src/http/body.ts';
 import { UncheckedBodies } from '../../src/http/unchecked-bodies.ts';
-import { within } from '../fixtures/app.ts';
+import { deferred, within } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 import { connectTo } from '../fixtures/connect-to.ts';
-import { deferred, RawConnection } from '../fixtures/kernel.ts';
+import { RawConnection } from '../fixtures/kernel.ts';
 
 /** As a promise, whenever the body is there. */
 async function readRawBody(
@@ -281,30 +281,23 @@ describe('lingerOverBody', () => {
     const clock = mockTimers(t, ['setTimeout']); // the client alone can end it
     const { request, client } = await open(t, `${post(3)}a`);
     let count = 0;
-    const done = new Promise<void>((resolve) =>
-      body.lingerOverBody(request, () => {
-        count += 1;
-        resolve();
-      }),
-    );
+    const done = deferred();
+    body.lingerOverBody(request, () => {
+      count += 1;
+      done.resolve();
+    });
     client.socket.resetAndDestroy();
-    await done;
+    await done.promise;
     clock.tick(10_000);
     assert.deepEqual([count, request.complete], [1, false]);
   });
 
   it('is done when a layer destroys the request', async (t) => {
     const { request } = await open(t, `${post(3)}a`);
-    const done = deferred<string>();
-    body.lingerOverBody(request, () => done.resolve('done'));
+    const done = deferred();
+    body.lingerOverBody(request, done.resolve);
     request.destroy();
-    assert.equal(
-      await Promise.race([
-        done.promise,
-        new Promise((resolve) => setTimeout(resolve, 500, 'waits on')),
-      ]),
-      'done',
-    );
+    await within(done.promise, 'it to be done', 500);
   });
 
   it('reads 16 MiB and no more, and is done once, though the client goes on', async (t) => {

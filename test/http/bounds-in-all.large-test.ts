@@ -5,9 +5,8 @@ import { connect, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
 
 import { signPayload } from '../../src/wires/layercode/signature.ts';
-import {
-  deferred, holding, messageEvent, SECRET, serve, type Served, signed,
-} from '../fixtures/kernel.ts';
+import { deferred } from '../fixtures/app.ts';
+import { holding, messageEvent, SECRET, serve, signed, type Served } from '../fixtures/kernel.ts';
 
 const MIB = 1_048_576;
 

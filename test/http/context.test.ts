@@ -6,9 +6,9 @@ import { BodyBudget } from '../../src/http/body.ts';
 import { Context } from '../../src/http/context.ts';
 import { UncheckedBodies } from '../../src/http/unchecked-bodies.ts';
 import { defineAgent } from '../../src/index.ts';
-import { within } from '../fixtures/app.ts';
+import { deferred, rawRequest, within } from '../fixtures/app.ts';
 import { connectTo } from '../fixtures/connect-to.ts';
-import { deferred, messageEvent, recordLog, serve, signed } from '../fixtures/kernel.ts';
+import { messageEvent, recordLog, serve, signed } from '../fixtures/kernel.ts';
 
 /** What a handler finds in the context of a request that is these bytes. */
 async function found<T>(
@@ -223,14 +223,9 @@ describe('a request that is answered', () => {
 });
 
 it("a turn's stream has its length, and no chunks, where the reply ends at once", async (t) => {
-  const body = messageEvent();
-  const { headers } = signed(body);
-  const lines = Object.entries(headers ?? {}).map(([name, value]) => `${name}: ${value}`);
-  const head = [
-    'POST /api/agent HTTP/1.1', 'host: x', 'connection: close', `content-length: ${body.length}`,
-  ];
   const client = await (await serve(t)).raw();
-  const answer = await client.send([...head, ...lines, '', body].join('\r\n')).lastAnswer();
+  const request = rawRequest(messageEvent(), { headers: ['connection: close'] });
+  const answer = await client.send(request).lastAnswer();
   assert.equal(answer.headers['content-length'], String(answer.body.length));
   assert.equal(answer.headers['transfer-encoding'], undefined);
 });

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { Agent, createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
-import { connect, type AddressInfo, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
 import { EventWriter, type EventWriterOptions } from '../../src/http/event-writer.ts';
+import { listen } from '../fixtures/listen.ts';
 import { Clock, Destination, tick } from './destination.ts';
 import { open, stalled, type Written } from './event-writer-stage.ts';
 
@@ -118,19 +119,12 @@ describe('EventWriter at the end of its stream', () => {
   });
 });
 
-/** A server of one handler, and what it needs to be gone after the test. */
-async function serve(
+/** A server of one handler. */
+function serve(
   t: TestContext,
   handle: (response: ServerResponse, message: IncomingMessage) => void,
 ): Promise<number> {
-  const server = createServer((message, response) => handle(response, message));
-  server.listen(0, '127.0.0.1');
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
-  });
-  await once(server, 'listening');
-  return (server.address() as AddressInfo).port;
+  return listen(t, createServer((message, response) => handle(response, message)));
 }
 
 async function get(port: number, agent?: Agent): Promise<IncomingMessage> {

@@ -66,14 +66,6 @@ describe('the heartbeat of an EventWriter', () => {
     assert.deepEqual(destination.calls, ['write data: a\n\n']);
   });
 
-  it('sends nothing after the end', async (t) => {
-    const { clock, destination, writer } = open(t, 1_000);
-    writer.finish();
-    clock.tick(5_000);
-    await tick();
-    assert.deepEqual(destination.calls, ['end ']);
-  });
-
   for (const end of ['finish', 'destroy'] as const)
     it(`leaves no timer after ${end}()`, () => {
       const timers = (): number =>

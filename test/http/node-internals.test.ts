@@ -9,9 +9,9 @@ import {
   bytesNotAccepted, flattenHead, isUpgraded, requestsUpgradedIf, responseUnderWay, resumeParser,
   stopParserIf,
 } from '../../src/http/node-internals.ts';
+import { deferred } from '../fixtures/app.ts';
 import { connectTo } from '../fixtures/connect-to.ts';
 import { collectGarbage } from '../fixtures/garbage.ts';
-import { deferred } from '../fixtures/kernel.ts';
 
 const GET = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
 

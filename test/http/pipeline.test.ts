@@ -6,9 +6,9 @@ import type { Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
 import { createHttpServer } from '../../src/http/server.ts';
-import { until, within } from '../fixtures/app.ts';
+import { deferred, until, within } from '../fixtures/app.ts';
 import { connectTo } from '../fixtures/connect-to.ts';
-import { deferred, serve, type RawConnection } from '../fixtures/kernel.ts';
+import { serve, type RawConnection } from '../fixtures/kernel.ts';
 
 const get = (path: string, headers = ''): string =>
   `GET ${path} HTTP/1.1\r\nhost: x\r\n${headers}\r\n`;

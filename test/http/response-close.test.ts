@@ -6,9 +6,8 @@ import { PassThrough } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
 
 import { ResponseClose } from '../../src/http/response-close.ts';
-import { within } from '../fixtures/app.ts';
+import { deferred, within } from '../fixtures/app.ts';
 import { connectTo } from '../fixtures/connect-to.ts';
-import { deferred } from '../fixtures/kernel.ts';
 
 const GET = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n';
 

@@ -8,19 +8,14 @@ import { describe, it, type TestContext } from 'node:test';
 import { createHttpServer } from '../../src/http/server.ts';
 import { LocalPlatform } from '../../src/kit/platform/local-platform.ts';
 import { signPayload } from '../../src/wires/layercode/signature.ts';
-import { within } from '../fixtures/app.ts';
+import { deferred, rawRequest, within } from '../fixtures/app.ts';
 import { connectTo } from '../fixtures/connect-to.ts';
 import {
-  deferred, holding, messageEvent, type RawConnection, recordLog, SECRET, serve,
+  holding, messageEvent, recordLog, SECRET, serve, type RawConnection,
 } from '../fixtures/kernel.ts';
 
 function platform(): LocalPlatform {
   return new LocalPlatform({ playground: false });
-}
-
-function post(path: string, body: string, headers: readonly string[] = []): string {
-  const head = [`POST ${path} HTTP/1.1`, 'host: x', `content-length: ${body.length}`, ...headers];
-  return `${head.join('\r\n')}\r\n\r\n${body}`;
 }
 
 /** A connection to a server of this listener. */
@@ -52,16 +47,8 @@ describe('a request of 2,500 headers', () => {
     const { log, next } = recordLog();
     const client = await (await serve(t, { log })).raw();
     const body = messageEvent();
-    const signature = `layercode-signature: ${signPayload(body, SECRET)}`;
-    client.send(
-      post('/api/agent', body, [
-        'content-type: application/json',
-        signature,
-        ...MANY,
-        signature,
-        'connection: close',
-      ]),
-    );
+    const again = `layercode-signature: ${signPayload(body, SECRET)}`;
+    client.send(rawRequest(body, { headers: [...MANY, again, 'connection: close'] }));
     assert.equal((await client.lastAnswer()).status, 401);
     assert.equal((await next('request'))['signatureFault'], 'repeated');
   });
@@ -99,14 +86,7 @@ describe('an offer of h2c', () => {
     it(`is ignored after an open stream on its connection, ${where}`, async (t) => {
       const { agent, begun, release } = holding();
       const served = await serve(t, { agent, ...options });
-      const body = messageEvent();
-      const client = await served.raw();
-      client.send(
-        post('/api/agent', body, [
-          'content-type: application/json',
-          `layercode-signature: ${signPayload(body, SECRET)}`,
-        ]),
-      );
+      const client = (await served.raw()).send(rawRequest(messageEvent()));
       await begun;
       client.send('GET /health HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n');
       await served.fetch('/health'); // by now the offer has been read

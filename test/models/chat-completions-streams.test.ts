@@ -19,7 +19,6 @@ import {
   DONE,
   event,
   parallelToolCalls,
-  textReply,
   usageChunk,
   VLLM_ERROR,
 } from '../faults/wire-shapes.ts';
@@ -52,17 +51,6 @@ describe('a model that thinks in its text', () => {
     await read(model, { onProblem });
     assert.equal(told.length, 1);
     assert.match(told[0] ?? '', /^openai:gpt-6-luna sent <\/think> without <think>.*THINKING=open/);
-  });
-
-  it('is not heard while its thoughts come in separate fields', async () => {
-    const { url } = await serve(
-      stream(
-        chunk({ reasoning_content: 'hm', content: '' }),
-        chunk({ reasoning: 'hm', reasoning_details: [{ text: 'hm' }] }),
-        ...textReply('Yes.'),
-      ),
-    );
-    assert.equal((await read(modelAt(url))).text, 'Yes.');
   });
 });
 

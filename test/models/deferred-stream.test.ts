@@ -2,10 +2,11 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { describe, it } from 'node:test';
 
-import { DeferredStream, type Ask } from '../../src/models/deferred-stream.ts';
+import { DeferredStream } from '../../src/models/deferred-stream.ts';
 import type { ModelDelta } from '../../src/models/model.ts';
+import { deferred } from '../fixtures/app.ts';
 
-const OVER = { done: true, value: undefined };
+const OVER = { done: true, value: undefined } as const;
 
 function word(text: string): ModelDelta {
   return { type: 'text', text };
@@ -22,17 +23,12 @@ class Source implements AsyncGenerator<ModelDelta, void, undefined> {
   returns = 0;
 
   next(): Promise<IteratorResult<ModelDelta, void>> {
-    let settle!: (result: IteratorResult<ModelDelta, void>) => void;
-    let fail!: (error: Error) => void;
-    const promise = new Promise<IteratorResult<ModelDelta, void>>((resolve, reject) => {
-      settle = resolve;
-      fail = reject;
-    });
+    const { promise, resolve, reject } = deferred<IteratorResult<ModelDelta, void>>();
     this.requests.push({
       promise,
-      give: (text) => settle({ done: false, value: word(text) }),
-      fail,
-      end: () => settle({ done: true, value: undefined }),
+      give: (text) => resolve({ done: false, value: word(text) }),
+      fail: reject,
+      end: () => resolve(OVER),
     });
     return promise;
   }
@@ -40,7 +36,7 @@ class Source implements AsyncGenerator<ModelDelta, void, undefined> {
   async return(): Promise<IteratorResult<ModelDelta, void>> {
     this.returns += 1;
     for (const { end } of this.requests) end();
-    return { done: true, value: undefined };
+    return OVER;
   }
 
   throw(): Promise<never> {
@@ -56,23 +52,25 @@ class Source implements AsyncGenerator<ModelDelta, void, undefined> {
   }
 }
 
-const { signal } = new AbortController();
-
-function askingFor(source: Source): (ask: Ask) => ReturnType<Ask> {
-  return (ask) => ask(() => source);
+/** A stream that asks the source, once `isReady`. */
+function open({ signal } = new AbortController(), isReady?: Promise<void>) {
+  const source = new Source();
+  const stream = new DeferredStream(signal, async (ask) => {
+    if (isReady !== undefined) await isReady;
+    return ask(() => source);
+  });
+  return { source, stream };
 }
 
 describe('a deferred stream', () => {
   it('asks nobody before its reader does', async () => {
-    const source = new Source();
-    const stream = new DeferredStream(signal, askingFor(source));
+    const { source, stream } = open();
     assert.equal(source.requests.length, 0);
     await stream.return();
   });
 
   it('passes each request to the model itself once that has given a delta', async () => {
-    const source = new Source();
-    const stream = new DeferredStream(signal, askingFor(source));
+    const { source, stream } = open();
     const first = stream.next();
     source.requests[0]?.give('One');
     assert.deepEqual((await first).value, word('One'));
@@ -80,8 +78,7 @@ describe('a deferred stream', () => {
   });
 
   it('answers requests in their order while nobody has answered yet', async () => {
-    const source = new Source();
-    const stream = new DeferredStream(signal, askingFor(source));
+    const { source, stream } = open();
     const both = [stream.next(), stream.next()];
     source.requests[0]?.give('One');
     await both[0];
@@ -94,8 +91,7 @@ describe('a deferred stream', () => {
   it('listens to its signal only until the first delta', async () => {
     const caller = new AbortController();
     const listeners = (): number => getEventListeners(caller.signal, 'abort').length;
-    const source = new Source();
-    const stream = new DeferredStream(caller.signal, askingFor(source));
+    const { source, stream } = open(caller);
     const first = stream.next();
     assert.equal(listeners(), 1);
     source.requests[0]?.give('One');
@@ -104,8 +100,7 @@ describe('a deferred stream', () => {
   });
 
   it('is over after a failure', async () => {
-    const source = new Source();
-    const stream = new DeferredStream(signal, askingFor(source));
+    const { source, stream } = open();
     const [first, second] = [stream.next(), stream.next()];
     source.requests[0]?.fail(new Error('no'));
     await assert.rejects(first, /no/);
@@ -115,8 +110,7 @@ describe('a deferred stream', () => {
 
   for (const when of ['before the first delta', 'after it'] as const) {
     it(`ends the model's stream when its reader stops ${when}`, async () => {
-      const source = new Source();
-      const stream = new DeferredStream(signal, askingFor(source));
+      const { source, stream } = open();
       const first = stream.next();
       if (when === 'after it') {
         source.requests[0]?.give('One');
@@ -132,17 +126,12 @@ describe('a deferred stream', () => {
   for (const stop of ['its reader stops', 'its signal aborts'] as const) {
     it(`asks nobody once ${stop}, and takes a later failure for an echo`, async () => {
       const caller = new AbortController();
-      const source = new Source();
-      let goOn!: () => void;
-      const loading = new Promise<void>((resolve) => (goOn = resolve));
-      const stream = new DeferredStream(caller.signal, async (ask) => {
-        await loading;
-        return ask(() => source);
-      });
+      const loading = deferred();
+      const { source, stream } = open(caller, loading.promise);
       const first = stream.next();
       if (stop === 'its reader stops') await stream.return();
       else caller.abort();
-      goOn();
+      loading.resolve();
       assert.deepEqual([await first, source.requests.length], [OVER, 0]);
     });
   }
@@ -158,8 +147,7 @@ describe('a deferred stream', () => {
 
   it('ends a stream whose first delta came after its signal aborted', async () => {
     const caller = new AbortController();
-    const source = new Source();
-    const stream = new DeferredStream(caller.signal, askingFor(source));
+    const { source, stream } = open(caller);
     const first = stream.next();
     caller.abort();
     source.requests[0]?.give('One');

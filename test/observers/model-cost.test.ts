@@ -1,7 +1,7 @@
 // What a turn cost, in its log line and in the metrics.
 
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { withModel } from '../../src/agents/with-model.ts';
@@ -96,14 +96,20 @@ describe('the cost of a turn', () => {
 describe('a request that was cut off', () => {
   const environment = { MODEL_PRICES: PRICES };
 
-  it('counts with an estimate of what was sent and received', async (t) => {
-    const server = await modelServer(t, silentAfter(chunk({ content: 'Hello there' })));
+  /** The caller leaves a turn whose model has said this, and no more. */
+  async function cutOff(t: TestContext, said: string) {
+    const server = await modelServer(t, silentAfter(said));
     const served = serveAgent(t, agent, { openai: server }, environment);
-    const caller = await callOver(t, served);
+    const caller = await callOver(served);
     await caller.read((text) => text.includes('Hello'));
     caller.socket.destroy();
     await until(() => turnLines(served.logLines).length === 1, 'the line of the turn');
     const [line] = turnLines(served.logLines);
+    return { server, served, line };
+  }
+
+  it('counts with an estimate of what was sent and received', async (t) => {
+    const { server, served, line } = await cutOff(t, chunk({ content: 'Hello there' }));
     const sent = JSON.stringify(server.requests[0]?.body).length;
     assert.equal(line?.['outcome'], 'interrupted');
     assert.equal(line?.['inputTokens'], Math.ceil(sent / 4));
@@ -140,13 +146,7 @@ describe('a request that was cut off', () => {
   it('counts what the vendor had reported by then, which is not an estimate', async (t) => {
     const said = chunk({ content: 'Hello' }).replace('"choices"',
       '"usage":{"prompt_tokens":9,"completion_tokens":2},"choices"');
-    const server = await modelServer(t, silentAfter(said));
-    const served = serveAgent(t, agent, { openai: server }, environment);
-    const caller = await callOver(t, served);
-    await caller.read((text) => text.includes('Hello'));
-    caller.socket.destroy();
-    await until(() => turnLines(served.logLines).length === 1, 'the line of the turn');
-    const [line] = turnLines(served.logLines);
+    const { line } = await cutOff(t, said);
     assert.deepEqual([line?.['inputTokens'], line?.['outputTokens']], [9, 2]);
     assert.equal(line?.['tokensEstimated'], undefined);
     assert.equal(line?.['cost'], 0.029);

@@ -4,10 +4,10 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { afterEach, describe, it, type TestContext } from 'node:test';
 
 import { createTestClient, type TestClient } from '../../src/kit/test-client.ts';
+import { listen } from '../fixtures/listen.ts';
 import {
   SECRET, SERVER, Workplace, type SpawnedServer, type SpawnOptions,
 } from '../fixtures/spawned-server.ts';
@@ -149,14 +149,9 @@ async function heldServer(t: TestContext): Promise<{
   const server = createServer((_request, response) => {
     held.push(response);
     server.emit('asked');
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => {
-    server.closeAllConnections();
-    server.close();
   });
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: `http://127.0.0.1:${await listen(t, server)}`,
     async asked(count) {
       while (held.length < count) await once(server, 'asked');
     },

@@ -27,6 +27,13 @@ function addTurn(
   addTurnOf(conversation, turnId, sessionId, { messages, figures });
 }
 
+/** One with a turn of the session `s-1`. */
+function conversationWith(turnId: string, messages?: readonly Message[]): Conversation {
+  const conversation = emptyConversation('c-1');
+  addTurn(conversation, turnId, 's-1', messages);
+  return conversation;
+}
+
 /** One turn with these figures of its models. */
 function withModels(models: readonly ModelFigures[]): Conversation {
   const conversation = emptyConversation('c-1');
@@ -48,10 +55,8 @@ describe('callRecordOf', () => {
   });
 
   it('has ids, times, tokens, and each turn with its words and figures', () => {
-    const conversation = emptyConversation('c-1');
     const reply = { role: 'assistant', content: 'Hi.', turnId: 't', state: 'completed' } as const;
-    addTurn(conversation, 't', 's-1', [reply]);
-    assert.deepEqual(callRecordOf(CALL, conversation), {
+    assert.deepEqual(callRecordOf(CALL, conversationWith('t', [reply])), {
       format: 2, conversationId: 'c-1', sessionId: 's-1', agent: 'bakery', wire: 'layercode',
       startedAt: '1970-01-01T00:00:01.000Z', endedAt: '1970-01-01T00:01:06.000Z',
       durationMs: 65_000, outcome: 'ended',
@@ -85,13 +90,11 @@ describe('callRecordOf', () => {
   });
 
   it('names the agent that spoke after a hand-over', () => {
-    const conversation = emptyConversation('c-1');
     const said = { role: 'assistant', turnId: 't', state: 'completed' } as const;
     const replies = [
       { ...said, content: 'Hold on.' }, { ...said, content: 'Hi.', agent: 'billing' },
     ];
-    addTurn(conversation, 't', 's-1', replies);
-    const [turn] = callRecordOf(CALL, conversation).turns;
+    const [turn] = callRecordOf(CALL, conversationWith('t', replies)).turns;
     assert.deepEqual(turn?.messages.map(({ agent }) => agent), [undefined, undefined, 'billing']);
   });
 
@@ -119,11 +122,9 @@ describe('callRecordOf', () => {
     ['ended where it only sent data', { type: 'data', json: '1' }, 'ended'],
   ] as const) {
     it(`says ${what}`, () => {
-      const conversation = emptyConversation('c-1');
-      for (const turnId of ['a', 'b']) addTurn(conversation, turnId, 's-1');
-      const [, last] = conversation.turns;
-      assert.ok(last !== undefined);
-      last.sent = [{ type: 'say', text: 'Bye.' }, sent];
+      const conversation = conversationWith('a');
+      addTurn(conversation, 'b', 's-1');
+      conversation.turns[1]!.sent = [{ type: 'say', text: 'Bye.' }, sent];
       assert.equal(callRecordOf(CALL, conversation).outcome, outcome);
     });
   }
@@ -132,9 +133,7 @@ describe('callRecordOf', () => {
     const conversation = emptyConversation('c-1');
     for (const filler of ['One moment.', '']) {
       addTurn(conversation, `filled by "${filler}"`, 's-1');
-      const turn = conversation.turns.at(-1);
-      assert.ok(turn !== undefined);
-      turn.filler = filler;
+      conversation.turns.at(-1)!.filler = filler;
     }
     const fillers = callRecordOf(CALL, conversation).turns.map((turn) =>
       'filler' in turn ? turn.filler : 'none');
@@ -142,13 +141,12 @@ describe('callRecordOf', () => {
   });
 
   it('does not share objects with the conversation, which goes on', () => {
-    const conversation = emptyConversation('c-1');
     const call = { id: 'x', name: 'stock', args: '{}' };
     const messages: Message[] = [
       { role: 'assistant', content: '', turnId: 'a', state: 'completed', toolCalls: [call] },
       { role: 'tool', content: '1', turnId: 'a', toolCallId: 'x', state: 'running' },
     ];
-    addTurn(conversation, 'a', 's-1', messages);
+    const conversation = conversationWith('a', messages);
     const record = callRecordOf(CALL, conversation);
     const before = JSON.stringify(record);
     addTurn(conversation, 'b', 's-1');
@@ -192,10 +190,11 @@ describe('isSettled', () => {
     for (const [state, isOver] of [
       ['completed', true], ['interrupted', true], ['unknown', true], ['running', false],
     ] as const) {
-      const conversation = emptyConversation('c-1');
       const call = { id: 'x', name: 'stock', args: '{}' };
       const asks = { role: 'assistant', content: '', turnId: 'a', state: 'completed' } as const;
-      addTurn(conversation, 'a', 's-1', [{ ...asks, toolCalls: [call] }, { ...tool, state }]);
+      const conversation = conversationWith('a', [
+        { ...asks, toolCalls: [call] }, { ...tool, state },
+      ]);
       assert.equal(isSettled(callRecordOf(CALL, conversation)), isOver, state);
     }
   });

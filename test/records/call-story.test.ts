@@ -12,8 +12,9 @@ function recordOf(...turns: readonly RecordedTurn[]): CallRecord {
   };
 }
 
+const AT = '2026-11-25T12:00:07.120Z';
 const TURN: RecordedTurn = {
-  turnId: 't', outcome: 'completed', startedAt: '2026-11-25T12:00:07.120Z', durationMs: 6_000,
+  turnId: 't', outcome: 'completed', startedAt: AT, durationMs: 6_000,
   firstSpeechMs: 900, firstWordMs: 5_400, storeMs: 12,
   fillers: [{ text: 'One moment.', afterMs: 900 }],
   requests: [
@@ -35,9 +36,18 @@ const TURN: RecordedTurn = {
   ],
 };
 
+/** A turn of which only these fields matter. */
+function turnOf(fields: Partial<RecordedTurn>): RecordedTurn {
+  return { turnId: 't', outcome: 'completed', startedAt: AT, messages: [], ...fields };
+}
+
 function told(turn: RecordedTurn): string[] {
   const [first] = storyOf(recordOf(turn));
   return (first?.lines ?? []).map(({ kind, text }) => `${kind} ${text}`);
+}
+
+function kindsIn(turn: RecordedTurn): (string | undefined)[] {
+  return told(turn).map((line) => line.split(' ')[0]);
 }
 
 describe('storyOf', () => {
@@ -63,8 +73,8 @@ describe('storyOf', () => {
 
   it('puts words between two tool calls after the request that they answer', () => {
     const again = { id: 'y', name: 'order', args: '{}' };
-    const turn: RecordedTurn = {
-      turnId: 't', outcome: 'completed', firstSpeechMs: 90, firstWordMs: 90,
+    const turn = turnOf({
+      firstSpeechMs: 90, firstWordMs: 90,
       requests: [
         { model: 'm', startedMs: 0, firstTokenMs: 90, durationMs: 95 },
         { model: 'm', startedMs: 200, firstTokenMs: 50, durationMs: 60 },
@@ -75,33 +85,31 @@ describe('storyOf', () => {
         { role: 'tool', content: '1', toolCallId: 'y', state: 'completed' },
         { role: 'assistant', content: 'Done.' },
       ],
-    };
-    assert.deepEqual(told(turn).map((line) => line.split(' ')[0]), [
-      'model', 'agent', 'tool', 'result', 'model', 'agent',
-    ]);
+    });
+    assert.deepEqual(kindsIn(turn), ['model', 'agent', 'tool', 'result', 'model', 'agent']);
   });
 
   it('says that the tokens of a request that was cut off are estimated', () => {
     const used = { inputTokens: 9, outputTokens: 2, isEstimated: true } as const;
-    const turn: RecordedTurn = {
-      turnId: 't', outcome: 'interrupted', messages: [],
+    const turn = turnOf({
+      outcome: 'interrupted',
       requests: [{ model: 'm', startedMs: 0, durationMs: 95, failure: 'interrupted', ...used }],
-    };
+    });
     assert.deepEqual(told(turn), ['model m, interrupted, 9 in, 2 out, estimated']);
   });
 
   it('ends a failed turn with the reason', () => {
     const failure = { reason: 'agent', detail: 'TypeError at pick' };
-    const turn: RecordedTurn = { turnId: 't', outcome: 'failed', failure, messages: [] };
+    const turn = turnOf({ outcome: 'failed', failure });
     assert.deepEqual(told(turn), ['failure agent: TypeError at pick']);
   });
 
   it('says what a vendor answered instead of a reply', () => {
     const refused = { model: 'm', startedMs: 0, durationMs: 9, failure: 'http_error' } as const;
-    const turn: RecordedTurn = {
-      turnId: 't', outcome: 'failed', messages: [],
+    const turn = turnOf({
+      outcome: 'failed',
       requests: [{ ...refused, reason: 'm answered HTTP 500', retriedAfterMs: 200 }, refused],
-    };
+    });
     assert.deepEqual(told(turn), [
       'model m, http_error: answered HTTP 500, asked again after 200 ms', 'model m, http_error',
     ]);
@@ -116,31 +124,26 @@ describe('storyOf', () => {
       'unknown: an equal call before it has an unknown outcome, key k'],
   ] as const)
     it(`says why the outcome of a call is unknown: its ${what}`, () => {
-      const turn: RecordedTurn = {
-        turnId: 't', outcome: 'completed',
+      const turn = turnOf({
         tools: tools.map((tool) => ({ toolCallId: 'x', tool: 'pay', startedMs: 1, ...tool })),
         messages: [
           { role: 'tool', content: '{}', toolCallId: 'x', state: 'unknown', idempotencyKey: 'k' },
         ],
-      };
+      });
       assert.deepEqual(told(turn), [`result {} (${cause})`]);
     });
 
   it('counts a result that came after all', () => {
-    const turn: RecordedTurn = {
-      turnId: 't', outcome: 'completed',
+    const turn = turnOf({
       tools: [{ toolCallId: 'x', tool: 'pay', startedMs: 1, outcome: 'unknown' }],
       messages: [{ role: 'tool', content: '{}', toolCallId: 'x', state: 'completed' }],
-    };
+    });
     assert.deepEqual(told(turn), ['result {}']);
   });
 
   it("says that an answer was cut at the model's limit", () => {
     const request = { model: 'm', startedMs: 0, outputTokens: 9 };
-    const turn: RecordedTurn = {
-      turnId: 't', outcome: 'completed', messages: [],
-      requests: [{ ...request, finishReason: 'length' }, request],
-    };
+    const turn = turnOf({ requests: [{ ...request, finishReason: 'length' }, request] });
     assert.deepEqual(told(turn), [
       "model m, cut at the model's limit, ? in, 9 out", 'model m, ? in, 9 out',
     ]);
@@ -153,69 +156,63 @@ describe('storyOf', () => {
   ] as const)
     it(`has the apology after the requests that failed${title}`, () => {
       const failed = { model: 'm', durationMs: 9, failure: 'http_error' };
-      const turn: RecordedTurn = {
-        turnId: 't', outcome: 'failed', durationMs: 210, ...more,
+      const turn = turnOf({
+        outcome: 'failed', durationMs: 210, ...more,
         requests: [{ ...failed, startedMs: 0, retriedAfterMs: 190 }, { ...failed, startedMs: 200 }],
         failure: { reason: 'model' },
         messages: [{ role: 'user', content: 'Hi' }, { role: 'assistant', content: 'Sorry.' }],
-      };
-      const kinds = told(turn).map((line) => line.split(' ')[0]);
-      assert.deepEqual(kinds.filter((kind) => kind !== 'filler'), [
+      });
+      assert.deepEqual(kindsIn(turn).filter((kind) => kind !== 'filler'), [
         'caller', 'model', 'model', 'agent', 'failure',
       ]);
     });
 
   it('says before the goodbye that the call has reached a limit', () => {
-    const turn: RecordedTurn = {
-      turnId: 't', outcome: 'completed', firstSpeechMs: 5, firstWordMs: 5, limit: 'tokens',
+    const turn = turnOf({
+      firstSpeechMs: 5, firstWordMs: 5, limit: 'tokens',
       messages: [{ role: 'user', content: 'Hi' }, { role: 'assistant', content: 'Goodbye.' }],
-    };
+    });
     const limit = 'limit the call has reached its limit of tokens';
     assert.deepEqual(told(turn), ['caller Hi', limit, 'agent Goodbye.']);
   });
 
   // The log had the limit before the goodbye was spoken, and the store failed after it.
   it('says both that a limit was reached and why the turn failed', () => {
-    const turn: RecordedTurn = {
-      turnId: 't', outcome: 'failed', limit: 'cost', failure: { reason: 'store' }, messages: [],
-    };
+    const turn = turnOf({ outcome: 'failed', limit: 'cost', failure: { reason: 'store' } });
     const limit = 'limit the call has reached its limit of cost';
     assert.deepEqual(told(turn), [limit, 'failure store']);
   });
 
   it('has the wait for SETTLE_MS before the tool, and after the model that calls it', () => {
-    const turn: RecordedTurn = {
-      turnId: 't', outcome: 'completed', settleMs: 690, settlingFromMs: 11,
+    const turn = turnOf({
+      settleMs: 690, settlingFromMs: 11,
       requests: [{ model: 'm', startedMs: 2, firstTokenMs: 5, durationMs: 8 }],
       tools: [{ toolCallId: 'x', tool: 'book', startedMs: 701, durationMs: 90 }],
       messages: [
         { role: 'user', content: 'Book!' },
         { role: 'assistant', content: '', toolCalls: [{ id: 'x', name: 'book', args: '{}' }] },
       ],
-    };
-    assert.deepEqual(told(turn).map((line) => line.split(' ')[0]), [
-      'caller', 'model', 'settling', 'tool',
-    ]);
+    });
+    assert.deepEqual(kindsIn(turn), ['caller', 'model', 'settling', 'tool']);
   });
 
   it('shows a record of format 1, whose filler has no time', () => {
-    const turn: RecordedTurn = {
-      turnId: 't', outcome: 'completed', firstSpeechMs: 50, filler: 'One moment.',
+    const turn = turnOf({
+      firstSpeechMs: 50, filler: 'One moment.',
       messages: [{ role: 'user', content: 'Hi' }, { role: 'assistant', content: 'Hello.' }],
-    };
-    const lines = ['caller Hi', 'filler One moment.', 'agent Hello.'];
-    assert.deepEqual(told(turn), lines);
+    });
+    assert.deepEqual(told(turn), ['caller Hi', 'filler One moment.', 'agent Hello.']);
   });
 });
 
 describe('a request and its answer', () => {
   it('appear in this order, even if the answer came within the same millisecond', () => {
-    const turn: RecordedTurn = {
-      turnId: 't', outcome: 'completed', firstSpeechMs: 5, firstWordMs: 5,
+    const turn = turnOf({
+      firstSpeechMs: 5, firstWordMs: 5,
       requests: [{ model: 'm', startedMs: 5, firstTokenMs: 0, durationMs: 1 }],
       messages: [{ role: 'user', content: 'Hi' }, { role: 'assistant', content: 'Hello.' }],
-    };
-    assert.deepEqual(told(turn).map((line) => line.split(' ')[0]), ['caller', 'model', 'agent']);
+    });
+    assert.deepEqual(kindsIn(turn), ['caller', 'model', 'agent']);
   });
 });
 
@@ -230,30 +227,24 @@ describe('slowestOf', () => {
   });
 
   it('counts the wait of tools with effects', () => {
-    const turn: RecordedTurn = {
-      turnId: 't', outcome: 'completed', startedAt: '2026-11-25T12:00:07.120Z', messages: [],
-      settleMs: 690,
-    };
-    assert.deepEqual(slowestOf(recordOf(turn), 1), [{
+    assert.deepEqual(slowestOf(recordOf(turnOf({ settleMs: 690 })), 1), [{
       what: 'the wait for SETTLE_MS', durationMs: 690, turn: '12:00:07',
     }]);
   });
 
   it('counts the waits between the requests to a model', () => {
-    const turn: RecordedTurn = {
-      turnId: 't', outcome: 'completed', startedAt: '2026-11-25T12:00:07.120Z', messages: [],
+    const turn = turnOf({
       requests: [
         { model: 'm', startedMs: 0, durationMs: 9, failure: 'rate_limited', retriedAfterMs: 1_000 },
         { model: 'm', startedMs: 1_009, firstTokenMs: 5, durationMs: 30 },
       ],
-    };
+    });
     assert.deepEqual(slowestOf(recordOf(turn), 1), [{
       what: 'the wait before model m was asked again', durationMs: 1_000, turn: '12:00:07',
     }]);
   });
 
   it('is empty for a record of format 1, which has no times', () => {
-    const turn: RecordedTurn = { turnId: 't', outcome: 'completed', messages: [] };
-    assert.deepEqual(slowestOf(recordOf(turn), 3), []);
+    assert.deepEqual(slowestOf(recordOf(turnOf({})), 3), []);
   });
 });

@@ -5,7 +5,8 @@ import { join } from 'node:path';
 import { after, beforeEach, describe, it } from 'node:test';
 import type { Environment } from '../../src/base/environment.ts';
 import { informationFor, loadSettings } from '../../src/settings/load-settings.ts';
-import { SettingsError, type Settings } from '../../src/settings/settings.ts';
+import type { Settings } from '../../src/settings/settings.ts';
+import { problemsIn } from './settings-problems.ts';
 
 const root = mkdtempSync(join(tmpdir(), 'load-settings-'));
 let directory = '';
@@ -26,13 +27,7 @@ function load(environment: Environment = {}, argv: readonly string[] = []): Sett
 }
 
 function problemsOf(...input: Parameters<typeof load>): readonly string[] {
-  try {
-    load(...input);
-  } catch (error) {
-    assert.ok(error instanceof SettingsError, String(error));
-    return error.problems;
-  }
-  return [];
+  return problemsIn(() => load(...input));
 }
 
 describe('loadSettings', () => {

@@ -4,22 +4,12 @@ import { describe, it } from 'node:test';
 import { Refusal } from '../../src/settings/kinds.ts';
 import { modelPrices } from '../../src/settings/model-prices.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
-import { SettingsError } from '../../src/settings/settings.ts';
+import { problemsOf } from './settings-problems.ts';
 
 function reasonFor(text: string): string {
   const parsed = modelPrices.parse(text);
   assert.ok(parsed instanceof Refusal, text);
   return parsed.reason;
-}
-
-function problemsOf(environment: Readonly<Record<string, string>>): readonly string[] {
-  try {
-    parseSettings(environment, []);
-  } catch (error) {
-    if (error instanceof SettingsError) return error.problems;
-    throw error;
-  }
-  return [];
 }
 
 describe('MODEL_PRICES', () => {
@@ -67,12 +57,6 @@ describe('MODEL_PRICES', () => {
   it('cuts a name that is very long', () => {
     const reason = reasonFor(JSON.stringify({ ['x'.repeat(10_000)]: { input: 1, output: 1 } }));
     assert.ok(reason.length < 100, reason);
-  });
-
-  it('is reported with its variable, together with other problems', () => {
-    const problems = problemsOf({ MODEL_PRICES: '{"a:b":{"input":"1","output":1}}', PORT: 'x' });
-    assert.equal(problems.length, 2);
-    assert.match(problems.join('\n'), /^MODEL_PRICES at "a:b"\.input must be a number/m);
   });
 });
 

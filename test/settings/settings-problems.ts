@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 
 import type { Environment } from '../../src/base/environment.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
-import { SettingsError } from '../../src/settings/settings.ts';
+import { SettingsError, type Settings } from '../../src/settings/settings.ts';
 
 export const secret = 'whsec_4f1d0c2b9a8e7f60';
 
@@ -11,8 +11,13 @@ export function problemsOf(
   environment: Environment,
   argv: readonly string[] = [],
 ): readonly string[] {
+  return problemsIn(() => parseSettings(environment, argv));
+}
+
+/** What that finds wrong with the settings. */
+export function problemsIn(read: () => Settings): readonly string[] {
   try {
-    parseSettings(environment, argv);
+    read();
   } catch (error) {
     assert.ok(error instanceof SettingsError, String(error));
     return error.problems;

@@ -109,7 +109,7 @@ describe('a caller who leaves', () => {
     /** Leaves a new server's only caller. */
     const closesAfterMs = async (t: TestContext): Promise<number> => {
       const served = await serveModel(t, plain, [answer]);
-      const caller = await callOver(t, served);
+      const caller = await callOver(served);
       await within(served.server.request(0), 'the request to the model');
       if (first !== undefined) await caller.read((text) => text.includes(first));
       const left = performance.now();
@@ -130,7 +130,7 @@ describe('a caller who leaves', () => {
 
   it('during the wait before a retry stops the retry', async (t) => {
     const served = await serveModel(t, plain, [rateLimits({ 'retry-after': '1' }), says('Yes.')]);
-    const caller = await callOver(t, served);
+    const caller = await callOver(served);
     await (await served.server.request(0)).wasCut;
     caller.socket.destroy();
     await until(() => served.app.runningTurns === 0, 'the turn to end');
@@ -167,7 +167,7 @@ describe('a caller who leaves', () => {
 
   it('who spoke before the first token gets one answer to both utterances', async (t) => {
     const served = await serveModel(t, plain, [silentAfter(), says('Yes.')]);
-    await callOver(t, served, { text: 'Does it' });
+    await callOver(served, { text: 'Does it' });
     await within(served.server.request(0), 'the request to the model');
     await spoken(served.client.say('rain?'));
     await wasCut(served.server);

@@ -5,8 +5,9 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { WebSocketConnection } from '../../src/websocket/connection.ts';
 import { OPCODES } from '../../src/websocket/frame.ts';
+import { deferred, Told } from '../fixtures/app.ts';
 import { clientFrame, NO_MASK, text } from './client-frames.ts';
-import { deferred, open, openPending, Told, turns, type Opened } from './connection-stage.ts';
+import { open, openPending, turns, type Opened } from './connection-stage.ts';
 
 const FLOOD_PAYLOAD = 'p'.repeat(125);
 
@@ -122,15 +123,6 @@ describe('WebSocketConnection, under back-pressure', { timeout: 20_000 }, () => 
     assert.equal(connection.send('more'), true);
   });
 
-  it('tells a waiting sender that the connection is over', async (t) => {
-    const { connection, peer } = await open(t, { maxUnsentBytes: Infinity });
-    peer.socket.pause();
-    let sent = connection.send('x'.repeat(65_536));
-    while (sent === true) sent = connection.send('x'.repeat(65_536));
-    connection.destroy();
-    assert.equal(await sent, false);
-  });
-
   it('destroys the connection of a peer that does not read, just beyond the limit', async (t) => {
     const { connection, peer, socket, closes } = await open(t, { maxUnsentBytes: 300_000 });
     peer.socket.pause();
@@ -240,11 +232,6 @@ describe('WebSocketConnection, pinging', { timeout: 20_000 }, () => {
     pings.tick();
     assert.deepEqual(await closes.next(), { code: 1006, reason: '' });
     await peer.closed;
-  });
-
-  it('destroys it when the time is up', async (t) => {
-    const { closes } = await open(t, { pingIntervalMs: 10 });
-    assert.deepEqual(await closes.next(), { code: 1006, reason: '' });
   });
 
   it('does not take a peer for gone that it does not read itself', async (t) => {

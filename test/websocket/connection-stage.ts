@@ -9,39 +9,8 @@ import {
   type WebSocketOptions,
 } from '../../src/websocket/connection.ts';
 import { OPCODES } from '../../src/websocket/frame.ts';
+import { Told } from '../fixtures/app.ts';
 import { parseServerFrames, type ServerFrame } from './client-frames.ts';
-
-/** What was told, in order, each to be waited for. */
-export class Told<T> {
-  readonly all: T[] = [];
-  readonly #waiting: (() => void)[] = [];
-  #taken = 0;
-
-  readonly tell = (value: T): void => {
-    this.all.push(value);
-    for (const wake of this.#waiting.splice(0)) wake();
-  };
-
-  async next(): Promise<T> {
-    const index = this.#taken++;
-    while (this.all.length <= index) await new Promise<void>((wake) => this.#waiting.push(wake));
-    return this.all[index] as T;
-  }
-}
-
-export function deferred<T = void>(): {
-  readonly promise: Promise<T>;
-  readonly resolve: (value: T) => void;
-  readonly reject: (error: Error) => void;
-} {
-  let resolve!: (value: T) => void;
-  let reject!: (error: Error) => void;
-  const promise = new Promise<T>((settle, fail) => {
-    resolve = settle;
-    reject = fail;
-  });
-  return { promise, resolve, reject };
-}
 
 /** Lets what is on its way arrive, for tests that nothing more does. */
 export async function turns(count = 20): Promise<void> {
@@ -101,30 +70,35 @@ export interface Opened {
 }
 
 /**
- * A connection over real TCP, whose server keeps its side open at the other's end, as node:http
+ * Both ends of a TCP connection, whose server keeps its side open at the other's end, as node:http
  * does.
  */
-export async function open(
+export async function socketPair(
   t: TestContext,
-  options: Partial<WebSocketOptions> = {},
-  { allowHalfOpen = false } = {},
-): Promise<Opened> {
+  allowHalfOpen = false,
+): Promise<{ readonly socket: Socket; readonly client: Socket }> {
   const server = createServer({ allowHalfOpen: true });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  const client = connect({
-    port: (server.address() as AddressInfo).port,
-    host: '127.0.0.1',
-    noDelay: true,
-    allowHalfOpen,
-  });
-  const peer = new Peer(client);
+  const { port } = server.address() as AddressInfo;
+  const client = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen });
   const [socket] = (await once(server, 'connection')) as [Socket];
   t.after(() => {
     client.destroy();
     socket.destroy();
     server.close();
   });
+  return { socket, client };
+}
+
+/** A connection over real TCP. */
+export async function open(
+  t: TestContext,
+  options: Partial<WebSocketOptions> = {},
+  { allowHalfOpen = false } = {},
+): Promise<Opened> {
+  const { socket, client } = await socketPair(t, allowHalfOpen);
+  const peer = new Peer(client);
   const texts = new Told<string>();
   const closes = new Told<WebSocketClose>();
   const connection = new WebSocketConnection(socket, {

@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { describe, it } from 'node:test';
 
 import { WebSocketConnection, type WebSocketClose } from '../../src/websocket/connection.ts';
 import { OPCODES } from '../../src/websocket/frame.ts';
+import { deferred, Told } from '../fixtures/app.ts';
 import { clientFrame, close, fragments, text } from './client-frames.ts';
 import {
-  deferred, FAR_AWAY_MS, open, openPending, Told, turns, type Opened,
+  FAR_AWAY_MS, open, openPending, socketPair, turns, type Opened,
 } from './connection-stage.ts';
 
 describe('WebSocketConnection', { timeout: 20_000 }, () => {
@@ -23,19 +23,11 @@ describe('WebSocketConnection', { timeout: 20_000 }, () => {
   });
 
   it('delivers what came after the request', async (t) => {
-    const server = createServer();
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const peer = connect((server.address() as AddressInfo).port, '127.0.0.1');
-    const [socket] = (await once(server, 'connection')) as [Socket];
-    t.after(() => {
-      peer.destroy();
-      server.close();
-    });
+    const { socket, client } = await socketPair(t);
     const texts = new Told<string>();
     socket.unshift(text('early'));
     new WebSocketConnection(socket, { onText: texts.tell, onClose: () => undefined });
-    peer.write(text('late'));
+    client.write(text('late'));
     assert.deepEqual([await texts.next(), await texts.next()], ['early', 'late']);
   });
 

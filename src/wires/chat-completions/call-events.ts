@@ -3,9 +3,9 @@
 import { hash, randomUUID } from 'node:crypto';
 import type { IncomingHttpHeaders } from 'node:http';
 
-import { isId, isObject } from '../../base/fields.ts';
-import type { JsonObject } from '../../base/json.ts';
+import { isId } from '../../base/fields.ts';
 import type { CallStart, Transcript, TranscriptLine, TurnEvent } from '../../calls/call-event.ts';
+import { metadataOf } from '../event-fields.ts';
 import { CHAT_COMPLETIONS, type CompletionEvent } from './events.ts';
 import { callerOf, firstId, firstValue, type Profile } from './profiles.ts';
 import type { ToldCall } from './request.ts';
@@ -91,10 +91,4 @@ function turnIdOf(
   // The length keeps two texts from having the same hash as one.
   for (const { role, text } of lines) told.push(role, text.length, text);
   return hash('sha256', told.join(' '), 'hex').slice(0, 32);
-}
-
-const NO_METADATA: JsonObject = Object.freeze({});
-
-function metadataOf(value: unknown): JsonObject {
-  return isObject(value) ? (value as JsonObject) : NO_METADATA; // it was parsed from JSON
 }

@@ -11,12 +11,13 @@ import type { Handler } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
 import { HttpError } from '../../http/errors.ts';
 import { CallEnds } from '../call-ends.ts';
+import { metadataOf, msOf } from '../event-fields.ts';
 import { checkJsonType } from '../json-body.ts';
 import { cutReply } from '../silent-hooks.ts';
 import type { WireOptions } from '../wire-options.ts';
+import { BearerKeys } from './bearer-keys.ts';
 import { withErrorBody } from './error-body.ts';
 import { CHAT_COMPLETIONS, type CallReportEvent } from './events.ts';
-import { Keys } from './keys.ts';
 import { callerOf, firstId, firstValue, PROFILES } from './profiles.ts';
 import { parseBody } from './request.ts';
 
@@ -32,7 +33,7 @@ export function reports(options: WireOptions): Handler {
   // A platform may post the reports of all its calls to one path, those of other agents too.
   const ends = new CallEnds(options, false);
   const { vapiWebhookSecret: secret, elevenLabsWebhookSecret } = options.settings;
-  const vapi = secret === undefined ? undefined : new Keys([secret]);
+  const vapi = secret === undefined ? undefined : new BearerKeys([secret]);
 
   return withErrorBody((context) => {
     const signature = context.header('elevenlabs-signature');
@@ -99,8 +100,8 @@ function vapiReport(raw: Readonly<Record<string, unknown>>): Report | undefined 
   return {
     type: 'end',
     caller,
-    startedAt: timeIn(body['startedAt']),
-    endedAt: timeIn(body['endedAt']),
+    startedAt: msOf(body['startedAt']),
+    endedAt: msOf(body['endedAt']),
     ...(type === 'status-update' ? { isReportedAgain: true } : {}),
     ...fields,
   };
@@ -115,13 +116,13 @@ function elevenLabsReport(raw: Readonly<Record<string, unknown>>): Report | unde
   const request = { body: data, headers: {} };
   const startedAt = firstValue([['metadata', 'start_time_unix_secs']], request);
   const seconds = firstValue([['metadata', 'call_duration_secs']], request);
-  const startedAtMs = typeof startedAt === 'number' ? timeIn(startedAt * 1_000) : undefined;
+  const startedAtMs = typeof startedAt === 'number' ? msOf(startedAt * 1_000) : undefined;
   const isKnown = startedAtMs !== undefined && typeof seconds === 'number';
   return {
     type: 'end',
     caller: undefined,
     startedAt: startedAtMs,
-    endedAt: isKnown ? timeIn(startedAtMs + seconds * 1_000) : undefined,
+    endedAt: isKnown ? msOf(startedAtMs + seconds * 1_000) : undefined,
     ...fieldsOf(raw, id, undefined),
   };
 }
@@ -141,17 +142,10 @@ function fieldsOf(
     conversationId,
     sessionId: conversationId,
     turnId: undefined,
-    metadata: isObject(metadata) ? (metadata as CallEnd['metadata']) : {},
+    metadata: metadataOf(metadata),
     language: undefined,
     wire: CHAT_COMPLETIONS,
   };
-}
-
-/** Milliseconds since the epoch. Undefined if the value is not a time. */
-function timeIn(value: unknown): number | undefined {
-  if (typeof value !== 'string' && typeof value !== 'number') return undefined;
-  const ms = new Date(value).getTime();
-  return Number.isNaN(ms) ? undefined : ms;
 }
 
 /**

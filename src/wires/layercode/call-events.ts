@@ -5,6 +5,7 @@ import type { JsonObject } from '../../base/json.ts';
 import type {
   CallEnd, Caller, CallerMessage, CallEvent, CallStart, Interruption,
 } from '../../calls/call-event.ts';
+import { metadataOf, msOf } from '../event-fields.ts';
 import {
   isCallEvent, type CallEndedEvent, type CallStartedEvent, type LayercodeEvent, type MessageEvent,
   type SessionEndEvent, type SessionStartEvent, type TranscriptEvent,
@@ -54,16 +55,10 @@ function messageOf(
 
 function endOf(
   raw: SessionEndEvent | CallEndedEvent,
-  startedAt: Time,
-  endedAt: Time,
+  startedAt: unknown,
+  endedAt: unknown,
 ): CallEnd {
-  return {
-    type: 'end',
-    raw,
-    startedAt: msOf(startedAt),
-    endedAt: msOf(endedAt),
-    ...fieldsOf(raw),
-  };
+  return { type: 'end', raw, startedAt: msOf(startedAt), endedAt: msOf(endedAt), ...fieldsOf(raw) };
 }
 
 function fieldsOf(raw: LayercodeEvent): Omit<CallStart, 'type' | 'raw' | 'isBeside'> {
@@ -73,7 +68,7 @@ function fieldsOf(raw: LayercodeEvent): Omit<CallStart, 'type' | 'raw' | 'isBesi
     sessionId: isCall ? raw.call_id : raw.session_id,
     turnId: raw.turn_id ?? undefined,
     caller: callerOf(raw),
-    metadata: metadataOf(raw),
+    metadata: allMetadataOf(raw),
     language: undefined,
     wire: LAYERCODE,
   };
@@ -93,16 +88,10 @@ function callerOf({
 }
 
 /** `metadata` and `custom_metadata` in one object. On a conflict `custom_metadata` wins. */
-function metadataOf(raw: LayercodeEvent): JsonObject {
+function allMetadataOf(raw: LayercodeEvent): JsonObject {
   const custom = isCallEvent(raw) ? undefined : raw.custom_metadata;
-  return custom ? { ...raw.metadata, ...custom } : (raw.metadata ?? NO_METADATA);
+  return custom ? { ...raw.metadata, ...custom } : metadataOf(raw.metadata);
 }
-
-/**
- * Shared by all events without metadata, which most are. Each open stream would otherwise keep its
- * own.
- */
-const NO_METADATA: JsonObject = Object.freeze({});
 
 function interruptionIn({ interruption_context: context }: MessageEvent): Interruption | undefined {
   if (!context?.previous_turn_interrupted) return undefined;
@@ -110,13 +99,4 @@ function interruptionIn({ interruption_context: context }: MessageEvent): Interr
     textHeard: context.text_heard ?? undefined,
     turnId: context.assistant_turn_id ?? undefined,
   };
-}
-
-type Time = string | number | null | undefined;
-
-/** Milliseconds since the epoch. Undefined if the time is missing or invalid. */
-function msOf(time: Time): number | undefined {
-  if (time === null || time === undefined) return undefined;
-  const ms = new Date(time).getTime();
-  return Number.isNaN(ms) ? undefined : ms;
 }

@@ -268,7 +268,7 @@ describe('a caller who leaves a relay', () => {
   it('closes both connections at once, in mid-reply', async (t) => {
     const narrates = silentAfter(chunk({ content: 'Let me' }));
     const served = await relay(t, 'relay', narrates, silentAfter());
-    const caller = await callOver(t, served);
+    const caller = await callOver(served);
     await caller.read((text) => text.includes('Let'));
     caller.socket.destroy();
     const [fast, slow] = [await served.fast.request(0), await served.slow.request(0)];
@@ -281,7 +281,7 @@ describe('a caller who leaves a relay', () => {
 
   it('closes the slow connection of relay:speculative while it verifies', async (t) => {
     const served = await relay(t, 'relay:speculative', says('It rains.'), silentAfter());
-    const caller = await callOver(t, served);
+    const caller = await callOver(served);
     const slow = await within(served.slow.request(0), 'the slow request');
     caller.socket.destroy();
     assert.equal(await within(slow.wasCut, 'the connection to close'), true);

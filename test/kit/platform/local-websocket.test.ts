@@ -3,8 +3,7 @@ import { describe, it } from 'node:test';
 
 import type { EventContext } from '../../../src/agents/agent.ts';
 import type { SessionEndEvent } from '../../../src/wires/layercode/events.ts';
-import { fired } from '../../fixtures/app.ts';
-import { deferred } from '../../fixtures/kernel.ts';
+import { deferred, fired } from '../../fixtures/app.ts';
 import { authorize, Browser, connect, type ConnectOptions, type Refusal } from './browser.ts';
 import { stage } from './local-stage.ts';
 

@@ -14,8 +14,8 @@ import { PROFILES, type ProfileName } from '../../../src/wires/chat-completions/
 import { parseCompletion, toldBy } from '../../../src/wires/chat-completions/request.ts';
 import { contentsOf, Told, until } from '../../fixtures/app.ts';
 import {
-  asking, CONVERSATION, echo, halting, messagesOf, requestLines, serveCompletions, warningsIn,
-  type AskOptions, type Fields,
+  asking, CONVERSATION, messagesOf, requestLines, serveCompletions, serveEcho, serveHalting,
+  warningsIn, type AskOptions, type Fields,
 } from '../../fixtures/completions.ts';
 
 const HELLO = asking(['user: Hello?']);
@@ -103,9 +103,8 @@ describe('what a platform says of a call', () => {
     });
 
   it('reaches the agent', async (t) => {
-    const { agent, turns } = echo();
     const environment = { CHAT_COMPLETIONS_PROFILE: 'vapi' };
-    const { platform } = serveCompletions(t, agent, { environment });
+    const { platform, turns } = serveEcho(t, {}, { environment });
     const fields = { call: { ...call, metadata: { a: 1 } }, ...customer };
     const headers = { 'x-language': 'de' };
     await platform.hear({ ...HELLO, ...fields }, { conversationId: null, headers });
@@ -121,8 +120,7 @@ describe('a request that names no conversation', () => {
   const lines = ['agent: Welcome.', 'user: Hello?', 'agent: Hi.', 'user: And now?'];
 
   it('gives the agent the call as the request has it', async (t) => {
-    const { agent, turns } = echo();
-    const { platform } = serveCompletions(t, agent);
+    const { platform, turns } = serveEcho(t);
     assert.equal(await platform.hear(lines, unnamed), 'You said And now?');
     assert.deepEqual(historyOf(await turns.next()), [
       ['assistant', 'Welcome.'], ['user', 'Hello?'], ['assistant', 'Hi.'], ['user', 'And now?'],
@@ -145,16 +143,14 @@ describe('a request that names no conversation', () => {
   });
 
   it('is answered again, with the same Idempotency-Key too', async (t) => {
-    const { agent, turns } = echo();
-    const { platform } = serveCompletions(t, agent);
+    const { platform, turns } = serveEcho(t);
     const headers = { 'idempotency-key': 'k-1' };
     for (const _ of [1, 2]) await platform.hear(HELLO, { ...unnamed, headers });
     assert.equal(turns.all.length, 2);
   });
 
   it('does not end another request\'s turn', async (t) => {
-    const { agent, open } = halting();
-    const { platform } = serveCompletions(t, agent);
+    const { platform, open } = serveHalting(t);
     const first = await platform.ask(HELLO, unnamed);
     assert.equal(await first.word(), 'One.');
     const second = await platform.ask(HELLO, unnamed);
@@ -180,8 +176,7 @@ describe('a request that names no conversation', () => {
 
 describe('a request without anybody\'s words', () => {
   it('asks for the welcome, which comes before the first words', async (t) => {
-    const { agent, turns } = echo();
-    const { platform } = serveCompletions(t, { welcome: 'Welcome.', ...agent });
+    const { platform, turns } = serveEcho(t, { welcome: 'Welcome.' });
     assert.equal(await platform.hear(['system: Be brief.']), 'Welcome.');
     await platform.hear(['agent: Welcome.', 'user: Hello?']);
     assert.deepEqual(historyOf(await turns.next()), [
@@ -197,16 +192,14 @@ describe('a request without anybody\'s words', () => {
 
 describe("a request that ends with the agent's words", () => {
   it('says that the caller was silent', async (t) => {
-    const { agent, turns } = echo();
-    const { platform } = serveCompletions(t, agent);
+    const { platform, turns } = serveEcho(t);
     await platform.hear(['user: Hello?']);
     await platform.hear(['user: Hello?', 'agent: You said Hello?']);
     assert.deepEqual(turns.all.map(({ text }) => text), ['Hello?', '']);
   });
 
   it('says so too if there are no words but tool calls', async (t) => {
-    const { agent, turns } = echo();
-    const { platform } = serveCompletions(t, agent);
+    const { platform, turns } = serveEcho(t);
     const silent = { role: 'assistant', content: null, tool_calls: [] };
     await platform.hear({ stream: true, messages: [...messagesOf(['user: Hello?']), silent] });
     assert.equal((await turns.next()).text, '');
@@ -260,8 +253,7 @@ describe('the call that is sent with a request', () => {
     });
 
   it('adds words that never reached us', async (t) => {
-    const { agent, turns } = echo();
-    const { platform } = serveCompletions(t, agent);
+    const { platform, turns } = serveEcho(t);
     await platform.hear(['user: One']);
     const lines = ['user: One', 'agent: You said One', 'user: Two', 'agent: Hm.', 'user: Three'];
     await platform.hear(lines);
@@ -271,8 +263,7 @@ describe('the call that is sent with a request', () => {
   });
 
   it('may be cut at the front', async (t) => {
-    const { agent, turns } = echo();
-    const { platform } = serveCompletions(t, agent);
+    const { platform, turns } = serveEcho(t);
     const lines = ['user: One', 'agent: You said One', 'user: Two', 'agent: You said Two'];
     await platform.hear(lines.slice(0, 1));
     await platform.hear(lines.slice(0, 3));
@@ -283,8 +274,7 @@ describe('the call that is sent with a request', () => {
   });
 
   it('goes on a conversation that began over the other wire', async (t) => {
-    const { agent, turns } = echo();
-    const { platform, client } = serveCompletions(t, agent);
+    const { platform, client, turns } = serveEcho(t);
     const reply = await client.say('One', { conversation_id: CONVERSATION });
     assert.deepEqual(contentsOf(await reply.events()), ['You said One']);
     await platform.hear(['user: One', 'agent: You said One', 'user: Two']);

@@ -6,9 +6,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { SessionEndContext } from '../../../src/agents/agent.ts';
 import { defineState } from '../../../src/agents/state/state.ts';
-import { createLogger } from '../../../src/log.ts';
 import type { CallRecord } from '../../../src/records/call-record.ts';
-import { callRecorder } from '../../../src/records/call-recorder.ts';
 import {
   deferred, errorsIn, Told, within, type ServeOptions, type TestAgent,
 } from '../../fixtures/app.ts';
@@ -16,7 +14,7 @@ import {
   asking, CONVERSATION, KEY, requestLines, serveCompletions, serveWith, saying, type Completion,
   type Fields, type ServedPlatform,
 } from '../../fixtures/completions.ts';
-import { CallArchiveInMemory } from '../../records/call-archive-in-memory.ts';
+import { openRecorder } from '../../records/recorded-calls.ts';
 
 const PATH = '/api/agent/events';
 const VAPI_SECRET = 'vapi-secret-of-the-tests';
@@ -81,13 +79,15 @@ function signed(body: string, atMs = Date.now(), secret = ELEVENLABS_SECRET): st
   return `t=${time},v0=${digest}`;
 }
 
-/** The first bytes of a report: the rest of its body does not come. */
-function headOf(credentials: string): string {
+/** The status of a report whose body does not come, but for its first byte. */
+async function statusWithoutBody({ raw }: ServedPlatform, credentials: string): Promise<number> {
   const head = [
     `POST ${PATH} HTTP/1.1`, 'host: localhost', 'content-type: application/json',
     'content-length: 1000', credentials,
   ];
-  return `${head.join('\r\n')}\r\n\r\n{`;
+  const connection = await raw();
+  connection.write(`${head.join('\r\n')}\r\n\r\n{`);
+  return connection.status();
 }
 
 /** An agent that remembers the ends it was told of. */
@@ -135,10 +135,8 @@ describe('the route of reports', () => {
 
   it('reads no body that nobody could have signed', async (t) => {
     const environment = { VAPI_WEBHOOK_SECRET: VAPI_SECRET };
-    const { raw } = serveCompletions(t, {}, { environment });
-    const connection = await raw();
-    connection.write(headOf(`elevenlabs-signature: ${signed('')}`));
-    assert.equal(await connection.status(), 401);
+    const served = serveCompletions(t, {}, { environment });
+    assert.equal(await statusWithoutBody(served, `elevenlabs-signature: ${signed('')}`), 401);
   });
 });
 
@@ -177,10 +175,7 @@ describe('a report of Vapi', () => {
   });
 
   it('is refused before its body is read', async (t) => {
-    const { raw } = serveReports(t, {});
-    const connection = await raw();
-    connection.write(headOf('x-vapi-secret: wrong'));
-    assert.equal(await connection.status(), 401);
+    assert.equal(await statusWithoutBody(serveReports(t, {}), 'x-vapi-secret: wrong'), 401);
   });
 
   it('of the end of a call is told to the agent, with the caller and the metadata', async (t) => {
@@ -200,9 +195,7 @@ describe('a report of Vapi', () => {
   for (const how of ['report', 'tell'] as const)
     it(`of a call without turns is passed on to nobody and leaves no record: ${how}`, async (t) => {
       const { agent, ends } = listening();
-      const archive = new CallArchiveInMemory();
-      const log = createLogger({ level: 'silent', write: () => undefined });
-      const records = callRecorder({ archive, log });
+      const { recorder: records, archive } = openRecorder();
       let states = 0;
       const state = defineState(() => ({ n: states += 1 }));
       const served = serveReports(t, { ...agent, state }, { records });
@@ -357,9 +350,8 @@ describe('the webhook of ElevenLabs after a call', () => {
     ['a malformed', () => `${signed(body)}0`],
   ] as const) {
     it(`is refused before its body comes for ${what} signature`, async (t) => {
-      const connection = await serveReports(t, {}).raw();
-      connection.write(headOf(`elevenlabs-signature: ${signature()}`));
-      assert.equal(await connection.status(), 401);
+      const header = `elevenlabs-signature: ${signature()}`;
+      assert.equal(await statusWithoutBody(serveReports(t, {}), header), 401);
     });
   }
 
@@ -437,10 +429,7 @@ describe('the record of a call', () => {
     readonly kept: Told<CallRecord>;
     readonly close: () => Promise<void>;
   } {
-    const archive = new CallArchiveInMemory();
-    const log = createLogger({ level: 'silent', write: () => undefined });
-    const records = callRecorder({ archive, log });
-    const { kept } = archive;
+    const { recorder: records, archive: { kept } } = openRecorder();
     return { ...serveReports(t, {}, { records }, profile), kept, close: () => records.close() };
   }
 

@@ -7,7 +7,7 @@ import { BadRequest, InvalidSignature } from '../../../src/http/errors.ts';
 import { parseCompletion, toldBy } from '../../../src/wires/chat-completions/request.ts';
 import { messageEvent, SECRET, Told } from '../../fixtures/app.ts';
 import {
-  asking, CONVERSATION, KEY, messagesOf, offering, PATH, requestLines, saying, serveCompletions,
+  asking, KEY, messagesOf, offering, PATH, requestLines, saying, serveCompletions,
   serveWith, type Fields,
 } from '../../fixtures/completions.ts';
 import { processorMs } from '../../fixtures/processor-time.ts';
@@ -345,26 +345,6 @@ describe('a body', () => {
     assert.deepEqual(await answer.json(), errorBody(message));
   });
 
-  it('of another encoding is refused, and the message names it', async (t) => {
-    const { platform } = serveCompletions(t, {});
-    const answer = await platform.ask(HELLO, { headers: { 'content-encoding': 'gzip' } });
-    const message = 'the body must not be encoded, got content-encoding "gzip"';
-    assert.deepEqual([answer.status, await answer.json()], [415, errorBody(message)]);
-    const plain = await platform.ask(HELLO, { headers: { 'content-encoding': 'identity' } });
-    assert.equal(plain.status, 200);
-  });
-
-  it('of exactly the limit is accepted, and one byte more is refused with 413', async (t) => {
-    const body = JSON.stringify(HELLO);
-    const environment = { MAX_BODY_BYTES: String(Buffer.byteLength(body)) };
-    const { platform } = serveCompletions(t, {}, { environment });
-    assert.equal(await platform.hear(JSON.parse(body) as Fields), 'Yes.');
-    const answer = await platform.ask(`${body} `);
-    const message = `the body is larger than ${environment.MAX_BODY_BYTES} bytes`;
-    const expected = errorBody(message, { code: 'ERR_BODY_TOO_LARGE' });
-    assert.deepEqual([answer.status, await answer.json()], [413, expected]);
-  });
-
   for (const [what, given, text] of [
     ['text', 'Hi there.', 'Hi there.'],
     ['parts', [{ type: 'text', text: 'Hi ' }, { type: 'text', text: 'there.' }], 'Hi there.'],
@@ -428,14 +408,6 @@ describe('a body with the names of prototypes', () => {
     const chunks = await answer.chunks();
     assert.equal(chunks.at(-1)?.choices[0]?.finish_reason, 'stop');
   });
-
-  it('may name conversations by them', async (t) => {
-    const { platform, messages } = serveCompletions(t, {});
-    for (const id of ['__proto__', 'constructor']) {
-      assert.equal(await platform.hear(HELLO, { conversationId: id }), 'Yes.');
-      assert.equal((await messages(id)).length, 2);
-    }
-  });
 });
 
 const MOST_MS = 50;
@@ -491,16 +463,6 @@ describe('a very large request', () => {
       assert.ok(delayMs < MOST_MS, `${delayMs} ms`);
     });
   }
-
-  it('imports no more than its last 50 lines, with the words that are answered', async (t) => {
-    const { platform, messages } = serveCompletions(t, {});
-    await platform.hear({ stream: true, messages: [...said, user] });
-    const kept = await messages(CONVERSATION);
-    assert.deepEqual(
-      [kept.length, kept[0]?.content, kept.at(-2)?.content],
-      [51, 'This is text 4951 of the call.', 'And now?'],
-    );
-  });
 
   it('is not looked at beyond its last lines', () => {
     const { lines, omitted } = read({ messages: [7, ...said.slice(0, 100), user] });

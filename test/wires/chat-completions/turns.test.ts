@@ -5,15 +5,14 @@ import { describe, it } from 'node:test';
 
 import { fired, within } from '../../fixtures/app.ts';
 import {
-  asking, CONVERSATION, echo, halting, requestLines, serveCompletions, type Fields,
+  asking, CONVERSATION, requestLines, serveCompletions, serveEcho, serveHalting, type Fields,
 } from '../../fixtures/completions.ts';
 
 const HELLO = asking(['user: Hello?']);
 
 describe('a request whose last message from the caller has no words', () => {
   it('is silence, and not the previous words again', async (t) => {
-    const { agent, turns } = echo();
-    const { platform } = serveCompletions(t, agent);
+    const { platform, turns } = serveEcho(t);
     await platform.hear(HELLO);
     const said = [{ role: 'user', content: 'Hello?' }, { role: 'user', content: '' }];
     await platform.hear({ ...HELLO, messages: said });
@@ -47,8 +46,7 @@ describe('a request that comes again with the same bytes', () => {
     };
 
     it(`gets the whole reply of the running turn: ${what}`, async (t) => {
-      const { agent, turns, open } = halting();
-      const { platform } = serveCompletions(t, agent);
+      const { platform, turns, open } = serveHalting(t);
       const older = platform.ask(request(first));
       await turns.next();
       const newer = platform.ask(request(again));
@@ -59,8 +57,7 @@ describe('a request that comes again with the same bytes', () => {
     });
 
     it(`gets the reply of the turn that has completed: ${what}`, async (t) => {
-      const { agent, turns } = echo();
-      const { platform } = serveCompletions(t, agent);
+      const { platform, turns } = serveEcho(t);
       await (await platform.ask(request(first))).response.text();
       const reply = await textOf((await platform.ask(request(again))).response);
       assert.deepEqual([reply, turns.all.length], ['You said Hello?', 1]);
@@ -68,23 +65,20 @@ describe('a request that comes again with the same bytes', () => {
   }
 
   it('is another turn in another conversation', async (t) => {
-    const { agent, turns } = echo();
-    const { platform } = serveCompletions(t, agent);
+    const { platform, turns } = serveEcho(t);
     for (const conversationId of ['c-1', 'c-2']) await platform.hear(HELLO, { conversationId });
     assert.equal(turns.all.length, 2);
   });
 
   it('is the same turn if only the platform\'s prompt differs', async (t) => {
-    const { agent, turns } = echo();
-    const { platform } = serveCompletions(t, agent);
+    const { platform, turns } = serveEcho(t);
     await platform.hear(['system: It is 12:00.', 'user: Hello?']);
     await platform.hear(['system: It is 12:01.', 'user: Hello?']);
     assert.equal(turns.all.length, 1);
   });
 
   it('is the same turn if the Idempotency-Key is the same', async (t) => {
-    const { agent, turns } = echo();
-    const { platform } = serveCompletions(t, agent);
+    const { platform, turns } = serveEcho(t);
     const headers = { 'idempotency-key': 'k-1' };
     const first = await platform.hear(['user: Hello?'], { headers });
     const again = await platform.hear(['agent: Welcome.', 'user: Hello?'], { headers });
@@ -94,8 +88,7 @@ describe('a request that comes again with the same bytes', () => {
 
   for (const [what, key] of [['control characters', 'k\u0085'], ['8 KB', 'k'.repeat(8_192)]]) {
     it(`is recognised by its words if the Idempotency-Key has ${what}`, async (t) => {
-      const { agent, turns } = echo();
-      const { platform } = serveCompletions(t, agent);
+      const { platform, turns } = serveEcho(t);
       const headers = { 'idempotency-key': key ?? '' };
       for (const _ of [1, 2]) await platform.hear(HELLO, { headers });
       assert.equal(turns.all.length, 1);
@@ -111,8 +104,7 @@ describe('a request that comes again with the same bytes', () => {
   });
 
   it('is distinguished from a call that repeats the words for more than 50 lines', async (t) => {
-    const { agent, turns } = echo();
-    const { platform } = serveCompletions(t, agent);
+    const { platform, turns } = serveEcho(t);
     const lines: string[] = [];
     for (let round = 1; round <= 30; round++) {
       lines.push('user: Yes.');
@@ -135,8 +127,7 @@ describe('a request that comes again with the same bytes', () => {
 describe('a connection that is dropped', () => {
   for (const stream of [true, false]) {
     it(`interrupts the turn, whose reply is ${stream ? 'streamed' : 'whole'}`, async (t) => {
-      const { agent, turns } = halting();
-      const { platform, interrupted } = serveCompletions(t, agent);
+      const { platform, interrupted, turns } = serveHalting(t);
       const controller = new AbortController();
       const answer = platform.ask({ ...HELLO, stream }, { signal: controller.signal })
         .then(({ response }) => response.text());
@@ -152,8 +143,7 @@ describe('a connection that is dropped', () => {
 
 describe('a newer request of the same conversation', () => {
   it('ends the running turn', async (t) => {
-    const { agent, turns, open } = halting();
-    const { platform, interrupted } = serveCompletions(t, agent);
+    const { platform, interrupted, turns, open } = serveHalting(t);
     const older = await platform.ask(['user: Hello?']);
     const { turnId, signal } = await turns.next();
     assert.equal(await older.word(), 'One.');
@@ -166,8 +156,7 @@ describe('a newer request of the same conversation', () => {
   });
 
   it('ends a turn whose reply is whole with what was said so far, as cut short', async (t) => {
-    const { agent, turns, open } = halting();
-    const { platform } = serveCompletions(t, agent);
+    const { platform, turns, open } = serveHalting(t);
     const older = platform.ask({ ...HELLO, stream: false });
     await turns.next();
     const newer = await platform.ask(['user: Hello?', 'user: Stop.']);
@@ -178,8 +167,7 @@ describe('a newer request of the same conversation', () => {
   });
 
   it('with corrected words takes the place of one that has completed', async (t) => {
-    const { agent } = echo();
-    const { platform, history } = serveCompletions(t, agent);
+    const { platform, history } = serveEcho(t);
     await platform.hear(['user: Book a table']);
     await platform.hear(['user: Book a table for two']);
     assert.deepEqual(await history(CONVERSATION), [
@@ -188,8 +176,7 @@ describe('a newer request of the same conversation', () => {
   });
 
   it('that comes late, with fewer words, does not undo a reply that is complete', async (t) => {
-    const { agent, turns } = echo();
-    const { platform, history } = serveCompletions(t, agent);
+    const { platform, history, turns } = serveEcho(t);
     await platform.hear(['user: Book a table for two']);
     assert.equal(await platform.hear(['user: Book a table']), '');
     assert.deepEqual((await history(CONVERSATION))[0], ['user', 'Book a table for two']);

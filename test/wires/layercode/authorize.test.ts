@@ -11,10 +11,8 @@ import {
   answerHtml, answerJson, hangsUp, neverAnswers, stalls, startRestServer, type RestAnswer,
   type RestServer,
 } from '../../faults/rest-server.ts';
-import { within } from '../../fixtures/app.ts';
-import {
-  deferred, recordLog, SECRET, serve, type RecordedLog, type Served,
-} from '../../fixtures/kernel.ts';
+import { deferred, within } from '../../fixtures/app.ts';
+import { recordLog, SECRET, serve, type RecordedLog, type Served } from '../../fixtures/kernel.ts';
 
 const KEY = 'lk_live_0123456789abcdef';
 const SESSION = {

@@ -87,15 +87,6 @@ describe('transcript', () => {
     );
   });
 
-  it('belongs to the conversation of its call_id', async (t) => {
-    const { client, history } = serve(t, {});
-    await (await client.post(wireBody('transcript'))).text();
-    assert.deepEqual(await history('call_123'), [
-      ['user', 'How are you?'],
-      ['assistant', 'Yes.', 'completed'],
-    ]);
-  });
-
   it('that fails is answered with the apology, the error and done', async (t) => {
     const stream = await streamOf(t, () => {
       throw new Error('secret detail');
@@ -103,14 +94,6 @@ describe('transcript', () => {
     assert.equal(
       stream,
       MESSAGE(DEFAULT_APOLOGY) + 'event: error\ndata: {"error":"Internal server error"}\n\n' + DONE,
-    );
-  });
-
-  it('carries no turn_id, even if the event had one', async (t) => {
-    const { client } = serve(t, {});
-    assert.doesNotMatch(
-      await (await client.post(event('transcript', { turn_id: 't-1' }))).response.text(),
-      /t-1/,
     );
   });
 
@@ -133,15 +116,6 @@ describe('transcript', () => {
 });
 
 describe('user_interrupted', () => {
-  it('is answered with done alone', async (t) => {
-    const { client } = serve(t, {});
-    const reply = await client.post(wireBody('user-interrupted'));
-    assert.deepEqual(
-      [reply.response.headers.get('content-type'), await reply.response.text()],
-      ['text/event-stream', DONE],
-    );
-  });
-
   it('ends the running turn, and keeps of it what had been sent, as interrupted', async (t) => {
     const { client, hold, history } = holding(t);
     const listener = await hold();
@@ -282,20 +256,5 @@ describe('call_ended', () => {
     );
     const reply = await within(client.post(wireBody('call-ended')), 'the answer');
     assert.deepEqual(typesOf(await reply.events()).at(-1), 'done');
-  });
-});
-
-describe('both dialects on one route', () => {
-  it('are distinguished by the body', async (t) => {
-    const { client } = serve(t, {});
-    const session = await (await client.post(wireBody('message'))).events();
-    const call = await (await client.post(wireBody('transcript'))).events();
-    assert.deepEqual(
-      [typesOf(session), typesOf(call)],
-      [
-        ['response.tts', 'response.end'],
-        ['message', 'done'],
-      ],
-    );
   });
 });

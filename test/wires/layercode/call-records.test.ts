@@ -5,9 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { createApp } from '../../../src/app/create-app.ts';
-import { createLogger } from '../../../src/log.ts';
 import type { CallRecord } from '../../../src/records/call-record.ts';
-import { callRecorder } from '../../../src/records/call-recorder.ts';
 import { storyOf } from '../../../src/records/call-story.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
 import {
@@ -15,7 +13,8 @@ import {
   type TestAgent,
 } from '../../fixtures/app.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
-import { CallArchiveInMemory } from '../../records/call-archive-in-memory.ts';
+import type { CallArchiveInMemory } from '../../records/call-archive-in-memory.ts';
+import { openRecorder } from '../../records/recorded-calls.ts';
 import { payAgent, payTool } from '../../turns/payments.ts';
 
 const ids = { session_id: 's-1', conversation_id: 'c-1' };
@@ -27,9 +26,8 @@ interface Recording extends Served {
 }
 
 function record(t: TestContext, agent: TestAgent, options: ServeOptions = {}): Recording {
-  const archive = new CallArchiveInMemory();
-  const log = createLogger({ level: 'silent', write: () => undefined });
-  const served = serve(t, agent, { ...options, records: callRecorder({ archive, log }) });
+  const { recorder: records, archive } = openRecorder();
+  const served = serve(t, agent, { ...options, records });
   const end = async (fields: object = {}): Promise<CallRecord> => {
     const event = { type: 'session.end', ...ids, ...fields };
     assert.equal((await served.client.post(event)).status, 200);
@@ -104,9 +102,7 @@ describe('the end of a session, where calls are recorded', () => {
 
   it('makes none of a conversation that is cleared before it can be written', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
-    const archive = new CallArchiveInMemory();
-    const log = createLogger({ level: 'silent', write: () => undefined });
-    const records = callRecorder({ archive, log });
+    const { recorder: records, archive } = openRecorder();
     const { app, client } = serve(t, {}, { records });
     await (await client.post(messageEvent())).text();
     archive.failWith = new Error('no space left on device');

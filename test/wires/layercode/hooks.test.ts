@@ -97,25 +97,6 @@ describe('a hook that never ends', () => {
     const { name, message } = (await reason.promise) as Error;
     assert.deepEqual([name, message], ['TimeoutError', 'the agent took longer than 50 ms']);
   });
-
-  it('has its signal fire when the platform leaves', async (t) => {
-    const [begun, reason] = [deferred(), deferred<unknown>()];
-    const { raw } = serve(t, {
-      onData: ({ signal }) => {
-        begun.resolve();
-        void fired(signal).then(reason.resolve);
-        return new Promise(() => undefined);
-      },
-    });
-    const connection = await raw();
-    connection.write(rawRequest(dataEvent()));
-    await begun.promise;
-    connection.socket.destroy();
-    assert.match(
-      String(await within(reason.promise, 'the signal')),
-      /the caller closed the connection/,
-    );
-  });
 });
 
 describe('a hook that returns a thenable, as query builders do', () => {
@@ -129,6 +110,16 @@ describe('a hook that returns a thenable, as query builders do', () => {
     assert.deepEqual(await (await client.post(dataEvent())).json(), { rows: 2 });
   });
 });
+
+/** A hook that waits until it is released. */
+function waiting() {
+  const [begun, release] = [deferred(), deferred()];
+  const hook = (): Promise<void> => {
+    begun.resolve();
+    return release.promise;
+  };
+  return { hook, begun: begun.promise, release: release.resolve };
+}
 
 describe('as many data hooks as MAX_STREAMS', () => {
   for (const [name, event] of [
@@ -155,21 +146,12 @@ describe('as many data hooks as MAX_STREAMS', () => {
   }
 
   it('leave a turn its stream', async (t) => {
-    const [begun, release] = [deferred(), deferred()];
-    const { client } = serve(
-      t,
-      {
-        onData: async () => {
-          begun.resolve();
-          await release.promise;
-        },
-      },
-      MAX_ONE,
-    );
+    const { hook, begun, release } = waiting();
+    const { client } = serve(t, { onData: hook }, MAX_ONE);
     const first = client.post(dataEvent());
-    await begun.promise;
+    await begun;
     assert.equal((await client.say('Hello?')).status, 200);
-    release.resolve();
+    release();
     await first;
   });
 
@@ -179,14 +161,14 @@ describe('as many data hooks as MAX_STREAMS', () => {
       assert.equal((await client.post(dataEvent())).status, 200);
   });
 
-  it('make room when the platform leaves one', async (t) => {
-    const [begun, left] = [deferred(), deferred()];
+  it('make room when the platform leaves one, and its signal fires', async (t) => {
+    const [begun, reason] = [deferred(), deferred<unknown>()];
     const { client, raw } = serve(
       t,
       {
         onData: ({ data, signal }) => {
           if (data['a'] === 2) return { second: true };
-          void fired(signal).then(() => left.resolve());
+          void fired(signal).then(reason.resolve);
           begun.resolve();
           return new Promise(() => undefined);
         },
@@ -197,7 +179,8 @@ describe('as many data hooks as MAX_STREAMS', () => {
     connection.write(rawRequest(dataEvent()));
     await begun.promise;
     connection.socket.destroy();
-    await left.promise;
+    const left = await within(reason.promise, 'the signal');
+    assert.match(String(left), /the caller closed the connection/);
     assert.equal((await client.post(dataEvent({ data: { a: 2 } }))).status, 200);
   });
 });
@@ -237,24 +220,15 @@ describe('at MAX_STREAMS', () => {
     });
 
   it('an end whose hook takes long keeps no turn out', async (t) => {
-    const [begun, release] = [deferred(), deferred()];
-    const { client, metric } = serve(
-      t,
-      {
-        onSessionEnd: async () => {
-          begun.resolve();
-          await release.promise;
-        },
-      },
-      MAX_ONE,
-    );
+    const { hook, begun, release } = waiting();
+    const { client, metric } = serve(t, { onSessionEnd: hook }, MAX_ONE);
     const ending = client.post(callEvent('call_ended'));
-    await begun.promise;
+    await begun;
     assert.deepEqual(
       [metric('layercode_open_streams'), (await client.say('Hello?')).status],
       [0, 200],
     );
-    release.resolve();
+    release();
     await (await ending).text();
   });
 });
@@ -305,11 +279,8 @@ describe('a repeated session.end', () => {
         if (told.all.length === 1) throw new Error('the database is away');
       },
     });
-    const statuses = [
-      (await client.post(endEvent())).status,
-      (await client.post(endEvent())).status,
-      (await client.post(endEvent())).status,
-    ];
+    const statuses = [];
+    for (let count = 0; count < 3; count++) statuses.push((await client.post(endEvent())).status);
     assert.deepEqual([statuses, told.all.length], [[500, 200, 200], 2]);
   });
 

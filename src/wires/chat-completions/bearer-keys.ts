@@ -4,7 +4,7 @@ import type { Context } from '../../http/context.ts';
 import { HttpError } from '../../http/errors.ts';
 
 /** The keys of an agent. Comparing takes the same time for every wrong key. */
-export class Keys {
+export class BearerKeys {
   readonly #digests: readonly Buffer[];
 
   /** Throws a `TypeError` if there is no key or an empty one: anyone could send that. */
