@@ -3,12 +3,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import packageJson from '../package.json' with { type: 'json' };
 import { createTestClient } from '../src/kit/test-client.ts';
+import { listen } from './fixtures/listen.ts';
 import { ROOT } from './fixtures/source-files.ts';
 import {
   SECRET,
@@ -298,11 +299,9 @@ describe('the address of a server', () => {
   });
 
   it('that is taken ends the start with one line that names it', LIMIT, async () => {
-    const taken = createServer().listen(0, '127.0.0.1');
-    await once(taken, 'listening');
-    const { port } = taken.address() as AddressInfo;
+    const { port, close } = await listen(createServer());
     const lines = await refusal(spawnWithSecret({ PORT: String(port) }));
-    taken.close();
+    await close();
     assert.equal(lines.length, 1);
     assert.match(
       lines[0] ?? '',

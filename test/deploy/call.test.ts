@@ -1,9 +1,8 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { createServer, type RequestListener } from 'node:http';
-import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
+import { listen } from '../fixtures/listen.ts';
 import { playCall, type SeenTurn } from './call.ts';
 
 /** The only turn of a call to a server that answers like that. */
@@ -12,15 +11,9 @@ async function firstTurn(
   patienceMs: number,
   answer: RequestListener,
 ): Promise<SeenTurn | undefined> {
-  const server = createServer(answer).listen(0, '127.0.0.1');
-  t.after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  const { origin } = await listen(createServer(answer), t);
   const plan = { number: 1, turns: 0, random: () => 0.5, patienceMs };
-  const { turns } = await playCall(`http://127.0.0.1:${port}`, 'whsec_call', plan);
+  const { turns } = await playCall(origin, 'whsec_call', plan);
   return turns[0];
 }
 

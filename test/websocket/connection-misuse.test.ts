@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { OPCODES } from '../../src/websocket/frame.ts';
+import { deferred } from '../fixtures/app.ts';
 import { clientFrame, close, text } from './client-frames.ts';
-import { deferred, FAR_AWAY_MS, open, openPending, turns } from './connection-stage.ts';
+import { FAR_AWAY_MS, open, openPending, turns } from './connection-stage.ts';
 
 describe('WebSocketConnection, with a peer that breaks the rules', { timeout: 20_000 }, () => {
   for (const [what, frame, code, reason] of [

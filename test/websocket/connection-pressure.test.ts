@@ -5,8 +5,9 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { WebSocketConnection } from '../../src/websocket/connection.ts';
 import { OPCODES } from '../../src/websocket/frame.ts';
+import { deferred, Told } from '../fixtures/app.ts';
 import { clientFrame, NO_MASK, text } from './client-frames.ts';
-import { deferred, open, openPending, Told, turns, type Opened } from './connection-stage.ts';
+import { open, openPending, turns, type Opened } from './connection-stage.ts';
 
 const FLOOD_PAYLOAD = 'p'.repeat(125);
 

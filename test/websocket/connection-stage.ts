@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 
 import { parseClose } from '../../src/websocket/close.ts';
@@ -9,39 +9,9 @@ import {
   type WebSocketOptions,
 } from '../../src/websocket/connection.ts';
 import { OPCODES } from '../../src/websocket/frame.ts';
+import { Told } from '../fixtures/app.ts';
+import { listen } from '../fixtures/listen.ts';
 import { parseServerFrames, type ServerFrame } from './client-frames.ts';
-
-/** What was told, in order, each to be waited for. */
-export class Told<T> {
-  readonly all: T[] = [];
-  readonly #waiting: (() => void)[] = [];
-  #taken = 0;
-
-  readonly tell = (value: T): void => {
-    this.all.push(value);
-    for (const wake of this.#waiting.splice(0)) wake();
-  };
-
-  async next(): Promise<T> {
-    const index = this.#taken++;
-    while (this.all.length <= index) await new Promise<void>((wake) => this.#waiting.push(wake));
-    return this.all[index] as T;
-  }
-}
-
-export function deferred<T = void>(): {
-  readonly promise: Promise<T>;
-  readonly resolve: (value: T) => void;
-  readonly reject: (error: Error) => void;
-} {
-  let resolve!: (value: T) => void;
-  let reject!: (error: Error) => void;
-  const promise = new Promise<T>((settle, fail) => {
-    resolve = settle;
-    reject = fail;
-  });
-  return { promise, resolve, reject };
-}
 
 /** Lets what is on its way arrive, for tests that nothing more does. */
 export async function turns(count = 20): Promise<void> {
@@ -110,10 +80,8 @@ export async function open(
   { allowHalfOpen = false } = {},
 ): Promise<Opened> {
   const server = createServer({ allowHalfOpen: true });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
   const client = connect({
-    port: (server.address() as AddressInfo).port,
+    port: (await listen(server, t)).port,
     host: '127.0.0.1',
     noDelay: true,
     allowHalfOpen,
@@ -123,7 +91,6 @@ export async function open(
   t.after(() => {
     client.destroy();
     socket.destroy();
-    server.close();
   });
   const texts = new Told<string>();
   const closes = new Told<WebSocketClose>();

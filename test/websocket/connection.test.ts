@@ -1,15 +1,15 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import { describe, it } from 'node:test';
 
 import { WebSocketConnection, type WebSocketClose } from '../../src/websocket/connection.ts';
 import { OPCODES } from '../../src/websocket/frame.ts';
+import { deferred, Told } from '../fixtures/app.ts';
+import { listen } from '../fixtures/listen.ts';
 import { clientFrame, close, fragments, text } from './client-frames.ts';
-import {
-  deferred, FAR_AWAY_MS, open, openPending, Told, turns, type Opened,
-} from './connection-stage.ts';
+import { FAR_AWAY_MS, open, openPending, turns, type Opened } from './connection-stage.ts';
 
 describe('WebSocketConnection', { timeout: 20_000 }, () => {
   it('delivers the texts of a client in order, in any split', async (t) => {
@@ -24,14 +24,9 @@ describe('WebSocketConnection', { timeout: 20_000 }, () => {
 
   it('delivers what came after the request', async (t) => {
     const server = createServer();
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    const peer = connect((server.address() as AddressInfo).port, '127.0.0.1');
+    const peer = connect((await listen(server, t)).port, '127.0.0.1');
     const [socket] = (await once(server, 'connection')) as [Socket];
-    t.after(() => {
-      peer.destroy();
-      server.close();
-    });
+    t.after(() => peer.destroy());
     const texts = new Told<string>();
     socket.unshift(text('early'));
     new WebSocketConnection(socket, { onText: texts.tell, onClose: () => undefined });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { createServer, IncomingMessage } from 'node:http';
-import { connect, Socket, type AddressInfo } from 'node:net';
+import { connect, Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
 import {
@@ -9,6 +9,7 @@ import {
   checkHandshake,
   type HandshakeRefusal,
 } from '../../src/websocket/handshake.ts';
+import { listen } from '../fixtures/listen.ts';
 
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
 
@@ -141,13 +142,8 @@ async function refusalOf(
   lines: readonly string[],
 ): Promise<HandshakeRefusal | undefined> {
   const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const client = connect((server.address() as AddressInfo).port, '127.0.0.1');
-  t.after(() => {
-    client.destroy();
-    server.close();
-  });
+  const client = connect((await listen(server, t)).port, '127.0.0.1');
+  t.after(() => client.destroy());
   client.write(`${lines.join('\r\n')}\r\n\r\n`);
   const [request, socket] = (await once(server, 'upgrade')) as [IncomingMessage, Socket];
   socket.destroy();

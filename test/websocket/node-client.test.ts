@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { text as textOf } from 'node:stream/consumers';
 import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -15,6 +15,7 @@ import {
   type WebSocketOptions,
 } from '../../src/websocket/connection.ts';
 import { acceptHeaders, checkHandshake } from '../../src/websocket/handshake.ts';
+import { listen } from '../fixtures/listen.ts';
 import { TYPESCRIPT } from '../fixtures/typescript.ts';
 
 /** As much of the global as is used; @types/node 20 does not know it. */
@@ -48,9 +49,7 @@ async function serve(
   options: Partial<WebSocketOptions> = {},
 ): Promise<Served> {
   const server = createServer();
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.after(() => server.close());
+  const { port } = await listen(server, t);
   let tellClose!: (close: WebSocketClose) => void;
   const closed = new Promise<WebSocketClose>((resolve) => (tellClose = resolve));
   const accepted = new Promise<Pick<Served, 'connection' | 'socket'>>((resolve, reject) => {
@@ -77,7 +76,7 @@ async function serve(
       resolve({ connection, socket });
     });
   });
-  const client = new WebSocket(`ws://127.0.0.1:${(server.address() as AddressInfo).port}/live`);
+  const client = new WebSocket(`ws://127.0.0.1:${port}/live`);
   const over = once(client, 'close').then(([event]) => event as ClientEvent);
   await once(client, 'open');
   return { client, ...(await accepted), closed, over };
