@@ -10,7 +10,13 @@ import { runRounds, type Contestant, type Contestants } from './contestants.ts';
 import type { NodeBinary } from './node-binaries.ts';
 import type { BenchSize, Comparison } from './section.ts';
 import { formatSummary } from './stats.ts';
-import { CONNECTIONS, cpuOf, describeRounds, printThroughput } from './throughput-table.ts';
+import {
+  COLUMNS,
+  CONNECTIONS,
+  cpuOf,
+  describeRounds,
+  printFigures,
+} from './throughput-table.ts';
 import { measureThroughput } from './throughput.ts';
 import { judge } from './verdict.ts';
 
@@ -105,7 +111,7 @@ export async function compareTraces(
     const results = await runRounds(contestants, rounds, (contestant) =>
       measureThroughput(contestant, { ...SHORT_CONVERSATIONS, ...size }));
     console.log(`\nTraces: ${describeRounds({ ...size, rounds })}`);
-    printThroughput(contestants, results);
+    printFigures(contestants, results, COLUMNS);
     const [, without = [], alone = [], unsampled = []] = results.map(cpuOf);
     const atMost = { limit: 1.05, kind: 'at most' } as const;
     const verdicts = [
