@@ -1,12 +1,11 @@
 // The code of docs/orders-on-two-processes.md, in the project that it is added to.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { after, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
 import { createApp, parseSettings, type Agent } from 'layercode-microserver';
@@ -31,9 +30,7 @@ const agentText = template
   .replace(/^const name = /m, `${sendOrder}\n$&`);
 
 describe(PAGE, () => {
-  const directory = mkdtempSync(join(tmpdir(), 'orders-page-'));
-  after(() => rmSync(directory, { recursive: true, force: true }));
-  const folder = writeProject(directory, new Map([['agent.ts', agentText]]));
+  const folder = writeProject(new Map([['agent.ts', agentText]]));
 
   it('has types that fit the project', () => assert.equal(typeErrors(folder), ''));
 

@@ -2,7 +2,7 @@
 // in this folder, and `npm run build`.
 
 import assert from 'node:assert/strict';
-import { existsSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createServer, type IncomingHttpHeaders } from 'node:http';
 import { createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
@@ -21,9 +21,6 @@ import { isMissing, RedisServer } from '../fixtures/redis-server.ts';
 import { ROOT } from '../fixtures/source-files.ts';
 import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
 import { SpanReceiver, type ReceivedSpan } from './span-receiver.ts';
-
-const PACKAGES = join(PEERS, 'node_modules');
-assert.ok(existsSync(join(PACKAGES, '@opentelemetry/api')), 'npm ci in test/peers first');
 
 const { dependencies: TRIED } = JSON.parse(readFileSync(join(PEERS, 'package.json'), 'utf8')) as {
   readonly dependencies: Readonly<Record<string, string>>;
@@ -63,8 +60,7 @@ let asked: Told<{ readonly headers: IncomingHttpHeaders; readonly answer: () => 
 let answersAtOnce: boolean;
 
 beforeEach(async () => {
-  symlinkSync(PACKAGES, join(workplace.directory, 'node_modules'));
-  workplace.write('package.json', '{}');
+  workplace.usePeers();
   workplace.write('agent.mjs', AGENT);
   workplace.write('tracing.mjs', LIGHT);
   receiver = await SpanReceiver.open();
@@ -236,8 +232,7 @@ describe('a traced turn', LIMIT, () => {
   });
 
   it('has a span for each wait for the store', { skip: isMissing('redis-server') }, async (t) => {
-    const redis = await RedisServer.start('redis-server');
-    t.after(() => redis.remove());
+    const redis = await RedisServer.startFor(t, 'redis-server');
     const { client } = await serve('./tracing.mjs', { CONVERSATION_STORE: redis.url });
     await (await client.post(message('t-1'))).text();
     const turn = await receiver.span('invoke_agent waiter');
@@ -444,8 +439,7 @@ describe('a failed turn', LIMIT, () => {
 
 describe('a server with workers', { ...LIMIT, skip: isMissing('redis-server') }, () => {
   it('traces the turns of each', async (t) => {
-    const redis = await RedisServer.start('redis-server');
-    t.after(() => redis.remove());
+    const redis = await RedisServer.startFor(t, 'redis-server');
     const store = { CONVERSATION_STORE: redis.url, STORE_TIMEOUT_MS: '5000' };
     const { client } = await serve('./tracing.mjs', { WORKERS: '2', ...store }, 2);
     await (await client.post(message('t-1'), PARENT)).text();
@@ -456,8 +450,7 @@ describe('a server with workers', { ...LIMIT, skip: isMissing('redis-server') },
   });
 
   it('links a turn to one that it interrupts elsewhere, and to its own run there', async (t) => {
-    const redis = await RedisServer.start('redis-server');
-    t.after(() => redis.remove());
+    const redis = await RedisServer.startFor(t, 'redis-server');
     const store = { CONVERSATION_STORE: redis.url, STORE_TIMEOUT_MS: '5000' };
     const [here, there] = [
       await serve('./tracing.mjs', store), await serve('./tracing.mjs', store),
