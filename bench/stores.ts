@@ -1,10 +1,11 @@
 // What a durable store costs a turn, against the one in memory, and what a second worker brings.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { existsSync, symlinkSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { newFolder } from '../test/fixtures/folder.ts';
 import { PEERS } from '../test/fixtures/pages.ts';
 import { isMissing, RedisServer } from '../test/fixtures/redis-server.ts';
 import { runRounds, withFlags, type Contestant, type Contestants } from './contestants.ts';
@@ -46,7 +47,7 @@ export async function compareStores(
   { quiet }: Contestants,
   size: BenchSize,
 ): Promise<Comparison> {
-  const folder = mkdtempSync(join(tmpdir(), 'microserver-bench-stores-'));
+  const folder = newFolder();
   const packages = join(PEERS, 'node_modules');
   if (existsSync(packages)) symlinkSync(packages, join(folder, 'node_modules'));
   const redis = await startRedis(packages);
@@ -58,7 +59,6 @@ export async function compareStores(
   } finally {
     process.off('exit', end);
     await redis?.remove();
-    rmSync(folder, { recursive: true });
   }
 }
 

@@ -15,7 +15,9 @@ import { newFolder } from '../fixtures/folder.ts';
 import { SECRET } from '../fixtures/kernel.ts';
 import { RecordedTerminal } from '../kit/terminal/recorded-terminal.ts';
 import { launchChromium } from './chromium.ts';
-import { LONG, openPlayground, openPlaygroundOf, type Playground } from './playground-stage.ts';
+import {
+  LONG, openPlayground, openPlaygroundOf, seesReady, type Playground,
+} from './playground-stage.ts';
 
 const browser = await launchChromium();
 
@@ -117,12 +119,8 @@ describe('the playground', () => {
     });
 
     it('has a model\'s words in comments: they differ each time', async (t) => {
-      const ready = JSON.stringify({ ready: true, agent: 'tested', model: 'test:model' });
       const page = await openPlayground(t, browser, {
-        script: `const { fetch } = globalThis; globalThis.fetch = (url, ...rest) =>
-          url === '/ready'
-            ? Promise.resolve(new Response(${JSON.stringify(ready)}))
-            : fetch(url, ...rest);`,
+        script: seesReady({ ready: true, agent: 'tested', model: 'test:model' }),
       });
       await page.exchange('Hello', 'Yes?');
       const script = await exported(page);
