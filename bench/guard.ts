@@ -5,11 +5,12 @@
 // the greatest of ten tries as this machine's baseline: the bare handler has fast and slow minutes
 // here, a fifth apart, and those should not fail a build.
 import { readFileSync, writeFileSync } from 'node:fs';
-import { cpus } from 'node:os';
 import { parseArgs } from 'node:util';
 import { createContestants } from './contestants.ts';
+import { MACHINE } from './machine.ts';
 import { OWN_NODE } from './node-binaries.ts';
 import { SERVER } from './servers.ts';
+import { LONG_CONVERSATIONS } from './throughput-table.ts';
 import { measureThroughput, type Throughput } from './throughput.ts';
 
 const BASELINE = new URL('guard-baseline.json', import.meta.url);
@@ -21,16 +22,13 @@ const MAX_GROWTH = 1.15;
 type Baseline = Readonly<Record<string, Readonly<Record<string, number>>>>;
 
 const { values } = parseArgs({ options: { write: { type: 'boolean', default: false } } });
-const machine = `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores`;
 const [node = ''] = process.versions.node.split('.');
 const baselines = JSON.parse(readFileSync(BASELINE, 'utf8')) as Baseline;
 const { bare, server } = createContestants(SERVER, OWN_NODE, []);
 
 function measure(contestant: typeof bare): Promise<Throughput> {
   return measureThroughput(contestant, {
-    connections: 64,
-    conversations: 3,
-    fill: 100,
+    ...LONG_CONVERSATIONS,
     warmupSeconds: 1,
     seconds: 2,
   });
@@ -51,11 +49,11 @@ if (values.write) {
   const ratios: number[] = [];
   while (ratios.length < TRIES_TO_WRITE) ratios.push(await ratio());
   const written = Number(Math.max(...ratios).toFixed(2));
-  const all = { ...baselines, [machine]: { ...baselines[machine], [node]: written } };
+  const all = { ...baselines, [MACHINE]: { ...baselines[MACHINE], [node]: written } };
   writeFileSync(BASELINE, `${JSON.stringify(all, undefined, 2)}\n`);
-  console.log(`${machine}, Node ${node}: ${written} × bare written`);
+  console.log(`${MACHINE}, Node ${node}: ${written} × bare written`);
 } else {
-  const baseline = baselines[machine]?.[node];
+  const baseline = baselines[MACHINE]?.[node];
   const limit = (baseline ?? Number.NaN) * MAX_GROWTH;
   let best = Number.POSITIVE_INFINITY;
   for (let tried = 0; tried < TRIES && !(best <= limit); tried++) {
@@ -64,7 +62,7 @@ if (values.write) {
     if (baseline === undefined) break;
   }
   if (baseline === undefined) {
-    console.log(`No baseline for ${machine}, Node ${node}: nothing to compare with.`);
+    console.log(`No baseline for ${MACHINE}, Node ${node}: nothing to compare with.`);
     console.log('Write it on a quiet machine: npm run bench:guard -- --write');
   } else if (best > limit) {
     const grown = `it was ${baseline.toFixed(2)}, and may be ${limit.toFixed(2)}`;

@@ -1,8 +1,8 @@
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { StreamsResult } from './load-streams.ts';
-import type { TurnsResult } from './load-turns.ts';
+import type { StreamsLoad, StreamsResult } from './load-streams.ts';
+import type { TurnsLoad, TurnsResult } from './load-turns.ts';
 import { adopt } from './servers.ts';
 
 const LOAD = fileURLToPath(new URL('load.ts', import.meta.url));
@@ -18,12 +18,12 @@ export interface LoadProgress {
  * Runs the load generator and resolves with its result. Rejects if a turn or the generator failed.
  */
 export async function runLoad<Result extends TurnsResult | StreamsResult>(
-  options: Record<string, number>,
+  load: TurnsLoad | StreamsLoad,
   onProgress?: (progress: LoadProgress) => void,
 ): Promise<Result> {
-  const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
+  const json = JSON.stringify(load);
   const child = adopt(
-    spawn(process.execPath, ['--import', 'tsx', LOAD, ...flags], {
+    spawn(process.execPath, ['--import', 'tsx', LOAD, json], {
       cwd: ROOT,
       stdio: ['ignore', 'pipe', 'inherit'],
     }),
@@ -37,7 +37,7 @@ export async function runLoad<Result extends TurnsResult | StreamsResult>(
   }
   if ((await exitCode) !== 0 || result === undefined) {
     throw new Error(
-      `load ${flags.join(' ')}: ${result?.failures ?? 'unknown'} failures, ${result?.faults[0] ?? 'no result'}`,
+      `load ${json}: ${result?.failures ?? 'unknown'} failures, ${result?.faults[0] ?? 'no result'}`,
     );
   }
   return result;

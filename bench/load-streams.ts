@@ -4,11 +4,9 @@ import { percentile } from './stats.ts';
 import { createTurnConnection } from './turn-connection.ts';
 import { formatTurnRequest } from './turn-request.ts';
 
-export interface StreamsOptions {
-  port: number;
-  streams: number;
-  /** Called once, when each stream has received its first event or failed. */
-  onAllOpen: (open: number) => void;
+export interface StreamsLoad {
+  readonly port: number;
+  readonly streams: number;
 }
 
 export interface StreamsResult {
@@ -22,8 +20,14 @@ export interface StreamsResult {
 /** Callers do not wait for each other, so the pace is the same however slow the server is. */
 const OPENED_A_SECOND = 2_500;
 
-/** Opens one connection with one turn per stream, and waits until the server has ended them all. */
-export function runStreams({ port, streams, onAllOpen }: StreamsOptions): Promise<StreamsResult> {
+/**
+ * Opens one connection with one turn per stream, and waits until the server has ended them all.
+ * Calls `onAllOpen` once, when each stream has received its first event or failed.
+ */
+export function runStreams(
+  { port, streams }: StreamsLoad,
+  onAllOpen: (open: number) => void,
+): Promise<StreamsResult> {
   const runId = randomBytes(4).toString('hex');
   const faults = new Faults();
   const startedAt = performance.now();

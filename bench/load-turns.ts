@@ -6,32 +6,33 @@ import { percentile } from './stats.ts';
 import { createTurnConnection } from './turn-connection.ts';
 import { formatTurnRequest } from './turn-request.ts';
 
-export interface TurnsOptions {
-  port: number;
+export interface TurnsLoad {
+  readonly port: number;
   /** The server's process, to read its processor time and that of the processes it started. */
-  pid: number;
-  /** The process of the store's own server; 0 for none. */
-  storePid: number;
-  connections: number;
+  readonly pid: number;
+  /** The process of the store's own server. Default: none. */
+  readonly storePid?: number;
+  readonly connections: number;
   /** How many conversations of its own each connection rotates through. */
-  conversations: number;
-  /** Turns in each conversation before the warm-up begins. */
-  fill: number;
-  /** Most messages in a request of Chat Completions. 0: LayerCode's events. */
-  messages: number;
-  /** Whether each turn has a connection of its own. */
-  renewsConnections: boolean;
-  /** Consecutive turns in one conversation before moving to the next. */
-  stay: number;
+  readonly conversations: number;
+  /** Turns in each conversation before the warm-up begins. Default: 0. */
+  readonly fill?: number;
+  /** Most messages in a request of Chat Completions. Default: 0, LayerCode's events. */
+  readonly messages?: number;
+  /** Whether each turn has a connection of its own. Default: connections are kept. */
+  readonly renewsConnections?: boolean;
+  /** Consecutive turns in one conversation before moving to the next. Default: 1. */
+  readonly stay?: number;
   /**
-   * One in this many turns goes to the connection's first conversation, which grows long. 0 turns
-   * that off.
+   * One in this many turns goes to the connection's first conversation, which grows long. Default:
+   * 0, none.
    */
-  hotEvery: number;
-  warmupMs: number;
-  windowMs: number;
-  maxTurns: number;
-  onProgress: (turns: number) => void;
+  readonly hotEvery?: number;
+  readonly warmupSeconds?: number;
+  /** How long turns are counted. Default: until `maxTurns`, without a warm-up. */
+  readonly seconds?: number;
+  /** Default: no maximum. */
+  readonly maxTurns?: number;
 }
 
 export interface TurnsResult {
@@ -56,8 +57,12 @@ export interface TurnsResult {
  * A closed loop: each connection sends its next turn when the previous one has ended. Only turns
  * that end within the window count.
  */
-export function runTurns(options: TurnsOptions): Promise<TurnsResult> {
-  const { port, pid, storePid, maxTurns } = options;
+export function runTurns(
+  load: TurnsLoad,
+  onProgress: (turns: number) => void,
+): Promise<TurnsResult> {
+  const { port, pid, storePid, conversations, fill = 0, messages = 0 } = load;
+  const { warmupSeconds = 0, seconds, maxTurns = Infinity, renewsConnections = false } = load;
   const runId = randomBytes(4).toString('hex');
   const faults = new Faults();
   const firstEventMs: number[] = [];
@@ -68,7 +73,7 @@ export function runTurns(options: TurnsOptions): Promise<TurnsResult> {
   function readCpu(): { server: number; store: number } {
     return {
       server: readFamily(pid).reduce((sum, member) => sum + readCpuMs(member), 0),
-      store: storePid === 0 ? 0 : readCpuMs(storePid),
+      store: storePid === undefined ? 0 : readCpuMs(storePid),
     };
   }
 
@@ -103,7 +108,7 @@ export function runTurns(options: TurnsOptions): Promise<TurnsResult> {
   }
 
   return new Promise((resolve) => {
-    let active = options.connections;
+    let active = load.connections;
     let isOver = false;
     let result: TurnsResult | undefined;
 
@@ -114,14 +119,14 @@ export function runTurns(options: TurnsOptions): Promise<TurnsResult> {
 
     let windowTimer: NodeJS.Timeout | undefined;
     function warmUp(): void {
-      if (!Number.isFinite(options.windowMs)) return;
+      if (seconds === undefined) return;
       windowTimer = setTimeout(() => {
         windowFrom = openWindow();
-        windowTimer = setTimeout(closeWindow, options.windowMs);
-      }, options.warmupMs);
+        windowTimer = setTimeout(closeWindow, seconds * 1_000);
+      }, warmupSeconds * 1_000);
     }
-    const turnsToFill = options.fill * options.conversations;
-    let unfilled = options.connections;
+    const turnsToFill = fill * conversations;
+    let unfilled = load.connections;
     if (turnsToFill === 0) warmUp();
 
     function finish(): void {
@@ -130,21 +135,20 @@ export function runTurns(options: TurnsOptions): Promise<TurnsResult> {
       resolve({ ...(result ?? measure()), failures: faults.count, faults: faults.reasons });
     }
 
-    for (let index = 0; index < options.connections; index++) drive(index);
+    for (let index = 0; index < load.connections; index++) drive(index);
 
     function drive(index: number): void {
-      const isResent = options.messages > 0;
-      const isRenewed = options.renewsConnections;
+      const isResent = messages > 0;
       const ending = isResent ? { ending: '[DONE]' } : {};
-      const connection = createTurnConnection(port, { ...ending, isRenewed });
+      const connection = createTurnConnection(port, { ...ending, isRenewed: renewsConnections });
       const calls = new Map<string, ResentCall>();
       let turn = 0;
 
       /** A call with one message is a new one each time. */
       function callOf(conversationId: string): ResentCall {
         const known = calls.get(conversationId);
-        const call = known ?? new ResentCall(conversationId, options.messages);
-        if (options.messages > 1) calls.set(conversationId, call);
+        const call = known ?? new ResentCall(conversationId, messages);
+        if (messages > 1) calls.set(conversationId, call);
         return call;
       }
 
@@ -156,20 +160,20 @@ export function runTurns(options: TurnsOptions): Promise<TurnsResult> {
         }
         if (turn === turnsToFill && turn > 0 && --unfilled === 0) warmUp();
         const text = `This is turn ${++sent}, what is the weather in Reykjavik like today?`;
-        const place = options.messages === 1 ? sent : pickConversation(turn, options);
+        const place = messages === 1 ? sent : pickConversation(turn, load);
         turn += 1;
         const conversationId = `conv_${runId}_${index}_${place}`;
         const call = isResent ? callOf(conversationId) : undefined;
         const turnId = `turn_${runId}_${sent}`;
         const request = call?.say(text)
-          ?? formatTurnRequest({ conversationId, turnId, text, isOnly: isRenewed });
+          ?? formatTurnRequest({ conversationId, turnId, text, isOnly: renewsConnections });
         const reply = `You said: ${text}`;
         connection.run(request, reply, (fault, times) => {
           call?.heard(reply);
           if (fault === undefined) firstEventMs.push(times.firstEventMs);
           else faults.add(fault);
           if (fault === undefined && firstEventMs.length % progressStep === 0)
-            options.onProgress(firstEventMs.length);
+            onProgress(firstEventMs.length);
           next();
         });
       }
@@ -178,7 +182,10 @@ export function runTurns(options: TurnsOptions): Promise<TurnsResult> {
   });
 }
 
-function pickConversation(turn: number, { conversations, stay, hotEvery }: TurnsOptions): number {
+function pickConversation(
+  turn: number,
+  { conversations, stay = 1, hotEvery = 0 }: TurnsLoad,
+): number {
   if (hotEvery > 0 && turn % hotEvery === 0) return 0;
   return Math.floor(turn / stay) % conversations;
 }

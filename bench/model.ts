@@ -3,11 +3,12 @@
 // with streamText of the `ai` package behind Hono with LayerCode's SDK. This is a measurement, not
 // a test: a missed target is printed, and the exit code is 1 only if something failed to run.
 import { fork } from 'node:child_process';
-import { cpus, loadavg, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
+import { formatLoad, MACHINE } from './machine.ts';
 import type { ModelFigures, ModelResult, ModelSize } from './model-process.ts';
 import { installPeerFolder } from './peers.ts';
 import { adopt, pickFreePort, SERVER } from './servers.ts';
@@ -30,8 +31,7 @@ const contestants = [
   { name: 'Hono, SDK, ai', script: join(installPeerFolder(), 'ai.mjs') },
 ];
 
-const cpu = cpus()[0]?.model ?? 'unknown';
-console.log(`${cpu}, ${cpus().length} cores, node ${process.version}, load average ${formatLoad()}
+console.log(`${MACHINE}, node ${process.version}, load average ${formatLoad()}
 
 From the bytes of a model's answer to the events for the caller. Each contestant is a process of its
 own, with its model and its callers in it and no kernel between them. Its \`fetch\` and the other ends
@@ -124,10 +124,4 @@ async function measure(script: string): Promise<ModelResult> {
     child.once('message', (result) => resolve(result as ModelResult));
     child.once('exit', (code) => reject(new Error(`${script} ended with exit code ${code}`)));
   });
-}
-
-function formatLoad(): string {
-  return loadavg()
-    .map((load) => load.toFixed(1))
-    .join(' ');
 }

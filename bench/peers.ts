@@ -1,8 +1,9 @@
 import { execFileSync } from 'node:child_process';
-import { cpSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { cpSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+
+import { newFolder } from '../test/fixtures/folder.ts';
 
 export interface Peer {
   readonly name: string;
@@ -11,12 +12,9 @@ export interface Peer {
 
 const SOURCE = fileURLToPath(new URL('peers', import.meta.url));
 
-/**
- * The scripts of the peers with their packages, in a folder that is removed when this process ends.
- */
+/** The scripts of the peers with their packages. */
 export function installPeerFolder(): string {
-  const folder = mkdtempSync(join(tmpdir(), 'microserver-peers-'));
-  process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
+  const folder = newFolder();
   cpSync(SOURCE, folder, { recursive: true });
   execFileSync('npm', ['ci', '--silent', '--ignore-scripts', '--no-audit', '--no-fund'], {
     cwd: folder,

@@ -1,9 +1,9 @@
 // Where a turn's time goes: CPU profiles of the bare handler and of the server, under one load.
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
 import { originalFrame } from '../src/base/source-positions.ts';
+import { newFolder } from '../test/fixtures/folder.ts';
 import type { Contestant, Contestants } from './contestants.ts';
 import type { BenchSize, Comparison } from './section.ts';
 import { printTable } from './table.ts';
@@ -76,27 +76,23 @@ export async function profileTurns(
 }
 
 async function profile(contestant: Contestant, size: BenchSize): Promise<TurnProfile> {
-  const folder = mkdtempSync(join(tmpdir(), 'microserver-bench-profile-'));
-  try {
-    const nodeFlags = [
-      ...(contestant.nodeFlags ?? []),
-      '--cpu-prof',
-      `--cpu-prof-dir=${folder}`,
-      `--cpu-prof-interval=${SAMPLE_EVERY_US}`,
-    ];
-    const { serverCpuUsPerTurn } = await measureThroughput(
-      { ...contestant, nodeFlags },
-      { ...LONG_CONVERSATIONS, ...size },
-    );
-    const [file] = readdirSync(folder);
-    if (file === undefined) throw new Error(`${contestant.name} left no profile`);
-    const usByPart = timeByPart(JSON.parse(readFileSync(join(folder, file), 'utf8')));
-    const sum = [...usByPart.values()].reduce((all, us) => all + us, 0);
-    for (const [part, us] of usByPart) usByPart.set(part, (us / sum) * serverCpuUsPerTurn);
-    return { name: contestant.name, usByPart, totalUs: serverCpuUsPerTurn };
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
+  const folder = newFolder();
+  const nodeFlags = [
+    ...(contestant.nodeFlags ?? []),
+    '--cpu-prof',
+    `--cpu-prof-dir=${folder}`,
+    `--cpu-prof-interval=${SAMPLE_EVERY_US}`,
+  ];
+  const { serverCpuUsPerTurn } = await measureThroughput(
+    { ...contestant, nodeFlags },
+    { ...LONG_CONVERSATIONS, ...size },
+  );
+  const [file] = readdirSync(folder);
+  if (file === undefined) throw new Error(`${contestant.name} left no profile`);
+  const usByPart = timeByPart(JSON.parse(readFileSync(join(folder, file), 'utf8')));
+  const sum = [...usByPart.values()].reduce((all, us) => all + us, 0);
+  for (const [part, us] of usByPart) usByPart.set(part, (us / sum) * serverCpuUsPerTurn);
+  return { name: contestant.name, usByPart, totalUs: serverCpuUsPerTurn };
 }
 
 /** µs of the whole profile in which the processor was not idle. */

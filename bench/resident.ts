@@ -32,8 +32,8 @@ export async function measureResident(options: ServerOptions, turns: number): Pr
         // Two rounds through all conversations: by the second, every one of them has long been
         // dropped.
         stay: Math.max(1, Math.round(turns / CONVERSATIONS / 2)),
-        hot: HOT_EVERY,
-        turns,
+        hotEvery: HOT_EVERY,
+        maxTurns: turns,
       },
       () => rss.push(readRss(server.pid)),
     );

@@ -6,11 +6,12 @@
 // a test: a missed target is printed, and only a failure to run ends with exit code 1.
 // `--server bench/bare.mjs` shows the noise of the machine.
 import { writeFileSync } from 'node:fs';
-import { cpus, loadavg } from 'node:os';
+import { cpus } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { COMPARISONS } from './comparisons.ts';
 import { createContestants } from './contestants.ts';
+import { formatLoad, MACHINE } from './machine.ts';
 import { fetchNode, OWN_NODE } from './node-binaries.ts';
 import { installPeers } from './peers.ts';
 import type { BenchSize, Comparison } from './section.ts';
@@ -55,8 +56,7 @@ const peers = values.peers ? installPeers() : [];
 const size = values.quick ? QUICK : FULL;
 const serverFlags = values['server-flags'].split(' ').filter((flag) => flag !== '');
 
-const cpu = cpus()[0]?.model ?? 'unknown';
-console.log(`${cpu}, ${cpus().length} cores, load average ${formatLoad()}
+console.log(`${MACHINE}, load average ${formatLoad()}
 The contestants run one at a time, in turn, each as a fresh process, for several rounds. Figures are
 medians over the rounds (minimum–maximum); ratios are computed per round, then their median is taken.
 The load comes from one other process on the same machine: signed \`message\` events to 127.0.0.1,
@@ -67,11 +67,8 @@ for (const node of nodes) {
   console.log(`\n# Node ${node.version}`);
   const contestants = createContestants(resolve(values.server), node, peers, serverFlags);
   for (const { name, compare } of sections) {
-    results.push({
-      node: node.version,
-      section: name,
-      comparison: await compare(contestants, size),
-    });
+    const comparison = await compare(contestants, size);
+    results.push({ node: node.version, section: name, comparison });
   }
 }
 
@@ -87,12 +84,6 @@ for (const verdict of missed)
 if (values.json !== undefined) {
   writeFileSync(
     values.json,
-    `${JSON.stringify({ cpu, cores: cpus().length, size, verdicts, results }, null, 2)}\n`,
+    `${JSON.stringify({ cpu: cpus()[0]?.model, cores: cpus().length, size, verdicts, results }, null, 2)}\n`,
   );
-}
-
-function formatLoad(): string {
-  return loadavg()
-    .map((load) => load.toFixed(1))
-    .join(' ');
 }

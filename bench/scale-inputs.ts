@@ -1,9 +1,7 @@
 // What a turn costs, for the model of scale: a server with a model, on a real Redis, as processes.
 // The model is a local server that sends one token at a time, and answers at once.
-import { once } from 'node:events';
 import { symlinkSync } from 'node:fs';
-import { createServer, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -12,6 +10,7 @@ import { createTestClient, type TestReply } from '../src/kit/test-client.ts';
 import { createLogger } from '../src/log.ts';
 import { parseSettings } from '../src/settings/parse-settings.ts';
 import { chunk, textReply } from '../test/faults/wire-shapes.ts';
+import { listen, type Listening } from '../test/fixtures/listen.ts';
 import { PEERS } from '../test/fixtures/pages.ts';
 import { RedisServer } from '../test/fixtures/redis-server.ts';
 import { SECRET, Workplace, type SpawnedServer } from '../test/fixtures/spawned-server.ts';
@@ -41,9 +40,9 @@ let isHolding = false;
 const held = new Set<ServerResponse>();
 let modelBytes = 0;
 
-async function openModel(): Promise<Server> {
+async function openModel(): Promise<Listening> {
   const pieces = textReply(...Array.from({ length: TOKENS }, (_, token) => ` word${token}`));
-  const server = createServer(async (request, response) => {
+  return listen(createServer(async (request, response) => {
     for await (const bytes of request) modelBytes += (bytes as Buffer).length;
     modelBytes += HEADER_BYTES;
     response.writeHead(200, { 'content-type': 'text/event-stream' });
@@ -58,9 +57,7 @@ async function openModel(): Promise<Server> {
       await sleep(TOKEN_MS);
     }
     response.end();
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return server;
+  }));
 }
 
 interface RedisFigures {
@@ -180,7 +177,7 @@ export async function measureInputs(): Promise<Inputs> {
         NODE_ENV: 'production',
         LAYERCODE_WEBHOOK_SECRET: SECRET,
         OPENAI_API_KEY: 'sk-of-nobody',
-        OPENAI_BASE_URL: `http://127.0.0.1:${(model.address() as AddressInfo).port}/v1`,
+        OPENAI_BASE_URL: `${model.origin}/v1`,
         CONVERSATION_STORE: redis.url,
         STORE_TIMEOUT_MS: '5000',
       },
@@ -190,8 +187,7 @@ export async function measureInputs(): Promise<Inputs> {
     return { ...turns, bytesPerOpenTurn, redisCpuUsPerMessage };
   } finally {
     await workplace.clear();
-    model.closeAllConnections();
-    model.close();
+    await model.close();
     await redis.remove();
   }
 }

@@ -1,12 +1,13 @@
 // Starts and ends the measured processes, and leaves none behind.
 import { spawn, type ChildProcess } from 'node:child_process';
-import { closeSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { get } from 'node:http';
 import { createServer, type AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+
+import { newFolder } from '../test/fixtures/folder.ts';
 import { OWN_NODE, type NodeBinary } from './node-binaries.ts';
 import { BENCH_SECRET } from './turn-request.ts';
 
@@ -21,11 +22,11 @@ const STOP_TIMEOUT_MS = 5_000;
 
 const children = new Set<ChildProcess>();
 /** The servers' working directory, which has no `.env` and holds their logs. */
-const ownDirectory = mkdtempSync(join(tmpdir(), 'microserver-bench-'));
+const ownDirectory = newFolder();
 
-process.on('exit', () => {
+// First: the folders that they work in are removed.
+process.prependListener('exit', () => {
   for (const child of children) child.kill('SIGKILL');
-  rmSync(ownDirectory, { recursive: true, force: true });
 });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => process.exit(130));
 

@@ -3,7 +3,6 @@
 // code 1 if something grows faster than it may. `--quick` takes smaller windows and leaves out the
 // last section. Use fewer turns only to try that section out: at 200,000 the heap is still growing
 // to its size, and the verdict is FAILED for a server that is flat at a million.
-import { cpus, loadavg } from 'node:os';
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
@@ -14,6 +13,7 @@ import {
   type GrowthSize,
   type TurnCosts,
 } from './growth.ts';
+import { formatLoad, MACHINE } from './machine.ts';
 import { measureResident } from './resident.ts';
 import { SERVER } from './servers.ts';
 import { fitLine, growthPerTenfold, type Point } from './slope.ts';
@@ -51,7 +51,7 @@ const server = { script: resolve(values.server), nodeFlags: NODE_FLAGS };
 let isFlat = true;
 
 console.log(
-  `${cpus()[0]?.model ?? 'unknown'}, ${cpus().length} cores, node ${process.version} ` +
+  `${MACHINE}, node ${process.version} ` +
     `${NODE_FLAGS.join(' ')}, load average ${formatLoad()}
 CPU time of the server per turn, with one connection: windows of ${formatCount(size.turns)} turns, which alternate
 within a round. Medians of ${size.rounds} rounds (least–greatest).`,
@@ -122,10 +122,4 @@ function formatCount(count: number): string {
 
 function mebibytes(bytes: number): string {
   return (bytes / 2 ** 20).toFixed(1);
-}
-
-function formatLoad(): string {
-  return loadavg()
-    .map((load) => load.toFixed(1))
-    .join(' ');
 }

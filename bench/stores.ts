@@ -1,10 +1,11 @@
 // What a durable store costs a turn, against the one in memory, and what a second worker brings.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, symlinkSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
+import { existsSync, symlinkSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { newFolder } from '../test/fixtures/folder.ts';
 import { PEERS } from '../test/fixtures/pages.ts';
 import { isMissing, RedisServer } from '../test/fixtures/redis-server.ts';
 import { runRounds, withFlags, type Contestant, type Contestants } from './contestants.ts';
@@ -13,13 +14,13 @@ import { formatSummary, median } from './stats.ts';
 import type { StoreTurnsResult } from './store-turns.ts';
 import { printTable } from './table.ts';
 import {
+  COLUMNS,
   CONNECTIONS,
   cpuOf,
   describeRounds,
   p99sOf,
-  printThroughput,
+  printFigures,
   ratesOf,
-  type Column,
 } from './throughput-table.ts';
 import { measureThroughput, type Throughput } from './throughput.ts';
 import { judge, type Verdict } from './verdict.ts';
@@ -46,7 +47,7 @@ export async function compareStores(
   { quiet }: Contestants,
   size: BenchSize,
 ): Promise<Comparison> {
-  const folder = mkdtempSync(join(tmpdir(), 'microserver-bench-stores-'));
+  const folder = newFolder();
   const packages = join(PEERS, 'node_modules');
   if (existsSync(packages)) symlinkSync(packages, join(folder, 'node_modules'));
   const redis = await startRedis(packages);
@@ -58,7 +59,6 @@ export async function compareStores(
   } finally {
     process.off('exit', end);
     await redis?.remove();
-    rmSync(folder, { recursive: true });
   }
 }
 
@@ -108,7 +108,10 @@ async function compareThem(
   const conversations = CONNECTIONS * CONVERSATIONS;
   const rounds = describeRounds(size);
   console.log(`\nStores: ${conversations} conversations, ${rounds}, ACCESS_LOG=false`);
-  printThroughput(contestants, results, COLUMNS);
+  printFigures(contestants, results, [
+    ...COLUMNS,
+    { name: 'Redis CPU µs/turn', digits: 1, figure: ({ storeCpuUsPerTurn }) => storeCpuUsPerTurn },
+  ]);
   describeCores(contestants, results);
   const turns = await measureTurns(stores, quiet);
   const of = (store: Store['name'], workers: 1 | 2 = 1): readonly Throughput[] =>
@@ -126,14 +129,6 @@ async function compareThem(
   });
   return { raw: { results, turns: Object.fromEntries(turns) }, verdicts };
 }
-
-const COLUMNS: readonly Column[] = [
-  {
-    name: 'Redis CPU µs/turn',
-    digits: 1,
-    figures: (rounds) => rounds.map(({ storeCpuUsPerTurn }) => storeCpuUsPerTurn),
-  },
-];
 
 async function measure(contestant: StoreContestant, size: BenchSize): Promise<Throughput> {
   const { url, pid } = await contestant.store.begin();
@@ -221,27 +216,18 @@ function judgeWorkers(
 
 const PER_CORE = 'turns per second of server CPU';
 
+/** How many cores each process kept busy. */
 function describeCores(contestants: readonly Contestant[], results: readonly Throughput[][]): void {
   for (const [index, { name }] of contestants.entries()) {
-    const shares = [coresOf, loadCoresOf, redisCoresOf].map((share) =>
-      median((results[index] ?? []).map(share)),
-    );
+    const rounds = results[index] ?? [];
+    const shares = [
+      rounds.map((it) => (it.turnsPerSecond * it.serverCpuUsPerTurn) / 1e6),
+      rounds.map(({ clientCpuShare }) => clientCpuShare),
+      rounds.map((it) => (it.turnsPerSecond * it.storeCpuUsPerTurn) / 1e6),
+    ].map(median);
     const idle = availableParallelism() - shares.reduce((sum, share) => sum + share, 0);
     const [server, load, redis, rest] = [...shares, idle].map((share) => share.toFixed(2));
     const others = `load generator ${load}, Redis ${redis}, idle or busy elsewhere ${rest}`;
     console.log(`  cores, ${name}: server ${server}, ${others}`);
   }
-}
-
-/** How many cores the server's processes kept busy. */
-function coresOf({ turnsPerSecond, serverCpuUsPerTurn }: Throughput): number {
-  return (turnsPerSecond * serverCpuUsPerTurn) / 1e6;
-}
-
-function loadCoresOf({ clientCpuShare }: Throughput): number {
-  return clientCpuShare;
-}
-
-function redisCoresOf({ turnsPerSecond, storeCpuUsPerTurn }: Throughput): number {
-  return (turnsPerSecond * storeCpuUsPerTurn) / 1e6;
 }

@@ -14,40 +14,33 @@ export function describeRounds({ rounds, seconds, warmupSeconds }: BenchSize): s
 }
 
 /** One column of figures. */
-export interface Column {
+export interface Column<Result> {
   readonly name: string;
   readonly digits: number;
-  readonly figures: (rounds: readonly Throughput[]) => number[];
+  readonly figure: (result: Result) => number;
 }
 
-const COLUMNS: readonly Column[] = [
-  { name: 'turns/s', digits: 0, figures: ratesOf },
-  {
-    name: 'first event p50 ms',
-    digits: 2,
-    figures: (rounds) => rounds.map(({ firstEventP50Ms }) => firstEventP50Ms),
-  },
-  { name: 'p99 ms', digits: 2, figures: p99sOf },
-  { name: 'server CPU µs/turn', digits: 1, figures: cpuOf },
-  { name: 'RSS MiB', digits: 0, figures: (rounds) => rssOf(rounds).map((b) => b / MEBIBYTE) },
-  {
-    name: 'load generator CPU',
-    digits: 2,
-    figures: (rounds) => rounds.map(({ clientCpuShare }) => clientCpuShare),
-  },
+export const COLUMNS: readonly Column<Throughput>[] = [
+  { name: 'turns/s', digits: 0, figure: ({ turnsPerSecond }) => turnsPerSecond },
+  { name: 'first event p50 ms', digits: 2, figure: ({ firstEventP50Ms }) => firstEventP50Ms },
+  { name: 'p99 ms', digits: 2, figure: ({ firstEventP99Ms }) => firstEventP99Ms },
+  { name: 'server CPU µs/turn', digits: 1, figure: ({ serverCpuUsPerTurn }) => serverCpuUsPerTurn },
+  { name: 'RSS MiB', digits: 0, figure: ({ rssBytes }) => rssBytes / MEBIBYTE },
+  { name: 'load generator CPU', digits: 2, figure: ({ clientCpuShare }) => clientCpuShare },
 ];
 
-export function printThroughput(
+/** A row for each contestant, a summary of its rounds in each column. */
+export function printFigures<Result>(
   contestants: readonly { readonly name: string }[],
-  results: readonly (readonly Throughput[])[],
-  more: readonly Column[] = [],
+  results: readonly (readonly Result[])[],
+  columns: readonly Column<Result>[],
 ): void {
-  const columns = [...COLUMNS, ...more];
   printTable([
     ['', ...columns.map(({ name }) => name)],
     ...contestants.map(({ name }, index) => [
       name,
-      ...columns.map(({ figures, digits }) => formatSummary(figures(results[index] ?? []), digits)),
+      ...columns.map(({ figure, digits }) =>
+        formatSummary((results[index] ?? []).map(figure), digits)),
     ]),
   ]);
 }

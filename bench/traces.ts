@@ -1,16 +1,22 @@
 // What traces cost a turn, with OpenTelemetry's own SDK in the server's process.
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { existsSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
+import { newFolder } from '../test/fixtures/folder.ts';
 import { codeBlocks, PEERS } from '../test/fixtures/pages.ts';
 import { runRounds, type Contestant, type Contestants } from './contestants.ts';
 import type { NodeBinary } from './node-binaries.ts';
 import type { BenchSize, Comparison } from './section.ts';
 import { formatSummary } from './stats.ts';
-import { CONNECTIONS, cpuOf, describeRounds, printThroughput } from './throughput-table.ts';
+import {
+  COLUMNS,
+  CONNECTIONS,
+  cpuOf,
+  describeRounds,
+  printFigures,
+} from './throughput-table.ts';
 import { measureThroughput } from './throughput.ts';
 import { judge } from './verdict.ts';
 
@@ -69,7 +75,7 @@ export async function compareTraces(
     console.log('\nTraces: not measured without npm ci in test/peers');
     return { raw: [], verdicts: [] };
   }
-  const directory = mkdtempSync(join(tmpdir(), 'microserver-bench-traces-'));
+  const directory = newFolder();
   symlinkSync(PACKAGES, join(directory, 'node_modules'));
   const light = codeBlocks.find(({ file }) => file === 'tracing.mjs')?.text ?? '';
   for (const [file, text] of [['tracing', light], ['sdk', SDK], ['sdk-alone', SDK_ALONE]] as const)
@@ -94,27 +100,23 @@ export async function compareTraces(
     traced('all instrumentations, all sampled', ALL, SAMPLED),
   ];
   const rounds = Math.min(MOST_ROUNDS, size.rounds);
-  try {
-    const spans = costOfSpan(quiet.node, directory, rounds);
-    const sdk = spans.map((cost) => cost.sdk);
-    const target = {
-      what: 'an unsampled span', limit: 5, kind: 'at most', unit: 'µs',
-    } as const;
-    const ofSdk = `calls of the SDK, which take ${formatSummary(sdk, 2)} µs,`;
-    const verdict = judge(target, spans.map(({ whole }) => whole), sdk, ofSdk);
-    const results = await runRounds(contestants, rounds, (contestant) =>
-      measureThroughput(contestant, { ...SHORT_CONVERSATIONS, ...size }));
-    console.log(`\nTraces: ${describeRounds({ ...size, rounds })}`);
-    printThroughput(contestants, results);
-    const [, without = [], alone = [], unsampled = []] = results.map(cpuOf);
-    const atMost = { limit: 1.05, kind: 'at most' } as const;
-    const verdicts = [
-      verdict,
-      judge({ what: 'CPU of a turn, unsampled', ...atMost }, unsampled, without, 'without SDK'),
-      judge({ what: 'CPU of a turn, unsampled', ...atMost }, unsampled, alone, 'SDK alone'),
-    ];
-    return { raw: { results, spans }, verdicts };
-  } finally {
-    rmSync(directory, { recursive: true, force: true });
-  }
+  const spans = costOfSpan(quiet.node, directory, rounds);
+  const sdk = spans.map((cost) => cost.sdk);
+  const target = {
+    what: 'an unsampled span', limit: 5, kind: 'at most', unit: 'µs',
+  } as const;
+  const ofSdk = `calls of the SDK, which take ${formatSummary(sdk, 2)} µs,`;
+  const verdict = judge(target, spans.map(({ whole }) => whole), sdk, ofSdk);
+  const results = await runRounds(contestants, rounds, (contestant) =>
+    measureThroughput(contestant, { ...SHORT_CONVERSATIONS, ...size }));
+  console.log(`\nTraces: ${describeRounds({ ...size, rounds })}`);
+  printFigures(contestants, results, COLUMNS);
+  const [, without = [], alone = [], unsampled = []] = results.map(cpuOf);
+  const atMost = { limit: 1.05, kind: 'at most' } as const;
+  const verdicts = [
+    verdict,
+    judge({ what: 'CPU of a turn, unsampled', ...atMost }, unsampled, without, 'without SDK'),
+    judge({ what: 'CPU of a turn, unsampled', ...atMost }, unsampled, alone, 'SDK alone'),
+  ];
+  return { raw: { results, spans }, verdicts };
 }

@@ -1,12 +1,11 @@
 // What a turn costs over Chat Completions, where each request holds the call so far.
 import { fileURLToPath } from 'node:url';
 
+import { compareLoad } from './compare-load.ts';
 import { BENCH_KEY } from './completion-request.ts';
-import { runRounds, type Contestants } from './contestants.ts';
+import type { Contestants } from './contestants.ts';
 import type { BenchSize, Comparison } from './section.ts';
-import { CONNECTIONS, cpuOf, describeRounds, printThroughput } from './throughput-table.ts';
-import { measureThroughput } from './throughput.ts';
-import { judge } from './verdict.ts';
+import { CONNECTIONS } from './throughput-table.ts';
 
 const BARE = fileURLToPath(new URL('completions-bare.mjs', import.meta.url));
 
@@ -23,26 +22,21 @@ export async function compareWires(
   { bare, quiet }: Contestants, size: BenchSize,
 ): Promise<Comparison> {
   const settings = { ...quiet.settings, CHAT_COMPLETIONS_KEYS: BENCH_KEY };
-  const contestants = [{ ...bare, script: BARE, settings }, { ...quiet, settings }];
+  const of = { ...quiet, settings };
+  const contestants = [{ ...bare, script: BARE, settings }, of];
   const verdicts = [];
   const raw = [];
   for (const [messages, limit] of LIMITS) {
-    const results = await runRounds(contestants, size.rounds, (contestant) =>
-      measureThroughput(contestant, {
-        connections: CONNECTIONS,
-        conversations: 10,
-        fill: FILL,
-        messages,
-        ...size,
-      }),
-    );
-    const what = messages === 1 ? 'one message' : `${messages} messages`;
-    console.log(`\nChat Completions, ${what} in a request, ${describeRounds(size)}`);
-    printThroughput(contestants, results);
-    const [bareRounds = [], ownRounds = []] = results;
-    const rule = { what: `CPU per turn, ${what}`, limit, kind: 'at most' } as const;
-    verdicts.push(judge(rule, cpuOf(ownRounds), cpuOf(bareRounds)));
-    raw.push(results);
+    const when = messages === 1 ? 'with one message' : `with ${messages} messages`;
+    const comparison = await compareLoad({
+      title: `Chat Completions ${when} in a request,`,
+      contestants,
+      load: { connections: CONNECTIONS, conversations: 10, fill: FILL, messages },
+      size,
+      goals: [{ figure: 'CPU per turn', when, of, limit }],
+    });
+    verdicts.push(...comparison.verdicts);
+    raw.push(comparison.raw);
   }
   return { raw, verdicts };
 }

@@ -6,17 +6,16 @@ import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import {
   cpSync,
-  mkdtempSync,
   readdirSync,
   readFileSync,
-  rmSync,
   statSync,
   symlinkSync,
 } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+
+import { newFolder } from '../test/fixtures/folder.ts';
 
 interface Manifest {
   readonly dependencies?: Readonly<Record<string, string>>;
@@ -131,51 +130,43 @@ function sayHowLarge(storey: string, paths: readonly string[]): void {
 
 /** As V8 counts: the modules of the package that were loaded when the server listened. */
 async function bytesCompiledByStart(): Promise<number> {
-  const folder = mkdtempSync(join(tmpdir(), 'layercode-microserver-size-'));
+  const folder = newFolder();
   const env = {
     NODE_V8_COVERAGE: folder, NODE_ENV: 'production', AGENT: 'echo', HOST: '127.0.0.1', PORT: '0',
     LAYERCODE_WEBHOOK_SECRET: 'nobody-outside-knows-this-secret', DRAIN_DELAY_SECONDS: '0',
   };
-  try {
-    const server = spawn(process.execPath, [fileURLToPath(new URL('dist/server.js', root))], {
-      cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'],
-    });
-    const exit = once(server, 'exit');
-    for await (const line of createInterface(server.stdout))
-      if (line.includes('"listening"')) server.kill('SIGTERM');
-    const [code]: unknown[] = await exit;
-    if (code !== 0) throw new Error(`the server ended with exit code ${String(code)}`);
-    const [report = ''] = readdirSync(folder);
-    const { result } = JSON.parse(readFileSync(join(folder, report), 'utf8')) as {
-      readonly result: readonly { readonly url: string }[];
-    };
-    const dist = new URL('dist/', root).href;
-    const modules = result.filter(({ url }) => url.startsWith(dist));
-    return modules.reduce((sum, { url }) => sum + statSync(new URL(url)).size, 0);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  const server = spawn(process.execPath, [fileURLToPath(new URL('dist/server.js', root))], {
+    cwd: folder, env, stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exit = once(server, 'exit');
+  for await (const line of createInterface(server.stdout))
+    if (line.includes('"listening"')) server.kill('SIGTERM');
+  const [code]: unknown[] = await exit;
+  if (code !== 0) throw new Error(`the server ended with exit code ${String(code)}`);
+  const [report = ''] = readdirSync(folder);
+  const { result } = JSON.parse(readFileSync(join(folder, report), 'utf8')) as {
+    readonly result: readonly { readonly url: string }[];
+  };
+  const dist = new URL('dist/', root).href;
+  const modules = result.filter(({ url }) => url.startsWith(dist));
+  return modules.reduce((sum, { url }) => sum + statSync(new URL(url)).size, 0);
 }
 
 /** Builds again in another folder and compares the results. */
 function differencesOfAnotherBuild(): string[] {
   const here = fileURLToPath(root);
-  const other = mkdtempSync(join(tmpdir(), 'layercode-microserver-size-'));
-  try {
-    for (const path of BUILT_FROM) {
-      cpSync(join(here, path), join(other, path), { recursive: true });
-    }
-    symlinkSync(join(here, 'node_modules'), join(other, 'node_modules'), 'junction');
-    execFileSync(process.execPath, ['scripts/build.mjs'], { cwd: other, stdio: 'inherit' });
-    const built = digests(join(here, 'dist'));
-    const again = digests(join(other, 'dist'));
-    const files = new Set([...built.keys(), ...again.keys()]);
-    return [...files]
-      .filter((file) => built.get(file) !== again.get(file))
-      .map((file) => `dist/${file} differs from what is built in another folder`);
-  } finally {
-    rmSync(other, { recursive: true, force: true });
+  const other = newFolder();
+  for (const path of BUILT_FROM) {
+    cpSync(join(here, path), join(other, path), { recursive: true });
   }
+  symlinkSync(join(here, 'node_modules'), join(other, 'node_modules'), 'junction');
+  execFileSync(process.execPath, ['scripts/build.mjs'], { cwd: other, stdio: 'inherit' });
+  const built = digests(join(here, 'dist'));
+  const again = digests(join(other, 'dist'));
+  const files = new Set([...built.keys(), ...again.keys()]);
+  return [...files]
+    .filter((file) => built.get(file) !== again.get(file))
+    .map((file) => `dist/${file} differs from what is built in another folder`);
 }
 
 function digests(folder: string): Map<string, string> {

@@ -5,7 +5,9 @@
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import {
+  existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync,
+} from 'node:fs';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
@@ -19,9 +21,9 @@ const KINDS = {
   process: { ending: '.process-test.ts' },
   large: { ending: '.large-test.ts' },
   fetch: { ending: '.fetch-test.ts' },
-  browser: { ending: '.browser-test.ts' },
+  browser: { ending: '.browser-test.ts', needsPeers: true },
   /** They import the package by its name, which tsx finds by the paths of tsconfig.json. */
-  peers: { ending: '.peer-test.ts', loader: 'tsx' },
+  peers: { ending: '.peer-test.ts', loader: 'tsx', needsPeers: true },
   /** The seeded runs of `unit`, at full length. */
   long: { ending: '.test.ts', env: { LAYERCODE_LONG_TESTS: '1' } },
 };
@@ -114,6 +116,8 @@ const kind = first in KINDS ? first : 'unit';
 const rest = first === undefined || first in KINDS ? others : [first, ...others];
 const named = rest.filter((argument) => argument !== '--try-again');
 const { isGrouped = false, env, loader = './scripts/typescript/register.mjs' } = KINDS[kind];
+if (KINDS[kind].needsPeers && !existsSync(join(ROOT, 'test/peers/node_modules')))
+  throw new Error('npm ci --prefix test/peers first');
 const files = named.length > 0 ? named : filesOf(kind);
 mkdirSync(OWN, { recursive: true });
 try {

@@ -4,7 +4,6 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readdirSync, readFileSync } from 'node:fs';
-import type { AddressInfo } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
 
@@ -17,6 +16,7 @@ import myAgent from '../examples/my-agent.ts';
 import { calls, dataOf, outline, toolNames } from './agents/model-app.ts';
 import { says, startModelServer } from './faults/model-server.ts';
 import { contentsOf, typesOf, within } from './fixtures/app.ts';
+import { listen } from './fixtures/listen.ts';
 import { TYPESCRIPT } from './fixtures/typescript.ts';
 
 // Their tests are tests of this file.
@@ -111,14 +111,12 @@ describe('examples/model-agent.ts', () => {
 describe('examples/custom-server.ts', () => {
   async function serve(t: TestContext): Promise<string> {
     const { app, server } = createCustomServer(settingsOf());
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
+    const { origin, close } = await listen(server);
     t.after(async () => {
       await app.close();
-      server.closeAllConnections();
-      server.close();
+      await close();
     });
-    return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    return origin;
   }
 
   it('answers calls in its own http.Server', async (t) => {

@@ -96,6 +96,16 @@ describe('a Gauge that cannot be read at once', () => {
     assert.deepEqual(readings, ['', 'g 7\n', '']);
   });
 
+  it('is not asked again while it does not answer', () => {
+    let asked = 0;
+    const gauge = new Gauge('g', '', () => {
+      asked += 1;
+      return new Promise(() => undefined);
+    });
+    for (let reading = 0; reading < 3; reading++) gauge.samples();
+    assert.equal(asked, 1);
+  });
+
   it('hides no other figure when it throws', () => {
     const metrics = new Metrics();
     metrics.add(

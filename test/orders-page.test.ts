@@ -1,18 +1,17 @@
 // The code of docs/orders-on-two-processes.md, in the project that it is added to.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from 'node:fs';
+import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { after, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
 import { createApp, parseSettings, type Agent } from 'layercode-microserver';
 import { createTestClient, scriptedModel, withModel } from 'layercode-microserver/testing';
 
+import { listen } from './fixtures/listen.ts';
 import { codeBlocks, readPage, typeErrors, writeProject } from './fixtures/pages.ts';
 import { ROOT } from './fixtures/source-files.ts';
 
@@ -31,9 +30,7 @@ const agentText = template
   .replace(/^const name = /m, `${sendOrder}\n$&`);
 
 describe(PAGE, () => {
-  const directory = mkdtempSync(join(tmpdir(), 'orders-page-'));
-  after(() => rmSync(directory, { recursive: true, force: true }));
-  const folder = writeProject(directory, new Map([['agent.ts', agentText]]));
+  const folder = writeProject(new Map([['agent.ts', agentText]]));
 
   it('has types that fit the project', () => assert.equal(typeErrors(folder), ''));
 
@@ -44,9 +41,7 @@ describe(PAGE, () => {
       orders.push([request.url ?? '', JSON.parse(await text(request))]);
       response.end();
     });
-    await new Promise<void>((resolve) => shop.listen(0, '127.0.0.1', resolve));
-    t.after(() => shop.close());
-    process.env['SHOP_URL'] = `http://127.0.0.1:${(shop.address() as AddressInfo).port}`;
+    process.env['SHOP_URL'] = (await listen(shop, t)).origin;
     t.after(() => delete process.env['SHOP_URL']);
     mkdirSync(join(folder, 'node_modules'));
     symlinkSync(ROOT, join(folder, 'node_modules/layercode-microserver'));

@@ -3,12 +3,9 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import {
-  mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
-import { after, describe, it } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { listAgents } from '../src/agents/built-in/registry.ts';
 import type { AppOptions } from '../src/app/app-parts.ts';
@@ -289,8 +286,6 @@ describe('the commands of the pages', () => {
 });
 
 describe('the code of the pages', () => {
-  const directory = mkdtempSync(join(tmpdir(), 'pages-code-'));
-  after(() => rmSync(directory, { recursive: true, force: true }));
   it('has whole files, each named once', () => {
     const names = codeBlocks.flatMap(({ file }) => file ?? []);
     assert.ok(names.length >= 8, names.join());
@@ -306,7 +301,7 @@ describe('the code of the pages', () => {
       return [name, `// @ts-nocheck\n${text}`] as const;
     });
     const files = new Map([...wholeFiles({ needsPeers: false }), ...parts]);
-    const folder = writeProject(directory, files, { compilerOptions: { checkJs: true } });
+    const folder = writeProject(files, { compilerOptions: { checkJs: true } });
     assert.equal(typeErrors(folder), '');
   });
 
@@ -314,7 +309,7 @@ describe('the code of the pages', () => {
     const files = wholeFiles({ needsPeers: false });
     const tests = [...files.keys()].filter((name) => /\.test\.[jt]s$/.test(name));
     assert.ok(tests.length >= 2, tests.join());
-    const folder = writeProject(directory, files);
+    const folder = writeProject(files);
     mkdirSync(join(folder, 'node_modules'));
     symlinkSync(ROOT, join(folder, 'node_modules/layercode-microserver'));
     const { NODE_TEST_CONTEXT: _outer, ...env } = process.env;

@@ -3,12 +3,13 @@
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { existsSync, readFileSync, statSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import packageJson from '../package.json' with { type: 'json' };
 import { createTestClient } from '../src/kit/test-client.ts';
+import { listen } from './fixtures/listen.ts';
 import { ROOT } from './fixtures/source-files.ts';
 import {
   SECRET,
@@ -127,15 +128,6 @@ describe('a server without any configuration', () => {
       assert.equal(server.stderr.includes('npx'), false);
     },
   );
-
-  it('keeps its secret from one start to the next', LIMIT, async () => {
-    const first = spawn();
-    await first.url();
-    const secret = storedSecret();
-    first.kill('SIGTERM');
-    await first.exit;
-    assert.equal(await say(spawn(), 'Again', secret), 'You said: Again');
-  });
 
   it(
     'serves without the file if it cannot be written, and does not say that it was',
@@ -289,31 +281,15 @@ describe('settings of a server', () => {
 });
 
 describe('the address of a server', () => {
-  it('is a free port with --port 0, which is printed', LIMIT, async () => {
-    const server = spawnWithSecret({ PORT: '1' }, ['--port', '0']);
-    const url = new URL(await server.url());
-    assert.equal(url.hostname, '127.0.0.1');
-    assert.ok(Number(url.port) > 1_023);
-    assert.equal((await fetch(`${url.origin}/health`)).status, 200);
-  });
-
   it('that is taken ends the start with one line that names it', LIMIT, async () => {
-    const taken = createServer().listen(0, '127.0.0.1');
-    await once(taken, 'listening');
-    const { port } = taken.address() as AddressInfo;
+    const { port, close } = await listen(createServer());
     const lines = await refusal(spawnWithSecret({ PORT: String(port) }));
-    taken.close();
+    await close();
     assert.equal(lines.length, 1);
     assert.match(
       lines[0] ?? '',
       new RegExp(`^layercode-microserver: .*in use.*127\\.0\\.0\\.1:${port}`),
     );
-  });
-
-  it("that is not this machine's ends the start with one line that names it", LIMIT, async () => {
-    const lines = await refusal(spawnWithSecret({ HOST: '192.0.2.1' }));
-    assert.equal(lines.length, 1);
-    assert.match(lines[0] ?? '', /192\.0\.2\.1/);
   });
 
   it('is printed so that it can be opened, for all addresses and for IPv6', LIMIT, async () => {
@@ -347,13 +323,6 @@ describe('the agent of a server', () => {
     assert.equal((ready as { agent: string }).agent, 'mine');
   });
 
-  it('in a module that throws ends the start with one line', LIMIT, async () => {
-    workplace.write('my-agent.mjs', `throw new Error('no database');`);
-    const lines = await refusal(spawnWithSecret({ AGENT: './my-agent.mjs' }));
-    assert.equal(lines.length, 1, lines.join('\n'));
-    assert.match(lines[0] ?? '', /agent module .*my-agent\.mjs failed to load: .*:\d+: no database$/);
-  });
-
   it('in a module that is TypeScript is served if Node can load it', LIMIT, async () => {
     workplace.write(
       'my-agent.ts',
@@ -368,35 +337,9 @@ describe('the agent of a server', () => {
         /does not load TypeScript: compile it, or use Node 22\.18 or later$/,
       );
   });
-
-  it('may fail in a turn without harming the process', LIMIT, async () => {
-    workplace.write(
-      'my-agent.mjs',
-      `export default { name: 'mine', onMessage: async ({ text }) => { if (text === 'fail') throw new Error('of the agent'); return text; } };`,
-    );
-    const server = spawnWithSecret({ AGENT: './my-agent.mjs' });
-    assert.match(await say(server, 'fail'), /^Sorry/);
-    assert.equal(await say(server, 'Hello'), 'Hello');
-    assert.equal(
-      ((await server.line('turn failed'))['error'] as { message: string }).message,
-      'of the agent',
-    );
-  });
 });
 
 describe('the output of a server', () => {
-  it('is one JSON object per line if it is not a terminal', LIMIT, async () => {
-    const server = spawnWithSecret();
-    await say(server, 'Hello');
-    for (const line of server.log)
-      assert.deepEqual(Object.keys(line).slice(0, 3), ['time', 'level', 'msg']);
-    const request = await server.line('request');
-    assert.deepEqual(
-      [request['method'], request['path'], request['status']],
-      ['POST', '/api/agent', 200],
-    );
-  });
-
   it(
     'names the lines of the source in a stack, and not those of the build',
     LIMIT,
@@ -458,19 +401,5 @@ describe('the output of a server', () => {
     server.kill('SIGTERM');
     await server.exit;
     assert.equal(server.stdout.includes('zebracrossing'), false);
-  });
-
-  it('reports an exception that nobody caught, and the process ends with 1', LIMIT, async () => {
-    workplace.write(
-      'my-agent.mjs',
-      `export default { name: 'mine', onMessage: () => { setTimeout(() => { throw new Error('out of nowhere'); }); return 'Hi.'; } };`,
-    );
-    const server = spawnWithSecret({ AGENT: './my-agent.mjs' });
-    await say(server, 'Hello').catch(() => undefined);
-    assert.deepEqual(await server.exit, { code: 1, signal: null });
-    assert.equal(
-      ((await server.line('uncaught exception'))['error'] as { message: string }).message,
-      'out of nowhere',
-    );
   });
 });

@@ -40,18 +40,16 @@ const WAYS: Readonly<Record<string, (t: TestContext, app: App) => Promise<number
     });
     return (await app.listen({ host: '127.0.0.1', port: 0 })).port;
   },
-  'mounted in another server': (t, app) =>
-    listen(
-      t,
-      createServer((request, response) => traced(request, () => app.handle(request, response))),
-    ),
-  'mounted, with next': (t, app) =>
-    listen(
-      t,
-      createServer((request, response) =>
-        traced(request, () => app.handle(request, response, () => response.end())),
-      ),
-    ),
+  async 'mounted in another server'(t, app) {
+    const server = createServer((request, response) =>
+      traced(request, () => app.handle(request, response)));
+    return (await listen(server, t)).port;
+  },
+  async 'mounted, with next'(t, app) {
+    const server = createServer((request, response) =>
+      traced(request, () => app.handle(request, response, () => response.end())));
+    return (await listen(server, t)).port;
+  },
 };
 
 /** Ways to send a request. */

@@ -15,7 +15,7 @@ async function serveWith(
   t: TestContext,
   listener: (request: IncomingMessage, response: ServerResponse) => void,
 ): Promise<string> {
-  return `http://127.0.0.1:${await listen(t, createServer(listener))}`;
+  return (await listen(createServer(listener), t)).origin;
 }
 
 describe('app.handle', () => {

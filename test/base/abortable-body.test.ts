@@ -21,7 +21,7 @@ async function serveOneByte(t: TestContext): Promise<Stage> {
     server.emit('begun', response);
   });
   const response = once(server, 'begun').then(([begun]) => begun as ServerResponse);
-  return { url: `http://127.0.0.1:${await listen(t, server)}`, response };
+  return { url: (await listen(server, t)).origin, response };
 }
 
 /**

@@ -1,32 +1,22 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { after, before, describe, it } from 'node:test';
+import { after, describe, it } from 'node:test';
 
+import { listen } from '../fixtures/listen.ts';
 import { typeErrors } from '../fixtures/pages.ts';
 import { launchChromium, openTab } from './chromium.ts';
 
 const PAGE = '<!doctype html><link rel="icon" href="data:,">';
 
 const browser = await launchChromium();
+const server = createServer(({ url }, response) => {
+  response.writeHead(url === '/' ? 200 : 404, { 'content-type': 'text/html' }).end(PAGE);
+});
+const { port, close } = await listen(server);
+after(close);
 
 describe('the browser of these tests', () => {
-  const server = createServer(({ url }, response) => {
-    response.writeHead(url === '/' ? 200 : 404, { 'content-type': 'text/html' }).end(PAGE);
-  });
-  let origin = '';
-
-  before(async () => {
-    server.listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}/`;
-  });
-
-  after(() => {
-    server.close();
-    server.closeAllConnections();
-  });
+  const origin = `http://127.0.0.1:${port}/`;
 
   it('reports exceptions, console.error and missing files, each once', async () => {
     const { tab, errors } = await openTab(browser);

@@ -1,18 +1,16 @@
 // Headless Chromium, driven by puppeteer-core of test/peers, and what its pages complain of.
 
-import assert from 'node:assert/strict';
-import { existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { after } from 'node:test';
 
 import type { Browser, Page, Viewport } from 'puppeteer-core';
 
+import { newFolder } from '../fixtures/folder.ts';
 import { PEERS } from '../fixtures/pages.ts';
 import { ROOT } from '../fixtures/source-files.ts';
 
-assert.ok(existsSync(join(PEERS, 'node_modules/puppeteer-core')), 'npm ci in test/peers first');
 const require = createRequire(join(PEERS, 'package.json'));
 const { default: puppeteer } = require('puppeteer-core') as typeof import('puppeteer-core');
 
@@ -30,7 +28,7 @@ const ARGS = [
 /** Starts the browser of a test file, and closes it after the tests. */
 export async function launchChromium(args: readonly string[] = []): Promise<Browser> {
   // Of downloads, caches and crash reports.
-  const home = mkdtempSync(join(tmpdir(), 'chromium-'));
+  const home = newFolder();
   const browser = await puppeteer.launch({
     executablePath: process.env['CHROMIUM'] || '/usr/bin/chromium',
     env: { ...process.env, HOME: home, XDG_CONFIG_HOME: home, XDG_CACHE_HOME: home },
@@ -39,7 +37,6 @@ export async function launchChromium(args: readonly string[] = []): Promise<Brow
     args: [...ARGS, ...args],
   });
   after(() => browser.close());
-  process.once('exit', () => rmSync(home, { recursive: true, force: true, maxRetries: 5 }));
   return browser;
 }
 

@@ -13,7 +13,9 @@ import { artefact, emulatePhone, launchChromium } from './chromium.ts';
 import { readContrasts } from './contrast.ts';
 import { FakeVoice } from './fake-voice.ts';
 import { openBakery, playScene } from './playground-scene.ts';
-import { LONG, openPlayground, openPlaygroundOf, type Playground } from './playground-stage.ts';
+import {
+  LONG, openPlayground, openPlaygroundOf, seesReady, type Playground,
+} from './playground-stage.ts';
 
 const README_PICTURE = join(import.meta.dirname, '../..', 'docs', 'playground.webp');
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
@@ -253,13 +255,8 @@ describe('the playground', () => {
 
     it("is told of the server's warnings, as a list", async (t) => {
       const warnings = ['OPENAI_API_KEY is not set', 'the fall-back has no key'];
-      const ready = JSON.stringify({ ready: true, agent: 'tested', model: null, warnings });
-      const page = await openPlayground(t, browser, {
-        script: `const { fetch } = globalThis; globalThis.fetch = (url, ...rest) =>
-          url === '/ready'
-            ? Promise.resolve(new Response(${JSON.stringify(ready)}))
-            : fetch(url, ...rest);`,
-      });
+      const script = seesReady({ ready: true, agent: 'tested', model: null, warnings });
+      const page = await openPlayground(t, browser, { script });
       await page.tab.waitForSelector('#warnings > li', { visible: true });
       const lists = (await accessibleNodes(page))
         .filter(({ role }) => role === 'status')

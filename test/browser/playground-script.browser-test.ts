@@ -1,8 +1,7 @@
 // The script that the playground exports, played again.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
@@ -12,17 +11,19 @@ import type { Scenario } from '../../src/kit/eval/scenario.ts';
 import { playScript } from '../../src/kit/talk/play-script.ts';
 import { readTalkScript } from '../../src/kit/talk/talk-script.ts';
 import { fired } from '../fixtures/app.ts';
+import { newFolder } from '../fixtures/folder.ts';
 import { SECRET } from '../fixtures/kernel.ts';
 import { RecordedTerminal } from '../kit/terminal/recorded-terminal.ts';
 import { launchChromium } from './chromium.ts';
-import { LONG, openPlayground, openPlaygroundOf, type Playground } from './playground-stage.ts';
+import {
+  LONG, openPlayground, openPlaygroundOf, seesReady, type Playground,
+} from './playground-stage.ts';
 
 const browser = await launchChromium();
 
 /** What `talk --script` reads of a file with that text. */
-function read(t: TestContext, text: string): Scenario {
-  const folder = mkdtempSync(join(tmpdir(), 'exported-script-'));
-  t.after(() => rmSync(folder, { recursive: true }));
+function read(text: string): Scenario {
+  const folder = newFolder();
   writeFileSync(join(folder, 'talk.txt'), text);
   return readTalkScript('talk.txt', folder, true);
 }
@@ -101,10 +102,9 @@ describe('the playground', () => {
         '',
       ]);
       const terminal = new RecordedTerminal();
-      t.after(() => terminal.clear());
       const target = { url: `${page.origin}/api/agent`, secret: SECRET };
       assert.equal(
-        await playScript(read(t, script), target, 'played', 10_000, terminal),
+        await playScript(read(script), target, 'played', 10_000, terminal),
         0,
         terminal.out,
       );
@@ -119,17 +119,13 @@ describe('the playground', () => {
     });
 
     it('has a model\'s words in comments: they differ each time', async (t) => {
-      const ready = JSON.stringify({ ready: true, agent: 'tested', model: 'test:model' });
       const page = await openPlayground(t, browser, {
-        script: `const { fetch } = globalThis; globalThis.fetch = (url, ...rest) =>
-          url === '/ready'
-            ? Promise.resolve(new Response(${JSON.stringify(ready)}))
-            : fetch(url, ...rest);`,
+        script: seesReady({ ready: true, agent: 'tested', model: 'test:model' }),
       });
       await page.exchange('Hello', 'Yes?');
       const script = await exported(page);
       assert.match(script, /\n# expect Hi!\n\nsay Hello\n# expect Yes\?\n$/);
-      assert.equal(read(t, script).steps.length, 1);
+      assert.equal(read(script).steps.length, 1);
     });
 
     it("leaves a failed turn's apology out, and starts again with a conversation", async (t) => {

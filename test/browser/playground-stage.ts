@@ -13,7 +13,6 @@ import type { App } from '../../src/app/app.ts';
 import type { NamedAgents } from '../../src/app/assemble-app.ts';
 import { createApp } from '../../src/app/create-app.ts';
 import type { Json, JsonObject } from '../../src/base/json.ts';
-import type { Middleware } from '../../src/http/compose.ts';
 import { LocalPlatform } from '../../src/kit/platform/local-platform.ts';
 import { deferred, fired, Told, within } from '../fixtures/app.ts';
 import { recordLog, settingsWith, type RecordedLog } from '../fixtures/kernel.ts';
@@ -33,25 +32,23 @@ const SOME_WORDS_MS = 1_000;
 export class AskedTurn {
   readonly text: string;
   readonly event: Readonly<Record<string, unknown>>;
-  readonly over: Promise<void>;
-  readonly end: () => void;
+  readonly #over = deferred();
   readonly #turn: MessageTurn;
   readonly #reply: Reply;
-  readonly #fail: (error: Error) => void;
 
   constructor(turn: MessageTurn, reply: Reply) {
     this.#turn = turn;
     this.#reply = reply;
     this.text = turn.text;
     this.event = { ...turn.event };
-    const ended = deferred();
-    const failed = deferred<Error>();
-    this.end = ended.resolve;
-    this.#fail = failed.resolve;
-    this.over = Promise.race([
-      ended.promise,
-      failed.promise.then((error) => Promise.reject(error)),
-    ]);
+  }
+
+  get over(): Promise<void> {
+    return this.#over.promise;
+  }
+
+  end(): void {
+    this.#over.resolve();
   }
 
   say(text: string): this {
@@ -69,7 +66,7 @@ export class AskedTurn {
   }
 
   fail(message: string): void {
-    this.#fail(new Error(message));
+    this.#over.reject(new Error(message));
   }
 
   /** Waits until the agent is told that nobody listens any more. */
@@ -366,7 +363,8 @@ export async function openPlaygroundOf(
 ): Promise<Playground> {
   const log = recordLog();
   const { tab, errors } = await openTab(browser);
-  const { app, origin } = await serveWithPlayground(agent, { log, script });
+  if (script !== undefined) await tab.evaluateOnNewDocument(script);
+  const { app, origin } = await serveWithPlayground(agent, { log });
   const page = new Playground({ tab, errors, app, origin, log, told });
   t.after(() => page.close());
   if (path !== false) await page.tab.goto(origin + path);
@@ -380,31 +378,22 @@ interface ServingOptions extends Pick<PlaygroundOptions, 'path' | 'script'> {
 /** The caller must close the app. */
 export async function serveWithPlayground(
   agent: Agent | NamedAgents,
-  { log = recordLog(), script, port = 0 }: {
+  { log = recordLog(), port = 0 }: {
     readonly log?: RecordedLog;
-    readonly script?: string | undefined;
     /** Default a free one. */
     readonly port?: number;
   } = {},
 ): Promise<Pick<Playground, 'app' | 'origin'>> {
   const platform = new LocalPlatform({ playground: true });
   const app = createApp(settingsWith(), agent, { log: log.log, platform });
-  if (script !== undefined) app.use(before(script));
   const address = await app.listen({ host: '127.0.0.1', port });
   return { app, origin: `http://127.0.0.1:${address.port}` };
 }
 
-/**
- * Puts another script in the place of the page's, from where the page's policy lets it come, which
- * then loads that.
- */
-function before(script: string): Middleware {
-  return function before(context, next) {
-    if (context.path !== '/playground/page.js' || context.query !== '') return next();
-    return context.text(
-      200,
-      `${script}\nawait import('/playground/page.js?itself');`,
-      'text/javascript',
-    );
-  };
+/** A `script` with which the page sees that answer of `/ready`. */
+export function seesReady(ready: object): string {
+  return `{ const { fetch } = globalThis; globalThis.fetch = (url, ...rest) =>
+    url === '/ready'
+      ? Promise.resolve(new Response(${JSON.stringify(JSON.stringify(ready))}))
+      : fetch(url, ...rest); }`;
 }

@@ -1,12 +1,11 @@
 // What the playground keeps from pages of other sites.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import { after, before, describe, it, type TestContext } from 'node:test';
+import { after, describe, it, type TestContext } from 'node:test';
 
 import { within } from '../fixtures/app.ts';
+import { listen } from '../fixtures/listen.ts';
 import { launchChromium } from './chromium.ts';
 import { openPlayground, type Playground } from './playground-stage.ts';
 
@@ -15,27 +14,18 @@ const browser = await launchChromium([
   '--host-resolver-rules=MAP rebound.example 127.0.0.1, MAP other.example 127.0.0.1, '
     + 'MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost',
 ]);
+const other = createServer((_request, response) => {
+  response
+    .writeHead(200, { 'content-type': 'text/html' })
+    .end('<!doctype html><link rel="icon" href="data:,">');
+});
+const { port, close } = await listen(other);
+after(close);
 
 describe('the playground for strangers', () => {
   /** What a browser asks for beside a page that names none. */
   const FAVICON = /favicon\.ico/;
-  const other = createServer((_request, response) => {
-    response
-      .writeHead(200, { 'content-type': 'text/html' })
-      .end('<!doctype html><link rel="icon" href="data:,">');
-  });
-  let elsewhere = '';
-
-  before(async () => {
-    other.listen(0, '127.0.0.1');
-    await once(other, 'listening');
-    elsewhere = `http://other.example:${(other.address() as AddressInfo).port}/`;
-  });
-
-  after(() => {
-    other.close();
-    other.closeAllConnections();
-  });
+  const elsewhere = `http://other.example:${port}/`;
 
   /** A page of another site, and a key that it might have got somewhere. */
   async function openElsewhere(t: TestContext): Promise<Playground & { readonly key: string }> {

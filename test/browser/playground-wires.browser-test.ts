@@ -4,10 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { artefact, launchChromium } from './chromium.ts';
-import { openPlayground, WELCOME, type Playground } from './playground-stage.ts';
-
-/** Some 14 seconds of speech. */
-const LONG = 'One table for four is free at seven, and another one by the window at nine. '.repeat(4);
+import { LONG, openPlayground, WELCOME, type Playground } from './playground-stage.ts';
 
 async function choose(page: Playground, wire: string): Promise<void> {
   await page.tab.select('#wire-choice', wire);
@@ -18,13 +15,6 @@ async function choose(page: Playground, wire: string): Promise<void> {
 const browser = await launchChromium();
 
 describe("the playground's choice of a wire", () => {
-  it('is LayerCode at first', async (t) => {
-    const page = await openPlayground(t, browser);
-    await page.exchange('Hello', 'Hello there.');
-    assert.equal(page.asked[0]?.event['type'], 'message');
-    assert.equal(await page.text('#forge-wrong'), 'Bad signature');
-  });
-
   it('begins a new conversation over Chat Completions, as a platform', async (t) => {
     const page = await openPlayground(t, browser);
     const first = await page.text('#conversation');
@@ -65,7 +55,7 @@ describe("the playground's choice of a wire", () => {
     await choose(page, 'livekit');
     await page.say('Hours?');
     (await page.nextAsked()).say(LONG);
-    await page.shows('transcript', [/^Agent: One table/]);
+    await page.shows('transcript', [/^Agent: The night train/]);
     await page.hearSomeWords();
     await page.say('Stop');
     const asked = await page.nextAsked();

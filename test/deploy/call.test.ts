@@ -11,9 +11,9 @@ async function firstTurn(
   patienceMs: number,
   answer: RequestListener,
 ): Promise<SeenTurn | undefined> {
-  const port = await listen(t, createServer(answer));
+  const { origin } = await listen(createServer(answer), t);
   const plan = { number: 1, turns: 0, random: () => 0.5, patienceMs };
-  const { turns } = await playCall(`http://127.0.0.1:${port}`, 'whsec_call', plan);
+  const { turns } = await playCall(origin, 'whsec_call', plan);
   return turns[0];
 }
 

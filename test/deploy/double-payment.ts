@@ -1,14 +1,13 @@
 // The double payment: a payment runs, its caller goes on talking, the next words reach another
 // process, and the model calls `pay` again.
 
-import { readFileSync, symlinkSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 
 import { UNFINISHED_RESULTS } from '../../src/conversations/unfinished-tool-results.ts';
 import { createTestClient, type TestEvent, type TestReply } from '../../src/kit/test-client.ts';
-import { PEERS } from '../fixtures/pages.ts';
 import { ROOT } from '../fixtures/source-files.ts';
 import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
 
@@ -80,8 +79,7 @@ export async function playDoublePayments(plan: PaymentPlan): Promise<PaymentVerd
   try {
     const bank = workplace.write('bank', '');
     workplace.write('agent.mjs', agentModule(bank, plan.isOnce));
-    workplace.write('package.json', '{}');
-    symlinkSync(join(PEERS, 'node_modules'), join(workplace.directory, 'node_modules'));
+    workplace.usePeers();
     const urls = await serve(workplace, plan);
     const callers = await Promise.all(
       Array.from({ length: plan.callers }, async (_, number) => {

@@ -4,7 +4,7 @@
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import {
-  chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync,
+  chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync,
 } from 'node:fs';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -12,7 +12,6 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 
-import { PEERS } from '../fixtures/pages.ts';
 import { freePort } from '../fixtures/redis-server.ts';
 import { ROOT } from '../fixtures/source-files.ts';
 import { SpawnedServer, Workplace } from '../fixtures/spawned-server.ts';
@@ -138,8 +137,7 @@ export class Servers {
     this.#effects = this.#workplace.write('effects', '');
     const library = pathToFileURL(join(ROOT, 'dist/index.js')).href;
     this.#workplace.write('agent.mjs', agentModule(library, this.#effects));
-    symlinkSync(join(PEERS, 'node_modules'), join(this.#workplace.directory, 'node_modules'));
-    this.#workplace.write('package.json', '{}');
+    this.#workplace.usePeers();
   }
 
   static async start(storeUrl: string, options: ServersOptions = {}): Promise<Servers> {

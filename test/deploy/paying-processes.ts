@@ -2,13 +2,11 @@
 // scripts/payment-faults.ts.
 
 import { randomUUID } from 'node:crypto';
-import { symlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 
 import { SIGNATURE_HEADER, signPayload } from '../../src/wires/layercode/signature.ts';
-import { PEERS } from '../fixtures/pages.ts';
 import { freePort } from '../fixtures/redis-server.ts';
 import { ROOT } from '../fixtures/source-files.ts';
 import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
@@ -103,9 +101,8 @@ export class PayingProcesses {
   constructor(claims: string | undefined) {
     this.#claims = claims;
     this.#workplace.write('agent.mjs', AGENT);
-    this.#workplace.write('package.json', '{}');
     this.#workplace.write('bank', '');
-    symlinkSync(join(PEERS, 'node_modules'), join(this.#workplace.directory, 'node_modules'));
+    this.#workplace.usePeers();
   }
 
   get bank(): string {

@@ -3,8 +3,8 @@
 
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
 
+import { listen } from '../fixtures/listen.ts';
 import {
   chunk,
   KEEP_ALIVE,
@@ -82,11 +82,10 @@ export async function startModelServer(
     socket.setNoDelay(true);
     socket.on('close', () => openConnections--);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const { origin, close } = await listen(server);
 
   return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/v1`,
+    url: `${origin}/v1`,
     requests,
     get warmUps() {
       return warmUps;
@@ -103,12 +102,7 @@ export async function startModelServer(
         ? new Promise((resolve) => waiting.push({ number, resolve }))
         : Promise.resolve(there);
     },
-    async close() {
-      const closed = once(server, 'close');
-      server.close();
-      server.closeAllConnections();
-      await closed;
-    },
+    close,
   };
 }
 

@@ -1,9 +1,9 @@
 // LayerCode's REST API as far as agents go, on a real socket: keeps their webhooks, and fails in
 // every way such a server does.
 
-import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+
+import { listen } from '../fixtures/listen.ts';
 
 export const REST_KEY = 'lk_test_0123456789abcdef';
 
@@ -50,20 +50,14 @@ export async function startRestServer(
     requests.push(request);
     (rest.fault(request) ?? answerRight(rest))(response, request);
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
+  const { origin, close } = await listen(server);
   const rest: RestServer = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    url: origin,
     webhooks: new Map(Object.entries(webhooks)),
     shape: SHAPES.webhook_url,
     requests,
     fault: () => undefined,
-    async close() {
-      const closed = once(server, 'close');
-      server.close();
-      server.closeAllConnections();
-      await closed;
-    },
+    close,
   };
   return rest;
 }

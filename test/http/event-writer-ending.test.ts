@@ -120,11 +120,12 @@ describe('EventWriter at the end of its stream', () => {
 });
 
 /** A server of one handler. */
-function serve(
+async function serve(
   t: TestContext,
   handle: (response: ServerResponse, message: IncomingMessage) => void,
 ): Promise<number> {
-  return listen(t, createServer((message, response) => handle(response, message)));
+  const server = createServer((message, response) => handle(response, message));
+  return (await listen(server, t)).port;
 }
 
 async function get(port: number, agent?: Agent): Promise<IncomingMessage> {

@@ -2,8 +2,7 @@
 // of our own at the other end of its provider. Needs `npm ci` in this folder.
 
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
 
@@ -13,13 +12,11 @@ import { createTestClient, type TestClient } from 'layercode-microserver/testing
 import { openStream, startModelServer, type Answer } from '../faults/model-server.ts';
 import { event } from '../faults/wire-shapes.ts';
 import { contentsOf, within } from '../fixtures/app.ts';
-import { PEERS, typeErrors, wholeFiles, writeProject } from '../fixtures/pages.ts';
+import { typeErrors, wholeFiles, writeProject } from '../fixtures/pages.ts';
 import { ROOT } from '../fixtures/source-files.ts';
 
 const SECRET = 'whsec_peers_0123456789';
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
-
-assert.ok(existsSync(join(PEERS, 'node_modules/ai')), 'npm ci in test/peers first');
 
 /** What the provider reads: https://platform.openai.com/docs/api-reference/responses-streaming */
 const item = { type: 'message', id: 'msg_1' };
@@ -83,18 +80,16 @@ function lastInput(): readonly { readonly role: string; readonly content: unknow
   return server.requests.at(-1)?.body['input'] as ReturnType<typeof lastInput>;
 }
 
-const directory = mkdtempSync(join(tmpdir(), 'peers-'));
 const examples = ['ai-model.ts', 'ai-sdk.ts'];
 const files = new Map([
   ...wholeFiles({ needsPeers: false }), // some of which the others import
   ...wholeFiles({ needsPeers: true }),
   ...examples.map((name) => [name, readFileSync(join(ROOT, 'examples', name), 'utf8')] as const),
 ]);
-const project = writeProject(directory, files, {
+const project = writeProject(files, {
   withPeers: true,
   compilerOptions: { checkJs: true },
 });
-after(() => rmSync(directory, { recursive: true, force: true }));
 
 describe('code that needs packages of test/peers', () => {
   it('type-checks', () => {

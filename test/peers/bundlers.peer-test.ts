@@ -5,13 +5,11 @@
 import assert from 'node:assert/strict';
 import { execFile, execFileSync } from 'node:child_process';
 import {
-  cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync,
-  writeFileSync,
+  cpSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync,
 } from 'node:fs';
 import { isBuiltin } from 'node:module';
-import { tmpdir } from 'node:os';
 import { basename, join, parse, relative } from 'node:path';
-import { after, before, describe, it, type TestContext } from 'node:test';
+import { before, describe, it, type TestContext } from 'node:test';
 import { promisify } from 'node:util';
 
 import { nodeResolve } from '@rollup/plugin-node-resolve';
@@ -22,6 +20,7 @@ import webpack from 'webpack';
 import { createTestClient } from 'layercode-microserver/testing';
 
 import { within } from '../fixtures/app.ts';
+import { newFolder } from '../fixtures/folder.ts';
 import { PEERS } from '../fixtures/pages.ts';
 import { freePort } from '../fixtures/redis-server.ts';
 import { ROOT } from '../fixtures/source-files.ts';
@@ -67,8 +66,7 @@ openVoice().then(async (voice) => {
 });
 `;
 
-const directory = mkdtempSync(join(tmpdir(), 'peers-bundlers-'));
-after(() => rmSync(directory, { recursive: true, force: true }));
+const directory = newFolder();
 const project = join(directory, 'project');
 
 before(() => {
@@ -165,16 +163,11 @@ async function assertServes(
   await within(server.says(/failed on demand.*"stack":"at /), 'the stack of an error', SLOW_MS);
 }
 
-/** A new folder outside the project, so that nothing of it can be found from there. */
-function newPlace(): string {
-  return mkdtempSync(join(directory, 'run-'));
-}
-
 for (const [name, bundle] of Object.entries(BUNDLERS)) {
   for (const format of ['esm', 'cjs'] as const) {
     describe(`a bundle of ${name} as ${format}`, () => {
       it('serves turns, built-in agents and its own version', async (t) => {
-        const folder = newPlace();
+        const folder = newFolder();
         await bundle(format, folder);
         const type = format === 'esm' ? 'module' : 'commonjs';
         writeFileSync(join(folder, 'package.json'), JSON.stringify({ ...JSON.parse(OTHER), type }));
@@ -187,7 +180,7 @@ for (const [name, bundle] of Object.entries(BUNDLERS)) {
 describe('a bundle beside an OpenTelemetry SDK', () => {
   for (const format of ['esm', 'cjs'] as const) {
     it(`loads the API from its folder, as ${format}`, async (t) => {
-      const folder = newPlace();
+      const folder = newFolder();
       await BUNDLERS['esbuild']?.(format, folder);
       const type = format === 'esm' ? 'module' : 'commonjs';
       writeFileSync(join(folder, 'package.json'), JSON.stringify({ ...JSON.parse(OTHER), type }));
@@ -222,7 +215,7 @@ const LAYOUT = `export default ({ children }) => <html><body>{children}</body></
 
 /** Builds a site and returns the folder of its `server.js`, with all that Next traced. */
 async function buildSite(config: object): Promise<string> {
-  const site = mkdtempSync(join(directory, 'site-'));
+  const site = newFolder();
   cpSync(project, site, { recursive: true });
   for (const name of ['next', 'react', 'react-dom'])
     symlinkSync(join(PEERS, 'node_modules', name), join(site, 'node_modules', name));
@@ -243,7 +236,7 @@ async function buildSite(config: object): Promise<string> {
       NEXT_TELEMETRY_DISABLED: '1',
     },
   });
-  const place = newPlace();
+  const place = newFolder();
   rmSync(place, { recursive: true });
   renameSync(join(site, '.next/standalone'), place);
   rmSync(site, { recursive: true });

@@ -2,19 +2,14 @@
 // this folder.
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import { after, before, describe, it } from 'node:test';
 
 import { createApp, createLogger, defineAgent, parseSettings } from 'layercode-microserver';
 
 import { fired, Told, within } from '../fixtures/app.ts';
-import { PEERS } from '../fixtures/pages.ts';
 import {
   listModels, livekitProblem, prewarmLivekit, readers, readFirstPiece, Refused, type Question,
 } from './completion-readers.ts';
-
-assert.ok(existsSync(join(PEERS, 'node_modules/openai')), 'npm ci in test/peers first');
 
 const KEY = 'sk-peers-0123456789';
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';

@@ -3,24 +3,20 @@
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import {
-  cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync,
-} from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { createTestClient } from '../../src/kit/test-client.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { settingRows } from '../../src/settings/table.ts';
 import { queriesOf, readDashboard } from '../deploy/grafana.ts';
+import { newFolder } from '../fixtures/folder.ts';
 import { PEERS, readPage } from '../fixtures/pages.ts';
 import { RedisServer } from '../fixtures/redis-server.ts';
 import { ROOT } from '../fixtures/source-files.ts';
 import { SECRET, SpawnedServer } from '../fixtures/spawned-server.ts';
-
-assert.ok(existsSync(join(PEERS, 'node_modules/yaml')), 'npm ci in test/peers first');
 
 /** As much of these packages as is used: what they return has the shape of the file. */
 interface Yaml {
@@ -52,12 +48,6 @@ function complaint(program: string, args: readonly string[], env: NodeJS.Process
   return status === 0 ? '' : `exit code ${status}\n${stdout}${stderr}`;
 }
 
-function folder(t: TestContext): string {
-  const path = mkdtempSync(join(tmpdir(), 'deploy-examples-'));
-  t.after(() => rmSync(path, { recursive: true }));
-  return path;
-}
-
 describe('examples/deploy', () => {
   it('has a compose file that docker-compose accepts', {
     skip: isMissing('docker-compose'),
@@ -68,17 +58,17 @@ describe('examples/deploy', () => {
     assert.match(unset, /set it to the secret of your agent/);
   });
 
-  it('has a Caddyfile that caddy accepts', { skip: isMissing('caddy') }, (t) => {
-    const home = folder(t);
+  it('has a Caddyfile that caddy accepts', { skip: isMissing('caddy') }, () => {
+    const home = newFolder();
     const args = ['validate', '--adapter', 'caddyfile', '--config', join(FOLDER, 'Caddyfile')];
     assert.equal(complaint('caddy', args, { HOME: home, XDG_DATA_HOME: home }), '');
   });
 
-  it('has a unit that systemd accepts', { skip: isMissing('systemd-analyze') }, (t) => {
+  it('has a unit that systemd accepts', { skip: isMissing('systemd-analyze') }, () => {
     // It looks whether the program is there.
     const unit = readFileSync(join(FOLDER, 'voice-agent.service'), 'utf8')
       .replace('/usr/bin/node ', `${process.execPath} `);
-    const path = join(folder(t), 'voice-agent.service');
+    const path = join(newFolder(), 'voice-agent.service');
     writeFileSync(path, unit);
     assert.equal(complaint('systemd-analyze', ['verify', '--man=no', path]), '');
   });
@@ -131,21 +121,21 @@ describe('examples/deploy', () => {
     ['no call reaches its limit', 'CallsReachTheirLimit', limitsReached(0), []],
   ] as const) {
     const verb = exp_alerts.length > 0 ? 'alerts' : 'does not alert';
-    it(`${verb} if ${what}`, { skip: isMissing('promtool') }, (t) => {
+    it(`${verb} if ${what}`, { skip: isMissing('promtool') }, () => {
       const alert_rule_test = [{ eval_time: '20m', alertname, exp_alerts }];
       const test = { interval: '1m', input_series, alert_rule_test };
-      const path = join(folder(t), 'alerts-test.yaml');
+      const path = join(newFolder(), 'alerts-test.yaml');
       const rules = { rule_files: [join(FOLDER, 'alerts.yaml')], tests: [test] };
       writeFileSync(path, yaml.stringify(rules));
       assert.equal(complaint('promtool', ['test', 'rules', path]), '');
     });
   }
 
-  it('has a dashboard whose queries Prometheus accepts', { skip: isMissing('promtool') }, (t) => {
+  it('has a dashboard whose queries Prometheus accepts', { skip: isMissing('promtool') }, () => {
     const queries = queriesOf(readDashboard());
     assert.ok(queries.length > 20, String(queries.length));
     const rules = queries.map((expr, index) => ({ record: `query_${index}`, expr }));
-    const path = join(folder(t), 'queries.yaml');
+    const path = join(newFolder(), 'queries.yaml');
     writeFileSync(path, yaml.stringify({ groups: [{ name: 'dashboard', rules }] }));
     assert.equal(complaint('promtool', ['check', 'rules', path]), '');
   });
@@ -368,8 +358,7 @@ describe("examples/deploy/Dockerfile, its run-time stage laid out in a folder", 
   it('serves a turn from Redis, with nothing in the folder that it could write', {
     skip: isMissing('redis-server'),
   }, async (t) => {
-    const path = folder(t);
-    const app = join(path, 'app');
+    const app = join(newFolder(), 'app');
     for (const name of ['package.json', 'assets', 'dist'])
       cpSync(join(ROOT, name), join(app, name), { recursive: true });
     // What `npm install redis` brings: redis itself, and packages of its own scope.
@@ -378,8 +367,7 @@ describe("examples/deploy/Dockerfile, its run-time stage laid out in a folder", 
         cpSync(join(PEERS, 'node_modules', name), join(app, 'node_modules', name), {
           recursive: true,
         });
-    const redis = await RedisServer.start('redis-server');
-    t.after(() => redis.remove());
+    const redis = await RedisServer.startFor(t, 'redis-server');
     const server = new SpawnedServer({
       directory: app,
       server: join(app, 'dist/server.js'),

@@ -2,19 +2,16 @@
 // folder.
 
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { after, describe, it, type TestContext } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 
 import { createTestClient, type TestClient } from 'layercode-microserver/testing';
 
 import { Listener, within } from '../fixtures/app.ts';
-import { codeBlocks, PEERS, wholeFiles, writeProject } from '../fixtures/pages.ts';
+import { codeBlocks, wholeFiles, writeProject } from '../fixtures/pages.ts';
 import { SECRET, SpawnedServer } from '../fixtures/spawned-server.ts';
-
-assert.ok(existsSync(join(PEERS, 'node_modules/express')), 'npm ci in test/peers first');
 
 const PAGE = 'docs/mounting.md';
 const SLOW_MS = 10_000;
@@ -56,9 +53,7 @@ const variants = new Map([
   ['below-a-path.js', expressServer.replace(mountLine, mounts)],
 ]);
 
-const directory = mkdtempSync(join(tmpdir(), 'peers-mounting-'));
-after(() => rmSync(directory, { recursive: true, force: true }));
-const project = writeProject(directory, new Map([...pageFiles, ...variants]), { withPeers: true });
+const project = writeProject(new Map([...pageFiles, ...variants]), { withPeers: true });
 
 interface Mounted {
   readonly server: SpawnedServer;

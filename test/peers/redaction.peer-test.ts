@@ -1,7 +1,6 @@
 // What a caller's card numbers leave in a real Redis. Needs `npm ci` in this folder.
 
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
@@ -9,8 +8,6 @@ import { describe, it } from 'node:test';
 import { PEERS } from '../fixtures/pages.ts';
 import { isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
 import { assertNowhere, CALLS } from '../redaction/said-cards.ts';
-
-assert.ok(existsSync(join(PEERS, 'node_modules/redis')), 'npm ci in test/peers first');
 
 interface Client {
   connect(): Promise<unknown>;
@@ -44,9 +41,7 @@ describe('a hundred card numbers', () => {
   for (const program of REDIS_PROGRAMS)
     it(`are only in what the caller says and hears: ${program}`, { skip: isMissing(program) },
       async (t) => {
-        const server = await RedisServer.start(program);
-        t.after(() => server.remove());
-        const { url } = server;
+        const { url } = await RedisServer.startFor(t, program);
         await assertNowhere(t, {
           store: () => url, directory: PEERS, contents: () => contentsOf(url),
         });

@@ -3,7 +3,6 @@
 
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
-import { existsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
@@ -23,8 +22,6 @@ import { SECRET, until, within, type TestAgent } from '../fixtures/app.ts';
 import { CuttingProxy } from '../fixtures/cutting-proxy.ts';
 import { PEERS } from '../fixtures/pages.ts';
 import { freePort, isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
-
-assert.ok(existsSync(join(PEERS, 'node_modules/redis')), 'npm ci in test/peers first');
 
 interface NodeRedis extends RedisClient, RedisSubscriber {
   connect(): Promise<unknown>;
@@ -130,16 +127,8 @@ class Inbox {
 }
 
 for (const program of REDIS_PROGRAMS) {
-  const start = async (t: TestContext, ...args: string[]): Promise<RedisServer> => {
-    const server = await RedisServer.start(program, args);
-    t.after(() => server.remove());
-    return server;
-  };
-  const proxied = async (t: TestContext, { port }: RedisServer): Promise<CuttingProxy> => {
-    const proxy = await CuttingProxy.open(port);
-    t.after(() => proxy.close());
-    return proxy;
-  };
+  const start = (t: TestContext, ...args: string[]): Promise<RedisServer> =>
+    RedisServer.startFor(t, program, args);
   const urlOf = ({ port }: { readonly port: number }): string => `redis://127.0.0.1:${port}`;
   const channel = async (t: TestContext, url: string): Promise<RedisChannel> => {
     const opened = await openRedisChannel(url, { directory: PEERS, log });
@@ -182,7 +171,7 @@ for (const program of REDIS_PROGRAMS) {
 
     it('run a turn again whose process does not answer', async (t) => {
       const server = await start(t);
-      const proxy = await proxied(t, server);
+      const proxy = await CuttingProxy.open(server.port, t);
       const [a, b] = [await machine(t, urlOf(proxy)), await machine(t, server.url)];
       await hold(a, 'hold', 'hold', ID);
       proxy.close(); // its process is as good as dead
@@ -256,7 +245,7 @@ for (const program of REDIS_PROGRAMS) {
   describe(`a channel over ${program}`, { skip: isMissing(program), timeout: 60_000 }, () => {
     it('carries messages again after a cut', async (t) => {
       const server = await start(t);
-      const proxy = await proxied(t, server);
+      const proxy = await CuttingProxy.open(server.port, t);
       const [a, b] = [await channel(t, server.url), await channel(t, urlOf(proxy))];
       const inbox = new Inbox(b);
       await inbox.getsFrom(a, b, 'one');
@@ -266,7 +255,7 @@ for (const program of REDIS_PROGRAMS) {
 
     it('notices that its server has gone without a word', async (t) => {
       const [frozen, other] = [await start(t), await start(t)];
-      const proxy = await proxied(t, frozen);
+      const proxy = await CuttingProxy.open(frozen.port, t);
       const [a, b] = [await channel(t, other.url), await channel(t, urlOf(proxy))];
       frozen.freeze();
       proxy.target = other.port;

@@ -35,11 +35,8 @@ function serverOn({ url }: RedisServer, ONCE_CLAIMS: string): SpawnedServer {
 }
 
 for (const program of REDIS_PROGRAMS) {
-  const start = async (t: TestContext, ...args: string[]): Promise<RedisServer> => {
-    const server = await RedisServer.start(program, ['--repl-diskless-sync-delay', '0', ...args]);
-    t.after(() => server.remove());
-    return server;
-  };
+  const start = (t: TestContext, ...args: string[]): Promise<RedisServer> =>
+    RedisServer.startFor(t, program, ['--repl-diskless-sync-delay', '0', ...args]);
   const replicaOf = async (primary: RedisServer, t: TestContext): Promise<RedisServer> => {
     const replica = await start(t, '--replicaof', `127.0.0.1 ${primary.port}`);
     const isFollowing = async (): Promise<boolean> =>

@@ -3,9 +3,6 @@
 
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
-import { once, EventEmitter } from 'node:events';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,38 +13,17 @@ import type { RedisStore } from '../../src/conversations/stores/redis-store.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { settleTurn } from '../../src/conversations/turn-settlement.ts';
-import { createLogger, type Logger } from '../../src/log.ts';
+import { noLog } from '../../src/log.ts';
 import { CuttingProxy } from '../fixtures/cutting-proxy.ts';
+import { newFolder } from '../fixtures/folder.ts';
+import { recordLog, type RecordedLog } from '../fixtures/kernel.ts';
 import { PEERS } from '../fixtures/pages.ts';
 import { freePort, isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
-
-assert.ok(existsSync(join(PEERS, 'node_modules/redis')), 'npm ci in test/peers first');
 
 const BOUNDS = { maxMessages: 200, maxTextLength: 1_048_576 };
 const SECRET = 'tipsy-parrot';
 /** Longer than the default: busy machines make any server slow. */
 const TIMEOUT_MS = 1_000;
-
-/** A log that can be awaited. */
-class Lines {
-  readonly all: string[] = [];
-  readonly log: Logger;
-  readonly #came = new EventEmitter();
-
-  constructor() {
-    this.log = createLogger({
-      write: (lines) => {
-        this.all.push(lines);
-        this.#came.emit('line');
-      },
-    });
-  }
-
-  async has(message: string): Promise<void> {
-    while (!this.all.some((line) => line.includes(`"msg":"${message}"`)))
-      await once(this.#came, 'line');
-  }
-}
 
 const FAILED = 'the conversation store failed; calls continue from memory';
 const BACK = 'the conversation store answers again';
@@ -56,11 +32,11 @@ const LATER = 'the conversation store cannot be reached yet';
 interface Opened {
   readonly parts: RedisStore;
   readonly store: SharedStore;
-  readonly lines: Lines;
+  readonly lines: RecordedLog;
 }
 
 async function open(t: TestContext, url: string): Promise<Opened> {
-  const lines = new Lines();
+  const lines = recordLog({ level: 'info' });
   const parts = await openRedisStore(url, { directory: PEERS, log: lines.log });
   const store = new SharedStore(parts, {
     ttlMs: 3_600_000,
@@ -110,17 +86,13 @@ async function turnsIn({ parts }: Opened, id: string): Promise<string[]> {
 async function behindProxy(
   t: TestContext, { port }: RedisServer,
 ): Promise<{ readonly proxy: CuttingProxy; readonly opened: Opened }> {
-  const proxy = await CuttingProxy.open(port);
-  t.after(() => proxy.close());
+  const proxy = await CuttingProxy.open(port, t);
   return { proxy, opened: await open(t, `redis://127.0.0.1:${proxy.port}`) };
 }
 
 for (const program of REDIS_PROGRAMS) {
-  const start = async (t: TestContext, ...args: string[]): Promise<RedisServer> => {
-    const server = await RedisServer.start(program, args);
-    t.after(() => server.remove());
-    return server;
-  };
+  const start = (t: TestContext, ...args: string[]): Promise<RedisServer> =>
+    RedisServer.startFor(t, program, args);
 
   describe(`conversations in ${program}`, { skip: isMissing(program), timeout: 60_000 }, () => {
     it('send no more for a long state to which each turn adds an item', async (t) => {
@@ -163,10 +135,10 @@ for (const program of REDIS_PROGRAMS) {
       await talk(opened, 'a', 'One');
       await server.kill();
       await talk(opened, 'a', 'Two');
-      await opened.lines.has(FAILED);
+      await opened.lines.wait(FAILED);
       assert.equal(opened.store.health().isDegraded, true);
       await server.start(); // with nothing in it
-      await opened.lines.has(BACK);
+      await opened.lines.wait(BACK);
       assert.equal(opened.store.health().turnsWaiting, 0);
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed', 'Two completed']);
     });
@@ -180,10 +152,10 @@ for (const program of REDIS_PROGRAMS) {
       await talk(opened, 'a', 'Two');
       const took = performance.now() - before;
       assert.ok(took < 2 * TIMEOUT_MS, 'one timeout, not one for each command');
-      await opened.lines.has(FAILED);
+      await opened.lines.wait(FAILED);
       assert.equal(opened.store.health().isDegraded, true);
       server.thaw();
-      await opened.lines.has(BACK);
+      await opened.lines.wait(BACK);
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed', 'Two completed']);
     });
 
@@ -193,7 +165,7 @@ for (const program of REDIS_PROGRAMS) {
       frozen.freeze();
       await talk(opened, 'a', 'One');
       proxy.target = other.port;
-      await opened.lines.has(BACK);
+      await opened.lines.wait(BACK);
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed']);
     });
 
@@ -204,7 +176,7 @@ for (const program of REDIS_PROGRAMS) {
       assert.equal(opened.store.health().isDegraded, true);
       proxy.isSwallowing = false;
       proxy.cut();
-      await opened.lines.has(BACK);
+      await opened.lines.wait(BACK);
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed']);
     });
 
@@ -228,10 +200,10 @@ for (const program of REDIS_PROGRAMS) {
       await server.command('CONFIG', 'SET', 'maxmemory', '1');
       await talk(opened, 'a', 'Two');
       assert.equal(opened.store.health().isDegraded, true);
-      await opened.lines.has(FAILED);
-      assert.match(opened.lines.all.join(''), /"message":"OOM command not allowed/);
+      await opened.lines.wait(FAILED);
+      assert.match(opened.lines.text(), /"message":"OOM command not allowed/);
       await server.command('CONFIG', 'SET', 'maxmemory', '0');
-      await opened.lines.has(BACK);
+      await opened.lines.wait(BACK);
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed', 'Two completed']);
     });
 
@@ -241,7 +213,7 @@ for (const program of REDIS_PROGRAMS) {
       await server.command('REPLICAOF', '127.0.0.1', String(other.port));
       proxy.target = other.port;
       await talk(opened, 'a', 'One');
-      await opened.lines.has(BACK);
+      await opened.lines.wait(BACK);
       assert.equal(await other.command('DBSIZE'), '1');
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed']);
     });
@@ -260,7 +232,7 @@ for (const program of REDIS_PROGRAMS) {
       while (!(await known()).includes(String(replica.port))) await sleep(50);
       await primary.kill();
       await talk(opened, 'a', 'Two');
-      await opened.lines.has(BACK);
+      await opened.lines.wait(BACK);
       assert.notEqual(await replica.command('DBSIZE'), '0');
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed', 'Two completed']);
     });
@@ -282,25 +254,25 @@ for (const program of REDIS_PROGRAMS) {
     it('begin without it, and are written when it comes', async (t) => {
       const port = await freePort();
       const opened = await open(t, `redis://:${SECRET}@127.0.0.1:${port}`);
-      await opened.lines.has(LATER);
+      await opened.lines.wait(LATER);
       await talk(opened, 'a', 'One');
       const server = await start(t, '--port', String(port), '--requirepass', SECRET);
       assert.ok(server);
-      await opened.lines.has(BACK);
+      await opened.lines.wait(BACK);
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed']);
-      assert.equal(opened.lines.all.join('').includes(SECRET), false);
+      assert.equal(opened.lines.text().includes(SECRET), false);
     });
 
     describe('are refused at the start', () => {
       const refused = async (url: string, problem: RegExp): Promise<void> => {
-        const { log, all } = new Lines();
+        const { log, text } = recordLog({ level: 'info' });
         await assert.rejects(openRedisStore(url, { directory: PEERS, log }), (error: Error) => {
           assert.equal(error.name, 'StoreError');
           assert.match(error.message, problem);
           assert.equal(error.message.includes('tipsy'), false);
           return true;
         });
-        assert.deepEqual(all, []);
+        assert.equal(text(), '');
       };
 
       const acl = ['--user', 'tipsy', 'on', '>pw', '~*', '+@all', '-hset'];
@@ -331,8 +303,7 @@ for (const program of REDIS_PROGRAMS) {
     });
 
     it('are kept over TLS, with the certificates that the URL names', async (t) => {
-      const folder = mkdtempSync(join(tmpdir(), 'redis-tls-'));
-      t.after(() => rmSync(folder, { recursive: true }));
+      const folder = newFolder();
       const [cert, key] = [join(folder, 'cert.pem'), join(folder, 'key.pem')];
       execFileSync('openssl', [
         ...'req -x509 -nodes -days 1 -newkey ec -pkeyopt ec_paramgen_curve:P-256'.split(' '),
@@ -350,8 +321,8 @@ for (const program of REDIS_PROGRAMS) {
       await talk(opened, 'a', 'One');
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed']);
       const distrustful = await open(t, url);
-      await distrustful.lines.has(LATER);
-      assert.match(distrustful.lines.all.join(''), /self-signed certificate/);
+      await distrustful.lines.wait(LATER);
+      assert.match(distrustful.lines.text(), /self-signed certificate/);
       await assert.rejects(open(t, `${url}?ca=${folder}/none.pem`), {
         name: 'StoreError',
         message: 'CONVERSATION_STORE: ca=… cannot be read: ENOENT',
@@ -379,16 +350,15 @@ for (const program of REDIS_PROGRAMS) {
         const after = await parts.epoch();
         assert.notEqual(after.id, before.id);
         assert.ok(after.restMs > 2_500, `${after.restMs} ms`);
-        assert.equal(lines.all.join('').includes('does not tell its run_id'), !isTold);
+        assert.equal(lines.text().includes('does not tell its run_id'), !isTold);
       });
   });
 }
 
 describe('the package redis', () => {
-  it('is said to be missing, and how to install it', async (t) => {
-    const directory = mkdtempSync(join(tmpdir(), 'no-redis-'));
-    t.after(() => rmSync(directory, { recursive: true }));
-    await assert.rejects(openRedisStore('redis://x', { directory, log: new Lines().log }), {
+  it('is said to be missing, and how to install it', async () => {
+    const directory = newFolder();
+    await assert.rejects(openRedisStore('redis://x', { directory, log: noLog() }), {
       name: 'StoreError',
       message:
         `CONVERSATION_STORE=redis://… needs the package redis in ${directory}: npm install redis@6`,

@@ -23,8 +23,7 @@ interface Restaurant {
 }
 
 async function open(t: TestContext, program: RedisProgram, ...args: string[]): Promise<Restaurant> {
-  const redis = await RedisServer.start(program, args);
-  t.after(() => redis.remove());
+  const redis = await RedisServer.startFor(t, program, args);
   await redis.hasRunForLong();
   const env = {
     NODE_ENV: 'production',

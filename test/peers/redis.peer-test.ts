@@ -2,9 +2,7 @@
 // this folder, and Debian's packages of the servers, which `.ci/run` installs.
 
 import assert from 'node:assert/strict';
-import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -29,8 +27,6 @@ import { turnContract } from '../conversations/turn-contract.ts';
 import { PEERS, typeErrors, writeProject } from '../fixtures/pages.ts';
 import { isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
 import { RecordedTerminal } from '../kit/terminal/recorded-terminal.ts';
-
-assert.ok(existsSync(join(PEERS, 'node_modules/redis')), 'npm ci in test/peers first');
 
 interface NodeRedis extends RedisClient {
   connect(): Promise<unknown>;
@@ -73,11 +69,9 @@ export const clients: readonly RedisClient[] = [
 `;
 
 describe('clients of redis and ioredis', () => {
-  it('fit', (t) => {
-    const directory = mkdtempSync(join(tmpdir(), 'peers-redis-'));
-    t.after(() => rmSync(directory, { recursive: true }));
+  it('fit', () => {
     const files = new Map([['clients.ts', SOURCE]]);
-    assert.equal(typeErrors(writeProject(directory, files, { withPeers: true })), '');
+    assert.equal(typeErrors(writeProject(files, { withPeers: true })), '');
   });
 });
 
@@ -188,8 +182,7 @@ for (const program of REDIS_PROGRAMS) {
     // The words of an erased call stood in that file 67 times.
     for (const kept of ['no', 'yes'])
       it(`says whether an append-only file may hold what was erased: ${kept}`, async (t) => {
-        const own = await RedisServer.start(program, ['--appendonly', kept]);
-        t.after(() => own.remove());
+        const own = await RedisServer.startFor(t, program, ['--appendonly', kept]);
         const url = `redis://127.0.0.1:${own.port}`;
         const { caller } = await serve(t, url);
         await (await caller.say('One')).events();
@@ -199,8 +192,7 @@ for (const program of REDIS_PROGRAMS) {
       });
 
     it('shows no password when it fails in mid-call', async (t) => {
-      const locked = await RedisServer.start(program, ['--requirepass', PASSWORD]);
-      t.after(() => locked.remove());
+      const locked = await RedisServer.startFor(t, program, ['--requirepass', PASSWORD]);
       const login = `default:${encodeURIComponent(PASSWORD)}`;
       const serving = await serve(t, `redis://${login}@127.0.0.1:${locked.port}`);
       await (await serving.caller.say('One')).events();

@@ -2,8 +2,9 @@
 // https://opentelemetry.io/docs/specs/otlp/#otlphttp
 
 import { EventEmitter, once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:http';
+
+import { listen, type Listening } from '../fixtures/listen.ts';
 
 type Value =
   | { readonly stringValue: string }
@@ -62,30 +63,28 @@ export class SpanReceiver {
   readonly spans: ReceivedSpan[] = [];
   /** All bodies, as they were sent. */
   bytes = '';
-  readonly #server: Server;
+  /** For `OTEL_EXPORTER_OTLP_ENDPOINT`. */
+  readonly url: string;
+  readonly close: () => Promise<void>;
   readonly #told = new EventEmitter();
 
-  constructor() {
-    this.#server = createServer(async (request, response) => {
-      let body = '';
-      for await (const piece of request.setEncoding('utf8')) body += piece;
-      this.bytes += body;
-      if (request.url === '/v1/traces') this.spans.push(...spansOf(JSON.parse(body) as Sent));
-      response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
-      this.#told.emit('spans');
-    });
+  private constructor({ origin, close }: Listening) {
+    this.url = origin;
+    this.close = close;
   }
 
   static async open(): Promise<SpanReceiver> {
-    const receiver = new SpanReceiver();
-    receiver.#server.listen(0, '127.0.0.1');
-    await once(receiver.#server, 'listening');
+    const server = createServer();
+    const receiver = new SpanReceiver(await listen(server));
+    server.on('request', async (request, response) => {
+      let body = '';
+      for await (const piece of request.setEncoding('utf8')) body += piece;
+      receiver.bytes += body;
+      if (request.url === '/v1/traces') receiver.spans.push(...spansOf(JSON.parse(body) as Sent));
+      response.writeHead(200, { 'content-type': 'application/json' }).end('{}');
+      receiver.#told.emit('spans');
+    });
     return receiver;
-  }
-
-  /** For `OTEL_EXPORTER_OTLP_ENDPOINT`. */
-  get url(): string {
-    return `http://127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
   /** The spans that fit, as soon as there are so many. Rejects after 10 s. */
@@ -106,11 +105,6 @@ export class SpanReceiver {
     const [span] = await this.received(1, (span) => span.name === name && fits(span));
     if (span === undefined) throw new Error(`no span ${name}`);
     return span;
-  }
-
-  close(): void {
-    this.#server.close();
-    this.#server.closeAllConnections();
   }
 }
 

@@ -2,10 +2,9 @@
 // in this folder, and `npm run build`.
 
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { existsSync, readdirSync, readFileSync, symlinkSync } from 'node:fs';
-import { createServer, type IncomingHttpHeaders, type Server } from 'node:http';
-import { createServer as createTcpServer, type AddressInfo } from 'node:net';
+import { readdirSync, readFileSync } from 'node:fs';
+import { createServer, type IncomingHttpHeaders } from 'node:http';
+import { createServer as createTcpServer } from 'node:net';
 import { join } from 'node:path';
 import { after, afterEach, beforeEach, describe, it } from 'node:test';
 
@@ -16,14 +15,12 @@ import {
   rateLimits, refuses, says, startModelServer, type ModelServer,
 } from '../faults/model-server.ts';
 import { Told } from '../fixtures/app.ts';
+import { listen, type Listening } from '../fixtures/listen.ts';
 import { codeBlocks, PEERS, readPage } from '../fixtures/pages.ts';
 import { isMissing, RedisServer } from '../fixtures/redis-server.ts';
 import { ROOT } from '../fixtures/source-files.ts';
 import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';
 import { SpanReceiver, type ReceivedSpan } from './span-receiver.ts';
-
-const PACKAGES = join(PEERS, 'node_modules');
-assert.ok(existsSync(join(PACKAGES, '@opentelemetry/api')), 'npm ci in test/peers first');
 
 const { dependencies: TRIED } = JSON.parse(readFileSync(join(PEERS, 'package.json'), 'utf8')) as {
   readonly dependencies: Readonly<Record<string, string>>;
@@ -57,14 +54,13 @@ const workplace = new Workplace();
 let receiver: SpanReceiver;
 let model: ModelServer;
 /** What the tool asks. */
-let service: Server;
+let service: Listening;
 /** The requests that it got, and what lets it answer. */
 let asked: Told<{ readonly headers: IncomingHttpHeaders; readonly answer: () => void }>;
 let answersAtOnce: boolean;
 
 beforeEach(async () => {
-  symlinkSync(PACKAGES, join(workplace.directory, 'node_modules'));
-  workplace.write('package.json', '{}');
+  workplace.usePeers();
   workplace.write('agent.mjs', AGENT);
   workplace.write('tracing.mjs', LIGHT);
   receiver = await SpanReceiver.open();
@@ -73,20 +69,17 @@ beforeEach(async () => {
   ]);
   asked = new Told();
   answersAtOnce = true;
-  service = createServer(({ headers }, response) => {
+  service = await listen(createServer(({ headers }, response) => {
     const answer = (): void => void response.end('secret answer');
     if (answersAtOnce) answer();
     asked.tell({ headers, answer });
-  });
-  service.listen(0, '127.0.0.1');
-  await once(service, 'listening');
+  }));
 });
 afterEach(async () => {
   await workplace.clear();
-  receiver.close();
+  await receiver.close();
   await model.close();
-  service.close();
-  service.closeAllConnections();
+  await service.close();
 });
 
 interface TracedServer {
@@ -106,7 +99,7 @@ async function serve(
       OPENAI_API_KEY: 'sk-test',
       OPENAI_BASE_URL: model.url,
       FILLER_AFTER_MS: '0',
-      SERVICE_URL: `http://127.0.0.1:${(service.address() as AddressInfo).port}/`,
+      SERVICE_URL: `${service.origin}/`,
       OTEL_EXPORTER_OTLP_ENDPOINT: receiver.url,
       OTEL_EXPORTER_OTLP_PROTOCOL: 'http/json',
       OTEL_METRICS_EXPORTER: 'none',
@@ -239,8 +232,7 @@ describe('a traced turn', LIMIT, () => {
   });
 
   it('has a span for each wait for the store', { skip: isMissing('redis-server') }, async (t) => {
-    const redis = await RedisServer.start('redis-server');
-    t.after(() => redis.remove());
+    const redis = await RedisServer.startFor(t, 'redis-server');
     const { client } = await serve('./tracing.mjs', { CONVERSATION_STORE: redis.url });
     await (await client.post(message('t-1'))).text();
     const turn = await receiver.span('invoke_agent waiter');
@@ -447,8 +439,7 @@ describe('a failed turn', LIMIT, () => {
 
 describe('a server with workers', { ...LIMIT, skip: isMissing('redis-server') }, () => {
   it('traces the turns of each', async (t) => {
-    const redis = await RedisServer.start('redis-server');
-    t.after(() => redis.remove());
+    const redis = await RedisServer.startFor(t, 'redis-server');
     const store = { CONVERSATION_STORE: redis.url, STORE_TIMEOUT_MS: '5000' };
     const { client } = await serve('./tracing.mjs', { WORKERS: '2', ...store }, 2);
     await (await client.post(message('t-1'), PARENT)).text();
@@ -459,8 +450,7 @@ describe('a server with workers', { ...LIMIT, skip: isMissing('redis-server') },
   });
 
   it('links a turn to one that it interrupts elsewhere, and to its own run there', async (t) => {
-    const redis = await RedisServer.start('redis-server');
-    t.after(() => redis.remove());
+    const redis = await RedisServer.startFor(t, 'redis-server');
     const store = { CONVERSATION_STORE: redis.url, STORE_TIMEOUT_MS: '5000' };
     const [here, there] = [
       await serve('./tracing.mjs', store), await serve('./tracing.mjs', store),
@@ -495,9 +485,8 @@ describe('a server with workers', { ...LIMIT, skip: isMissing('redis-server') },
 const COLLECTORS: Readonly<Record<string, () => Promise<string>>> = {
   async 'is down'() {
     const closed = await SpanReceiver.open();
-    const { url } = closed;
-    closed.close();
-    return url;
+    await closed.close();
+    return closed.url;
   },
   'never answers': () => listening(createServer(() => undefined)),
   'answers 500': () => listening(createServer((_, response) => response.writeHead(500).end())),
@@ -511,14 +500,10 @@ after(() => {
   for (const close of listeners) close();
 });
 
-async function listening(server: Server | ReturnType<typeof createTcpServer>): Promise<string> {
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  listeners.push(() => {
-    server.close();
-    if ('closeAllConnections' in server) server.closeAllConnections();
-  });
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+async function listening(server: Parameters<typeof listen>[0]): Promise<string> {
+  const { origin, close } = await listen(server);
+  listeners.push(close);
+  return origin;
 }
 
 for (const [what, open] of Object.entries(COLLECTORS)) {

@@ -151,7 +151,7 @@ async function heldServer(t: TestContext): Promise<{
     server.emit('asked');
   });
   return {
-    url: `http://127.0.0.1:${await listen(t, server)}`,
+    url: (await listen(server, t)).origin,
     async asked(count) {
       while (held.length < count) await once(server, 'asked');
     },

@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { connect, createServer, type Socket } from 'node:net';
 import type { TestContext } from 'node:test';
 
 import { parseClose } from '../../src/websocket/close.ts';
@@ -10,6 +10,7 @@ import {
 } from '../../src/websocket/connection.ts';
 import { OPCODES } from '../../src/websocket/frame.ts';
 import { Told } from '../fixtures/app.ts';
+import { listen } from '../fixtures/listen.ts';
 import { parseServerFrames, type ServerFrame } from './client-frames.ts';
 
 /** Lets what is on its way arrive, for tests that nothing more does. */
@@ -78,15 +79,12 @@ export async function socketPair(
   allowHalfOpen = false,
 ): Promise<{ readonly socket: Socket; readonly client: Socket }> {
   const server = createServer({ allowHalfOpen: true });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
+  const { port } = await listen(server, t);
   const client = connect({ port, host: '127.0.0.1', noDelay: true, allowHalfOpen });
   const [socket] = (await once(server, 'connection')) as [Socket];
   t.after(() => {
     client.destroy();
     socket.destroy();
-    server.close();
   });
   return { socket, client };
 }

@@ -142,7 +142,7 @@ async function refusalOf(
   lines: readonly string[],
 ): Promise<HandshakeRefusal | undefined> {
   const server = createServer();
-  const client = connect(await listen(t, server), '127.0.0.1');
+  const client = connect((await listen(server, t)).port, '127.0.0.1');
   t.after(() => client.destroy());
   client.write(`${lines.join('\r\n')}\r\n\r\n`);
   const [request, socket] = (await once(server, 'upgrade')) as [IncomingMessage, Socket];

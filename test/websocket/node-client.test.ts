@@ -49,7 +49,7 @@ async function serve(
   options: Partial<WebSocketOptions> = {},
 ): Promise<Served> {
   const server = createServer();
-  const port = await listen(t, server);
+  const { port } = await listen(server, t);
   let tellClose!: (close: WebSocketClose) => void;
   const closed = new Promise<WebSocketClose>((resolve) => (tellClose = resolve));
   const accepted = new Promise<Pick<Served, 'connection' | 'socket'>>((resolve, reject) => {

@@ -1,13 +1,13 @@
 // The front ends' own server, which has another origin than ours.
 
-import { once } from 'node:events';
 import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
+
+import { listen } from '../../fixtures/listen.ts';
 
 /** Serves each script as a page of that name: `origin/name`. `name` needs no escaping. */
 export async function servePages(
   scripts: Readonly<Record<string, string>>,
-): Promise<{ readonly origin: string; readonly close: () => void }> {
+): Promise<{ readonly origin: string; readonly close: () => Promise<void> }> {
   const answers = new Map<string, readonly [type: string, body: string]>();
   for (const [name, script] of Object.entries(scripts)) {
     answers.set(`/${name}`, ['text/html', page(name)]);
@@ -19,15 +19,9 @@ export async function servePages(
     response
       .writeHead(answer === undefined ? 404 : 200, { 'content-type': `${type}; charset=utf-8` })
       .end(body);
-  }).listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  return {
-    origin: `http://localhost:${(server.address() as AddressInfo).port}`,
-    close() {
-      server.close();
-      server.closeAllConnections();
-    },
-  };
+  });
+  const { port, close } = await listen(server);
+  return { origin: `http://localhost:${port}`, close };
 }
 
 function page(name: string): string {

@@ -5,7 +5,7 @@ import {
   appendFileSync, mkdirSync, readFileSync, readdirSync, renameSync, rmdirSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, it } from 'node:test';
+import { beforeEach, describe, it } from 'node:test';
 
 import { openParts, openStore } from '../../../src/conversations/stores/open-store.ts';
 import { loadSqlite } from '../../../src/conversations/stores/sqlite-library.ts';
@@ -21,11 +21,6 @@ import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 const log = noLog();
 
 let terminal: RecordedTerminal;
-
-/** Call it in a `describe`, for each of its tests. */
-function clearTerminal(): void {
-  afterEach(() => terminal.clear());
-}
 
 function use(environment: Readonly<Record<string, string>>): void {
   terminal = new RecordedTerminal(environment);
@@ -122,8 +117,6 @@ for (const [where, environment, skip] of [
   ['file:calls.jsonl', FILE, false], ['store', STORE, WITHOUT_SQLITE],
 ] as const) {
   describe(`calls, with CALL_RECORDS=${where}`, { skip }, () => {
-    clearTerminal();
-
     beforeEach(async () => {
       use(environment);
       await keepCalls();
@@ -179,8 +172,6 @@ for (const [where, environment, skip] of [
 }
 
 describe('calls, with records in a file', () => {
-  clearTerminal();
-
   beforeEach(async () => {
     use(FILE);
     await keepCalls();
@@ -284,8 +275,6 @@ describe('calls, with records in a file', () => {
 });
 
 describe('calls erase, of conversations', { skip: WITHOUT_SQLITE }, () => {
-  clearTerminal();
-
   it('erases the conversation from the store, of every agent', async () => {
     const environment = {
       CONVERSATION_STORE: 'sqlite:calls.db', AGENTS: 'sales=echo,support=echo',
@@ -363,8 +352,6 @@ describe('calls erase, of conversations', { skip: WITHOUT_SQLITE }, () => {
 });
 
 describe('calls erase, while a backup reads the SQLite file', { skip: WITHOUT_SQLITE }, () => {
-  clearTerminal();
-
   const HELD = /^Another process uses the SQLite file, so what was erased is not .*\.\n$/;
 
   /** Erases a call, and returns what the command says on stderr. The backup begins with `begin`. */
@@ -413,8 +400,6 @@ describe('calls erase, while a backup reads the SQLite file', { skip: WITHOUT_SQ
 });
 
 describe('calls', () => {
-  clearTerminal();
-
   const wrong: readonly (readonly [argv: readonly string[], says: RegExp])[] = [
     [[], /calls takes list, show, export, scenario or erase$/],
     [['delete'], /got "delete"/],

@@ -1,16 +1,15 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 
 import { evalCommand } from '../../../src/kit/commands/eval.ts';
+import { newFolder } from '../../fixtures/folder.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
-/** A folder with scenarios in evals/, gone with the test. */
+/** A folder with scenarios in evals/. */
 export class EvalFolder {
-  readonly directory: string;
+  readonly directory = newFolder();
 
-  constructor(t: TestContext, files: Readonly<Record<string, string>>) {
-    this.directory = RecordedTerminal.of(t).directory;
+  constructor(files: Readonly<Record<string, string>>) {
     mkdirSync(join(this.directory, 'evals'));
     for (const [name, text] of Object.entries(files)) this.write(name, text);
   }

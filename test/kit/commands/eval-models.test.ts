@@ -43,7 +43,7 @@ class Folder extends EvalFolder {
 
 describe('eval --record', () => {
   it('writes replies beside the scenario, which are then replayed without a key', async (t) => {
-    const folder = new Folder(t, { 'a.txt': TALK });
+    const folder = new Folder({ 'a.txt': TALK });
     const server = await vendor(t, 'Your number is +15550177.');
     assert.equal((await folder.play(['--record'], server)).code, 0);
     assert.equal(server.requests.length, 1);
@@ -54,7 +54,7 @@ describe('eval --record', () => {
   });
 
   it('asks nobody if nothing fits: the run fails with the difference', async (t) => {
-    const folder = new Folder(t, { 'a.txt': TALK });
+    const folder = new Folder({ 'a.txt': TALK });
     const server = await vendor(t, 'Your number is +15550177.');
     await folder.play(['--record'], server);
     folder.write('a.txt', TALK.replace('My number', 'Our number'));
@@ -69,7 +69,7 @@ describe('eval --record', () => {
   });
 
   it('writes nothing if a model fails', async (t) => {
-    const folder = new Folder(t, { 'a.txt': TALK });
+    const folder = new Folder({ 'a.txt': TALK });
     const server = await modelServer(t, (response) => {
       response.writeHead(400, { 'content-type': 'application/json' }).end('{}');
     });
@@ -80,7 +80,7 @@ describe('eval --record', () => {
   });
 
   it('fails a run whose recording cannot be written', async (t) => {
-    const folder = new Folder(t, { 'a.txt': TALK });
+    const folder = new Folder({ 'a.txt': TALK });
     mkdirSync(join(folder.directory, 'evals', 'a.recorded.json'));
     const { code, out } = await folder.play(['--record'], await vendor(t, 'Your number.'));
     assert.equal(code, 1);
@@ -89,7 +89,7 @@ describe('eval --record', () => {
   });
 
   it('replaces an earlier recording as a whole', async (t) => {
-    const folder = new Folder(t, { 'a.txt': TALK, 'a.recorded.json': 'earlier' });
+    const folder = new Folder({ 'a.txt': TALK, 'a.recorded.json': 'earlier' });
     const evals = join(folder.directory, 'evals');
     linkSync(join(evals, 'a.recorded.json'), join(evals, 'kept.json'));
     const server = await vendor(t, 'Your number is +15550177.');
@@ -99,8 +99,8 @@ describe('eval --record', () => {
     assert.deepEqual(readdirSync(evals), ['a.recorded.json', 'a.txt', 'kept.json']);
   });
 
-  it('writes nothing for a scenario that scripts its model', async (t) => {
-    const folder = new Folder(t, { 'a.txt': `${TALK}model says Your number.\n` });
+  it('writes nothing for a scenario that scripts its model', async () => {
+    const folder = new Folder({ 'a.txt': `${TALK}model says Your number.\n` });
     assert.equal((await folder.play(['--record'])).code, 0);
     assert.equal(folder.has('a.recorded.json'), false);
   });
@@ -108,7 +108,7 @@ describe('eval --record', () => {
 
 describe('eval --eval-model', () => {
   it('judges replies, and asks about the examples first', async (t) => {
-    const folder = new Folder(t, { 'a.txt': JUDGED });
+    const folder = new Folder({ 'a.txt': JUDGED });
     const server = await vendor(t, 'Your number is +15550177.', [YES, NO]);
     const { code, out } = await folder.play(JUDGE, server);
     assert.equal(code, 1);
@@ -118,7 +118,7 @@ describe('eval --eval-model', () => {
   });
 
   it('also counts what the judge costs', async (t) => {
-    const folder = new Folder(t, { 'a.txt': JUDGED });
+    const folder = new Folder({ 'a.txt': JUDGED });
     const prices = JSON.stringify({
       [MODEL]: { input: 1, output: 1 }, 'openai:gpt-6-judge': { input: 1_000, output: 1_000 },
     });
@@ -136,7 +136,7 @@ describe('eval --eval-model', () => {
   });
 
   it('leaves a run undecided, which is not passed, if the judge misses an example', async (t) => {
-    const folder = new Folder(t, { 'a.txt': JUDGED });
+    const folder = new Folder({ 'a.txt': JUDGED });
     const { code, out } = await folder.play(JUDGE, await vendor(t, 'Your number.', [NO, YES]));
     assert.equal(code, 1);
     assert.match(out, /^\? a {2}/m);
@@ -144,7 +144,7 @@ describe('eval --eval-model', () => {
   });
 
   it('uses one set of examples for all runs', async (t) => {
-    const folder = new Folder(t, { 'a.txt': JUDGED });
+    const folder = new Folder({ 'a.txt': JUDGED });
     const server = await vendor(t, 'Your number is +15550177.', [YES, YES, YES, YES]);
     assert.equal((await folder.play(['--runs', '3', ...JUDGE], server)).code, 0);
   });
@@ -154,7 +154,7 @@ describe('a played caller', () => {
   it('is recorded and replayed like any model', async (t) => {
     const script =
       'agent starter\ncaller "a customer" wants "bread" in 3 turns\nexpect Bread, of course\n';
-    const folder = new Folder(t, { 'a.txt': script });
+    const folder = new Folder({ 'a.txt': script });
     const moves = [
       '{"say": "Bread, please."}', '{"hang_up": true, "reached": true, "reason": "Sold."}',
     ];
@@ -169,7 +169,7 @@ describe('a played caller', () => {
 
 describe('eval --runs and --compare', () => {
   it('prints pass rates, and what got better or worse since another --json', async (t) => {
-    const folder = new Folder(t, { 'a.txt': TALK, 'b.txt': TALK });
+    const folder = new Folder({ 'a.txt': TALK, 'b.txt': TALK });
     const good = await vendor(t, 'Your number is +15550177.');
     const { out: main } = await folder.play(['--runs', '5', '--json'], good);
     folder.write('main.json', main);
@@ -183,8 +183,8 @@ describe('eval --runs and --compare', () => {
     assert.match(other ?? '', /^evals\/b\.txt +5\/5 100 % → 0\/5 0 % .* worse \(p = 0\.016\)$/);
   });
 
-  it('adds the comparison to --json', async (t) => {
-    const folder = new Folder(t, { 'a.txt': `${TALK}model says Your number.\n` });
+  it('adds the comparison to --json', async () => {
+    const folder = new Folder({ 'a.txt': `${TALK}model says Your number.\n` });
     folder.write('main.json', (await folder.play(['--json'])).out);
     const { out } = await folder.play(['--json', '--compare', 'evals/main.json']);
     const { comparison, scenarios } = JSON.parse(out) as {
@@ -215,14 +215,14 @@ describe('eval with models refuses', () => {
       /^--compare evals\/a\.txt is not what eval --json prints$/],
   ];
   for (const [what, script, argv, message] of cases) {
-    it(what, async (t) => {
-      const folder = new Folder(t, { 'a.txt': script });
+    it(what, async () => {
+      const folder = new Folder({ 'a.txt': script });
       await assert.rejects(folder.play(argv), { name: 'UsageError', message });
     });
   }
 
-  it('a recording that cannot be replayed', async (t) => {
-    const folder = new Folder(t, { 'a.txt': TALK, 'a.recorded.json': '{"format": 9}' });
+  it('a recording that cannot be replayed', async () => {
+    const folder = new Folder({ 'a.txt': TALK, 'a.recorded.json': '{"format": 9}' });
     await assert.rejects(folder.play([]), {
       name: 'UsageError', message: /a\.recorded\.json: its format is not 3; record it again/,
     });

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { evalCommand } from '../../../src/kit/commands/eval.ts';
 import type { ScenarioResult } from '../../../src/kit/eval/result.ts';
@@ -20,8 +20,8 @@ const MODULES = {
 const BAD = 'agent echo\nsay Hello <there>\nexpect Goodbye\n';
 
 /** A terminal in a folder with these files in evals/. */
-function folder(t: TestContext, files: Readonly<Record<string, string>>): RecordedTerminal {
-  return new RecordedTerminal({}, new EvalFolder(t, files).directory);
+function folder(files: Readonly<Record<string, string>>): RecordedTerminal {
+  return new RecordedTerminal({}, new EvalFolder(files).directory);
 }
 
 /** Lines without times. */
@@ -36,16 +36,16 @@ async function refusal(terminal: RecordedTerminal, ...argv: string[]): Promise<s
 }
 
 describe('eval', () => {
-  it('plays the scenarios in evals/, and ends with code 0 if all pass', async (t) => {
-    const terminal = folder(t, { 'a.txt': GOOD, 'notes.md': 'no scenario' });
+  it('plays the scenarios in evals/, and ends with code 0 if all pass', async () => {
+    const terminal = folder({ 'a.txt': GOOD, 'notes.md': 'no scenario' });
     assert.equal(await evalCommand.run([], terminal), 0);
     assert.deepEqual(linesOf(terminal.out), [
       '✓ a  (2 turns, … ms)', '', '1 of 1 scenarios passed.',
     ]);
   });
 
-  it('says what failed, with the transcript, and ends with code 1', async (t) => {
-    const terminal = folder(t, { 'a.txt': GOOD, 'b.txt': BAD });
+  it('says what failed, with the transcript, and ends with code 1', async () => {
+    const terminal = folder({ 'a.txt': GOOD, 'b.txt': BAD });
     assert.equal(await evalCommand.run(['evals/a.txt', 'evals/b.txt'], terminal), 1);
     assert.deepEqual(linesOf(terminal.out).slice(-11), [
       '✗ evals/b.txt',
@@ -62,8 +62,8 @@ describe('eval', () => {
     ]);
   });
 
-  it('plays each this many times, and prints JSON', async (t) => {
-    const terminal = folder(t, { 'a.txt': GOOD });
+  it('plays each this many times, and prints JSON', async () => {
+    const terminal = folder({ 'a.txt': GOOD });
     assert.equal(await evalCommand.run(['--json', '--runs', '3'], terminal), 0);
     const { passed, scenarios } = JSON.parse(terminal.out) as {
       readonly passed: number;
@@ -73,9 +73,9 @@ describe('eval', () => {
     assert.equal(scenarios[0]?.runs[2]?.turns[1]?.heard, 'You said: Hello there');
   });
 
-  it('lets some runs of a scenario fail, but not too many', async (t) => {
+  it('lets some runs of a scenario fail, but not too many', async () => {
     const flaky = 'agent ./flaky.mjs\nsay Hi\nexpect Hi\n';
-    const terminal = folder(t, {
+    const terminal = folder({
       'a.txt': flaky,
       'flaky.mjs': 'let n = 0; '
         + 'export default { name: "f", onMessage: () => n++ % 4 ? "Hi" : "No" };',
@@ -92,8 +92,8 @@ describe('eval', () => {
     assert.match(await refusal(terminal, ...argv, '5'), /^--min-passes .* from 1 to 4, got "5"/);
   });
 
-  it('fails over budget, and says where', async (t) => {
-    const terminal = folder(t, { 'a.txt': GOOD });
+  it('fails over budget, and says where', async () => {
+    const terminal = folder({ 'a.txt': GOOD });
     assert.equal(await evalCommand.run(['--max-p95', '30s', '--max-cost', '0'], terminal), 0);
     assert.equal(await evalCommand.run(['--max-p95', '0.001ms'], terminal), 1);
     assert.match(terminal.err, /^over budget: evals\/a\.txt: p95 of the first word is \d+ ms$/m);
@@ -106,9 +106,9 @@ describe('eval', () => {
     assert.match(await refusal(terminal, '--max-cost', 'x'), /^--max-cost must be a number/);
   });
 
-  it('plays to several agents, and to the one that a scenario names', async (t) => {
+  it('plays to several agents, and to the one that a scenario names', async () => {
     const named = 'agent back\nsay Hello there\nexpect You said: Hello there\n';
-    const terminal = folder(t, { 'a.txt': named, 'b.txt': named.replace('agent back\n', '') });
+    const terminal = folder({ 'a.txt': named, 'b.txt': named.replace('agent back\n', '') });
     assert.equal(await evalCommand.run(['--agents', 'front=echo,back=echo'], terminal), 0);
     assert.match(
       await refusal(terminal, '--agent', 'echo', '--agents', 'front=echo'),
@@ -130,19 +130,19 @@ describe('eval', () => {
     ['agent ./unbound.mjs\nexpect Hi', 'evals/x.txt: no model will have it'],
   ];
   for (const [script, problem] of bad) {
-    it(`plays the others if one says ${JSON.stringify(script)}`, async (t) => {
-      const terminal = folder(t, { ...MODULES, 'a.txt': GOOD, 'x.txt': script });
+    it(`plays the others if one says ${JSON.stringify(script)}`, async () => {
+      const terminal = folder({ ...MODULES, 'a.txt': GOOD, 'x.txt': script });
       const message = await refusal(terminal);
       assert.ok(message.startsWith('evals/x.txt: ') && message.includes(problem), message);
       assert.match(terminal.out, /^1 of 1 scenarios passed\.$/m);
     });
   }
 
-  it('plays a scenario once for each of its cases', async (t) => {
+  it('plays a scenario once for each of its cases', async () => {
     const script = 'agent echo\ncase {"what": "bread", "count": 2}\n'
       + 'case {"what": "cake", "count": 1}  # one\n'
       + 'say {what}, {count} of it\nexpect You said: bread, 2 of it';
-    const terminal = folder(t, { 'a.txt': script });
+    const terminal = folder({ 'a.txt': script });
     assert.equal(await evalCommand.run([], terminal), 1);
     const lines = linesOf(terminal.out);
     assert.ok(lines.includes('✗ evals/a.txt#2') && lines.at(-1) === '1 of 2 scenarios passed.');
@@ -153,9 +153,9 @@ describe('eval', () => {
     assert.match(await refusal(terminal), /^evals\/a\.txt: line 1: case takes a JSON object/);
   });
 
-  it('skips what needs a separate process, unless it is named', async (t) => {
+  it('skips what needs a separate process, unless it is named', async () => {
     const kill = 'agent echo\nsay Hi\nkill\nexpect Hi\n';
-    const terminal = folder(t, { 'a.txt': GOOD, 'x.txt': kill });
+    const terminal = folder({ 'a.txt': GOOD, 'x.txt': kill });
     assert.equal(await evalCommand.run(['--junit', 'out.xml'], terminal), 0);
     const why = '- evals/x.txt  skipped: line 3: kill needs a process of its own: add --process';
     assert.deepEqual(linesOf(terminal.out).slice(2), [
@@ -176,8 +176,8 @@ describe('eval', () => {
     ]);
   });
 
-  it('writes JUnit XML, in which a file that cannot be played is an error, as it is in JSON', async (t) => {
-    const terminal = folder(t, { 'a.txt': GOOD, 'b.txt': BAD, 'x.txt': 'say Hi\nsing' });
+  it('writes JUnit XML, in which a file that cannot be played is an error, as it is in JSON', async () => {
+    const terminal = folder({ 'a.txt': GOOD, 'b.txt': BAD, 'x.txt': 'say Hi\nsing' });
     await refusal(terminal, '--junit', 'out.xml', '--json');
     const xml = readFileSync(join(terminal.directory, 'out.xml'), 'utf8');
     assert.match(xml, /<testsuite name="eval" tests="3" failures="1" errors="1" skipped="0" time="[\d.]+">/);
@@ -192,8 +192,8 @@ describe('eval', () => {
     assert.match(alone, /tests="1" failures="0" errors="1"/);
   });
 
-  it('plays the others if an app refuses an agent', async (t) => {
-    const terminal = folder(t, {
+  it('plays the others if an app refuses an agent', async () => {
+    const terminal = folder({
       'a.txt': GOOD, 'x.txt': 'agent starter\nsay Hi\nmodel says Hi\nexpect Hi',
       '.env': '',
     });
@@ -204,15 +204,15 @@ describe('eval', () => {
     assert.match(priced.out, /^1 of 1 scenarios passed\.$/m);
   });
 
-  it('refuses arguments that make no sense', async (t) => {
-    const terminal = folder(t, {});
+  it('refuses arguments that make no sense', async () => {
+    const terminal = folder({});
     assert.match(await refusal(terminal), /^evals has no scenario/);
     assert.match(await refusal(terminal, 'nowhere'), /^there is no nowhere$/);
     assert.match(await refusal(terminal, '--runs', '0'), /^--runs must be a whole number from 1/);
   });
 
-  it('plays the scenarios of the built-in agents, without a key', async (t) => {
-    const terminal = RecordedTerminal.of(t, {});
+  it('plays the scenarios of the built-in agents, without a key', async () => {
+    const terminal = new RecordedTerminal();
     const folder = join(ROOT, 'examples/evals');
     // The cashier imports the built package, whose NotDone is not the one of these sources.
     const files = readdirSync(folder)

@@ -1,7 +1,5 @@
-import { mkdtempSync, readFileSync, realpathSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { TestContext } from 'node:test';
 import '../../../assets/templates/agent.test.ts'; // a project's tests are tests of this file
 
 import { init } from '../../../src/kit/commands/init.ts';
@@ -29,13 +27,6 @@ export interface Manifest {
   readonly scripts: Readonly<Record<string, string>>;
   readonly dependencies: Readonly<Record<string, string>>;
   readonly devDependencies: Readonly<Record<string, string>>;
-}
-
-/** A folder of its own, gone after the test. */
-export function folder(t: TestContext): string {
-  const path = realpathSync(mkdtempSync(join(tmpdir(), 'init-')));
-  t.after(() => rmSync(path, { recursive: true }));
-  return path;
 }
 
 export async function run(

@@ -7,7 +7,8 @@ import '../../../assets/templates/agent.test.ts'; // a project's tests are tests
 import { CommandError, EXIT, UsageError } from '../../../src/kit/terminal/command.ts';
 import { packageSpec, projectName, writeProject } from '../../../src/kit/commands/init.ts';
 import { version } from '../../../src/base/version.ts';
-import { FILES, folder, manifestIn, read, run } from './init-project.ts';
+import { newFolder } from '../../fixtures/folder.ts';
+import { FILES, manifestIn, read, run } from './init-project.ts';
 
 /** What lies in the project's directory itself. */
 const ENTRIES = [...new Set(FILES.map((name) => name.replace(/\/.*/, '')))];
@@ -20,22 +21,22 @@ async function refusal(directory: string, ...argv: string[]): Promise<Error> {
 }
 
 describe('init', () => {
-  it('makes a project in the named directory', async (t) => {
-    const directory = folder(t);
+  it('makes a project in the named directory', async () => {
+    const directory = newFolder();
     assert.equal((await run(directory, 'my-agent')).code, EXIT.OK);
     assert.deepEqual(readdirSync(join(directory, 'my-agent')).sort(), ENTRIES);
   });
 
-  it('makes it in the working directory by default, named after that', async (t) => {
-    const directory = folder(t);
+  it('makes it in the working directory by default, named after that', async () => {
+    const directory = newFolder();
     mkdirSync(join(directory, 'Front Desk'));
     const { stdout } = await run(join(directory, 'Front Desk'));
     assert.doesNotMatch(stdout, /\bcd\b/);
     assert.equal(manifestIn(join(directory, 'Front Desk')).name, 'front-desk');
   });
 
-  it('leaves other files of the directory alone', async (t) => {
-    const directory = folder(t);
+  it('leaves other files of the directory alone', async () => {
+    const directory = newFolder();
     mkdirSync(join(directory, '.git'));
     writeFileSync(join(directory, 'notes.txt'), 'mine');
     await run(directory);
@@ -45,14 +46,14 @@ describe('init', () => {
     );
   });
 
-  it('accepts a directory that begins with a dash after --', async (t) => {
-    const directory = folder(t);
+  it('accepts a directory that begins with a dash after --', async () => {
+    const directory = newFolder();
     const { stdout } = await run(directory, '--', '-agent');
     assert.match(stdout, /^ {2}cd \.\/-agent$/m);
   });
 
-  it('says what was made, and the commands to go on with', async (t) => {
-    const { stdout } = await run(folder(t), 'my-agent');
+  it('says what was made, and the commands to go on with', async () => {
+    const { stdout } = await run(newFolder(), 'my-agent');
     for (const name of FILES) {
       assert.match(stdout, new RegExp(`^  ${name.replaceAll('.', '\\.')} `, 'm'));
     }
@@ -64,8 +65,8 @@ describe('init', () => {
     ["it's", "'it'\\''s'"],
     ['$HOME-a', "'$HOME-a'"],
   ] as const) {
-    it(`quotes ${target} for a shell`, async (t) => {
-      const { stdout } = await run(folder(t), target);
+    it(`quotes ${target} for a shell`, async () => {
+      const { stdout } = await run(newFolder(), target);
       assert.ok(stdout.includes(`\n  cd ${quoted}\n`), stdout);
     });
   }
@@ -102,8 +103,8 @@ describe('what init refuses', () => {
     ['a package with an escape sequence in it', ['--package', '^1\u001b[2J'], /control characters/],
   ];
   for (const [what, argv, says] of wrong) {
-    it(`${what}, and makes nothing`, async (t) => {
-      const directory = folder(t);
+    it(`${what}, and makes nothing`, async () => {
+      const directory = newFolder();
       const error = await refusal(directory, ...argv);
       assert.ok(error instanceof UsageError, error.stack);
       assert.match(error.message, says);
@@ -111,21 +112,21 @@ describe('what init refuses', () => {
     });
   }
 
-  it('a directory with several of its files, and names them all', async (t) => {
-    const directory = folder(t);
+  it('a directory with several of its files, and names them all', async () => {
+    const directory = newFolder();
     for (const name of ['agent.ts', '.gitignore']) writeFileSync(join(directory, name), '');
     assert.match((await refusal(directory)).message, /already has agent\.ts, \.gitignore/);
   });
 
-  it('a link that leads nowhere in the place of a file, and does not write through it', async (t) => {
-    const directory = folder(t);
+  it('a link that leads nowhere in the place of a file, and does not write through it', async () => {
+    const directory = newFolder();
     symlinkSync(join(directory, 'elsewhere'), join(directory, 'agent.ts'));
     assert.match((await refusal(directory)).message, /already has agent\.ts/);
     assert.deepEqual(readdirSync(directory), ['agent.ts']);
   });
 
-  it('a link that leads nowhere in the place of the directory', async (t) => {
-    const directory = folder(t);
+  it('a link that leads nowhere in the place of the directory', async () => {
+    const directory = newFolder();
     symlinkSync(join(directory, 'elsewhere'), join(directory, 'my-agent'));
     const error = await refusal(directory, 'my-agent');
     assert.ok(error instanceof CommandError, error.stack);
@@ -133,8 +134,8 @@ describe('what init refuses', () => {
     assert.ok(lstatSync(join(directory, 'my-agent')).isSymbolicLink());
   });
 
-  it('a file in the place of the directory, and leaves it', async (t) => {
-    const directory = folder(t);
+  it('a file in the place of the directory, and leaves it', async () => {
+    const directory = newFolder();
     writeFileSync(join(directory, 'my-agent'), 'mine');
     const error = await refusal(directory, 'my-agent');
     assert.ok(error instanceof CommandError, error.stack);
@@ -208,8 +209,8 @@ describe('packageSpec', () => {
     ['workspace:^', CARET],
   ] as const) {
     for (const field of ['dependencies', 'devDependencies']) {
-      it(`follows from ${installed} in ${field} of the project that installed it`, (t) => {
-        const root = join(folder(t), 'tools');
+      it(`follows from ${installed} in ${field} of the project that installed it`, () => {
+        const root = join(newFolder(), 'tools');
         mkdirSync(root);
         const manifest = { [field]: { 'layercode-microserver': installed } };
         writeFileSync(join(root, 'package.json'), JSON.stringify(manifest));
@@ -243,8 +244,8 @@ describe('packageSpec', () => {
     'file:./packed.tgz',
     '../here/packed.tgz',
   ]) {
-    it(`is the path from the project to ${form}`, (t) => {
-      const from = join(folder(t), 'here');
+    it(`is the path from the project to ${form}`, () => {
+      const from = join(newFolder(), 'here');
       mkdirSync(from);
       writeFileSync(join(from, 'packed.tgz'), '');
       assert.equal(
@@ -254,8 +255,8 @@ describe('packageSpec', () => {
     });
   }
 
-  it('is the path that was given from the root on', (t) => {
-    const from = folder(t);
+  it('is the path that was given from the root on', () => {
+    const from = newFolder();
     writeFileSync(join(from, 'packed.tgz'), '');
     assert.equal(
       spec({ option: join(from, 'packed.tgz'), directory: join(from, 'a/b') }),
@@ -263,8 +264,8 @@ describe('packageSpec', () => {
     );
   });
 
-  it('starts from where a linked directory really is, as npm does', async (t) => {
-    const directory = folder(t);
+  it('starts from where a linked directory really is, as npm does', async () => {
+    const directory = newFolder();
     mkdirSync(join(directory, 'deep/er'), { recursive: true });
     symlinkSync(join(directory, 'deep/er'), join(directory, 'link'));
     writeFileSync(join(directory, 'packed.tgz'), '');
@@ -277,8 +278,8 @@ describe('packageSpec', () => {
 });
 
 describe('writeProject', () => {
-  it('removes what it wrote when it fails half-way, directories too', (t) => {
-    const directory = folder(t);
+  it('removes what it wrote when it fails half-way, directories too', () => {
+    const directory = newFolder();
     assert.throws(
       () =>
         writeProject(
@@ -297,8 +298,8 @@ describe('writeProject', () => {
     assert.deepEqual(readdirSync(directory), []);
   });
 
-  it('does not overwrite a file that has appeared since it looked', (t) => {
-    const directory = folder(t);
+  it('does not overwrite a file that has appeared since it looked', () => {
+    const directory = newFolder();
     const twice = new Map([
       ['one.txt', '1'],
       ['./one.txt', '2'],
@@ -309,8 +310,8 @@ describe('writeProject', () => {
     );
   });
 
-  it('names what it could not remove', (t) => {
-    const directory = join(folder(t), 'my-agent');
+  it('names what it could not remove', () => {
+    const directory = join(newFolder(), 'my-agent');
     class Disturbed extends Map<string, string> {
       override *[Symbol.iterator](): MapIterator<[string, string]> {
         yield ['one.txt', '1'];

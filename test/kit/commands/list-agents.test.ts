@@ -6,8 +6,8 @@ import { listAgentsCommand } from '../../../src/kit/commands/list-agents.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
 describe('listAgentsCommand', () => {
-  it('prints every built-in agent on a line, with the descriptions in one column', async (t) => {
-    const terminal = RecordedTerminal.of(t);
+  it('prints every built-in agent on a line, with the descriptions in one column', async () => {
+    const terminal = new RecordedTerminal();
     assert.equal(await listAgentsCommand.run([], terminal), 0);
     const lines = terminal.out.trimEnd().split('\n');
     assert.deepEqual(
@@ -17,8 +17,8 @@ describe('listAgentsCommand', () => {
     assert.equal(new Set(lines.map((line) => line.search(/(?<= {2})\S/))).size, 1);
   });
 
-  it('takes no arguments', async (t) => {
-    const terminal = RecordedTerminal.of(t);
+  it('takes no arguments', async () => {
+    const terminal = new RecordedTerminal();
     await assert.rejects(listAgentsCommand.run(['echo'], terminal), {
       name: 'UsageError',
       message: 'list-agents takes no arguments',

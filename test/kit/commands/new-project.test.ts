@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import '../../../assets/templates/agent.test.ts'; // a project's tests are tests of this file
 
 import { createApp, parseSettings, type App } from 'layercode-microserver';
@@ -10,22 +10,23 @@ import { loadSettings } from '../../../src/settings/load-settings.ts';
 import { settingRows } from '../../../src/settings/table.ts';
 import template from '../../../assets/templates/agent.ts';
 import { ROOT } from '../../fixtures/source-files.ts';
+import { newFolder } from '../../fixtures/folder.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
-import { FILES, folder, manifestIn, read, run, type Manifest } from './init-project.ts';
+import { FILES, manifestIn, read, run, type Manifest } from './init-project.ts';
 
 const ours = JSON.parse(
   readFileSync(new URL('../../../package.json', import.meta.url), 'utf8'),
 ) as Manifest;
 
 describe('a project', () => {
-  async function made(t: TestContext, ...argv: string[]): Promise<string> {
-    const directory = join(folder(t), 'my-agent');
+  async function made(...argv: string[]): Promise<string> {
+    const directory = join(newFolder(), 'my-agent');
     await run(join(directory, '..'), 'my-agent', ...argv);
     return directory;
   }
 
-  it('depends on this package, and is built and run with what this package is', async (t) => {
-    const manifest = manifestIn(await made(t, '--package', '^1.2.3'));
+  it('depends on this package, and is built and run with what this package is', async () => {
+    const manifest = manifestIn(await made('--package', '^1.2.3'));
     const { tsx, typescript, '@types/node': types } = ours.devDependencies;
     const { dependencies, devDependencies, engines, private: isPrivate } = manifest;
     assert.deepEqual([isPrivate, dependencies, devDependencies, engines], [
@@ -36,8 +37,8 @@ describe('a project', () => {
     ]);
   });
 
-  it('builds before it starts, and tests its source, never a removed file', async (t) => {
-    const { scripts } = manifestIn(await made(t));
+  it('builds before it starts, and tests its source, never a removed file', async () => {
+    const { scripts } = manifestIn(await made());
     assert.deepEqual(
       [scripts['prestart'], scripts['pretest'], scripts['build']],
       ['npm run --silent build', 'tsc --noEmit', 'tsc'],
@@ -45,8 +46,8 @@ describe('a project', () => {
     assert.match(scripts['test'] ?? '', / \*\.test\.ts$/);
   });
 
-  it('has scenarios that pass without a key, and tests with a time limit', async (t) => {
-    const directory = await made(t);
+  it('has scenarios that pass without a key, and tests with a time limit', async () => {
+    const directory = await made();
     const { scripts } = manifestIn(directory);
     assert.match(scripts['test'] ?? '', /--test-timeout=\d+/);
     assert.match(scripts['eval'] ?? '', / eval --agent \.\/dist\/agent\.js$/);
@@ -55,8 +56,8 @@ describe('a project', () => {
     assert.equal(await evalCommand.run(['--agent', agent], terminal), 0, terminal.out);
   });
 
-  it('keeps secrets and calls out of git, and of images what is not named', async (t) => {
-    const directory = await made(t);
+  it('keeps secrets and calls out of git, and of images what is not named', async () => {
+    const directory = await made();
     const ignored = read(directory, '.gitignore').split('\n');
     for (const name of ['.env', '.layercode/', '*.db', 'calls-*.jsonl', 'node_modules/'])
       assert.ok(ignored.includes(name), name);
@@ -64,8 +65,8 @@ describe('a project', () => {
     assert.doesNotMatch(read(directory, '.dockerignore'), /env|layercode/);
   });
 
-  it('has its name at the head of its README, and no placeholder left', async (t) => {
-    const directory = await made(t);
+  it('has its name at the head of its README, and no placeholder left', async () => {
+    const directory = await made();
     assert.match(read(directory, 'README.md'), /^# my-agent\n/);
     for (const name of FILES) {
       assert.doesNotMatch(read(directory, name), /\{\{/, name);
@@ -92,8 +93,8 @@ describe("a project's .env.example", () => {
     assert.deepEqual([names.length > 5, new Set(names).size], [true, names.length]);
   });
 
-  it('changes nothing as it is', (t) => {
-    const directory = folder(t);
+  it('changes nothing as it is', () => {
+    const directory = newFolder();
     writeFileSync(join(directory, '.env'), text);
     assert.deepEqual(loadSettings({ directory, environment: {}, argv: [] }), parseSettings({}, []));
   });

@@ -16,9 +16,9 @@ import {
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
 export function openTerminal(
-  t: TestContext, environment: Readonly<Record<string, string>> = {},
+  environment: Readonly<Record<string, string>> = {},
 ): RecordedTerminal {
-  return RecordedTerminal.of(t, { LAYERCODE_WEBHOOK_SECRET: SECRET, ...environment });
+  return new RecordedTerminal({ LAYERCODE_WEBHOOK_SECRET: SECRET, ...environment });
 }
 
 interface PersonOptions extends ServeOptions {
@@ -45,7 +45,7 @@ export class Person {
     { terminal: environment, columns, ...options }: PersonOptions = {},
   ): Promise<Person> {
     const { client } = serve(t, agent, options);
-    const terminal = openTerminal(t, environment);
+    const terminal = openTerminal(environment);
     for (const stream of [terminal.stdin, terminal.stdout, terminal.stderr]) {
       Object.assign(stream, { isTTY: true, columns });
     }

@@ -15,7 +15,7 @@ async function pipe(
   agent: TestAgent,
   input: string,
   argv: readonly string[] = [],
-  terminal = openTerminal(t),
+  terminal = openTerminal(),
 ) {
   const { client } = serve(t, agent);
   terminal.stdin.end(input);
@@ -34,7 +34,7 @@ describe('talk through a pipe', () => {
   });
 
   it('says a line when the reply to the one before is over', async (t) => {
-    const terminal = openTerminal(t);
+    const terminal = openTerminal();
     const { agent, turns, goOn } = storyteller();
     const talked = pipe(t, agent, 'story\nmore\n', [], terminal);
     await until(() => terminal.out !== '', 'the first piece');
@@ -48,7 +48,7 @@ describe('talk through a pipe', () => {
   });
 
   it('reports data and a hang-up on stderr, and ends with the hang-up', async (t) => {
-    const terminal = openTerminal(t);
+    const terminal = openTerminal();
     const { client } = serve(t, {
       onMessage(_turn, reply) {
         reply.data({ page: 2 });
@@ -92,7 +92,7 @@ describe('talk through a pipe', () => {
   });
 
   it('drops the reply at Ctrl-C, and tells the agent that it is over', async (t) => {
-    const terminal = openTerminal(t);
+    const terminal = openTerminal();
     const ended = deferred<void>();
     const { agent } = storyteller();
     const { client, interrupted } = serve(t, { ...agent, onSessionEnd: () => ended.resolve() });
@@ -140,7 +140,7 @@ describe('talk over Chat Completions', () => {
     const { client, history, app } = serve(t, agent, {
       environment: { CHAT_COMPLETIONS_KEYS: KEY, CHAT_COMPLETIONS_PROFILE: 'vapi' },
     });
-    const terminal = openTerminal(t, { CHAT_COMPLETIONS_KEYS: KEY });
+    const terminal = openTerminal({ CHAT_COMPLETIONS_KEYS: KEY });
     terminal.stdin.end(input);
     const file = join(terminal.directory, 'a.txt');
     if (script !== undefined) writeFileSync(file, script);
@@ -209,7 +209,7 @@ describe('talk and its server', () => {
   it('finds the server of the settings, and says so', async (t) => {
     const { client } = serve(t, { welcome: 'Hi!' }, { environment: { AGENT_ROUTE: '/voice' } });
     const { port } = new URL(await client.origin());
-    const terminal = openTerminal(t, { PORT: port, AGENT_ROUTE: '/voice' });
+    const terminal = openTerminal({ PORT: port, AGENT_ROUTE: '/voice' });
     terminal.stdin.end();
     assert.equal(await talk.run([], terminal), 0);
     assert.deepEqual(
@@ -234,7 +234,7 @@ describe('talk and its server', () => {
   for (const [what, environment, argv, said] of own) {
     it(`starts a server ${what}`, async (t) => {
       keepEnvironment(t);
-      const terminal = openTerminal(t, { PORT: String(await freePort()), ...environment });
+      const terminal = openTerminal({ PORT: String(await freePort()), ...environment });
       terminal.stdin.end('Hello\n');
       assert.equal(await talk.run(argv, terminal), 0);
       assert.equal(terminal.out, greeting);
@@ -245,7 +245,7 @@ describe('talk and its server', () => {
   it('does not take another program on that port for ours', async (t) => {
     keepEnvironment(t);
     const { origin } = await foreignServer(t, (response) => response.end('{"status":"fine"}'));
-    const terminal = openTerminal(t, { PORT: new URL(origin).port, AGENT: 'echo' });
+    const terminal = openTerminal({ PORT: new URL(origin).port, AGENT: 'echo' });
     terminal.stdin.end();
     await talk.run([], terminal);
     assert.match(terminal.err, /on a server of its own/);
@@ -254,7 +254,7 @@ describe('talk and its server', () => {
   it('starts a server with another agent, and says what fails there', async (t) => {
     keepEnvironment(t);
     const { client } = serve(t, {});
-    const terminal = openTerminal(t, { PORT: new URL(await client.origin()).port });
+    const terminal = openTerminal({ PORT: new URL(await client.origin()).port });
     writeFileSync(
       join(terminal.directory, 'fridge.mjs'),
       'export default { name: "fridge", onMessage() { throw new Error("it is\\nempty"); } };',
@@ -278,8 +278,8 @@ describe('talk and its server', () => {
     ],
   ];
   for (const [argv, message] of wrong) {
-    it(`refuses ${JSON.stringify(argv).slice(0, 60)}`, async (t) => {
-      await assert.rejects(talk.run(argv, openTerminal(t)), { name: 'UsageError', message });
+    it(`refuses ${JSON.stringify(argv).slice(0, 60)}`, async () => {
+      await assert.rejects(talk.run(argv, openTerminal()), { name: 'UsageError', message });
     });
   }
 });

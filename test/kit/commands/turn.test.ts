@@ -20,7 +20,7 @@ async function say(
   t: TestContext,
   agent: TestAgent,
   argv: readonly string[] = ['Hello'],
-  terminal = openTerminal(t),
+  terminal = openTerminal(),
 ) {
   const { client } = serve(t, agent);
   const exitCode = await turn.run([...argv, '--url', await client.origin()], terminal);
@@ -38,7 +38,7 @@ describe('turn', () => {
   });
 
   it('prints each piece before the next one exists', async (t) => {
-    const terminal = openTerminal(t);
+    const terminal = openTerminal();
     const goOn = deferred();
     const reply = say(t, {
       async *onMessage() {
@@ -74,7 +74,7 @@ describe('turn', () => {
         text === 'Go on' ? 'One two three four five six seven eight nine ten.' : 'Yes.',
       onSessionEnd: () => void (isOver = true),
     });
-    const terminal = openTerminal(t);
+    const terminal = openTerminal();
     const url = await client.origin();
     const run = (...argv: readonly string[]): Promise<number> =>
       turn.run([...argv, '--conversation', 'c-9', '--url', url], terminal);
@@ -106,7 +106,7 @@ describe('turn', () => {
         return 'One two three four five six seven eight nine ten.';
       },
     });
-    const terminal = openTerminal(t);
+    const terminal = openTerminal();
     const url = await client.origin();
     await turn.run(['Go on', '--interrupt-after', '1', '--url', url], terminal);
     assert.match(terminal.err, /^\[interrupted after (1 word|[2-9] words)\]$/m);
@@ -117,7 +117,7 @@ describe('turn', () => {
   });
 
   it('counts a reply without an end as a failure, and has printed it', async (t) => {
-    const terminal = openTerminal(t);
+    const terminal = openTerminal();
     const { origin: url } = await foreignServer(t, (response) => {
       response.setHeader('content-type', 'text/event-stream');
       response.end('data: {"type":"response.tts","content":"Half a "}\n\n');
@@ -139,7 +139,7 @@ describe('turn', () => {
   ];
   for (const [when, end, message] of ends) {
     it(`drops the request ${when}`, async (t) => {
-      const terminal = openTerminal(t);
+      const terminal = openTerminal();
       const dropped = deferred<unknown>();
       const reply = say(t, {
         async *onMessage({ signal }) {
@@ -163,8 +163,8 @@ describe('turn', () => {
     [['Hi', '--interrupt-after', '0'], /^--interrupt-after must be a number of words/],
   ];
   for (const [argv, message] of wrong) {
-    it(`refuses ${JSON.stringify(argv)}`, async (t) => {
-      await assert.rejects(turn.run(argv, openTerminal(t)), { name: 'UsageError', message });
+    it(`refuses ${JSON.stringify(argv)}`, async () => {
+      await assert.rejects(turn.run(argv, openTerminal()), { name: 'UsageError', message });
     });
   }
 });

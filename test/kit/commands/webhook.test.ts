@@ -26,10 +26,7 @@ function useRestServer(): void {
     rest = await startRestServer({ 'ag-1': PRODUCTION, 'ag-2': OTHER, 'ag-none': null });
     terminal = openTerminal();
   });
-  afterEach(async () => {
-    terminal.clear();
-    await rest.close();
-  });
+  afterEach(() => rest.close());
 }
 
 function openTerminal(environment: Readonly<Record<string, string>> = {}): RecordedTerminal {
@@ -43,7 +40,6 @@ function openTerminal(environment: Readonly<Record<string, string>> = {}): Recor
 
 /** Another environment, in the place of the one there is. */
 function use(environment: Readonly<Record<string, string>>): void {
-  terminal.clear();
   terminal = openTerminal(environment);
 }
 

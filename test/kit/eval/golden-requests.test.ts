@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { sentText } from '../../../src/kit/eval/sent-request.ts';
 import { EvalFolder } from '../commands/eval-folder.ts';
@@ -35,8 +35,8 @@ function moduleOf({ prompt, description, maxLength, temperature }: typeof SHOP):
 class Folder extends EvalFolder {
   #modules = 0;
 
-  constructor(t: TestContext, script: string) {
-    super(t, { 'a.txt': script });
+  constructor(script: string) {
+    super({ 'a.txt': script });
   }
 
   /** Each agent is a module of its own, because modules are loaded once. */
@@ -49,8 +49,8 @@ class Folder extends EvalFolder {
 }
 
 describe('expect-same-request', () => {
-  it('fails without a golden file, which --update writes', async (t) => {
-    const folder = new Folder(t, `${ASKED}expect-same-request\n`);
+  it('fails without a golden file, which --update writes', async () => {
+    const folder = new Folder(`${ASKED}expect-same-request\n`);
     const { code, out } = await folder.play(SHOP);
     assert.equal(code, 1);
     assert.match(out, /line 5: expect-same-request\n +a\.requests\.golden does not have it; --update/);
@@ -70,8 +70,8 @@ describe('expect-same-request', () => {
     [{ temperature: 0.4 }, /-temperature: 0\.3\n +\+temperature: 0\.4/],
   ];
   for (const [changed, diff] of changes) {
-    it(`shows a changed ${Object.keys(changed).join()}, and --update accepts it`, async (t) => {
-      const folder = new Folder(t, `${ASKED}expect-same-request\n`);
+    it(`shows a changed ${Object.keys(changed).join()}, and --update accepts it`, async () => {
+      const folder = new Folder(`${ASKED}expect-same-request\n`);
       await folder.play(SHOP, '--update');
       const now = { ...SHOP, ...changed };
       const { code, out } = await folder.play(now);
@@ -83,16 +83,16 @@ describe('expect-same-request', () => {
     });
   }
 
-  it('accepts a prompt with Windows line breaks, and with one at its end', async (t) => {
-    const folder = new Folder(t, `${ASKED}expect-same-request\n`);
+  it('accepts a prompt with Windows line breaks, and with one at its end', async () => {
+    const folder = new Folder(`${ASKED}expect-same-request\n`);
     const shop = { ...SHOP, prompt: '\\nYou sell bread.\\r\\nDo not shout.\\r\\n' };
     await folder.play(shop, '--update');
     assert.equal((await folder.play(shop)).code, 0);
   });
 
-  it('keeps the lines of a scenario apart, even those that a broken run missed', async (t) => {
+  it('keeps the lines of a scenario apart, even those that a broken run missed', async () => {
     const twice = `${ASKED}expect-same-request\nsay Ho\nmodel says Ho.\nexpect-same-request\n`;
-    const folder = new Folder(t, twice);
+    const folder = new Folder(twice);
     await folder.play(SHOP, '--update');
     assert.match(folder.read('a.requests.golden'), /^=== 1\n[^]+\n\n=== 2\n/);
     folder.write('a.txt', twice.replace('say Ho', 'interrupt after 9 words\nsay Ho'));
@@ -103,8 +103,8 @@ describe('expect-same-request', () => {
     assert.doesNotMatch(folder.read('a.requests.golden'), /=== 2/);
   });
 
-  it('fails if the model is not asked, or the file cannot be read', async (t) => {
-    const folder = new Folder(t, 'agent ./shop.mjs\nexpect-same-request\nsay Hi\nmodel says Hi.\n');
+  it('fails if the model is not asked, or the file cannot be read', async () => {
+    const folder = new Folder('agent ./shop.mjs\nexpect-same-request\nsay Hi\nmodel says Hi.\n');
     assert.match((await folder.play(SHOP, '--update')).out, /the model was not asked/);
     folder.write('a.txt', `${ASKED}expect-same-request\n`);
     mkdirSync(join(folder.directory, 'evals', 'a.requests.golden'));

@@ -1,14 +1,10 @@
 // A scenario that kills its agent's process, played by the built command.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 
-import { Workplace } from '../../fixtures/spawned-server.ts';
 import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
-
-const CLI = join(import.meta.dirname, '../../../dist/cli.js');
+import { evalIn } from './played-by-command.ts';
 
 const killed = (moment: string): string => `agent bakery
 real make_order
@@ -79,26 +75,17 @@ expect-tool pay once in all
 never-fails
 `;
 
-async function play(
-  t: TestContext, script: string, ...argv: string[]
-): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
-  const workplace = new Workplace();
-  t.after(() => workplace.clear());
-  mkdirSync(join(workplace.directory, 'evals'));
-  writeFileSync(join(workplace.directory, 'shop.mjs'), SHOP);
-  writeFileSync(join(workplace.directory, 'suicide.mjs'), SUICIDE);
-  writeFileSync(join(workplace.directory, 'evals/kill.txt'), script);
-  const server = workplace.spawn({ argv: ['eval', ...argv], server: CLI });
-  const { code } = await server.exit;
-  return { code, stdout: server.stdout, stderr: server.stderr };
+function play(script: string): ReturnType<typeof evalIn> {
+  const files = { 'shop.mjs': SHOP, 'suicide.mjs': SUICIDE, 'evals/kill.txt': script };
+  return evalIn(files, '--process');
 }
 
 describe('eval --process', () => {
   for (const moment of ['during make_order', 'as make_order begins']) {
     it(`kills the agent's process ${moment}, and goes on with what was stored`, {
       skip: WITHOUT_SQLITE,
-    }, async (t) => {
-      const { code, stdout, stderr } = await play(t, killed(moment), '--process');
+    }, async () => {
+      const { code, stdout, stderr } = await play(killed(moment));
       assert.equal(code, 0, stdout + stderr);
       assert.match(stdout, /^1 of 1 scenarios passed\.$/m);
     });
@@ -106,27 +93,27 @@ describe('eval --process', () => {
 
   it('goes on in another process over the same store, and comes back', {
     skip: WITHOUT_SQLITE,
-  }, async (t) => {
-    const { code, stdout, stderr } = await play(t, ELSEWHERE, '--process');
+  }, async () => {
+    const { code, stdout, stderr } = await play(ELSEWHERE);
     assert.equal(code, 0, stdout + stderr);
   });
 
   it('keeps a payment from a store that is away, and lets it through a stall', {
     skip: WITHOUT_SQLITE,
-  }, async (t) => {
-    const { code, stdout, stderr } = await play(t, AWAY, '--process');
+  }, async () => {
+    const { code, stdout, stderr } = await play(AWAY);
     assert.equal(code, 0, stdout + stderr);
   });
 
-  it('says if the process of the agent ends by itself', { skip: WITHOUT_SQLITE }, async (t) => {
+  it('says if the process of the agent ends by itself', { skip: WITHOUT_SQLITE }, async () => {
     const script = 'agent ../suicide.mjs\nsay Hi\nexpect Hi\n';
-    const { code, stdout } = await play(t, script, '--process');
+    const { code, stdout } = await play(script);
     assert.equal(code, 1);
     assert.match(stdout, /the process of the agent ended: code 7/);
   });
 
-  it('needs a Node that has SQLite', { skip: WITHOUT_SQLITE === false }, async (t) => {
-    const { code, stderr } = await play(t, killed('during make_order'), '--process');
+  it('needs a Node that has SQLite', { skip: WITHOUT_SQLITE === false }, async () => {
+    const { code, stderr } = await play(killed('during make_order'));
     assert.equal(code, 2);
     assert.match(stderr, /--process needs Node 22\.13 or later, for SQLite; this is Node \d/);
   });

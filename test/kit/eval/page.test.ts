@@ -77,9 +77,9 @@ describe('docs/evals.md', () => {
     });
   }
 
-  it('has commands that can be typed', async (t) => {
+  it('has commands that can be typed', async () => {
     assert.ok(commands.length >= 6, commands.join('; '));
-    const terminal = RecordedTerminal.of(t, { OPENAI_API_KEY: 'not-asked' });
+    const terminal = new RecordedTerminal({ OPENAI_API_KEY: 'not-asked' });
     mkdirSync(join(terminal.directory, 'evals'));
     for (const name of ['order.txt', 'table.txt'])
       writeFileSync(join(terminal.directory, 'evals', name), 'agent echo\nsay Hi\nexpect Hi\n');

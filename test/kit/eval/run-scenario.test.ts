@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
 import { getAgent } from '../../../src/agents/built-in/registry.ts';
@@ -12,30 +12,30 @@ import { formatRecording } from '../../../src/kit/eval/recording.ts';
 import { runScenario, ScenarioError } from '../../../src/kit/eval/run-scenario.ts';
 import { scriptedModel } from '../../../src/kit/scripted-model.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
+import { newFolder } from '../../fixtures/folder.ts';
 import { read } from '../../models/reading.ts';
-import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
 const SETTINGS = parseSettings({ LAYERCODE_WEBHOOK_SECRET: 'any' }, []);
 const app = createApp(SETTINGS, getAgent('echo'));
 
-/** A file with this scenario, gone with the test. */
-function file(t: TestContext, ...lines: readonly string[]): string {
-  const path = join(RecordedTerminal.of(t).directory, 'a.txt');
+/** A file with this scenario. */
+function file(...lines: readonly string[]): string {
+  const path = join(newFolder(), 'a.txt');
   writeFileSync(path, lines.join('\n'));
   return path;
 }
 
 describe('runScenario', () => {
-  it('resolves with the outcome of a scenario that passes, by path or URL', async (t) => {
-    const path = file(t, 'agent echo', 'say Hello there', 'expect You said: Hello there');
+  it('resolves with the outcome of a scenario that passes, by path or URL', async () => {
+    const path = file('agent echo', 'say Hello there', 'expect You said: Hello there');
     for (const given of [path, pathToFileURL(path)]) {
       const { outcome, turns } = await runScenario(given, app);
       assert.deepEqual([outcome, turns.length], ['passed', 2]);
     }
   });
 
-  it('rejects with the report of a scenario that fails', async (t) => {
-    const error = await runScenario(file(t, 'say Hi', 'expect Bye'), app).catch((e: unknown) => e);
+  it('rejects with the report of a scenario that fails', async () => {
+    const error = await runScenario(file('say Hi', 'expect Bye'), app).catch((e: unknown) => e);
     assert.ok(error instanceof ScenarioError);
     assert.match(error.message, /a\.txt failed\nline 2: expect Bye\n {2}expected {2}Bye\n/);
     assert.equal(error.result.failures[0]?.lineNumber, 2);
@@ -46,16 +46,16 @@ describe('runScenario', () => {
     [['expect-tool pay'], /line 1: the agent has no tool pay; it has none/],
   ];
   for (const [lines, message] of impossible) {
-    it(`refuses ${lines.join(' · ')}`, async (t) => {
-      await assert.rejects(runScenario(file(t, ...lines), app), { name: 'ScriptError', message });
+    it(`refuses ${lines.join(' · ')}`, async () => {
+      await assert.rejects(runScenario(file(...lines), app), { name: 'ScriptError', message });
     });
   }
 
-  it('replays the recording beside the file unless it is to ask the model', async (t) => {
+  it('replays the recording beside the file unless it is to ask the model', async () => {
     const live = scriptedModel(['Live.']);
     const recorder = new ModelRecorder();
     await read(recorder.record(scriptedModel(['Recorded.'])), { toolChoice: undefined });
-    const path = file(t, 'say Hello', 'expect Recorded');
+    const path = file('say Hello', 'expect Recorded');
     const { replies } = await recorder.heard();
     writeFileSync(path.replace('.txt', '.recorded.json'), formatRecording(replies));
     const asking = createApp(

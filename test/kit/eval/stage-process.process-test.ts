@@ -5,7 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import { Notebook } from '../../../src/kit/eval/notebook.ts';
 import { stageProcess } from '../../../src/kit/eval/stage-process.ts';
-import { Workplace } from '../../fixtures/spawned-server.ts';
+import { newFolder } from '../../fixtures/folder.ts';
 import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
 
 /** Remembers its answers, has been asked for one, and never uses its store again. */
@@ -27,9 +27,7 @@ process.on('message', ({ id, method, args }) =>
 `;
 
 function open(t: TestContext) {
-  const workplace = new Workplace();
-  t.after(() => workplace.clear());
-  const program = join(workplace.directory, 'stage.mjs');
+  const program = join(newFolder(), 'stage.mjs');
   writeFileSync(program, PROGRAM);
   const notes = new Notebook();
   // The process gets the same flags of Node, which may name files of this directory.

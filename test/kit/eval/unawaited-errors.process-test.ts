@@ -1,44 +1,35 @@
 // Agents with errors that nobody awaits, played by the built command.
 
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
-import { join } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 
-import { Workplace } from '../../fixtures/spawned-server.ts';
 import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
-
-const CLI = join(import.meta.dirname, '../../../dist/cli.js');
+import { evalIn } from './played-by-command.ts';
 
 /**
  * Plays a scenario to each of these agents, given by what they do before they say "Hi". Each may
  * call `atLoad`, which fails as if it had been begun when the module was loaded.
  */
-async function play(
-  t: TestContext, agents: Readonly<Record<string, string>>, ...argv: string[]
-): Promise<{ readonly code: number | null; readonly stdout: string }> {
-  const workplace = new Workplace();
-  t.after(() => workplace.clear());
-  for (const [name, code] of Object.entries(agents)) {
-    writeFileSync(join(workplace.directory, `${name}.mjs`), `
+function play(
+  agents: Readonly<Record<string, string>>, ...argv: string[]
+): ReturnType<typeof evalIn> {
+  const files = Object.entries(agents).flatMap(([name, code]) => [
+    [`${name}.mjs`, `
       const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
       const fail = async (ms) => { await pause(ms); throw new Error('out of order'); };
       let atLoad;
       void new Promise((resolve) => { atLoad = resolve; }).then(() => fail(0));
       export default { name: '${name}', async onMessage() { ${code}; return 'Hi'; } };
-    `);
-    const scenario = `agent ./${name}.mjs\nsay Hi\nexpect Hi\n`;
-    writeFileSync(join(workplace.directory, `${name}.txt`), scenario);
-  }
-  const server = workplace.spawn({ argv: ['eval', ...argv, '.'], server: CLI });
-  const { code } = await server.exit;
-  return { code, stdout: server.stdout };
+    `],
+    [`${name}.txt`, `agent ./${name}.mjs\nsay Hi\nexpect Hi\n`],
+  ]);
+  return evalIn(Object.fromEntries(files) as Record<string, string>, ...argv, '.');
 }
 
 describe('eval of an agent with an error that nobody awaits', () => {
   // Was: the first of them ended the run, and the process.
-  it('fails the scenario in which it happened, and plays the others', async (t) => {
-    const { code, stdout } = await play(t, {
+  it('fails the scenario in which it happened, and plays the others', async () => {
+    const { code, stdout } = await play({
       fine: 'await pause(40)',
       rejects: 'void fail(0); await pause(20)',
       throws: "setTimeout(() => { throw new Error('out of order'); }); await pause(20)",
@@ -55,16 +46,16 @@ describe('eval of an agent with an error that nobody awaits', () => {
       ));
   });
 
-  it('fails everything that is being played if nothing says where it comes from', async (t) => {
-    const { code, stdout } = await play(t, {
+  it('fails everything that is being played if nothing says where it comes from', async () => {
+    const { code, stdout } = await play({
       other: 'await pause(100)', rejects: 'atLoad(); await pause(100)',
     });
     assert.equal(code, 1);
     assert.match(stdout, /^0 of 2 scenarios passed\.$/m);
   });
 
-  it('says what it was in a process of its own', { skip: WITHOUT_SQLITE }, async (t) => {
-    const { code, stdout } = await play(t, {
+  it('says what it was in a process of its own', { skip: WITHOUT_SQLITE }, async () => {
+    const { code, stdout } = await play({
       fine: '', rejects: 'void fail(0); await pause(2_000)',
     }, '--process');
     assert.equal(code, 1);

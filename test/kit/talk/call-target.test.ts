@@ -33,8 +33,8 @@ describe('the webhook that talk and turn call', () => {
     ],
   ];
   for (const [what, flags, environment, url] of urls) {
-    it(`is ${what}`, (t) => {
-      const terminal = RecordedTerminal.of(t, { LAYERCODE_WEBHOOK_SECRET: SECRET, ...environment });
+    it(`is ${what}`, () => {
+      const terminal = new RecordedTerminal({ LAYERCODE_WEBHOOK_SECRET: SECRET, ...environment });
       assert.deepEqual(findTarget(flags, undefined, terminal), { url, secret: SECRET });
     });
   }
@@ -46,8 +46,8 @@ describe('the webhook that talk and turn call', () => {
     ['http://me@a.example/', 'not contain a user name or password'],
     ['http://:secret@a.example/', 'not contain a user name or password'],
   ] as const) {
-    it(`is not ${url}, and no secret of it is shown`, (t) => {
-      const terminal = RecordedTerminal.of(t, { LAYERCODE_WEBHOOK_SECRET: SECRET });
+    it(`is not ${url}, and no secret of it is shown`, () => {
+      const terminal = new RecordedTerminal({ LAYERCODE_WEBHOOK_SECRET: SECRET });
       assert.throws(() => findTarget({ '--url': url }, undefined, terminal), (error: unknown) => {
         assert.ok(error instanceof UsageError);
         assert.ok(error.message.startsWith(`--url must ${fault}, got "`), error.message);
@@ -57,15 +57,15 @@ describe('the webhook that talk and turn call', () => {
     });
   }
 
-  it('cannot be found if the server chose its own port', (t) => {
-    const terminal = RecordedTerminal.of(t, { LAYERCODE_WEBHOOK_SECRET: SECRET, PORT: '0' });
+  it('cannot be found if the server chose its own port', () => {
+    const terminal = new RecordedTerminal({ LAYERCODE_WEBHOOK_SECRET: SECRET, PORT: '0' });
     assert.throws(() => findTarget({}, undefined, terminal), CommandError);
   });
 });
 
 describe('the secret that talk and turn sign with', () => {
-  it('is the flag, else the first in the settings, else what a server here has made', (t) => {
-    const kept = RecordedTerminal.of(t, {});
+  it('is the flag, else the first in the settings, else what a server here has made', () => {
+    const kept = new RecordedTerminal();
     assert.throws(() => findTarget({}, undefined, kept), /no webhook secret/);
     const { secret } = openDevelopmentSecret(kept.directory);
     assert.equal(findTarget({}, undefined, kept).secret, secret);
@@ -74,8 +74,8 @@ describe('the secret that talk and turn sign with', () => {
     assert.equal(findTarget({ '--secret': 'given' }, undefined, set).secret, 'given');
   });
 
-  it("is the first agent's if there are several", (t) => {
-    const terminal = RecordedTerminal.of(t, {
+  it("is the first agent's if there are several", () => {
+    const terminal = new RecordedTerminal({
       AGENTS: 'sales=echo,support=echo',
       LAYERCODE_WEBHOOK_SECRET: 'common',
       LAYERCODE_WEBHOOK_SECRET_SALES: 'of-sales',
@@ -83,16 +83,16 @@ describe('the secret that talk and turn sign with', () => {
     assert.equal(findTarget({}, undefined, terminal).secret, 'of-sales');
   });
 
-  it('ignores faults in the settings if a URL and a secret are given', (t) => {
-    const terminal = RecordedTerminal.of(t, { PORT: 'wrong' });
+  it('ignores faults in the settings if a URL and a secret are given', () => {
+    const terminal = new RecordedTerminal({ PORT: 'wrong' });
     const flags = { '--url': 'http://a.example/x', '--secret': 's' };
     assert.deepEqual(findTarget(flags, undefined, terminal), {
       url: 'http://a.example/x', secret: 's',
     });
   });
 
-  it('may come from a flag alone, even in production', (t) => {
-    const terminal = RecordedTerminal.of(t, { NODE_ENV: 'production', OPENAI_API_KEY: 'sk-key' });
+  it('may come from a flag alone, even in production', () => {
+    const terminal = new RecordedTerminal({ NODE_ENV: 'production', OPENAI_API_KEY: 'sk-key' });
     assert.equal(findTarget({ '--secret': 's' }, undefined, terminal).secret, 's');
   });
 });
@@ -100,8 +100,8 @@ describe('the secret that talk and turn sign with', () => {
 describe('the agent that talk calls over Chat Completions', () => {
   const behaviour = { isRetrying: false, isSpeculating: false };
 
-  it('is below the agent route, with the first key and the profile in the settings', (t) => {
-    const terminal = RecordedTerminal.of(t, {
+  it('is below the agent route, with the first key and the profile in the settings', () => {
+    const terminal = new RecordedTerminal({
       PORT: '8001', CHAT_COMPLETIONS_KEYS: 'one-key,another', CHAT_COMPLETIONS_PROFILE: 'livekit',
     });
     assert.deepEqual(findTarget({}, behaviour, terminal), {
@@ -117,15 +117,15 @@ describe('the agent that talk calls over Chat Completions', () => {
     ['https://a.example/v1/chat/completions', 'https://a.example/v1/chat/completions'],
     ['https://a.example/x?b=c', 'https://a.example/x/chat/completions?b=c'],
   ] as const) {
-    it(`is found at ${given}`, (t) => {
+    it(`is found at ${given}`, () => {
       const wire = { ...behaviour, key: 'k', profile: 'vapi' } as const;
-      const target = findTarget({ '--url': given }, wire, RecordedTerminal.of(t, {}));
+      const target = findTarget({ '--url': given }, wire, new RecordedTerminal());
       assert.equal(target.url, url);
     });
   }
 
-  it('has the key of the first agent if there are several', (t) => {
-    const terminal = RecordedTerminal.of(t, {
+  it('has the key of the first agent if there are several', () => {
+    const terminal = new RecordedTerminal({
       AGENTS: 'sales=echo,support=echo',
       CHAT_COMPLETIONS_KEYS: 'common',
       SALES_CHAT_COMPLETIONS_KEYS: 'of-sales',
@@ -133,8 +133,8 @@ describe('the agent that talk calls over Chat Completions', () => {
     assert.equal(findTarget({}, behaviour, terminal).secret, 'of-sales');
   });
 
-  it('cannot be called without a key', (t) => {
-    assert.throws(() => findTarget({}, behaviour, RecordedTerminal.of(t, {})), {
+  it('cannot be called without a key', () => {
+    assert.throws(() => findTarget({}, behaviour, new RecordedTerminal()), {
       name: 'CommandError',
       message: 'no key: set CHAT_COMPLETIONS_KEYS, as the server must have it, or pass --key',
     });

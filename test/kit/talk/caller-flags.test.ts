@@ -59,7 +59,7 @@ describe('talk --from --metadata', () => {
   ] as const) {
     it(`tells the agent who is calling: ${wire}`, async (t) => {
       const { client } = serve(t, telling, { environment });
-      const terminal = RecordedTerminal.of(t, {});
+      const terminal = new RecordedTerminal();
       terminal.stdin.end('Who am I?\n');
       const url = await client.origin();
       const who = ['--from', '+15550100', '--metadata', '{"plan":"gold"}'];

@@ -21,8 +21,8 @@ describe('readTalkScript', () => {
     ['case {"guests": 2}', 'case: play this with eval'],
     ['tell Hello', 'tell is not a step; docs/evals.md lists them'],
   ] as const) {
-    it(`refuses ${JSON.stringify(line)}`, (t) => {
-      const { directory } = openTerminal(t);
+    it(`refuses ${JSON.stringify(line)}`, () => {
+      const { directory } = openTerminal();
       writeFileSync(join(directory, 'a.txt'), line);
       const expected = { name: 'UsageError', message: `a.txt: line 1: ${message}` };
       assert.throws(() => readTalkScript('a.txt', directory, true), expected);
@@ -43,7 +43,7 @@ describe('talk --script', () => {
     agent: TestAgent,
     script: string,
     argv: readonly string[] = [],
-    terminal = openTerminal(t),
+    terminal = openTerminal(),
   ): Promise<Played> {
     const { client } = serve(t, agent);
     writeFileSync(join(terminal.directory, 'script.txt'), script);
@@ -261,7 +261,7 @@ describe('talk --script', () => {
   });
 
   it('ends at Ctrl-C', async (t) => {
-    const terminal = openTerminal(t);
+    const terminal = openTerminal();
     const begun = deferred();
     const ended = deferred();
     const played = play(t, {
@@ -294,8 +294,8 @@ describe('talk --script', () => {
     assert.deepEqual(starts, []);
   });
 
-  it('refuses a file that is not UTF-8', async (t) => {
-    const terminal = openTerminal(t);
+  it('refuses a file that is not UTF-8', async () => {
+    const terminal = openTerminal();
     writeFileSync(
       join(terminal.directory, 'latin.txt'),
       Buffer.from('say Gr\u00fc\u00dfe', 'latin1'),

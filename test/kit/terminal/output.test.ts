@@ -37,8 +37,8 @@ describe('write', () => {
 
 describe('withBrokenPipes', () => {
   for (const name of ['stdout', 'stderr'] as const) {
-    it(`interrupts a command whose ${name} nobody reads, and says so`, (t) => {
-      const terminal = RecordedTerminal.of(t);
+    it(`interrupts a command whose ${name} nobody reads, and says so`, () => {
+      const terminal = new RecordedTerminal();
       const { interrupted } = withBrokenPipes(terminal);
       assert.equal(interrupted.aborted, false);
       terminal[name].emit('error', new Error('EPIPE'));
@@ -47,8 +47,8 @@ describe('withBrokenPipes', () => {
     });
   }
 
-  it('passes on an interruption by the user, which is another reason', (t) => {
-    const terminal = RecordedTerminal.of(t);
+  it('passes on an interruption by the user, which is another reason', () => {
+    const terminal = new RecordedTerminal();
     const { interrupted } = withBrokenPipes(terminal);
     terminal.interrupt();
     assert.equal(interrupted.aborted, true);

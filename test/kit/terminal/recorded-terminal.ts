@@ -1,13 +1,10 @@
 // A terminal whose output can be read back, in a directory of its own.
 
 import assert from 'node:assert/strict';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { PassThrough, Writable } from 'node:stream';
-import type { TestContext } from 'node:test';
 
 import { CommandError, type Terminal } from '../../../src/kit/terminal/command.ts';
+import { newFolder } from '../../fixtures/folder.ts';
 
 export class RecordedTerminal implements Terminal {
   readonly stdin = new PassThrough();
@@ -21,22 +18,13 @@ export class RecordedTerminal implements Terminal {
 
   constructor(
     environment: Readonly<Record<string, string | undefined>> = {},
-    directory = mkdtempSync(join(tmpdir(), 'terminal-')),
+    directory = newFolder(),
   ) {
     this.environment = environment;
     this.directory = directory;
     this.interrupted = this.#controller.signal;
     this.stdout = this.#recorder('out');
     this.stderr = this.#recorder('err');
-  }
-
-  /** One that is gone with the test. */
-  static of(
-    t: TestContext, environment: Readonly<Record<string, string | undefined>> = {},
-  ): RecordedTerminal {
-    const terminal = new RecordedTerminal(environment);
-    t.after(() => terminal.clear());
-    return terminal;
   }
 
   /** All that was written so far. */
@@ -50,10 +38,6 @@ export class RecordedTerminal implements Terminal {
 
   interrupt(): void {
     this.#controller.abort('SIGINT');
-  }
-
-  clear(): void {
-    rmSync(this.directory, { recursive: true, force: true });
   }
 
   #recorder(name: 'out' | 'err'): Writable {

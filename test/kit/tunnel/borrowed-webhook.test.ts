@@ -38,10 +38,7 @@ function useRestServer(): void {
     rest = await startRestServer({ 'ag-1': PRODUCTION });
     terminal = new RecordedTerminal();
   });
-  afterEach(async () => {
-    terminal.clear();
-    await rest.close();
-  });
+  afterEach(() => rest.close());
 }
 
 function borrow(url = OURS): Promise<BorrowedWebhook> {

@@ -1,12 +1,13 @@
 // A program in cloudflared's place, which does what a test tells it over a socket; that the socket
 // closes is how the test knows it is gone.
 
-import { once } from 'node:events';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
+import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+
+import { newFolder } from '../../fixtures/folder.ts';
+import { listen, type Listening } from '../../fixtures/listen.ts';
 
 export const URL_OF_TUNNEL = 'https://four-dashed-words-2.trycloudflare.com';
 
@@ -115,28 +116,27 @@ export class RunningFake {
 export class FakeCloudflared {
   /** The program. */
   readonly program: string;
-  readonly #directory: string;
-  readonly #server: Server;
+  readonly #close: () => Promise<void>;
   readonly #sockets: Socket[] = [];
   /** Those that run and nobody has asked for. */
   readonly #running: RunningFake[] = [];
   #onRunning: (() => void) | undefined;
 
-  private constructor(server: Server) {
-    this.#server = server;
-    this.#directory = mkdtempSync(join(tmpdir(), 'fake-cloudflared-'));
-    this.program = join(this.#directory, 'cloudflared');
+  private constructor({ port, close }: Listening) {
+    this.#close = close;
+    const directory = newFolder();
+    this.program = join(directory, 'cloudflared');
     // Else what a package.json further up says, such as one that was left in /tmp, would count for
     // a file without an ending.
-    writeFileSync(join(this.#directory, 'package.json'), '{"type":"commonjs"}');
-    writeFileSync(this.program, script((server.address() as AddressInfo).port), { mode: 0o755 });
-    server.on('connection', (socket) => void this.#greet(socket));
+    writeFileSync(join(directory, 'package.json'), '{"type":"commonjs"}');
+    writeFileSync(this.program, script(port), { mode: 0o755 });
   }
 
   static async open(): Promise<FakeCloudflared> {
-    const server = createServer().listen(0, '127.0.0.1');
-    await once(server, 'listening');
-    return new FakeCloudflared(server);
+    const server = createServer();
+    const fakes = new FakeCloudflared(await listen(server));
+    server.on('connection', (socket) => void fakes.#greet(socket));
+    return fakes;
   }
 
   /** The next one that runs. */
@@ -153,8 +153,7 @@ export class FakeCloudflared {
   /** Whatever still runs is killed. */
   clear(): void {
     for (const socket of this.#sockets) socket.destroy();
-    this.#server.close();
-    rmSync(this.#directory, { recursive: true, force: true });
+    void this.#close();
   }
 
   async #greet(socket: Socket): Promise<void> {

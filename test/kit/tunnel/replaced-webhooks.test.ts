@@ -2,23 +2,23 @@ import assert from 'node:assert/strict';
 import fs, { readdirSync, readFileSync, writeFileSync, type WriteFileOptions } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { dirname } from 'node:path';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 
 import { ReplacedWebhooks } from '../../../src/kit/tunnel/replaced-webhooks.ts';
-import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
+import { newFolder } from '../../fixtures/folder.ts';
 
 const URL = 'https://voice.example/api/agent';
 
-function open(t: TestContext): ReplacedWebhooks {
-  return new ReplacedWebhooks(RecordedTerminal.of(t).directory);
+function open(): ReplacedWebhooks {
+  return new ReplacedWebhooks(newFolder());
 }
 
 // What a run keeps and forgets: test/kit/tunnel/borrowed-webhook.test.ts.
 describe('ReplacedWebhooks', () => {
   for (const text of ['', 'no JSON', 'null', '[]', '{"ag-1":1}', '{"ag-1":"javascript:x"}',
     '{"ag-1":"https://a b"}', '{"ag-1":" https://a"}', `{"ag-1":"https://${'x'.repeat(70_000)}"}`]) {
-    it(`puts nothing back from a file that says ${text.slice(0, 30)}, and can be written again`, (t) => {
-      const kept = open(t);
+    it(`puts nothing back from a file that says ${text.slice(0, 30)}, and can be written again`, () => {
+      const kept = open();
       kept.set('ag-2', null);
       writeFileSync(kept.file, text);
       assert.equal(kept.get('ag-1'), undefined);
@@ -28,7 +28,7 @@ describe('ReplacedWebhooks', () => {
   }
 
   it('keeps the old file when the disk is full, and nothing of the new one', (t) => {
-    const kept = open(t);
+    const kept = open();
     kept.set('ag-1', URL);
     const before = readFileSync(kept.file, 'utf8');
     const { writeFileSync: write } = fs;

@@ -39,10 +39,7 @@ function useFakes(): void {
     fakes = await FakeCloudflared.open();
     terminal = new RecordedTerminal();
   });
-  afterEach(() => {
-    fakes.clear();
-    terminal.clear();
-  });
+  afterEach(() => fakes.clear());
 }
 
 function open(options: Partial<TunnelOptions> = {}): Promise<Tunnel> {
