@@ -252,10 +252,11 @@ export class FleetModel {
   /**
    * Of several erasures the one with the latest mark counts, by the clocks of the processes that
    * made them. Whoever makes one exceeds the mark that it knows, but not one that the store has
-   * lost, or that it cannot read.
+   * lost, or that it cannot read. With clocks apart, a delivery that waited meanwhile is newer.
    */
   #mustBeGone({ deliveries, runs }: FleetTurn): boolean {
     const { clearings } = this.#ledger;
+    if (!this.#without('clocks') && deliveries.some(({ run }) => run === undefined)) return false;
     const isLatest = ({ step, mark }: Clearing): boolean =>
       clearings.every((other) => other.step >= step || other.mark < mark);
     return clearings.some(
@@ -337,10 +338,11 @@ export class FleetModel {
    * store meets it only afterwards, and leaves it to the one after that, as clocks may be apart. A
    * run that was taken over stores nothing, so its process remembers it as open: if the store loses
    * what came after, that is what it gets back, and the next turn closes it. A process without its
-   * store trims what it alone remembers, and brings nothing of that.
+   * store trims what it alone remembers, and brings nothing of that. One whose store has lost all
+   * does not know what others have trimmed.
    */
   #mayBeOpen({ runs }: FleetTurn): boolean {
-    if (this.#trims && !this.#without('slow', 'down')) return true;
+    if (this.#trims && !this.#without('slow', 'down', 'losses')) return true;
     const isDead = runs.some(({ process }) => process.isDead);
     const isGivenAway = runs.some(({ abortReason }) => abortReason === TAKEN_OVER);
     return (isDead && !this.#without('slow', 'down')) || (isGivenAway && !this.#without('losses'));
