@@ -210,11 +210,21 @@ export class FleetModel {
         yield `history is out of order: ${spoken.join(', ')}`;
   }
 
-  /** No other turn can have had it trimmed: with clocks apart, an older one may count as newer. */
+  /**
+   * No other turn can have had it trimmed: with clocks apart, an older one may count as newer, and
+   * one that was trimmed and delivered again is newer.
+   */
   #isNewest(turn: FleetTurn): boolean {
-    const { turns, deliveries, runs } = this.#ledger;
-    const newest = [turns.at(-1), deliveries.at(-1)?.turn, runs.at(-1)?.turn];
-    return this.#without('clocks') && newest.every((other) => other === turn);
+    const { turns, runs } = this.#ledger;
+    const isLast = turn === turns.at(-1) && turn === runs.at(-1)?.turn;
+    const others = turns.slice(0, -1);
+    return isLast && this.#without('clocks')
+      && others.every(({ deliveries }) => deliveries.length === 1);
+  }
+
+  /** Each process trims what it puts back. */
+  get mayDiffer(): boolean {
+    return this.#trims && !this.#without('losses');
   }
 
   /** Whether a living process remembers it, or the store had it and has not lost it. */
