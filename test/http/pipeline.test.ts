@@ -91,6 +91,31 @@ describe('a connection with several requests', () => {
     });
   }
 
+  // 60 of them with a packet each of requests that are answered at once: 4 s without `/health`.
+  for (const [what, request] of [
+    ['without a body', get('/x')],
+    ['with a body that is not read', 'POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nx'],
+  ] as const) {
+    it(`leaves the loop to others after a few requests: ${what}`, async (t) => {
+      let inRound = 0;
+      let most = 0;
+      let served = 0;
+      const client = await connectTo(t, createHttpServer({
+        listener: (_request, response) => {
+          if (inRound === 0) setImmediate(() => (inRound = 0));
+          served += 1;
+          most = Math.max(most, ++inRound);
+          response.end();
+        },
+        maxConnections: 1,
+        takesUpgrades: false,
+      }));
+      client.send(request.repeat(1_000));
+      await until(() => served === 1_000, 'all requests');
+      assert.ok(most <= 16, `${most} requests in one round`);
+    });
+  }
+
   it('keeps only one answer ready if its client reads none', async (t) => {
     const { client, served, socket } = await open(t);
     client.socket.pause();

@@ -177,8 +177,9 @@ function mocksOf(messages: readonly RecordedMessage[], invented: Change): readon
   const results = new Map<string, string>();
   for (const { role, content, toolCallId = '', state } of messages) {
     const name = names.get(toolCallId);
-    if (role !== 'tool' || state !== 'completed' || !isToolName(name)) continue;
-    if (isRefusal(content)) continue;
+    // One of unknown outcome threw, or its process ended: an earlier mock would let it succeed.
+    const hasEnded = state === 'completed' || state === 'unknown';
+    if (role !== 'tool' || !hasEnded || !isToolName(name) || isRefusal(content)) continue;
     if (content !== NOT_STARTED && !CALL_TOOLS.includes(name)) results.set(name, mocked(content));
   }
   return [...results].map(([name, result]) => `mock ${name} ${invented(result)}`);

@@ -105,6 +105,10 @@ describe('callScenario', () => {
     ['several messages of the caller', turn([USER('Hi'), USER('there')]), ['say Hi there']],
     ['a result that is no JSON', turn([USER('Hi'), ...used('look', 'Fine  # one')]),
       ['mock look returns "Fine  \\u0023 one"', 'say Hi']],
+    // Was: nothing, so that a payment that had failed was made by the mock above.
+    ['an unknown outcome',
+      turn([USER('Hi'), ...used('pay', '{"error":"outcome unknown"}', 'unknown')]),
+      ['mock pay fails outcome unknown', 'say Hi']],
     ['an error beside other fields', turn([USER('Hi'), ...used('look', '{"error":"x","n":1}')]),
       ['mock look returns {"error":"x","n":1}', 'say Hi']],
     ['the last of several results',
