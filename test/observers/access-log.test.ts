@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { defineAgent } from '../../src/index.ts';
 import { deferred } from '../fixtures/app.ts';
 import { jumpingClock } from '../fixtures/clock.ts';
-import { messageEvent, parseAnswer, recordLog, serve, signed } from '../fixtures/kernel.ts';
+import {
+  holding, messageEvent, parseAnswer, recordLog, serve, signed,
+} from '../fixtures/kernel.ts';
 
 describe('the access log', () => {
   it('says method, path without the query, status and level', async (t) => {
@@ -34,22 +35,12 @@ describe('the access log', () => {
 
   it('is written when the answer ends and not when it begins', async (t) => {
     const { log, records, wait } = recordLog();
-    const release = deferred();
-    const served = await serve(t, {
-      log,
-      agent: defineAgent({
-        name: 'holding',
-        async *onMessage() {
-          yield 'first';
-          await release.promise;
-          yield 'second';
-        },
-      }),
-    });
+    const { agent, release } = holding();
+    const served = await serve(t, { log, agent });
     const reader = (await served.fetch('/api/agent', signed(messageEvent()))).body!.getReader();
     await reader.read();
     const before = records().filter(({ msg }) => msg === 'request').length;
-    release.resolve();
+    release();
     await wait('request');
     assert.equal(before, 0);
   });
@@ -85,16 +76,9 @@ describe('the access log', () => {
 
   it('says that a turn\'s caller left, and that it was cut short', async (t) => {
     const { log, next } = recordLog();
-    const served = await serve(t, {
-      log,
-      agent: defineAgent({
-        name: 'endless',
-        async *onMessage({ signal }) {
-          yield 'first';
-          await new Promise((resolve) => signal.addEventListener('abort', resolve));
-        },
-      }),
-    });
+    const { agent, release } = holding();
+    t.after(release);
+    const served = await serve(t, { log, agent });
     const controller = new AbortController();
     const response = await served.fetch('/api/agent', {
       ...signed(messageEvent()),
