@@ -48,13 +48,10 @@ describe('the access log', () => {
   it('says how long the request took, in milliseconds', async (t) => {
     const pass = jumpingClock(t);
     const { log, next } = recordLog();
-    const served = await serve(t, {
-      log,
-      setUp: (app) =>
-        app.get('/slow', (context) => {
-          pass(20_000);
-          context.empty(204);
-        }),
+    const served = await serve(t, { log });
+    served.app.get('/slow', (context) => {
+      pass(20_000);
+      context.empty(204);
     });
     await served.fetch('/slow');
     const durationMs = Number((await next('request'))['durationMs']);
@@ -100,13 +97,10 @@ describe('the access log', () => {
   it('has no status for a request that was never answered', async (t) => {
     const { log, next } = recordLog();
     const entered = deferred();
-    const served = await serve(t, {
-      log,
-      setUp: (app) =>
-        app.get('/never', () => {
-          entered.resolve();
-          return new Promise(() => undefined);
-        }),
+    const served = await serve(t, { log });
+    served.app.get('/never', () => {
+      entered.resolve();
+      return new Promise(() => undefined);
     });
     const client = await served.raw();
     client.send('GET /never HTTP/1.1\r\nhost: x\r\n\r\n');
