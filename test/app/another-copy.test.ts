@@ -45,15 +45,12 @@ describe('an error of another copy of the package', () => {
   });
 
   it('is answered by the handler for errors of its class', async (t) => {
-    const { fetch } = await serve(t, {
-      setUp: (app) => {
-        app.get('/bad', () => {
-          throw new theirs.BadRequest('no');
-        });
-        app.onError(ours.HttpError, (_error, context) => context.empty(500));
-        app.onError(ours.BadRequest, (_error, context) => context.empty(418));
-      },
+    const { app, fetch } = await serve(t);
+    app.get('/bad', () => {
+      throw new theirs.BadRequest('no');
     });
+    app.onError(ours.HttpError, (_error, context) => context.empty(500));
+    app.onError(ours.BadRequest, (_error, context) => context.empty(418));
     assert.equal((await fetch('/bad')).status, 418);
   });
 

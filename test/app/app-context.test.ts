@@ -8,12 +8,10 @@ import { holding, messageEvent, recordLog, serve, signed } from '../fixtures/ker
 
 describe('context.readRawBody', () => {
   it('gives the same bytes each time, at once from the second time on', async (t) => {
-    const served = await serve(t, {
-      setUp: (app) =>
-        app.post('/twice', async (context) => {
-          const first = await context.readRawBody();
-          context.json(200, { isSame: context.readRawBody() === first, text: first.toString() });
-        }),
+    const served = await serve(t);
+    served.app.post('/twice', async (context) => {
+      const first = await context.readRawBody();
+      context.json(200, { isSame: context.readRawBody() === first, text: first.toString() });
     });
     assert.deepEqual(
       await (await served.fetch('/twice', { method: 'POST', body: 'hello' })).json(),
@@ -22,12 +20,10 @@ describe('context.readRawBody', () => {
   });
 
   it('also gives it during an event stream', async (t) => {
-    const served = await serve(t, {
-      setUp: (app) =>
-        app.post('/stream', async (context) => {
-          const stream = context.eventStream();
-          stream.end({ data: (await context.readRawBody()).toString() });
-        }),
+    const served = await serve(t);
+    served.app.post('/stream', async (context) => {
+      const stream = context.eventStream();
+      stream.end({ data: (await context.readRawBody()).toString() });
     });
     assert.equal(
       await (await served.fetch('/stream', { method: 'POST', body: 'hello' })).text(),
@@ -38,15 +34,12 @@ describe('context.readRawBody', () => {
   it('gives it again after next() to a layer that asked before, even in mid-turn', async (t) => {
     const { agent, begun, release } = holding();
     const told = deferred<string>();
-    const served = await serve(t, {
-      agent,
-      setUp: (app) =>
-        app.use(async (context, next) => {
-          await context.readRawBody();
-          await next();
-          await begun;
-          told.resolve((await context.readRawBody()).toString());
-        }),
+    const served = await serve(t, { agent });
+    served.app.use(async (context, next) => {
+      await context.readRawBody();
+      await next();
+      await begun;
+      told.resolve((await context.readRawBody()).toString());
     });
     const reply = served
       .fetch('/api/agent', signed(messageEvent()))
@@ -61,17 +54,14 @@ describe('context.readRawBody', () => {
       const { agent, begun, release } = holding();
       t.after(release);
       const told = deferred<unknown>();
-      const served = await serve(t, {
-        agent,
-        setUp: (app) =>
-          app.use(async (context, next) => {
-            await next();
-            if (context.method === 'GET') return;
-            await begun;
-            told.resolve(
-              await Promise.resolve(context.readRawBody()).catch((error: unknown) => error),
-            );
-          }),
+      const served = await serve(t, { agent });
+      served.app.use(async (context, next) => {
+        await next();
+        if (context.method === 'GET') return;
+        await begun;
+        told.resolve(
+          await Promise.resolve(context.readRawBody()).catch((error: unknown) => error),
+        );
       });
       const client = await served.raw();
       const request = rawRequest(messageEvent());
@@ -89,14 +79,11 @@ describe('context.readRawBody', () => {
 
   it('cuts the stream if a layer wrote headers of its own after next()', async (t) => {
     const { log, next } = recordLog();
-    const served = await serve(t, {
-      log,
-      setUp: (app) =>
-        app.use(async (context, next) => {
-          await next();
-          const { response } = context;
-          if (response instanceof ServerResponse) response.flushHeaders();
-        }),
+    const served = await serve(t, { log });
+    served.app.use(async (context, next) => {
+      await next();
+      const { response } = context;
+      if (response instanceof ServerResponse) response.flushHeaders();
     });
     const cut = served.fetch('/api/agent', signed(messageEvent())).then((answer) => answer.text());
     await assert.rejects(cut);
@@ -104,17 +91,14 @@ describe('context.readRawBody', () => {
   });
 
   it('refuses if a layer has set an encoding of the request, and the server goes on', async (t) => {
-    const served = await serve(t, {
-      setUp: (app) => {
-        app.use((context, next) => {
-          context.request.setEncoding('utf8');
-          return next();
-        });
-        app.post('/encoded', async (context) =>
-          context.text(200, (await context.readRawBody()).toString()),
-        );
-      },
+    const served = await serve(t);
+    served.app.use((context, next) => {
+      context.request.setEncoding('utf8');
+      return next();
     });
+    served.app.post('/encoded', async (context) =>
+      context.text(200, (await context.readRawBody()).toString()),
+    );
     const client = await served.raw();
     client.send(
       'POST /encoded HTTP/1.1\r\nhost: x\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n'
@@ -125,13 +109,10 @@ describe('context.readRawBody', () => {
 
   it('leaves the request as a stream for a layer that listens to it', async (t) => {
     let bytes = 0;
-    const served = await serve(t, {
-      setUp: (app) => {
-        app.use((context, next) => {
-          context.request.on('data', (chunk: Buffer) => (bytes += chunk.length));
-          return next();
-        });
-      },
+    const served = await serve(t);
+    served.app.use((context, next) => {
+      context.request.on('data', (chunk: Buffer) => (bytes += chunk.length));
+      return next();
     });
     const body = messageEvent();
     const client = await served.raw();
@@ -155,14 +136,13 @@ describe('a webhook whose caller leaves before a layer calls next()', () => {
           ),
         onInterrupted: ({ turnId }) => interrupted.resolve(turnId),
       }),
-      setUp: (app) =>
-        app.use(async (context, next) => {
-          await context.readRawBody();
-          context.onClose(() => setImmediate(left.resolve));
-          client.destroy();
-          await left.promise;
-          await next();
-        }),
+    });
+    served.app.use(async (context, next) => {
+      await context.readRawBody();
+      context.onClose(() => setImmediate(left.resolve));
+      client.destroy();
+      await left.promise;
+      await next();
     });
     const client = await served.raw();
     client.send(rawRequest(messageEvent()));
@@ -174,13 +154,10 @@ describe('a webhook whose caller leaves before a layer calls next()', () => {
 describe('a webhook that a layer has already answered', () => {
   it('begins no turn', async (t) => {
     const { log, next } = recordLog();
-    const served = await serve(t, {
-      log,
-      setUp: (app) =>
-        app.use((context, next) => {
-          context.json(200, {});
-          return next();
-        }),
+    const served = await serve(t, { log });
+    served.app.use((context, next) => {
+      context.json(200, {});
+      return next();
     });
     await served
       .fetch('/api/agent', signed(messageEvent()))

@@ -20,12 +20,10 @@ describe('app.onError', () => {
     });
 
   it("answers for a class, and for errors of the server's own", async (t) => {
-    const served = await serve(t, {
-      setUp: (app) =>
-        failing(app)
-          .onError(Gone, (error, context) => context.json(410, { gone: error.message }))
-          .onError(HttpError, (error, context) => context.text(error.status, error.message)),
-    });
+    const served = await serve(t);
+    failing(served.app)
+      .onError(Gone, (error, context) => context.json(410, { gone: error.message }))
+      .onError(HttpError, (error, context) => context.text(error.status, error.message));
     const response = await served.fetch('/fail');
     assert.deepEqual([response.status, await response.json()], [410, { gone: 'away' }]);
     const unknown = await served.fetch('/nothing');
@@ -33,20 +31,17 @@ describe('app.onError', () => {
   });
 
   it('may answer late', async (t) => {
-    const served = await serve(t, {
-      setUp: (app) =>
-        failing(app).onError(Gone, async (_error, context) => {
-          await new Promise((resolve) => setImmediate(resolve));
-          context.empty(410);
-        }),
+    const served = await serve(t);
+    failing(served.app).onError(Gone, async (_error, context) => {
+      await new Promise((resolve) => setImmediate(resolve));
+      context.empty(410);
     });
     assert.equal((await served.fetch('/fail')).status, 410);
   });
 
   it('is 500 when the error handler answers nothing', async (t) => {
-    const served = await serve(t, {
-      setUp: (app) => failing(app).onError(Gone, () => undefined),
-    });
+    const served = await serve(t);
+    failing(served.app).onError(Gone, () => undefined);
     const response = await served.fetch('/fail');
     assert.deepEqual([response.status, await response.json()], [500, INTERNAL]);
   });
@@ -57,15 +52,12 @@ describe('a handler that fails', () => {
     const begun = deferred();
     const failed = deferred();
     const { log, next, records } = recordLog();
-    const served = await serve(t, {
-      log,
-      setUp: (app) =>
-        app.get('/wait', async (context) => {
-          begun.resolve();
-          await new Promise((resolve) => context.callerSignal.addEventListener('abort', resolve));
-          failed.resolve();
-          throw new Error('nobody is there');
-        }),
+    const served = await serve(t, { log });
+    served.app.get('/wait', async (context) => {
+      begun.resolve();
+      await new Promise((resolve) => context.callerSignal.addEventListener('abort', resolve));
+      failed.resolve();
+      throw new Error('nobody is there');
     });
     const client = (await served.raw()).send('GET /wait HTTP/1.1\r\nhost: x\r\n\r\n');
     await begun.promise;
@@ -80,10 +72,8 @@ describe('a handler that fails', () => {
 
   it("is 500 with nothing of its message, which is in the log with the request's id", async (t) => {
     const { log, next } = recordLog();
-    const served = await serve(t, {
-      log,
-      setUp: (app) => app.get('/fail', () => Promise.reject(new Error('db at 10.0.0.7'))),
-    });
+    const served = await serve(t, { log });
+    served.app.get('/fail', () => Promise.reject(new Error('db at 10.0.0.7')));
     const answer = await served.fetch('/fail', { headers: { 'x-request-id': 'abc' } });
     assert.equal(await answer.text(), JSON.stringify(INTERNAL));
     const { requestId, error } = await next('request failed');
@@ -94,13 +84,11 @@ describe('a handler that fails', () => {
   });
 
   it('closes its connection when the answer has begun', async (t) => {
-    const served = await serve(t, {
-      setUp: (app) =>
-        app.get('/fail', async ({ response }) => {
-          response.writeHead(200, { 'content-length': '100' });
-          await new Promise((resolve) => response.write('begun', resolve));
-          throw new Error('in the middle');
-        }),
+    const served = await serve(t);
+    served.app.get('/fail', async ({ response }) => {
+      response.writeHead(200, { 'content-length': '100' });
+      await new Promise((resolve) => response.write('begun', resolve));
+      throw new Error('in the middle');
     });
     const client = await served.raw();
     client.send('GET /fail HTTP/1.1\r\nhost: x\r\n\r\n');
@@ -110,15 +98,12 @@ describe('a handler that fails', () => {
 
   it('closes its connection and is logged if not even the error can be answered', async (t) => {
     const { log, next } = recordLog();
-    const served = await serve(t, {
-      log,
-      setUp: (app) =>
-        app.get('/fail', (context) => {
-          context.errorBody = () => {
-            throw new Error('no body either');
-          };
-          throw new HttpError(418, 'short and stout');
-        }),
+    const served = await serve(t, { log });
+    served.app.get('/fail', (context) => {
+      context.errorBody = () => {
+        throw new Error('no body either');
+      };
+      throw new HttpError(418, 'short and stout');
     });
     await assert.rejects(served.fetch('/fail'), TypeError);
     const { error, requestId } = await next('request failed beyond its error boundary');

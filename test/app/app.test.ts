@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 
-import type { App } from '../../src/app/app.ts';
 import { createApp } from '../../src/app/create-app.ts';
+import type { Settings } from '../../src/settings/settings.ts';
 import { signPayload } from '../../src/wires/layercode/signature.ts';
-import { parseAnswer, quiet, SECRET, serve, settingsWith, signed } from '../fixtures/kernel.ts';
+import {
+  parseAnswer, quiet, SECRET, serve, settingsWith, signed, type Served,
+} from '../fixtures/kernel.ts';
 
 describe('createApp', () => {
   it('refuses a misspelt option, and names what was meant', () => {
@@ -76,9 +78,8 @@ describe('a known path', () => {
     });
 
   it('is 400 if a parameter is not percent-encoded UTF-8', async (t) => {
-    const served = await serve(t, {
-      setUp: (app) => app.get('/calls/:id', (context) => context.json(200, context.params)),
-    });
+    const served = await serve(t);
+    served.app.get('/calls/:id', (context) => context.json(200, context.params));
     const response = await served.fetch('/calls/%FF');
     assert.deepEqual(
       [response.status, await response.json()],
@@ -89,9 +90,8 @@ describe('a known path', () => {
 
 describe('app.get and app.post', () => {
   it('give the handler the query', async (t) => {
-    const served = await serve(t, {
-      setUp: (app) => app.get('/q', (context) => context.text(200, context.query)),
-    });
+    const served = await serve(t);
+    served.app.get('/q', (context) => context.text(200, context.query));
     assert.equal(await (await served.fetch('/q?a=1?2')).text(), 'a=1?2');
   });
 
@@ -112,12 +112,15 @@ describe('app.get and app.post', () => {
 });
 
 describe("a user's route below /api/", () => {
-  const addRoutes = (app: App): void => {
-    app.post('/api/mine', (context) => context.text(200, 'mine'));
-    app.get('/api/mine', (context) => context.text(200, 'mine'));
-    app.get('/:area/x', (context) => context.text(200, `area ${context.params['area']}`));
-    app.get('/apiary', (context) => context.text(200, 'bees'));
-  };
+  async function serveRoutes(t: TestContext, settings?: Partial<Settings>): Promise<Served> {
+    const served = await serve(t, { settings });
+    served.app
+      .post('/api/mine', (context) => context.text(200, 'mine'))
+      .get('/api/mine', (context) => context.text(200, 'mine'))
+      .get('/:area/x', (context) => context.text(200, `area ${context.params['area']}`))
+      .get('/apiary', (context) => context.text(200, 'bees'));
+    return served;
+  }
 
   for (const [what, path, method, signedBody, status] of [
     ['served with a signature', '/api/mine', 'POST', '{}', 200],
@@ -134,7 +137,7 @@ describe("a user's route below /api/", () => {
     ['open on a path that only begins so', '/apiary', 'GET', undefined, 200],
   ] as const)
     it(`is ${what}`, async (t) => {
-      const client = await (await serve(t, { setUp: addRoutes })).raw();
+      const client = await (await serveRoutes(t)).raw();
       const signature = signedBody === undefined ? [] : [
         `layercode-signature: ${signPayload(signedBody, SECRET)}`,
       ];
@@ -148,7 +151,7 @@ describe("a user's route below /api/", () => {
 
   it('is 401 with any signature if the app has no webhook secret', async (t) => {
     const settings = { webhookSecrets: [], chatCompletionsKeys: ['a key of the other wire'] };
-    const served = await serve(t, { setUp: addRoutes, settings });
+    const served = await serveRoutes(t, settings);
     for (const init of [{ method: 'POST', body: '{}' }, signed('{}')])
       assert.equal((await served.fetch('/api/mine', init)).status, 401);
   });
@@ -156,15 +159,12 @@ describe("a user's route below /api/", () => {
 
 describe('app.use', () => {
   it('runs layers in the order in which they were added, also where nobody serves', async (t) => {
-    const served = await serve(t, {
-      setUp: (app) => {
-        for (const name of ['a', 'b'])
-          app.use((context, next) => {
-            context.setHeader('x-layers', name);
-            return next();
-          });
-      },
-    });
+    const served = await serve(t);
+    for (const name of ['a', 'b'])
+      served.app.use((context, next) => {
+        context.setHeader('x-layers', name);
+        return next();
+      });
     assert.equal((await served.fetch('/nothing')).headers.get('x-layers'), 'a, b');
   });
 

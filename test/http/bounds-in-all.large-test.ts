@@ -124,15 +124,12 @@ describe('bodies in flight, with a key or a right signature', () => {
       const kept = [deferred(), deferred()];
       const release = deferred();
       let count = 0;
-      const served = await serve(t, {
-        settings,
-        setUp: (app) =>
-          app.post(path, async (context) => {
-            await context.readRawBody();
-            kept[count++]?.resolve();
-            await release.promise;
-            context.empty(204);
-          }),
+      const served = await serve(t, { settings });
+      served.app.post(path, async (context) => {
+        await context.readRawBody();
+        kept[count++]?.resolve();
+        await release.promise;
+        context.empty(204);
       });
       const isSigned = what === 'signed';
       const answers: Promise<Response>[] = [];
@@ -152,18 +149,15 @@ describe('bodies in flight, with a key or a right signature', () => {
   it('are at most 2 × MAX_BODY_BYTES if that is more than 64 MiB', async (t) => {
     const [first, release] = [deferred(), deferred()];
     let count = 0;
-    const served = await serve(t, {
-      settings: { maxBodyBytes: 40 * MIB },
-      setUp: (app) =>
-        app.post('/api/keep', async (context) => {
-          await context.readRawBody();
-          count += 1;
-          if (count === 1) {
-            first.resolve();
-            await release.promise;
-          }
-          context.empty(204);
-        }),
+    const served = await serve(t, { settings: { maxBodyBytes: 40 * MIB } });
+    served.app.post('/api/keep', async (context) => {
+      await context.readRawBody();
+      count += 1;
+      if (count === 1) {
+        first.resolve();
+        await release.promise;
+      }
+      context.empty(204);
     });
     const body = 'x'.repeat(40 * MIB);
     const keep = async (): Promise<number> =>

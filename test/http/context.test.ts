@@ -18,13 +18,10 @@ async function found<T>(
   trustProxy = false,
 ): Promise<T> {
   let value: T | undefined;
-  const served = await serve(t, {
-    settings: { trustProxy },
-    setUp: (app) =>
-      app.use((context, next) => {
-        value = look(context);
-        return next();
-      }),
+  const served = await serve(t, { settings: { trustProxy } });
+  served.app.use((context, next) => {
+    value = look(context);
+    return next();
   });
   const client = await served.raw();
   client.send(bytes);
@@ -75,9 +72,8 @@ describe('context.url', () => {
   });
 
   it('is 400 for a malformed host header, and shows at most 100 characters of it', async (t) => {
-    const served = await serve(t, {
-      setUp: (app) => app.get('/url', (context) => context.text(200, context.url.href)),
-    });
+    const served = await serve(t);
+    served.app.get('/url', (context) => context.text(200, context.url.href));
     const client = await served.raw();
     client.send(get('/url', `host: a b${'c'.repeat(200)}`));
     const { status, body } = await client.lastAnswer();
@@ -113,9 +109,8 @@ describe('context.header', () => {
 describe('context.empty', () => {
   for (const status of [204, 304]) {
     it(`has no length where HTTP allows none: ${status}`, async (t) => {
-      const served = await serve(t, {
-        setUp: (app) => app.get('/empty', (context) => context.empty(status)),
-      });
+      const served = await serve(t);
+      served.app.get('/empty', (context) => context.empty(status));
       const client = (await served.raw()).send(get('/empty', 'host: x'));
       const answer = await client.lastAnswer();
       assert.deepEqual([answer.status, answer.headers['content-length']], [status, undefined]);
@@ -125,15 +120,13 @@ describe('context.empty', () => {
 
 describe('context.switchProtocols', () => {
   it('throws if no other protocol is offered, and leaves the request to be answered', async (t) => {
-    const served = await serve(t, {
-      setUp: (app) =>
-        app.get('/socket', (context) => {
-          try {
-            context.switchProtocols([]);
-          } catch (error) {
-            context.text(426, String(error));
-          }
-        }),
+    const served = await serve(t);
+    served.app.get('/socket', (context) => {
+      try {
+        context.switchProtocols([]);
+      } catch (error) {
+        context.text(426, String(error));
+      }
     });
     const response = await within(served.fetch('/socket'), 'an answer');
     const text = await response.text();
@@ -204,16 +197,14 @@ describe('a request that is answered', () => {
     for (const [what, second] of seconds) {
       it(`with ${how} has no second answer: ${what}`, async (t) => {
         let error: unknown;
-        const served = await serve(t, {
-          setUp: (app) =>
-            app.get('/twice', (context) => {
-              first(context);
-              try {
-                second(context);
-              } catch (caught) {
-                error = caught;
-              }
-            }),
+        const served = await serve(t);
+        served.app.get('/twice', (context) => {
+          first(context);
+          try {
+            second(context);
+          } catch (caught) {
+            error = caught;
+          }
         });
         assert.match(await (await served.fetch('/twice')).text(), /first/);
         assert.match(String(error), /GET \/twice has already been answered/);
@@ -248,14 +239,11 @@ describe('the bytes of an answer', () => {
 
   it("are those of a user's own event stream", async (t) => {
     const { log, next } = recordLog();
-    const served = await serve(t, {
-      log,
-      setUp: (app) =>
-        app.get('/stream', (context) => {
-          const stream = context.eventStream();
-          stream.write({ data: 'é' });
-          stream.end({ data: 'b' });
-        }),
+    const served = await serve(t, { log });
+    served.app.get('/stream', (context) => {
+      const stream = context.eventStream();
+      stream.write({ data: 'é' });
+      stream.end({ data: 'b' });
     });
     const text = await (await served.fetch('/stream')).text();
     assert.equal((await next('request'))['bytes'], Buffer.byteLength(text));
@@ -279,13 +267,11 @@ describe('context.isAnswered', () => {
   for (const [how, act, isAnswered] of ways) {
     it(`is ${isAnswered} if ${how}`, async (t) => {
       let found: boolean | undefined;
-      const served = await serve(t, {
-        setUp: (app) =>
-          app.get('/x', (context) => {
-            act(context);
-            found = context.isAnswered;
-            context.response.destroy();
-          }),
+      const served = await serve(t);
+      served.app.get('/x', (context) => {
+        act(context);
+        found = context.isAnswered;
+        context.response.destroy();
       });
       const client = await served.raw();
       client.send(get('/x', 'host: x'));
@@ -299,12 +285,10 @@ describe('context.isAnswered', () => {
 for (const how of ['by its own server', 'mounted in another'] as const)
   it(`readRawBody returns a body that came with its head at once, ${how}`, async (t) => {
     let found: unknown;
-    const served = await serve(t, {
-      setUp: (app) =>
-        app.post('/x', (context) => {
-          found = context.readRawBody();
-          context.empty(204);
-        }),
+    const served = await serve(t);
+    served.app.post('/x', (context) => {
+      found = context.readRawBody();
+      context.empty(204);
     });
     const client = how === 'mounted in another'
       ? await connectTo(t, createServer(served.app.handle)) : await served.raw();

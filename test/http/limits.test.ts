@@ -46,9 +46,8 @@ describe('the body limit', () => {
   });
 
   it('lets a client that still sends 20 MB read a 400 that came before its body', async (t) => {
-    const served = await serve(t, {
-      setUp: (app) => app.post('/refuse', (context) => context.json(400, { error: 'no' })),
-    });
+    const served = await serve(t);
+    served.app.post('/refuse', (context) => context.json(400, { error: 'no' }));
     const client = await served.raw();
     client
       .send(postHead('/refuse', { 'content-length': 20_000_000 }))
@@ -61,12 +60,10 @@ describe('the body limit', () => {
     ['read', (context: Context) => context.readRawBody()],
   ] as const) {
     it(`keeps the connection after a 400 if the body came with the head: ${when}`, async (t) => {
-      const served = await serve(t, {
-        setUp: (app) =>
-          app.post('/refuse', (context) => {
-            void handler(context);
-            context.json(400, { error: 'no' });
-          }),
+      const served = await serve(t);
+      served.app.post('/refuse', (context) => {
+        void handler(context);
+        context.json(400, { error: 'no' });
       });
       const client = await served.raw();
       const head = { connection: 'keep-alive', 'content-length': 5 };
@@ -214,13 +211,11 @@ describe('a malformed request', () => {
   it('does not overtake the answer to the request before it', async (t) => {
     const entered = deferred();
     const release = deferred();
-    const served = await serve(t, {
-      setUp: (app) =>
-        app.get('/late', async (context) => {
-          entered.resolve();
-          await release.promise;
-          context.text(200, 'late');
-        }),
+    const served = await serve(t);
+    served.app.get('/late', async (context) => {
+      entered.resolve();
+      await release.promise;
+      context.text(200, 'late');
     });
     const client = await served.raw();
     client.send('GET /late HTTP/1.1\r\nhost: x\r\n\r\nGARBAGE\r\n\r\n');
@@ -307,13 +302,11 @@ describe("the server's limits", () => {
       maxConnections: 11_024,
     };
     let server: Record<string, unknown> = {};
-    const served = await serve(t, {
-      setUp: (app) =>
-        app.get('/server', (context) => {
-          // node's own, though not in its pages
-          ({ server } = context.request.socket as unknown as { server: typeof server });
-          context.empty(204);
-        }),
+    const served = await serve(t);
+    served.app.get('/server', (context) => {
+      // node's own, though not in its pages
+      ({ server } = context.request.socket as unknown as { server: typeof server });
+      context.empty(204);
     });
     await served.fetch('/server');
     const set = Object.keys(limits).map((name) => [name, server[name]]);

@@ -54,12 +54,10 @@ describe('a connection with several requests', () => {
   });
 
   it('answers all of a packet of 64 KiB, and its bodies come with them', async (t) => {
-    const app = await serve(t, {
-      setUp: (app) =>
-        app.post('/echo', async (context) =>
-          context.text(200, `[${(await context.readRawBody()).toString()}]`)),
-    });
-    const client = await app.raw();
+    const { app, raw } = await serve(t);
+    app.post('/echo', async (context) =>
+      context.text(200, `[${(await context.readRawBody()).toString()}]`));
+    const client = await raw();
     const post = (index: number): string => {
       const body = `body ${index}`;
       const head = `POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: ${body.length}\r\n\r\n`;

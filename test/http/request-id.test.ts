@@ -58,14 +58,11 @@ describe('x-request-id', () => {
 
   it("is in every line that the request's logger writes", async (t) => {
     const { log, wait } = recordLog();
-    const served = await serve(t, {
-      log,
-      setUp: (app) =>
-        app.get('/log', (context) => {
-          context.log.info('one');
-          context.log.child({ more: 1 }).warn('two');
-          throw new Error('three');
-        }),
+    const served = await serve(t, { log });
+    served.app.get('/log', (context) => {
+      context.log.info('one');
+      context.log.child({ more: 1 }).warn('two');
+      throw new Error('three');
     });
     await served.fetch('/log', { headers: { 'x-request-id': 'mine' } });
     const lines = (
@@ -80,13 +77,10 @@ describe('x-request-id', () => {
   // It goes with every answer, the error boundary's too: one that HTTP refuses would leave none.
   it('cannot be set to an invalid id: trying to is an error', async (t) => {
     const { log, next } = recordLog();
-    const served = await serve(t, {
-      log,
-      setUp: (app) =>
-        app.use((context, next) => {
-          context.requestId = 'a\nb';
-          return next();
-        }),
+    const served = await serve(t, { log });
+    served.app.use((context, next) => {
+      context.requestId = 'a\nb';
+      return next();
     });
     const response = await served.fetch('/health', { headers: { 'x-request-id': 'mine' } });
     assert.deepEqual([response.status, response.headers.get('x-request-id')], [500, 'mine']);

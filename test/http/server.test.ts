@@ -54,13 +54,9 @@ describe('a request of 2,500 headers', () => {
   });
 
   it('keeps its body, which holds no second request, after an offer of h2c', async (t) => {
-    const served = await serve(t, {
-      platform: platform(),
-      setUp: (app) =>
-        app.post('/length', async (context) =>
-          context.text(200, `[${(await context.readRawBody()).length}]`),
-        ),
-    });
+    const served = await serve(t, { platform: platform() });
+    served.app.post('/length', async (context) =>
+      context.text(200, `[${(await context.readRawBody()).length}]`));
     const client = await served.raw();
     const inner = 'GET /health HTTP/1.1\r\nhost: x\r\n\r\n';
     const offer = ['connection: upgrade', 'upgrade: h2c'];

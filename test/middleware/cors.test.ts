@@ -90,12 +90,9 @@ describe('cors', () => {
     ['an event stream', 200, '/api/agent', signed(messageEvent())],
   ] as const)
     it(`is on ${what}`, async (t) => {
-      const served = await serve(t, {
-        settings: { corsOrigins: ORIGINS },
-        setUp: (app) =>
-          app.get('/fail', () => {
-            throw new Error('x');
-          }),
+      const served = await serve(t, { settings: { corsOrigins: ORIGINS } });
+      served.app.get('/fail', () => {
+        throw new Error('x');
       });
       const { status: given, headers } = await ask(served, path, init, ORIGIN);
       assert.deepEqual([given, headers.get('access-control-allow-origin')], [status, ORIGIN]);

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { defineAgent } from '../../src/index.ts';
 import { deferred } from '../fixtures/app.ts';
 import { jumpingClock } from '../fixtures/clock.ts';
-import { messageEvent, parseAnswer, recordLog, serve, signed } from '../fixtures/kernel.ts';
+import {
+  holding, messageEvent, parseAnswer, recordLog, serve, signed,
+} from '../fixtures/kernel.ts';
 
 describe('the access log', () => {
   it('says method, path without the query, status and level', async (t) => {
@@ -34,22 +35,12 @@ describe('the access log', () => {
 
   it('is written when the answer ends and not when it begins', async (t) => {
     const { log, records, wait } = recordLog();
-    const release = deferred();
-    const served = await serve(t, {
-      log,
-      agent: defineAgent({
-        name: 'holding',
-        async *onMessage() {
-          yield 'first';
-          await release.promise;
-          yield 'second';
-        },
-      }),
-    });
+    const { agent, release } = holding();
+    const served = await serve(t, { log, agent });
     const reader = (await served.fetch('/api/agent', signed(messageEvent()))).body!.getReader();
     await reader.read();
     const before = records().filter(({ msg }) => msg === 'request').length;
-    release.resolve();
+    release();
     await wait('request');
     assert.equal(before, 0);
   });
@@ -57,13 +48,10 @@ describe('the access log', () => {
   it('says how long the request took, in milliseconds', async (t) => {
     const pass = jumpingClock(t);
     const { log, next } = recordLog();
-    const served = await serve(t, {
-      log,
-      setUp: (app) =>
-        app.get('/slow', (context) => {
-          pass(20_000);
-          context.empty(204);
-        }),
+    const served = await serve(t, { log });
+    served.app.get('/slow', (context) => {
+      pass(20_000);
+      context.empty(204);
     });
     await served.fetch('/slow');
     const durationMs = Number((await next('request'))['durationMs']);
@@ -85,16 +73,9 @@ describe('the access log', () => {
 
   it('says that a turn\'s caller left, and that it was cut short', async (t) => {
     const { log, next } = recordLog();
-    const served = await serve(t, {
-      log,
-      agent: defineAgent({
-        name: 'endless',
-        async *onMessage({ signal }) {
-          yield 'first';
-          await new Promise((resolve) => signal.addEventListener('abort', resolve));
-        },
-      }),
-    });
+    const { agent, release } = holding();
+    t.after(release);
+    const served = await serve(t, { log, agent });
     const controller = new AbortController();
     const response = await served.fetch('/api/agent', {
       ...signed(messageEvent()),
@@ -116,13 +97,10 @@ describe('the access log', () => {
   it('has no status for a request that was never answered', async (t) => {
     const { log, next } = recordLog();
     const entered = deferred();
-    const served = await serve(t, {
-      log,
-      setUp: (app) =>
-        app.get('/never', () => {
-          entered.resolve();
-          return new Promise(() => undefined);
-        }),
+    const served = await serve(t, { log });
+    served.app.get('/never', () => {
+      entered.resolve();
+      return new Promise(() => undefined);
     });
     const client = await served.raw();
     client.send('GET /never HTTP/1.1\r\nhost: x\r\n\r\n');

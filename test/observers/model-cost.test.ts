@@ -10,7 +10,8 @@ import type { ChatModel, ModelTokens } from '../../src/models/model.ts';
 import { callOver, modelServer, serveAgent, spoken } from '../agents/model-app.ts';
 import { fails, rateLimits, silentAfter, stream } from '../faults/model-server.ts';
 import { chunk, DONE, OPENAI_REFUSED, usageChunk } from '../faults/wire-shapes.ts';
-import { serve, until } from '../fixtures/app.ts';
+import { serve } from '../fixtures/app.ts';
+import { requestLines } from '../fixtures/completions.ts';
 
 const agent = defineAgent({ name: 'plain', prompt: 'Be brief.' });
 const PRICES = '{"openai:gpt-6-luna":{"input":1000,"cachedInput":500,"output":10000}}';
@@ -18,13 +19,6 @@ const PRICES = '{"openai:gpt-6-luna":{"input":1000,"cachedInput":500,"output":10
 function answering(prompt: number, completion: number) {
   return stream(
     chunk({ content: 'Yes.' }), chunk({}, 'stop'), usageChunk(prompt, completion), DONE);
-}
-
-/** The lines of requests that had a turn. */
-function turnLines(logLines: readonly string[]): Record<string, unknown>[] {
-  return logLines
-    .map((line) => JSON.parse(line) as Record<string, unknown>)
-    .filter(({ msg, outcome }) => msg === 'request' && outcome !== undefined);
 }
 
 function samples(text: string, name: string): string[] {
@@ -50,7 +44,7 @@ describe('the cost of a turn', () => {
     const server = await modelServer(t, answering(100, 20));
     const served = serveAgent(t, agent, { openai: server }, { MODEL_PRICES: PRICES });
     await spoken(served.client.say('one'));
-    const [line] = turnLines(served.logLines);
+    const [line] = await requestLines(served.logLines);
     assert.deepEqual([line?.['inputTokens'], line?.['outputTokens']], [100, 20]);
     assert.equal(line?.['cost'], 0.3);
     assert.equal(line?.['tokensEstimated'], undefined);
@@ -66,7 +60,7 @@ describe('the cost of a turn', () => {
     for (const [environment, cost] of [[{ MODEL_PRICES: PRICES }, 80], [{}, 0.0064]] as const) {
       const served = serve(t, withModel(agent, model), { environment });
       await spoken(served.client.say('one'));
-      assert.equal(turnLines(served.logLines)[0]?.['cost'], cost);
+      assert.equal((await requestLines(served.logLines))[0]?.['cost'], cost);
     }
   });
 
@@ -74,7 +68,8 @@ describe('the cost of a turn', () => {
     const model = using('own:model', { inputTokens: 100, outputTokens: 1 });
     const served = serve(t, withModel(agent, model));
     for (const words of ['one', 'two']) await spoken(served.client.say(words));
-    assert.deepEqual(turnLines(served.logLines).map(({ cost }) => cost), [undefined, undefined]);
+    const lines = await requestLines(served.logLines, 2);
+    assert.deepEqual(lines.map(({ cost }) => cost), [undefined, undefined]);
     const told = served.logLines.filter((line) => line.includes('a model has no price'));
     assert.equal(told.length, 1);
     assert.match(told[0] ?? '', /"model":"own:model","hint":"add it to MODEL_PRICES"/);
@@ -87,7 +82,8 @@ describe('the cost of a turn', () => {
     for (const [model, isEstimated] of models) {
       const served = serve(t, withModel(agent, model));
       await spoken(served.client.say('one'));
-      assert.equal(turnLines(served.logLines)[0]?.['tokensEstimated'], isEstimated);
+      const [line] = await requestLines(served.logLines);
+      assert.equal(line?.['tokensEstimated'], isEstimated);
       assert.doesNotMatch(served.logLines.join(''), /no price/);
     }
   });
@@ -103,8 +99,7 @@ describe('a request that was cut off', () => {
     const caller = await callOver(served);
     await caller.read((text) => text.includes('Hello'));
     caller.socket.destroy();
-    await until(() => turnLines(served.logLines).length === 1, 'the line of the turn');
-    const [line] = turnLines(served.logLines);
+    const [line] = await requestLines(served.logLines);
     return { server, served, line };
   }
 
@@ -132,7 +127,7 @@ describe('a request that was cut off', () => {
     const server = await modelServer(t, unreported);
     const served = serveAgent(t, agent, { openai: server }, environment);
     await spoken(served.client.say('one'));
-    const [line] = turnLines(served.logLines);
+    const [line] = await requestLines(served.logLines);
     const sent = Math.ceil(JSON.stringify(server.requests[0]?.body).length / 4);
     assert.deepEqual([line?.['inputTokens'], line?.['outputTokens']], [sent, 3]);
     assert.equal(line?.['modelRequests'], 1);
@@ -156,7 +151,7 @@ describe('a request that was cut off', () => {
     const server = await modelServer(t, fails(401, OPENAI_REFUSED));
     const served = serveAgent(t, agent, { openai: server }, environment);
     await spoken(served.client.say('one'));
-    const [line] = turnLines(served.logLines);
+    const [line] = await requestLines(served.logLines);
     assert.equal(line?.['outcome'], 'failed');
     assert.deepEqual([line?.['inputTokens'], line?.['cost']], [undefined, undefined]);
   });
@@ -165,7 +160,7 @@ describe('a request that was cut off', () => {
     const server = await modelServer(t, rateLimits({ 'retry-after': '0' }), answering(100, 20));
     const served = serveAgent(t, agent, { openai: server }, environment);
     await spoken(served.client.say('one'));
-    const [line] = turnLines(served.logLines);
+    const [line] = await requestLines(served.logLines);
     assert.deepEqual([line?.['inputTokens'], line?.['modelRequests']], [100, 1]);
   });
 });

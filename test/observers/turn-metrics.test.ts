@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { messageEvent, serve, until, type Served } from '../fixtures/app.ts';
+import { messageEvent, serve, type Served } from '../fixtures/app.ts';
 import { jumpingClock } from '../fixtures/clock.ts';
+import { requestLines } from '../fixtures/completions.ts';
 
 /** After a turn whose first word took three seconds, and its second two more. */
 async function served(t: TestContext): Promise<Served> {
@@ -46,7 +47,6 @@ describe('the time of the first word', () => {
       metric(`layercode_first_speech_seconds_count{event="${event}"}`);
     assert.deepEqual([count('session.start'), count('message')], [1, 2]);
   });
-
 });
 
 describe('what models used', () => {
@@ -103,11 +103,9 @@ describe('what models used', () => {
   ] as const) {
     it(`is in the log as ${what}`, async (t) => {
       const { logLines } = await using(t, ...used);
-      const isThere = (line: string): boolean => line.includes('"msg":"request"');
-      await until(() => logLines.some(isThere), 'the line');
-      const line = JSON.parse(logLines.find(isThere) ?? '') as Record<string, unknown>;
+      const [line] = await requestLines(logLines);
       const names = Object.keys(expected);
-      assert.deepEqual(Object.fromEntries(names.map((name) => [name, line[name]])), expected);
+      assert.deepEqual(Object.fromEntries(names.map((name) => [name, line?.[name]])), expected);
     });
   }
 });

@@ -22,21 +22,16 @@ const named = { description: 'Does something.', parameters: { type: 'object' } }
 
 type SpokenTo = Pick<Served, 'client' | 'logLines'>;
 
-/** The access-log line of the only turn. */
-async function lineOf({ logLines }: SpokenTo): Promise<Record<string, unknown>> {
-  const isThere = (line: string): boolean => line.includes('"msg":"request"');
-  await until(() => logLines.some(isThere), 'the line');
-  return JSON.parse(logLines.find(isThere) ?? '') as Record<string, unknown>;
-}
-
 function withModel(script: Script, more: Partial<AgentDefinition>): Agent {
   const model = scriptedModel(script);
   return defineAgent({ name: 'tested', prompt: 'Be brief.', model, ...more } as AgentDefinition);
 }
 
+/** Returns the access-log line of the turn, which is the first. */
 async function says(served: SpokenTo, text = 'Hello?'): Promise<Record<string, unknown>> {
   await (await served.client.say(text)).text();
-  return lineOf(served);
+  const [line = {}] = await requestLines(served.logLines);
+  return line;
 }
 
 describe('a turn that waits for tools', () => {
@@ -85,9 +80,9 @@ describe('a turn that the platform may replace', () => {
     const { heard, pass, ...served } = await waiting(t);
     pass(9_000);
     await heard;
-    const { settleMs, toolMs } = await lineOf(served);
-    assert.ok(Number(settleMs) >= 8_000, String(settleMs));
-    assert.ok(Number(toolMs) < 8_000, String(toolMs));
+    const [line] = await requestLines(served.logLines);
+    assert.ok(Number(line?.['settleMs']) >= 8_000, String(line?.['settleMs']));
+    assert.ok(Number(line?.['toolMs']) < 8_000, String(line?.['toolMs']));
   });
 
   it('says so too if it is replaced while they wait', async (t) => {

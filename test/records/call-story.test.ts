@@ -38,7 +38,7 @@ const TURN: RecordedTurn = {
 
 /** A turn of which only these fields matter. */
 function turnOf(fields: Partial<RecordedTurn>): RecordedTurn {
-  return { turnId: 't', outcome: 'completed', startedAt: AT, messages: [], ...fields };
+  return { turnId: 't', outcome: 'completed', messages: [], ...fields };
 }
 
 function told(turn: RecordedTurn): string[] {
@@ -202,6 +202,7 @@ describe('storyOf', () => {
       messages: [{ role: 'user', content: 'Hi' }, { role: 'assistant', content: 'Hello.' }],
     });
     assert.deepEqual(told(turn), ['caller Hi', 'filler One moment.', 'agent Hello.']);
+    assert.match(storyOf(recordOf(turn))[0]?.heading ?? '', /^\[\?\] completed/);
   });
 });
 
@@ -227,13 +228,14 @@ describe('slowestOf', () => {
   });
 
   it('counts the wait of tools with effects', () => {
-    assert.deepEqual(slowestOf(recordOf(turnOf({ settleMs: 690 })), 1), [{
+    assert.deepEqual(slowestOf(recordOf(turnOf({ startedAt: AT, settleMs: 690 })), 1), [{
       what: 'the wait for SETTLE_MS', durationMs: 690, turn: '12:00:07',
     }]);
   });
 
   it('counts the waits between the requests to a model', () => {
     const turn = turnOf({
+      startedAt: AT,
       requests: [
         { model: 'm', startedMs: 0, durationMs: 9, failure: 'rate_limited', retriedAfterMs: 1_000 },
         { model: 'm', startedMs: 1_009, firstTokenMs: 5, durationMs: 30 },

@@ -10,28 +10,28 @@ async function all(texts: AsyncIterable<string>): Promise<string[]> {
   return read;
 }
 
+function eager(source: () => AsyncGenerator<string, void, undefined>): EagerStream {
+  return new EagerStream(source());
+}
+
 describe('EagerStream', () => {
   it('reads its source before anybody listens', async () => {
     const read = deferred();
-    const stream = new EagerStream(
-      (async function* () {
-        yield 'One';
-        yield 'Two';
-        read.resolve();
-      })(),
-    );
+    const stream = eager(async function* () {
+      yield 'One';
+      yield 'Two';
+      read.resolve();
+    });
     await within(read.promise, 'the source to be read');
     assert.deepEqual(await all(stream.texts()), ['One', 'Two']);
   });
 
   it('is ready at the first text', async () => {
     const gate = deferred();
-    const stream = new EagerStream(
-      (async function* () {
-        yield 'One';
-        await gate.promise;
-      })(),
-    );
+    const stream = eager(async function* () {
+      yield 'One';
+      await gate.promise;
+    });
     assert.equal(stream.isReady, false);
     await within(stream.ready, 'ready');
     assert.equal(stream.isReady, true);
@@ -39,29 +39,25 @@ describe('EagerStream', () => {
   });
 
   it('is ready at the end of a source without text', async () => {
-    const stream = new EagerStream((async function* () {})());
+    const stream = eager(async function* () {});
     await within(stream.ready, 'ready');
     assert.equal(stream.isReady, true);
     assert.deepEqual(await all(stream.texts()), []);
   });
 
   it('causes no unhandled rejection when nobody reads a failure', async () => {
-    await new EagerStream(
-      (async function* () {
-        throw new Error('down');
-      })(),
-    ).ready;
+    await eager(async function* () {
+      throw new Error('down');
+    }).ready;
     // node:test fails the file for an unhandled rejection
     await new Promise((resolve) => setImmediate(resolve));
   });
 
   it('gives out what came before the failure, then throws', async () => {
-    const stream = new EagerStream(
-      (async function* () {
-        yield 'One';
-        throw new Error('down');
-      })(),
-    );
+    const stream = eager(async function* () {
+      yield 'One';
+      throw new Error('down');
+    });
     await stream.ready;
     const read: string[] = [];
     await assert.rejects(
@@ -75,16 +71,14 @@ describe('EagerStream', () => {
 
   it('gives out texts as they arrive to a waiting reader', async () => {
     const gates = [deferred(), deferred()];
-    const texts = new EagerStream(
-      (async function* () {
-        yield 'One';
-        await gates[0]?.promise;
-        yield 'Two';
-        yield 'Three';
-        await gates[1]?.promise;
-        yield 'Four';
-      })(),
-    ).texts();
+    const texts = eager(async function* () {
+      yield 'One';
+      await gates[0]?.promise;
+      yield 'Two';
+      yield 'Three';
+      await gates[1]?.promise;
+      yield 'Four';
+    }).texts();
     assert.equal((await within(texts.next(), 'One')).value, 'One');
     const second = texts.next();
     gates[0]?.resolve();
@@ -96,18 +90,16 @@ describe('EagerStream', () => {
 
   it('ends its source when it is cancelled', async () => {
     const ended = deferred();
-    const stream = new EagerStream(
-      (async function* () {
-        try {
-          for (;;) {
-            yield 'more';
-            await new Promise((resolve) => setImmediate(resolve));
-          }
-        } finally {
-          ended.resolve();
+    const stream = eager(async function* () {
+      try {
+        for (;;) {
+          yield 'more';
+          await new Promise((resolve) => setImmediate(resolve));
         }
-      })(),
-    );
+      } finally {
+        ended.resolve();
+      }
+    });
     await stream.ready;
     await within(stream.cancel(), 'cancel');
     await within(ended.promise, 'the end of the source');

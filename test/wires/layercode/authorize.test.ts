@@ -170,7 +170,8 @@ describe('an answer of the platform', () => {
       const { url } = await startPlatform(t, answer);
       const platform = new RestClient({ url, apiKey: KEY, timeoutMs: 50 });
       const handler = authorize({ platform, agentIds: [] });
-      const served = await serve(t, { setUp: (app) => app.post('/authorize', handler) });
+      const served = await serve(t);
+      served.app.post('/authorize', handler);
       const init = { method: 'POST', body: '{"agent_id":"a"}' };
       const response = await served.fetch('/authorize', init);
       const error = 'LayerCode did not answer in time';

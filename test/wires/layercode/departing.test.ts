@@ -9,16 +9,15 @@ import { describe, it } from 'node:test';
 import type { Awaitable } from '../../../src/base/awaitable.ts';
 import type { Middleware, Next } from '../../../src/http/compose.ts';
 import type { Context } from '../../../src/http/context.ts';
-import { signPayload } from '../../../src/wires/layercode/signature.ts';
 import {
   errorsIn,
   messageEvent,
   rawRequest,
-  SECRET,
   serve,
   until,
   type Served,
 } from '../../fixtures/app.ts';
+import { signed } from '../../fixtures/kernel.ts';
 
 /**
  * Posts the events on connections of their own. The server has accepted all of them before, so that
@@ -106,12 +105,8 @@ describe('replies of one round', () => {
         return 'Yes.';
       },
     });
-    const body = JSON.stringify(messageEvent());
-    const signature = signPayload(body, SECRET);
     const request = new Request('http://localhost/api/agent', {
-      method: 'POST',
-      body,
-      headers: { 'content-type': 'application/json', 'layercode-signature': signature },
+      ...signed(JSON.stringify(messageEvent())),
       signal: leaving.signal,
     });
     await assert.rejects(served.app.fetch(request));

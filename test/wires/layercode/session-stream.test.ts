@@ -68,23 +68,6 @@ describe("the session dialect's stream", () => {
     );
   });
 
-  it('sends the first piece before the second exists', async (t) => {
-    const asked = deferred();
-    let secondExists = false;
-    const { raw } = serve(t, {
-      async *onMessage() {
-        yield 'One.';
-        await asked.promise;
-        secondExists = true;
-        yield 'Two.';
-      },
-    });
-    const connection = await raw();
-    connection.write(rawRequest(messageEvent()));
-    await connection.read((text) => text.includes('One.'), 'the first piece');
-    assert.equal(secondExists, false);
-  });
-
   it('holds no comment by default', async (t) => {
     const clock = mockTimers(t, ['setInterval']);
     const { client } = serve(t, {
