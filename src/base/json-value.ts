@@ -29,20 +29,15 @@ export function jsonFaultOf(
   if (parents.includes(value)) return fault('contains itself, which JSON cannot');
   if (parents.length > MAX_DEPTH) return fault('is nested too deeply');
   const below = [...parents, value];
-  if (Array.isArray(value)) {
-    for (const [index, item] of value.entries()) {
-      const inner = jsonFaultOf(item, `${path}[${index}]`, rules, below);
-      if (inner !== undefined) return inner;
-    }
-    return undefined;
-  }
-  if (!isPlain(value) || hasToJson(value)) {
+  const isList = Array.isArray(value);
+  if (!isList && (!isPlain(value) || hasToJson(value))) {
     const why = rules.takesToJson ? 'which has no toJSON()' : 'which is not plain JSON';
     return fault(`is ${nameOf(value)}, ${why}`);
   }
-  for (const [name, item] of Object.entries(value)) {
-    if (item === undefined) continue;
-    const inner = jsonFaultOf(item, `${path}.${name}`, rules, below);
+  for (const [name, item] of isList ? value.entries() : Object.entries(value)) {
+    if (item === undefined && !isList) continue;
+    const place = isList ? `${path}[${name}]` : `${path}.${name}`;
+    const inner = jsonFaultOf(item, place, rules, below);
     if (inner !== undefined) return inner;
   }
   return undefined;

@@ -45,18 +45,17 @@ export const cardExpiries = steadyFinder('expiry', expiriesIn);
 
 function* expiriesIn(text: string): FindingSteps {
   const hasCard = CARD.test(text);
+  const isMeantBy = (before: string, near: string): boolean => BEHIND_CARD.test(before)
+    || EXPIRES.test(near) || (hasCard && MAY_EXPIRE.test(near));
   for (const run of digitRunSteps(text, 2)) {
     if (run !== undefined) {
       const start = run.digits[0]?.start ?? 0;
       const before = text.slice(Math.max(0, start - NEAR_CARD), start);
       const near = before.slice(-NEAR);
-      const isMeant = BEHIND_CARD.test(before) || EXPIRES.test(near)
-        || (hasCard && MAY_EXPIRE.test(near));
-      const [month] = MONTH.exec(near) ?? [];
-      const beforeMonth = month === undefined ? before : before.slice(0, -month.length);
-      const isMonthMeant = month !== undefined && (isMeant || BEHIND_CARD.test(beforeMonth)
-        || EXPIRES.test(beforeMonth) || (hasCard && MAY_EXPIRE.test(beforeMonth)));
-      if (isMonthMeant) {
+      const isMeant = isMeantBy(before, near);
+      const [month = ''] = MONTH.exec(near) ?? [];
+      const beforeMonth = before.slice(0, before.length - month.length);
+      if (month !== '' && (isMeant || isMeantBy(beforeMonth, beforeMonth))) {
         const count = countOf(run, YEAR, [4, 2]);
         const name = month.trim().slice(0, 3).toLowerCase();
         const { end, value } = valueIn(run, 0, count);

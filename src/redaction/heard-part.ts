@@ -66,10 +66,9 @@ export class HeardValues {
     const end = trimmed.slice(skipped).toLowerCase();
     for (let start = 0; start <= end.length - SHORTEST_PART; start++) {
       if (start > 0 && !BEFORE.has(end[start - 1] ?? '')) continue;
-      const alike = this.#others.get(end.slice(start, start + SHORTEST_PART));
-      if (alike === undefined) continue;
       const part = end.slice(start);
-      const known = alike.find(({ value }) => value.startsWith(part));
+      const alike = this.#others.get(part.slice(0, SHORTEST_PART));
+      const known = alike?.find(({ value }) => value.startsWith(part));
       if (known !== undefined)
         return known.value === part ? undefined : { ...known, start: skipped + start };
     }

@@ -60,16 +60,12 @@ function* partsOf(text: string): Generator<Part | undefined, void, undefined> {
     end = index + word.length;
     const said = DIGIT_WORDS.get(word.toLowerCase());
     if (said?.kind === 'pause') continue;
-    const start: number = tens?.start ?? timesStart ?? index;
     if (tens !== undefined) {
+      const { start, characters: [ten] }: Part = tens;
       const isUnit = said?.kind === 'digits' && said.digits.length === 1 && said.begins;
-      const held = tens;
+      yield isUnit ? { start, end, characters: `${ten}${said.digits[0]}` } : tens;
       tens = undefined;
-      if (isUnit) {
-        yield { start, end, characters: `${held.characters.charAt(0)}${said.digits.join('')}` };
-        continue;
-      }
-      yield held;
+      if (isUnit) continue;
     }
     if (said?.kind === 'times') {
       [times, timesStart] = [said.times, index];

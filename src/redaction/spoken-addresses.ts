@@ -111,16 +111,11 @@ function domainAfter(tokens: readonly Token[]): Piece | undefined {
   for (const [index, token] of tokens.entries()) {
     const next = tokens[index + 1];
     const sign = SIGNS.get(token.text.toLowerCase());
-    if (sign === '.') {
+    if (sign !== undefined && /^[-_.]$/.test(sign)) {
       if (value === '' || next === undefined || !isWord(next)) break;
-      const isSaid = token.text !== '.';
       // A full stop ends the sentence, unless there are blanks on both sides of it or on none.
       const isOpen = token.start > (tokens[index - 1]?.end ?? 0) === next.start > token.end;
-      if (!isSaid && !isOpen && !TOP_LEVEL.test(next.text)) break;
-      value += '.';
-      words = 0;
-    } else if (sign !== undefined && /^[-_]$/.test(sign)) {
-      if (value === '' || next === undefined || !isWord(next)) break;
+      if (token.text === '.' && !isOpen && !TOP_LEVEL.test(next.text)) break;
       value += sign;
       words = 0;
     } else if (isWord(token)) {

@@ -106,11 +106,7 @@ export interface ToolHost {
   readonly others: OtherToolCalls | undefined;
   /** The address of this process. Undefined if no other process shares the conversations. */
   readonly process: string | undefined;
-  readonly observer:
-    | {
-        unknownOutcome(tool: string): void;
-      }
-    | undefined;
+  readonly observer: { unknownOutcome(tool: string): void } | undefined;
   /** Makes a shutdown wait for a write. */
   track(write: Promise<unknown>): void;
 }

@@ -73,7 +73,7 @@ interface ToolOwner {
 
 /** Names of the tools that act once. Tools that a function makes are not known at the start. */
 export function onceToolsOf(agents: Iterable<ToolOwner>): readonly string[] {
-  const names = [...toolsOf(agents)].filter(({ once }) => once !== undefined);
+  const names = toolsOf(agents).filter(({ once }) => once !== undefined);
   return [...new Set(names.map(({ name }) => name))];
 }
 
@@ -102,7 +102,7 @@ export function faultsOfRepeats(
   agents: Iterable<ToolOwner>,
   areValuesShared: boolean,
 ): readonly string[] {
-  const faults = [...toolsOf(agents)].flatMap(({ name, once, repeatable, raw, state }) => {
+  const faults = toolsOf(agents).flatMap(({ name, once, repeatable, raw, state }) => {
     if (repeatable !== true) return [];
     const isChanging = once !== undefined && state !== undefined;
     const isBound = raw === true && !areValuesShared;
@@ -116,10 +116,9 @@ export function faultsOfRepeats(
 
 /** The tool of that name. Undefined if none of the agents is known to have one. */
 export function toolNamed(agents: Iterable<ToolOwner>, name: string): KnownTool | undefined {
-  for (const tool of toolsOf(agents)) if (tool.name === name) return tool;
-  return undefined;
+  return toolsOf(agents).find((tool) => tool.name === name);
 }
 
-function* toolsOf(agents: Iterable<ToolOwner>): Generator<KnownTool> {
-  for (const { tools = [], madeTools = [] } of agents) yield* [...tools, ...madeTools];
+function toolsOf(agents: Iterable<ToolOwner>): readonly KnownTool[] {
+  return [...agents].flatMap(({ tools = [], madeTools = [] }) => [...tools, ...madeTools]);
 }

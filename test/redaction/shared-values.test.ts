@@ -11,7 +11,7 @@ import { CallValues } from '../../src/redaction/call-values.ts';
 import { SharedValues } from '../../src/redaction/shared-values.ts';
 import { ValueCipher } from '../../src/redaction/value-cipher.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
-import { serve, Told, until } from '../fixtures/app.ts';
+import { serve, Told, until, type TestAgent } from '../fixtures/app.ts';
 import { machines, says, type Machine, type Machines } from '../turns/machines.ts';
 import { paying, type Paid } from './card-payer.ts';
 
@@ -24,16 +24,17 @@ const SECRET = /4242 ?4242|kkkkkkkk|nnnnnnnn/;
 const UNKNOWN = /\[card 1\] is not known in this process: ask the caller to say it again/;
 const PREFIX = '\tvalue\t';
 
-/** Three processes that pay. `keys` are those of all, or of each. */
+/** Three processes that pay, and what they have paid. `keys` are those of all, or of each. */
 function desks(
   t: TestContext,
-  paid: Paid,
   keys: string | Readonly<Record<string, string>> = KEY,
-  agent = paying(paid),
-): Machines {
-  return machines(t, agent, (address) => ({
+  agentOf: (paid: Paid) => TestAgent = paying,
+): Machines & { readonly paid: Paid } {
+  const paid: Paid = new Told();
+  const all = machines(t, agentOf(paid), (address) => ({
     REDACTION_KEY: typeof keys === 'string' ? keys : (keys[address] ?? KEY),
   }));
+  return { ...all, paid };
 }
 
 /** Ids of what is kept aside, once there are so many. */
@@ -65,9 +66,8 @@ const UNREADABLE = 'a value that another process may have kept cannot be read';
 
 describe('a value that another process has heard', () => {
   it('reaches a raw tool under any of the keys, and the model asks for nothing', async (t) => {
-    const paid: Paid = new Told();
     // In a rotation, c has put the new key in front already.
-    const { a, b, c } = desks(t, paid, { b: `${NEXT_KEY},${KEY}`, c: `${NEXT_KEY},${KEY}` });
+    const { a, b, c, paid } = desks(t, { b: `${NEXT_KEY},${KEY}`, c: `${NEXT_KEY},${KEY}` });
     assert.equal(await says(a, CARD, { turn_id: 't' }), '"paid"');
     const [id = ''] = await kept(a, 1);
     assert.match(id, /^\tvalue\tc\tcard [a-z]{12}$/);
@@ -81,8 +81,7 @@ describe('a value that another process has heard', () => {
   });
 
   it('is paid with once under the key that it has in any process', async (t) => {
-    const paid: Paid = new Told();
-    const { a, b } = desks(t, paid, KEY, paying(paid, true));
+    const { a, b, paid } = desks(t, KEY, (told) => paying(told, true));
     await says(a, `Now: ${CARD}`);
     await kept(a, 1);
     assert.match(await says(b, 'And with [card 1]?'), /"status":"done before"/);
@@ -90,8 +89,7 @@ describe('a value that another process has heard', () => {
   });
 
   it('is not looked for if this process knows it, or has no such placeholder', async (t) => {
-    const paid: Paid = new Told();
-    const { a, b } = desks(t, paid);
+    const { a, b } = desks(t);
     await says(a, CARD);
     await kept(a, 1);
     await says(b, 'With [card 1].');
@@ -107,8 +105,7 @@ describe('a value that another process has heard', () => {
   });
 
   it('is asked for after ten minutes', async (t) => {
-    const paid: Paid = new Told();
-    const { a, b, c } = desks(t, paid);
+    const { a, b, c } = desks(t);
     await says(a, CARD);
     await kept(a, 1);
     c.parts.nowMs = 599_999;
@@ -123,8 +120,7 @@ describe('a value that another process has heard', () => {
     ['has lost the old key of a rotation', { a: `${KEY},${NEXT_KEY}`, b: NEXT_KEY }],
   ] as const)
     it(`is asked for in a process that ${what}, and the log says why`, async (t) => {
-      const paid: Paid = new Told();
-      const { a, b } = desks(t, paid, keys);
+      const { a, b } = desks(t, keys);
       await says(a, CARD);
       await kept(a, 1);
       assert.match(await says(b, 'With [card 1].'), UNKNOWN);
@@ -134,8 +130,7 @@ describe('a value that another process has heard', () => {
     });
 
   it('is asked for if somebody has changed it, or moved it to another conversation', async (t) => {
-    const paid: Paid = new Told();
-    const { a, b } = desks(t, paid);
+    const { a, b, paid } = desks(t);
     await says(a, CARD);
     const [id = ''] = await kept(a, 1);
     const changed = (text: string): string => (text[20] === 'A' ? 'B' : 'A');
@@ -152,8 +147,7 @@ describe('a value that another process has heard', () => {
   });
 
   it('is never a security code', async (t) => {
-    const paid: Paid = new Told();
-    const { a, b } = desks(t, paid, KEY, paying(paid, false, 'cards'));
+    const { a, b } = desks(t, KEY, (told) => paying(told, false, 'cards'));
     await says(a, `${CARD}, and the CVV is 123.`);
     assert.equal((await kept(a, 1)).length, 1);
     assert.match(await says(b, 'The code is [code 1].'), /\[code 1\] is not known/);
@@ -183,8 +177,7 @@ describe('a value that another process has heard', () => {
   });
 
   it('delays no turn if the store does not take it, and is logged', async (t) => {
-    const paid: Paid = new Told();
-    const { a } = desks(t, paid);
+    const { a } = desks(t);
     await says(a, 'Hello.');
     const write = a.parts.write.bind(a.parts);
     let refused = 0;
@@ -206,7 +199,7 @@ describe('REDACTION_KEY', () => {
   it('is said to have no effect where no store is shared', (t) => {
     const { logLines } = serve(t, {}, { environment: { REDACTION_KEY: KEY } });
     assert.match(logLines.join(''), /"level":"warn".*in no shared store/);
-    const { a } = desks(t, new Told());
+    const { a } = desks(t);
     assert.doesNotMatch(a.logLines.join(''), /has no effect/);
   });
 

@@ -24,12 +24,6 @@ function unmade(): never {
 }
 
 describe('a change that must be stored', () => {
-  it('resolves like any other once the store has confirmed it', inStores(async ({ a }) => {
-    assert.equal(await a.update(added('t1'), MUST), 1);
-    assert.equal(await a.update(added('t2'), MUST), 2);
-    assert.deepEqual(await a.fresh().ids(), ['t1', 't2']);
-  }));
-
   it('resolves after conflicts', inStores(async ({ a, b }) => {
     await a.turns('t1');
     await b.turns('t2');
