@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 
 import type { ScenarioFailure, ScenarioResult } from '../src/kit/eval/result.ts';
+import { randomOf } from '../test/fixtures/random.ts';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const FOLDER = join(ROOT, 'test/kit/eval/defects');
@@ -132,12 +133,8 @@ async function playSound(runs: number): Promise<number> {
 
 /** A list in the order that a seed gives. */
 function shuffled<T>(list: readonly T[], seed: number): readonly T[] {
-  let state = seed;
-  const next = (): number => {
-    state = (state * 1_103_515_245 + 12_345) % 2_147_483_648;
-    return state;
-  };
-  return list.map((item) => ({ item, at: next() })).sort((a, b) => a.at - b.at)
+  const random = randomOf(seed);
+  return list.map((item) => ({ item, at: random() })).sort((a, b) => a.at - b.at)
     .map(({ item }) => item);
 }
 

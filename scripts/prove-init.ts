@@ -20,9 +20,10 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { messageOf } from '../src/base/thrown-values.ts';
+import { codeOf, messageOf } from '../src/base/thrown-values.ts';
 import { settingRows } from '../src/settings/table.ts';
 import { createTestClient, type TestClient } from '../src/testing.ts';
+import { NPM } from '../test/fixtures/npm.ts';
 
 const PACKAGE = 'layercode-microserver';
 const CLI = `node_modules/${PACKAGE}/dist/cli.js`;
@@ -48,13 +49,6 @@ const newcomer = Object.fromEntries(
   ),
 );
 
-/**
- * Under `npm run`, use the same npm on the same Node, because the first one in PATH may be too old
- * for it.
- */
-const { npm_execpath: npmCli, npm_node_execpath: npmNode = process.execPath } = process.env;
-const npm = npmCli === undefined ? ['npm'] : [npmNode, npmCli];
-
 interface StartOptions {
   readonly directory: string;
   readonly environment?: Readonly<Record<string, string>>;
@@ -67,9 +61,9 @@ class Running {
   readonly #command: string;
   readonly #process: ChildProcess;
   readonly #output = new EventEmitter();
-  readonly exit: Promise<number | NodeJS.Signals>;
   output = '';
-  #hasEnded = false;
+  /** The exit code, once all output has arrived. */
+  #end: number | NodeJS.Signals | undefined;
 
   constructor(
     [file = '', ...argv]: readonly string[],
@@ -84,49 +78,47 @@ class Running {
       ...(uid === undefined ? {} : { uid, gid: uid }),
     });
     Running.all.add(this);
-    for (const stream of [this.#process.stdout, this.#process.stderr]) {
-      stream?.setEncoding('utf8').on('data', (text: string) => {
-        this.output += text;
-        this.#output.emit('change');
-      });
-    }
-    this.exit = this.#awaitExit();
-    this.exit.catch(() => undefined); // reported to those who await it
+    const write = (text: string): void => {
+      this.output += text;
+      this.#output.emit('change');
+    };
+    for (const stream of [this.#process.stdout, this.#process.stderr])
+      stream?.setEncoding('utf8').on('data', write);
+    this.#process.on('error', (error) => write(error.message));
+    this.#process.once('close', (code, signal) => {
+      this.#end = code ?? signal ?? 'SIGKILL';
+      Running.all.delete(this);
+      this.#output.emit('change');
+    });
   }
 
   /** Signals the whole group. Does nothing if it is gone. */
   signal(name: NodeJS.Signals): void {
     const { pid } = this.#process;
-    if (pid === undefined || this.#hasEnded) return;
+    if (pid === undefined || this.#end !== undefined) return;
     try {
       process.kill(-pid, name);
     } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) throw error;
+      if (codeOf(error) !== 'ESRCH') throw error;
     }
   }
 
-  /** The exit code, once all output has arrived. Rejects if that takes too long. */
   ended(timeoutMs: number): Promise<number | NodeJS.Signals> {
-    return this.#within(this.exit, timeoutMs, 'did not end');
+    return this.#until(() => this.#end, 'end', timeoutMs);
   }
 
   /**
    * The origin in the server's log. If the server restarts: the one it logs when it listens for
    * the nth time.
    */
-  origin(nth = 1): Promise<string> {
-    const lines = (): string | undefined => this.#lines('"listening"')[nth - 1];
-    const listening = this.#until(lines, 'ended before it listened');
-    return this.#within(listening, SERVER_TIMEOUT_MS, 'did not listen').then(
-      (line) => (JSON.parse(line) as { url: string }).url,
-    );
+  async origin(nth = 1): Promise<string> {
+    const line = await this.#until(() => this.#lines('"listening"')[nth - 1], 'listen');
+    return (JSON.parse(line) as { url: string }).url;
   }
 
   /** Resolves with the first line that contains this text. */
   wrote(text: string): Promise<string> {
-    const line = (): string | undefined => this.#lines(text)[0];
-    const written = this.#until(line, `ended before it wrote "${text}"`);
-    return this.#within(written, SERVER_TIMEOUT_MS, `did not write "${text}"`);
+    return this.#until(() => this.#lines(text)[0], `write "${text}"`);
   }
 
   failure(what: string): Error {
@@ -135,43 +127,23 @@ class Running {
     );
   }
 
-  async #awaitExit(): Promise<number | NodeJS.Signals> {
-    try {
-      const [code, signal] = (await once(this.#process, 'close')) as [
-        number | null,
-        NodeJS.Signals | null,
-      ];
-      return code ?? signal ?? 'SIGKILL';
-    } finally {
-      this.#hasEnded = true;
-      Running.all.delete(this);
-      this.#output.emit('change');
-    }
-  }
-
   /** Only whole lines, because the last one may be incomplete. */
   #lines(text: string): string[] {
     return this.output.split('\n').slice(0, -1).filter((line) => line.includes(text));
   }
 
-  async #until<T>(find: () => T | undefined, failure: string): Promise<T> {
+  /** What it finds. Rejects when that takes too long, or comes no more. */
+  async #until<T>(
+    find: () => T | undefined, what: string, timeoutMs = SERVER_TIMEOUT_MS,
+  ): Promise<T> {
+    const signal = AbortSignal.timeout(timeoutMs);
     for (;;) {
       const found = find();
       if (found !== undefined) return found;
-      if (this.#hasEnded) throw this.failure(failure);
-      await once(this.#output, 'change');
-    }
-  }
-
-  async #within<T>(promise: Promise<T>, ms: number, what: string): Promise<T> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<never>((_resolve, reject) => {
-      timer = setTimeout(() => reject(this.failure(`${what} within ${ms / 1_000} s`)), ms);
-    });
-    try {
-      return await Promise.race([promise, late]);
-    } finally {
-      clearTimeout(timer);
+      if (this.#end !== undefined) throw this.failure(`ended and did not ${what}`);
+      await once(this.#output, 'change', { signal }).catch(() => {
+        throw this.failure(`did not ${what} within ${timeoutMs / 1_000} s`);
+      });
     }
   }
 }
@@ -230,7 +202,7 @@ async function talk(origin: string): Promise<void> {
 let packed = '';
 
 async function pack(): Promise<void> {
-  await run([...npm, 'pack', '--silent', '--ignore-scripts', '--pack-destination', place], {
+  await run([...NPM, 'pack', '--silent', '--ignore-scripts', '--pack-destination', place], {
     directory: root,
   });
   const [file, ...others] = readdirSync(place).filter((name) => name.endsWith('.tgz'));
@@ -241,7 +213,7 @@ async function pack(): Promise<void> {
 async function install(): Promise<void> {
   mkdirSync(join(place, 'tools'));
   await run(
-    [...npm, 'install', '--offline', '--no-audit', '--no-fund', '--prefix', 'tools', `./${packed}`],
+    [...NPM, 'install', '--offline', '--no-audit', '--no-fund', '--prefix', 'tools', `./${packed}`],
     { directory: place },
   );
 }
@@ -259,12 +231,12 @@ async function initialise(): Promise<void> {
 }
 
 async function testProject(): Promise<void> {
-  const output = await run([...npm, 'test'], { directory: project });
+  const output = await run([...NPM, 'test'], { directory: project });
   assert.ok(
     Number(/^\S+ pass (\d+)$/m.exec(output)?.[1]) >= 6,
     `npm test ran fewer than six tests:\n${output}`,
   );
-  const evals = await run([...npm, 'run', 'eval'], { directory: project });
+  const evals = await run([...NPM, 'run', 'eval'], { directory: project });
   assert.match(evals, /^3 of 3 scenarios passed\.$/m);
 }
 
@@ -272,7 +244,7 @@ async function testProject(): Promise<void> {
 async function serveForDevelopment(): Promise<void> {
   const file = join(project, 'agent.ts');
   const source = readFileSync(file, 'utf8');
-  const command = [...npm, 'run', 'dev', '--', ...FREE_PORT];
+  const command = [...NPM, 'run', 'dev', '--', ...FREE_PORT];
   const server = new Running(command, { directory: project });
   await talk(await server.origin());
   writeFileSync(file, `${source}\nexport const broken = ;\n`);
@@ -288,7 +260,7 @@ async function serveForDevelopment(): Promise<void> {
 
 /** npm's exit code is not checked: some versions die of the signal. */
 async function serveByNpm(): Promise<void> {
-  await serve([...npm, 'start', '--', ...FREE_PORT], { directory: project }, talk);
+  await serve([...NPM, 'start', '--', ...FREE_PORT], { directory: project }, talk);
 }
 
 async function serveByNode(): Promise<void> {
@@ -312,9 +284,9 @@ async function runImage(): Promise<void> {
     assert.equal(program, 'node', keyword);
     return [process.execPath, ...argv];
   };
-  await run([...npm, 'ci', '--prefer-offline', '--no-audit', '--no-fund'], { directory: project });
-  await run([...npm, 'run', 'build'], { directory: project });
-  await run([...npm, 'prune', '--omit=dev', '--no-audit', '--no-fund'], { directory: project });
+  await run([...NPM, 'ci', '--prefer-offline', '--no-audit', '--no-fund'], { directory: project });
+  await run([...NPM, 'run', 'build'], { directory: project });
+  await run([...NPM, 'prune', '--omit=dev', '--no-audit', '--no-fund'], { directory: project });
   const image = join(place, 'image');
   mkdirSync(image);
   for (const [, path = ''] of stage.matchAll(/^COPY (?:--from=build \/app\/)?(\S+) /gm)) {
@@ -369,7 +341,7 @@ const steps: readonly (readonly [what: string, prove: () => Promise<unknown>])[]
   [
     'npm install',
     () =>
-      run([...npm, 'install', '--prefer-offline', '--no-audit', '--no-fund'], {
+      run([...NPM, 'install', '--prefer-offline', '--no-audit', '--no-fund'], {
         directory: project,
       }),
   ],

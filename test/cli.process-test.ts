@@ -2,8 +2,7 @@
 // beside it.
 
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { delimiter, dirname, join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
 import { version } from '../src/base/version.ts';
@@ -11,6 +10,9 @@ import { createTestClient } from '../src/kit/test-client.ts';
 import { REST_KEY, startRestServer, type RestServer } from './faults/rest-server.ts';
 import { deferred } from './fixtures/app.ts';
 import { SECRET, SpawnedServer, Workplace } from './fixtures/spawned-server.ts';
+import {
+  BOX, CONNECTED, FakeCloudflared, URL_OF_TUNNEL, type RunningFake,
+} from './kit/tunnel/fake-cloudflared.ts';
 
 const CLI = join(import.meta.dirname, '../dist/cli.js');
 
@@ -19,8 +21,8 @@ function start(
   t: TestContext,
   argv: readonly string[],
   env: Readonly<Record<string, string>> = {},
-  workplace = new Workplace(),
 ): SpawnedServer {
+  const workplace = new Workplace();
   t.after(() => workplace.clear());
   return workplace.spawn({ argv, env, server: CLI });
 }
@@ -135,25 +137,32 @@ describe('layercode-microserver run', () => {
 describe('layercode-microserver run --tunnel', () => {
   const secret = { LAYERCODE_WEBHOOK_SECRET: SECRET };
 
-  /** A cloudflared in PATH that says its URL and stays. */
-  function install(workplace: Workplace): Readonly<Record<string, string>> {
-    const folder = join(workplace.directory, 'bin');
-    mkdirSync(folder, { recursive: true });
-    const program = join(folder, 'cloudflared');
-    writeFileSync(program, `#!${process.execPath}\n${STAYS}`);
-    chmodSync(program, 0o755);
-    // a script, whatever stands above the directory for temporary files
-    writeFileSync(join(folder, 'package.json'), '{}');
-    return { ...secret, PATH: [folder, dirname(process.execPath)].join(delimiter) };
+  interface Tunnelled {
+    readonly server: SpawnedServer;
+    readonly fake: RunningFake;
   }
 
-  const STAYS =
-    'require("node:fs").writeFileSync(`${__dirname}/pid`, String(process.pid)); process.stderr.write("INF |  https://two-words.trycloudflare.com  |\\nINF Registered tunnel connection\\n"); setInterval(() => {}, 1e6);\n';
+  /** With a cloudflared in PATH that says its URL and stays. */
+  async function tunnelled(
+    t: TestContext,
+    argv: readonly string[] = [],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<Tunnelled> {
+    const fakes = await FakeCloudflared.open();
+    t.after(() => fakes.clear());
+    const server = start(
+      t,
+      ['run', '--agent', 'echo', '--tunnel', ...argv],
+      { ...secret, PATH: dirname(fakes.program), ...env },
+    );
+    const fake = await fakes.running();
+    await fake.say(BOX + CONNECTED);
+    return { server, fake };
+  }
 
   it("prints the webhook's public URL", async (t) => {
-    const workplace = new Workplace();
-    const server = start(t, ['run', '--agent', 'echo', '--tunnel'], install(workplace), workplace);
-    await server.complains(/https:\/\/two-words\.trycloudflare\.com\/api\/agent/);
+    const { server } = await tunnelled(t);
+    await server.complains(new RegExp(`${URL_OF_TUNNEL}/api/agent`));
     server.kill('SIGTERM');
     assert.equal((await server.exit).code, 0);
   });
@@ -169,37 +178,25 @@ describe('layercode-microserver run --tunnel', () => {
   describe('with --update-webhook', () => {
     const OLD = 'https://old.example/api/agent';
 
-    const NEW = 'https://two-words.trycloudflare.com/api/agent';
-
-    interface Stage {
-      readonly workplace: Workplace;
-      readonly server: SpawnedServer;
+    interface Stage extends Tunnelled {
       readonly rest: RestServer;
       /** The new URL has been set. */
       readonly updated: Promise<void>;
     }
 
     async function open(t: TestContext): Promise<Stage> {
-      const workplace = new Workplace();
       const rest = await startRestServer({ 'ag-1': OLD });
       t.after(() => rest.close());
       const updated = deferred();
       rest.fault = ({ method, body }) => {
-        if (method === 'POST' && body.includes(NEW)) updated.resolve();
+        if (method === 'POST' && body.includes(`${URL_OF_TUNNEL}/api/agent`)) updated.resolve();
         return undefined;
       };
-      const server = start(
-        t,
-        ['run', '--agent', 'echo', '--tunnel', '--update-webhook'],
-        {
-          ...install(workplace),
-          LAYERCODE_API_KEY: REST_KEY,
-          LAYERCODE_AGENT_ID: 'ag-1',
-          LAYERCODE_API_URL: rest.url,
-        },
-        workplace,
-      );
-      return { workplace, server, rest, updated: updated.promise };
+      const env = {
+        LAYERCODE_API_KEY: REST_KEY, LAYERCODE_AGENT_ID: 'ag-1', LAYERCODE_API_URL: rest.url,
+      };
+      const opened = await tunnelled(t, ['--update-webhook'], env);
+      return { ...opened, rest, updated: updated.promise };
     }
 
     it('sets the URL on the agent, and restores the old one at the end', async (t) => {
@@ -212,9 +209,9 @@ describe('layercode-microserver run --tunnel', () => {
     });
 
     it('also restores the old one after a crash of the tunnel, and ends with code 1', async (t) => {
-      const { workplace, server, rest, updated } = await open(t);
+      const { server, fake, rest, updated } = await open(t);
       await updated;
-      process.kill(Number(readFileSync(join(workplace.directory, 'bin/pid'), 'utf8')), 'SIGKILL');
+      process.kill(fake.pid, 'SIGKILL');
       const { code, stderr } = await ended(server);
       assert.equal(code, 1);
       assert.match(stderr, /cloudflared/);

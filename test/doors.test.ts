@@ -1,14 +1,12 @@
 // Whoever implements or receives a type of the package can name the types that it is made of.
-// Reads the declarations of dist/ as text: TypeScript 7 has no JavaScript API.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
-import { dirname, join, resolve } from 'node:path';
+import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
+import { DOORS, namesFrom, type Place } from './fixtures/declarations.ts';
 import { ROOT } from './fixtures/source-files.ts';
-
-const DOORS = ['index', 'platform', 'testing'];
 
 /**
  * Types that nobody needs to name: parts of a type or members of a union that is exported whole,
@@ -27,26 +25,8 @@ const INNER = [
   'TurnRecord', 'TurnSpoke', 'TurnStarted', 'ValueOf', 'Written',
 ];
 
-interface Place {
-  readonly file: string;
-  readonly name: string;
-}
-
 function read(file: string): string {
   return readFileSync(file, 'utf8').replace(/\/\*[^]*?\*\//g, '');
-}
-
-/** The names in `export { … } from` or `import { … } from` of a file, by their own name. */
-function mentioned(file: string, verb: 'import' | 'export'): Map<string, Place> {
-  const pattern = new RegExp(`^${verb} (?:type )?\\{([^}]*)\\} from '(\\.[^']+)\\.[jt]s'`, 'gm');
-  return new Map(
-    [...read(file).matchAll(pattern)].flatMap(([, names = '', from = '']) =>
-      names.split(',').map((text) => text.trim().replace(/^type /, '')).filter(Boolean)
-        .map((text): [string, Place] => {
-          const [theirs = '', ours = theirs] = text.split(' as ');
-          return [ours, { file: resolve(dirname(file), `${from}.d.ts`), name: theirs }];
-        })),
-  );
 }
 
 /** The text of a declaration, or undefined if the file does not have it. */
@@ -60,7 +40,7 @@ function declared({ file, name }: Place): string | undefined {
 function homeOf(place: Place): Place | undefined {
   if (declared(place) !== undefined) return place;
   const { file, name } = place;
-  const next = mentioned(file, 'export').get(name) ?? mentioned(file, 'import').get(name);
+  const next = namesFrom(file, 'export').get(name) ?? namesFrom(file, 'import').get(name);
   return next && homeOf(next);
 }
 
@@ -70,7 +50,7 @@ function key({ file, name }: Place): string {
 
 describe('the types of the package', () => {
   const doors = DOORS.flatMap((door) => [
-    ...mentioned(join(ROOT, 'dist', `${door}.d.ts`), 'export').values(),
+    ...namesFrom(join(ROOT, 'dist', `${door}.d.ts`), 'export').values(),
   ]);
   const exported = doors.flatMap((place) => homeOf(place) ?? []);
   const names = new Set(exported.map(key));

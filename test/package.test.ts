@@ -11,8 +11,6 @@ const SRC = join(ROOT, 'src');
 
 interface Package {
   readonly type: string;
-  readonly dependencies?: object;
-  readonly optionalDependencies?: object;
   readonly devDependencies: Readonly<Record<string, string>>;
   readonly exports: Readonly<Record<string, string | Readonly<Record<string, string>>>>;
   readonly bin: Readonly<Record<string, string>>;
@@ -23,11 +21,13 @@ interface Package {
 describe('package.json', () => {
   const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Package;
 
-  it('has no dependencies', () => {
-    assert.deepEqual(
-      [Object.keys(manifest.dependencies ?? {}), Object.keys(manifest.optionalDependencies ?? {})],
-      [[], []],
-    );
+  it('has no dependencies, and runs nothing where it is installed', () => {
+    const dependencies = [
+      'dependencies', 'optionalDependencies', 'bundleDependencies', 'bundledDependencies',
+    ];
+    assert.deepEqual(dependencies.filter((field) => field in manifest), []);
+    const scripts = ['preinstall', 'install', 'postinstall'];
+    assert.deepEqual(scripts.filter((name) => name in manifest.scripts), []);
   });
 
   it('is developed with what design.md allows', () => {

@@ -2,7 +2,7 @@
 // messages, and the code they show. What they look like is checked by `npm run check`.
 
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join, normalize } from 'node:path';
 import { describe, it } from 'node:test';
@@ -18,6 +18,7 @@ import { addWorkersMetrics } from '../src/observers/gauges.ts';
 import type { CallRecords } from '../src/records/call-recorder.ts';
 import { parseSettings } from '../src/settings/parse-settings.ts';
 import { settingRows } from '../src/settings/table.ts';
+import { packed } from './fixtures/npm.ts';
 import {
   codeBlocks, linksOf, pages, readPage, typeErrors, wholeFiles, writeProject, type CodeBlock,
 } from './fixtures/pages.ts';
@@ -236,30 +237,10 @@ describe('package.json', () => {
     }
   });
 
-  interface Packed {
-    readonly files: readonly { readonly path: string }[];
-  }
-
-  /** What `npm pack` would put into the package. */
-  function packedPaths(): string[] {
-    // Under `npm run` the same npm on the same Node: npm may not run on the Node of the tests.
-    const { npm_execpath: npmCli, npm_node_execpath: npmNode = process.execPath } = process.env;
-    const [npm, argv] = npmCli === undefined ? ['npm', []] : [npmNode, [npmCli]];
-    const pack = ['pack', '--dry-run', '--json', '--ignore-scripts'];
-    const listing = execFileSync(npm, [...argv, ...pack], {
-      cwd: ROOT,
-      encoding: 'utf8',
-      stdio: ['ignore', 'pipe', 'ignore'],
-    });
-    // An array, or by name from npm 12 on.
-    const answer = JSON.parse(listing) as Readonly<Record<string, Packed>> | readonly Packed[];
-    return Object.values(answer).flatMap(({ files }) => files.map(({ path }) => path));
-  }
-
   it('packs everything that a packed page links to', () => {
-    const packed = packedPaths();
+    const { files } = packed();
     const isPacked = (target: string): boolean =>
-      packed.some((path) => path === target || path.startsWith(`${target.replace(/\/$/, '')}/`));
+      files.some(({ path }) => path === target || path.startsWith(`${target.replace(/\/$/, '')}/`));
     const packedPages = pages.filter(isPacked);
     for (const page of ['README.md', 'docs/README.md', 'docs/errors.md']) {
       assert.ok(packedPages.includes(page), page);

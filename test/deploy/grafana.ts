@@ -2,8 +2,8 @@
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { ROOT } from '../fixtures/source-files.ts';
 
+import { ROOT } from '../fixtures/source-files.ts';
 
 export interface Panel {
   readonly id: number;
@@ -19,9 +19,6 @@ export interface Panel {
 }
 
 export interface Dashboard {
-  readonly uid: string;
-  readonly title: string;
-  readonly schemaVersion: number;
   readonly templating: { readonly list: readonly { readonly name: string }[] };
   readonly panels: readonly Panel[];
 }

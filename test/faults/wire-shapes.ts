@@ -10,12 +10,13 @@ export const DONE = event('[DONE]');
 /**
  * https://platform.openai.com/docs/api-reference/chat-streaming/streaming, its example's fields.
  */
+const CHUNK = {
+  id: 'chatcmpl-123', object: 'chat.completion.chunk', created: 1694268190, model: 'gpt-6-luna',
+};
+
 export function chunk(delta: object, finishReason: string | null = null): string {
   return event({
-    id: 'chatcmpl-123',
-    object: 'chat.completion.chunk',
-    created: 1694268190,
-    model: 'gpt-6-luna',
+    ...CHUNK,
     system_fingerprint: 'fp_44709d6fcb',
     choices: [{ index: 0, delta, logprobs: null, finish_reason: finishReason }],
   });
@@ -24,10 +25,7 @@ export function chunk(delta: object, finishReason: string | null = null): string
 /** Same page, `stream_options.include_usage`: before `[DONE]`, with no choices. */
 export function usageChunk(promptTokens: number, completionTokens: number): string {
   return event({
-    id: 'chatcmpl-123',
-    object: 'chat.completion.chunk',
-    created: 1694268190,
-    model: 'gpt-6-luna',
+    ...CHUNK,
     choices: [],
     usage: {
       prompt_tokens: promptTokens,

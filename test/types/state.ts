@@ -2,11 +2,7 @@
 
 import { defineAgent, defineState, hangUp, tool, type Agent, type Caller, type Message, type Tool } from 'layercode-microserver';
 
-type Same<A, B> =
-  (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
-
-/** Does not compile unless the types are the same. */
-function same<A, B>(_isSame: Same<A, B>): void {}
+import { same } from './same.ts';
 
 interface Line {
   readonly kind: string;

@@ -2,11 +2,7 @@
 
 import { handOver, tool, type ArgumentsOf, type HandOver, type Json, type JsonObject, type Schema, type StandardSchema } from 'layercode-microserver';
 
-type Same<A, B> =
-  (<T>() => T extends A ? 1 : 2) extends <T>() => T extends B ? 1 : 2 ? true : false;
-
-/** Does not compile unless the types are the same. */
-function same<A, B>(_isSame: Same<A, B>): void {}
+import { same } from './same.ts';
 
 const named = { name: 'order', description: 'Orders.' };
 

@@ -10,7 +10,6 @@ import { beforeEach, describe, it } from 'node:test';
 import { openParts, openStore } from '../../../src/conversations/stores/open-store.ts';
 import { loadSqlite } from '../../../src/conversations/stores/sqlite-library.ts';
 import { calls } from '../../../src/kit/commands/calls.ts';
-import { UsageError } from '../../../src/kit/terminal/command.ts';
 import { noLog } from '../../../src/log.ts';
 import type { CallRecord } from '../../../src/records/call-record.ts';
 import { openCallArchive, openCallRecords } from '../../../src/records/open-call-records.ts';
@@ -423,11 +422,7 @@ describe('calls', () => {
   for (const [argv, says] of wrong) {
     it(`refuses ${JSON.stringify(argv.join(' '))}`, async () => {
       use({});
-      await assert.rejects(run(...argv), (error: unknown) => {
-        assert.ok(error instanceof UsageError);
-        assert.match(error.message, says);
-        return true;
-      });
+      await assert.rejects(run(...argv), { name: 'UsageError', message: says });
     });
   }
 

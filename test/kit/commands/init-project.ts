@@ -1,6 +1,5 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import '../../../assets/templates/agent.test.ts'; // a project's tests are tests of this file
 
 import { init } from '../../../src/kit/commands/init.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';

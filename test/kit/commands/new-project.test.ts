@@ -9,7 +9,7 @@ import { evalCommand } from '../../../src/kit/commands/eval.ts';
 import { loadSettings } from '../../../src/settings/load-settings.ts';
 import { settingRows } from '../../../src/settings/table.ts';
 import template from '../../../assets/templates/agent.ts';
-import { ROOT } from '../../fixtures/source-files.ts';
+import { parseDockerfile, ROOT, textsOf } from '../../fixtures/dockerfile.ts';
 import { newFolder } from '../../fixtures/folder.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 import { FILES, manifestIn, read, run, type Manifest } from './init-project.ts';
@@ -105,15 +105,8 @@ describe("a project's Dockerfile", () => {
     new URL('../../../assets/templates/Dockerfile', import.meta.url),
     'utf8',
   );
-  const runtime = text
-    .slice(text.lastIndexOf('\nFROM '))
-    .replaceAll('\\\n', '')
-    .split('\n')
-    .filter((line) => line !== '' && !line.startsWith('#'));
-  const of = (keyword: string): string[] =>
-    runtime
-      .filter((line) => line.startsWith(`${keyword} `))
-      .map((line) => line.slice(keyword.length + 1));
+  const runtime = parseDockerfile(text).at(-1) ?? assert.fail('it has no stage');
+  const of = (keyword: string): string[] => textsOf(runtime, keyword);
 
   it('runs as node, in production, without what only the build needs', () => {
     assert.deepEqual([of('USER'), of('ENV')], [['node'], ['NODE_ENV=production']]);

@@ -5,6 +5,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { completionsTestWire } from '../../../src/kit/platform/completions-test-wire.ts';
 import type { ServerFrame } from '../../../src/kit/platform/frames.ts';
 import type { ProfileName } from '../../../src/wires/chat-completions/profiles.ts';
+import { chunk, DONE } from '../../faults/wire-shapes.ts';
 import { serve, Told, type TestAgent } from '../../fixtures/app.ts';
 import { foreignServer, type Sent } from '../../fixtures/foreign-server.ts';
 import { createCaller as callerOf } from './text-caller.ts';
@@ -34,11 +35,7 @@ async function call(
   return createCaller(`${await client.origin()}/api/agent/chat/completions`, options);
 }
 
-function chunk(content: string): string {
-  return `data: ${JSON.stringify({ choices: [{ delta: { content }, finish_reason: null }] })}\n\n`;
-}
-
-const END = 'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n';
+const END = chunk({}, 'stop') + DONE;
 
 /** What the caller hears, piece by piece. */
 function heard({ all }: Told<ServerFrame>): string[] {
@@ -60,7 +57,7 @@ describe('CallerSession over Chat Completions', () => {
     const goOn = new Told<ServerResponse>();
     const { origin, sent } = await foreignServer(t, (response, _sent, count) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
-      response.write(chunk('One two three.'));
+      response.write(chunk({ content: 'One two three.' }));
       if (count === 1) goOn.tell(response);
       else response.end(END);
     });
@@ -101,8 +98,8 @@ describe('CallerSession that retries', () => {
   it('sends each request twice with the same bytes, and is heard once', async (t) => {
     const { origin, sent } = await foreignServer(t, (response, _sent, count) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
-      response.write(chunk('One two'));
-      if (count === 2) response.end(chunk(' three.') + END);
+      response.write(chunk({ content: 'One two' }));
+      if (count === 2) response.end(chunk({ content: ' three.' }) + END);
     });
     const { session, frames } = createCaller(origin, { isRetrying: true, profile: 'cartesia' });
     await session.say('Hello?');
@@ -117,7 +114,7 @@ describe('CallerSession that speculates', () => {
   it('sends a message without its last word first, and drops that', async (t) => {
     const { origin, sent } = await foreignServer(t, (response, _sent, count) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
-      response.write(chunk(count === 1 ? 'Guessed.' : 'Known.'));
+      response.write(chunk({ content: count === 1 ? 'Guessed.' : 'Known.' }));
       if (count === 2) response.end(END);
     });
     const { session, frames } = createCaller(origin, { isSpeculating: true });
@@ -128,7 +125,8 @@ describe('CallerSession that speculates', () => {
 
   it('sends a single word once', async (t) => {
     const { origin, sent } = await foreignServer(t, (response) => {
-      response.writeHead(200, { 'content-type': 'text/event-stream' }).end(chunk('Yes.') + END);
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      response.end(chunk({ content: 'Yes.' }) + END);
     });
     await createCaller(origin, { isSpeculating: true }).session.say('Hello?');
     assert.deepEqual(sent.all.map(said), [['Hello?']]);

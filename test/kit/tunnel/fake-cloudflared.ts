@@ -6,6 +6,7 @@ import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 
+import { Told } from '../../fixtures/app.ts';
 import { newFolder } from '../../fixtures/folder.ts';
 import { listen, type Listening } from '../../fixtures/listen.ts';
 
@@ -118,9 +119,7 @@ export class FakeCloudflared {
   readonly program: string;
   readonly #close: () => Promise<void>;
   readonly #sockets: Socket[] = [];
-  /** Those that run and nobody has asked for. */
-  readonly #running: RunningFake[] = [];
-  #onRunning: (() => void) | undefined;
+  readonly #running = new Told<RunningFake>();
 
   private constructor({ port, close }: Listening) {
     this.#close = close;
@@ -140,14 +139,8 @@ export class FakeCloudflared {
   }
 
   /** The next one that runs. */
-  async running(): Promise<RunningFake> {
-    for (;;) {
-      const running = this.#running.shift();
-      if (running !== undefined) return running;
-      await new Promise<void>((resolve) => {
-        this.#onRunning = resolve;
-      });
-    }
+  running(): Promise<RunningFake> {
+    return this.#running.next('a cloudflared runs');
   }
 
   /** Whatever still runs is killed. */
@@ -164,7 +157,6 @@ export class FakeCloudflared {
     const answers = lines[Symbol.asyncIterator]();
     const { value } = await answers.next();
     if (value === undefined) return;
-    this.#running.push(new RunningFake(socket, answers, JSON.parse(value) as Greeting));
-    this.#onRunning?.();
+    this.#running.tell(new RunningFake(socket, answers, JSON.parse(value) as Greeting));
   }
 }

@@ -55,11 +55,6 @@ function open(options: Partial<TunnelOptions> = {}): Promise<Tunnel> {
   return opening;
 }
 
-/** The program, once it runs; a failure when it comes to nothing. */
-function running(opening: Promise<Tunnel>): Promise<RunningFake> {
-  return Promise.race([fakes.running(), opening.then(() => fakes.running())]);
-}
-
 interface Opened {
   readonly tunnel: Tunnel;
   readonly fake: RunningFake;
@@ -68,7 +63,7 @@ interface Opened {
 /** A tunnel that stands. */
 async function opened(options: Partial<TunnelOptions> = {}): Promise<Opened> {
   const opening = open(options);
-  const fake = await running(opening);
+  const fake = await fakes.running();
   await fake.say(BOX + CONNECTED);
   return { tunnel: await opening, fake };
 }
@@ -83,7 +78,7 @@ describe('openTunnel', () => {
 
   it('opens a path to the agent and to nothing else', async () => {
     const opening = open({ paths: ['/', '/api/agent.v1'] });
-    const fake = await running(opening);
+    const fake = await fakes.running();
     const config = fake.argv[2] ?? '';
     assert.deepEqual(fake.argv, [
       'tunnel', '--config', config, '--no-autoupdate', '--url', ORIGIN,
@@ -136,7 +131,7 @@ describe('openTunnel', () => {
       program: fakes.program,
       terminal: new RecordedTerminal({ ...secret, ...needed }, terminal.directory),
     });
-    const fake = await running(opening);
+    const fake = await fakes.running();
     await fake.say(BOX + CONNECTED);
     await opening;
     const { __CF_USER_TEXT_ENCODING: _added, ...environment } = fake.environment; // macOS adds it
@@ -157,13 +152,13 @@ describe('openTunnel', () => {
 
   it('reads stdout as well', async () => {
     const opening = open();
-    await (await running(opening)).print(BOX + CONNECTED);
+    await (await fakes.running()).print(BOX + CONNECTED);
     assert.equal((await opening).webhookUrl, OURS);
   });
 
   it('waits until it is connected', async () => {
     const opening = open();
-    const fake = await running(opening);
+    const fake = await fakes.running();
     await fake.say(BOX);
     assert.equal(
       await Promise.race([opening.then(() => 'open'), turnsOfTheEventLoop().then(() => 'waiting')]),
@@ -176,7 +171,7 @@ describe('openTunnel', () => {
   it('goes on after 30 s when it does not say that it is connected, and says so', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const opening = open();
-    await (await running(opening)).say(BOX);
+    await (await fakes.running()).say(BOX);
     await turnsOfTheEventLoop();
     clock.tick(30_000);
     assert.equal((await opening).webhookUrl, OURS);
@@ -200,13 +195,13 @@ describe('openTunnel', () => {
   it("looks in the terminal's PATH", async () => {
     const withPath = new RecordedTerminal({ PATH: dirname(fakes.program) }, terminal.directory);
     const opening = openTunnel({ origin: ORIGIN, agentRoute: '/', paths: [], terminal: withPath });
-    await (await running(opening)).say(BOX + CONNECTED);
+    await (await fakes.running()).say(BOX + CONNECTED);
     assert.equal((await opening).webhookUrl, `${URL_OF_TUNNEL}/`);
   });
 
   it('fails with its last lines when it ends early', async () => {
     const opening = open();
-    (await running(opening)).exit(1, REFUSED);
+    (await fakes.running()).exit(1, REFUSED);
     assert.match(
       await failureOf(opening),
       /^no tunnel: .*cloudflared ended with code 1: .* \| failed to request quick Tunnel: .* no such host$/,
@@ -215,7 +210,7 @@ describe('openTunnel', () => {
 
   it('fails when it ends between its URL and its connection', async () => {
     const opening = open();
-    const fake = await running(opening);
+    const fake = await fakes.running();
     await fake.say(BOX);
     fake.exit(2, 'edge is gone\n');
     assert.match(await failureOf(opening), /ended with code 2: .* \| edge is gone$/);
@@ -224,7 +219,7 @@ describe('openTunnel', () => {
   it('fails when there is no URL in time, and ends cloudflared', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const opening = open({ timeoutMs: 500 });
-    const fake = await running(opening);
+    const fake = await fakes.running();
     await fake.say('INF Requesting new quick Tunnel\n');
     await turnsOfTheEventLoop();
     clock.tick(500);
@@ -237,7 +232,7 @@ describe('openTunnel', () => {
 
   it('fails when it is interrupted, and ends cloudflared', async () => {
     const opening = open();
-    const fake = await running(opening);
+    const fake = await fakes.running();
     terminal.interrupt();
     assert.match(await failureOf(opening), /^interrupted/);
     await fake.gone;
@@ -387,7 +382,7 @@ describe('a tunnel with --update-webhook', () => {
   it('fails when the webhook cannot be set, and ends cloudflared', async () => {
     const opening = open(webhook());
     rest.fault = () => answerJson(401, { error: 'Invalid API key' });
-    const fake = await running(opening);
+    const fake = await fakes.running();
     await fake.say(BOX + CONNECTED);
     assert.match(
       await failureOf(opening),
