@@ -40,6 +40,8 @@ const FEWEST_BESIDE_HOMOPHONES = 6;
 
 /** Words, groups of digits and signs between two pauses. */
 const PARTS_PER_STEP = 1_000;
+/** Of one group, in UTF-16 code units. An even number. */
+const UNITS_PER_STEP = 100_000;
 const NO_RUNS: readonly DigitRun[] = [];
 
 /**
@@ -92,7 +94,8 @@ export function* digitRunSteps(
     const code = text.codePointAt(at) ?? 0;
     if (isUnicodeDigit(code)) {
       const end = endOfDigits(text, at);
-      reader.group(at, end);
+      let from = reader.group(at, end);
+      for (; from < end; from = reader.restOfGroup(at, end, from)) yield undefined;
       at = end;
     } else if (isLetter(code)) {
       const end = endOf(text, at, isLetter);
@@ -141,7 +144,8 @@ class RunReader {
     return this.#runs.splice(0);
   }
 
-  group(start: number, end: number): void {
+  /** Where the rest of a long group begins, or its end. */
+  group(start: number, end: number): number {
     this.#flushTens();
     const text = this.#text;
     const before = text.charCodeAt(start - 1);
@@ -150,17 +154,33 @@ class RunReader {
     const width = widthOf(first);
     const count = (end - start) / width;
     const isPart = this.#follows(start, isOfName) || isOfName(text.charCodeAt(end));
-    if (isPart || this.#isOfAmount(start, end, count)) return this.#break();
+    if (isPart || this.#isOfAmount(start, end, count)) {
+      this.#break();
+      return end;
+    }
     if (this.#run.digits.length === 0 && before === PLUS) this.#run = newRun(true);
-    if (count === 1 && this.#times > 1) return this.#add([digitOf(first)], start, end, true);
+    if (count === 1 && this.#times > 1) {
+      this.#add([digitOf(first)], start, end, true);
+      return end;
+    }
     this.#dropTimes();
+    return this.restOfGroup(start, end, start);
+  }
+
+  /** The same for what begins at `from`. */
+  restOfGroup(start: number, end: number, from: number): number {
+    const text = this.#text;
+    const width = widthOf(text.codePointAt(start) ?? 0);
+    const count = (end - start) / width;
     const isInLong = count > LONG_GROUP;
     const isInShort = count === 2 || count === 3;
-    for (let at = start; at < end; at += width) {
+    const to = Math.min(end, from + UNITS_PER_STEP);
+    for (let at = from; at < to; at += width) {
       this.#push(digitOf(text.codePointAt(at) ?? 0), at, at + width, {
         isFirst: at === start, isLast: at + width === end, isInLong, isInShort,
       });
     }
+    return to;
   }
 
   /** The cents of a price, a fraction, and the thousands of `1,234,567`. */
