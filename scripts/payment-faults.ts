@@ -7,6 +7,7 @@
 // faults again, but not at the same moments.
 
 import { randomInt, randomUUID } from 'node:crypto';
+import { existsSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 
@@ -196,6 +197,9 @@ console.log(`seed ${seed}\n| claims | acts | twice | explained by | unknown | do
 console.log('|---|--:|--:|---|--:|--:|--:|--:|--:|--:|---|');
 const stores = STORES.filter((store) => store === (values.store ?? store));
 if (stores.length === 0) throw new Error(`--store must be one of ${STORES.join(', ')}`);
+const hasPeers = existsSync(new URL('../test/peers/node_modules', import.meta.url));
+if (!hasPeers && stores.some((store) => store !== 'sqlite'))
+  throw new Error('npm ci --prefix test/peers first, or --store sqlite');
 for (const store of stores) {
   const wrong = await play(store);
   for (const fault of wrong) console.error(fault);
