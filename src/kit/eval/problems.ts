@@ -25,9 +25,9 @@ function needFor({ name }: Step): string {
   return `${name} needs a process of its own: add --process`;
 }
 
-/** These look at what a model is asked, so the agent must ask one. */
+/** These look at what a model is asked or says, so the agent must ask one. */
 const ASKING: ReadonlySet<Step['name']> =
-  new Set(['expect-prompt', 'expect-no-prompt', 'expect-same-request']);
+  new Set(['expect-prompt', 'expect-no-prompt', 'expect-same-request', 'never-cut']);
 
 /** One line for each problem, with its line number. */
 export async function problemsOf(

@@ -125,6 +125,7 @@ describe('eval', () => {
     ],
     ['agent echo\nsay Hi\nmodel says Hi\nexpect Hi', 'line 3: the agent asks no model'],
     ['agent echo\nsay Hi\nexpect-no-prompt Ada', 'line 3: the agent asks no model'],
+    ['agent echo\nsay Hi\nnever-cut', 'line 3: the agent asks no model'],
     ['agent nobody\nexpect Hi', 'evals/x.txt: unknown agent "nobody"; available agents: '],
     ['agent ./broken.mjs\nexpect Hi', 'broken.mjs:1: out of order'],
     ['agent ./unbound.mjs\nexpect Hi', 'evals/x.txt: no model will have it'],

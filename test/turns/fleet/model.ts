@@ -211,18 +211,18 @@ export class FleetModel {
   }
 
   /**
-   * No other turn can have had it trimmed: with clocks apart, an older one may count as newer, and
-   * one that was trimmed and delivered again is newer.
+   * No other turn can have had it trimmed: a slow store or a loss may hold one up, with clocks
+   * apart an older one may count as newer, and one that was trimmed is newer when it comes again.
    */
   #isNewest(turn: FleetTurn): boolean {
     const { turns, runs } = this.#ledger;
     const isLast = turn === turns.at(-1) && turn === runs.at(-1)?.turn;
     const others = turns.slice(0, -1);
-    return isLast && this.#without('clocks')
+    return isLast && this.#without('clocks', 'slow', 'down', 'losses')
       && others.every(({ deliveries }) => deliveries.length === 1);
   }
 
-  /** Each process trims what it puts back. */
+  /** Each process trims what it puts back, and with it what says that a call is over. */
   get mayDiffer(): boolean {
     return this.#trims && !this.#without('losses');
   }
@@ -398,7 +398,8 @@ export class FleetModel {
         if (this.#isErasedResult(result.content)) continue;
         const act = this.#actOf(result.content);
         if (act === undefined) yield `${has}, which nobody returned`;
-        else if (act.tool !== call.name || act.args !== call.args || act.key !== result.key)
+        else if (act.tool !== call.name || act.args !== call.args
+          || (act.key !== result.key && !isOnce(act))) // a call may end before it has its key
           yield `${has}, the result of another call`;
         else if (!isOnce(act) && act.agent !== (message.agent ?? 'desk'))
           yield `${has}, the result of ${act.agent}, for ${message.agent ?? 'desk'}`;
@@ -411,12 +412,22 @@ export class FleetModel {
     if (results > calls.length) yield 'has a result without its call';
   }
 
+  /**
+   * A process without its store trims what it remembers. A run that was taken over puts back no
+   * call that the store has lost.
+   */
+  #mayLose({ delivery: { run } }: Act): boolean {
+    if (this.#trims && !this.#without('slow', 'down', 'losses')) return true;
+    return run?.abortReason === TAKEN_OVER && !this.#without('losses');
+  }
+
   /** What a tool returned in a process that lives is in its turn. */
   *#wrongsOfResults(history: readonly Message[]): Wrongs {
     for (const act of this.#ledger.acts) {
       if (isOnce(act) || act.result === undefined || act.process.isDead) continue;
       if (act.isCleared || this.#mayBeErased(act.delivery)) continue; // it was not recorded
       if (this.#trims && act.delivery.turn.deliveries.length > 1) continue;
+      if (this.#mayLose(act)) continue;
       if (!history.some(({ turnId }) => turnId === act.turnId)) continue;
       const found = history.filter((message) => message.role === 'tool' && message.key === act.key);
       if (!found.some(({ content }) => this.#actOf(content)?.key === act.key))
@@ -452,7 +463,8 @@ export class FleetModel {
       const isAlive = this.#ledger.deliveries.some(
         (delivery) => !delivery.process.isDead && delivery.process.channel.address === process,
       );
-      if (state === 'running' && isAlive) yield `${tool} is said to run, and does not`;
+      if (state === 'running' && isAlive && !this.mayDiffer)
+        yield `${tool} is said to run, and does not`;
     }
     for (const act of this.#ledger.acts) {
       if (!isOnce(act) || act.process.isDead || act.isForgotten) continue;
@@ -505,6 +517,10 @@ export class FleetModel {
         : other.isKnown || other.arrivedAtMs + PROMPT_MS <= newest.arrivedAtMs,
     );
     if (!isAlone) return;
+    // It joined a run here while another process, which had an older delivery, took the turn over.
+    const joined = newest.run === undefined
+      ? newest.turn.runs.findLast(({ process }) => process === newest.process) : undefined;
+    if (joined?.abortReason === TAKEN_OVER) return;
     const heard = heardOn(newest);
     const isWhole = newest.turn.runs.some(
       (run) =>
