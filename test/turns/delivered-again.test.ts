@@ -54,6 +54,16 @@ async function end(client: Client, outcome: string, said?: string): Promise<void
 }
 
 describe('a turn that is delivered again to the process that runs it', () => {
+  it('goes on for the older delivery if the newer one is gone already', async (t) => {
+    const a = new Slow(t, 'a');
+    const [older, newer] = [a.deliver('t1'), new Client('t1')];
+    newer.isOpen = false;
+    a.start(newer);
+    await end(newer, 'interrupted', '');
+    a.mayEnd.resolve();
+    await end(older, 'completed', 'Well, done.');
+  });
+
   it('ends the older delivery without a word if the store fails before it follows', async (t) => {
     const gate = deferred();
     const process = new Process(t, { onMessage: () => gate.promise.then(() => 'One.') });
