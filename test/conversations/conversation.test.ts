@@ -71,22 +71,6 @@ describe("the agent's state", () => {
     assert.equal(talk.conversation.state, '{"n":22}');
   });
 
-  it('is kept for a turn whose words the platform has decided', inTalk((talk) => {
-    talk.open('t1');
-    talk.open('t2', { interruption: { textHeard: '', turnId: 't1' } });
-    keep(talk, 't1', '{"n":1}');
-    assert.equal(talk.conversation.state, '{"n":1}');
-  }));
-
-  it('is kept for an older run, too: what it has changed has happened', inTalk((talk) => {
-    talk.open('t1');
-    const older = talk.runOf('t1');
-    talk.settle('t1', 'failed');
-    talk.open('t1');
-    assert.equal(keep(talk, 't1', '{"n":1}', older), false);
-    assert.equal(talk.conversation.state, '{"n":1}');
-  }));
-
   it('is cleared with caller and agent, and no turn that still runs brings it back', () => {
     const talk = new Talk();
     talk.open('t1', { caller: { sessionId: 's', from: '+1', to: '+2' } });

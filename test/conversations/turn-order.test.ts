@@ -13,6 +13,115 @@ import { BOUNDS, inTalk, no, Talk, yes } from './talk.ts';
 
 const HOUR_MS = 3_600_000;
 
+/**
+ * Opens turns at the times of the clocks of their processes. Says what becomes of each, and how all
+ * turns are then.
+ */
+function clocked(t: TestContext, talk = new Talk()): (
+  at: number, turnId: string, process?: string, more?: Partial<TurnOpening>,
+) => string {
+  let nowMs = 0;
+  t.mock.method(Date, 'now', () => 1_000_000 + nowMs);
+  return (at, turnId, process = turnId, more = {}) => {
+    nowMs = at;
+    const { kind } = talk.ask(turnId, { process, waitedMs: () => 0, ...more });
+    return `${kind} ${talk.turns.map(({ id, state }) => `${id}:${state}`).join(' ')}`;
+  };
+}
+
+function waited(ms: number): Partial<TurnOpening> {
+  return { waitedMs: () => ms, isAlive: yes };
+}
+
+const OVER = { isOver: yes };
+
+describe('an opening that waited for the store', () => {
+  it('yields to a turn that another process opened meanwhile, and is placed before it', (t) => {
+    const open = clocked(t);
+    open(0, 'first', 'a');
+    open(200, 'b');
+    const order = 'first:interrupted a:interrupted b:open';
+    assert.equal(open(300, 'a', 'a', waited(250)), `stale ${order}`);
+  });
+
+  // Two callers' words reach two processes, and each has to ask a third one, which is gone.
+  for (const [waitedMs, outcome] of [[200, 'opened b:interrupted a:open'],
+    [300, 'stale a:interrupted b:open']] as const)
+    it(`for ${waitedMs} ms is ${outcome} behind one that waited for 250`, (t) => {
+      const open = clocked(t);
+      open(500, 'b', 'b', waited(250));
+      assert.equal(open(500, 'a', 'a', waited(waitedMs)), outcome);
+    });
+
+  it('knows which turns of its own process are newer, however briefly it waited', (t) => {
+    const open = clocked(t);
+    open(0, 'a2', 'a', { runId: 2 });
+    assert.equal(open(1, 'a1', 'a', { ...waited(1), runId: 1 }), 'stale a1:interrupted a2:open');
+    assert.match(open(1, 'a3', 'a', { ...waited(250), runId: 3 }), /^opened/);
+  });
+
+  it('does not yield to an older turn that another process has run again meanwhile', (t) => {
+    const talk = new Talk();
+    const open = clocked(t, talk);
+    for (const turnId of ['old', 'newer']) open(1_000, turnId, 'b');
+    for (const turn of talk.turns) turn.addedAt = 1_000_000;
+    open(1_000, 'old', 'b'); // run again, as it was interrupted
+    const order = 'old:interrupted newer:interrupted newest:open';
+    assert.equal(open(1_000, 'newest', 'a', waited(250)), `opened ${order}`);
+  });
+
+  it('does not open if its turn is over, and ends no other turn', (t) => {
+    const open = clocked(t);
+    open(0, 'b');
+    assert.equal(open(0, 'a', 'a', OVER), 'over b:open a:interrupted');
+  });
+
+  // Seed 540764 of the fleet: neither of two such turns knew when the other one had arrived.
+  for (const [waitedMs, order] of [[200, 'b:interrupted a:interrupted'],
+    [300, 'a:interrupted b:interrupted']] as const)
+    it(`for ${waitedMs} ms, and could not open, is in the order ${order}`, (t) => {
+      const open = clocked(t);
+      open(500, 'b', 'b', { ...waited(250), ...OVER });
+      assert.equal(open(500, 'a', 'a', { ...waited(waitedMs), ...OVER }), `over ${order}`);
+    });
+});
+
+describe('a turn that another process received later', () => {
+  for (const isNew of [true, false])
+    for (const [laterMs, outcome] of [[0, 'stale'], [200, 'stale'], [350, 'opened']] as const)
+      it(`${laterMs} ms ago is ${outcome} for one that waited for 300, new: ${isNew}`, (t) => {
+        const talk = new Talk();
+        const open = clocked(t, talk);
+        if (!isNew) open(1_000, 'it', 'c', waited(1_000));
+        for (const turn of talk.turns) turn.addedAt = 1_000_000;
+        open(1_000, 'it', 'b', waited(laterMs));
+        assert.equal(open(1_000, 'it', 'a', waited(300)), `${outcome} it:open`);
+        assert.equal(talk.turn('it').process, outcome === 'stale' ? 'b' : 'a');
+      });
+
+  it('runs here if it was over there before it could open', (t) => {
+    const open = clocked(t);
+    open(0, 'it', 'b', OVER);
+    assert.equal(open(300, 'it', 'a', waited(300)), 'opened it:open');
+  });
+});
+
+describe('a turn that was interrupted and is delivered again', () => {
+  for (const [text, ms, outcome] of [
+    ['new words', 250, /^stale/], ['newer', 250, /^stale/],
+    ['older', 250, /^opened/], ['words before it', 350, /^opened/],
+  ] as const)
+    it(`is ${outcome.source.slice(1)} while "${text}" waits in its process`, (t) => {
+      const talk = new Talk();
+      const open = clocked(t, talk);
+      for (const turnId of ['older', 'it', 'newer']) open(1_000, turnId, 'b', waited(300));
+      talk.turn('newer').state = 'interrupted';
+      talk.conversation.openTurns = 0;
+      const waiting = [{ turnId: text, text, runId: 0, process: 'a', waitedMs: () => ms }];
+      assert.match(open(1_000, 'it', 'a', { waiting, isAlive: yes }), outcome);
+    });
+});
+
 describe('a turn that is over before it can be added', () => {
   // Seed 401212 of the fleet: the words waited for a store, and stood in what was erased meanwhile.
   for (const [what, erasedAt, turns] of [
@@ -104,20 +213,6 @@ describe('a turn that waits for the store', () => {
 });
 
 describe('a turn that other processes were asked for', () => {
-  /** Opens turns at the times of the clocks of their processes. */
-  function clocked(t: TestContext): (
-    at: number, turnId: string, process: string, more?: Partial<TurnOpening>,
-  ) => string {
-    let nowMs = 0;
-    t.mock.method(Date, 'now', () => 1_000_000 + nowMs);
-    const talk = new Talk();
-    return (at, turnId, process, more = {}) => {
-      nowMs = at;
-      const { kind } = talk.ask(turnId, { process, waitedMs: () => 0, ...more });
-      return `${kind} ${talk.turns.map(({ id, state }) => `${id}:${state}`).join(' ')}`;
-    };
-  }
-
   it('runs for a later delivery if the first one\'s process is gone, whose clock was fast',
     (t) => {
       const open = clocked(t);

@@ -16,24 +16,6 @@ const AWAY = new Error('the store is away');
 const FINISH = { whenInterrupted: 'finish' } as const;
 
 describe('a call', () => {
-  it('does not begin if another process has opened a newer turn, which ends it', async (t) => {
-    const [store, gate, booking] = [memory(), deferred(), new Booking()];
-    const first = new Process(t, {
-      onMessage: async (turn, reply) => {
-        await gate.promise;
-        await booking.onMessage()(turn, reply);
-      },
-    }, { store });
-    const second = new Process(t, {}, { store });
-    first.deliver('Book');
-    second.deliver('t2');
-    gate.resolve();
-    await first.over(1);
-    await first.turns.settled();
-    assert.deepEqual([first.outcomes, booking.works], [['Book interrupted'], []]);
-    assert.deepEqual(await first.results(), ['Book interrupted {"error":"interrupted"}']);
-  });
-
   it('counts as running until its result is stored, however late that is', async (t) => {
     const [store, booking] = [new PromisedStore(memory()), new Booking()];
     const seen = deferred<readonly string[]>();

@@ -223,14 +223,6 @@ describe('a tool that returns handOver', () => {
     assert.equal((await outline()).length, 4);
   });
 
-  it('is forgotten with the conversation', async (t) => {
-    const scripts = { sales: [to('billing'), 'Sales again.'], billing: ['Billing here.'] };
-    const { app, says } = stage(t, scripts);
-    await says('Hi');
-    await app.conversations.clear('c-1');
-    assert.equal(await says('Hi'), 'Sales again.');
-  });
-
   it('hands over from an agent that runs tools in its hook, when its hook ends', async (t) => {
     const asking = defineAgent({
       name: 'asking',
@@ -446,25 +438,8 @@ describe('a hand-over after its turn is over', () => {
 });
 
 describe('the agent of a conversation', () => {
-  const staying = memory();
-  const store: ConversationStore = {
-    read: (id) => staying.read(id),
-    update: (id, change) => staying.update(id, change),
-    count: () => staying.count(),
-    close: () => undefined,
-  };
-
-  it('outlives the process', async (t) => {
-    const start = (sales: ScriptedAnswer[], billing: ScriptedAnswer[]): Staged =>
-      stage(t, { sales, billing }, { store });
-    const first = start([to('billing')], ['Billing here.']);
-    await first.says('Hi');
-    await first.app.close();
-    assert.equal(await start([], ['Still billing.']).says('And?'), 'Still billing.');
-  });
-
   it('is the first one if the other is no longer served, and the log says so', async (t) => {
-    const same = { store, conversationId: 'gone' };
+    const same = { store: memory() };
     await stage(t, { sales: [to('billing')], billing: ['Billing here.'] }, same).says('Hi');
     const { says, log } = stage(t, { sales: ['Sales again.'] }, same);
     assert.equal(await says('And?'), 'Sales again.');

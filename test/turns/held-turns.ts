@@ -1,12 +1,10 @@
-// An agent whose turns can be held, over sockets, and a store that can be held.
+// An agent whose turns can be held, over sockets.
 
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 
-import type { ConversationStore } from '../../src/conversations/store.ts';
 import {
-  deferred, fired, Listener, messageEvent, rawRequest, serve, Told, until, within,
-  type ServeOptions, type Served, type TestAgent,
+  fired, Listener, serve, Told, type ServeOptions, type Served, type TestAgent,
 } from '../fixtures/app.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -64,24 +62,4 @@ export async function dropHeld(served: Served, fields?: Fields): Promise<void> {
 export function heard(text_heard: string | undefined, fields: Fields = {}): Fields {
   const report = { previous_turn_interrupted: true, words_heard: 0, text_heard, ...fields };
   return { interruption_context: report };
-}
-
-/** Posts a message, and drops the request before the store has written anything of it. */
-export async function dropBeforeWrite(
-  { raw, logLines }: Served, store: ConversationStore,
-): Promise<void> {
-  const update = store.update.bind(store);
-  const [asked, gate] = [deferred(), deferred()];
-  store.update = async (id, change) => {
-    asked.resolve();
-    await gate.promise;
-    return update(id, change);
-  };
-  const connection = await raw();
-  connection.write(rawRequest(messageEvent()));
-  await within(asked.promise, 'the store to be asked');
-  connection.socket.destroy();
-  const isNoticed = (): boolean => logLines.some((line) => line.includes('"isCutShort":true'));
-  await until(isNoticed, 'the drop to be noticed');
-  gate.resolve();
 }

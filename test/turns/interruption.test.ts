@@ -8,7 +8,7 @@ import {
   deferred, errorsIn, fired, Listener, messageEvent, rawRequest, serve, slowStore, Told, within,
   type RawConnection, type Served,
 } from '../fixtures/app.ts';
-import { dropBeforeWrite, heard, hold, holding, type Holding } from './held-turns.ts';
+import { heard, hold, holding, type Holding } from './held-turns.ts';
 
 const COUNTED = 'layercode_turns_total{event="message",outcome="interrupted",wire="layercode"}';
 
@@ -213,20 +213,4 @@ describe('a turn that runs', () => {
       await happen(served);
       assert.equal(served.app.runningTurns, 1);
     });
-});
-
-describe('turns over a store that answers later', () => {
-  it('count a dropped replay once, and do not call it an interruption', async (t) => {
-    const store = slowStore();
-    const served = serve(t, {}, { store });
-    await (await served.client.post(messageEvent())).text();
-    await dropBeforeWrite(served, store);
-    await (await served.client.post(messageEvent())).text(); // stored after it
-    const counts = ['interrupted', 'failed', 'replayed'].map((outcome) => {
-      const labels = `event="message",outcome="${outcome}",wire="layercode"`;
-      return served.metric(`layercode_turns_total{${labels}}`);
-    });
-    assert.equal(counts.reduce((sum, count) => sum + count), 2, counts.join(', '));
-    assert.deepEqual(served.interrupted.all, []);
-  });
 });

@@ -66,8 +66,3 @@ export function says({ client }: AskingBack, words: string, fields: Fields = {})
 export function hold(machine: AskingBack, words = 'hold', fields: Fields = {}): Promise<HeldReply> {
   return holdAny(machine, words, words, { ...ID, ...fields });
 }
-
-/** Delivers such a turn again. */
-export async function again({ client }: AskingBack, words = 'hold'): Promise<HeldReply> {
-  return new HeldReply(await client.say(words, { turn_id: words, ...ID }));
-}

@@ -6,11 +6,11 @@ import { describe, it, type TestContext } from 'node:test';
 import { getAgent } from '../../src/agents/built-in/registry.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import {
-  callOver, eventsOf, KEY, modelServer, outline, promptOf, serveAgent, serveModel, spoken,
+  callOver, eventsOf, KEY, modelServer, outline, serveAgent, serveModel, spoken,
   type ModelApp,
 } from '../agents/model-app.ts';
 import {
-  droppedAfter, empty, fails, malformed, mute, overloaded, pausing, rateLimits, refuses, says,
+  droppedAfter, empty, fails, malformed, mute, overloaded, pausing, refuses, says,
   silentAfter, stream, type ModelServer,
 } from '../faults/model-server.ts';
 import { chunk, DONE, textReply, VLLM_ERROR } from '../faults/wire-shapes.ts';
@@ -86,18 +86,6 @@ describe("a model's reply", () => {
       ['assistant', 'Yes, it rains.'], ['user', 'Really?'],
     ]);
   });
-
-  it('is requested with the system prompt first, as a stream, with the key', async (t) => {
-    const { client, server } = await serveModel(t, plain, [says('Yes.')]);
-    await spoken(client.say('Rain?'));
-    const [request] = server.requests;
-    assert.deepEqual(promptOf(request)[0], { role: 'system', content: 'Be brief.' });
-    const { stream: streams, model, ...more } = request?.body ?? {};
-    assert.deepEqual(
-      [request?.path, streams, model, request?.headers.authorization, 'tools' in more],
-      ['/v1/chat/completions', true, 'gpt-6-luna', `Bearer ${KEY}`, false],
-    );
-  });
 });
 
 describe('a caller who leaves', () => {
@@ -128,15 +116,6 @@ describe('a caller who leaves', () => {
     });
   }
 
-  it('during the wait before a retry stops the retry', async (t) => {
-    const served = await serveModel(t, plain, [rateLimits({ 'retry-after': '1' }), says('Yes.')]);
-    const caller = await callOver(served);
-    await (await served.server.request(0)).wasCut;
-    caller.socket.destroy();
-    await until(() => served.app.runningTurns === 0, 'the turn to end');
-    assert.equal(served.server.requests.length, 1);
-  });
-
   for (const [what, report, shown] of [
     ['what was heard, and that there was more', heard('It rains'), /^It rains \[interrupted\]$/],
     ['what was sent if nobody knows what was heard', {}, /^It rains, mainly\.? \[interrupted\]$/],
@@ -157,13 +136,6 @@ describe('a caller who leaves', () => {
       assert.match(String(part?.[1]), shown);
       assert.deepEqual([server.requests.length, errorsIn(logLines)], [2, []]);
     });
-
-  it('does not show the model a reply that nobody heard', async (t) => {
-    const { client, server } = await serveModel(t, plain, [says('It rains.'), says('Yes.')]);
-    await spoken(client.say('Rain?', { turn_id: 't-1' }));
-    await spoken(client.say('Stop.', heard('')));
-    assert.deepEqual(outline(server.requests[1]), [['user', 'Rain?\nStop.']]);
-  });
 
   it('who spoke before the first token gets one answer to both utterances', async (t) => {
     const served = await serveModel(t, plain, [silentAfter(), says('Yes.')]);
@@ -190,12 +162,6 @@ describe('a model that fails', () => {
       assert.deepEqual(errorsIn(logLines), ['turn failed']);
     });
 
-  it('is asked again for a 500 before the first token', async (t) => {
-    const { client, server } = await serveModel(t, plain, [overloaded, overloaded, says('Yes.')]);
-    assert.equal(await spoken(client.say('Rain?')), 'Yes.');
-    assert.equal(server.requests.length, 3);
-  });
-
   // The pieces of a reply are spoken as one text. This was "It rainsSorry, something went wrong".
   for (const [what, answer] of [
     ['is cut', droppedAfter(chunk({ content: 'It rains' }), chunk({ content: ' now' }))],
@@ -211,16 +177,6 @@ describe('a model that fails', () => {
 });
 
 describe('a list of models', () => {
-  for (const [what, answer] of [
-    ['refuses the key', refuses], ['is empty', empty], ['is down', overloaded],
-  ] as const)
-    it(`lets the next one answer when the first ${what}`, async (t) => {
-      const [openai, groq] = [await modelServer(t, answer), await modelServer(t, says('Yes.'))];
-      const { client } = serveAgent(t, plain, { openai, groq }, BOTH);
-      assert.equal(await spoken(client.say('Rain?')), 'Yes.');
-      assert.equal(groq.requests[0]?.body['model'], 'fall-back');
-    });
-
   it('names a refused key in /ready and the log, and never its value', async (t) => {
     const [openai, groq] = [await modelServer(t, refuses), await modelServer(t, says('Yes.'))];
     const served = serveAgent(t, plain, { openai, groq }, BOTH);
@@ -249,24 +205,6 @@ describe('a list of models', () => {
       const found = [level, ids['requestId'], ids['conversationId'], ids['turnId']];
       assert.deepEqual(found, ['warn', requestId, conversationId, 't-1']);
     }
-  });
-
-  it('is ready without warnings once the key works again', async (t) => {
-    const openai = await modelServer(t, refuses, says('Yes.'));
-    const served = serveAgent(t, plain, { openai });
-    assert.equal(await spoken(served.client.say('Rain?')), APOLOGY);
-    assert.equal((await readinessOf(served))[1].warnings?.length, 1);
-    assert.equal(await spoken(served.client.say('Rain?')), 'Yes.');
-    const readiness = { ready: true, agent: 'plain', model: 'openai:gpt-6-luna' };
-    assert.deepEqual(await readinessOf(served), [200, readiness]);
-  });
-
-  it('warns of a fallback without a key, and is ready', async (t) => {
-    const names = { DEFAULT_MODEL: 'openai:gpt-6-luna,mistral:small' };
-    const served = serveAgent(t, plain, { openai: await modelServer(t, says('Yes.')) }, names);
-    const [status, { ready, warnings }] = await readinessOf(served);
-    assert.deepEqual([status, ready], [200, true]);
-    assert.deepEqual(warnings, ['MISTRAL_API_KEY is not set, model mistral:small needs it']);
   });
 
   for (const [names, reasons] of [
@@ -332,13 +270,5 @@ describe("a call's start", () => {
     assert.match(await spoken(client.start()), /^Hi there!/);
     const waiting = serveAgent(t, welcoming, { openai });
     assert.equal(await spoken(waiting.client.start()), 'Hello!');
-  });
-
-  it('is silent without a welcome, and says "Welcome back." to a returning caller', async (t) => {
-    const { client } = await serveModel(t, plain, [says('Yes.')]);
-    const said: string[] = [];
-    for (const reply of [() => client.start(), () => client.say('Rain?'), () => client.start()])
-      said.push(await spoken(reply()));
-    assert.deepEqual(said, ['', 'Yes.', 'Welcome back.']);
   });
 });

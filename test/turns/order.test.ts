@@ -4,156 +4,14 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import { soon } from '../../src/base/awaitable.ts';
-import {
-  emptyConversation, historyOf, type Conversation,
-} from '../../src/conversations/conversation.ts';
-import { openTurn, type TurnOpening } from '../../src/conversations/turn-opening.ts';
+import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { PROMPT_MS } from '../../src/conversations/turn-order.ts';
 import type { HeldReply } from '../conversations/asking-back.ts';
 import { machines as stores } from '../conversations/stores/machines.ts';
-import { BOUNDS } from '../conversations/talk.ts';
+import { BOUNDS, yes } from '../conversations/talk.ts';
 import { deferred, messageEvent, rawRequest, until } from '../fixtures/app.ts';
 import { jumpingClock } from '../fixtures/clock.ts';
-import { again, hold, ID, machines, says, type Machine } from './machines.ts';
-
-const OVER = { isOver: () => true };
-
-let runs = 0;
-
-/** Opens a turn in a process, called alike unless it is named. Says what becomes of it. */
-function open(
-  conversation: Conversation, turnId: string, process = turnId, more: Partial<TurnOpening> = {},
-): string {
-  const isAlive = (): boolean => true;
-  const opening = { turnId, text: turnId, runId: ++runs, process, isAlive, ...more };
-  return openTurn(conversation, opening, BOUNDS).kind;
-}
-
-function waited(ms: number): Pick<TurnOpening, 'waitedMs'> {
-  return { waitedMs: () => ms };
-}
-
-function outline(conversation: Conversation): string[] {
-  return conversation.turns.map(({ id, state }) => `${id} ${state}`);
-}
-
-/** The wall clock stands still. Returns its time. */
-function stopClock(t: TestContext): number {
-  const now = Date.now();
-  t.mock.method(Date, 'now', () => now);
-  return now;
-}
-
-describe('an opening that waited for the store', () => {
-  it('yields to a turn that another process opened meanwhile, and is placed before it', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, 'first', 'a');
-    open(conversation, 'b');
-    assert.equal(open(conversation, 'a', 'a', waited(250)), 'stale');
-    assert.deepEqual(outline(conversation), ['first interrupted', 'a interrupted', 'b open']);
-    const words = historyOf(conversation).filter(({ role }) => role === 'user');
-    assert.deepEqual(words.map(({ content }) => content), ['first', 'a', 'b']);
-  });
-
-  // Two callers' words reach two processes, and each has to ask a third one, which is gone.
-  it('yields only to turns that arrived later if those waited too', (t) => {
-    stopClock(t);
-    for (const [waitedMs, outcome] of [[200, 'opened'], [300, 'stale']] as const) {
-      const conversation = emptyConversation('c');
-      open(conversation, 'b', 'b', waited(250));
-      assert.equal(open(conversation, 'a', 'a', waited(waitedMs)), outcome);
-    }
-  });
-
-  it('knows which turns of its own process are newer, however briefly it waited', () => {
-    const conversation = emptyConversation('c');
-    const runId = (runs += 1);
-    open(conversation, 'a2', 'a', waited(0));
-    assert.equal(open(conversation, 'a1', 'a', { runId, ...waited(1) }), 'stale');
-    assert.deepEqual(outline(conversation), ['a1 interrupted', 'a2 open']);
-    assert.equal(open(conversation, 'a3', 'a', waited(250)), 'opened');
-  });
-
-  it('does not yield to an older turn that another process has run again meanwhile', () => {
-    const conversation = emptyConversation('c');
-    for (const turn of ['old', 'newer']) open(conversation, turn, 'b');
-    for (const turn of conversation.turns) turn.addedAt = Date.now() - 1_000;
-    open(conversation, 'old', 'b'); // run again, as it was interrupted
-    assert.equal(open(conversation, 'newest', 'a', waited(250)), 'opened');
-    const order = ['old interrupted', 'newer interrupted', 'newest open'];
-    assert.deepEqual(outline(conversation), order);
-  });
-
-  it('does not open if its turn is over, and ends no other turn', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, 'b');
-    assert.equal(open(conversation, 'a', 'a', OVER), 'over');
-    assert.deepEqual(outline(conversation), ['b open', 'a interrupted']);
-    assert.equal(conversation.openTurns, 1);
-  });
-
-  // Seed 540764 of the fleet: neither of two such turns knew when the other one had arrived.
-  it('is placed before a later one of another process if neither could open', (t) => {
-    stopClock(t);
-    for (const [waitedMs, order] of [[200, ['b', 'a']], [300, ['a', 'b']]] as const) {
-      const conversation = emptyConversation('c');
-      open(conversation, 'b', 'b', { ...OVER, ...waited(250) });
-      open(conversation, 'a', 'a', { ...OVER, ...waited(waitedMs) });
-      assert.deepEqual(conversation.turns.map(({ id }) => id), order);
-    }
-  });
-});
-
-describe('a turn that another process received later', () => {
-  it('is left to that one by a delivery that waited', (t) => {
-    const now = stopClock(t);
-    for (const isNew of [true, false])
-      for (const [laterMs, outcome] of [[0, 'stale'], [200, 'stale'], [350, 'opened']] as const) {
-        const conversation = emptyConversation('c');
-        if (!isNew) open(conversation, 'it', 'c', waited(1_000));
-        for (const turn of conversation.turns) turn.addedAt = now - 1_000;
-        open(conversation, 'it', 'b', waited(laterMs));
-        assert.equal(open(conversation, 'it', 'a', waited(300)), outcome);
-        assert.equal(conversation.turns[0]?.process, outcome === 'stale' ? 'b' : 'a');
-      }
-  });
-
-  it('runs here if it was over there before it could open', () => {
-    const conversation = emptyConversation('c');
-    open(conversation, 'it', 'b', { ...OVER, ...waited(0) });
-    assert.equal(open(conversation, 'it', 'a', waited(300)), 'opened');
-  });
-});
-
-describe('a turn that was interrupted and is delivered again', () => {
-  const waiting = (text: string, ms: number): Partial<TurnOpening> => ({
-    waiting: [{ turnId: text, text, runId: 0, process: 'a', ...waited(ms) }],
-  });
-
-  it('leaves a newer turn alone that runs elsewhere', async (t) => {
-    const { a, b } = machines(t);
-    const [old, held] = [await hold(a, 'hold old'), await hold(b, 'hold new')];
-    await old.rest();
-    assert.deepEqual(await (await again(a, 'hold old')).rest(), ['response.end']);
-    b.go('hold new');
-    assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
-    assert.deepEqual([a.outcomes()['stale'], b.aborted], [1, []]);
-  });
-
-  it('is stale after waiting turns of its process only if they are newer', (t) => {
-    stopClock(t);
-    for (const [more, outcome] of [
-      [waiting('new words', 250), 'stale'], [waiting('newer', 250), 'stale'],
-      [waiting('older', 250), 'opened'], [waiting('words before it', 350), 'opened'],
-    ] as const) {
-      const conversation = emptyConversation('c');
-      for (const turn of ['older', 'it', 'newer']) open(conversation, turn, 'b', waited(300));
-      Object.assign(conversation.turns[2] ?? {}, { state: 'interrupted' });
-      conversation.openTurns = 0;
-      assert.equal(open(conversation, 'it', 'a', more), outcome);
-    }
-  });
-});
+import { hold, ID, machines, says, type Machine } from './machines.ts';
 
 /** Both processes know the conversation. */
 async function met(a: Machine, b: Machine): Promise<void> {
@@ -163,15 +21,17 @@ async function met(a: Machine, b: Machine): Promise<void> {
 
 describe('a turn that its own slow store holds up', () => {
   it('neither cuts the newer reply of another process nor lands after it', async (t) => {
-    const jump = jumpingClock(t);
+    const [jump, now] = [jumpingClock(t), Date.now.bind(Date)];
+    let aheadMs = 0;
+    t.mock.method(Date, 'now', () => now() + aheadMs);
+    const pass = (ms: number): void => (jump(ms), void (aheadMs += ms));
     const { a, b } = machines(t);
     await met(a, b);
+    pass(10); // else the last words may have come in the same millisecond
     a.parts.hold();
     const slow = says(a, 'slow');
     await until(() => a.parts.calls.filter((name) => name === 'write').length === 3, 'the write');
-    jump(2 * PROMPT_MS);
-    const now = Date.now.bind(Date);
-    t.mock.method(Date, 'now', () => now() + 2 * PROMPT_MS);
+    pass(2 * PROMPT_MS);
     const held = await hold(b, 'hold new');
     a.parts.release();
     assert.equal(await slow, '');
@@ -184,13 +44,16 @@ describe('a turn that its own slow store holds up', () => {
   });
 
   it('keeps the place of its arrival even if the store did not answer at all', async (t) => {
-    stopClock(t);
+    const now = Date.now();
+    t.mock.method(Date, 'now', () => now);
     for (const [waitedMs, order] of [[0, ['a', 'c', 'b']], [450, ['b', 'a', 'c']]] as const) {
       const [a, b] = stores(t, 2);
       assert.ok(a && b);
       a.parts.failWith = new Error('the store does not answer');
       const arrives = ({ store }: typeof a, id: string, ms: number): unknown =>
-        store.update('c', (conversation) => open(conversation, id, id, waited(ms)));
+        store.update('c', (conversation) => openTurn(conversation, {
+          turnId: id, text: id, runId: 1, process: id, isAlive: yes, waitedMs: () => ms,
+        }, BOUNDS));
       await arrives(b, 'c', 200); // newer than b where that has waited for longer
       await arrives(b, 'b', waitedMs);
       await arrives(a, 'a', 250);

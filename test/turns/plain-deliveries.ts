@@ -64,7 +64,7 @@ export class Client implements Delivery {
   }
 }
 
-export interface ProcessOptions extends Partial<Omit<TurnsOptions, 'agent' | 'conversations'>> {
+interface ProcessOptions extends Partial<Omit<TurnsOptions, 'agent' | 'conversations'>> {
   readonly store?: ConversationStore;
 }
 

@@ -58,14 +58,6 @@ describe('a turn that is replaced', () => {
     assert.equal(reasons.length, 1);
     assert.deepEqual(await call.history(), ['user: Hello there', 'completed: Hi.']);
   });
-
-  it('goes on if the same words come late, which get no reply', async (t) => {
-    const call = new Call(t, { onMessage: () => new Promise(() => undefined) });
-    call.ask('Hello there');
-    call.ask('Hello');
-    await call.over(1);
-    assert.deepEqual([call.outcomes, call.turns.count], [['t2 stale'], 1]);
-  });
 });
 
 describe('a tool call repeated by the turn that replaces its own', () => {

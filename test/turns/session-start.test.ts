@@ -13,12 +13,6 @@ const WELCOMING = { welcome: 'Hello there.' };
 const SECOND = { turn_id: null };
 
 describe('session.start', () => {
-  it('of a new conversation is answered with the welcome, which history keeps', async (t) => {
-    const { client, history } = serve(t, WELCOMING);
-    assert.equal(await (await client.start()).text(), 'Hello there.');
-    assert.deepEqual(await history(), [['assistant', 'Hello there.', 'completed']]);
-  });
-
   it('of a known conversation says "Welcome back.", even after session.end', async (t) => {
     const { client, history } = serve(t, WELCOMING);
     await (await client.say('Hello?')).text();
@@ -31,34 +25,6 @@ describe('session.start', () => {
     assert.deepEqual(await history(), [
       ['user', 'Hello?'], ['assistant', 'Yes.', 'completed'], back, back,
     ]);
-  });
-
-  it('gives the agent the earlier history, and says whether the caller is back', async (t) => {
-    const told: unknown[] = [];
-    const { client } = serve(t, {
-      onSessionStart: ({ isResumed, history }) => void told.push([isResumed, history.length]),
-    });
-    await (await client.start()).events();
-    await (await client.say('Hello?')).text();
-    await (await client.start()).events();
-    assert.deepEqual(told, [[false, 0], [true, 2]]);
-  });
-
-  it('delivered twice before it completed welcomes the caller as for the first time', async (t) => {
-    const told = new Told<boolean>();
-    const { client, interrupted } = serve(t, {
-      async *onSessionStart({ isResumed, signal }) {
-        told.tell(isResumed);
-        yield 'Hello there.';
-        if (told.all.length === 1) await fired(signal);
-      },
-    });
-    const first = await client.start({ turn_id: 't-0' });
-    await new Listener(first).next();
-    first.drop();
-    await interrupted.next();
-    await (await client.start({ turn_id: 't-0' })).text();
-    assert.deepEqual(told.all, [false, false]);
   });
 });
 

@@ -1,7 +1,7 @@
 // An agent's state, from a turn to the store and back.
 
 import assert from 'node:assert/strict';
-import { describe, it, type TestContext } from 'node:test';
+import { describe, it } from 'node:test';
 
 import type { Agent, MessageTurn, SessionEndContext } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
@@ -11,8 +11,7 @@ import { scriptedModel } from '../../src/kit/scripted-model.ts';
 import { tool, type Tool } from '../../src/tools/tool.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
 import {
-  deferred, errorsIn, fired, Listener, messageEvent, rawRequest, serve, Told, until, within,
-  type Deferred, type Served,
+  deferred, errorsIn, fired, Listener, messageEvent, serve, Told, until, within, type Served,
 } from '../fixtures/app.ts';
 import { heard } from './held-turns.ts';
 import { memory } from './plain-deliveries.ts';
@@ -137,40 +136,6 @@ describe('turn.state', () => {
 });
 
 describe('a state that tools change', () => {
-  interface Slow {
-    readonly served: Served;
-    readonly done: Deferred<void>;
-    readonly stored: () => string | undefined;
-  }
-
-  /** A tool puts the words into the cart; for "slow", whose caller has left, when it is done. */
-  async function leftSlow(
-    t: TestContext, before: (served: Served) => unknown = () => undefined,
-  ): Promise<Slow> {
-    const [done, store] = [deferred(), memory()];
-    const served = serve(t, shopping({
-      async onMessage({ journal, state, text }) {
-        await journal.runTools([{ id: 'c', name: 'add', args: JSON.stringify([text]) }], () => ({
-          whenInterrupted: 'finish',
-          async run() {
-            if (text === 'slow') await done.promise;
-            state.cart.push(text);
-            return '{}';
-          },
-        }));
-        return state.cart.join();
-      },
-    }), { store });
-    const { conversationId } = served.client;
-    const connection = await served.raw();
-    connection.write(rawRequest(messageEvent({ conversation_id: conversationId, text: 'slow' })));
-    const calls = (): string => JSON.stringify(store.read(conversationId)?.turns ?? []);
-    await until(() => calls().includes('running'), 'the call');
-    await before(served);
-    connection.socket.destroy();
-    return { served, done, stored: () => store.read(conversationId)?.state };
-  }
-
   it('is stored with the result of the call, before the turn is settled', async (t) => {
     const [store, told] = [memory(), deferred()];
     const served = serve(t, shopping({
@@ -208,24 +173,6 @@ describe('a state that tools change', () => {
       const { state } = store.read(served.client.conversationId) ?? {};
       assert.equal(state, '{"cart":["stay","two"]}');
     });
-
-  it('is one object for a newer turn and a tool that is still running', async (t) => {
-    const { served, done, stored } = await leftSlow(t);
-    assert.equal(await says(served, 'fast'), 'fast');
-    done.resolve();
-    await until(() => stored()?.includes('slow') === true, 'the late change');
-    assert.equal(stored(), '{"cart":["fast","slow"]}');
-    assert.equal(await says(served, 'third'), 'fast,slow,third');
-  });
-
-  it('is not brought back by a tool of a cleared conversation', async (t) => {
-    const { served, done } = await leftSlow(t, ({ app, client }) =>
-      app.conversations.clear(client.conversationId));
-    assert.equal(await says(served, 'fast'), 'fast');
-    done.resolve();
-    await until(() => served.logLines.join('').includes('too late'), 'the late result');
-    assert.equal(await says(served, 'third'), 'fast,third');
-  });
 
   it('is read again once nothing of the conversation is running here', async (t) => {
     const store = memory();

@@ -10,6 +10,7 @@ import {
 import { takePlace } from '../../../src/conversations/discarded-turns.ts';
 import { noteHeard } from '../../../src/conversations/heard.ts';
 import { newTurn } from '../../../src/conversations/turn-record.ts';
+import { jumpingClock } from '../../fixtures/clock.ts';
 import { freeKey, onceCall, onceKey } from '../once-calls.ts';
 import { change } from '../state-writes.ts';
 import { outages, restore, storesWith, two as twoFor, type Machine } from './machines.ts';
@@ -24,18 +25,6 @@ const inStores = storesWith({ ttlMs: TTL_MS });
 
 function two(t: TestContext): readonly [Machine, Machine, SharedParts] {
   return twoFor(t, { ttlMs: TTL_MS });
-}
-
-/** Moves the clocks of the processes and of the database. */
-function clock(t: TestContext, ...all: readonly Machine[]): (ms: number) => void {
-  let passed = 0;
-  const [wall, monotonic] = [Date.now(), performance.now()];
-  t.mock.method(Date, 'now', () => wall + passed);
-  t.mock.method(performance, 'now', () => monotonic + passed);
-  return (ms) => {
-    passed += ms;
-    for (const { parts } of all) parts.nowMs += ms;
-  };
 }
 
 function state(text: string): (conversation: Conversation) => void {
@@ -192,9 +181,10 @@ describe('a conversation that the store has lost', () => {
   });
 
   it('expires even if the clock on the wall is set back', inStores(async ({ a, b }, t) => {
-    const pass = clock(t, a, b);
+    const jump = jumpingClock(t);
     await a.turns('t1');
-    pass(TTL_MS + 1);
+    jump(TTL_MS + 1);
+    for (const { parts } of [a, b]) parts.nowMs += TTL_MS + 1;
     t.mock.method(Date, 'now', () => 0);
     assert.deepEqual(await a.texts(), []);
   }));
