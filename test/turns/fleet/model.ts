@@ -25,6 +25,8 @@ const SILENCE_MS = 450;
 /** From then on a call may be out of time: its turn began before it. */
 const TURN_TIMEOUT_MS = 110_000;
 const TAKEN_OVER = 'another process runs the turn';
+/** What a process has put into the state is forgotten after five minutes. The end takes a while. */
+const REMEMBERED_MS = 200_000;
 
 type Wrongs = Generator<string, void, undefined>;
 
@@ -175,7 +177,7 @@ export class FleetModel {
 
   // When everything is over.
 
-  *wrongsAtTheEnd({ history, onceCalls, acts }: Kept): Wrongs {
+  *wrongsAtTheEnd({ history, onceCalls, acts }: Kept, nowMs: number): Wrongs {
     yield* this.#wrongsOfWords(history);
     for (const turn of this.#ledger.turns) {
       const messages = messagesOf(turn, history);
@@ -187,7 +189,7 @@ export class FleetModel {
     yield* this.#wrongsOfResults(history);
     yield* this.#wrongsOfOnceCalls(onceCalls);
     yield* this.#wrongsOnTheWire(history);
-    yield* this.#wrongsOfState(acts, history);
+    yield* this.#wrongsOfState(acts, history, nowMs);
   }
 
   *#wrongsOfWords(history: readonly Message[]): Wrongs {
@@ -351,8 +353,9 @@ export class FleetModel {
    * store trims what it alone remembers, and brings nothing of that. One whose store has lost all
    * does not know what others have trimmed.
    */
-  #mayBeOpen({ runs }: FleetTurn): boolean {
-    if (this.#trims && !this.#without('slow', 'down', 'losses')) return true;
+  #mayBeOpen({ runs, deliveries }: FleetTurn): boolean {
+    const isTrimmed = deliveries.length > 1 || !this.#without('slow', 'down', 'losses');
+    if (this.#trims && isTrimmed) return true;
     const isDead = runs.some(({ process }) => process.isDead);
     const isGivenAway = runs.some(({ abortReason }) => abortReason === TAKEN_OVER);
     return (isDead && !this.#without('slow', 'down')) || (isGivenAway && !this.#without('losses'));
@@ -413,12 +416,12 @@ export class FleetModel {
   }
 
   /**
-   * A process without its store trims what it remembers. A run that was taken over puts back no
-   * call that the store has lost.
+   * A process without its store trims what it remembers. A run whose turn another one has puts back
+   * no call that the store has lost.
    */
-  #mayLose({ delivery: { run } }: Act): boolean {
+  #mayLose({ delivery: { run, turn } }: Act): boolean {
     if (this.#trims && !this.#without('slow', 'down', 'losses')) return true;
-    return run?.abortReason === TAKEN_OVER && !this.#without('losses');
+    return run !== turn.runs.at(-1) && !this.#without('losses');
   }
 
   /** What a tool returned in a process that lives is in its turn. */
@@ -437,16 +440,17 @@ export class FleetModel {
 
   /**
    * What a tool has put into the state is there as its result is, once. If the store loses it, the
-   * process that has put it there remembers it.
+   * process that has put it there remembers it for a while.
    */
-  *#wrongsOfState(kept: readonly number[], history: readonly Message[]): Wrongs {
+  *#wrongsOfState(kept: readonly number[], history: readonly Message[], nowMs: number): Wrongs {
     const results = history.filter(({ role }) => role === 'tool').map(({ content }) => content);
     for (const act of this.#ledger.acts) {
       const count = kept.filter((n) => n === act.n).length;
       if (count > 1) yield `act ${act.n} is in the state ${count} times: ${kept.join(', ')}`;
       if (count > 0 && act.ended !== 'returned') yield `act ${act.n} is in the state`;
       const isTold = act.result !== undefined && results.includes(act.result);
-      const isForgotten = act.process.isDead && !this.#without('losses');
+      const isOld = nowMs - act.beganAtMs > REMEMBERED_MS;
+      const isForgotten = (act.process.isDead || isOld) && !this.#without('losses');
       const mayLack = isForgotten || this.#mayBeErased(act.delivery);
       if (act.ended === 'returned' && isTold && count === 0 && !mayLack)
         yield `act ${act.n} has returned, and is not in the state: ${kept.join(', ')}`;

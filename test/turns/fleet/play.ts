@@ -120,7 +120,8 @@ class Play {
     });
     if (new Set(texts).size > 1 && !this.#model.mayDiffer)
       this.#record.wrongs.push('the processes have different histories');
-    this.#record.judge(this.#model.wrongsAtTheEnd(first), first.history, first.onceCalls);
+    const wrongs = this.#model.wrongsAtTheEnd(first, this.#stage.clock.nowMs);
+    this.#record.judge(wrongs, first.history, first.onceCalls);
     this.#record.check();
   }
 
