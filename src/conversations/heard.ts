@@ -1,9 +1,9 @@
 // How much of a reply the caller heard, as the platform reports it after an interruption.
 
 import type { Interruption } from '../calls/call-event.ts';
-import { trim, type ConversationBounds } from './bounds.ts';
 import { rewrite, setHeard, type Conversation } from './conversation.ts';
 import { withWholeValues } from './heard-values.ts';
+import { trim, type ConversationBounds } from './history-bounds.ts';
 import { accountOf, hasAccount } from './last-word.ts';
 import type { AssistantMessage, Message } from './message.ts';
 import { coveredBy, lettersOf, saysLess, saysSame, withoutLetters } from './spoken-words.ts';

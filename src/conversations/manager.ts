@@ -7,9 +7,9 @@ import type { Interruption } from '../calls/call-event.ts';
 import {
   keepState, keepStateOfMissing, mayBeOfCall, type StateChange,
 } from './agent-state.ts';
-import { trim, type ConversationBounds } from './bounds.ts';
 import { addMessage, clearTurns, findTurn, historyOf, type Conversation } from './conversation.ts';
 import { cutTurn, mayBeOfNewer, type CutTurn } from './heard.ts';
+import { trim, type ConversationBounds } from './history-bounds.ts';
 import type { Message, ToolCallId } from './message.ts';
 import type { ValueNumbers } from './numbering.ts';
 import type { OnceCall } from './once-call.ts';

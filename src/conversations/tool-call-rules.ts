@@ -2,9 +2,9 @@
 // and is not repeated by a later run of its turn.
 
 import { keepAgent, keepState, keepStateOfMissing, type StateChange } from './agent-state.ts';
-import { trim, type ConversationBounds } from './bounds.ts';
 import { add, findTurn, rewrite, subtract, type Conversation } from './conversation.ts';
 import { earlierCallsIn, type EarlierToolCall } from './discarded-turns.ts';
+import { trim, type ConversationBounds } from './history-bounds.ts';
 import { mayWrite } from './last-word.ts';
 import { roundsOf, type Message, type ToolCallState, type ToolMessage } from './message.ts';
 import type { OnceCall } from './once-call.ts';

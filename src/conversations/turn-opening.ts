@@ -2,7 +2,6 @@
 
 import type { Interruption, Transcript } from '../calls/call-event.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
-import { trim, type ConversationBounds } from './bounds.ts';
 import {
   add, addTurn, findTurn, indexOfDelivered, keepCaller, type Conversation,
   type KnownCaller,
@@ -12,6 +11,7 @@ import {
   askedFirst, lostCallsOf, openRunsElsewhere, runsAfter, type AskedFirst, type KnownRuns,
 } from './elsewhere.ts';
 import { cutOf, noteHeard } from './heard.ts';
+import { trim, type ConversationBounds } from './history-bounds.ts';
 import { mayWrite } from './last-word.ts';
 import type { Message, ToolMessage } from './message.ts';
 import { OpenedTurn } from './opened-turn.ts';

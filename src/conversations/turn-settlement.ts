@@ -2,9 +2,9 @@
 
 import type { SentEvent } from '../calls/reply-event.ts';
 import { keepState, keepStateOfMissing, type StateChange } from './agent-state.ts';
-import { trim, type ConversationBounds } from './bounds.ts';
 import { keepFigures } from './captured-calls.ts';
 import { add, findTurn, rewrite, subtract, type Conversation } from './conversation.ts';
+import { trim, type ConversationBounds } from './history-bounds.ts';
 import { mayWrite } from './last-word.ts';
 import type { Message, TurnState } from './message.ts';
 import type { Claimer } from './once-rules.ts';

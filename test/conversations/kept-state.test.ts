@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 
 import { LiveStates } from '../../src/agents/state/live-state.ts';
 import type { StateWrite } from '../../src/conversations/agent-state.ts';
-import { trim } from '../../src/conversations/bounds.ts';
+import { trim } from '../../src/conversations/history-bounds.ts';
 import {
   clearTurns, emptyConversation, findTurn, type Conversation,
 } from '../../src/conversations/conversation.ts';

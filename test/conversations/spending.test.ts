@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { trim } from '../../src/conversations/bounds.ts';
+import { trim } from '../../src/conversations/history-bounds.ts';
 import {
   clearTurns, emptyConversation, type Conversation,
 } from '../../src/conversations/conversation.ts';

@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 
-import type { ConversationBounds } from '../../src/conversations/bounds.ts';
+import type { ConversationBounds } from '../../src/conversations/history-bounds.ts';
 import {
   add, addTurn, emptyConversation, findTurn, historyOf, tally, type Conversation,
 } from '../../src/conversations/conversation.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { trim, type ConversationBounds } from '../../src/conversations/bounds.ts';
+import { trim, type ConversationBounds } from '../../src/conversations/history-bounds.ts';
 import { addMessage } from '../../src/conversations/conversation.ts';
 import { randomOf } from '../fixtures/random.ts';
 import { BOUNDS, inTalk, Talk, toolMessages } from './talk.ts';
