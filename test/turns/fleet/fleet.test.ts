@@ -1,6 +1,7 @@
 // A quick run of the model of a fleet. `npm run test:long` plays more talks, and
 // `npm run torture -- --store fleet` as many as there is time for.
 
+import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { IS_LONG } from '../../fixtures/long.ts';
@@ -30,9 +31,26 @@ const FAULTY = [
   100_024, 100_064, 100_129, 100_209, 100_239, 100_392, 200_047,
 ];
 
+/**
+ * Talks in which a promise is still broken: those of 100,000, and two from before. Each has several
+ * faults at once. If one is right now, take it out.
+ */
+const KNOWN = [
+  [70_325_163, 'what was heard is forgotten if the store loses it, and clocks are an hour apart'],
+  [128_226_371, 'a turn stays open after seven losses, until the next turn closes it'],
+  [18_519_697, 'the same after two losses while a process had no store'],
+  [128_232_913, 'words stand twice after a crash, a slow store and an erasure'],
+  [128_278_668, 'a lost claim is released by the process that claimed its key next, as the store of '
+    + 'the process that had acted is slow'],
+  [90_271_223, 'a payment is said to run after a loss, an outage, lost messages and an erasure'],
+] as const;
+
 describe('a fleet', () => {
   it('keeps its promises in the talks that are always played', async () => {
     const seeds = [...Array.from({ length: TALKS }, (_, index) => index + 1), ...FAULTY];
     for (const seed of seeds) await playFleetTalk(composeFleetTalk(seed));
   });
+
+  for (const [seed, fault] of KNOWN)
+    it(`is known for this: ${fault}`, () => assert.rejects(playFleetTalk(composeFleetTalk(seed))));
 });
