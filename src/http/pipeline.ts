@@ -9,7 +9,7 @@ import { isUpgraded, responseUnderWay, resumeParser, stopParserIf } from './node
 /** Requests of one connection that may wait. The bytes after them are not read. */
 const MAX_WAITING = 16;
 
-/** Requests of one connection, with none of another between them, that need not wait. */
+/** Requests of one packet that need not wait. */
 const MAX_IN_A_ROW = 16;
 
 /**
@@ -20,11 +20,13 @@ const MAX_IN_A_ROW = 16;
 export function oneAtATime(listener: RequestListener): RequestListener {
   const pipelines = new WeakMap<Socket, Pipeline>();
   let latest: Socket | undefined;
+  let bytesRead = 0;
   let inARow = 0;
   return (request, response) => {
     const { socket } = request;
-    inARow = socket === latest ? inARow + 1 : 1;
-    latest = socket;
+    const isOfPacket = socket === latest && socket.bytesRead === bytesRead;
+    inARow = isOfPacket ? inARow + 1 : 1;
+    if (!isOfPacket) [latest, bytesRead] = [socket, socket.bytesRead];
     // Node ends a request with a body, and so its answer, before it reads on in the packet.
     const mayPass = inARow <= MAX_IN_A_ROW || isUpgraded(request);
     if (response.socket !== null && mayPass) return listener(request, response);
@@ -65,8 +67,8 @@ class Pipeline {
 
   readonly #serve = (): void => {
     const [request, response] = this.#waiting.shift() ?? [];
-    // Without a socket the connection is closing.
-    if (request === undefined || response === undefined || response.socket === null) return;
+    // Without a socket, or with one that is destroyed, the connection is closing.
+    if (request === undefined || response?.socket?.destroyed !== false) return;
     response.once('close', this.#next);
     if (this.#waiting.length === 0) this.#socket.resume();
     this.#listener(request, response);

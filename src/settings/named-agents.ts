@@ -105,20 +105,33 @@ export function agentOfKeysVariable(variable: string): string | undefined {
   return isRight ? name : undefined;
 }
 
-const OTHER_SIDE = /^(?:CHAT_COMPLETIONS?_KEYS?_([A-Z].*)|(.+)_LAYERCODE_WEBHOOK_SECRETS?)$/;
-
 /** How much longer or shorter the known part of a misspelt variable may be. */
 const DIFFERENCES = [-2, -1, 0, 1, 2] as const;
 
 /**
- * The variable of an agent's own keys or secrets that was probably meant by another one, which has
- * the agent's name on the other side, or is one or two edits away from it. The name is taken as it
- * is.
+ * The variable of one of these agents that was probably meant by another one, which has the agent's
+ * name on the other side.
+ */
+export function agentVariableAcross(
+  variable: string,
+  agents: readonly NamedAgent[],
+): string | undefined {
+  for (const { name } of agents) {
+    const part = name.toUpperCase().replaceAll('-', '_');
+    if (SECRET_BEHIND.some((secret) => variable === part + secret)) return secretVariableOf(name);
+    if (KEYS_BEFORE.some((keys) => variable === keys + part)) return keysVariableOf(name);
+  }
+  return undefined;
+}
+
+const SECRET_BEHIND = ['_LAYERCODE_WEBHOOK_SECRET', '_LAYERCODE_WEBHOOK_SECRETS'] as const;
+const KEYS_BEFORE = ['CHAT_COMPLETIONS_KEYS_', 'CHAT_COMPLETIONS_KEY_'] as const;
+
+/**
+ * The variable of an agent's own keys or secrets that was probably meant by another one, which is
+ * one or two edits away from it. The agent's name is taken as it is.
  */
 export function agentVariableMeant(variable: string): string | undefined {
-  const [, ofKeys, ofSecret] = OTHER_SIDE.exec(variable) ?? [];
-  if (ofKeys !== undefined) return ofKeys + KEYS_SUFFIX;
-  if (ofSecret !== undefined) return SECRET_PREFIX + ofSecret;
   const candidates = DIFFERENCES.flatMap((difference) => [
     // Of several names, the longest one before a suffix and the shortest one after a prefix.
     variable.slice(0, Math.min(0, -KEYS_SUFFIX.length - difference)) + KEYS_SUFFIX,

@@ -5,7 +5,7 @@ import { nearestName } from '../base/nearest-name.ts';
 import { parseCommandLine } from './command-line.ts';
 import { Refusal } from './kinds.ts';
 import {
-  agentOfKeysVariable, agentOfSecretVariable, agentVariableMeant,
+  agentOfKeysVariable, agentOfSecretVariable, agentVariableAcross, agentVariableMeant,
 } from './named-agents.ts';
 import { brokenRules, type NameOf } from './rules.ts';
 import { secretsIn } from './secrets.ts';
@@ -95,7 +95,7 @@ export function checkSettings(
     environment: values,
     secrets,
   };
-  problems.push(...misspeltVariables(values, nameOf), ...brokenRules(settings, nameOf));
+  problems.push(...misspeltVariables(values, settings, nameOf), ...brokenRules(settings, nameOf));
   return { settings, problems };
 }
 
@@ -108,9 +108,13 @@ const OTHER_VARIABLES: readonly string[] = ['GOOGLE_GENERATIVE_AI_API_KEY'];
 const MIN_LENGTH = 5;
 const MIN_LENGTH_OF_TWO = 8;
 
-/** One problem for each variable that is one or two edits away from one that is not set. */
+/**
+ * One problem for each variable that is one or two edits away from one that is not set, or has an
+ * agent's name on the other side.
+ */
 function misspeltVariables(
   values: Readonly<Record<string, string>>,
+  { agents }: Settings,
   nameOf: NameOf,
 ): readonly string[] {
   const variables = settingRows.map(({ variable }) => variable);
@@ -122,7 +126,8 @@ function misspeltVariables(
     if (known.has(variable) || isOfAgent !== undefined) return [];
     const meant = nearestName(variable, long, 1)
       ?? nearestName(variable, longer, 2)
-      ?? agentVariableMeant(variable);
+      ?? agentVariableMeant(variable)
+      ?? agentVariableAcross(variable, agents);
     if (meant === undefined || values[meant] !== undefined) return [];
     return [`${nameOf(variable)} is not a setting; did you mean ${meant}?`];
   });

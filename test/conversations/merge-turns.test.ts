@@ -58,6 +58,10 @@ const CASES: readonly Case[] = [
     { ...closed, runId: 2, heard: { runId: 3, lines: ['of'], isHeard: true } }, settled, 'ours'],
   ['a completed run wins over one that was not', cut2, settled, 'ours'],
   ['a completed run stays', settled, cut2, 'theirs'],
+  ['a completed run that may not have left gives way to one that has',
+    { ...settled, runId: 2, said: 'leaving' }, settled, 'ours'],
+  ['a completed run that has left stays', settled, { ...settled, runId: 2, said: 'leaving' },
+    'theirs'],
   // As where the store answers: see `hasSaidMore` in turn-settlement.ts.
   ['a completed run is no news of one that the platform has reported of',
     heardOf2, settled, 'theirs'],

@@ -84,6 +84,14 @@ describe('a complete reply, in a turn that another run owns', () => {
     assert.deepEqual(talk.shown, ['user: t1', 'assistant(completed):  [x]', 'tool: {}']);
   });
 
+  it('has figures of its own', () => {
+    const own = { sessionId: 's', startedAt: 1 };
+    const talk = new Talk();
+    talk.open('t1', { ...B, figures: { sessionId: 's', startedAt: 2 } });
+    talk.settle('t1', 'completed', 'by a', { runId: 1, process: 'a', figures: own });
+    assert.deepEqual(talk.turn('t1').figures, own);
+  });
+
   it('is not kept if the platform has discarded the turn', () => {
     const talk = ran(B);
     end(talk, B, 'interrupted');

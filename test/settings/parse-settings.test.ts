@@ -450,8 +450,6 @@ describe('parseSettings: misspelt variables', () => {
     ['SALES_EU_CHAT_COMPLETOINS_KEYS', 'SALES_EU_CHAT_COMPLETIONS_KEYS'],
     ['SALESCHAT_COMPLETIONS_KEYS', 'SALES_CHAT_COMPLETIONS_KEYS'],
     ['SALES__CHAT_COMPLETIONS_KEYSS', 'SALES_CHAT_COMPLETIONS_KEYS'],
-    ['CHAT_COMPLETIONS_KEYS_SALES', 'SALES_CHAT_COMPLETIONS_KEYS'],
-    ['SALES_LAYERCODE_WEBHOOK_SECRETS', 'LAYERCODE_WEBHOOK_SECRET_SALES'],
     ['LAYERCODE_WEBHOK_SECRET_SALES', 'LAYERCODE_WEBHOOK_SECRET_SALES'],
     ['LAYERCODE_WEBHOOKS_SECRETS_SALES', 'LAYERCODE_WEBHOOK_SECRET_SALES'],
   ] as const) {
@@ -468,6 +466,20 @@ describe('parseSettings: misspelt variables', () => {
       'SALES_CHAT_COMPLETION_KEYS is not a setting; did you mean SALES_CHAT_COMPLETIONS_KEYS?',
     ]);
   });
+
+  // Was: it was ignored.
+  for (const [wrong, meant] of [
+    ['SALES_LAYERCODE_WEBHOOK_SECRETS', 'LAYERCODE_WEBHOOK_SECRET_SALES'],
+    ['CHAT_COMPLETIONS_KEYS_SALES', 'SALES_CHAT_COMPLETIONS_KEYS'],
+    ['OLD_LAYERCODE_WEBHOOK_SECRET', undefined],
+    ['CHAT_COMPLETIONS_KEYS_FILE', undefined],
+  ] as const)
+    it(`names ${meant ?? 'nothing'} for ${wrong}, with an agent called sales`, () => {
+      const settings = { AGENTS: 'sales=echo', [wrong]: 'k-9876543210' };
+      const problems = problemsOf(settings).filter((problem) => problem.includes(wrong));
+      const problem = `${wrong} is not a setting; did you mean ${meant}?`;
+      assert.deepEqual(problems, meant === undefined ? [] : [problem]);
+    });
 
   it('accepts the variables of agents with short names for what they are', () => {
     for (const variable of ['A_CHAT_COMPLETIONS_KEYS', 'LAYERCODE_WEBHOOK_SECRET_A'])

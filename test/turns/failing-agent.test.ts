@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 
 import type { TurnFailure } from '../../src/agents/agent.ts';
 import { ModelError } from '../../src/models/model.ts';
-import { serve, Told } from '../fixtures/app.ts';
+import { serve, slowStore, Told, within } from '../fixtures/app.ts';
 import { APOLOGY, fails, hears, type Case } from './single-message.ts';
 
 const cycle: Record<string, unknown> = {};
@@ -49,6 +49,13 @@ describe('an agent that fails', () => {
 
   it('because of MAX_REPLY_WORDS apologises', async (t) => {
     await hears(t, () => 'One two three.', APOLOGY, 'failed', { MAX_REPLY_WORDS: '2' });
+  });
+
+  it('for want of a store apologises, and leaves no turn running', async (t) => {
+    const update = (): Promise<never> => Promise.reject(new Error('the database is gone'));
+    const { client, app } = serve(t, {}, { store: { ...slowStore(), update } });
+    assert.equal(await within((await client.say('Hello?')).text(), 'the apology'), APOLOGY);
+    assert.equal(app.runningTurns, 0);
   });
 
   it('after end() leaves the turn completed', async (t) => {

@@ -17,7 +17,7 @@ export interface MadeChange {
 
 /** A store that loses writes loses the last ones. */
 const REMEMBERED_MS = 300_000;
-/** How many changes are remembered, and their length in UTF-16 code units. The last always is. */
+/** How many changes are remembered, and their length in UTF-16 code units. The last one stays. */
 const MAX_CHANGES = 8;
 const MAX_LENGTH = 8_192;
 

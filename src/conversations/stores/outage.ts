@@ -157,7 +157,7 @@ export class Outage {
     });
   }
 
-  /** It is time for the next probe, or the store has answered something: it need not wait. */
+  /** Probes now: the retry is due, or the store has answered something. */
   #lookNow(): void {
     if (this.#retry === undefined || this.#isClosed) return;
     clearTimeout(this.#retry);
