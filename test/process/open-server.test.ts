@@ -19,6 +19,8 @@ before(() => {
 });
 after(() => rmSync(directory, { recursive: true, force: true }));
 
+const environment = { ...process.env };
+
 async function open(
   t: TestContext,
   variables: Readonly<Record<string, string>>,
@@ -27,7 +29,6 @@ async function open(
   const fixed = { HOST: '127.0.0.1', PORT: '0', SHUTDOWN_TIMEOUT_SECONDS: '0' };
   const settings = parseSettings({ ...fixed, ...variables }, []);
   const write = (line: string): unknown => lines.push(line);
-  const environment = { ...process.env };
   t.after(() => { // agents were given the variables
     for (const name of Object.keys(process.env)) delete process.env[name];
     Object.assign(process.env, environment);
