@@ -65,6 +65,7 @@ export function scriptedModel(script: Script): ScriptedModel {
     if (signal.aborted) return;
     const abort = (): void => end.abort();
     signal.addEventListener('abort', abort, { once: true });
+    const ended = aborted(end.signal); // one listener for all waits
     const report = new RequestReport(SCRIPTED_MODEL, options, { usage: NO_TOKENS });
     let firstDeltaAt: number | undefined;
     let isCut = false;
@@ -74,7 +75,7 @@ export function scriptedModel(script: Script): ScriptedModel {
       if (options.onRequest !== undefined) report.sent(bodyOf(request));
       for (const part of partsFor(request, requests.length)) {
         if (typeof part === 'object' && 'waitMs' in part)
-          await atMost(part.waitMs, aborted(end.signal));
+          await atMost(part.waitMs, ended);
         if (end.signal.aborted) return;
         if (typeof part === 'object' && 'fail' in part) throw toError(part.fail);
         isCut = typeof part === 'object' && 'cut' in part;

@@ -239,6 +239,12 @@ describe('a scripted model that is late', () => {
     assert.ok(last.firstDeltaMs >= 5_000 && last.firstDeltaMs < 7_000, `${last.firstDeltaMs}`);
   });
 
+  it('waits often without a warning of Node', async (t) => {
+    const warned = t.mock.method(process, 'emitWarning', () => undefined);
+    await deltasOf(scriptedModel([Array.from({ length: 20 }, () => ({ waitMs: 0 }))]));
+    assert.equal(warned.mock.callCount(), 0);
+  });
+
   it('ends its wait when its signal fires, quietly', async () => {
     const caller = new AbortController();
     const failures: string[] = [];
