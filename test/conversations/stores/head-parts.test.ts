@@ -89,6 +89,21 @@ describe('what another copy has not stored yet', () => {
     assert.deepEqual([agent, state], ['support', '{"n":2}']);
   });
 
+  // Was: the cake came twice.
+  it('is what came after a write that was not answered and was made', () => {
+    const list = (...dishes: readonly string[]): string => JSON.stringify({ n: dishes });
+    const first = open({ state: `${list('tea')}\nv0` });
+    first.conversation.state = list('tea', 'cola');
+    first.parts.addTo({ set: new Map(), add: new Map(), remove: [] }, 'v1');
+    first.parts.failed('v1');
+    const second = open({ state: `${list('tea', 'cola', 'cake')}\nv0 v1 v2` });
+    second.parts.takeNew(first.parts);
+    second.conversation.state = list('tea', 'cola', 'cake', 'jam');
+    const third = open({ state: `${list('tea', 'cola', 'cake', 'pie')}\nv0 v1 v2 v3` });
+    third.parts.takeNew(second.parts);
+    assert.equal(third.conversation.state, list('tea', 'cola', 'cake', 'pie', 'jam'));
+  });
+
   it('names no other caller', () => {
     const latest = open({ head: '{"caller":{"id":"a"}}' });
     latest.parts.takeNew(open({ head: '{"caller":{"id":"b"}}' }).parts);
