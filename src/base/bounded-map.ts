@@ -41,7 +41,7 @@ export class BoundedMap<K, V> {
     return this.#entries.size;
   }
 
-  /** The one that was set longest ago comes first. It may be deleted when it is its turn. */
+  /** The one that was set longest ago comes first. An entry may be deleted while it is visited. */
   *[Symbol.iterator](): Generator<readonly [key: K, value: V], void, undefined> {
     let next = this.#list.oldest;
     while (next !== undefined) {

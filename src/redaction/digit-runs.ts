@@ -40,7 +40,7 @@ const FEWEST_BESIDE_HOMOPHONES = 6;
 
 /** Words, groups of digits and signs between two pauses. */
 const PARTS_PER_STEP = 1_000;
-/** Of one group, in UTF-16 code units. An even number. */
+/** Of one group, in UTF-16 code units. Even: a digit may have two of them. */
 const UNITS_PER_STEP = 100_000;
 const NO_RUNS: readonly DigitRun[] = [];
 

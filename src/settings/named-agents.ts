@@ -76,11 +76,16 @@ export function pathsOfAgents(
     [path, ...BELOW_AGENT.map(([below]) => path.replace(/\/$/, '') + below)]);
 }
 
+/** An agent's name as it stands in the name of a variable. */
+function inVariable(name: string): string {
+  return name.toUpperCase().replaceAll('-', '_');
+}
+
 const SECRET_PREFIX = 'LAYERCODE_WEBHOOK_SECRET_';
 
 /** The variable of an agent's own webhook secrets. */
 export function secretVariableOf(name: string): string {
-  return SECRET_PREFIX + name.toUpperCase().replaceAll('-', '_');
+  return SECRET_PREFIX + inVariable(name);
 }
 
 /** The agent whose own webhook secrets a variable holds; undefined for any other variable. */
@@ -94,7 +99,7 @@ const KEYS_SUFFIX = '_CHAT_COMPLETIONS_KEYS';
 
 /** The variable of an agent's own keys for Chat Completions. */
 export function keysVariableOf(name: string): string {
-  return name.toUpperCase().replaceAll('-', '_') + KEYS_SUFFIX;
+  return inVariable(name) + KEYS_SUFFIX;
 }
 
 /** The agent whose own keys a variable holds; undefined for any other variable. */
@@ -117,7 +122,7 @@ export function agentVariableAcross(
   agents: readonly NamedAgent[],
 ): string | undefined {
   for (const { name } of agents) {
-    const part = name.toUpperCase().replaceAll('-', '_');
+    const part = inVariable(name);
     if (SECRET_BEHIND.some((secret) => variable === part + secret)) return secretVariableOf(name);
     if (KEYS_BEFORE.some((keys) => variable === keys + part)) return keysVariableOf(name);
   }

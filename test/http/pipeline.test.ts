@@ -140,6 +140,18 @@ describe('a connection with several requests', () => {
     assert.equal(served.length, 1);
   });
 
+  it('that is destroyed after an answer serves none of those that wait', async (t) => {
+    const { client, served, socket } = await open(t);
+    client.send(get('/1') + get('/2'));
+    await until(() => served.length === 1, 'the first request');
+    const response = served[0]?.[1];
+    response?.once('close', () => socket().destroy());
+    response?.end('[1]');
+    await until(() => socket().closed, 'the end of the connection');
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.equal(served.length, 1);
+  });
+
   it('serves none after one that closes it', async (t) => {
     const { client, served } = await open(t);
     client.send(get('/1', 'connection: close\r\n') + get('/2'));

@@ -51,6 +51,7 @@ export class HeadParts {
   #revision = 0;
   /** Writes of the state that were not answered. The store may have made them. */
   #attempts: { readonly version: string; readonly state: string }[] = [];
+  /** Changes of the state that this process has made and the store has taken. */
   #made: readonly MadeChange[] = [];
   /** The same as `#state`, with changes that the store has lost. All of it is written again. */
   #restored: StoredState | undefined;

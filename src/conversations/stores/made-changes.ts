@@ -10,6 +10,7 @@ export interface MadeChange {
   /** The state before and after it. */
   readonly from: string;
   readonly to: string;
+  /** When the conversation had last been erased, as the store says; 0 for never. */
   readonly erasedAt: number;
   /** By `performance.now()`. */
   readonly atMs: number;
@@ -42,12 +43,9 @@ function isYoung({ atMs }: MadeChange): boolean {
 
 /**
  * Whether a store has lost the change, if these were the last versions that have changed its state.
- * Of 16 versions or more it does not know the oldest.
+ * The store keeps only the last versions, so an older change may be there without its own.
  */
-export function isLost(
-  change: MadeChange,
-  versions: readonly string[],
-): boolean {
+export function isLost(change: MadeChange, versions: readonly string[]): boolean {
   const { version, behind } = change;
   if (versions.includes(version) || !isYoung(change)) return false;
   return versions.length < MAX_VERSIONS || (behind !== undefined && versions.includes(behind));

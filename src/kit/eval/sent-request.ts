@@ -52,8 +52,7 @@ export function callsShown(prompts: readonly (readonly ChatMessage[])[]) {
 
 /**
  * The same in each run: ids are left out and, in a line that names the present day, all times.
- * Other times, such as opening hours, stay. A tool that is not typed may lack a
- * description.
+ * Other times, such as opening hours, stay. A tool that is not typed may lack a description.
  */
 function steady(text = ''): string {
   return text.split('\n').map((line) => {
