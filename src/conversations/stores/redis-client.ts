@@ -1,5 +1,7 @@
 // The Redis and Valkey clients that a store can use.
 
+import { createHash } from 'node:crypto';
+
 /** Keys and arguments of a script. */
 export interface RedisScriptCall {
   keys: string[];
@@ -66,4 +68,14 @@ export function fromIoredis(client: IoredisClient): RedisClient & RedisSubscribe
       if (listeners.size === 0) client.off?.('message', receive);
     },
   };
+}
+
+/** A script, and the hash under which a server remembers it. */
+export interface Script {
+  readonly text: string;
+  readonly sha1: string;
+}
+
+export function scriptOf(text: string): Script {
+  return { text, sha1: createHash('sha1').update(text).digest('hex') };
 }

@@ -11,7 +11,8 @@ import { mustBeConfirmed, type OnceClaims } from './once-claims.ts';
 import { RedisChannel } from './redis-channel.ts';
 import { RedisClaims } from './redis-claims.ts';
 import { isAnswer, RedisConnection, type RedisPackage, type RedisTls } from './redis-connection.ts';
-import { RedisStore, UNTOLD } from './redis-store.ts';
+import { UNTOLD } from './redis-failover.ts';
+import { RedisStore } from './redis-store.ts';
 import { parseRedisUrl, type RedisTlsFiles } from './redis-url.ts';
 import { StoreError } from './store-error.ts';
 

@@ -3,12 +3,12 @@
 import { canonicalJson } from '../../base/canonical-json.ts';
 import { parseTime } from '../terminal/flags.ts';
 import { oneLine } from '../terminal/text.ts';
-import {
-  MAX_LISTED, runText, sameTurn, shown, titleOf, type Check, type Fault, type Seen,
-} from './check.ts';
 import { parseExpectation, parseValueExpectation, plain, type Expectation } from './expectation.ts';
 import { LineFault, standsAlone, textOf, toolNames, type Words } from './line.ts';
 import type { PlayedTurn } from './result.ts';
+import {
+  MAX_LISTED, runText, sameTurn, shown, titleOf, type Check, type Fault, type Seen,
+} from './seen-call.ts';
 import { parseToolCheck } from './tool-check.ts';
 
 /** Longest message of a prompt, in UTF-16 code units. */

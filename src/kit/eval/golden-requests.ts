@@ -4,8 +4,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
 
 import { codeOf, messageOf } from '../../base/thrown-values.ts';
-import type { Fault } from './check.ts';
 import { besideScenario, type Scenario } from './scenario.ts';
+import type { Fault } from './seen-call.ts';
 import { shownDiff, textDiff } from './text-diff.ts';
 
 const HEADING = /^=== (\d+)\n/m;

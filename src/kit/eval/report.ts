@@ -3,8 +3,8 @@
 import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
 import { oneLine } from '../terminal/text.ts';
-import { runText, titleOf } from './check.ts';
 import type { PlayedTurn, ScenarioFailure, ScenarioResult } from './result.ts';
+import { runText, titleOf } from './seen-call.ts';
 import { callsShown } from './sent-request.ts';
 
 /** Longest line of a transcript, in UTF-16 code units. */

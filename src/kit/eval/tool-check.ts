@@ -4,10 +4,10 @@
 import { isObject } from '../../base/fields.ts';
 import { parseJson, type JsonObject } from '../../base/json.ts';
 import { isToolName } from '../../models/well-formed-call.ts';
-import { MAX_LISTED, runText, sameTurn, type Check, type Fault } from './check.ts';
 import { hasFields, parseExpectation, parseValueExpectation } from './expectation.ts';
 import { LineFault } from './line.ts';
 import type { PlayedTurn, ToolRunSeen } from './result.ts';
+import { MAX_LISTED, runText, sameTurn, type Check, type Fault } from './seen-call.ts';
 
 /** How often a tool ran, with what, and with what result. */
 interface ToolExpectation {

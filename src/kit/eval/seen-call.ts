@@ -1,4 +1,4 @@
-// What a check looks at, and how it names turns and runs of tools.
+// What a check sees of a call, and how it names turns and runs of tools.
 
 import type { JsonObject } from '../../base/json.ts';
 import { oneLine } from '../terminal/text.ts';
