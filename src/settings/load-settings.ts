@@ -86,7 +86,21 @@ function readSettingsFile(file: string, isRequired: boolean): Environment {
     throw new SettingsError([`settings file ${file} is not UTF-8 text; save it as UTF-8`]);
   }
   // A byte-order mark would become part of the first variable's name.
-  return parseVariables(content.replace(/^\uFEFF/, ''));
+  const text = content.replace(/^\uFEFF/, '');
+  checkLines(file, text);
+  return parseVariables(text);
+}
+
+/** The parser passes over a line that sets nothing. No line is shown: it may be a secret. */
+function checkLines(file: string, text: string): void {
+  const withoutQuoted = text
+    .replace(/^[ \t]*#.*$/gm, '')
+    .replace(/=[ \t]*(["'`])[^]*?\1/g, (quoted) => `=${quoted.replace(/[^\n]/g, '')}`);
+  const problems = withoutQuoted.split('\n').flatMap((line, index) =>
+    line.trim() === '' || line.includes('=')
+      ? []
+      : [`settings file ${file}: line ${index + 1} must be NAME=value, a comment or blank`]);
+  if (problems.length > 0) throw new SettingsError(problems);
 }
 
 /**

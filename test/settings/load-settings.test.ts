@@ -120,6 +120,19 @@ describe('loadSettings', () => {
     }
   });
 
+  it('refuses a file with lines that set nothing, and does not show them', () => {
+    const file = join(directory, '.env');
+    const lines = [
+      '\uFEFF# AGENT echo', 'PORT 1', '', 'export MAX_STREAMS=7', 'A="one', 'two', '# three', '"',
+      'sk-1', "B='it' # more", "C=it's",
+    ];
+    writeFileSync(file, lines.join('\n'));
+    assert.deepEqual(problemsOf(), [2, 9].map((line) =>
+      `settings file ${file}: line ${line} must be NAME=value, a comment or blank`));
+    writeFileSync(file, lines.toSpliced(8, 1).toSpliced(1, 1).join('\r\n'));
+    assert.equal(load().maxStreams, 7);
+  });
+
   it(
     'refuses a file it may not read',
     { skip: process.geteuid?.() !== 0 && 'needs root to become somebody else' },
