@@ -27,6 +27,7 @@ export class JsonDelivery implements Delivery {
   #events = 0;
   readonly #toolCalls: CompletionToolCall[] = [];
   #isEnded = false;
+  /** Whether the operating system has taken all of it. */
   #isSent = false;
 
   constructor(
@@ -64,8 +65,9 @@ export class JsonDelivery implements Delivery {
     return !this.#isEnded && !this.context.response.destroyed;
   }
 
+  /** While it is open, an interruption sends all that was said so far. */
   get unsent(): number {
-    return this.#isSent ? 0 : this.#events;
+    return this.isOpen || this.#isSent ? 0 : this.#events;
   }
 
   drops(event: SentEvent): boolean {
@@ -86,6 +88,8 @@ export class JsonDelivery implements Delivery {
       const { usage } = this.turn ?? {};
       const reply = { text: this.#text, calls: this.#toolCalls, isCut: when === 'cut short' };
       this.context.json(200, completionOf(this.#options, reply, usage));
+      const { response } = this.context;
+      this.#isSent = response.writableLength === 0 && !response.destroyed;
     }
     this.#isEnded = true;
     return this.#isSent;

@@ -127,7 +127,7 @@ describe('a request that comes again with the same bytes', () => {
 describe('a connection that is dropped', () => {
   for (const stream of [true, false]) {
     it(`interrupts the turn, whose reply is ${stream ? 'streamed' : 'whole'}`, async (t) => {
-      const { platform, interrupted, turns } = serveHalting(t);
+      const { platform, interrupted, turns, history } = serveHalting(t);
       const controller = new AbortController();
       const answer = platform.ask({ ...HELLO, stream }, { signal: controller.signal })
         .then(({ response }) => response.text());
@@ -137,6 +137,7 @@ describe('a connection that is dropped', () => {
       await within(fired(signal), 'the signal');
       assert.equal((await interrupted.next()).turnId, turnId);
       await failed;
+      if (!stream) assert.deepEqual(await history(CONVERSATION), [['user', 'Hello?']]); // unheard
     });
   }
 });
@@ -156,14 +157,18 @@ describe('a newer request of the same conversation', () => {
   });
 
   it('ends a turn whose reply is whole with what was said so far, as cut short', async (t) => {
-    const { platform, turns, open } = serveHalting(t);
+    const { platform, turns, open, history } = serveHalting(t);
     const older = platform.ask({ ...HELLO, stream: false });
     await turns.next();
-    const newer = await platform.ask(['user: Hello?', 'user: Stop.']);
+    const newer = await platform.ask(['user: Hello?', 'agent: One.', 'user: Stop.']);
     const { choices: [choice] } = await (await older).whole();
     assert.deepEqual([choice?.message.content, choice?.finish_reason], ['One.', 'length']);
     open();
     assert.equal(await newer.text(), 'One. Two.');
+    assert.deepEqual(await history(CONVERSATION), [
+      ['user', 'Hello?'], ['assistant', 'One.', 'interrupted'],
+      ['user', 'Stop.'], ['assistant', 'One. Two.', 'completed'],
+    ]);
   });
 
   it('with corrected words takes the place of one that has completed', async (t) => {
