@@ -1,6 +1,6 @@
 import type { Redaction } from '../redaction/redaction.ts';
 import { HandOverError } from '../tools/tool-hand-over-error.ts';
-import type { BoundAgent } from './agent.ts';
+import type { Agent, BoundAgent } from './agent.ts';
 
 /** The agents that may speak in the turns of one path. */
 export class Speakers {
@@ -44,6 +44,13 @@ export class Speakers {
   redactsFor({ redact }: BoundAgent): boolean {
     const isNothing = redact === undefined || [redact].flat().length === 0;
     return isNothing || this.#redaction?.covers(redact) === true;
+  }
+
+  /** The name that an agent of these is served under, or its own: for the log. */
+  nameOf(agent: Agent): string {
+    if (agent === this.own) return this.ownName ?? agent.name;
+    for (const [name, one] of this.all) if (one === agent) return name;
+    return agent.name;
   }
 
   /** The agent that speaks under a name. */

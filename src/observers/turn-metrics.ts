@@ -4,7 +4,7 @@ import type { TurnEvent } from '../calls/call-event.ts';
 import type { LogFields } from '../log.ts';
 import { Counter, Histogram, type Count, type Metrics } from '../metrics.ts';
 import { failureReasonOf } from '../turns/report/failure-reason.ts';
-import { TURN_OUTCOMES, type TurnOutcome } from '../turns/report/turn-points.ts';
+import { outcomeName, TURN_OUTCOMES, type TurnOutcome } from '../turns/report/turn-points.ts';
 import type { AnsweredUsage, CostOf, CutUsage, TurnWork } from '../turns/report/turn-work.ts';
 import { CHAT_COMPLETIONS } from '../wires/chat-completions/events.ts';
 import { LAYERCODE } from '../wires/layercode/call-events.ts';
@@ -43,7 +43,7 @@ export function turnMetrics(metrics: Metrics, costOf: CostOf = () => undefined):
   const countUsage = usageMetrics(metrics, costOf);
   return function turnMetrics({ event, context: { logFields } }, report) {
     const { outcome, firstSpeechMs, firstWordMs, speakers, work, traceId } = report;
-    logFields['outcome'] = outcome;
+    logFields['outcome'] = outcomeName(outcome);
     if (traceId !== undefined) logFields['traceId'] = traceId;
     counts[event.raw.type][outcome].increment();
     if (firstSpeechMs !== undefined) {
@@ -116,7 +116,7 @@ const EVENTS: readonly (readonly [wire: string, types: readonly string[]])[] = [
 /** Looked up once, so that a turn creates no arrays of labels. */
 function outcomeCounts(outcomes: Counter): OutcomeCounts {
   const count = (type: string, outcome: TurnOutcome, wire: string): Count =>
-    outcomes.labelled([type, outcome.replaceAll(' ', '_'), wire]);
+    outcomes.labelled([type, outcomeName(outcome), wire]);
   const entries = EVENTS.flatMap(([wire, types]) => types.map((type) => [
     type,
     Object.fromEntries(TURN_OUTCOMES.map((outcome) => [outcome, count(type, outcome, wire)])),

@@ -1,7 +1,8 @@
 import type { RunLinks, TracePlace } from '../conversations/trace-place.ts';
 import { failureReasonOf } from '../turns/report/failure-reason.ts';
-import type {
-  StoreWaited, ToolEnded, ToolStarted, TracedTurn, TurnEnded, TurnHappening,
+import {
+  outcomeName, type StoreWaited, type ToolEnded, type ToolStarted, type TracedTurn,
+  type TurnEnded, type TurnHappening,
 } from '../turns/report/turn-points.ts';
 import type { TurnFollower } from '../turns/report/turn-trace.ts';
 import type { CostOf } from '../turns/report/turn-work.ts';
@@ -107,7 +108,7 @@ export class TurnSpan implements TurnFollower {
     const hasSpoken = text !== undefined && text !== '';
     span.setAttributes({
       [A.turn]: this.#turn.turnId,
-      [A.outcome]: outcome,
+      [A.outcome]: outcomeName(outcome),
       [A.speakers]: speakers?.join(','),
       [A.storeMs]: storeMs,
       [A.limit]: limit,

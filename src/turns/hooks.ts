@@ -39,7 +39,7 @@ export function callAgent(
  */
 export function tellStarted(agent: Agent, start: CallStart, turn: TurnRun): Awaitable<void> {
   const failed = (error: unknown): void =>
-    turn.log.error('onSessionStart failed', { agent: agent.name, error });
+    turn.log.error('onSessionStart failed', { agent: turn.host.speakers.nameOf(agent), error });
   const reply = new TurnReply(new OverTurn(turn));
   try {
     const told: unknown = agent.onSessionStart?.(new StartTurnView(start, turn, false), reply);
@@ -92,36 +92,37 @@ export function limitTextOf(agent: Agent, turn: TurnRun): string {
 
 /** Undefined if the agent has no such phrase, or a function that threw or returned no text. */
 function phraseOf(
-  { name }: Agent,
+  agent: Agent,
   phrase: Agent['limitReached'],
   turn: TurnRun,
   failure: string,
 ): string | undefined {
   if (typeof phrase !== 'function') return phrase;
-  const { told: event, log } = turn;
+  const { told: event, log, host: { speakers } } = turn;
   try {
     const view = event.type === 'start'
       ? new StartTurnView(event, turn, true)
       : new MessageTurnView(event, turn);
     const text: unknown = phrase(view);
     if (typeof text === 'string') return text;
-    log.error(failure, { agent: name, got: typeof text });
+    log.error(failure, { agent: speakers.nameOf(agent), got: typeof text });
   } catch (error) {
-    log.error(failure, { agent: name, error });
+    log.error(failure, { agent: speakers.nameOf(agent), error });
   }
   return undefined;
 }
 
-/** Calls `onInterrupted`, with what is kept of the reply. Never throws: a failure is logged. */
-export function tellInterrupted(
-  agent: Agent,
-  { conversationId, log }: { readonly conversationId: string; readonly log: Logger },
-  { turnId, text }: CutTurn,
-): void {
+/**
+ * Calls `onInterrupted` of the path's own agent, with what is kept of the reply. Never throws: a
+ * failure is logged.
+ */
+export function tellInterrupted(turn: TurnRun, { turnId, text }: CutTurn): void {
+  const { conversationId, log, host: { speakers } } = turn;
+  const { own } = speakers;
   const failed = (error: unknown): void =>
-    log.error('onInterrupted failed', { agent: agent.name, error });
+    log.error('onInterrupted failed', { agent: speakers.nameOf(own), error });
   try {
-    const told = agent.onInterrupted?.({ conversationId, turnId, text });
+    const told = own.onInterrupted?.({ conversationId, turnId, text });
     if (told instanceof Promise) told.catch(failed);
   } catch (error) {
     failed(error);

@@ -461,7 +461,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     this.liveState = host.states?.enter(conversationId, opened);
     this.#restoreSpeaker(opened.agent);
     // The platform reports that a completed turn was cut. Any other cut was told at the time.
-    if (opened.cut !== undefined) tellInterrupted(host.speakers.own, this, opened.cut);
+    if (opened.cut !== undefined) tellInterrupted(this, opened.cut);
     // Begins to wait for calls of earlier runs that are still running.
     if (opened.earlierCalls.length > 0) void this.calls;
   }
@@ -533,10 +533,12 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
   // The end: the stream ends, the record is settled, the outcome is reported.
 
   #apologise(thrown: unknown): void {
-    const { agent, conversationId, turnId, values } = this;
+    const { agent, conversationId, turnId, values, host: { speakers } } = this;
     const error = values === undefined ? thrown : values.error(thrown);
     this.error = error;
-    this.log.error('turn failed', { agent: agent.name, conversationId, turnId, error });
+    this.log.error('turn failed', {
+      agent: speakers.nameOf(agent), conversationId, turnId, error,
+    });
     apologise(this, apologyOf(agent, this, error));
     this.trace?.note({ type: 'apology' });
     void this.delivery.send({ type: 'error' });
@@ -581,7 +583,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     if (ending === 'interrupted' && this.opened !== undefined) {
       const text = this.spoken.text(this.spoken.countSent(this.delivery.unsent));
       const cut = { turnId: this.turnId, text };
-      this.#scope?.runInAsyncScope(tellInterrupted, undefined, host.speakers.own, this, cut);
+      this.#scope?.runInAsyncScope(tellInterrupted, undefined, this, cut);
     }
   }
 
@@ -594,7 +596,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
   #settleLate(ending: Ending): void {
     void storeSettlement(this, ending);
     if (ending !== 'interrupted') return;
-    tellInterrupted(this.host.speakers.own, this, { turnId: this.turnId, text: '' });
+    tellInterrupted(this, { turnId: this.turnId, text: '' });
   }
 
   /** What the caller gets, if anything, is another run's reply. */
@@ -640,8 +642,9 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
 
   /** Usually it is the abort of the turn itself. Any other error must not be lost. */
   #logLate(thrown: unknown): void {
-    const { agent, turnId, values } = this;
+    const { turnId, values, host: { speakers } } = this;
     const error = values === undefined ? thrown : values.error(thrown);
-    this.log.debug('agent failed after its turn was over', { agent: agent.name, turnId, error });
+    const agent = speakers.nameOf(this.agent);
+    this.log.debug('agent failed after its turn was over', { agent, turnId, error });
   }
 }

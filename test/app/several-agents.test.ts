@@ -264,6 +264,16 @@ describe('what is reported about several agents', () => {
     ]);
   });
 
+  it('names the agent that failed as it is served, not by its own name', async (t) => {
+    const { log, wait } = recordLog();
+    const fail = (): never => { throw new Error('broken'); };
+    const support = defineAgent({ name: 'Sue', onMessage: fail, apology: fail });
+    const { at } = await serveAgents(t, { ...two, support }, {}, { log });
+    await (await at('/api/agent/support').say('Hi')).text();
+    for (const msg of ['turn failed', 'apology failed'])
+      assert.equal((await wait(msg))[0]?.['agent'], 'support', msg);
+  });
+
   it('names no agent if there is only one', async (t) => {
     const { log, wait } = recordLog();
     const app = createApp(settingsWith(), speaker('Solo'), { log });

@@ -26,6 +26,11 @@ export const TURN_OUTCOMES = [
 ] as const;
 export type TurnOutcome = (typeof TURN_OUTCOMES)[number];
 
+/** What metrics, the log and spans call it. */
+export function outcomeName(outcome: TurnOutcome): string {
+  return outcome === 'taken over' ? 'taken_over' : outcome;
+}
+
 /** One run of a turn. All its points hold the same object. */
 export interface TracedTurn {
   readonly conversationId: string;

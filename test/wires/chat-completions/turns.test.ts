@@ -46,7 +46,7 @@ describe('a request that comes again with the same bytes', () => {
     };
 
     it(`gets the whole reply of the running turn: ${what}`, async (t) => {
-      const { platform, turns, open } = serveHalting(t);
+      const { platform, turns, open, logLines } = serveHalting(t);
       const older = platform.ask(request(first));
       await turns.next();
       const newer = platform.ask(request(again));
@@ -54,6 +54,8 @@ describe('a request that comes again with the same bytes', () => {
       open();
       assert.equal(await textOf((await newer).response), 'One. Two.');
       assert.equal(turns.all.length, 1);
+      const lines = await requestLines(logLines, 2);
+      assert.deepEqual(lines.map(({ outcome }) => outcome), ['taken_over', 'completed']);
     });
 
     it(`gets the reply of the turn that has completed: ${what}`, async (t) => {
