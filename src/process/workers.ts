@@ -143,6 +143,8 @@ export class Workers {
   #replacement: NodeJS.Timeout | undefined;
   #replacing: Promise<void> | undefined;
   #isToReplaceAgain = false;
+  /** The one that is to take a worker's place. It is lost to nobody if it does not start. */
+  #successor: WorkerProcess | undefined;
   /** Rejects when no worker can be started. */
   readonly failed: Promise<never>;
   #fail: (error: WorkersError) => void = () => undefined;
@@ -309,6 +311,7 @@ export class Workers {
       this.#fail(new WorkersError(exit));
       return;
     }
+    if (worker === this.#successor && !hasListened(worker)) return;
     log.error('a worker died', { worker: worker.pid, reason: described(exit) });
     this.#diedUnasked(worker);
   }
@@ -334,7 +337,8 @@ export class Workers {
       for (const worker of old) {
         if (this.#closingSignal !== undefined) return;
         if (!this.#all.has(worker)) continue; // it died and was replaced already
-        const isReplaced = (await this.#fork().listening) !== undefined;
+        this.#successor = this.#fork();
+        const isReplaced = (await this.#successor.listening) !== undefined;
         if (this.#closingSignal !== undefined) return;
         if (!isReplaced) {
           log.error('a worker was not replaced: its successor did not start', {

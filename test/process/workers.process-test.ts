@@ -399,6 +399,8 @@ describe('a server with workers', () => {
     const turn = await say(url, 'Hello');
     assert.equal(await turn.rest(), ' Done.');
     assert.ok(workers.includes(turn.pid));
+    assert.equal(await metric(url, 'layercode_workers_died_total'), 0);
+    assert.deepEqual(server.log.filter(({ msg }) => msg === 'a worker died'), []);
   });
 
   // Was: new workers used another store, in which the calls had no history.
