@@ -12,7 +12,7 @@ import { UncheckedBodies } from '../http/unchecked-bodies.ts';
 import { allowedOrigins, cors, preflight } from '../middleware/cors.ts';
 import { wellFormed } from '../middleware/well-formed.ts';
 import { accessLog, requestMetrics } from '../observers/requests.ts';
-import { formErrorBody } from '../wires/chat-completions/error-body.ts';
+import { formErrorBody, hintForUnknown } from '../wires/chat-completions/error-body.ts';
 import type { AppParts } from './app-parts.ts';
 import type { Shutdown } from './shutdown.ts';
 
@@ -48,6 +48,7 @@ export function createLayers(parts: AppParts, shutdown: Shutdown, servesCompleti
       case 'malformed path':
         throw new BadRequest('the path is not percent-encoded UTF-8');
       case 'unknown path':
+        context.logFields['hint'] = hintForUnknown(context.path);
         throw new HttpError(404, 'Not found');
       default:
         match satisfies never;

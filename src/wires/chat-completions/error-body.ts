@@ -21,8 +21,16 @@ export function withErrorBody(handler: Handler): Handler {
 /** Only clients of this wire ask for such a path, whichever agent comes before it. */
 const OWN_PATH = /\/chat\/completions\/?$/;
 
+/** What the operator of an unknown path has probably not set. Undefined for any other path. */
+export function hintForUnknown(path: string): string | undefined {
+  if (OWN_PATH.test(path)) return 'no agent with a key has this path: see CHAT_COMPLETIONS_KEYS';
+  if (!path.endsWith('/events')) return undefined;
+  return 'no reports are taken here: see VAPI_WEBHOOK_SECRET and ELEVENLABS_WEBHOOK_SECRET';
+}
+
 /**
- * The same for an error that comes before a handler: an unknown path, a wrong method, a shutdown.
+ * As `withErrorBody`, for an error that comes before a handler: an unknown path, a wrong method, a
+ * shutdown.
  */
 export function formErrorBody(context: Context): void {
   if (OWN_PATH.test(context.path)) belongsToWire(context);

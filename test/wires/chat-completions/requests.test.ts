@@ -57,6 +57,17 @@ describe('the routes of Chat Completions', () => {
     assert.deepEqual(statuses, Array(7).fill(404));
   });
 
+  for (const [path, variable] of [
+    ['/api/agent/chat/completions', 'CHAT_COMPLETIONS_KEYS'],
+    ['/api/agent/events', 'VAPI_WEBHOOK_SECRET'],
+  ] as const)
+    it(`name ${variable} in the log if it is not set`, async (t) => {
+      const { platform, logLines } =
+        serveWith(t, saying('Yes.'), { LAYERCODE_WEBHOOK_SECRET: SECRET });
+      await platform.ask(HELLO, { path });
+      assert.ok(String((await requestLines(logLines))[0]?.['hint']).includes(variable));
+    });
+
   it('below "/" exist if the agent has that path', async (t) => {
     const environment = { CHAT_COMPLETIONS_KEYS: KEY, AGENT_ROUTE: '/' };
     const { platform } = serveWith(t, saying('Yes.'), environment);
