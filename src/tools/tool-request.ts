@@ -54,7 +54,8 @@ export function toolRun<S>(
   const tool = tools.find(({ name }) => name === call.name);
   if (tool === undefined) {
     const { name } = call;
-    return { run: ({ toolCallId }) => refuseUnknown(name, toolCallId, turn) };
+    // Its refusal changes nothing, and so need not wait until the turn is settled.
+    return { repeatable: true, run: ({ toolCallId }) => refuseUnknown(name, toolCallId, turn) };
   }
   const { whenInterrupted, repeatable, isOfTurn } = tool;
   const requested = new RequestedToolCall(tool, call.args, turn, reply, budget);

@@ -29,4 +29,12 @@ describe('toolRun', () => {
     await assert.rejects(async () => running, left);
     assert.deepEqual([runs, outcomes], [0, ['interrupted']]);
   });
+
+  it('of a tool that does not exist may run at any time', () => {
+    const call = { id: 'call_1', name: 'steal', args: '{}' };
+    const { repeatable } = toolRun(
+      call, [], {} as MessageTurn, {} as Reply, new CheckBudget(),
+    );
+    assert.equal(repeatable, true);
+  });
 });
