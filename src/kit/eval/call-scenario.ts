@@ -8,6 +8,7 @@ import { NOT_STARTED } from '../../conversations/unfinished-tool-results.ts';
 import { isToolName, parseArguments } from '../../models/well-formed-call.ts';
 import type { CallRecord, RecordedMessage, RecordedTurn } from '../../records/call-record.ts';
 import { cardNumbers } from '../../redaction/card-numbers.ts';
+import { resultText } from '../../tools/tool-result.ts';
 import { oneLine } from '../terminal/text.ts';
 import { valueInventor } from './invented-values.ts';
 
@@ -18,6 +19,8 @@ const DIRECTIONS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
 const CALL_TOOLS: readonly string[] = ['hang_up', 'transfer_call'];
 const STATE_NOTE =
   '# A mock changes no state. Where another tool needs it, write "real NAME" instead of it.';
+/** What such a tool returns if it has ended the turn. */
+const ENDED = resultText(undefined);
 /** What begins the result of a call whose tool had acted earlier in the conversation. */
 const DONE_BEFORE = '{"status":"done before","result":';
 /** The result of a call that handed over, as history has it. */
@@ -116,7 +119,7 @@ function modelLines(
 ): readonly string[] {
   if (requests.length + models.length === 0) return [];
   const said = (content: string): string => oneSpaced(content.replace(DEFAULT_APOLOGY, ''));
-  const answers = messages.filter(({ role }) => role === 'assistant').map((message) => [
+  const answers = untilEnded(messages).filter(({ role }) => role === 'assistant').map((message) => [
     ...(said(message.content) === '' ? [] : [`says ${said(message.content)}`]),
     ...(message.toolCalls ?? []).filter(({ name }) => isToolName(name)).map(({ name, args }) =>
       `calls ${name} ${JSON.stringify(parseArguments(args) ?? {})}`),
@@ -129,6 +132,15 @@ function modelLines(
   });
   const left = outcome === 'failed' ? [] : answers.flat(); // an apology is not the model's
   return [...lines, ...left].map((line) => `  model ${invented(withoutComment(line))}`);
+}
+
+/** Without what `hang_up` or `transfer_call` has said: it says that in a scenario, too. */
+function untilEnded(messages: readonly RecordedMessage[]): readonly RecordedMessage[] {
+  const calls = messages.flatMap(({ toolCalls = [] }) => toolCalls);
+  const ids = calls.filter(({ name }) => CALL_TOOLS.includes(name)).map(({ id }) => id);
+  const end = messages.findIndex(({ toolCallId = '', content }) =>
+    content === ENDED && ids.includes(toolCallId));
+  return end === -1 ? messages : messages.slice(0, end);
 }
 
 /** How a failure is written. Undefined for an answer, or for a request that was only cut short. */

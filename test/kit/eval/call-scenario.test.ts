@@ -12,7 +12,7 @@ import type {
   CallRecord, RecordedMessage, RecordedTurn,
 } from '../../../src/records/call-record.ts';
 import { handOver } from '../../../src/tools/tool-hand-over.ts';
-import { tool } from '../../../src/tools/tool.ts';
+import { hangUp, tool, transferTo } from '../../../src/tools/tool.ts';
 import { failuresOf, play } from './eval-stage.ts';
 
 function call(turns: readonly RecordedTurn[], fields: Partial<CallRecord> = {}): CallRecord {
@@ -197,6 +197,28 @@ describe('callScenario', () => {
     const script = `${paid}\nexpect One moment.\nexpect-tool pay once\nexpect-prompt [card 1]`;
     assert.deepEqual(failuresOf(await play(shop, script)), []);
   });
+
+  // The goodbye was a line of the model's, too, which was never asked for it.
+  for (const [what, wire, name, args, result, count] of [
+    ['does not script what hang_up says', 'layercode', 'hang_up', { goodbye: 'Goodbye!' },
+      { status: 'ok' }, 1],
+    ['does not script what transfer_call says', 'chat-completions', 'transfer_call',
+      { destination: 'sales', say: 'Goodbye!' }, { status: 'ok' }, 1],
+    ['scripts what the model says if it cannot transfer', 'layercode', 'transfer_call',
+      { destination: 'sales' }, { error: 'calls cannot be transferred here' }, 2],
+  ] as const)
+    it(what, async () => {
+      const toolCalls = [{ id: 'x', name, args: JSON.stringify(args) }];
+      const [, returned] = used(name, JSON.stringify(result));
+      assert.ok(returned !== undefined);
+      const messages = [USER('Bye'), { ...AGENT(''), toolCalls }, returned, AGENT('Goodbye!')];
+      const requests = Array.from({ length: count }, () => ({ model: 'a', startedMs: 0 }));
+      const text = callScenario(call([turn(messages, { requests })], { wire }));
+      const shop = defineAgent({
+        name: 'shop', prompt: 'Sell.', tools: [hangUp, transferTo({ sales: '+49 30 111' })],
+      });
+      assert.deepEqual(failuresOf(await play(shop, `${text}expect Goodbye!`)), []);
+    });
 
   it('expects a refusal, and scripts nothing for an agent that asks no model', () => {
     const wrong = used('look', '{"error":"arguments.day is missing"}');
