@@ -45,7 +45,8 @@ export function callScenario(
     messages.flatMap(({ toolCalls = [] }) => toolCalls.map(({ name }) => name)),
   ));
   const body = spoken.flatMap((turn) => ['', ...linesOf(turn, invented)]);
-  const hasAskedAgain = spoken.some(({ requests = [] }) => requests.some(isRepaired));
+  const requests = spoken.flatMap((turn) => turn.requests ?? []);
+  const fallbacks = new Set(requests.flatMap(({ fellBackTo }) => fellBackTo ?? []));
   const lines = [
     `# A recorded call of the agent "${oneLine(agent, 80)}". Ids and numbers are invented.`,
     '# Add what it should have said and done: docs/evals.md lists the words.',
@@ -54,7 +55,7 @@ export function callScenario(
     ...(from === undefined ? [] : [`from ${oneLine(invented(from), 100)}`]),
     ...(to === undefined ? [] : [`to ${oneLine(invented(to), 100)}`]),
     ...real(called),
-    ...(hasAskedAgain ? ['models 2'] : []),
+    ...(requests.some(isRepaired) ? [`models ${1 + fallbacks.size}`] : []),
     ...(body.some((line) => line.startsWith('mock ')) ? [STATE_NOTE] : []),
     'never-fails',
     ...actsOnce(spoken),
@@ -143,12 +144,22 @@ function untilEnded(messages: readonly RecordedMessage[]): readonly RecordedMess
   return end === -1 ? messages : messages.slice(0, end);
 }
 
-/** How a failure is written. Undefined for an answer, or for a request that was only cut short. */
-function failureLine({ failure }: RequestFigures): string | undefined {
+/** The status of a failure that has one, unless its reason says another. */
+const STATUSES: ReadonlyMap<string, number> = new Map([
+  ['rate_limited', 429], ['http_error', 500], ['no_credit', 402], ['key_refused', 401],
+  ['key_missing', 401],
+]);
+
+/**
+ * How a failure is written, so that the model is asked again if it was then. Undefined for an
+ * answer, or for a request that was only cut short.
+ */
+function failureLine({ failure, reason = '' }: RequestFigures): string | undefined {
   if (failure === undefined || failure === 'interrupted') return undefined;
   if (failure === 'content_filter') return 'refuses';
-  if (failure === 'rate_limited') return 'fails 429';
-  return failure === 'http_error' || failure.startsWith('key_') ? 'fails 500' : 'breaks off';
+  const [, given] = failure === 'http_error' ? /\bHTTP ([45]\d\d)\b/.exec(reason) ?? [] : [];
+  const status = given ?? STATUSES.get(failure);
+  return status === undefined ? 'breaks off' : `fails ${status}`;
 }
 
 /** A scripted call that its tool refuses is a mistake unless the refusal is expected. */

@@ -173,7 +173,7 @@ describe('callScenario', () => {
       }),
     ]));
     assert.deepEqual(text.split('\n').filter((line) => /^(models|say|mock| )/.test(line)), [
-      'models 2',
+      'models 1',
       'mock pay returns {"paid":5}',
       'say I pay with 4000 0000 0000 0010',
       '  model fails 500',
@@ -218,6 +218,40 @@ describe('callScenario', () => {
         name: 'shop', prompt: 'Sell.', tools: [hangUp, transferTo({ sales: '+49 30 111' })],
       });
       assert.deepEqual(failuresOf(await play(shop, `${text}expect Goodbye!`)), []);
+    });
+
+  // One model that failed three times became two, which were to fail six times.
+  const failed = (reason: string, repair: Partial<RequestFigures> = {}): RequestFigures => (
+    { model: 'a', startedMs: 0, failure: 'http_error', reason: `a answered ${reason}`, ...repair }
+  );
+  const again = { retriedAfterMs: 200 };
+  const thrice = [failed('HTTP 500', again), failed('HTTP 500', again), failed('HTTP 500')];
+  const repairs: readonly (
+    readonly [what: string, models: string, turns: readonly (readonly RequestFigures[])[]]
+  )[] = [
+    ['one model that failed each time', 'models 1', [thrice]],
+    ['two models, of which the first was asked once', 'models 2',
+      [[failed('HTTP 404 (model_not_found)', { fellBackTo: 'b' }), ...thrice]]],
+    ['three models, each asked again', 'models 3', [[
+      failed('HTTP 503', again), failed('HTTP 503', { fellBackTo: 'b' }),
+      failed('HTTP 400', { fellBackTo: 'c' }), { model: 'c', startedMs: 0 },
+    ], [failed('HTTP 404', { fellBackTo: 'b' }), { model: 'b', startedMs: 0 }]]],
+    ['a key that was refused after another failure was repaired', 'models 1', [
+      [failed('HTTP 500', again), { model: 'a', startedMs: 0 }],
+      [{ model: 'a', startedMs: 0, failure: 'key_refused' }],
+    ]],
+  ];
+  for (const [what, models, turns] of repairs)
+    it(`asks as often as in the call: ${what}`, async () => {
+      const text = callScenario(call(turns.map((requests) => (
+        requests.at(-1)?.failure === undefined
+          ? turn([USER('Rye?'), AGENT('Yes, there is.')], { requests })
+          : turn([USER('Rye?'), AGENT(DEFAULT_APOLOGY)], { requests, outcome: 'failed' })
+      ))));
+      assert.equal(/^models .*$/m.exec(text)?.[0], models);
+      const shop = defineAgent({ name: 'shop', prompt: 'Sell.' });
+      const script = text.replace(/^never-(?:fails|repeats)$/gm, '');
+      assert.deepEqual(failuresOf(await play(shop, `${script}\nexpect /./`)), []);
     });
 
   it('expects a refusal, and scripts nothing for an agent that asks no model', () => {
