@@ -183,7 +183,7 @@ function messageLines(turn: RecordedTurn): readonly StoryLine[] {
   return messages.flatMap((message) => {
     const { role, content, toolCalls = [] } = message;
     if (role === 'user') return [{ kind: 'caller', text: content, atMs: 0 } as const];
-    if (role === 'tool') return [resultLine(message, byId.get(message.toolCallId))];
+    if (role === 'tool') return [resultLine(message, turn, byId.get(message.toolCallId))];
     const lines: StoryLine[] = [];
     if (content !== '') {
       const atMs = hasSpoken ? answeredAt(requests, nowMs) : waitForWords(turn);
@@ -209,20 +209,28 @@ function answeredAt(requests: readonly RequestFigures[], afterMs: number): numbe
   return answer === undefined ? undefined : answer.startedMs + (answer.firstTokenMs ?? 0);
 }
 
-function resultLine(message: RecordedMessage, tool: ToolFigures | undefined): StoryLine {
+function resultLine(
+  message: RecordedMessage,
+  turn: RecordedTurn,
+  tool: ToolFigures | undefined,
+): StoryLine {
   const { content, idempotencyKey } = message;
   const outcome = toolOutcomeOf(message, tool);
   const isPlain = outcome === undefined || outcome === 'completed';
-  const cause = tool?.detail ?? (outcome === 'unknown' ? causeWithoutError(tool) : undefined);
+  const cause = tool?.detail ?? (outcome === 'unknown' ? causeWithoutError(turn, tool) : undefined);
   const key = idempotencyKey === undefined ? '' : `, key ${idempotencyKey}`;
   const text = `${content} (${outcome}${cause === undefined ? '' : `: ${cause}`}${key})`;
   return { kind: 'result', text: isPlain ? content : text, atMs: undefined };
 }
 
 /** Why a call without an error has an unknown outcome, as far as its figures say. */
-function causeWithoutError(tool: ToolFigures | undefined): string {
-  if (tool === undefined) return 'its process ended';
+function causeWithoutError(
+  { durationMs }: RecordedTurn,
+  tool: ToolFigures | undefined,
+): string {
+  if (durationMs === undefined) return 'its process ended';
+  if (tool === undefined) return 'an equal call before it has an unknown outcome'; // it did not run
   return tool.outcome === undefined
     ? 'it went on after its turn'
-    : 'an equal call before it has an unknown outcome';
+    : 'it threw something that is not an error';
 }

@@ -115,16 +115,21 @@ describe('storyOf', () => {
     ]);
   });
 
-  for (const [what, tools, cause] of [
-    ['process ended', [], 'unknown: its process ended, key k'],
-    ['tool threw', [{ outcome: 'failed', detail: 'Error ECONNRESET' }],
+  // A call that did not run has no figures: it was said to have lost its process.
+  const ended = { durationMs: 9 };
+  for (const [what, fields, tools, cause] of [
+    ['process ended', {}, [], 'unknown: its process ended, key k'],
+    ['tool threw', ended, [{ outcome: 'failed', detail: 'Error ECONNRESET' }],
       'unknown: Error ECONNRESET, key k'],
-    ['turn ended first', [{}], 'unknown: it went on after its turn, key k'],
-    ['payment was lost before', [{ outcome: 'unknown' }],
+    ['tool threw no error', ended, [{ outcome: 'unknown' }],
+      'unknown: it threw something that is not an error, key k'],
+    ['turn ended first', ended, [{}], 'unknown: it went on after its turn, key k'],
+    ['payment was lost before', ended, [],
       'unknown: an equal call before it has an unknown outcome, key k'],
   ] as const)
     it(`says why the outcome of a call is unknown: its ${what}`, () => {
       const turn = turnOf({
+        ...fields,
         tools: tools.map((tool) => ({ toolCallId: 'x', tool: 'pay', startedMs: 1, ...tool })),
         messages: [
           { role: 'tool', content: '{}', toolCallId: 'x', state: 'unknown', idempotencyKey: 'k' },
