@@ -231,16 +231,21 @@ const HEADINGS = [
 /** Lists what can be read, even if that is not everything. */
 async function list(query: CallQuery): Promise<void> {
   const rows: string[][] = [];
+  let hasRecords = false;
   let failure: StoreError | undefined;
   try {
-    for await (const record of recordsOf(undefined, query))
+    for await (const record of recordsOf(undefined, query)) {
+      hasRecords = true;
       if (isMeant(record, query.filter)) rows.push(rowOf(record));
+    }
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
     failure = error;
   }
-  if (rows.length === 0 && failure === undefined)
-    query.terminal.stderr.write(`No calls found; ${whenRecorded(query.settings)}.\n`);
+  if (rows.length === 0 && failure === undefined) {
+    const none = `No calls found; ${whenRecorded(query.settings)}`;
+    query.terminal.stderr.write(`${hasRecords ? 'No recorded call matches the flags' : none}.\n`);
+  }
   rows.sort(([a = ''], [b = '']) => (a < b ? -1 : Number(a > b)));
   rows.unshift(HEADINGS);
   for (const line of columns(rows)) await write(query.terminal.stdout, `${line}\n`);

@@ -176,9 +176,16 @@ describe('calls, with records in a file', () => {
     await keepCalls();
   });
 
-  it('says so if there are none, and when a record is made', async () => {
+  it('says so if no record has been made, and when one is made', async () => {
+    use(FILE);
+    await keepCalls([]);
     await run('list', '--from', '+1');
     assert.equal(terminal.err, `No calls found; ${WHEN_RECORDED}.\n`);
+  });
+
+  it('says that no recorded call matches, and not when a record is made', async () => {
+    await run('list', '--failed');
+    assert.equal(terminal.err, 'No recorded call matches the flags.\n');
   });
 
   it('has a dash for a cost that nobody knows, and nothing for a number', async () => {
@@ -440,7 +447,7 @@ describe('calls', () => {
 
   it('promises no record of a call without an end if there will be none', async () => {
     use({ CALL_RECORDS: 'file:calls.jsonl', CALL_RECORDS_IDLE_SECONDS: '0' });
-    await keepCalls();
+    await keepCalls([]);
     await run('list', '--from', '+1');
     assert.match(terminal.err, /^No calls found; a record .* of a call is reported\.$/m);
   });
