@@ -247,7 +247,7 @@ function notReached(
     ...(caller === undefined ? [] : [`  ${withoutNumber}`]),
     ...[...(caller?.similar ?? [])].map((one) => `  calls from ${printable(one, ' ')}, `
       + 'which may be another number: to erase them, give it to --from as it is written here'),
-    "  LayerCode's own records: transcripts, recordings, the call's entry in the dashboard",
+    "  the platform's own records: transcripts, recordings, the call's entry in its dashboard",
     '  data sent to models, tools and other services',
   ].join('\n') + '\n';
 }

@@ -145,7 +145,7 @@ for (const [where, environment, skip] of [
       const said = await printed('erase', 'c-1');
       assert.match(said, /^erased the record of session s-2$/m);
       const [, rest = ''] = said.split('not reached:');
-      for (const kind of ['log', 'backups', 'LayerCode\'s own records', 'models, tools'])
+      for (const kind of ['log', 'backups', "the platform's own records", 'models, tools'])
         assert.ok(rest.includes(kind), kind);
       assert.deepEqual(await left(), ['s-3']);
       await assert.rejects(run('erase', 'c-9'), {
