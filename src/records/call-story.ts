@@ -101,12 +101,18 @@ function linesOf(turn: RecordedTurn): readonly StoryLine[] {
   return [...lines, ...timed];
 }
 
+/** The line of a message. Without a time it stands before what happened at `beforeMs`. */
+interface MessageLine extends StoryLine {
+  readonly beforeMs?: number | undefined;
+}
+
 /** Whether something with a time belongs before a message. */
-function isBefore({ kind, atMs }: StoryLine, message: StoryLine): boolean {
-  if (message.atMs === undefined) return false;
+function isBefore({ kind, atMs }: StoryLine, message: MessageLine): boolean {
+  const { atMs: messageMs = message.beforeMs } = message;
+  if (messageMs === undefined) return false;
   const at = atMs ?? (kind === 'failure' ? Infinity : 0);
   const isItsAnswer = kind === 'model' && message.kind === 'agent';
-  return isItsAnswer ? at <= message.atMs : at < message.atMs;
+  return isItsAnswer ? at <= messageMs : at < messageMs;
 }
 
 function timedLines({
@@ -175,7 +181,7 @@ function requestLine(request: RequestFigures): StoryLine {
   return { kind: 'model', text, atMs: startedMs, durationMs };
 }
 
-function messageLines(turn: RecordedTurn): readonly StoryLine[] {
+function messageLines(turn: RecordedTurn): readonly MessageLine[] {
   const { messages, requests = [] } = turn;
   const byId = toolFiguresIn(turn);
   let nowMs = 0;
@@ -184,18 +190,20 @@ function messageLines(turn: RecordedTurn): readonly StoryLine[] {
     const { role, content, toolCalls = [] } = message;
     if (role === 'user') return [{ kind: 'caller', text: content, atMs: 0 } as const];
     if (role === 'tool') return [resultLine(message, turn, byId.get(message.toolCallId))];
-    const lines: StoryLine[] = [];
+    const lines: MessageLine[] = [];
+    const answeredMs = answeredAt(requests, nowMs);
     if (content !== '') {
-      const atMs = hasSpoken ? answeredAt(requests, nowMs) : waitForWords(turn);
+      const atMs = hasSpoken ? answeredMs : waitForWords(turn);
       hasSpoken = true;
       nowMs = Math.max(nowMs, atMs ?? 0);
       lines.push({ kind: 'agent', text: content, speaker: message.agent, atMs });
     }
     for (const { id, name, args } of toolCalls) {
       const tool = byId.get(id);
-      if (tool !== undefined) nowMs = Math.max(nowMs, tool.startedMs);
       const [atMs, durationMs] = [tool?.startedMs, tool?.durationMs];
-      lines.push({ kind: 'tool', text: `${name} ${args}`, atMs, durationMs });
+      nowMs = Math.max(nowMs, atMs ?? answeredMs ?? 0);
+      const beforeMs = answeredMs === undefined ? undefined : nextAt(requests, answeredMs);
+      lines.push({ kind: 'tool', text: `${name} ${args}`, atMs, durationMs, beforeMs });
     }
     return lines;
   });
@@ -207,6 +215,11 @@ function answeredAt(requests: readonly RequestFigures[], afterMs: number): numbe
     ({ startedMs, firstTokenMs }) => startedMs >= afterMs && firstTokenMs !== undefined,
   );
   return answer === undefined ? undefined : answer.startedMs + (answer.firstTokenMs ?? 0);
+}
+
+/** When the next request after that began, which had the results. */
+function nextAt(requests: readonly RequestFigures[], afterMs: number): number {
+  return requests.find(({ startedMs }) => startedMs > afterMs)?.startedMs ?? Infinity;
 }
 
 function resultLine(

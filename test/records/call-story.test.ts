@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { CallRecord, RecordedTurn } from '../../src/records/call-record.ts';
+import type { ToolCall } from '../../src/conversations/message.ts';
+import type {
+  CallRecord, RecordedMessage, RecordedTurn,
+} from '../../src/records/call-record.ts';
 import { slowestOf, storyOf } from '../../src/records/call-story.ts';
 
 function recordOf(...turns: readonly RecordedTurn[]): CallRecord {
@@ -199,6 +202,39 @@ describe('storyOf', () => {
       ],
     });
     assert.deepEqual(kindsIn(turn), ['caller', 'model', 'settling', 'tool']);
+  });
+
+  // It had no time, and so stood before the model that made it.
+  it('has a call that did not run between the model that made it and the one that answers', () => {
+    const asking = (id: string, ...others: readonly ToolCall[]): RecordedMessage => (
+      { role: 'assistant', content: '', toolCalls: [{ id, name: 'pay', args: '{}' }, ...others] }
+    );
+    const result = (toolCallId: string): RecordedMessage => (
+      { role: 'tool', content: '1', toolCallId, state: 'completed' }
+    );
+    const turn = turnOf({
+      durationMs: 2_000, storeMs: 3, settleMs: 600, settlingFromMs: 110,
+      firstSpeechMs: 1_500, firstWordMs: 1_500, failure: { reason: 'agent' },
+      requests: [
+        { model: 'm', startedMs: 10, firstTokenMs: 90, durationMs: 99 },
+        { model: 'm', startedMs: 800, firstTokenMs: 90, durationMs: 99 },
+        { model: 'm', startedMs: 1_400, firstTokenMs: 100, durationMs: 110 },
+        { model: 'm', startedMs: 1_700, firstTokenMs: 100, durationMs: 110 },
+      ],
+      tools: [{ toolCallId: 'z', tool: 'look', startedMs: 711, durationMs: 9 }],
+      messages: [
+        { role: 'user', content: 'Pay!' },
+        asking('x', { id: 'z', name: 'look', args: '{}' }), result('x'), result('z'),
+        asking('y'), result('y'),
+        { ...asking('u'), content: 'Once more.' }, result('u'),
+        asking('v'), result('v'),
+      ],
+    });
+    assert.deepEqual(kindsIn(turn), [
+      'caller', 'store', 'model', 'settling', 'tool', 'tool', 'result', 'result',
+      'model', 'tool', 'result', 'model', 'agent', 'tool', 'result', 'model', 'tool', 'result',
+      'failure',
+    ]);
   });
 
   it('shows a record of format 1, whose filler has no time', () => {
