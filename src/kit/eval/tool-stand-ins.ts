@@ -5,6 +5,7 @@ import { aborted } from '../../base/abort.ts';
 import { messageOf } from '../../base/thrown-values.ts';
 import { handOver } from '../../tools/tool-hand-over.ts';
 import { NotDone } from '../../tools/tool-not-done.ts';
+import { resultText } from '../../tools/tool-result.ts';
 import type { Tool, ToolContext } from '../../tools/tool.ts';
 import type { Notes } from './notebook.ts';
 import type { Stage } from './stage.ts';
@@ -116,12 +117,12 @@ export function toolStandIns({ realTools, allowsAll, notes }: StandInOptions): T
   };
 }
 
-/** The result as the model gets it. What cannot be written as JSON fails the call elsewhere. */
+/** The result as the model gets it. */
 function asJson(result: unknown): unknown {
   try {
-    return result === undefined ? undefined : JSON.parse(JSON.stringify(result));
-  } catch {
-    return String(result);
+    return JSON.parse(resultText(result));
+  } catch (error) {
+    return { error: messageOf(error) };
   }
 }
 

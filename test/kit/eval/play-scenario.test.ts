@@ -226,6 +226,25 @@ describe('playScenario', () => {
     assert.ok(result.turns[1]?.log.includes('tool call refused: unknown: there is no such tool'));
   });
 
+  // It was shown as undefined.
+  for (const [what, returned, result] of [
+    ['nothing', undefined, { status: 'ok' }],
+    ['what is not JSON', { cents: NaN }, { error: 'result.cents is NaN, which is not JSON' }],
+  ] as const)
+    it(`shows the result of a tool that returns ${what} as the model gets it`, async () => {
+      const count = tool({ ...look, name: 'count', run: () => returned });
+      const counter = defineAgent({ name: 'counter', prompt: 'Count.', tools: [count] });
+      const text = JSON.stringify(result);
+      const played = await play(counter, `
+        say Hello
+          model calls count
+          model says Done.
+        expect-prompt ${text}
+        expect-tool count once returns ${text}
+      `);
+      assert.deepEqual(failuresOf(played), []);
+    });
+
   it('makes a tool hand the call over, which does not run', async () => {
     const passOn = tool({
       name: 'pass_on',
