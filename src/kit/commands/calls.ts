@@ -43,7 +43,7 @@ const ACTIONS: Readonly<Record<ActionName, Action>> = {
 
 export const calls: Command = {
   name: 'calls',
-  summary: 'List, show, export or erase call records.',
+  summary: 'List, show, export or erase call records, or make a scenario of one.',
   help: `Usage: layercode-microserver calls list
        layercode-microserver calls show <id> [--requests] [--html]
        layercode-microserver calls export [<id>]

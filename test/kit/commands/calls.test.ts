@@ -406,6 +406,13 @@ describe('calls erase, while a backup reads the SQLite file', { skip: WITHOUT_SQ
 });
 
 describe('calls', () => {
+  it('names each of its actions in the list of commands and in its help', () => {
+    for (const action of ['list', 'show', 'export', 'scenario', 'erase']) {
+      assert.match(calls.summary, new RegExp(`\\b${action}\\b`, 'i'));
+      assert.match(calls.help, new RegExp(`^.*layercode-microserver calls ${action}\\b`, 'm'));
+    }
+  });
+
   const wrong: readonly (readonly [argv: readonly string[], says: RegExp])[] = [
     [[], /calls takes list, show, export, scenario or erase$/],
     [['delete'], /got "delete"/],
