@@ -40,6 +40,17 @@ describe('a call that acts once', () => {
     return Object.assign(stage, fields);
   };
 
+  it('is "done before" as its process remembers it, even if the store is away', async () => {
+    const stage = new Stage();
+    const done = { ...running, state: 'completed', content: '7' } as const;
+    stage.remembered = { onceCalls: { [onceKey('c', 'pay', 'it')]: done } };
+    stage.storing = () => {
+      throw new Error('the store does not answer');
+    };
+    const told = await stage.pays(stage.calls({}), once);
+    assert.equal(told, '{"status":"done before","result":7}');
+  });
+
   it('joins that of another turn, and is unknown for all if its process is gone', async () => {
     const stage = waiting(running, { isGone: true });
     const joined: unknown[] = [];
@@ -147,23 +158,20 @@ describe('a call that an earlier run of the turn has made', () => {
     assert.deepEqual(stage.acts, []);
   });
 
-  // The turn came back from another process while this one made a claim.
-  it('is waited for even if it was learnt of before its own equal one begins', async () => {
-    const stage = new Stage();
-    const booked = { ...elsewhere, key: callKey('c', 't', 'book', '{}', 0, undefined) };
-    stage.stored = storedAs({ ...booked, state: 'completed', content: '"booked there"' });
-    const calls = stage.calls({});
-    stage.storing = () => calls.learn([booked]);
-    const outcomes = await calls.run(
-      [{ id: 'y', name: 'book', args: '{}' }, { id: 'z', name: 'pay', args: '{}' }],
-      ({ name }) => ({
-        name, run: () => '"done here"', ...(name === 'pay' ? { once: () => 'it' } : {}),
-      }),
-    );
-    assert.deepEqual(
-      outcomes.map(({ content }) => content), ['"booked there"', '"done here"'],
-    );
-  });
+  // The turn came back from another process while this one stored its calls.
+  for (const [what, pay] of [['calls', {}], ['claims', { once: () => 'it' }]] as const)
+    it(`is waited for if it was learnt of when the store got the ${what}`, async () => {
+      const stage = new Stage();
+      const booked = { ...elsewhere, key: callKey('c', 't', 'book', '{}', 0, undefined) };
+      stage.stored = storedAs({ ...booked, state: 'completed', content: '"booked there"' });
+      stage.learnt = [booked];
+      const calls = ['book', 'pay'].map((name) => ({ id: name, name, args: '{}' }));
+      const outcomes = await stage.calls({}).run(calls, ({ name }) => ({
+        name, run: () => '"done here"', ...(name === 'pay' ? pay : {}),
+      }));
+      const contents = outcomes.map(({ content }) => content);
+      assert.deepEqual(contents, ['"booked there"', '"done here"']);
+    });
 
   for (const [what, known] of [['this process', earlier], ['no process', unplaced]] as const)
     it(`runs again if it was interrupted here, and the record names ${what}`, async () => {

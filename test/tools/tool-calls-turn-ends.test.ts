@@ -8,14 +8,10 @@ import type { ToolCalls } from '../../src/tools/tool-calls.ts';
 import type { ToolRun } from '../../src/tools/tool-run.ts';
 import { deferred } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
+import { idle } from '../turns/plain-deliveries.ts';
 import { KEY, Stage } from './tool-stage.ts';
 
 const NOT_STARTED = '{"error":"not started"}';
-
-/** Other rounds of the event loop, in which everything happens that waits for nothing. */
-async function rounds(): Promise<void> {
-  for (let count = 0; count < 5; count += 1) await new Promise((resolve) => setImmediate(resolve));
-}
 
 describe('a call of a late copy of a request', () => {
   it('is not started', async () => {
@@ -31,6 +27,31 @@ describe('a call of a late copy of a request', () => {
   });
 });
 
+describe('a call that acts once', () => {
+  it('is not started in a turn that history does not keep', async () => {
+    const stage = new Stage();
+    const told = await stage.pays(stage.calls({ isStored: false }), { once: () => 'it' });
+    assert.equal(told, NOT_STARTED);
+    assert.deepEqual([stage.acts, stage.progress], [[], []]);
+  });
+
+  it('goes on when its turn ends, whatever the agent says about it', async () => {
+    const stage = new Stage();
+    const calls = stage.calls({});
+    const [begun, ended] = [deferred<AbortSignal>(), deferred<string>()];
+    const run: ToolRun['run'] = ({ signal }) => {
+      begun.resolve(signal);
+      return ended.promise;
+    };
+    const paid = stage.pays(calls, { once: () => 'it', run, whenInterrupted: 'abort' });
+    const signal = await begun.promise;
+    calls.turnEnded(new Error('the turn ended'), 60_000, false);
+    assert.equal(signal.aborted, false);
+    ended.resolve('"paid late"');
+    assert.equal(await paid, '"paid late"');
+  });
+});
+
 describe('a call of a turn that the platform may replace', () => {
   function settling(t: TestContext): { readonly stage: Stage; readonly calls: ToolCalls } {
     mockTimers(t, ['setTimeout']);
@@ -42,7 +63,7 @@ describe('a call of a turn that the platform may replace', () => {
   it('has not begun, for others and for history, before the turn has lasted', async (t) => {
     const { stage, calls } = settling(t);
     const paid = stage.pays(calls);
-    await rounds();
+    await idle();
     assert.equal(stage.running.isRunning(KEY), false);
     assert.deepEqual(stage.spoken.map(({ state }) => state), ['interrupted']);
     stage.abort.abort();
@@ -53,7 +74,7 @@ describe('a call of a turn that the platform may replace', () => {
     it(`is not stored if the turn was replaced by then${what}`, async (t) => {
       const { stage, calls } = settling(t);
       const paid = stage.pays(calls, tool);
-      await rounds();
+      await idle();
       stage.isOver = true;
       stage.abort.abort();
       assert.equal(await paid, UNFINISHED_RESULTS.interrupted);
@@ -100,24 +121,6 @@ describe('a turn without a word', () => {
       await paid;
       assert.equal(calls.isFinishing, false);
     });
-});
-
-describe('a call that acts once', () => {
-  it('goes on when its turn ends, whatever the agent says about it', async () => {
-    const stage = new Stage();
-    const calls = stage.calls({});
-    const [begun, ended] = [deferred<AbortSignal>(), deferred<string>()];
-    const run: ToolRun['run'] = ({ signal }) => {
-      begun.resolve(signal);
-      return ended.promise;
-    };
-    const paid = stage.pays(calls, { once: () => 'it', run, whenInterrupted: 'abort' });
-    const signal = await begun.promise;
-    calls.turnEnded(new Error('the turn ended'), 60_000, false);
-    assert.equal(signal.aborted, false);
-    ended.resolve('"paid late"');
-    assert.equal(await paid, '"paid late"');
-  });
 });
 
 describe('the result of a call', () => {

@@ -4,30 +4,36 @@ import { describe, it } from 'node:test';
 import type { MessageTurn, Reply } from '../../src/agents/agent.ts';
 import { CheckBudget } from '../../src/schema/schema.ts';
 import { toolRun } from '../../src/tools/tool-request.ts';
-import { tool } from '../../src/tools/tool.ts';
+import type { Tool } from '../../src/tools/tool.ts';
+import { looking } from '../agents/weather-tool.ts';
+
+/** A call whose signal fires when it is under way: what came of it. */
+async function interrupted(check?: Tool['check']): Promise<readonly [number, readonly string[]]> {
+  let runs = 0;
+  const outcomes: string[] = [];
+  const look = looking({ run: () => (runs += 1) });
+  const noteToolOutcome = (_name: string, outcome: string): unknown => outcomes.push(outcome);
+  const journal = { noteToolOutcome, tellBrowser: () => undefined };
+  const turn = { journal } as unknown as MessageTurn;
+  const reply = { data: () => true } as unknown as Reply;
+  const tools = [check === undefined ? look : { ...look, check }];
+  const call = { id: 'call_1', name: 'look', args: '{}' };
+  const { run } = toolRun(call, tools, turn, reply, new CheckBudget());
+  const caller = new AbortController();
+  const running = run({ signal: caller.signal, toolCallId: 'call_1', idempotencyKey: 'key' });
+  const left = new Error('the caller left');
+  caller.abort(left);
+  await assert.rejects(async () => running, left);
+  return [runs, outcomes];
+}
 
 describe('toolRun', () => {
   it('does not run a tool whose signal fires between the check and the run', async () => {
-    let runs = 0;
-    const outcomes: string[] = [];
-    const order = tool({
-      name: 'order',
-      description: 'Orders.',
-      parameters: { type: 'object' },
-      run: () => (runs += 1),
-    });
-    const noteToolOutcome = (_name: string, outcome: string): unknown => outcomes.push(outcome);
-    const journal = { noteToolOutcome, tellBrowser: () => undefined };
-    const turn = { journal } as unknown as MessageTurn;
-    const reply = { data: () => true } as unknown as Reply;
-    const call = { id: 'call_1', name: 'order', args: '{}' };
-    const { run } = toolRun(call, [order], turn, reply, new CheckBudget());
-    const caller = new AbortController();
-    const running = run({ signal: caller.signal, toolCallId: 'call_1', idempotencyKey: 'key' });
-    const left = new Error('the caller left');
-    caller.abort(left); // the check is done, and its answer on its way
-    await assert.rejects(async () => running, left);
-    assert.deepEqual([runs, outcomes], [0, ['interrupted']]);
+    assert.deepEqual(await interrupted(), [0, ['interrupted']]);
+  });
+
+  it('does not wait for a validator that hangs when the signal fires', async () => {
+    assert.deepEqual(await interrupted(() => new Promise(() => undefined)), [0, ['interrupted']]);
   });
 
   it('of a tool that does not exist may run at any time', () => {

@@ -36,8 +36,12 @@ export class Stage {
   isGone = false;
   /** What is stored of the conversation when a call of another process is waited for. */
   stored: Partial<Conversation> = {};
+  /** What this process remembers of the conversation. */
+  remembered: Partial<Conversation> | undefined;
   /** The processes whose calls were waited for. */
   readonly awaited: string[] = [];
+  /** The calls of other runs that the store tells of when it is written. */
+  learnt: readonly EarlierToolCall[] = [];
   /** Happens while the store is written. */
   storing = (_options: UpdateOptions): void => undefined;
   /** Happens while a call of another process is waited for. */
@@ -75,17 +79,18 @@ export class Stage {
       work,
       workSoFar: work,
       log: createLogger({ level: 'silent', write: () => undefined }),
-      learn: () => undefined,
+      learn: (known: readonly EarlierToolCall[]) => calls.learn(known),
     };
     const told = Object.defineProperties({}, {
       ...Object.getOwnPropertyDescriptors(run), ...Object.getOwnPropertyDescriptors(turn),
     }) as ToolCallingTurn;
-    return new ToolCalls(told, earlier);
+    const calls = new ToolCalls(told, earlier);
+    return calls;
   }
 
   #host(): ToolHost {
     const conversations = {
-      remembered: () => undefined,
+      remembered: () => this.remembered,
       keyOf: (id: string) => id,
       goneAmong: (processes: readonly string[]) => {
         this.waiting();
@@ -102,7 +107,7 @@ export class Stage {
         this.progress.push(claims.length);
         this.storing(options);
         const outcomes = claims.map(() => this.claim);
-        return { ownership: this.ownership, claims: outcomes, earlierCalls: [] };
+        return { ownership: this.ownership, claims: outcomes, earlierCalls: this.learnt };
       },
       noteToolResult: (_id: string, result: Record<string, unknown>) => {
         this.results.push(result);

@@ -64,13 +64,6 @@ describe('a tool with a time limit', () => {
     }), over);
   });
 
-  it('makes the outcome of a once tool unknown', async (t) => {
-    const pay = tool({ ...named, once: true, timeoutMs: 20, run: ignores });
-    const { client } = serveTool(t, pay);
-    const [call] = await (await client.say('Hello?')).toolCalls();
-    assert.deepEqual([call?.state, call?.result], ['unknown', { error: 'outcome unknown' }]);
-  });
-
   for (const timeoutMs of [0, Number.NaN, 86_400_001, '5' as unknown as number]) {
     it(`refuses ${JSON.stringify(timeoutMs)} as a limit`, () =>
       assert.throws(() => tool({ ...named, timeoutMs, run: () => 1 }), {

@@ -4,8 +4,6 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { Agent, ToolCallContext } from '../../src/agents/agent.ts';
-import { defineAgent } from '../../src/agents/define-agent.ts';
 import type { Conversation } from '../../src/conversations/conversation.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
 import { deferred, until } from '../fixtures/app.ts';
@@ -124,56 +122,6 @@ describe('a store that fails', () => {
     await process.turns.settled();
     assert.deepEqual(process.logged.sort(), ['history not written', 'tool result lost']);
   });
-});
-
-describe('a hand-over', () => {
-  for (const [what, failing, callsTools] of [
-    ['for its result', 'result', false],
-    ['for its result, and the next agent calls tools', 'result', true],
-    ['for its call', 'call', false],
-    ['for its call, and the next agent calls tools', 'call', true],
-  ] as const)
-    it(`stays in force even if the store fails ${what}`, async (t) => {
-      const store = new PromisedStore(memory());
-      const [asked, gate] = [deferred(), deferred()];
-      const billing = defineAgent({
-        name: 'billing',
-        onMessage: async ({ text, journal }) => {
-          if (text !== 'pay') return 'Still billing.';
-          asked.resolve();
-          await gate.promise;
-          if (callsTools) await journal.noteToolCalls([{ ...BOOK, id: 'c2' }]);
-          return 'Billing here.';
-        },
-      });
-      const onMessage: Agent['onMessage'] = async ({ text, journal }) => {
-        if (text !== 'pay') return 'The first agent again.';
-        if (failing === 'call') store.failWith = AWAY;
-        const run = async ({ toolCallId }: ToolCallContext): Promise<string> => {
-          await journal.handOver(toolCallId, 'billing');
-          store.failWith = failing === 'result' ? AWAY : undefined;
-          return '"to billing"';
-        };
-        await journal.runTools([BOOK], () => ({ run }));
-        return undefined;
-      };
-      const agents = new Map([['billing', billing]]);
-      const process = new Process(t, { onMessage }, { store, agents });
-      const clock = mockTimers(t, ['setTimeout']);
-      process.deliver('pay');
-      await asked.promise;
-      const isLost = (): boolean => (clock.tick(1_000), process.logged.length === 1);
-      await until(isLost, 'the store to be given up');
-      store.failWith = undefined;
-      gate.resolve();
-      await process.over(1);
-      await process.turns.settled();
-      process.deliver('t2');
-      await process.over(2);
-      const history = await process.conversations.getHistory(CONVERSATION);
-      const texts = history.flatMap(({ role, content }) => (role === 'assistant' ? content : []));
-      assert.deepEqual(texts.filter(Boolean), ['Billing here.', 'Still billing.']);
-    });
 });
 
 /** A process with a turn that may take 3 s, and the signal of its tool. */

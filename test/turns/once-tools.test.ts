@@ -3,12 +3,9 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { defineState } from '../../src/agents/state/state.ts';
 import { createApp } from '../../src/app/create-app.ts';
-import { MemoryStore } from '../../src/conversations/memory-store.ts';
-import type { ConversationStore } from '../../src/conversations/store.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { NotDone } from '../../src/tools/tool-not-done.ts';
 import type { Tool } from '../../src/tools/tool.ts';
@@ -33,10 +30,6 @@ function keysOf(from: Shop, msg: string): unknown[] {
 
 async function toolResults({ messages }: Shop): Promise<string[]> {
   return (await messages('c')).flatMap(({ role, content }) => (role === 'tool' ? content : []));
-}
-
-function room(maxConversations: number, more: object = {}): MemoryStore {
-  return new MemoryStore({ ttlMs: 60_000, maxConversations, ...more });
 }
 
 describe('a once tool', () => {
@@ -80,27 +73,6 @@ describe('a once tool', () => {
     assert.match(await says('pay 9'), /^\{"error":"arguments\.amount must/);
     assert.equal((await app.conversations.read('c'))?.onceCalls, undefined);
   });
-
-  // Two payments ran at once: with the conversation its claim had been dropped.
-  for (const [what, maxConversations, agedMs] of [
-    ['its conversation expires', 10, 100_000], ["others need its conversation's room", 1, 0],
-  ] as const)
-    it(`acts once even if ${what} while it runs`, async (t) => {
-      let now = 0;
-      const bank = new Bank();
-      const store = room(maxConversations, { now: () => now });
-      const { says } = shop(t, payTool(bank.pay), { store });
-      const first = says('pay 5');
-      await bank.begun();
-      await says('Hello?');
-      await says('Hello?', { conversation_id: 'another' });
-      now += agedMs;
-      const second = says('pay 5');
-      bank.answer(5);
-      await first;
-      assert.match(await second, /"paid":5/);
-      assert.deepEqual(bank.calls, [5]);
-    });
 
   it('is not repeated when it throws: the unknown outcome is logged and counted', async (t) => {
     const bank = new Bank();
@@ -162,37 +134,6 @@ describe('a once tool', () => {
       if (more === LATE) await until(() => linesOf(served, HAS_ENDED).length > 0, 'the late error');
       assert.equal(await served.says('pay 5'), '"paid"');
     });
-
-  it('does not start in a turn that history does not keep', async (t) => {
-    const agent: Agent = {
-      name: 'shop',
-      onMessage: () => 'Yes.',
-      async onSessionStart({ journal }, reply) {
-        const call = { id: 'x', name: 'pay', args: '{"amount":5}' };
-        const run = { once: () => 'text', run: () => assert.fail('it ran') };
-        const [outcome] = await journal.runTools([call], () => run);
-        reply.say(outcome?.content ?? '');
-      },
-    };
-    const start = { type: 'session.start', session_id: 's', ...ID };
-    assert.match(await (await serve(t, agent).client.post(start)).text(), /not started/);
-  });
-
-  it('keeps its keys when history is trimmed, in any store with four methods', async (t) => {
-    const inner = room(10);
-    const store: ConversationStore = {
-      read: async (id) => inner.read(id),
-      update: async (id, change) => inner.update(id, change),
-      count: () => inner.count(),
-      close: () => inner.close(),
-    };
-    let runs = 0;
-    const { says } = shop(t, payTool(() => ++runs), { store, environment: { MAX_MESSAGES: '4' } });
-    await says('pay 5');
-    for (let count = 0; count < 5; count++) await says(`word ${count}`);
-    assert.match(await says('pay 5'), /"done before"/);
-    assert.equal(runs, 1);
-  });
 
   it('cannot be one of two different tools with one name', () => {
     const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: 'whsec_x' }, []);
@@ -271,14 +212,6 @@ describe('a once tool whose time was up', () => {
     assert.equal((await toolResults(served))[0], '{"paid":5}');
   });
 
-  // It was paid twice: its outcome was unknown, though the payment still ran.
-  it("acts once even if others need its conversation's room meanwhile", async (t) => {
-    const { served, bank } = await late(t, { store: room(1) });
-    await served.says('Hello?', { conversation_id: 'another' });
-    assert.equal(await served.says('pay 5'), UNKNOWN);
-    assert.deepEqual(bank.calls, [5]);
-  });
-
   it('is logged with its key if it fails, without its message', async (t) => {
     const { served, bank } = await late(t);
     bank.fail(5, new Error('card 4111 refused'));
@@ -286,19 +219,6 @@ describe('a once tool whose time was up', () => {
     await until(() => errorsOf(served, wrong).length > 0, 'the late error');
     assert.deepEqual(keysOf(served, wrong), [...bank.keys]);
     assert.doesNotMatch(served.logLines.join(''), /card|refused/);
-  });
-
-  it('is waited for by a shutdown as long as there is time', async (t) => {
-    const store = room(10);
-    const environment = { SHUTDOWN_TIMEOUT_SECONDS: '60' };
-    const { served, bank } = await late(t, { store, environment });
-    const closed = served.app.close();
-    for (let turns = 0; turns < 20; turns++) await new Promise((resolve) => setImmediate(resolve));
-    const kept = store.read('c');
-    bank.answer(5);
-    await within(closed, 'the end of the server');
-    const [claim] = Object.values(kept?.onceCalls ?? {});
-    assert.deepEqual([claim?.state, claim?.content], ['completed', '{"paid":5}']);
   });
 
   it('is not waited for by a shutdown that has no time', async (t) => {
@@ -309,16 +229,6 @@ describe('a once tool whose time was up', () => {
 });
 
 describe('a once tool in several processes', () => {
-  /** The first process has paid, and the store has lost that. */
-  async function paidAndLost(t: TestContext): Promise<Machines & { readonly bank: Bank }> {
-    const bank = new Bank();
-    const all = machines(t, () => payTool(bank.pay));
-    bank.answer(5);
-    assert.equal(await all.a.says('pay 5'), '{"paid":5}');
-    all.loseAll();
-    return { ...all, bank };
-  }
-
   /** The first process is paying, and counts as gone. */
   async function lost(t: TestContext, more: Parameters<typeof paying>[1] = {}): Promise<Payment> {
     const all = await paying(t, more);
@@ -337,17 +247,6 @@ describe('a once tool in several processes', () => {
     assert.deepEqual([bank.calls, bank.keys.size], [[5], 1]);
   });
 
-  it('is waited for by reading the record if there are no messages at all', async (t) => {
-    const { b, bank, first, parts: [, store] } = await paying(t, { hasChannel: false });
-    const second = b.says('pay 5');
-    const reads = (): number => store.calls.filter((name) => name === 'read').length;
-    await until(() => reads() === 2, 'a call that waits');
-    bank.answer(5);
-    assert.equal(await second, '{"paid":5}');
-    await first;
-    assert.deepEqual(bank.calls, [5]);
-  });
-
   it('is waited for even if another process has taken its turn over', async (t) => {
     const { b, c, bank, first, waits } = await paying(t);
     assert.equal(await b.says('pay 5', { turn_id: 'paying' }), STILL_RUNNING);
@@ -358,59 +257,6 @@ describe('a once tool in several processes', () => {
     assert.equal(await third, '{"paid":5}');
     await first;
     assert.deepEqual(bank.calls, [5]);
-  });
-
-  it('is joined even if the store has lost all that it knew of it', async (t) => {
-    const { b, bank, first, loseAll } = await paying(t, {
-      before: async (all) => {
-        await all.b.says('Hello');
-        await all.a.says('Hello');
-      },
-    });
-    await b.says('Well?');
-    loseAll();
-    const second = b.says('pay 5');
-    setTimeout(() => bank.answer(5), 10_000);
-    assert.equal(await second, '{"paid":5}');
-    await first;
-    assert.deepEqual(bank.calls, [5]);
-  });
-
-  it('is not called again even if the store has lost the call', async (t) => {
-    const { b, bank } = await paidAndLost(t);
-    assert.match(await b.says('pay 5'), /"done before"/);
-    assert.deepEqual(bank.calls, [5]);
-  });
-
-  it('is "done before" if that is known, even if the store is away', async (t) => {
-    const { a, bank, parts: [store] } = await paidAndLost(t);
-    store.failWith = AWAY;
-    assert.equal(await a.says('pay 5'), DONE_BEFORE);
-    assert.deepEqual(bank.calls, [5]);
-  });
-
-  it('ends the calls that wait for it if it did nothing', async (t) => {
-    const { b, bank, first, waits } = await paying(t);
-    const second = await waits(b);
-    bank.fail(5, new NotDone('card declined'));
-    assert.equal(await second.reply, '{"error":"card declined"}');
-    await first;
-  });
-
-  it('does not start while the store does not answer, and starts elsewhere or later', async (t) => {
-    const bank = new Bank();
-    const { a, b, parts: [store] } = machines(t, () => payTool(bank.pay));
-    await a.says('Hello');
-    store.failWith = AWAY;
-    assert.equal(await a.says('pay 5'), '{"error":"not started"}');
-    assert.equal(await a.says('pay 6'), '{"error":"not started"}');
-    for (const amount of [5, 6]) bank.answer(amount);
-    assert.equal(await b.says('pay 5'), '{"paid":5}');
-    store.failWith = undefined;
-    assert.deepEqual([bank.calls, errorsOf(b, IS_UNKNOWN)], [[5], []]);
-    await paysAtLast(a, /"done before"/);
-    assert.match(await a.says('pay 6'), /"paid":6/);
-    assert.deepEqual(bank.calls, [5, 6]);
   });
 
   it('may start again after the confirmation of its claim was lost', async (t) => {
@@ -519,20 +365,6 @@ describe('a once tool that ends while the store of its process fails', () => {
     await first;
     assert.deepEqual(errorsOf(b, IS_UNKNOWN), []);
   });
-
-  it("is waited for with fillers until the waiting turn's time is up", async (t) => {
-    const environment = {
-      TURN_TIMEOUT_SECONDS: '20', FIRST_WORD_TIMEOUT_SECONDS: '10', FILLER_AFTER_MS: '1200',
-    };
-    const before = ({ b }: Machines): Promise<string> => b.says('Hello');
-    const { b, bank, first, parts: [store] } = await paying(t, { before, environment });
-    store.failWith = AWAY;
-    bank.answer(5);
-    assert.match(await b.says('pay 5'), /^(One moment\. ?){3}Sorry, something went wrong/);
-    assert.deepEqual(await toolResults(b), [STILL_RUNNING, STILL_RUNNING]);
-    store.failWith = undefined;
-    await first;
-  });
 });
 
 describe('a tool that finishes', () => {
@@ -558,32 +390,4 @@ describe('a tool that finishes', () => {
       assert.match(await last, reply);
       await first;
     });
-});
-
-describe('a conversation that was erased in another process', () => {
-  it('stays erased, whatever this one remembers', async (t) => {
-    const { a, b } = machines(t, () => payTool(() => undefined));
-    await a.says('My PIN is 1234');
-    for (const each of [b, a]) await each.says('Hello');
-    await a.app.conversations.clear('c');
-    assert.equal(await b.says('Well?'), 'Yes.');
-    for (const { messages } of [b, a])
-      assert.deepEqual((await messages('c')).map(({ content }) => content), ['Well?', 'Yes.']);
-  });
-
-  // Seed 81001743 of the fleet.
-  it('stays paid, even if an earlier erasure reaches the store only afterwards', async (t) => {
-    const bank = new Bank();
-    const { a, b, shared, parts: [store] } = machines(t, () => payTool(bank.pay));
-    store.failWith = AWAY;
-    await a.app.conversations.clear('c');
-    bank.answer(5);
-    assert.equal(await b.says('pay 5'), '{"paid":5}');
-    store.failWith = undefined;
-    const isMarked = (): boolean =>
-      shared.get('c')?.parts.get('head')?.includes('erasedAt') === true;
-    await until(isMarked, 'the mark');
-    assert.equal(await b.says('pay 5'), '{"status":"done before","result":null}');
-    assert.deepEqual(bank.calls, [5]);
-  });
 });

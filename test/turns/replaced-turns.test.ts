@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { Agent, ToolCallContext, ToolRun } from '../../src/agents/agent.ts';
+import type { Agent, ToolRun } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { defineState } from '../../src/agents/state/state.ts';
 import type { Transcript } from '../../src/calls/call-event.ts';
@@ -68,27 +68,6 @@ describe('a tool call repeated by the turn that replaces its own', () => {
     call.ask('Book it');
     await call.over(2);
     assert.deepEqual([call.said, tool.works.length], [['"booked"', '"booked"'], 1]);
-  });
-
-  it('gives the result of a call that still runs, and runs once', async (t) => {
-    const { call, tool, work } = await booking(t, FINISH);
-    call.ask('Book it');
-    await idle();
-    work.resolve('"booked"');
-    await call.over(2);
-    assert.deepEqual([call.said, tool.works.length], [['"booked"'], 1]);
-  });
-
-  it('has the same key when it runs again because the first call was interrupted', async (t) => {
-    const { call, tool, work: { context, resolve } } = await booking(t);
-    const { signal, idempotencyKey } = context;
-    signal.addEventListener('abort', () =>
-      resolve(Promise.reject(signal.reason) as unknown as string));
-    call.ask('Book it');
-    const second = await tool.begun();
-    second.resolve('"booked"');
-    await call.over(2);
-    assert.equal(second.context.idempotencyKey, idempotencyKey);
   });
 
   it('has another key in the next turn, and runs', async (t) => {
@@ -173,38 +152,8 @@ describe('a tool with effects', () => {
     assert.deepEqual([await after(SETTLE_MS - 300), await after(300)], [0, 1]);
   });
 
-  it('also waits if it acts once', async (t) => {
-    const { works } = await settling(t, { once: () => 'table 4', repeatable: true });
-    assert.equal(works.length, 0);
-  });
-
   it('does not wait if it is repeatable', async (t) => {
     assert.equal((await settling(t, { repeatable: true })).works.length, 1);
-  });
-
-  for (const [what, happen] of [
-    ['a newer turn arrives', (call: Call) => call.ask('No, wait')],
-    ['the caller leaves', ({ turns }: Call) => turns.interrupt(CONVERSATION, 'the caller left')],
-  ] as const)
-    it(`never starts if ${what} meanwhile`, async (t) => {
-      const { call, after } = await settling(t);
-      happen(call);
-      assert.equal(await after(SETTLE_MS), 0);
-      assert.equal(call.outcomes[0], 't1 interrupted');
-    });
-
-  it('stops waiting when its turn ends', async (t) => {
-    mockTimers(t, ['setTimeout']);
-    const results: string[] = [];
-    const onMessage: Agent['onMessage'] = async ({ journal }) => {
-      results.push(await new Booking().result(journal));
-    };
-    const call = new Call(t, { onMessage }, SETTLE_MS);
-    call.ask('Book');
-    await idle();
-    call.turns.interrupt(CONVERSATION, 'the caller left');
-    await idle();
-    assert.deepEqual(results, ['{"error":"interrupted"}']);
   });
 
   it('keeps the turn that replaces it waiting no longer than its own time', async (t) => {
@@ -381,43 +330,5 @@ describe('the state of a turn that was discarded', () => {
       await call.over(index + 1);
     }
     assert.deepEqual(call.said, ['11 "Book"', '11 "Book it"']);
-  });
-
-  it('is gone even while its tool still holds it and has stored nothing of it', async (t) => {
-    const tool = new Booking();
-    const call = new Call(t, defineAgent({
-      name: 'tested',
-      state,
-      onMessage: async ({ journal, text, state: order }) => {
-        const run = (context: ToolCallContext): Promise<string> => {
-          order.tables += 10;
-          return tool.run(context);
-        };
-        if (text === 'Book') await tool.result(journal, { ...FINISH, repeatable: true, run });
-        return `${order.tables}`;
-      },
-    }));
-    call.ask('Hello');
-    await call.over(1);
-    call.ask('Book', ['user: Hello', 'agent: 0']);
-    const work = await tool.begun();
-    call.ask('Book later', ['user: Hello', 'agent: 0']);
-    work.resolve('{}');
-    await call.over(3);
-    assert.deepEqual(call.said, ['0', '0']);
-  });
-
-  it('is not changed by a tool that ends late and runs again, nor is its call kept', async (t) => {
-    const tool = new Booking();
-    const call = counting(t, tool);
-    call.ask('Book');
-    const late = await tool.begun();
-    call.ask('Book it');
-    await idle();
-    late.resolve('"late"');
-    await call.over(2);
-    assert.deepEqual(await call.conversations.getState(CONVERSATION), { tables: 1 });
-    const results = await call.results();
-    assert.equal(results.some((result) => result.startsWith('t1 ')), false);
   });
 });

@@ -12,7 +12,7 @@ import { tool } from '../../src/tools/tool.ts';
 import { sharing } from '../conversations/stores/machines.ts';
 import { PartsInMemory } from '../conversations/stores/parts-in-memory.ts';
 import {
-  deferred, fired, messageEvent, rawRequest, serve, slowStore, Told, until, within, type Served,
+  deferred, fired, messageEvent, rawRequest, serve, Told, until, within, type Served,
   type ServeOptions,
 } from '../fixtures/app.ts';
 import {
@@ -347,19 +347,6 @@ describe('a call that cannot be kept', () => {
     return logLines.filter((one) => one.includes(line)).length;
   }
 
-  it('runs all the same if its intent cannot be stored, and the log says so', async (t) => {
-    const store = slowStore();
-    const update = store.update.bind(store);
-    let calls = 0;
-    store.update = (id, change) => {
-      calls += 1;
-      return calls === 2 ? Promise.reject(new Error('disk full')) : update(id, change);
-    };
-    const served = paying(t, () => '"paid"', {}, { store });
-    assert.equal(await served.says(), '"paid"');
-    assert.equal(unprotected(served), 1);
-  });
-
   it('is reported as unprotected if a shared store does not answer', async (t) => {
     const parts = new PartsInMemory();
     const served = paying(t, () => '"paid"', {}, { store: sharing(parts) });
@@ -383,19 +370,6 @@ describe('a call that cannot be kept', () => {
     await until(isSaid, 'the line');
     await reply;
     assert.deepEqual(await served.messages(CONVERSATION), []);
-  });
-
-  it('begins all the same if its conversation was cleared before it', async (t) => {
-    const process: Process = new Process(t, {
-      async onMessage({ journal }) {
-        await process.conversations.clear(CONVERSATION);
-        const [outcome] = await journal.runTools([BOOK], () => ({ run: () => '"booked"' }));
-        return outcome?.content ?? '';
-      },
-    });
-    const client = process.deliver('t1');
-    assert.equal(await client.outcome, 'completed');
-    assert.deepEqual([client.said, await process.history()], ['"booked"', []]);
   });
 
   it('changes nothing if an agent gives the result of a call that it never made', async (t) => {
@@ -441,33 +415,5 @@ describe('calls of one reply', () => {
       assert.equal(client.said, ids.map((id, index) => `${id}="${index + 1}"`).join(' '));
       assert.deepEqual(runs.map(({ toolCallId }) => toolCallId), ids);
       assert.equal(new Set(runs.map(({ idempotencyKey }) => idempotencyKey)).size, 2);
-    });
-});
-
-describe('a hang-up beside other calls', () => {
-  for (const [title, more, result] of [
-    ['ends them', {}, `interrupted ${INTERRUPTED}`],
-    ['lets those go on that want to finish', FINISH, 'completed "paid"'],
-  ] as const)
-    it(title, async (t) => {
-      const process = new Process(t, {
-        async onMessage({ journal }, { hangup }) {
-          const calls = ['pay', 'hang_up'].map((name) => ({ id: name, name, args: '{}' }));
-          const hangsUp = { run: () => (hangup({ say: 'Bye.' }), '{"status":"ok"}') };
-          await journal.runTools(calls, ({ name }) => (name === 'hang_up' ? hangsUp : {
-            ...more,
-            async run({ signal }) {
-              await new Promise((resolve) => setImmediate(resolve));
-              if (signal.aborted) throw signal.reason;
-              return '"paid"';
-            },
-          }));
-        },
-      });
-      const client = process.deliver('t1');
-      assert.equal(await client.outcome, 'completed');
-      await idle();
-      assert.equal(client.said, 'Bye.');
-      assert.equal((await process.results())[0], `t1 ${result}`);
     });
 });
