@@ -72,17 +72,6 @@ async function stored({ app }: Machine): Promise<string[]> {
   return (JSON.parse(state) as Cart).cart;
 }
 
-function failAll(all: readonly Machine[], error: Error | undefined): void {
-  for (const { parts } of all) parts.failWith = error;
-}
-
-async function written(...all: readonly Machine[]): Promise<void> {
-  for (const { store } of all)
-    await until(() => store.health().turnsWaiting === 0, 'the store to have all');
-}
-
-const AWAY = new Error('it is away');
-
 describe('a state', () => {
   it('is shared by a late tool, newer turns here and those of another process', async (t) => {
     const { a, b, begins } = shops(t);
@@ -107,38 +96,9 @@ describe('a state', () => {
     }
     assert.deepEqual([errors, await stored(b)], [[], ['saved', 'apple', 'saved']]);
   });
-
-  it("is stored with a tool's call, before the tool acts", async (t) => {
-    const [begun, open] = [deferred(), deferred()];
-    const { a, b } = shops(t, {
-      async onMessage(turn) {
-        const { state, journal } = turn as MessageTurn<Cart>;
-        state.cart.push('before');
-        const run = (): Promise<string> => (begun.resolve(), open.promise.then(() => '"ok"'));
-        await journal.runTools([{ id: 'x', name: 'slow', args: '{}' }], () => ({ run }));
-      },
-    });
-    const slow = says(a, 'slow');
-    await begun.promise;
-    assert.deepEqual(await stored(b), ['before']);
-    open.resolve();
-    await slow;
-  });
 });
 
 describe('the state of a turn that still runs here while another process has newer ones', () => {
-  // Was: the older turn settled when the newer one had the state, and stored its own over it.
-  it('takes nothing away, if no message arrives', async (t) => {
-    const { a, b, post, begins } = shops(t);
-    post.loses = () => true;
-    const late = await begins('slow');
-    assert.equal(await says(b, 'apple'), 'apple');
-    assert.equal(await says(a, 'pear'), 'apple pear');
-    await late.ends();
-    await late.reply;
-    assert.equal(await says(b, 'plum'), 'apple pear late plum');
-  });
-
   it('is the later one if both have set it, and that is counted', async (t) => {
     const begun = deferred();
     const { a, b } = shops(t, {
@@ -182,37 +142,4 @@ describe('the state of turns while the store stalls', () => {
       assert.equal(await says(b, 'plum'), 'apple pear late plum');
       assert.equal(await says(a, 'cherry'), 'apple pear late plum cherry');
     });
-
-  for (const [when, before] of [
-    ['while neither could store it', ['apple', 'pear']],
-    ['in which the call began without the store', []],
-  ] as const)
-    it(`has what was changed in two processes ${when}`, async (t) => {
-      const { a, b } = shops(t, {}, 20);
-      for (const [index, words] of before.entries()) await says([a, b][index] ?? a, words);
-      failAll([a, b], AWAY);
-      const [known, more] = [before.slice(0, 1), before.slice(0, 2)];
-      assert.equal(await says(a, 'plum'), [...known, 'plum'].join(' '));
-      assert.equal(await says(b, 'cherry'), [...more, 'cherry'].join(' '));
-      failAll([a, b], undefined);
-      await written(a, b);
-      const cart = await stored(a);
-      assert.deepEqual(cart.toSorted(), [...before, 'plum', 'cherry'].sort());
-      assert.equal(await says(b, 'fig'), `${cart.join(' ')} fig`);
-    });
-
-  it('has no change twice if a failed write was made after all', async (t) => {
-    const { a, b, begins } = shops(t, {}, 20);
-    const late = await begins('slow');
-    a.parts.failsAfterWriting = true;
-    failAll([a], new Error('the answer got lost'));
-    void late.ends();
-    await until(() => a.store.health().isDegraded, 'the write to fail');
-    assert.equal(await says(b, 'plum'), 'late plum');
-    failAll([a], undefined);
-    await late.reply;
-    await written(a);
-    assert.equal(await says(a, 'fig'), 'late plum fig');
-    assert.deepEqual(await stored(b), ['late', 'plum', 'fig']);
-  });
 });

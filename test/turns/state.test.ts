@@ -10,9 +10,7 @@ import { defineState, type State } from '../../src/agents/state/state.ts';
 import { scriptedModel } from '../../src/kit/scripted-model.ts';
 import { tool, type Tool } from '../../src/tools/tool.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
-import {
-  deferred, errorsIn, fired, Listener, messageEvent, serve, Told, until, within, type Served,
-} from '../fixtures/app.ts';
+import { fired, Listener, messageEvent, serve, Told, type Served } from '../fixtures/app.ts';
 import { heard } from './held-turns.ts';
 import { memory } from './plain-deliveries.ts';
 
@@ -91,67 +89,21 @@ describe('turn.state', () => {
     assert.equal(await says(served, 'one'), '1');
     assert.equal(await (await served.client.start()).text(), 'You have 2.');
   });
-
-  it('is gone when the conversation is cleared', async (t) => {
-    const served = serve(t, listing);
-    await says(served, 'one');
-    await served.app.conversations.clear(served.client.conversationId);
-    assert.equal(await says(served, 'two'), 'two');
-  });
-
-  it('is stored as text, out of reach of what an agent does later', async (t) => {
-    const [states, store]: [Order[], ReturnType<typeof memory>] = [[], memory()];
-    const served = serve(t, shopping({
-      onMessage: ({ state, text }) => {
-        states.push(state);
-        state.cart.push(text);
-      },
-    }), { store });
-    await says(served, 'one');
-    states[0]?.cart.push('behind its back');
-    assert.equal(store.read(served.client.conversationId)?.state, '{"cart":["one"]}');
-    await says(served, 'two');
-    assert.deepEqual(states[1], { cart: ['one', 'two'] });
-  });
-
-  it('stays as it last was if it is no longer valid JSON, and the log says so', async (t) => {
-    const served = serve(t, shopping({
-      onMessage: ({ state, text }) => {
-        state.cart.push(text === 'bad' ? new Map([['my words', 1]]) : text);
-        return String(state.cart.length);
-      },
-    }));
-    const said: string[] = [];
-    for (const text of ['one', 'bad', 'two']) said.push(await says(served, text));
-    assert.deepEqual([said, errorsIn(served.logLines)], [['1', '2', '2'], ['state not kept']]);
-    assert.doesNotMatch(served.logLines.join(), /my words/);
-  });
-
-  it('fails the turn if it cannot be created', async (t) => {
-    const wrong = { state: (): object => [], onMessage: ({ state }: MessageTurn) => `${state}` };
-    const served = serve(t, defineAgent({ name: 'wrong', ...wrong }));
-    assert.match(await says(served, 'Hi'), /^Sorry/);
-    assert.deepEqual(errorsIn(served.logLines), ['turn failed']);
-  });
 });
 
 describe('a state that tools change', () => {
-  it('is stored with the result of the call, before the turn is settled', async (t) => {
-    const [store, told] = [memory(), deferred()];
+  it('is stored with the call, before the tool acts', async (t) => {
+    const [store, seen] = [memory(), [] as unknown[]];
     const served = serve(t, shopping({
-      async onMessage({ state, journal, text }) {
-        await journal.runTools([{ id: 'c', name: 'add', args: '{}' }], () => ({
-          run: () => `${state.cart.push(text)}`,
+      async onMessage({ state, journal, text, conversationId }) {
+        state.cart.push(text);
+        await journal.runTools([{ id: 'c', name: 'look', args: '{}' }], () => ({
+          run: () => String(seen.push(store.read(conversationId)?.state)),
         }));
-        await told.promise;
       },
     }), { store });
-    const reply = says(served, 'one');
-    const stored = (): string | undefined => store.read(served.client.conversationId)?.state;
-    await until(() => stored() !== undefined, 'the state');
-    assert.equal(stored(), '{"cart":["one"]}');
-    told.resolve();
-    await reply;
+    await says(served, 'one');
+    assert.deepEqual(seen, ['{"cart":["one"]}']);
   });
 
   for (const [what, report] of [
@@ -173,35 +125,6 @@ describe('a state that tools change', () => {
       const { state } = store.read(served.client.conversationId) ?? {};
       assert.equal(state, '{"cart":["stay","two"]}');
     });
-
-  it('is read again once nothing of the conversation is running here', async (t) => {
-    const store = memory();
-    const served = serve(t, listing, { store });
-    assert.equal(await says(served, 'one'), 'one');
-    store.update(served.client.conversationId, (conversation) => {
-      conversation.state = '{"cart":["elsewhere"]}';
-    });
-    assert.equal(await says(served, 'two'), 'elsewhere,two');
-  });
-
-  it('is not older than what another turn stored if a write is repeated', async (t) => {
-    const store = new PromisedStore(memory());
-    const served = serve(t, listing, { store });
-    await says(served, 'one');
-    const update = store.update.bind(store);
-    let failures = 1;
-    store.update = async (id, change) => {
-      const result = await update(id, change);
-      // The settlement is written, but the store says that it is not. Once only.
-      if (typeof result === 'boolean' && failures-- > 0) throw new Error('timed out');
-      return result;
-    };
-    for (const text of ['two', 'three']) await says(served, text);
-    await within(store.called(7), 'the second try'); // three turns open and settle, one twice
-    const { conversationId } = served.client;
-    await store.read(conversationId);
-    assert.equal(store.now(conversationId)?.state, '{"cart":["one","two","three"]}');
-  });
 });
 
 describe('onSessionEnd', () => {
@@ -270,21 +193,17 @@ describe('the state of a tool', () => {
 });
 
 describe('conversations.getState', () => {
-  for (const [kind, store] of [
-    ['a store that answers at once', memory()],
-    ['a store that answers late', new PromisedStore(memory())],
-  ] as const)
-    it(`is a copy of the state after a turn, until it is forgotten, in ${kind}`, async (t) => {
-      const served = serve(t, listing, { store });
-      const { app: { conversations }, client: { conversationId } } = served;
-      await says(served, 'one');
-      const state = await conversations.getState(conversationId);
-      assert.deepEqual(state, { cart: ['one'] });
-      Reflect.deleteProperty(state ?? {}, 'cart'); // which changes nothing
-      assert.equal(await says(served, 'two'), 'one,two');
-      await conversations.clear(conversationId);
-      assert.equal(await conversations.getState(conversationId), undefined);
-    });
+  it('is a copy of the state after a turn, until it is forgotten', async (t) => {
+    const served = serve(t, listing);
+    const { app: { conversations }, client: { conversationId } } = served;
+    await says(served, 'one');
+    const state = await conversations.getState(conversationId);
+    assert.deepEqual(state, { cart: ['one'] });
+    Reflect.deleteProperty(state ?? {}, 'cart'); // which changes nothing
+    assert.equal(await says(served, 'two'), 'one,two');
+    await conversations.clear(conversationId);
+    assert.equal(await conversations.getState(conversationId), undefined);
+  });
 
   it('is undefined if none is stored', async (t) => {
     const served = serve(t, {});
