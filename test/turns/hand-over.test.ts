@@ -18,11 +18,8 @@ import { createTestClient, type TestClient } from '../../src/kit/test-client.ts'
 import { handOver } from '../../src/tools/tool-hand-over.ts';
 import { hangUp, tool, type Tool } from '../../src/tools/tool.ts';
 import { dataOf } from '../agents/model-app.ts';
-import { sharing } from '../conversations/stores/machines.ts';
-import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
 import { deferred, fired, within } from '../fixtures/app.ts';
 import { recordLog, SECRET, settingsWith, type RecordedLog } from '../fixtures/kernel.ts';
-import { Post } from '../fixtures/post.ts';
 import { memory } from './plain-deliveries.ts';
 import { APOLOGY } from './single-message.ts';
 
@@ -166,20 +163,6 @@ describe('a tool that returns handOver', () => {
     assert.equal(await says('Hi'), 'Noted.');
     const { state } = (await app.conversations.read('c-1')) ?? assert.fail();
     assert.equal(state, '{"notes":["a","b"]}');
-  });
-
-  it('sends a model what it was sent before only once, followed by what is new', async (t) => {
-    const { says, models } = stage(t, {
-      sales: [to('billing')],
-      billing: [['Let me see.', { call: 'note', args: { text: 'b' } }], 'Noted.', 'Yes.'],
-    });
-    await says('Hi');
-    await says('And?');
-    const [first, second, third] = (models['billing']?.requests ?? []).map(({ messages }) =>
-      messages.map((message) => JSON.stringify(message)));
-    assert.ok(first && second && third);
-    assert.deepEqual(second.slice(0, first.length), first);
-    assert.deepEqual(third.slice(0, second.length), second);
   });
 
   it('lets the new agent greet a returning caller', async (t) => {
@@ -343,14 +326,6 @@ describe('a turn that was handed over and delivered again', () => {
     return again;
   }
 
-  it('is sent again as it was if it had completed', async (t) => {
-    const { caller, says } = stage(t, {
-      sales: [['One moment.', to('billing')]], billing: ['Billing here.'],
-    });
-    await says('Hi');
-    assert.equal(await (await caller.deliverAgain()).text(), 'One moment. Billing here.');
-  });
-
   it('goes on with the other agent if it had not', async (t) => {
     // an empty script fails the turn
     const staged = stage(t, { sales: [to('billing')], billing: [] });
@@ -370,24 +345,6 @@ describe('a turn that was handed over and delivered again', () => {
     const again = rewrite(staged, 'sales', [to('billing')]);
     assert.equal(await (await staged.caller.deliverAgain()).text(), 'Billing again.');
     assert.equal(again.requests.length, 1);
-  });
-
-  it('is spoken by the agent that took it over in another process, too', async (t) => {
-    const [shared, post]: [SharedParts, Post] = [new Map(), new Post()];
-    const { agent, begun, release } = slow();
-    const [a, b] = ['a', 'b'].map((name) => stage(t, { sales: [to('slow')] }, {
-      agents: { slow: agent }, channel: post.channel(name),
-      store: sharing(new PartsInMemory(shared, { isSlow: true })),
-    }));
-    assert.ok(a !== undefined && b !== undefined);
-    const older = await a.caller.say('Hi', { turn_id: 't-1' });
-    await begun;
-    const newer = await b.caller.say('Hi', { turn_id: 't-1' });
-    release();
-    assert.equal(await newer.text(), 'Hi: one, two.');
-    await older.text();
-    const { outcome, speakers } = await b.log.next('request');
-    assert.deepEqual([outcome, speakers], ['completed', 'slow']);
   });
 });
 

@@ -3,15 +3,11 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { soon } from '../../src/base/awaitable.ts';
-import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { PROMPT_MS } from '../../src/conversations/turn-order.ts';
 import type { HeldReply } from '../conversations/asking-back.ts';
-import { machines as stores } from '../conversations/stores/machines.ts';
-import { BOUNDS, yes } from '../conversations/talk.ts';
-import { deferred, messageEvent, rawRequest, until } from '../fixtures/app.ts';
+import { deferred, until } from '../fixtures/app.ts';
 import { jumpingClock } from '../fixtures/clock.ts';
-import { hold, ID, machines, says, type Machine } from './machines.ts';
+import { hold, machines, says, type Machine } from './machines.ts';
 
 /** Both processes know the conversation. */
 async function met(a: Machine, b: Machine): Promise<void> {
@@ -41,45 +37,6 @@ describe('a turn that its own slow store holds up', () => {
     const words = history.filter(([role]) => role === 'user').map(([, text]) => text);
     assert.deepEqual(words, ['Hello', 'Hi', 'slow', 'hold new']);
     assert.deepEqual(history.at(-1), ['assistant', 'hold new? Done.', 'completed']);
-  });
-
-  it('keeps the place of its arrival even if the store did not answer at all', async (t) => {
-    const now = Date.now();
-    t.mock.method(Date, 'now', () => now);
-    for (const [waitedMs, order] of [[0, ['a', 'c', 'b']], [450, ['b', 'a', 'c']]] as const) {
-      const [a, b] = stores(t, 2);
-      assert.ok(a && b);
-      a.parts.failWith = new Error('the store does not answer');
-      const arrives = ({ store }: typeof a, id: string, ms: number): unknown =>
-        store.update('c', (conversation) => openTurn(conversation, {
-          turnId: id, text: id, runId: 1, process: id, isAlive: yes, waitedMs: () => ms,
-        }, BOUNDS));
-      await arrives(b, 'c', 200); // newer than b where that has waited for longer
-      await arrives(b, 'b', waitedMs);
-      await arrives(a, 'a', 250);
-      a.parts.failWith = undefined;
-      await until(() => a.store.health().turnsWaiting === 0, 'the writes');
-      const { turns = [] } = (await b.store.read('c')) ?? {};
-      assert.deepEqual(turns.map(({ id }) => id), order);
-    }
-  });
-
-  it('does not open if its caller has left meanwhile', async (t) => {
-    const { a, b } = machines(t);
-    await met(a, b);
-    a.parts.hold();
-    const slow = await a.raw();
-    slow.write(rawRequest(messageEvent({ text: 'slow', turn_id: 'slow', ...ID })));
-    await until(() => a.app.runningTurns === 1, 'the turn');
-    slow.socket.destroy();
-    await until(() => a.outcomes()['interrupted'] === 1, 'the drop');
-    const held = await hold(b, 'hold new');
-    a.parts.release();
-    await a.history('c'); // the opening is written, or not
-    await soon(); // a message has arrived, if any was sent
-    b.go('hold new');
-    assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
-    assert.deepEqual([a.runs, b.aborted], [['Hello'], []]);
   });
 });
 
@@ -166,21 +123,5 @@ describe('a complete reply', () => {
     await until(() => a.app.runningTurns === 0, 'the end');
     await a.app.conversations.getHistory('c');
     assert.deepEqual((await b.history('c')).at(-1), ['assistant', 'hold? Done.', 'interrupted']);
-  });
-});
-
-describe('a reply that the store loses while it is being spoken', () => {
-  it('is put back over a finished run elsewhere, without messages', async (t) => {
-    const { a, b, shared } = machines(t, {}, {}, { hasChannel: false });
-    const held = await hold(a);
-    shared.clear();
-    const elsewhere = await hold(b);
-    elsewhere.drop();
-    await until(() => b.outcomes()['interrupted'] === 1, 'the drop');
-    await until(() => b.app.runningTurns === 0, 'its end');
-    a.go('hold');
-    assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
-    const kept = [['user', 'hold'], ['assistant', 'hold? Done.', 'completed']];
-    assert.deepEqual(await b.history('c'), kept);
   });
 });

@@ -3,11 +3,9 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import type { TestReply } from '../../src/kit/test-client.ts';
 import {
-  deferred, fired, Listener, serve, typesOf, until, type Served, type ServeOptions,
-  type TestAgent,
+  deferred, Listener, serve, until, type Served, type ServeOptions, type TestAgent,
 } from '../fixtures/app.ts';
 import { heardIn } from './single-message.ts';
 
@@ -49,38 +47,11 @@ describe('a turn_id that comes again with different content', () => {
     assert.deepEqual(await contents(served), ['One', 'One!', 'Two', 'Two!']);
   });
 
-  it('ends the turn that runs, like any newer one', async (t) => {
-    const { client, says, interrupted } = serving(t, {
-      async *onMessage({ text, signal }) {
-        yield `${text}!`;
-        if (text === 'One') await fired(signal);
-      },
-    });
-    const first = await upTo('One!', client.say('One', T1));
-    assert.equal(await says('Two'), 'Two!');
-    assert.deepEqual(typesOf(await first.rest()), ['response.end']);
-    assert.equal((await interrupted.next()).text, 'One!');
-  });
-
   it('begins another turn if the type is different', async (t) => {
     const served = serving(t, { welcome: 'Hello there.' });
     await served.says('Hello?');
     assert.equal(await (await served.client.start(T1)).text(), 'Welcome back.');
     assert.deepEqual(await contents(served), ['Hello?', 'Hello?!', 'Welcome back.']);
-  });
-
-  it('is recognised when those words come once more, also after a restart', async (t) => {
-    const store = new MemoryStore({ ttlMs: 3_600_000, maxConversations: 10 });
-    t.mock.method(store, 'close', () => undefined); // what is stored outlives the restart
-    const asked: string[] = [];
-    const start = (): Serving =>
-      serving(t, { onMessage: ({ text }) => `${text} ${asked.push(text)}` }, { store });
-    const [fields, first] = [{ ...T1, conversation_id: 'c-9' }, start()];
-    for (const text of ['A', 'B', 'C']) await first.says(text, fields);
-    assert.equal(await first.says('B', fields), 'B 2');
-    await first.client.close();
-    assert.equal(await start().says('B', fields), 'B 2');
-    assert.deepEqual(asked, ['A', 'B', 'C']);
   });
 
   it('is a warning in the log, without the words', async (t) => {
@@ -176,11 +147,4 @@ describe('a turn delivered twice', () => {
       for (const fields of deliveries) await says('Hello?', fields);
       assert.equal(runs.length, 2);
     });
-
-  it('without turn_id while one runs is a newer turn', async (t) => {
-    const { client, interrupted } = held(t);
-    await upTo(' And', client.say('Hello?', { turn_id: undefined }));
-    await client.say('Hello?', { turn_id: undefined });
-    assert.equal((await interrupted.next()).text, 'One. And');
-  });
 });
