@@ -152,14 +152,6 @@ describe('a call with MAX_TOKENS_PER_CALL', () => {
     assert.deepEqual(reply, ['assistant', `Yes.Yes. ${GOODBYE}`, 'completed']);
   });
 
-  it('counts each session of a conversation by itself', async (t) => {
-    const served = limited(t, asking(ownModel()), { MAX_TOKENS_PER_CALL: '10' });
-    await hear(served, 'one', { session_id: 'a' });
-    assert.equal((await hear(served, 'two', { session_id: 'a' })).hangsUp, true);
-    assert.equal((await hear(served, 'three', { session_id: 'b' })).hangsUp, false);
-    assert.equal((await hear(served, 'four', { session_id: 'a' })).hangsUp, true);
-  });
-
   it('counts requests that run at the same time in one turn', async (t) => {
     const model = ownModel();
     const agent = own(model, (ask) => async (turn, { say }) => {
@@ -401,18 +393,5 @@ describe('a limited call over a wire', () => {
     const { platform } = serveCompletions(t, asking(ownModel(), 2), { environment: limits });
     for (const words of ['one', 'two'])
       assert.equal(await platform.hear([`user: ${words}`], options), `Yes. ${GOODBYE}`);
-  });
-
-  it('that names no conversation forgets requests that were refused', async (t) => {
-    const server = await modelServer(
-      t, fails(429, OPENAI_RATE_LIMITED, { 'retry-after': '0' }), answers('Yes.'));
-    const environment = {
-      MAX_TOKENS_PER_CALL: '1', OPENAI_BASE_URL: server.url, OPENAI_API_KEY: 'sk-test-1234567890',
-      FILLER_AFTER_MS: '0',
-    };
-    const plain = defineAgent({ name: 'plain', prompt: 'Be brief.' });
-    const { platform } = serveCompletions(t, plain, { environment });
-    assert.equal(await platform.hear(['user: one'], { conversationId: null }), 'Yes.');
-    assert.equal(server.requests.length, 2);
   });
 });

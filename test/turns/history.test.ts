@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 
 import type { ReplyEvent } from '../../src/calls/reply-event.ts';
 import type { Message } from '../../src/conversations/message.ts';
-import { serve, slowStore, Told } from '../fixtures/app.ts';
+import { serve, Told } from '../fixtures/app.ts';
 import { Client, Process } from './plain-deliveries.ts';
 
 describe('history', () => {
@@ -41,17 +41,6 @@ describe('history', () => {
     assert.deepEqual((await history()).map(([, content]) => content), contents);
     assert.deepEqual(seen, [contents.slice(0, 2), contents.slice(0, 4)]);
   });
-
-  for (const [what, options] of [
-    ['', {}], [' in a store that answers later', { store: slowStore() }],
-  ] as const)
-    it(`of one conversation stays out of another${what}`, async (t) => {
-      const { client, history } = serve(t, {}, options);
-      await (await client.say('Mine.', { conversation_id: 'c-1' })).text();
-      await (await client.say('Yours.', { conversation_id: 'c-2' })).text();
-      const mine = [['user', 'Mine.'], ['assistant', 'Yes.', 'completed']];
-      assert.deepEqual(await history('c-1'), mine);
-    });
 
   it('does not hold a word that the closed connection refused', async (t) => {
     class Closing extends Client {

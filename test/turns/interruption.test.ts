@@ -63,16 +63,6 @@ describe('a turn that is interrupted', () => {
       assert.deepEqual([errorsIn(served.logLines), served.app.runningTurns], [[], 0]);
     });
 
-  it('leaves no empty message if a newer one comes before its first word', async (t) => {
-    const served = holding(t, {}, { pieces: [] });
-    void served.client.say('hold');
-    await served.begun.next();
-    await served.says('next');
-    assert.deepEqual(await served.history(), [
-      ['user', 'hold'], ['user', 'next'], ['assistant', 'next!', 'completed'],
-    ]);
-  });
-
   it("leaves the caller's words if its caller leaves before its first word", async (t) => {
     const signals = new Told<AbortSignal>();
     const served = serve(t, {
@@ -100,27 +90,6 @@ describe('a turn that is interrupted', () => {
     await served.interrupted.next();
     gate.resolve();
     assert.equal(await within(aborted.promise, 'the agent'), true);
-  });
-
-  it('stops a generator that is waiting at a yield', async (t) => {
-    const [stopped, gate] = [deferred(), deferred()];
-    const { client } = serve(t, {
-      async *onMessage() {
-        try {
-          yield 'One.';
-          await gate.promise;
-          yield 'Two.';
-          assert.fail('asked for more after the drop');
-        } finally {
-          stopped.resolve();
-        }
-      },
-    });
-    const reply = await client.say('Hello?');
-    await new Listener(reply).next();
-    reply.drop();
-    setImmediate(gate.resolve);
-    await within(stopped.promise, "the generator's finally");
   });
 
   it('takes nothing more from its agent, which may fail', async (t) => {
@@ -171,20 +140,6 @@ describe('a turn that is interrupted', () => {
 });
 
 describe('a newer turn', () => {
-  it('sees the interrupted one in its history', async (t) => {
-    const seen = new Told<readonly string[]>();
-    const { client } = serve(t, {
-      async *onMessage({ text, history, signal }) {
-        if (text === 'next') seen.tell(history.map(({ content }) => content));
-        yield 'One.';
-        if (text === 'hold') await fired(signal);
-      },
-    });
-    await new Listener(await client.say('hold')).next();
-    await (await client.say('next')).text();
-    assert.deepEqual(await seen.next(), ['hold', 'One.', 'next']);
-  });
-
   it('is not interrupted by the drop of the older one, and comes after it', async (t) => {
     const served = holding(t);
     const older = await hold(served, { turn_id: 't-1' });

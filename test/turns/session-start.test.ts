@@ -71,12 +71,6 @@ describe('session.start without turn_id, which may come from a second sender', (
     assert.equal(interrupted.all.length, 1);
   });
 
-  it('does not share the stream of another one', async (t) => {
-    const { client } = serve(t, { onSessionStart: ({ turnId }) => turnId });
-    const texts = await Promise.all([0, 1].map(async () => (await client.start(SECOND)).text()));
-    assert.notEqual(texts[0], texts[1]);
-  });
-
   for (const [when, leave] of [
     ['its caller leaves', (_served: Served, reply: TestReply) => reply.drop()],
     ['the server goes down', (served: Served) => void served.app.close()],

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { soon } from '../../src/base/awaitable.ts';
-import { contentsOf, deferred, errorsIn, fired, Listener, serve, within } from '../fixtures/app.ts';
+import { contentsOf, deferred, fired, Listener, serve, within } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 import { APOLOGY, hears, type OnMessage } from './single-message.ts';
 
@@ -98,14 +98,5 @@ describe('time-outs of a turn', () => {
     assert.equal(await other.text(), 'Yes.');
     assert.equal(await within((await stuck).text(), 'the apology'), APOLOGY);
     assert.equal(app.runningTurns, 0);
-  });
-
-  it('leave a turn alone that has ended', async (t) => {
-    const { client, logLines } = serve(t, {});
-    await client.origin();
-    const clock = mockTimers(t, ['setTimeout']);
-    await (await client.say('Hello?')).text();
-    clock.tick(120_000);
-    assert.deepEqual(errorsIn(logLines), []);
   });
 });
