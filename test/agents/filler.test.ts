@@ -6,12 +6,12 @@ import { describe, it } from 'node:test';
 import type { MessageTurn } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { withFiller } from '../../src/agents/filler.ts';
-import { pausing, says, silentAfter } from '../faults/model-server.ts';
+import { pausing, silentAfter } from '../faults/model-server.ts';
 import { textReply } from '../faults/wire-shapes.ts';
-import { contentsOf, deferred, Listener, until, within } from '../fixtures/app.ts';
+import { contentsOf, deferred, until, within } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
-import { calls, eventsOf, outline, serveModel, spoken } from './model-app.ts';
-import { agentWith, APOLOGY, looking } from './weather-tool.ts';
+import { eventsOf, serveModel, spoken } from './model-app.ts';
+import { APOLOGY } from './weather-tool.ts';
 
 const plain = defineAgent({ name: 'plain', prompt: 'Be brief.' });
 const AFTER = { FILLER_AFTER_MS: '20' };
@@ -24,63 +24,6 @@ function fillable(sayFiller: (text: string) => boolean): MessageTurn {
 }
 
 describe('a filler', () => {
-  it('is said once when nothing was spoken for FILLER_AFTER_MS', async (t) => {
-    const gate = deferred();
-    const script = [pausing([], gate.promise, textReply('It', ' rains.'))] as const;
-    const clock = mockTimers(t, ['setTimeout']);
-    const { client, server } = await serveModel(t, plain, script, AFTER);
-    let hasBegun = false;
-    const reply = client.say('Rain?').finally(() => (hasBegun = true));
-    await server.request(0);
-    clock.tick(19);
-    await new Promise((resolve) => setImmediate(resolve));
-    assert.equal(hasBegun, false);
-    clock.tick(1);
-    const listener = new Listener(await reply);
-    assert.equal(String((await listener.next())?.content).trim(), 'One moment.');
-    clock.tick(200);
-    gate.resolve();
-    assert.deepEqual(trimmed(contentsOf(await listener.rest())), ['It', 'rains.']);
-  });
-
-  it('is said once over several rounds of tools', async (t) => {
-    const gate = deferred();
-    const { client } = await serveModel(
-      t,
-      agentWith(looking({ run: () => gate.promise })),
-      [calls([['a', 'look', '{}']]), calls([['a', 'look', '{}']]), says('Yes.')],
-      AFTER,
-    );
-    const listener = new Listener(await client.say('See?'));
-    for (
-      let event = await listener.next();
-      event?.type !== 'response.tts';
-      event = await listener.next()
-    )
-      assert.ok(event);
-    gate.resolve();
-    assert.deepEqual(trimmed(contentsOf(await listener.rest())), ['Yes.']);
-  });
-
-  it('is part of neither the history nor the next prompt', async (t) => {
-    const gate = deferred();
-    const { client, server, messages } = await serveModel(
-      t,
-      plain,
-      [pausing([], gate.promise, textReply('Yes.')), says('Bye.')],
-      AFTER,
-    );
-    const reply = client.say('Rain?');
-    void reply.then(() => gate.resolve());
-    await spoken(reply);
-    assert.deepEqual(
-      (await messages()).map(({ content }) => content.trim()),
-      ['Rain?', 'Yes.'],
-    );
-    await spoken(client.say('Thanks.'));
-    assert.equal(JSON.stringify(outline(server.requests[1])).includes('One moment'), false);
-  });
-
   it('is not said if FILLER_AFTER_MS is 0', async (t) => {
     const { client } = await serveModel(t, plain, [silentAfter()], {
       FILLER_AFTER_MS: '0',

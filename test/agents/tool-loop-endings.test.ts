@@ -5,11 +5,10 @@ import { describe, it } from 'node:test';
 
 import type { Json, JsonObject } from '../../src/base/json.ts';
 import { hangUp, type ToolContext } from '../../src/tools/tool.ts';
-import { pausing, says, type Answer } from '../faults/model-server.ts';
-import { chunk, DONE } from '../faults/wire-shapes.ts';
+import { says, type Answer } from '../faults/model-server.ts';
 import { contentsOf, deferred, fired, Listener, typesOf, within } from '../fixtures/app.ts';
-import { callOver, calls, eventsOf, outline, serveModel, spoken } from './model-app.ts';
-import { agentWith, asksParis, INTERRUPTED, looking, weather } from './weather-tool.ts';
+import { calls, eventsOf, outline, serveModel, spoken } from './model-app.ts';
+import { agentWith, INTERRUPTED, looking, weather } from './weather-tool.ts';
 
 /** A tool's `run` that waits for its signal. */
 async function untilLeft(_args: JsonObject, { signal }: ToolContext): Promise<Json> {
@@ -62,23 +61,6 @@ describe('a tool that hangs up', () => {
       assert.equal((await spoken(client.say('Bye.'))).replace(/\s+/g, ' '), heard);
     });
   }
-
-  it('lets no other tool of the round speak after it', async (t) => {
-    const done = deferred<boolean>();
-    const late = weather(async (_args, { reply }) => {
-      await new Promise((resolve) => setImmediate(resolve));
-      done.resolve(await reply.say('Late.'));
-      return 'late';
-    });
-    const { client } = await serveModel(t, agentWith(late, hangUp), [
-      calls([
-        ['call_1', 'weather', '{"city":"Paris"}'],
-        ['call_2', 'hang_up', '{"goodbye":"Goodbye!"}'],
-      ]),
-    ]);
-    assert.equal(await spoken(client.say('Bye.')), 'Goodbye!');
-    assert.equal(await done.promise, false);
-  });
 
   // The caller heard "Your table is booked. Goodbye!", and the booking was gone without a trace.
   it('aborts another tool of the round, which the log names, unless that finishes', async (t) => {
@@ -146,59 +128,5 @@ describe('an interruption in mid-tool', () => {
       ['assistant', '[interrupted]'],
       ['user', 'Stop.'],
     ]);
-  });
-
-  it("fires the tool's signal, and what the tool returns anyway is its result", async (t) => {
-    const returned = deferred<string>();
-    const agent = agentWith(
-      weather(async (_args, { signal }) => {
-        await fired(signal);
-        returned.resolve('late');
-        return 'late';
-      }),
-    );
-    const served = await serveModel(t, agent, [asksParis, says('Late.')]);
-    const caller = await callOver(served);
-    await caller.read((text) => text.includes('running'));
-    caller.socket.destroy();
-    assert.equal(await within(returned.promise, 'the signal'), 'late');
-    await new Promise((resolve) => setImmediate(resolve));
-    assert.equal(served.server.requests.length, 1);
-    assert.deepEqual(
-      (await served.messages()).map((message) => [message.role, message.content]),
-      [
-        ['user', 'Hello?'],
-        ['assistant', ''],
-        ['tool', '"late"'],
-      ],
-    );
-  });
-
-  it("between the call's arguments and the tool runs nothing", async (t) => {
-    let runs = 0;
-    const part = chunk({
-      tool_calls: [
-        {
-          index: 0,
-          id: 'call_1',
-          type: 'function',
-          function: { name: 'weather', arguments: '{"ci' },
-        },
-      ],
-    });
-    const gate = deferred();
-    const served = await serveModel(t, agentWith(weather(() => (runs += 1))), [
-      pausing([part], gate.promise, [
-        chunk({ tool_calls: [{ index: 0, function: { arguments: 'ty":"Paris"}' } }] }),
-        chunk({}, 'tool_calls'),
-        DONE,
-      ]),
-    ]);
-    const caller = await callOver(served);
-    const request = await served.server.request(0);
-    caller.socket.destroy();
-    assert.equal(await within(request.wasCut, 'the connection to close'), true);
-    gate.resolve();
-    assert.deepEqual([runs, (await served.messages()).map(({ role }) => role)], [0, ['user']]);
   });
 });

@@ -3,8 +3,7 @@ import { describe, it } from 'node:test';
 
 import { createOutdoorShop } from '../../../src/agents/built-in/outdoor-shop.ts';
 import type { JsonObject } from '../../../src/base/json.ts';
-import { says } from '../../faults/model-server.ts';
-import { calls, dataOf, eventsOf, promptOf, runTool, serveModel, toolsOf } from '../model-app.ts';
+import { runTool, toolsOf } from '../model-app.ts';
 
 async function search(args: JsonObject): Promise<{ found: number; ids: unknown[] }> {
   const { found, products } = await runTool(
@@ -137,33 +136,6 @@ describe('outdoor_shop', () => {
       it(`gives the same answer to ${what}`, async () =>
         assert.rejects(lookUp(number, claim), { message: REFUSAL }));
     }
-
-    it("tells the browser nothing about somebody else's order", async (t) => {
-      const asks = (number: string): string =>
-        JSON.stringify({ order_number: number, surname_or_email: 'Okafor' });
-      const { client, server } = await serveModel(t, createOutdoorShop(), [
-        calls([['a', 'lookup_order', asks('TR-10327')]]),
-        says('I cannot find it.'),
-        calls([['a', 'lookup_order', asks('TR-99999')]]),
-        says('I cannot find it.'),
-      ]);
-      const others = dataOf(await eventsOf(client.say('My order?', { conversation_id: 'c-1' })));
-      const unknown = dataOf(await eventsOf(client.say('My order?', { conversation_id: 'c-2' })));
-      const withoutNumber = (data: unknown): unknown =>
-        JSON.parse(JSON.stringify(data).replace(/TR-\d+/g, 'TR'));
-      assert.deepEqual(withoutNumber(others), withoutNumber(unknown));
-      const args = JSON.parse(asks('TR-10327')) as unknown;
-      assert.deepEqual(others, [
-        { tool: 'lookup_order', args, status: 'running' },
-        { tool: 'lookup_order', args, status: 'failed' },
-      ]);
-      assert.deepEqual(promptOf(server.requests[1]).at(-1), {
-        role: 'tool',
-        tool_call_id: 'a',
-        content: JSON.stringify({ error: REFUSAL }),
-      });
-      assert.equal(JSON.stringify(promptOf(server.requests[1])).includes('Castellano'), false);
-    });
   });
 
   describe('get_policy', () => {

@@ -6,7 +6,7 @@ import { dirname, join } from 'node:path';
 import { after, describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
-import type { Agent, MessageTurn, Reply, StartTurn } from '../../../src/agents/agent.ts';
+import type { MessageTurn, Reply, StartTurn } from '../../../src/agents/agent.ts';
 import { AgentError, getAgent, listAgents } from '../../../src/agents/built-in/registry.ts';
 import { loadAgent } from '../../../src/app/load-agent.ts';
 
@@ -36,33 +36,18 @@ async function failure(nameOrPath: string, directory = root): Promise<AgentError
 
 const GOOD = `export default { name: 'mine', welcome: 'Welcome.', onMessage: ({ text }) => 'I heard ' + text };`;
 
-function answer(agent: Agent): unknown {
-  return agent.onMessage({ text: 'you' } as MessageTurn, {} as Reply);
-}
-
 describe('getAgent', () => {
-  it('knows every agent that it lists, echo and slow among them', () => {
+  it('knows every agent that it lists, by name and without aliases, and describes each', () => {
     const names = listAgents().map(({ name }) => name);
-    assert.deepEqual(names.map((name) => getAgent(name).name), names);
-    assert.ok(names.includes('echo') && names.includes('slow'));
-  });
-
-  it('gives every agent a description', () => {
+    assert.deepEqual(names.map((name) => getAgent(name).name), names.toSorted());
+    assert.ok(names.includes('echo') && names.includes('slow') && !names.includes('slow_agent'));
     for (const { name, description } of listAgents())
       assert.match(description ?? '', /^\S.*\.$/, name);
   });
 
-  it('lists agents by name, without aliases', () => {
-    const names = listAgents().map(({ name }) => name);
-    assert.deepEqual(names, names.toSorted());
-    assert.equal(names.includes('slow_agent'), false);
-  });
-
   for (const name of ['ehco', 'Echo', '', '__proto__', 'toString']) {
     it(`lists what exists for ${JSON.stringify(name)}`, () => {
-      const available = listAgents()
-        .map((agent) => agent.name)
-        .join(', ');
+      const available = listAgents().map((agent) => agent.name).join(', ');
       assert.throws(() => getAgent(name), {
         name: 'AgentError',
         code: 'ERR_AGENT',
@@ -81,7 +66,11 @@ describe('loadAgent', () => {
 
   it('loads a module by a relative path, below the directory and above it', async () => {
     const name = write(GOOD);
-    assert.equal(answer(await loadAgent(`./${name}`, root)), 'I heard you');
+    const agent = await loadAgent(`./${name}`, root);
+    assert.equal(agent.onMessage({ text: 'you' } as MessageTurn, {} as Reply), 'I heard you');
+    // as defineAgent fills it in
+    const welcome = agent.onSessionStart?.({ isResumed: false } as StartTurn, {} as Reply);
+    assert.equal(welcome, 'Welcome.');
     assert.equal((await loadAgent(name, root)).name, 'mine');
     const below = join(root, 'below');
     mkdirSync(below, { recursive: true });
@@ -95,14 +84,6 @@ describe('loadAgent', () => {
   it('uses the working directory by default', async () => {
     const message = `cannot read agent module ${join(process.cwd(), 'no-such-agent.mjs')}`;
     await assert.rejects(loadAgent('./no-such-agent.mjs'), { message });
-  });
-
-  it('fills in the welcome, as defineAgent does', async () => {
-    const agent = await loadAgent(write(GOOD), root);
-    assert.equal(
-      agent.onSessionStart?.({ isResumed: false } as StartTurn, {} as Reply),
-      'Welcome.',
-    );
   });
 
   it('loads a path with spaces, a hash, a question mark, a percent sign and letters', async () => {

@@ -139,22 +139,6 @@ describe('relay', () => {
     assert.match(contentsOf(rest).join(''), /It rains\.$/);
   });
 
-  it("ends the fast model's reply once it is no longer wanted", async (t) => {
-    const gate = deferred();
-    const endless = Array.from({ length: 2_000 }, () => chunk({ content: ' And so on.' }));
-    const { client, fast } = await relay(
-      t,
-      'relay',
-      pausing([chunk({ content: 'Hm.' })], gate.promise, [...endless, ...finish]),
-      says('It rains.'),
-    );
-    const listener = new Listener(await client.say('Rain?'));
-    await listener.next();
-    gate.resolve();
-    await listener.rest();
-    await within((await fast.request(0)).wasCut, 'the fast request to end', 1_000);
-  });
-
   it('has no bridge if the fast model fails, and the caller hears no error', async (t) => {
     const { client, logLines } = await relay(t, 'relay', refuses, says('It rains.'));
     assert.equal(await spoken(client.say('Rain?')), 'It rains.');
@@ -277,18 +261,6 @@ describe('a caller who leaves a relay', () => {
       [true, true],
     );
     assert.deepEqual(errorsIn(served.logLines), []);
-  });
-
-  it('closes the slow connection of relay:speculative while it verifies', async (t) => {
-    const served = await relay(t, 'relay:speculative', says('It rains.'), silentAfter());
-    const caller = await callOver(served);
-    const slow = await within(served.slow.request(0), 'the slow request');
-    caller.socket.destroy();
-    assert.equal(await within(slow.wasCut, 'the connection to close'), true);
-    assert.deepEqual(
-      (await served.messages()).map(({ content }) => content),
-      ['Hello?', 'It rains.'],
-    );
   });
 });
 
