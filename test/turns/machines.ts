@@ -26,35 +26,29 @@ export interface Machines {
   readonly b: Machine;
   readonly c: Machine;
   readonly post: Post;
-  readonly shared: SharedParts;
 }
 
 type Variables = Readonly<Record<string, string>>;
 
-interface MachinesOptions {
-  /** How long a store may take. */
-  readonly timeoutMs?: number;
-  /** Without it they exchange no messages. */
-  readonly hasChannel?: boolean;
-}
-
-/** `environment` may be a function of the process: `a`, `b` or `c`. */
+/**
+ * `environment` may be a function of the process: `a`, `b` or `c`. `timeoutMs`: how long a store
+ * may take.
+ */
 export function machines(
   t: TestContext,
   agent: TestAgent = {},
   environment: Variables | ((address: string) => Variables) = {},
-  { timeoutMs = 5_000, hasChannel = true }: MachinesOptions = {},
+  timeoutMs = 5_000,
 ): Machines {
   const shared: SharedParts = new Map();
   const post = new Post();
   const open = (address: string): Machine => {
     const parts = new PartsInMemory(shared, { isSlow: true });
     const store = sharing(parts, { timeoutMs });
-    const channel = hasChannel ? post.channel(address) : undefined;
     const own = typeof environment === 'function' ? environment(address) : environment;
-    return { ...askingBack(t, store, agent, channel, own), parts, store };
+    return { ...askingBack(t, store, agent, post.channel(address), own), parts, store };
   };
-  return { a: open('a'), b: open('b'), c: open('c'), post, shared };
+  return { a: open('a'), b: open('b'), c: open('c'), post };
 }
 
 /** Says it in a turn that is called like the words. Resolves with the reply. */

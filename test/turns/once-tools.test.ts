@@ -261,7 +261,7 @@ describe('a once tool in several processes', () => {
 
   it('may start again after the confirmation of its claim was lost', async (t) => {
     const bank = new Bank();
-    const { a, b, parts: [store] } = machines(t, () => payTool(bank.pay));
+    const { a, b, parts: store } = machines(t, () => payTool(bank.pay));
     await a.says('Hello');
     const write = store.write.bind(store);
     let writes = 0;
@@ -354,7 +354,7 @@ describe('a once tool that ends while the store of its process fails', () => {
   // The others were told that the outcome is unknown, though a living process knew it.
   it('counts as running in all other processes until its result is stored', async (t) => {
     const before = ({ b }: Machines): Promise<string> => b.says('Hello');
-    const { a, b, bank, first, waits, parts: [store] } = await paying(t, { before });
+    const { a, b, bank, first, waits, parts: store } = await paying(t, { before });
     const second = await waits(b);
     store.failWith = AWAY;
     bank.answer(5);

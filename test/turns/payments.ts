@@ -8,7 +8,6 @@ import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import type { State } from '../../src/agents/state/state.ts';
 import { soon } from '../../src/base/awaitable.ts';
-import type { Epoch } from '../../src/conversations/stores/part-store.ts';
 import { scriptedModel } from '../../src/kit/scripted-model.ts';
 import { tool, type Tool, type ToolContext } from '../../src/tools/tool.ts';
 import { spoken } from '../conversations/asking-back.ts';
@@ -80,55 +79,33 @@ export interface Machines {
   readonly b: Shop;
   readonly c: Shop;
   readonly post: Post;
-  readonly shared: SharedParts;
-  /** The database's way to each process. */
-  readonly parts: readonly [PartsInMemory, PartsInMemory];
-  /** The store loses all that it had, as it does when it is another server from now on. */
-  loseAll(): void;
+  /** The first process's way to the database. */
+  readonly parts: PartsInMemory;
   /** The first process has no messages and no heartbeats any more, and the others know it. */
   loseFirst(): Promise<void>;
 }
 
-interface MachineOptions {
-  /** Without it they exchange no messages. */
-  readonly hasChannel?: boolean;
-  readonly environment?: Readonly<Record<string, string>>;
-}
-
 /** Three processes over one store, whose time passes quickly: they wait for each other a lot. */
-export function machines(
-  t: TestContext, pay: () => Paying, { hasChannel = true, environment = {} }: MachineOptions = {},
-): Machines {
+export function machines(t: TestContext, pay: () => Paying): Machines {
   const clock = quickClock(t);
   const shared: SharedParts = new Map();
   const post = new Post();
-  const parts: PartsInMemory[] = [];
-  const open = (address: string): Shop => {
-    const own = new PartsInMemory(shared, { isSlow: true });
-    parts.push(own);
-    const channel = hasChannel ? { channel: post.channel(address) } : {};
-    return shop(t, pay(), { store: sharing(own, { timeoutMs: 5_000 }), environment, ...channel });
+  const open = (address: string): { own: Shop; parts: PartsInMemory } => {
+    const parts = new PartsInMemory(shared, { isSlow: true });
+    const store = sharing(parts, { timeoutMs: 5_000 });
+    return { own: shop(t, pay(), { store, channel: post.channel(address) }), parts };
   };
-  const loseAll = (): void => {
-    shared.clear();
-    const safeAtMs = performance.now() + 3_000;
-    const epochNow = (): Epoch => ({
-      id: 'second', restMs: Math.max(0, safeAtMs - performance.now()),
-    });
-    for (const store of parts) store.epochNow = epochNow;
-  };
+  const [{ own: a, parts }, { own: b }, { own: c }] = [open('p0'), open('p1'), open('p2')];
   const loseFirst = async (): Promise<void> => {
     for (let beats = 0; beats < 6; beats++) {
       clock.pass(1_500);
       for (let turns = 0; turns < 5; turns++) await soon();
     }
     post.kill('p0');
-    first.isSilent = true;
+    parts.isSilent = true;
     shared.delete('\theartbeat\tp0');
   };
-  const all = { a: open('p0'), b: open('p1'), c: open('p2') };
-  const [first, second] = parts as [PartsInMemory, PartsInMemory];
-  return { ...all, post, shared, parts: [first, second], loseAll, loseFirst };
+  return { a, b, c, post, parts, loseFirst };
 }
 
 /** A tool whose calls the test ends, by the amount. */
@@ -174,8 +151,7 @@ export interface Payment extends Machines {
   waits(shop: Shop): Promise<{ readonly reply: Promise<string> }>;
 }
 
-interface PaymentOptions extends MachineOptions {
-  readonly tool?: ToolOptions;
+interface PaymentOptions {
   /** Makes the tool of each process. */
   readonly pay?: (pay: Pay) => Paying;
   /** What is said before, and in which process. */
@@ -184,27 +160,21 @@ interface PaymentOptions extends MachineOptions {
 
 /** The first of three processes is paying 5. */
 export async function paying(
-  t: TestContext,
-  { tool: more = {}, pay = (run) => payTool(run, more), before, ...options }: PaymentOptions = {},
+  t: TestContext, { pay = (run) => payTool(run), before }: PaymentOptions = {},
 ): Promise<Payment> {
   const bank = new Bank();
   t.after(() => bank.answer(5));
-  const all = machines(t, () => pay(bank.pay), options);
+  const all = machines(t, () => pay(bank.pay));
   await before?.(all);
   const first = all.a.says('pay 5', { turn_id: 'paying' });
   first.catch(() => undefined); // its process may be lost
   await bank.begun();
   const waits = async (shop: Shop): Promise<{ readonly reply: Promise<string> }> => {
     const reply = shop.says('pay 5');
-    await waitsFor('p0', all.post);
+    await until(() => all.post.waitedFor.has('p0'), 'a call that waits');
     return { reply };
   };
   return { ...all, bank, first, waits };
-}
-
-/** Resolves once a call of another process waits for one of that process. */
-export function waitsFor(process: string, { waitedFor }: Post): Promise<void> {
-  return until(() => waitedFor.has(process), 'a call that waits');
 }
 
 /** Asks for a payment every now and then until the reply is right, but not for ever. */

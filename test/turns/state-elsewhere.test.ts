@@ -56,7 +56,7 @@ function shops(t: TestContext, hooks: TestAgent = {}, ms?: number, environment =
       return 'Done.';
     },
     ...hooks,
-  }, environment, ms === undefined ? {} : { timeoutMs: ms });
+  }, environment, ms);
   const begins: Shop['begins'] = async (words, turnId = words) => {
     [begun, open, done] = [deferred(), deferred(), deferred()];
     const reply = says(all.a, words, { turn_id: turnId });
