@@ -21,6 +21,7 @@ describe('a call that goes wrong', () => {
   // What arguments, names and thrown values are told as is tested in test/tools and test/base.
   for (const [what, agent, call, error] of [
     ['with wrong arguments', sunny, wrongCity, 'arguments.city must be of type string'],
+    ['with a list', sunny, ['call_1', 'weather', '[]'], 'the arguments are not a JSON object'],
     [
       'of a name every object has',
       sunny,

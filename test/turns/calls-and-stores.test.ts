@@ -167,3 +167,18 @@ describe('a tool that finishes after its turn', () => {
     assert.equal(signal.aborted, true);
   });
 });
+
+describe('a tool call of another process', () => {
+  it('is not taken for lost over a store that does not say which processes live', async (t) => {
+    const [store, booking] = [memory(), new Booking()];
+    const onMessage = booking.onMessage(FINISH);
+    const a = new Process(t, { onMessage }, { store, process: 'a' });
+    const b = new Process(t, { onMessage }, { store, process: 'b' });
+    a.deliver('t1', 'Book');
+    const work = await booking.begun();
+    assert.equal(await b.deliver('t2').outcome, 'completed');
+    assert.deepEqual(await b.results(), ['t1 running {"status":"still running"}']);
+    work.resolve('"booked"');
+    await a.turns.settled();
+  });
+});

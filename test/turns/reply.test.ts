@@ -125,8 +125,10 @@ describe('a turn', () => {
     await (await client.start()).text();
     await (await client.say('Hello?')).text();
     await (await client.start()).text();
-    const turns = [await told.next(), await told.next()];
-    assert.deepEqual(turns.map(({ isResumed }) => isResumed), [false, true]);
+    await (await client.start({ turn_id: null })).text();
+    const turns = [await told.next(), await told.next(), await told.next()];
+    assert.deepEqual(turns.map(({ isResumed }) => isResumed), [false, true, true]);
+    assert.deepEqual(turns[2]?.history, [], 'a turn beside the conversation stands alone');
     const fields = [...FIELDS.filter((name) => name !== 'text'), 'isResumed'].sort();
     assert.deepEqual(Object.keys(turns[0] ?? {}).sort(), fields);
   });
