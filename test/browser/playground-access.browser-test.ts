@@ -60,24 +60,9 @@ describe('the playground', () => {
       return stops;
     }
 
-    it('reaches everything, in the order of the page', async (t) => {
+    it('reaches everything, in the order of the page, and is visible there', async (t) => {
       const page = await openPlayground(t, browser);
       assert.equal(await focused(page), 'say'); // to speak at once
-      const order = [
-        'skip', 'wire-choice', 'copy', 'reconnect', 'new-conversation', 'caller', 'export',
-        'transcript', 'say', 'microphone', 'send', 'redeliver', 'drop', 'forge-wrong',
-        'forge-stale', 'end-session', 'tab-events', 'filter-all', 'clear-events', 'events',
-      ];
-      const back = await walk(page, 'Shift+Tab', 'skip');
-      assert.deepEqual(back, order.slice(0, order.indexOf('say')).reverse());
-      assert.deepEqual(await walk(page, 'Tab', 'events'), order.slice(1));
-      await page.strike('Tab');
-      // out of the page; a browser without a window may begin anew at once
-      assert.match(await focused(page), /^(?:BODY|skip)$/);
-    });
-
-    it('is visible wherever it is', async (t) => {
-      const page = await openPlayground(t, browser);
       const outlines = await page.tab.evaluateHandle(() => {
         const lines: string[] = [];
         document.addEventListener('focusin', (event) => {
@@ -87,11 +72,20 @@ describe('the playground', () => {
         });
         return lines;
       });
-      await walk(page, 'Shift+Tab', 'skip');
-      const stops = await walk(page, 'Tab', 'events');
+      const order = [
+        'skip', 'wire-choice', 'copy', 'reconnect', 'new-conversation', 'caller', 'export',
+        'transcript', 'say', 'microphone', 'send', 'redeliver', 'drop', 'forge-wrong',
+        'forge-stale', 'end-session', 'tab-events', 'filter-all', 'clear-events', 'events',
+      ];
+      const back = await walk(page, 'Shift+Tab', 'skip');
+      assert.deepEqual(back, order.slice(0, order.indexOf('say')).reverse());
+      assert.deepEqual(await walk(page, 'Tab', 'events'), order.slice(1));
       const seen = await outlines.jsonValue();
-      assert.ok(seen.length > stops.length);
+      assert.ok(seen.length > order.length);
       assert.deepEqual(seen.filter((line) => !line.endsWith(' solid 2px')), []);
+      await page.strike('Tab');
+      // out of the page; a browser without a window may begin anew at once
+      assert.match(await focused(page), /^(?:BODY|skip)$/);
     });
 
     it('skips to the field from the first stop', async (t) => {
@@ -114,32 +108,6 @@ describe('the playground', () => {
       assert.equal(await focused(page), 'send');
       await page.strike('Shift+Tab', 'Shift+Tab', 'N', 'o', 'Enter');
       assert.equal((await page.nextAsked()).text, 'No');
-    });
-
-    it('interrupts with the button too, and goes back to the field', async (t) => {
-      const page = await openPlayground(t, browser);
-      const asked = await page.streams('When?', LONG);
-      await page.strike('Shift+Tab');
-      assert.equal(await focused(page), 'interrupt');
-      await page.strike('Space');
-      await asked.aborted();
-      assert.equal(await focused(page), 'say');
-    });
-
-    it('provokes with Space, and stays on the button', async (t) => {
-      const page = await openPlayground(t, browser);
-      await page.exchange('Hello', 'Yes?');
-      await page.strike('Tab', 'Tab', 'Tab');
-      assert.equal(await focused(page), 'redeliver');
-      await page.strike('Space');
-      await page.shows('transcript', [/^good notice: Delivered twice/]);
-      assert.equal(await focused(page), 'redeliver');
-      await page.strike('Tab', 'Tab', 'Space');
-      await page.shows('transcript', [/^good notice: Bad signature/]);
-      assert.equal(await focused(page), 'forge-wrong');
-      await page.strike('Tab', 'Tab', 'Space');
-      await page.becomes('#connection', 'closed');
-      assert.equal(await focused(page), 'end-session');
     });
 
     it('chooses a tab with the arrow keys, which is one stop', async (t) => {

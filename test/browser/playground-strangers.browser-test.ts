@@ -61,22 +61,6 @@ describe('the playground for strangers', () => {
     return lines.find(({ path }) => path === '/v1/agents/web/websocket')?.['status'];
   }
 
-  it('is refused to a name that was rebound to this machine', async (t) => {
-    const page = await openPlayground(t, browser, { path: false });
-    page.expectError(/ 403 \(Forbidden\)/, FAVICON);
-    await page.tab.goto(`${page.origin.replace('127.0.0.1', 'rebound.example')}/playground`);
-    assert.match(
-      await page.text('body'),
-      /this route serves only this machine: the host header is not localhost/,
-    );
-  });
-
-  it('is open under the name localhost', async (t) => {
-    const page = await openPlayground(t, browser, { path: false });
-    await page.tab.goto(`${page.origin.replace('127.0.0.1', 'localhost')}/playground`);
-    await page.shows('transcript', ['Agent: Hi!']);
-  });
-
   it('opens no socket to a page of another site, nor by a name that was rebound', async (t) => {
     for (const host of ['127.0.0.1', 'rebound.example']) {
       const page = await openElsewhere(t);

@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { artefact, launchChromium } from './chromium.ts';
-import { LONG, openPlayground, WELCOME, type Playground } from './playground-stage.ts';
+import { openPlayground, WELCOME, type Playground } from './playground-stage.ts';
 
 async function choose(page: Playground, wire: string): Promise<void> {
   await page.tab.select('#wire-choice', wire);
@@ -50,22 +50,6 @@ describe("the playground's choice of a wire", () => {
     ]);
   });
 
-  it('cuts a reply to what was heard of it, in the next request', async (t) => {
-    const page = await openPlayground(t, browser);
-    await choose(page, 'livekit');
-    await page.say('Hours?');
-    (await page.nextAsked()).say(LONG);
-    await page.shows('transcript', [/^Agent: The night train/]);
-    await page.hearSomeWords();
-    await page.say('Stop');
-    const asked = await page.nextAsked();
-    const messages = asked.event['messages'] as readonly { readonly content: string }[];
-    const heard = messages.at(-2)?.content ?? '';
-    assert.ok(LONG.startsWith(heard.trim()) && heard.length < LONG.length, heard);
-    asked.say('Yes?').end();
-    await page.shows('transcript', [/^Agent: .*~.+~ <interrupted, /, 'You: Stop', 'Agent: Yes?']);
-  });
-
   it('delivers twice, drops, and is refused with another key', async (t) => {
     const page = await openPlayground(t, browser);
     await choose(page, 'elevenlabs');
@@ -80,16 +64,5 @@ describe("the playground's choice of a wire", () => {
     await page.streams('Once more', 'This is ');
     await page.press('drop');
     await page.shows('transcript', [/notice: Dropped in the middle/]);
-  });
-
-  it('continues the call after a reconnect', async (t) => {
-    const page = await openPlayground(t, browser);
-    await choose(page, 'cartesia');
-    await page.exchange('One', 'First.');
-    await page.press('reconnect');
-    await page.becomes('#connection', 'connected');
-    await page.exchange('Two', 'Second.');
-    const messages = page.asked.at(-1)?.event['messages'] as readonly unknown[];
-    assert.equal(messages.length, 5); // a prompt, the welcome, One, First., Two
   });
 });

@@ -58,6 +58,12 @@ describe('a check', () => {
     assert.equal(fault('expect-tool pay once refused', { tools: [refused] }), undefined);
   });
 
+  it('finds turns that failed, with what the log says of them', () => {
+    const failed = { state: 'failed', log: ['turn failed: broken'] } as const;
+    assert.deepEqual(fault('never-fails', failed, {}), ['failed    line 1: Hi', ...failed.log]);
+    assert.equal(fault('never-fails', { state: 'interrupted' }), undefined);
+  });
+
   it('looks at no prompt if the model was not asked', () => {
     const silent = ['the model was not asked'];
     assert.deepEqual(fault('expect-no-prompt Ada', {}), silent);

@@ -8,29 +8,20 @@ import { EvalFolder } from '../commands/eval-folder.ts';
 
 const ASKED = 'agent ./shop.mjs\nsay Hi\nmodel calls look {"what": "x"}\nmodel says Hello.\n';
 
-/** What an agent's module holds, of which tests change one thing. */
-const SHOP = {
-  prompt: 'You sell bread.\\nDo not shout.',
-  description: 'Looks for bread.',
-  maxLength: 20,
-  temperature: 0.3,
-};
-
-function moduleOf({ prompt, description, maxLength, temperature }: typeof SHOP): string {
+/** An agent's module, of which tests change one thing. */
+function moduleOf({ prompt, temperature }: typeof SHOP): string {
   const { href } = new URL('../../../src/index.ts', import.meta.url);
   return `import { defineAgent, tool } from '${href}';
     const look = tool({
-      name: 'look', description: '${description}', repeatable: true, run: () => 'bread',
-      parameters: {
-        type: 'object',
-        properties: { what: { type: 'string', maxLength: ${maxLength} } },
-        additionalProperties: false,
-      },
+      name: 'look', description: 'Looks for bread.', repeatable: true, run: () => 'bread',
+      parameters: { type: 'object', properties: { what: { type: 'string', maxLength: 20 } } },
     });
     export default defineAgent({
       name: 'shop', prompt: '${prompt}', tools: [look], temperature: ${temperature},
     });`;
 }
+
+const SHOP = { prompt: 'You sell bread.\\nDo not shout.', temperature: 0.3 };
 
 class Folder extends EvalFolder {
   #modules = 0;
@@ -58,30 +49,22 @@ describe('expect-same-request', () => {
     assert.equal((await folder.play(SHOP)).code, 0);
     const text = folder.read('a.requests.golden');
     assert.match(text, /^=== 1\ntemperature: 0\.3\n\nprompt:\nYou sell bread\.\nDo not shout\.\n/);
-    assert.match(text, /\n\ntool look:\nLooks for bread\.\n\{\n {2}"type": "object",\n/);
+    assert.match(text, /\n\ntool look:\nLooks for bread\.\n\{\n[^]+"maxLength": 20\n/);
     assert.equal(text.split('tool look').length, 2, 'the same request is written once');
     assert.match(text, /\n\nresult of look \{"what":"x"\}:\n"bread"\n$/);
   });
 
-  const changes: readonly (readonly [what: Partial<typeof SHOP>, diff: RegExp])[] = [
-    [{ prompt: 'You sell bread.\\nShout.' }, / You sell bread\.\n +-Do not shout\.\n +\+Shout\./],
-    [{ description: 'Looks for cakes.' }, /-Looks for bread\.\n +\+Looks for cakes\./],
-    [{ maxLength: 200 }, /- +"maxLength": 20\n +\+ +"maxLength": 200/],
-    [{ temperature: 0.4 }, /-temperature: 0\.3\n +\+temperature: 0\.4/],
-  ];
-  for (const [changed, diff] of changes) {
-    it(`shows a changed ${Object.keys(changed).join()}, and --update accepts it`, async () => {
-      const folder = new Folder(`${ASKED}expect-same-request\n`);
-      await folder.play(SHOP, '--update');
-      const now = { ...SHOP, ...changed };
-      const { code, out } = await folder.play(now);
-      assert.equal(code, 1);
-      assert.match(out, /differs from a\.requests\.golden, accepted \(-\) and sent \(\+\); --update/);
-      assert.match(out, diff);
-      await folder.play(now, '--update');
-      assert.equal((await folder.play(now)).code, 0);
-    });
-  }
+  it('shows what has changed, and --update accepts it', async () => {
+    const folder = new Folder(`${ASKED}expect-same-request\n`);
+    await folder.play(SHOP, '--update');
+    const now = { ...SHOP, prompt: 'You sell bread.\\nShout.' };
+    const { code, out } = await folder.play(now);
+    assert.equal(code, 1);
+    assert.match(out, /differs from a\.requests\.golden, accepted \(-\) and sent \(\+\); --update/);
+    assert.match(out, / You sell bread\.\n +-Do not shout\.\n +\+Shout\./);
+    await folder.play(now, '--update');
+    assert.equal((await folder.play(now)).code, 0);
+  });
 
   it('accepts a prompt with Windows line breaks, and with one at its end', async () => {
     const folder = new Folder(`${ASKED}expect-same-request\n`);

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
 
+import type { Agent } from '../../../src/agents/agent.ts';
 import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { defineState } from '../../../src/agents/state/state.ts';
 import type { Judge } from '../../../src/kit/eval/play-options.ts';
@@ -210,6 +211,45 @@ describe('playScenario', () => {
     it(what, async () => assert.deepEqual(failuresOf(await play(shop, script)), []));
   }
 
+  const slow = defineAgent({
+    name: 'slow',
+    async *onMessage({ signal }) {
+      yield 'One two ';
+      await once(signal, 'abort');
+    },
+  });
+  const failing: readonly (readonly [
+    what: string, agent: Agent, script: string, line: number, reasons: readonly string[],
+  ])[] = [
+    ['a reply has too few words to be interrupted', echo,
+      'say Hi\ninterrupt after 9 words\nexpect Hi', 2, ['the reply had only 3 words']],
+    ['too few words came in time, even if the reply has more', slow,
+      'say Hi\ninterrupt after 9 words\nexpect One', 2, ['the caller heard only 2 words']],
+    ['the tool did not run', shop,
+      'real pay\nsay Hi\nmodel says Hi.\ndrop during pay\nexpect Hi', 4, ['pay did not run']],
+    ['the model has too few lines', shop, 'say One\nmodel calls look\nexpect wrong', 1,
+      ['the model was asked once more than it has lines here']],
+    ['the model has too many lines', shop,
+      'say One\nmodel says A\nmodel then says B\nexpect A', 1,
+      ['the model was not asked for an answer of its lines here']],
+    ['a single model has a line to be asked again', shop,
+      'say One\nmodel fails 503\nmodel says Here.\nexpect went wrong', 1,
+      ['the model was not asked for an answer of its lines here']],
+    ["the model's limit has cut a reply, in any line", shop,
+      'never-cut\nsay One\nmodel says We open\nmodel is cut\nsay Two\nmodel says Yes.', 1,
+      ['cut       line 2: One', 'heard     We open']],
+    ['the agent has hung up', shop,
+      'say Bye\nmodel calls hang_up {"goodbye": "Bye!"}\nexpect-hangup\nexpect Bye!\nsay Hm?', 5,
+      ['the agent has hung up']],
+    ['the reply has no end', slow, 'say Hi\nexpect One', 1, ['the reply had no end after 0.3 s']],
+  ];
+  for (const [what, agent, script, line, reasons] of failing) {
+    it(`fails if ${what}`, async () => {
+      const result = await play(agent, script, { timeoutMs: 300 });
+      assert.deepEqual(failuresOf(result)[0], [line, ...reasons]);
+    });
+  }
+
   it('reports calls for which nothing ran, with what the model was told', async () => {
     const free = defineAgent({ name: 'free', prompt: 'Sell.', tools: () => [look] });
     const result = await play(free, `
@@ -292,43 +332,6 @@ describe('playScenario', () => {
       assert.deepEqual(result.turns.map(({ ending, state }) => [ending, state]).at(1),
         ['interrupted', 'interrupted']);
     }
-  });
-
-  it('says if a reply has too few words to be interrupted', async () => {
-    const result = await play(echo, 'say Hi\ninterrupt after 9 words\nexpect Hi');
-    assert.deepEqual(failuresOf(result), [[2, 'the reply had only 3 words']]);
-    assert.equal(result.failures[0]?.kind, 'course');
-  });
-
-  it('says if too few words came in time, even if the reply has more', async () => {
-    const slow = defineAgent({
-      name: 'slow',
-      async *onMessage({ signal }) {
-        yield 'One two ';
-        await once(signal, 'abort');
-      },
-    });
-    const result = await play(slow, 'say Hi\ninterrupt after 9 words\nexpect Hi', {
-      timeoutMs: 300,
-    });
-    assert.deepEqual(failuresOf(result)[0], [2, 'the caller heard only 2 words']);
-  });
-
-  it('interrupts while a tool runs, which may finish', async () => {
-    const result = await play(shop, `
-      real pay
-      say I pay.
-        model says One moment.
-        model calls pay {"cents": 5}
-      interrupt during pay
-      expect /^One moment.$/
-      expect-tool pay once returns {"paid": 5}
-      say What?
-        model says You have paid.
-      expect-prompt "paid":5
-    `);
-    assert.deepEqual(failuresOf(result), []);
-    assert.equal(result.turns[1]?.ending, 'interrupted');
   });
 
   it('interrupts as a tool begins: one that is aborted does not act', async () => {
@@ -423,55 +426,6 @@ describe('playScenario', () => {
     assert.deepEqual(failuresOf(result), []);
     const states = result.turns.map(({ state }) => state);
     assert.deepEqual(states, ['completed', 'completed', 'completed', 'failed', 'failed']);
-  });
-
-  it('says if the tool did not run', async () => {
-    const result = await play(shop, 'real pay\nsay Hi\nmodel says Hi.\ndrop during pay\nexpect Hi');
-    assert.deepEqual(failuresOf(result), [[4, 'pay did not run']]);
-  });
-
-  it('does not ask one scripted model again', async () => {
-    const result = await play(shop, 'say One\nmodel fails 503\nexpect went wrong');
-    assert.deepEqual(failuresOf(result), []);
-    assert.match(result.turns[1]?.log.join() ?? '', /503/);
-  });
-
-  it('finds a turn that failed', async () => {
-    const result = await play(shop, 'say One\nmodel refuses\nexpect wrong\nnever-fails');
-    assert.equal(result.failures.length, 1);
-    assert.match(result.failures[0]?.reasons.join() ?? '', /^failed {4}line 1: One,.+failed/);
-  });
-
-  it('finds a reply that the model\'s limit has cut, in any line', async () => {
-    const lines = (last: string): string => [
-      'never-cut', 'say One', 'model says We open', last, 'say Two', 'model says Yes.',
-    ].join('\n');
-    assert.deepEqual(failuresOf(await play(shop, lines('expect We open'))), []);
-    const [failure] = failuresOf(await play(shop, lines('model is cut')));
-    assert.deepEqual(failure, [1, 'cut       line 2: One', 'heard     We open']);
-  });
-
-  it('fails if the model has too many lines, or too few', async () => {
-    const few = await play(shop, 'say One\nmodel calls look\nexpect wrong');
-    assert.deepEqual(failuresOf(few), [[1, 'the model was asked once more than it has lines here']]);
-    const many = await play(shop, 'say One\nmodel says A\nmodel then says B\nexpect A');
-    assert.deepEqual(failuresOf(many), [[1, 'the model was not asked for an answer of its lines here']]);
-  });
-
-  it('does not go on after the agent has hung up', async () => {
-    const result = await play(shop, `say Bye
-      model calls hang_up {"goodbye": "Goodbye!"}
-      expect-hangup
-      expect Goodbye!
-      say Hello?
-    `);
-    assert.deepEqual(failuresOf(result), [[5, 'the agent has hung up']]);
-  });
-
-  it('gives up on a reply without an end', async () => {
-    const stuck = defineAgent({ name: 'stuck', onMessage: () => new Promise<string>(() => {}) });
-    const result = await play(stuck, 'say Hi\nexpect Hi', { timeoutMs: 300 });
-    assert.deepEqual(failuresOf(result), [[1, 'the reply had no end after 0.3 s']]);
   });
 
   it('distinguishes a server that refused from one that did not answer', async () => {
