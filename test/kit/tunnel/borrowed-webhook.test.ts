@@ -192,15 +192,9 @@ describe('giveBack', () => {
     });
   }
 
-  it('does so after an interrupt', async () => {
+  it('does so once, and after an interrupt, too', async () => {
     const borrowed = await borrow();
     terminal.interrupt();
-    await borrowed.giveBack();
-    assert.equal(rest.webhooks.get('ag-1'), PRODUCTION);
-  });
-
-  it('does so once', async () => {
-    const borrowed = await borrow();
     const before = rest.requests.length;
     await Promise.all([borrowed.giveBack(), borrowed.giveBack()]);
     await borrowed.giveBack();
@@ -280,44 +274,33 @@ describe('.layercode/webhook-url', () => {
     assert.deepEqual(readdirSync(folder()), ['.gitignore']);
   });
 
-  it('restores what a killed run replaced, rather than that run\'s tunnel', async () => {
-    rest.webhooks.set('ag-1', DEAD);
-    leave({ 'ag-1': PRODUCTION });
+  it('restores what killed runs replaced, rather than their tunnel', async () => {
+    await borrow(DEAD);
+    await borrow(DEAD);
     const borrowed = await borrow();
     assert.match(terminal.err, /it is https:\/\/of-a-killed-run\.trycloudflare\.com\/api\/agent, left by a run that was killed; what it was before that is put back/);
     await borrowed.giveBack();
     assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [PRODUCTION, undefined]);
   });
 
-  it('restores none if a killed run replaced none', async () => {
-    rest.webhooks.set('ag-1', DEAD);
-    leave({ 'ag-1': null });
-    await (await borrow()).giveBack();
-    assert.equal(rest.webhooks.get('ag-1'), null);
-  });
-
-  it('survives two runs that are killed', async () => {
-    await borrow(DEAD);
-    await borrow('https://of-a-second.trycloudflare.com/api/agent');
-    await (await borrow()).giveBack();
-    assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [PRODUCTION, undefined]);
-  });
-
-  it('is ignored if the webhook has been set correctly since', async () => {
-    leave({ 'ag-1': 'https://old.example/hook' });
-    await (await borrow()).giveBack();
-    assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [PRODUCTION, undefined]);
-  });
-
-  it('is ignored for other agents, and keeps what another one had', async () => {
-    rest.webhooks.set('ag-1', DEAD);
-    leave({ 'ag-2': 'https://of-agent-2.example/hook' });
-    await (await borrow()).giveBack();
-    assert.deepEqual(
-      [rest.webhooks.get('ag-1'), kept()],
-      [DEAD, { 'ag-2': 'https://of-agent-2.example/hook' }],
-    );
-  });
+  const left: readonly (readonly [
+    what: string, now: string, urls: object, restored: string | null, kept?: object,
+  ])[] = [
+    ['restores none if a killed run replaced none', DEAD, { 'ag-1': null }, null],
+    ['is ignored if the webhook has been set correctly since', PRODUCTION,
+      { 'ag-1': 'https://old.example/hook' }, PRODUCTION],
+    ['is ignored for other agents, and keeps what another one had', DEAD,
+      { 'ag-2': 'https://of-agent-2.example/hook' }, DEAD,
+      { 'ag-2': 'https://of-agent-2.example/hook' }],
+  ];
+  for (const [what, now, urls, restored, stays] of left) {
+    it(what, async () => {
+      rest.webhooks.set('ag-1', now);
+      leave(urls);
+      await (await borrow()).giveBack();
+      assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [restored, stays]);
+    });
+  }
 
   it('is kept if another run has the webhook at the end: that one may need it', async () => {
     const borrowed = await borrow();

@@ -150,16 +150,10 @@ describe('openTunnel', () => {
     assert.equal(terminal.out, '');
   });
 
-  it('reads stdout as well', async () => {
-    const opening = open();
-    await (await fakes.running()).print(BOX + CONNECTED);
-    assert.equal((await opening).webhookUrl, OURS);
-  });
-
-  it('waits until it is connected', async () => {
+  it('waits until it is connected, and reads stdout as well', async () => {
     const opening = open();
     const fake = await fakes.running();
-    await fake.say(BOX);
+    await fake.print(BOX);
     assert.equal(
       await Promise.race([opening.then(() => 'open'), turnsOfTheEventLoop().then(() => 'waiting')]),
       'waiting',
@@ -199,21 +193,15 @@ describe('openTunnel', () => {
     assert.equal((await opening).webhookUrl, `${URL_OF_TUNNEL}/`);
   });
 
-  it('fails with its last lines when it ends early', async () => {
+  it('fails with its last lines when it ends early, even if it had a URL', async () => {
     const opening = open();
-    (await fakes.running()).exit(1, REFUSED);
+    const fake = await fakes.running();
+    await fake.say(BOX);
+    fake.exit(1, REFUSED);
     assert.match(
       await failureOf(opening),
       /^no tunnel: .*cloudflared ended with code 1: .* \| failed to request quick Tunnel: .* no such host$/,
     );
-  });
-
-  it('fails when it ends between its URL and its connection', async () => {
-    const opening = open();
-    const fake = await fakes.running();
-    await fake.say(BOX);
-    fake.exit(2, 'edge is gone\n');
-    assert.match(await failureOf(opening), /ended with code 2: .* \| edge is gone$/);
   });
 
   it('fails when there is no URL in time, and ends cloudflared', async (t) => {
@@ -273,20 +261,21 @@ describe('openTunnel', () => {
 describe('a tunnel', () => {
   useFakes();
 
-  it('ends with cloudflared, whose last lines are the reason', async () => {
-    const { tunnel, fake } = await opened();
-    fake.exit(3, 'ERR lost\u001b[31m it\n');
-    assert.match(
-      (await tunnel.ended).reason ?? '',
-      /^the tunnel is gone: .*cloudflared ended with code 3: .* \| ERR lost \[31m it$/,
-    );
-  });
-
-  it('ends with the signal that killed cloudflared as the reason', async () => {
-    const { tunnel, fake } = await opened();
-    process.kill(fake.pid, 'SIGKILL');
-    assert.match((await tunnel.ended).reason ?? '', /cloudflared ended with SIGKILL/);
-  });
+  const ends: readonly (readonly [
+    what: string, end: (fake: RunningFake) => void, reason: RegExp,
+  ])[] = [
+    ['its last lines', (fake) => fake.exit(3, 'ERR lost\u001b[31m it\n'),
+      /^the tunnel is gone: .*cloudflared ended with code 3: .* \| ERR lost \[31m it$/],
+    ['the signal that killed it', ({ pid }) => process.kill(pid, 'SIGKILL'),
+      /cloudflared ended with SIGKILL/],
+  ];
+  for (const [what, end, reason] of ends) {
+    it(`ends with cloudflared, for the reason of ${what}`, async () => {
+      const { tunnel, fake } = await opened();
+      end(fake);
+      assert.match((await tunnel.ended).reason ?? '', reason);
+    });
+  }
 
   it('ends without a reason when it is closed', async () => {
     const { tunnel, fake } = await opened();
