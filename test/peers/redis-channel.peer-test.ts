@@ -157,18 +157,6 @@ for (const program of REDIS_PROGRAMS) {
       });
     }
 
-    it('take over a turn that is delivered again', async (t) => {
-      const { url } = await start(t);
-      const [a, b] = [await machine(t, url), await machine(t, url)];
-      const held = await hold(a, 'hold', 'hold', ID);
-      const moved = await again(b);
-      assert.equal(await moved.next(), 'hold?');
-      assert.deepEqual(await held.rest(), ['response.end']);
-      b.go('hold');
-      assert.deepEqual(await moved.rest(), [' Done.', 'response.end']);
-      assert.deepEqual([a.runs, b.runs], [['hold'], ['hold']]);
-    });
-
     it('run a turn again whose process does not answer', async (t) => {
       const server = await start(t);
       const proxy = await CuttingProxy.open(server.port, t);
