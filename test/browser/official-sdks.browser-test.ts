@@ -213,24 +213,6 @@ describe('@layercode/js-sdk', () => {
     await page.hears('response.text "Very well."');
   });
 
-  // Without a speaker it says so a second after the turn's start, whatever is still to come.
-  it('hears a reply to its end when it reports in mid-reply that it has played it', async (t) => {
-    const gate = deferred();
-    const { host } = await stage(t, {
-      async *onMessage() {
-        yield 'Let me see. ';
-        await gate.promise;
-        yield 'There are two.';
-      },
-    });
-    await page.connect(host);
-    await page.tab.evaluate('sent.length = 0');
-    await page.say('How many tents?');
-    await page.tab.waitForFunction(`sent.includes('trigger.response.audio.replay_finished')`);
-    gate.resolve();
-    await page.hears('response.text "Let me see. There are two."');
-  });
-
   it('ends the session by disconnect(), and resumes its conversation', async (t) => {
     const { host, ends } = await stage(t, {
       onSessionStart: ({ isResumed }) => (isResumed ? 'Where were we?' : 'Hello there.'),

@@ -83,9 +83,19 @@ before(() => {
 
 const entry = join(project, 'server.js');
 
-type Bundle = (format: 'esm' | 'cjs', folder: string) => Promise<void>;
+type Format = 'esm' | 'cjs';
+type Bundle = (format: Format, folder: string) => Promise<void>;
 
-const BUNDLERS: Readonly<Record<string, Bundle>> = {
+/** A folder with nothing but the bundle. */
+async function bundled(bundle: Bundle, format: Format): Promise<string> {
+  const folder = newFolder();
+  await bundle(format, folder);
+  const type = format === 'esm' ? 'module' : 'commonjs';
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ ...JSON.parse(OTHER), type }));
+  return folder;
+}
+
+const BUNDLERS = {
   async esbuild(format, folder) {
     const { warnings } = await esbuild.build({
       entryPoints: [entry],
@@ -127,7 +137,7 @@ const BUNDLERS: Readonly<Record<string, Bundle>> = {
     const { errors, warnings } = stats?.toJson({ errors: true, warnings: true }) ?? {};
     assert.deepEqual([...(errors ?? []), ...(warnings ?? [])].map(({ message }) => message), []);
   },
-};
+} satisfies Readonly<Record<string, Bundle>>;
 
 /** Starts it away from everything that it was made of, and asks it what only the package knows. */
 async function assertServes(
@@ -167,11 +177,7 @@ for (const [name, bundle] of Object.entries(BUNDLERS)) {
   for (const format of ['esm', 'cjs'] as const) {
     describe(`a bundle of ${name} as ${format}`, () => {
       it('serves turns, built-in agents and its own version', async (t) => {
-        const folder = newFolder();
-        await bundle(format, folder);
-        const type = format === 'esm' ? 'module' : 'commonjs';
-        writeFileSync(join(folder, 'package.json'), JSON.stringify({ ...JSON.parse(OTHER), type }));
-        await assertServes(t, folder);
+        await assertServes(t, await bundled(bundle, format));
       });
     });
   }
@@ -180,10 +186,7 @@ for (const [name, bundle] of Object.entries(BUNDLERS)) {
 describe('a bundle beside an OpenTelemetry SDK', () => {
   for (const format of ['esm', 'cjs'] as const) {
     it(`loads the API from its folder, as ${format}`, async (t) => {
-      const folder = newFolder();
-      await BUNDLERS['esbuild']?.(format, folder);
-      const type = format === 'esm' ? 'module' : 'commonjs';
-      writeFileSync(join(folder, 'package.json'), JSON.stringify({ ...JSON.parse(OTHER), type }));
+      const folder = await bundled(BUNDLERS.esbuild, format);
       mkdirSync(join(folder, 'node_modules'));
       const api = 'node_modules/@opentelemetry';
       symlinkSync(join(PEERS, api), join(folder, api));

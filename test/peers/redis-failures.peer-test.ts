@@ -122,15 +122,6 @@ for (const program of REDIS_PROGRAMS) {
       assert.ok(long - plain < 1_000, `${plain} and ${long} bytes`);
     });
 
-    it('go on when its scripts are forgotten', async (t) => {
-      const server = await start(t);
-      const opened = await open(t, server.url);
-      await talk(opened, 'a', 'One');
-      await server.command('SCRIPT', 'FLUSH');
-      await talk(opened, 'a', 'Two');
-      assert.equal(opened.store.health().failures, 0);
-    });
-
     for (const [what, fail, heal] of [
       ['is killed', (server) => server.kill(), (server) => server.start()], // with nothing in it
       ['is frozen', (server) => server.freeze(), (server) => server.thaw()],

@@ -133,15 +133,6 @@ for (const program of REDIS_PROGRAMS) {
       assert.deepEqual(await store.read('many'), { version: 'v2', parts });
     });
 
-    it('keeps a call from one process to the next', async (t) => {
-      const { app, caller } = await serve(t, server.url);
-      await (await caller.say('One')).events();
-      await app.close();
-      const next = await serve(t, server.url);
-      const history = await next.app.conversations.getHistory(caller.conversationId);
-      assert.deepEqual(history.map(({ role }) => role), ['user', 'assistant']);
-    });
-
     it('keeps records of calls, for a user who may do what the pages say', async (t) => {
       const may = [
         '~layercode:* +eval +evalsha +dbsize +hget +hgetall +hset +hdel +del +pexpire',

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
 import { talk } from '../../../src/kit/commands/talk.ts';
-import { deferred, fired, serve, until, within, type TestAgent } from '../../fixtures/app.ts';
+import { deferred, serve, until, within, type TestAgent } from '../../fixtures/app.ts';
 import { foreignServer } from '../../fixtures/foreign-server.ts';
 import { freePort } from '../../fixtures/redis-server.ts';
 import { openTerminal, Person, storyteller } from './talk-person.ts';
@@ -162,30 +162,6 @@ describe('talk over Chat Completions', () => {
       ]);
     });
   }
-
-  it('plays a script, and says what was heard of a reply that was interrupted', async (t) => {
-    const { exitCode, out, history } = await platform(t, {
-      welcome: 'Hi!',
-      async *onMessage({ text, signal }) {
-        if (text !== 'story') return void (yield 'As you like.');
-        yield 'Once upon a time';
-        await fired(signal);
-      },
-    }, { script: 'expect Hi!\nsay story\ninterrupt after 2 words\nsay stop\nexpect as you like\n' });
-    assert.equal(exitCode, 0, out);
-    assert.match(out, /interrupt after 2 words {2}\(heard Once upon\)/);
-    assert.deepEqual(history.slice(1), [
-      ['user', 'story'], ['assistant', 'Once upon', 'interrupted'],
-      ['user', 'stop'], ['assistant', 'As you like.', 'completed'],
-    ]);
-  });
-
-  it('ends with the hang-up, which is a tool of the platform', async (t) => {
-    const { exitCode, out, err } = await platform(t, {
-      onMessage: (_turn, reply) => void reply.hangup({ say: 'Bye.' }),
-    }, { input: 'one\ntwo\n' });
-    assert.deepEqual([exitCode, out, err], [0, 'Bye.\n', '[the agent hung up]\n']);
-  });
 
   it('refuses a script with a step that the wire lacks', async (t) => {
     await assert.rejects(platform(t, {}, { script: 'say one\n\ndata {"page":2}\n' }), {
