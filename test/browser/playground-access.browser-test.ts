@@ -387,9 +387,7 @@ describe('the playground', () => {
 
   describe('a screenshot', () => {
     it('is taken of it in daylight, in the dark and on a phone', async (t) => {
-      const bakery = openBakery();
-      t.after(() => bakery.release());
-      const page = await openPlaygroundOf(t, browser, bakery.agent);
+      const page = await openPlaygroundOf(t, browser, openBakery());
       await page.shows('transcript', [/^Agent: Good morning/]);
       const voice = await FakeVoice.install(page.tab);
       await voice.endAll();

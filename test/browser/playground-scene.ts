@@ -1,14 +1,15 @@
 // A talk to take pictures of: a bakery that speaks with a model, all of the server's own but the
 // model's words and their pace.
 
-import { setTimeout as sleep } from 'node:timers/promises';
+import assert from 'node:assert/strict';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
+import { withModel } from '../../src/agents/with-model.ts';
 import type { JsonObject } from '../../src/base/json.ts';
-import type { ChatModel } from '../../src/models/model.ts';
+import type { ScriptedAnswer } from '../../src/kit/scripted-answer.ts';
+import { scriptedModel, type ScriptedRequest } from '../../src/kit/scripted-model.ts';
 import { tool } from '../../src/tools/tool.ts';
-import { deferred } from '../fixtures/app.ts';
 import type { FakeVoice } from './fake-voice.ts';
 import type { Playground } from './playground-stage.ts';
 
@@ -57,15 +58,9 @@ const SCRIPT: Readonly<
   },
 };
 
-export interface Bakery {
-  readonly agent: Agent;
-  /** Lets the last reply go on. */
-  readonly release: () => void;
-}
-
-export function openBakery(): Bakery {
-  const last = deferred();
-  const spoken = defineAgent({
+/** Its last reply does not end. */
+export function openBakery(): Agent {
+  const bakery = defineAgent({
     name: 'bakery',
     welcome: WELCOME,
     prompt: 'You answer the phone at Sunrise Bakery.',
@@ -99,60 +94,19 @@ export function openBakery(): Bakery {
       }),
     ],
   });
-  const model = scriptedModel(last.promise);
-  return {
-    agent: {
-      ...spoken,
-      bind: (resources) => ({
-        ...spoken,
-        ...spoken.bind?.({ ...resources, openModel: () => model }),
-      }),
-    },
-    release: last.resolve,
-  };
+  return withModel(bakery, scriptedModel(answer));
 }
 
-/** Its last reply stands still until `last`. */
-function scriptedModel(last: Promise<void>): ChatModel {
-  return {
-    name: 'scripted:model',
-    async *stream(messages, { signal }) {
-      const asked = messages.findLast(({ role }) => role === 'user')?.content ?? '';
-      const line = SCRIPT[asked];
-      if (line === undefined) {
-        throw new Error(`the script has no answer to ${JSON.stringify(asked)}`);
-      }
-      const startedAtMs = performance.now();
-      try {
-        await sleep(line.firstTokenMs, undefined, { signal });
-        const firstDeltaMs = performance.now() - startedAtMs;
-        if (line.call !== undefined && messages.at(-1)?.role === 'user') {
-          yield {
-            type: 'toolCall',
-            call: { id: 'call_1', name: line.call, args: JSON.stringify(line.args) },
-          };
-        } else {
-          for (const word of line.words.split(/(?<= )/)) {
-            yield { type: 'text', text: word };
-            await sleep(line.wordMs, undefined, { signal });
-          }
-          if (line === Object.values(SCRIPT).at(-1)) await last;
-        }
-        yield {
-          type: 'usage',
-          model: 'scripted:model',
-          inputTokens: undefined,
-          outputTokens: undefined,
-          firstDeltaMs,
-        };
-      } catch (error) {
-        if (!signal.aborted) throw error; // an aborted stream returns, it does not throw
-      }
-    },
-    warm: () => Promise.resolve(),
-    problems: () => [],
-    isUsable: () => true,
-  };
+function answer({ messages }: ScriptedRequest): ScriptedAnswer {
+  const asked = messages.findLast(({ role }) => role === 'user')?.content ?? '';
+  const line = SCRIPT[asked] ?? assert.fail(`the script has no answer to ${asked}`);
+  const { firstTokenMs, wordMs, words, call, args } = line;
+  const wait = { waitMs: firstTokenMs };
+  if (call !== undefined && messages.at(-1)?.role === 'user')
+    return [wait, { call, args: args ?? {} }];
+  const spoken = words.split(/(?<= )/).flatMap((word) => [word, { waitMs: wordMs }]);
+  const isLast = line === Object.values(SCRIPT).at(-1);
+  return [wait, ...spoken, { waitMs: isLast ? 600_000 : 0 }];
 }
 
 /**

@@ -52,7 +52,7 @@ describe('the playground', () => {
 
   describe('a tool call', () => {
     async function order(t: TestContext): Promise<Playground> {
-      const page = await openPlaygroundOf(t, browser, openBakery().agent);
+      const page = await openPlaygroundOf(t, browser, openBakery());
       await page.shows('transcript', [/^Agent: Good morning/]);
       await page.say('Two please, for Ada');
       await page.shows('turns', ['2 Two please, for Ada: completed']);
@@ -61,15 +61,16 @@ describe('the playground', () => {
       return page;
     }
 
-    it('is a tree in the history, and so is its result', async (t) => {
+    it('is a tree in the history, and so are its result and what the model was sent', async (t) => {
       const page = await order(t);
-      const [call, result, ...others] = await page.tab.$$eval('#history .tool', (tools) =>
+      const [call, result, ...requests] = await page.tab.$$eval('#history .tool', (tools) =>
         tools.map((tool) => (tool as HTMLElement).innerText.trim()));
       assert.match(call ?? '', /^calls make_order \(.+\): \{ name, items \}$/);
       assert.match(
         result ?? '', /^result of .+: \{ order_number, name, items, total, currency \}$/,
       );
-      assert.deepEqual(others, []);
+      const isRequest = (text: string): boolean => text.startsWith('request to scripted:model in ');
+      assert.deepEqual(requests.map(isRequest), [true, true]);
       await page.tab.click('#history .tool summary');
       await page.becomes('#history .tool', /\nname: "Ada"\nitems: \[1\]$/);
     });

@@ -57,16 +57,10 @@ describe('init', () => {
     assert.match(stdout, /\n {2}cd my-agent\n {2}npm install\n {2}npm run dev .*\n {2}npm run talk/);
   });
 
-  for (const [target, quoted] of [
-    ['my agent', "'my agent'"],
-    ["it's", "'it'\\''s'"],
-    ['$HOME-a', "'$HOME-a'"],
-  ] as const) {
-    it(`quotes ${target} for a shell`, async () => {
-      const { stdout } = await run(newFolder(), target);
-      assert.ok(stdout.includes(`\n  cd ${quoted}\n`), stdout);
-    });
-  }
+  it('quotes the directory for a shell', async () => {
+    const { stdout } = await run(newFolder(), 'my agent');
+    assert.ok(stdout.includes("\n  cd 'my agent'\n"), stdout);
+  });
 });
 
 describe('what init refuses', () => {

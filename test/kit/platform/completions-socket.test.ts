@@ -61,18 +61,24 @@ describe('a socket whose session speaks Chat Completions', () => {
     assert.deepEqual(series.filter((name, index) => series.indexOf(name) !== index), []);
   });
 
-  it('resends the call to a caller who reconnects', async (t) => {
+  it('resends the call to a caller who reconnects, and welcomes nobody again', async (t) => {
     const { open, turns } = await stage(t);
-    for (const content of ['One', 'Two']) {
-      const browser = await open({ profile: 'generic', conversation_id: 'call-8' });
+    for (const [content, reply] of [
+      ['', 'Hi!'], ['One', 'You said: One'], ['Two', 'You said: Two'],
+    ]) {
+      const call = { profile: 'generic', conversation_id: 'call-8' };
+      const browser = await open(call, '&trace=true');
+      browser.send({ type: 'client.ready' });
       browser.send({ type: 'client.response.text', content });
-      await browser.next('response.text');
+      assert.equal((await browser.next('response.text')).content, reply);
+      const posted = browser.frames.all.filter(({ type }) => type === 'local.request');
+      assert.equal(posted.length, 1);
       browser.send({ type: 'trigger.response.audio.replay_finished' });
       browser.send({ type: 'local.end' });
     }
     const { messages } = turns[1]?.event as CompletionEvent;
     const said = messages.slice(1).map(({ content }) => content);
-    assert.deepEqual(said, ['One', 'You said: One', 'Two']);
+    assert.deepEqual(said, ['Hi!', 'One', 'You said: One', 'Two']);
   });
 
   it('sends a trace to a client that asks for one, with the figures of a turn', async (t) => {
