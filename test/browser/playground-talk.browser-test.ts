@@ -187,11 +187,20 @@ describe('the playground', () => {
       assert.equal(await page.text('#history-count'), '3');
     });
 
-    it('folds the words of one reply into one row, until something else comes', async (t) => {
+    it('folds the words of one reply into one row, which may be open, until data comes', async (t) => {
       const page = await openPlayground(t, browser);
       await page.say('Hello');
       const asked = await page.nextAsked();
-      asked.say('One ').say('two ').say('three. ').data({ four: 4 }).say('Five ').say('six.').end();
+      asked.say('One ').say('two ');
+      await page.shows('events', ['← response.tts × 2 One two']);
+      await page.tab.click('#events > li:last-child summary.frame');
+      await page.becomes(
+        '#events > li:last-child',
+        /\[2\]\n0: \{ type, content, turn_id \}\n1: \{ type, content, turn_id \}$/,
+      );
+      asked.say('three. ');
+      await page.becomes('#events > li:last-child', /\[3\]/);
+      asked.data({ four: 4 }).say('Five ').say('six.').end();
       await page.shows('turns', ['2 Hello: completed']);
       const { events } = await page.view();
       const from = events.indexOf('→ message Hello');
@@ -201,25 +210,6 @@ describe('the playground', () => {
         '← response.tts × 2 Five six.',
         '← response.end',
       ]);
-      await page.tab.click('#events > li:nth-last-child(4) summary.frame');
-      await page.becomes(
-        '#events > li:nth-last-child(4)',
-        /\[2\]\n0: \{ type, content, turn_id \}\n1: \{ type, content, turn_id \}$/,
-      );
-    });
-
-    it('opens the row of a reply that still streams, and goes on with it', async (t) => {
-      const page = await openPlayground(t, browser);
-      await page.say('Hello');
-      const asked = await page.nextAsked();
-      asked.say('One ').say('two ');
-      await page.shows('events', ['← response.tts × 2 One two']);
-      await page.tab.click('#events > li:last-child summary.frame');
-      await page.becomes('#events > li:last-child', /\[2\]/);
-      asked.say('three.');
-      await page.becomes('#events > li:last-child', /\[3\]/);
-      asked.end();
-      await page.shows('turns', ['2 Hello: completed']);
     });
 
     it('lets through the frames of this turn, or those with errors', async (t) => {

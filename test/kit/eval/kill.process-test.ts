@@ -81,29 +81,18 @@ function play(script: string): ReturnType<typeof evalIn> {
 }
 
 describe('eval --process', () => {
-  for (const moment of ['during make_order', 'as make_order begins']) {
-    it(`kills the agent's process ${moment}, and goes on with what was stored`, {
-      skip: WITHOUT_SQLITE,
-    }, async () => {
-      const { code, stdout, stderr } = await play(killed(moment));
+  for (const [what, script] of [
+    ["kills the agent's process while a tool runs", killed('during make_order')],
+    ["kills the agent's process as a tool begins", killed('as make_order begins')],
+    ['goes on in another process over the same store, and comes back', ELSEWHERE],
+    ['keeps a payment from a store that is away, and lets it through a stall', AWAY],
+  ] as const) {
+    it(what, { skip: WITHOUT_SQLITE }, async () => {
+      const { code, stdout, stderr } = await play(script);
       assert.equal(code, 0, stdout + stderr);
       assert.match(stdout, /^1 of 1 scenarios passed\.$/m);
     });
   }
-
-  it('goes on in another process over the same store, and comes back', {
-    skip: WITHOUT_SQLITE,
-  }, async () => {
-    const { code, stdout, stderr } = await play(ELSEWHERE);
-    assert.equal(code, 0, stdout + stderr);
-  });
-
-  it('keeps a payment from a store that is away, and lets it through a stall', {
-    skip: WITHOUT_SQLITE,
-  }, async () => {
-    const { code, stdout, stderr } = await play(AWAY);
-    assert.equal(code, 0, stdout + stderr);
-  });
 
   it('says if the process of the agent ends by itself', { skip: WITHOUT_SQLITE }, async () => {
     const script = 'agent ../suicide.mjs\nsay Hi\nexpect Hi\n';

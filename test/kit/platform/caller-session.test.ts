@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import type { Agent } from '../../../src/agents/agent.ts';
 import type { ServerFrame } from '../../../src/kit/platform/frames.ts';
 import type { SessionEndEvent } from '../../../src/wires/layercode/events.ts';
 import { deferred, fired, within } from '../../fixtures/app.ts';
@@ -137,43 +138,26 @@ describe('CallerSession at its end', () => {
     assert.deepEqual([event['type'], 'turn_id' in event], ['session.end', false]);
   });
 
-  it('has what was heard of an interrupted reply in the transcript', async (t) => {
-    const ended = deferred<SessionEndEvent>();
-    const { session, next } = await call(
-      t,
-      {
-        onMessage: inTwoParts().onMessage,
-        onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent),
-      },
-      { wordsPerMinute: NEVER },
-    );
-    void session.say('Hello?');
-    await next('response.text.delta');
-    await session.end();
-    assert.deepEqual(
-      (await ended.promise).transcript?.map(({ text }) => text),
-      ['Hello?'],
-    );
-  });
-
-  it('has all the words that the agent hung up with in the transcript', async (t) => {
-    const ended = deferred<SessionEndEvent>();
-    const { session, hangUps } = await call(
-      t,
-      {
-        onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye!' }),
-        onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent),
-      },
-      { wordsPerMinute: NEVER },
-    );
-    await session.say('Bye.');
-    await hangUps.next();
-    await session.end();
-    assert.deepEqual(
-      (await ended.promise).transcript?.map(({ text }) => text),
-      ['Bye.', 'Goodbye!'],
-    );
-  });
+  const endings: readonly (readonly [
+    what: string, onMessage: Agent['onMessage'], frame: ServerFrame['type'], said: string[],
+  ])[] = [
+    ['what was heard of an interrupted reply', inTwoParts().onMessage, 'response.text.delta', ['Hi']],
+    ['all the words that the agent hung up with',
+      (_turn, reply) => reply.hangup({ say: 'Bye!' }), 'turn.end', ['Hi', 'Bye!']],
+  ];
+  for (const [what, onMessage, frame, said] of endings) {
+    it(`has ${what} in the transcript`, async (t) => {
+      const ended = deferred<SessionEndEvent>();
+      const { session, next } = await call(t, {
+        onMessage, onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent),
+      }, { wordsPerMinute: NEVER });
+      void session.say('Hi');
+      await next('turn.end');
+      await next(frame);
+      await session.end();
+      assert.deepEqual((await ended.promise).transcript?.map(({ text }) => text), said);
+    });
+  }
 
   it('lets go of data that the agent has not answered', async (t) => {
     const signal = deferred<AbortSignal>();
