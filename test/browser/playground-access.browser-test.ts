@@ -151,8 +151,7 @@ describe('the playground', () => {
   describe('a screen reader', () => {
     it('has a name for everything that can be used', async (t) => {
       const page = await openPlayground(t, browser);
-      await page.say('Hello');
-      (await page.nextAsked()).data({ order: [1] }).say(LONG); // with the Interrupt button
+      (await page.asks('Hello')).data({ order: [1] }).say(LONG); // with the Interrupt button
       await page.shows('transcript', [`Agent: ${LONG} <streaming>`]);
       const usable = [
         'button', 'textbox', 'tab', 'radio', 'checkbox', 'link', 'DisclosureTriangle', 'tablist',
@@ -187,8 +186,7 @@ describe('the playground', () => {
         }
         return texts;
       });
-      await page.say('Hello');
-      const asked = await page.nextAsked();
+      const asked = await page.asks('Hello');
       for (const [piece, soFar] of [
         ['One ', 'One '],
         ['two, ', 'One two, '],
@@ -210,8 +208,7 @@ describe('the playground', () => {
       await page.shows('announced', ['Agent, interrupted: One']);
       await page.press('forge-wrong');
       await page.shows('announced', ['Agent, interrupted: One', /^Bad signature: 401/]);
-      await page.say('Two');
-      (await page.nextAsked()).end();
+      (await page.asks('Two')).end();
       await page.shows('transcript', [
         'Agent: ~One ~ <interrupted, nothing was heard>',
         /^good/,
@@ -267,8 +264,7 @@ describe('the playground', () => {
       await page.hearSomeWords(); // else the history forgets the reply when the caller goes on
       await page.press('drop');
       await page.shows('transcript', [/^plain notice/]);
-      await page.say('Hello');
-      const asked = await page.nextAsked();
+      const asked = await page.asks('Hello');
       asked
         .data({ text: 'a'.repeat(300), number: 1, nothing: null, empty: [], isTrue: true })
         .say('One ');
@@ -276,8 +272,7 @@ describe('the playground', () => {
       await page.shows('transcript', [/^good notice/]);
       asked.say('two.').end();
       await page.shows('turns', ['6 again: Hello: completed']);
-      await page.say('Fail');
-      (await page.nextAsked()).fail('the oven is cold');
+      (await page.asks('Fail')).fail('the oven is cold');
       await page.shows('transcript', [/^bad notice/]);
       await page.streams('Go on', LONG);
       const outcomes = ['replayed', 'interrupted', 'taken over', 'completed', 'failed', 'running'];

@@ -112,8 +112,7 @@ describe('the playground', () => {
 
     it('expects a hang-up', async (t) => {
       const page = await openPlayground(t, browser);
-      await page.say('Bye');
-      (await page.nextAsked()).hangUp('Goodbye!');
+      (await page.asks('Bye')).hangUp('Goodbye!');
       await page.becomes('#connection', 'closed');
       assert.match(await exported(page), /\nsay Bye\nexpect Goodbye!\nexpect-hangup\n$/);
     });
@@ -130,8 +129,7 @@ describe('the playground', () => {
 
     it("leaves a failed turn's apology out, and starts again with a conversation", async (t) => {
       const page = await openPlayground(t, browser);
-      await page.say('Fail');
-      (await page.nextAsked()).fail('the oven is cold');
+      (await page.asks('Fail')).fail('the oven is cold');
       await page.shows('transcript', [/^bad notice/]);
       assert.match(await exported(page), /\nsay Fail\n# this turn failed\n$/);
       await page.press('new-conversation');

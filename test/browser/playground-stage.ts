@@ -195,6 +195,12 @@ export class Playground {
     await this.strike('Enter');
   }
 
+  /** The same, and waits until the agent is asked. */
+  async asks(text: string): Promise<AskedTurn> {
+    await this.say(text);
+    return this.nextAsked();
+  }
+
   /** Strikes keys one after the other, wherever the focus is: `Tab`, `Shift+Tab`. */
   async strike(...strokes: readonly (KeyInput | 'Shift+Tab')[]): Promise<void> {
     const { keyboard } = this.tab;
@@ -223,8 +229,7 @@ export class Playground {
 
   /** Says something, and sees the beginning of the reply, which goes on. */
   async streams(text: string, reply: string): Promise<AskedTurn> {
-    await this.say(text);
-    const asked = await this.nextAsked();
+    const asked = await this.asks(text);
     asked.say(reply);
     await this.shows('transcript', [`You: ${text}`, `Agent: ${reply} <streaming>`]);
     return asked;
@@ -232,8 +237,7 @@ export class Playground {
 
   /** A turn to its end: what the caller says, and the whole reply. */
   async exchange(text: string, reply: string): Promise<void> {
-    await this.say(text);
-    (await this.nextAsked()).say(reply).end();
+    (await this.asks(text)).say(reply).end();
     await this.shows('transcript', [`You: ${text}`, `Agent: ${reply}`]);
     // the server has told its figures
     await this.tab.waitForFunction(

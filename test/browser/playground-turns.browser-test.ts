@@ -18,8 +18,7 @@ describe('the playground', () => {
   describe('data', () => {
     it('is a tree that opens level by level, the newest on top', async (t) => {
       const page = await openPlayground(t, browser);
-      await page.say('Hello');
-      const asked = await page.nextAsked();
+      const asked = await page.asks('Hello');
       asked.data({ order: { items: ['bread', null], total: 7.5, isPaid: false }, empty: {} });
       asked.data('plain').say('Yes.').end();
       await page.shows('data', [/^data 2: "plain"$/, /^data 1: \{ order, empty \}/]);
@@ -153,8 +152,7 @@ describe('the playground', () => {
         await page.tab.waitForSelector('#interrupt', { hidden: true });
         assert.equal(await page.focusedId(), 'say');
 
-        await page.say('Stop!');
-        const next = await page.nextAsked();
+        const next = await page.asks('Stop!');
         assert.equal(next.interruption?.['assistant_turn_id'], asked.event['turn_id']);
         next.say('Sorry.').end();
         await page.shows('transcript', ['You: When?', STRUCK, 'You: Stop!', 'Agent: Sorry.']);
@@ -163,8 +161,7 @@ describe('the playground', () => {
 
     it("before the first word leaves the caller's words alone", async (t) => {
       const page = await openPlayground(t, browser);
-      await page.say('When?');
-      const asked = await page.nextAsked();
+      const asked = await page.asks('When?');
       await page.shows('turns', ['2 When?: running']);
       await page.strike('Escape');
       await asked.aborted();
@@ -178,15 +175,13 @@ describe('the playground', () => {
       await page.exchange('One', 'Yes.');
       assert.equal(await page.isDisplayed('#interrupt'), false);
       await page.strike('Escape');
-      await page.say('Two');
-      assert.equal((await page.nextAsked()).interruption, undefined);
+      assert.equal((await page.asks('Two')).interruption, undefined);
     });
 
     it('does not count when the reply was heard to its end', async (t) => {
       const page = await openPlayground(t, browser);
       await page.exchange('One', LONG); // without a voice a reply is heard as soon as it is there
-      await page.say('Two');
-      assert.equal((await page.nextAsked()).interruption, undefined);
+      assert.equal((await page.asks('Two')).interruption, undefined);
     });
   });
 
@@ -210,8 +205,7 @@ describe('the playground', () => {
 
     it('while a reply streams takes it over, and no word comes twice', async (t) => {
       const page = await openPlayground(t, browser);
-      await page.say('Hello');
-      const asked = await page.nextAsked();
+      const asked = await page.asks('Hello');
       asked.data({ one: 1 }).say('One ');
       await page.shows('transcript', ['You: Hello', 'Agent: One  <streaming>']);
       await page.press('redeliver');

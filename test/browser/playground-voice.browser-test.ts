@@ -21,8 +21,7 @@ describe('the playground', () => {
   describe('the voice', () => {
     it('speaks a reply sentence by sentence while it streams', async (t) => {
       const { page, voice } = await open(t);
-      await page.say('Hello');
-      const asked = await page.nextAsked();
+      const asked = await page.asks('Hello');
       asked.say('One is here. Tw');
       await voice.speaks(1);
       asked.say('o comes. And three');
@@ -37,8 +36,7 @@ describe('the playground', () => {
 
     it('ends before the platform is told that the reply was heard', async (t) => {
       const { page, voice } = await open(t);
-      await page.say('When?');
-      const asked = await page.nextAsked();
+      const asked = await page.asks('When?');
       asked.say(`Soon. ${LONG}`).end();
       await page.shows('turns', ['2 When?: completed']);
       assert.equal(await page.text('#activity'), 'The agent is speaking');
@@ -53,8 +51,7 @@ describe('the playground', () => {
         },
       ]);
       await page.becomes('#activity', '');
-      await page.say('Thanks');
-      assert.equal((await page.nextAsked()).interruption, undefined);
+      assert.equal((await page.asks('Thanks')).interruption, undefined);
     });
 
     const ways: readonly (readonly [
@@ -74,8 +71,7 @@ describe('the playground', () => {
     for (const [what, interrupt] of ways) {
       it(`falls silent when ${what}, and the rest counts as not heard`, async (t) => {
         const { page, voice } = await open(t);
-        await page.say('When?');
-        const asked = await page.nextAsked();
+        const asked = await page.asks('When?');
         asked.say(LONG).end();
         await page.shows('turns', ['2 When?: completed']);
         await interrupt(page, voice);
@@ -96,8 +92,7 @@ describe('the playground', () => {
 
     it('does not go on with a reply that the caller spoke over', async (t) => {
       const { page, voice } = await open(t);
-      await page.say('When?');
-      const asked = await page.nextAsked();
+      const asked = await page.asks('When?');
       asked.say('Soon. It');
       await voice.speaks(1);
       await page.press('microphone');
@@ -154,8 +149,7 @@ describe('the playground', () => {
 
     it('says goodbye to the end when the agent has hung up', async (t) => {
       const { page, voice } = await open(t);
-      await page.say('Bye');
-      (await page.nextAsked()).hangUp('Goodbye!');
+      (await page.asks('Bye')).hangUp('Goodbye!');
       await page.becomes('#connection', 'closed');
       assert.deepEqual(await voice.unspoken(), ['Goodbye!']);
       assert.equal(await page.text('#activity'), 'The agent is speaking');

@@ -1,24 +1,12 @@
 // What a caller's card numbers leave in a real Redis. Needs `npm ci` in this folder.
 
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
 import { PEERS } from '../fixtures/pages.ts';
 import { isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
 import { assertNowhere, CALLS } from '../redaction/said-cards.ts';
-
-interface Client {
-  connect(): Promise<unknown>;
-  keys(pattern: string): Promise<string[]>;
-  hGetAll(key: string): Promise<Readonly<Record<string, string>>>;
-  destroy(): void;
-}
-
-const { createClient } = createRequire(join(PEERS, 'package.json'))('redis') as {
-  createClient: (options: { url: string }) => Client;
-};
+import { createClient } from './redis-clients.ts';
 
 /** Everything that the server holds. */
 async function contentsOf(url: string): Promise<string> {

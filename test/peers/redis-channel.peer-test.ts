@@ -3,14 +3,12 @@
 
 import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
 import { openStore } from '../../src/conversations/stores/open-store.ts';
 import type { RedisChannel } from '../../src/conversations/stores/redis-channel.ts';
 import {
-  fromIoredis, type IoredisClient, type RedisClient, type RedisSubscriber,
+  fromIoredis, type RedisClient, type RedisSubscriber,
 } from '../../src/conversations/stores/redis-client.ts';
 import { openRedisChannel, openRedisStore } from '../../src/conversations/stores/redis-open.ts';
 import { createLogger } from '../../src/log.ts';
@@ -22,24 +20,7 @@ import { SECRET, until, within, type TestAgent } from '../fixtures/app.ts';
 import { CuttingProxy } from '../fixtures/cutting-proxy.ts';
 import { PEERS } from '../fixtures/pages.ts';
 import { freePort, isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
-
-interface NodeRedis extends RedisClient, RedisSubscriber {
-  connect(): Promise<unknown>;
-  destroy(): void;
-  duplicate(): NodeRedis;
-  on(event: 'error' | 'ready', listener: (error: Error) => void): this;
-}
-
-interface Ioredis extends IoredisClient {
-  duplicate(): Ioredis;
-  disconnect(): void;
-}
-
-const require = createRequire(join(PEERS, 'package.json'));
-const { createClient } = require('redis') as {
-  createClient: (options: { url: string }) => NodeRedis;
-};
-const { Redis } = require('ioredis') as { Redis: new (url: string) => Ioredis };
+import { createClient, Redis } from './redis-clients.ts';
 
 const ID = { conversation_id: 'c' } as const;
 const log = createLogger({ level: 'silent', write: () => undefined });

@@ -2,15 +2,11 @@
 // this folder, and Debian's packages of the servers, which `.ci/run` installs.
 
 import assert from 'node:assert/strict';
-import { createRequire } from 'node:module';
-import { join } from 'node:path';
 import { after, describe, it, type TestContext } from 'node:test';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { App } from '../../src/app/app.ts';
-import {
-  fromIoredis, type IoredisClient, type RedisClient,
-} from '../../src/conversations/stores/redis-client.ts';
+import { fromIoredis, type RedisClient } from '../../src/conversations/stores/redis-client.ts';
 import { RedisStore } from '../../src/conversations/stores/redis-store.ts';
 import { SharedStore } from '../../src/conversations/stores/shared-store.ts';
 import { calls } from '../../src/kit/commands/calls.ts';
@@ -26,29 +22,10 @@ import { turnContract } from '../conversations/turn-contract.ts';
 import { PEERS, typeErrors, writeProject } from '../fixtures/pages.ts';
 import { isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
 import { RecordedTerminal } from '../kit/terminal/recorded-terminal.ts';
-
-interface NodeRedis extends RedisClient {
-  connect(): Promise<unknown>;
-  destroy(): void;
-  on(event: 'error', listener: (error: Error) => void): this;
-}
-
-interface Ioredis extends IoredisClient {
-  disconnect(): void;
-}
+import { Cluster, createClient, createCluster, Redis } from './redis-clients.ts';
 
 const SECRET = 'whsec_redis_peers';
 const PASSWORD = 'tipsy@parrot/';
-
-const require = createRequire(join(PEERS, 'package.json'));
-const { createClient, createCluster } = require('redis') as {
-  createClient: (options: { url: string }) => NodeRedis;
-  createCluster: (options: { rootNodes: { url: string }[] }) => NodeRedis;
-};
-const { Cluster, Redis } = require('ioredis') as {
-  Cluster: new (urls: string[]) => Ioredis;
-  Redis: new (url: string) => Ioredis;
-};
 
 /** Clients that fit without a cast. The types are the test. */
 const SOURCE = `

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
 import { loadSettings } from '../../src/settings/load-settings.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
+import { newFolder } from '../fixtures/folder.ts';
 import { envExample } from '../fixtures/settings-pages.ts';
 
 const text = readFileSync(new URL('../../.env.example', import.meta.url), 'utf8');
@@ -32,10 +32,8 @@ describe('.env.example', () => {
 
   it('changes nothing as it is: every line is a comment, for every reader', () => {
     for (const line of text.split('\n')) assert.match(line, /^(#.*)?$/);
-    const directory = mkdtempSync(join(tmpdir(), 'env-example-'));
+    const directory = newFolder();
     writeFileSync(join(directory, '.env'), text);
-    const settings = loadSettings({ directory, environment: {}, argv: [] });
-    rmSync(directory, { recursive: true });
-    assert.deepEqual(settings, parseSettings({}, []));
+    assert.deepEqual(loadSettings({ directory, environment: {}, argv: [] }), parseSettings({}, []));
   });
 });

@@ -1,26 +1,15 @@
 import assert from 'node:assert/strict';
-import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { after, beforeEach, describe, it } from 'node:test';
+import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { beforeEach, describe, it } from 'node:test';
+
 import type { Environment } from '../../src/base/environment.ts';
 import { informationFor, loadSettings } from '../../src/settings/load-settings.ts';
 import type { Settings } from '../../src/settings/settings.ts';
+import { newFolder } from '../fixtures/folder.ts';
 import { problemsIn } from './settings-problems.ts';
 
-const root = mkdtempSync(join(tmpdir(), 'load-settings-'));
 let directory = '';
-let count = 0;
-
-/** Call it in a `describe`, for each of its tests. */
-function useFolder(): void {
-  beforeEach(() => {
-    directory = join(root, String(count++));
-    mkdirSync(directory);
-  });
-}
-
-after(() => rmSync(root, { recursive: true }));
 
 function load(environment: Environment = {}, argv: readonly string[] = []): Settings {
   return loadSettings({ directory, environment, argv });
@@ -31,7 +20,7 @@ function problemsOf(...input: Parameters<typeof load>): readonly string[] {
 }
 
 describe('loadSettings', () => {
-  useFolder();
+  beforeEach(() => void (directory = newFolder()));
 
   it('needs no file and no options', () => {
     assert.equal(load().port, 8000);
@@ -139,7 +128,7 @@ describe('loadSettings', () => {
     () => {
       const file = join(directory, '.env');
       writeFileSync(file, 'PORT=1', { mode: 0o600 });
-      chmodSync(root, 0o755);
+      for (const folder of [directory, dirname(directory)]) chmodSync(folder, 0o755);
       process.seteuid?.(65_534);
       try {
         assert.deepEqual(problemsOf(), [`settings file ${file} cannot be read: permission denied`]);
@@ -151,8 +140,6 @@ describe('loadSettings', () => {
 });
 
 describe('informationFor', () => {
-  useFolder();
-
   it('answers --help and --version, whatever else is wrong', async () => {
     assert.match(await informationFor(['--port=x', '--help']) ?? '', /^Usage: .*\n[^]*--port/);
     assert.match(await informationFor(['-h']) ?? '', /^Usage: /);

@@ -143,20 +143,18 @@ describe('talk on a terminal', () => {
     assert.equal(await person.exitCode, 0);
   });
 
-  it('hangs up at Ctrl-C while nobody speaks', async (t) => {
-    const person = await Person.talksTo(t, {});
-    await person.endsWith('you  › ');
-    person.type(CTRL_C);
-    assert.equal(await person.exitCode, 0);
-    assert.equal(person.out, '[silence]\nyou  › \n');
-  });
-
-  it('hangs up at a signal', async (t) => {
-    const person = await Person.talksTo(t, {});
-    await person.endsWith('you  › ');
-    person.interrupt();
-    assert.equal(await person.exitCode, 0);
-  });
+  for (const [what, hangUp] of [
+    ['Ctrl-C while nobody speaks', (person: Person) => person.type(CTRL_C)],
+    ['a signal', (person: Person) => person.interrupt()],
+  ] as const) {
+    it(`hangs up at ${what}`, async (t) => {
+      const person = await Person.talksTo(t, {});
+      await person.endsWith('you  › ');
+      hangUp(person);
+      assert.equal(await person.exitCode, 0);
+      assert.equal(person.out, '[silence]\nyou  › \n');
+    });
+  }
 
   it('ends when the agent hangs up', async (t) => {
     const person = await Person.talksTo(t, {

@@ -173,29 +173,23 @@ describe('webhook get', () => {
 describe('webhook set', () => {
   useRestServer();
 
-  it('sets the URL as it was given, and prints what it was and is', async () => {
-    assert.equal(await run('set', OTHER), 0);
-    assert.equal(rest.webhooks.get('ag-1'), OTHER);
-    assert.equal(terminal.out, `was     ${PRODUCTION}\nis now  ${OTHER}\n`);
-    assert.equal(terminal.err, '');
-  });
-
-  it('gives an agent its first webhook', async () => {
-    await run('set', PRODUCTION, '--agent-id', 'ag-none');
-    assert.equal(rest.webhooks.get('ag-none'), PRODUCTION);
-    assert.match(terminal.out, /^was {5}none\n/);
-  });
+  for (const [what, agentId, given, was, now] of [
+    ['sets the URL as it was given', 'ag-1', OTHER, PRODUCTION, OTHER],
+    ['gives an agent its first webhook', 'ag-none', PRODUCTION, 'none', PRODUCTION],
+    ['removes the webhook', 'ag-1', 'none', PRODUCTION, null],
+  ] as const) {
+    it(`${what}, and prints what it was and is`, async () => {
+      assert.equal(await run('set', given, '--agent-id', agentId), 0);
+      assert.equal(rest.webhooks.get(agentId), now);
+      const out = `was     ${was}\nis now  ${now ?? 'none'}\n`;
+      assert.deepEqual([terminal.out, terminal.err], [out, '']);
+    });
+  }
 
   it('sets the URL if it is unclear what it was, and says why', async () => {
     rest.fault = () => (rest.requests.length === 1 ? answerJson(200, { id: 'ag-1' }) : undefined);
     assert.equal(await run('set', OTHER), 0);
     assert.equal(terminal.out, `was     unclear: the agent has neither webhook_url nor config.plugins nor config.endpoint\nis now  ${OTHER}\n`);
-  });
-
-  it('removes the webhook with "none"', async () => {
-    assert.equal(await run('set', 'none'), 0);
-    assert.equal(rest.webhooks.get('ag-1'), null);
-    assert.match(terminal.out, /\nis now {2}none\n$/);
   });
 
   const refused: readonly (readonly [url: string, says: RegExp])[] = [

@@ -55,6 +55,12 @@ function open(options: Partial<TunnelOptions> = {}): Promise<Tunnel> {
   return opening;
 }
 
+/** A tunnel whose program runs. */
+async function begun(options: Partial<TunnelOptions> = {}) {
+  const opening = open(options);
+  return { opening, fake: await fakes.running() };
+}
+
 interface Opened {
   readonly tunnel: Tunnel;
   readonly fake: RunningFake;
@@ -62,8 +68,7 @@ interface Opened {
 
 /** A tunnel that stands. */
 async function opened(options: Partial<TunnelOptions> = {}): Promise<Opened> {
-  const opening = open(options);
-  const fake = await fakes.running();
+  const { opening, fake } = await begun(options);
   await fake.say(BOX + CONNECTED);
   return { tunnel: await opening, fake };
 }
@@ -77,8 +82,7 @@ describe('openTunnel', () => {
   useFakes();
 
   it('opens a path to the agent and to nothing else', async () => {
-    const opening = open({ paths: ['/', '/api/agent.v1'] });
-    const fake = await fakes.running();
+    const { opening, fake } = await begun({ paths: ['/', '/api/agent.v1'] });
     const config = fake.argv[2] ?? '';
     assert.deepEqual(fake.argv, [
       'tunnel', '--config', config, '--no-autoupdate', '--url', ORIGIN,
@@ -151,8 +155,7 @@ describe('openTunnel', () => {
   });
 
   it('waits until it is connected, and reads stdout as well', async () => {
-    const opening = open();
-    const fake = await fakes.running();
+    const { opening, fake } = await begun();
     await fake.print(BOX);
     assert.equal(
       await Promise.race([opening.then(() => 'open'), turnsOfTheEventLoop().then(() => 'waiting')]),
@@ -194,8 +197,7 @@ describe('openTunnel', () => {
   });
 
   it('fails with its last lines when it ends early, even if it had a URL', async () => {
-    const opening = open();
-    const fake = await fakes.running();
+    const { opening, fake } = await begun();
     await fake.say(BOX);
     fake.exit(1, REFUSED);
     assert.match(
@@ -206,8 +208,7 @@ describe('openTunnel', () => {
 
   it('fails when there is no URL in time, and ends cloudflared', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
-    const opening = open({ timeoutMs: 500 });
-    const fake = await fakes.running();
+    const { opening, fake } = await begun({ timeoutMs: 500 });
     await fake.say('INF Requesting new quick Tunnel\n');
     await turnsOfTheEventLoop();
     clock.tick(500);
@@ -219,8 +220,7 @@ describe('openTunnel', () => {
   });
 
   it('fails when it is interrupted, and ends cloudflared', async () => {
-    const opening = open();
-    const fake = await fakes.running();
+    const { opening, fake } = await begun();
     terminal.interrupt();
     assert.match(await failureOf(opening), /^interrupted/);
     await fake.gone;
