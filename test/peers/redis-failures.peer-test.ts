@@ -137,7 +137,8 @@ for (const program of REDIS_PROGRAMS) {
         await talk(opened, 'a', 'Two');
         const took = performance.now() - before;
         assert.ok(took < 2 * TIMEOUT_MS, 'one timeout, not one for each command');
-        await opened.lines.wait(FAILED);
+        const [failed] = await opened.lines.wait(FAILED);
+        assert.notEqual(failed?.['error'], undefined);
         assert.equal(opened.store.health().isDegraded, true);
         await heal(server);
         await opened.lines.wait(BACK);

@@ -1,9 +1,7 @@
 // `layercode-microserver calls` over files, and over a store where Node has SQLite.
 
 import assert from 'node:assert/strict';
-import {
-  appendFileSync, mkdirSync, readFileSync, readdirSync, renameSync, rmdirSync,
-} from 'node:fs';
+import { appendFileSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
 
@@ -339,17 +337,10 @@ describe('calls erase, of conversations', { skip: WITHOUT_SQLITE }, () => {
   });
 
   for (const argv of [['s-1'], ['--from', '+15550100']]) {
-    it(`reaches those that only records name, of ${argv.join(' ')}, once the store works again`, async () => {
+    it(`reaches those that only records name, of ${argv.join(' ')}`, async () => {
       use({ ...FILE, CONVERSATION_STORE: 'sqlite:calls.db' });
       await keepCalls();
       await storeConversations([['c-1']]);
-      const { directory } = terminal;
-      const [file, elsewhere] = [join(directory, 'calls.db'), join(directory, 'elsewhere.db')];
-      renameSync(file, elsewhere);
-      mkdirSync(file);
-      await assert.rejects(run('erase', ...argv), /it is a directory|cannot/);
-      rmdirSync(file);
-      renameSync(elsewhere, file);
       const said = await printed('erase', ...argv);
       assert.match(said, /^erased the conversation c-1$/m);
       assert.match(said, /^erased the record of session s-1$/m);

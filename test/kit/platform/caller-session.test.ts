@@ -8,6 +8,7 @@ import { deferred, fired, within } from '../../fixtures/app.ts';
 import { jumpingClock } from '../../fixtures/clock.ts';
 import { foreignServer } from '../../fixtures/foreign-server.ts';
 import {
+  AT_ONCE,
   call,
   createCaller,
   inTwoParts,
@@ -139,18 +140,20 @@ describe('CallerSession at its end', () => {
   });
 
   const endings: readonly (readonly [
-    what: string, onMessage: Agent['onMessage'], frame: ServerFrame['type'], said: string[],
+    what: string, onMessage: Agent['onMessage'], frame: ServerFrame['type'], rate: number,
+    said: string[],
   ])[] = [
-    ['what was heard of an interrupted reply', inTwoParts().onMessage, 'response.text.delta', ['Hi']],
+    ['what was heard of an interrupted reply', inTwoParts().onMessage, 'response.text.delta',
+      AT_ONCE, ['Hi', 'One two']],
     ['all the words that the agent hung up with',
-      (_turn, reply) => reply.hangup({ say: 'Bye!' }), 'turn.end', ['Hi', 'Bye!']],
+      (_turn, reply) => reply.hangup({ say: 'Bye!' }), 'turn.end', NEVER, ['Hi', 'Bye!']],
   ];
-  for (const [what, onMessage, frame, said] of endings) {
+  for (const [what, onMessage, frame, rate, said] of endings) {
     it(`has ${what} in the transcript`, async (t) => {
       const ended = deferred<SessionEndEvent>();
       const { session, next } = await call(t, {
         onMessage, onSessionEnd: ({ event }) => ended.resolve(event as SessionEndEvent),
-      }, { wordsPerMinute: NEVER });
+      }, { wordsPerMinute: rate });
       void session.say('Hi');
       await next('turn.end');
       await next(frame);

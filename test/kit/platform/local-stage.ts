@@ -37,6 +37,16 @@ export async function stage(
   };
 }
 
+/** A front end that has said Hello to the agent. */
+export async function greeted(
+  t: TestContext, agent: Parameters<typeof stage>[1] = {}, query = '',
+): Promise<Browser> {
+  const { open } = await stage(t, agent);
+  const browser = await open(query);
+  browser.send({ type: 'client.response.text', content: 'Hello' });
+  return browser;
+}
+
 /** A front end with a key of its own, for the length of the test. */
 export async function openBrowser(
   t: TestContext, origin: string, query: string, fields: Readonly<Record<string, unknown>>,

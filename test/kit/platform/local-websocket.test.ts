@@ -5,7 +5,7 @@ import type { EventContext } from '../../../src/agents/agent.ts';
 import type { SessionEndEvent } from '../../../src/wires/layercode/events.ts';
 import { deferred, fired } from '../../fixtures/app.ts';
 import { authorize, Browser, connect, type ConnectOptions, type Refusal } from './browser.ts';
-import { stage } from './local-stage.ts';
+import { greeted, stage } from './local-stage.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
 
@@ -52,9 +52,7 @@ describe('the local WebSocket', () => {
   });
 
   it('sends no trace to a front end that did not ask for one', async (t) => {
-    const { open } = await stage(t);
-    const browser = await open();
-    browser.send({ type: 'client.response.text', content: 'Hello' });
+    const browser = await greeted(t);
     await browser.next('turn.end');
     await browser.next('turn.end');
     assert.deepEqual(
@@ -80,15 +78,13 @@ describe('the local WebSocket', () => {
   });
 
   it("shows what each of a turn's requests to models took, to a tenth of a ms", async (t) => {
-    const { open } = await stage(t, {
+    const browser = await greeted(t, {
       onMessage: ({ journal }) => {
         const tokens = { inputTokens: 1_204, outputTokens: undefined, cachedTokens: 1_024 };
         journal.noteUsage({ type: 'usage', model: 'test:model', ...tokens, firstDeltaMs: 1.234 });
         return 'Yes?';
       },
-    });
-    const browser = await open('&trace=true');
-    browser.send({ type: 'client.response.text', content: 'Hello' });
+    }, '&trace=true');
     const { usage } = await browser.next('local.turn');
     const tokens = { inputTokens: 1_204, cachedTokens: 1_024 };
     assert.deepEqual(usage, [{ type: 'usage', model: 'test:model', ...tokens, firstDeltaMs: 1.2 }]);
@@ -127,9 +123,8 @@ describe('the local WebSocket', () => {
     ['with a value that is no error', 'out of flour', 'out of flour'],
   ] as const) {
     it(`tells only a client that asks for a trace why a turn failed, ${what}`, async (t) => {
-      const { open } = await stage(t, { onMessage: () => Promise.reject(error as Error) });
-      const browser = await open('&trace=true');
-      browser.send({ type: 'client.response.text', content: 'Hello' });
+      const agent = { onMessage: () => Promise.reject(error as Error) };
+      const browser = await greeted(t, agent, '&trace=true');
       const turn = await browser.next('local.turn');
       assert.deepEqual([turn.outcome, turn.reason], ['failed', reason]);
       const others = browser.frames.all.filter(({ type }) => type !== 'local.turn');
@@ -139,15 +134,13 @@ describe('the local WebSocket', () => {
 
   it("also takes the beginning of the caller's speech for one", async (t) => {
     const aborted = deferred();
-    const { open } = await stage(t, {
+    const browser = await greeted(t, {
       async *onMessage({ signal }) {
         yield 'A long story ';
         await fired(signal);
         aborted.resolve();
       },
     });
-    const browser = await open();
-    browser.send({ type: 'client.response.text', content: 'Tell me' });
     await browser.next('response.text.delta');
     browser.send({ type: 'trigger.turn.start', role: 'user' });
     await aborted.promise;
@@ -155,15 +148,13 @@ describe('the local WebSocket', () => {
 
   it('goes on if the official client reports too early that it played a turn', async (t) => {
     const gate = deferred();
-    const { open } = await stage(t, {
+    const browser = await greeted(t, {
       async *onMessage() {
         yield 'One ';
         await gate.promise;
         yield 'two.';
       },
     });
-    const browser = await open();
-    browser.send({ type: 'client.response.text', content: 'Hello' });
     await browser.next('response.text.delta');
     browser.send({ type: 'trigger.response.audio.replay_finished', reason: 'completed' });
     gate.resolve();
@@ -188,11 +179,9 @@ describe('the local WebSocket', () => {
   });
 
   it('closes with 1000 after a hang-up', async (t) => {
-    const { open } = await stage(t, {
+    const browser = await greeted(t, {
       onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye!' }),
     });
-    const browser = await open();
-    browser.send({ type: 'client.response.text', content: 'Bye' });
     assert.equal(await browser.closed, 1000);
     assert.equal(browser.frames.all.at(-1)?.type, 'turn.end');
   });
