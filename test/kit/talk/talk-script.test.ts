@@ -61,20 +61,12 @@ describe('talk --script', () => {
   }
 
   const polite: TestAgent = { welcome: 'Welcome!', onMessage: ({ text }) => `You said: ${text}` };
-  const hangsUp: TestAgent = { onMessage: (_turn, reply) => reply.hangup() };
   const never = ({ signal }: { readonly signal: AbortSignal }): Promise<void> =>
     fired(signal).then(() => undefined);
   const hesitant: TestAgent = {
     async *onMessage({ signal }) {
       yield 'Hm';
       await fired(signal);
-    },
-  };
-  const shop: TestAgent = {
-    onMessage({ text }, reply) {
-      reply.data({ status: 'booked' });
-      reply.say('Done.');
-      if (text === 'bye') reply.hangup();
     },
   };
   const reports: readonly (readonly [
@@ -112,32 +104,6 @@ describe('talk --script', () => {
         'heard     You said: One',
         '',
         '2 failures in 5 steps.',
-      ]],
-    ['what data came, and whether the agent hung up', shop,
-      ['say book', 'expect-data "status":"BOOKED"', 'expect-data /lost/', 'expect-hangup',
-        'say bye', 'expect-hangup'], 1, [
-        '✓    welcome  (silence)',
-        '✓ 1  say book  (first word after … ms)',
-        '✓ 2  expect-data "status":"BOOKED"',
-        '✗ 3  expect-data /lost/',
-        'expected  /lost/',
-        'got       {"status":"booked"}',
-        '✗ 4  expect-hangup',
-        'the agent did not hang up',
-        'heard     Done.',
-        '✓ 5  say bye  (first word after … ms)',
-        '✓ 6  expect-hangup',
-        '',
-        '2 failures in 6 steps.',
-      ]],
-    ['that nothing is said to an agent that has hung up', hangsUp,
-      ['say bye', 'say wait', 'interrupt', 'expect x'], 1, [
-        '✓    welcome  (silence)',
-        '✓ 1  say bye  (silence)',
-        '✗ 2  say wait',
-        'the agent has hung up',
-        '',
-        '1 failure in 4 steps; 2 steps not played.',
       ]],
     ['that a reply is too short to be interrupted', { welcome: 'One two three.' },
       ['interrupt after 3 words'], 1, [
