@@ -184,7 +184,7 @@ describe('the playground', () => {
       assert.equal(await page.text('#history-count'), '3');
     });
 
-    it('folds the words of one reply into one row, which may be open, until data comes', async (t) => {
+    it('folds the words of a reply into a row, which may be open, until data comes', async (t) => {
       const page = await openPlayground(t, browser);
       const asked = await page.asks('Hello');
       asked.say('One ').say('two ');

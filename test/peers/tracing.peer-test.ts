@@ -309,7 +309,7 @@ describe('a traced turn', LIMIT, () => {
     ]);
   });
 
-  it('has its id in log lines and record, and is sent before a server ends at SIGTERM', async () => {
+  it('has its id in log lines and record, and is sent before SIGTERM ends a server', async () => {
     const { client, server } = await serve('./tracing.mjs', {
       CALL_RECORDS: 'file:calls.jsonl', OTEL_BSP_SCHEDULE_DELAY: '60000',
     });

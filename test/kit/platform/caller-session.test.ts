@@ -17,7 +17,7 @@ import {
 } from './text-caller.ts';
 
 describe('CallerSession', () => {
-  it("reports what the caller says before the reply, which has its webhook's turn_id", async (t) => {
+  it("reports what the caller says before the reply, with the webhook's turn_id", async (t) => {
     const { session, frames, posted } = await call(t, {});
     await session.say('Hello?');
     assert.deepEqual(shapes(frames.all), [
@@ -203,7 +203,7 @@ describe('CallerSession at its end', () => {
 });
 
 describe('CallerSession provoking', () => {
-  it('redelivers a streaming turn twice, asks the agent once, and sends nothing twice', async (t) => {
+  it('redelivers a streaming turn twice, asks the agent once, sends nothing twice', async (t) => {
     const gate = deferred();
     const { session, next, frames, posted } = await call(t, {
       async onMessage(_turn, reply) {
