@@ -4,6 +4,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { ChatModel } from '../../src/models/model.ts';
 import {
+  droppedAfter,
   empty,
   malformed,
   mute,
@@ -213,11 +214,13 @@ describe('a stream', () => {
     }
   });
 
-  it('loses nothing to what follows its finish reason, broken or an error', async () => {
-    for (const block of ['data: {"usage":\n\n', VLLM_ERROR]) {
-      const finished = [chunk({ content: 'Bye.' }), chunk({}, 'stop')];
-      const { url } = await serve(stream(...finished, block, DONE));
-      const { text, error } = await read(modelAt(url));
+  it('loses nothing to what follows its finish reason: broken, an error, or a drop', async () => {
+    const finished = [chunk({ content: 'Bye.' }), chunk({}, 'stop')];
+    for (const answer of [
+      stream(...finished, 'data: {"usage":\n\n', DONE), stream(...finished, VLLM_ERROR, DONE),
+      droppedAfter(...finished),
+    ]) {
+      const { text, error } = await read(modelAt((await serve(answer)).url));
       assert.deepEqual([text, error], ['Bye.', undefined]);
     }
   });

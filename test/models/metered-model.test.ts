@@ -19,6 +19,13 @@ function modelOf(stream: Stream): ChatModel {
   };
 }
 
+/** A model that answers with this. */
+function saying(...deltas: readonly ModelDelta[]): ChatModel {
+  return modelOf(async function* () {
+    yield* deltas;
+  });
+}
+
 interface Noted {
   readonly meter: Meter;
   /** What was opened and closed, in order. */
@@ -57,17 +64,19 @@ async function read(model: ChatModel, options: Partial<ModelStreamOptions> = {})
 }
 
 describe('metered', () => {
-  it('opens a tab with an estimate, and closes it with what the model reports', async () => {
-    const { meter, told } = noting();
-    const model = metered(modelOf(async function* () {
-      yield TEXT;
-      yield USAGE;
-    }), meter);
-    assert.equal(await read(model), 'Yes.');
-    assert.deepEqual(told, [OPENED, ['close', 'own:model', 7, 2]]);
-    const shown = [model.name, model.problems(), model.isUsable()];
-    assert.deepEqual(shown, ['own:model', ['one'], false]);
-  });
+  for (const [what, usage, input, output] of [
+    ['what the model reports', USAGE, 7, 2],
+    ['an estimate if the model reports none',
+      { ...USAGE, inputTokens: undefined, outputTokens: undefined }, 3, 1],
+  ] as const)
+    it(`opens a tab with an estimate, and closes it with ${what}`, async () => {
+      const { meter, told } = noting();
+      const model = metered(saying(TEXT, usage), meter);
+      assert.equal(await read(model), 'Yes.');
+      assert.deepEqual(told, [OPENED, ['close', 'own:model', input, output]]);
+      const shown = [model.name, model.problems(), model.isUsable()];
+      assert.deepEqual(shown, ['own:model', ['one'], false]);
+    });
 
   it('asks nobody if the tab is not opened', async () => {
     let isAsked = false;
@@ -80,22 +89,10 @@ describe('metered', () => {
     assert.equal(isAsked, false);
   });
 
-  it('estimates the tokens of an answer whose model reports none', async () => {
-    const { meter, told } = noting();
-    await read(metered(modelOf(async function* () {
-      yield TEXT;
-      yield { ...USAGE, inputTokens: undefined, outputTokens: undefined };
-    }), meter));
-    assert.deepEqual(told, [OPENED, ['close', 'own:model', 3, 1]]);
-  });
-
   it('estimates a request whose reader stops', async () => {
     const { meter, told } = noting();
     const { signal } = new AbortController();
-    const stream = metered(modelOf(async function* () {
-      yield TEXT;
-      yield TEXT;
-    }), meter).stream(MESSAGES, { signal });
+    const stream = metered(saying(TEXT, TEXT), meter).stream(MESSAGES, { signal });
     await stream.next();
     await stream.return();
     assert.deepEqual(told, [OPENED, ['close', 'own:model', 3, 1]]);

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { ModelError } from '../../src/models/model.ts';
-import { RequestClock, TIMEOUTS, TIMEOUTS_BEFORE_FALLBACK } from '../../src/models/timeouts.ts';
+import { RequestClock, TIMEOUTS } from '../../src/models/timeouts.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 
 /** A clock whose time the test moves. */
@@ -71,9 +71,5 @@ describe('the time of a model', () => {
     clock.close();
     pass(200_000);
     assert.deepEqual([expired, clock.expired], [[], undefined]);
-  });
-
-  it('is 4 s to the headers, and to the first word, if there is a fallback', () => {
-    assert.deepEqual(TIMEOUTS_BEFORE_FALLBACK, { connectMs: 4_000, firstDeltaMs: 4_000 });
   });
 });
