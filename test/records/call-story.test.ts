@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { ToolCall } from '../../src/conversations/message.ts';
-import type {
-  CallRecord, RecordedMessage, RecordedTurn,
-} from '../../src/records/call-record.ts';
+import type { CallRecord, RecordedTurn } from '../../src/records/call-record.ts';
 import { slowestOf, storyOf } from '../../src/records/call-story.ts';
 
 function recordOf(...turns: readonly RecordedTurn[]): CallRecord {
@@ -74,125 +71,85 @@ describe('storyOf', () => {
     assert.equal(first?.heading, `[12:00:07] completed after 6000 ms, ${times}, turn t`);
   });
 
-  it('puts words between two tool calls after the request that they answer', () => {
-    const again = { id: 'y', name: 'order', args: '{}' };
-    const turn = turnOf({
+  const request = { model: 'm', startedMs: 0 };
+  const refused = { ...request, durationMs: 9, failure: 'http_error' };
+  const result = { role: 'tool', content: '{}', toolCallId: 'x', state: 'completed' } as const;
+  const cut = { ...request, durationMs: 95, inputTokens: 9, outputTokens: 2 } as const;
+
+  for (const [what, fields, lines] of [
+    ['says that the tokens of a request that was cut off are estimated',
+      { requests: [{ ...cut, failure: 'interrupted', isEstimated: true }] },
+      ['model m, interrupted, 9 in, 2 out, estimated']],
+    ['ends a failed turn with the reason',
+      { outcome: 'failed', failure: { reason: 'agent', detail: 'TypeError at pick' } },
+      ['failure agent: TypeError at pick']],
+    ['says what a vendor answered instead of a reply',
+      { requests: [{ ...refused, reason: 'm answered HTTP 500', retriedAfterMs: 200 }, refused] },
+      ['model m, http_error: answered HTTP 500, asked again after 200 ms', 'model m, http_error']],
+    ["says that an answer was cut at the model's limit",
+      { requests: [{ ...request, outputTokens: 9, finishReason: 'length' }, request] },
+      ["model m, cut at the model's limit, ? in, 9 out", 'model m']],
+    ['counts a result that came after all',
+      {
+        tools: [{ toolCallId: 'x', tool: 'pay', startedMs: 1, outcome: 'unknown' }],
+        messages: [result],
+      }, ['result {}']],
+    ['says before the goodbye that the call has reached a limit',
+      {
+        firstSpeechMs: 5, firstWordMs: 5, limit: 'tokens',
+        messages: [{ role: 'user', content: 'Hi' }, { role: 'assistant', content: 'Goodbye.' }],
+      }, ['caller Hi', 'limit the call has reached its limit of tokens', 'agent Goodbye.']],
+    // The log had the limit before the goodbye was spoken, and the store failed after it.
+    ['says both that a limit was reached and why the turn failed',
+      { outcome: 'failed', limit: 'cost', failure: { reason: 'store' } },
+      ['limit the call has reached its limit of cost', 'failure store']],
+  ] as const)
+    it(what, () => assert.deepEqual(told(turnOf(fields)), lines));
+
+  for (const [what, tools, cause] of [
+    ['process ended', [], 'its process ended'],
+    ['tool threw', [{ outcome: 'failed', detail: 'Error ECONNRESET' }], 'Error ECONNRESET'],
+    ['turn ended first', [{}], 'it went on after its turn'],
+    ['payment was lost before', [{ outcome: 'unknown' }],
+      'an equal call before it has an unknown outcome'],
+  ] as const)
+    it(`says why the outcome of a call is unknown: its ${what}`, () => {
+      const turn = turnOf({
+        tools: tools.map((tool) => ({ toolCallId: 'x', tool: 'pay', startedMs: 1, ...tool })),
+        messages: [{ ...result, state: 'unknown', idempotencyKey: 'k' }],
+      });
+      assert.deepEqual(told(turn), [`result {} (unknown: ${cause}, key k)`]);
+    });
+
+  const said = [{ role: 'user', content: 'Hi' }, { role: 'assistant', content: 'Hello.' }] as const;
+  const failed = {
+    outcome: 'failed', durationMs: 210, failure: { reason: 'model' }, messages: said,
+    requests: [{ ...refused, retriedAfterMs: 190 }, { ...refused, startedMs: 200 }],
+  } as const;
+
+  for (const [what, fields, kinds] of [
+    ['puts words between two tool calls after the request that they answer', {
       firstSpeechMs: 90, firstWordMs: 90,
       requests: [
-        { model: 'm', startedMs: 0, firstTokenMs: 90, durationMs: 95 },
+        { ...request, firstTokenMs: 90, durationMs: 95 },
         { model: 'm', startedMs: 200, firstTokenMs: 50, durationMs: 60 },
       ],
       tools: [{ toolCallId: 'y', tool: 'order', startedMs: 100, durationMs: 90 }],
       messages: [
-        { role: 'assistant', content: 'Let me see.', toolCalls: [again] },
-        { role: 'tool', content: '1', toolCallId: 'y', state: 'completed' },
+        {
+          role: 'assistant', content: 'Let me see.',
+          toolCalls: [{ id: 'y', name: 'order', args: '{}' }],
+        },
+        { ...result, toolCallId: 'y' },
         { role: 'assistant', content: 'Done.' },
       ],
-    });
-    assert.deepEqual(kindsIn(turn), ['model', 'agent', 'tool', 'result', 'model', 'agent']);
-  });
-
-  it('says that the tokens of a request that was cut off are estimated', () => {
-    const used = { inputTokens: 9, outputTokens: 2, isEstimated: true } as const;
-    const turn = turnOf({
-      outcome: 'interrupted',
-      requests: [{ model: 'm', startedMs: 0, durationMs: 95, failure: 'interrupted', ...used }],
-    });
-    assert.deepEqual(told(turn), ['model m, interrupted, 9 in, 2 out, estimated']);
-  });
-
-  it('ends a failed turn with the reason', () => {
-    const failure = { reason: 'agent', detail: 'TypeError at pick' };
-    const turn = turnOf({ outcome: 'failed', failure });
-    assert.deepEqual(told(turn), ['failure agent: TypeError at pick']);
-  });
-
-  it('says what a vendor answered instead of a reply', () => {
-    const refused = { model: 'm', startedMs: 0, durationMs: 9, failure: 'http_error' } as const;
-    const turn = turnOf({
-      outcome: 'failed',
-      requests: [{ ...refused, reason: 'm answered HTTP 500', retriedAfterMs: 200 }, refused],
-    });
-    assert.deepEqual(told(turn), [
-      'model m, http_error: answered HTTP 500, asked again after 200 ms', 'model m, http_error',
-    ]);
-  });
-
-  // A call that did not run has no figures: it was said to have lost its process.
-  const ended = { durationMs: 9 };
-  for (const [what, fields, tools, cause] of [
-    ['process ended', {}, [], 'unknown: its process ended, key k'],
-    ['tool threw', ended, [{ outcome: 'failed', detail: 'Error ECONNRESET' }],
-      'unknown: Error ECONNRESET, key k'],
-    ['tool threw no error', ended, [{ outcome: 'unknown' }],
-      'unknown: it threw something that is not an error, key k'],
-    ['turn ended first', ended, [{}], 'unknown: it went on after its turn, key k'],
-    ['payment was lost before', ended, [],
-      'unknown: an equal call before it has an unknown outcome, key k'],
-  ] as const)
-    it(`says why the outcome of a call is unknown: its ${what}`, () => {
-      const turn = turnOf({
-        ...fields,
-        tools: tools.map((tool) => ({ toolCallId: 'x', tool: 'pay', startedMs: 1, ...tool })),
-        messages: [
-          { role: 'tool', content: '{}', toolCallId: 'x', state: 'unknown', idempotencyKey: 'k' },
-        ],
-      });
-      assert.deepEqual(told(turn), [`result {} (${cause})`]);
-    });
-
-  it('counts a result that came after all', () => {
-    const turn = turnOf({
-      tools: [{ toolCallId: 'x', tool: 'pay', startedMs: 1, outcome: 'unknown' }],
-      messages: [{ role: 'tool', content: '{}', toolCallId: 'x', state: 'completed' }],
-    });
-    assert.deepEqual(told(turn), ['result {}']);
-  });
-
-  it("says that an answer was cut at the model's limit", () => {
-    const request = { model: 'm', startedMs: 0, outputTokens: 9 };
-    const turn = turnOf({ requests: [{ ...request, finishReason: 'length' }, request] });
-    assert.deepEqual(told(turn), [
-      "model m, cut at the model's limit, ? in, 9 out", 'model m, ? in, 9 out',
-    ]);
-  });
-
-  // The apology stood between the requests that it apologises for.
-  for (const [title, more] of [
-    ['', {}],
-    [', behind a filler', { firstSpeechMs: 90, fillers: [{ text: 'One moment.', afterMs: 90 }] }],
-  ] as const)
-    it(`has the apology after the requests that failed${title}`, () => {
-      const failed = { model: 'm', durationMs: 9, failure: 'http_error' };
-      const turn = turnOf({
-        outcome: 'failed', durationMs: 210, ...more,
-        requests: [{ ...failed, startedMs: 0, retriedAfterMs: 190 }, { ...failed, startedMs: 200 }],
-        failure: { reason: 'model' },
-        messages: [{ role: 'user', content: 'Hi' }, { role: 'assistant', content: 'Sorry.' }],
-      });
-      assert.deepEqual(kindsIn(turn).filter((kind) => kind !== 'filler'), [
-        'caller', 'model', 'model', 'agent', 'failure',
-      ]);
-    });
-
-  it('says before the goodbye that the call has reached a limit', () => {
-    const turn = turnOf({
-      firstSpeechMs: 5, firstWordMs: 5, limit: 'tokens',
-      messages: [{ role: 'user', content: 'Hi' }, { role: 'assistant', content: 'Goodbye.' }],
-    });
-    const limit = 'limit the call has reached its limit of tokens';
-    assert.deepEqual(told(turn), ['caller Hi', limit, 'agent Goodbye.']);
-  });
-
-  // The log had the limit before the goodbye was spoken, and the store failed after it.
-  it('says both that a limit was reached and why the turn failed', () => {
-    const turn = turnOf({ outcome: 'failed', limit: 'cost', failure: { reason: 'store' } });
-    const limit = 'limit the call has reached its limit of cost';
-    assert.deepEqual(told(turn), [limit, 'failure store']);
-  });
-
-  it('has the wait for SETTLE_MS before the tool, and after the model that calls it', () => {
-    const turn = turnOf({
+    }, 'model agent tool result model agent'],
+    // The apology stood between the requests that it apologises for.
+    ['has the apology after the requests that failed', failed, 'caller model model agent failure'],
+    ['has the apology after the requests that failed, behind a filler',
+      { ...failed, firstSpeechMs: 90, fillers: [{ text: 'One moment.', afterMs: 90 }] },
+      'caller model filler model agent failure'],
+    ['has the wait for SETTLE_MS before the tool, and after the model that calls it', {
       settleMs: 690, settlingFromMs: 11,
       requests: [{ model: 'm', startedMs: 2, firstTokenMs: 5, durationMs: 8 }],
       tools: [{ toolCallId: 'x', tool: 'book', startedMs: 701, durationMs: 90 }],
@@ -200,61 +157,18 @@ describe('storyOf', () => {
         { role: 'user', content: 'Book!' },
         { role: 'assistant', content: '', toolCalls: [{ id: 'x', name: 'book', args: '{}' }] },
       ],
-    });
-    assert.deepEqual(kindsIn(turn), ['caller', 'model', 'settling', 'tool']);
-  });
-
-  // It had no time, and so stood before the model that made it.
-  it('has a call that did not run between the model that made it and the one that answers', () => {
-    const asking = (id: string, ...others: readonly ToolCall[]): RecordedMessage => (
-      { role: 'assistant', content: '', toolCalls: [{ id, name: 'pay', args: '{}' }, ...others] }
-    );
-    const result = (toolCallId: string): RecordedMessage => (
-      { role: 'tool', content: '1', toolCallId, state: 'completed' }
-    );
-    const turn = turnOf({
-      durationMs: 2_000, storeMs: 3, settleMs: 600, settlingFromMs: 110,
-      firstSpeechMs: 1_500, firstWordMs: 1_500, failure: { reason: 'agent' },
-      requests: [
-        { model: 'm', startedMs: 10, firstTokenMs: 90, durationMs: 99 },
-        { model: 'm', startedMs: 800, firstTokenMs: 90, durationMs: 99 },
-        { model: 'm', startedMs: 1_400, firstTokenMs: 100, durationMs: 110 },
-        { model: 'm', startedMs: 1_700, firstTokenMs: 100, durationMs: 110 },
-      ],
-      tools: [{ toolCallId: 'z', tool: 'look', startedMs: 711, durationMs: 9 }],
-      messages: [
-        { role: 'user', content: 'Pay!' },
-        asking('x', { id: 'z', name: 'look', args: '{}' }), result('x'), result('z'),
-        asking('y'), result('y'),
-        { ...asking('u'), content: 'Once more.' }, result('u'),
-        asking('v'), result('v'),
-      ],
-    });
-    assert.deepEqual(kindsIn(turn), [
-      'caller', 'store', 'model', 'settling', 'tool', 'tool', 'result', 'result',
-      'model', 'tool', 'result', 'model', 'agent', 'tool', 'result', 'model', 'tool', 'result',
-      'failure',
-    ]);
-  });
+    }, 'caller model settling tool'],
+    ['has a request before its answer, even within one millisecond', {
+      firstSpeechMs: 5, firstWordMs: 5, messages: said,
+      requests: [{ model: 'm', startedMs: 5, firstTokenMs: 0, durationMs: 1 }],
+    }, 'caller model agent'],
+  ] as const)
+    it(what, () => assert.equal(kindsIn(turnOf(fields)).join(' '), kinds));
 
   it('shows a record of format 1, whose filler has no time', () => {
-    const turn = turnOf({
-      firstSpeechMs: 50, filler: 'One moment.',
-      messages: [{ role: 'user', content: 'Hi' }, { role: 'assistant', content: 'Hello.' }],
-    });
+    const turn = turnOf({ firstSpeechMs: 50, filler: 'One moment.', messages: said });
     assert.deepEqual(told(turn), ['caller Hi', 'filler One moment.', 'agent Hello.']);
     assert.match(storyOf(recordOf(turn))[0]?.heading ?? '', /^\[\?\] completed/);
-  });
-});
-
-describe('a request and its answer', () => {
-  it('appear in this order, even if the answer came within the same millisecond', () => {
-    const turn = turnOf({
-      firstSpeechMs: 5, firstWordMs: 5,
-      requests: [{ model: 'm', startedMs: 5, firstTokenMs: 0, durationMs: 1 }],
-      messages: [{ role: 'user', content: 'Hi' }, { role: 'assistant', content: 'Hello.' }],
-    });
-    assert.deepEqual(kindsIn(turn), ['caller', 'model', 'agent']);
   });
 });
 
@@ -268,24 +182,18 @@ describe('slowestOf', () => {
     ]);
   });
 
-  it('counts the wait of tools with effects', () => {
-    assert.deepEqual(slowestOf(recordOf(turnOf({ startedAt: AT, settleMs: 690 })), 1), [{
-      what: 'the wait for SETTLE_MS', durationMs: 690, turn: '12:00:07',
-    }]);
-  });
-
-  it('counts the waits between the requests to a model', () => {
-    const turn = turnOf({
-      startedAt: AT,
-      requests: [
-        { model: 'm', startedMs: 0, durationMs: 9, failure: 'rate_limited', retriedAfterMs: 1_000 },
-        { model: 'm', startedMs: 1_009, firstTokenMs: 5, durationMs: 30 },
-      ],
+  const asked = [
+    { model: 'm', startedMs: 0, durationMs: 9, failure: 'rate_limited', retriedAfterMs: 1_000 },
+    { model: 'm', startedMs: 1_009, firstTokenMs: 5, durationMs: 30 },
+  ];
+  for (const [what, fields, durationMs] of [
+    ['the wait for SETTLE_MS', { settleMs: 690 }, 690],
+    ['the wait before model m was asked again', { requests: asked }, 1_000],
+  ] as const)
+    it(`counts ${what}`, () => {
+      const [slowest] = slowestOf(recordOf(turnOf({ startedAt: AT, ...fields })), 1);
+      assert.deepEqual(slowest, { what, durationMs, turn: '12:00:07' });
     });
-    assert.deepEqual(slowestOf(recordOf(turn), 1), [{
-      what: 'the wait before model m was asked again', durationMs: 1_000, turn: '12:00:07',
-    }]);
-  });
 
   it('is empty for a record of format 1, which has no times', () => {
     assert.deepEqual(slowestOf(recordOf(turnOf({})), 3), []);
