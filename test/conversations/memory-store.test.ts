@@ -172,17 +172,9 @@ describe('MemoryStore by number', () => {
   tell([
     ['holds exactly the limit', THREE, 'a b c', 'a b c of a b c'],
     ['drops the one changed longest ago for one more', THREE, 'a b c d', 'b c d of a b c d'],
-    ['keeps its order when the oldest of three is used', THREE, 'a b c a d e',
-      'a d e of a b c d e'],
-    ['keeps its order when the middle of three is used', THREE, 'a b c b d e',
-      'b d e of a b c d e'],
-    ['keeps its order when the newest of three is used', THREE, 'a b c c d', 'b c d of a b c d'],
-    ['keeps its order when the oldest of three is cleared', THREE, 'a b c a:empty d e',
-      'c d e of a b c d e'],
-    ['keeps its order when the middle of three is cleared', THREE, 'a b c b:empty d e',
-      'c d e of a b c d e'],
-    ['keeps its order when the newest of three is cleared', THREE, 'a b c c:empty d e',
-      'b d e of a b c d e'],
+    // How the list keeps its order: test/base/recency-list.test.ts.
+    ['moves one that is used to the end', THREE, 'a b c b d e', 'b d e of a b c d e'],
+    ['has room again for one that is cleared', THREE, 'a b c b:empty d e', 'c d e of a b c d e'],
     ['has no trace left of a conversation that was used and then cleared', THREE,
       'a b a a:empty c d e f', 'd e f of a b c d e f'],
     ['never drops one with an open turn, and takes the next one', THREE, 'a:open b c d',
@@ -193,8 +185,6 @@ describe('MemoryStore by number', () => {
       'a:open b:open c:open d:open a b c d e', 'd e of a b c d e'],
     ['holds one conversation at the lowest limit', { maxConversations: 1 }, 'a b b c',
       'c of a b c'],
-    ['holds one also after one was cleared', { maxConversations: 1 }, 'a b b c c:empty d e',
-      'e of a b c d e'],
     ['forgets all of them when it is closed', {}, 'a close', 'of a'],
   ]);
 

@@ -3,14 +3,12 @@ import { afterEach, describe, it } from 'node:test';
 
 import type { Awaitable } from '../../src/base/awaitable.ts';
 import {
-  add, addTurn, clearTurns, emptyConversation, historyOf, subtract, type Conversation,
+  add, addTurn, clearTurns, emptyConversation, subtract, type Conversation,
 } from '../../src/conversations/conversation.ts';
 import type { ConversationStore } from '../../src/conversations/store.ts';
-import { openTurn } from '../../src/conversations/turn-opening.ts';
 import type { TurnRecord } from '../../src/conversations/turn-record.ts';
-import { settleTurn } from '../../src/conversations/turn-settlement.ts';
 import { onceCall, onceKey } from './once-calls.ts';
-import { BOUNDS, reply, toolMessages } from './talk.ts';
+import { toolMessages } from './talk.ts';
 
 /** A turn record with everything that one can hold. */
 function fullTurn(id: string): TurnRecord {
@@ -224,22 +222,6 @@ export function storeContract(
       const [first, second] = await Promise.allSettled([failed, then]);
       assert.deepEqual([first.status, second.status], ['rejected', 'fulfilled']);
       assert.deepEqual(turnIds(await store.read(id)), ['t1']);
-    }));
-
-    it('carries a turn from its opening to its end', begun(async (store, id) => {
-      const opened = await store.update(id, (conversation) =>
-        openTurn(conversation, { turnId: 't1', runId: 7, text: 'Hello' }, BOUNDS));
-      assert.ok(opened.kind === 'opened');
-      assert.deepEqual(opened.history(), [{ role: 'user', content: 'Hello', turnId: 't1' }]);
-      assert.equal((await store.read(id))?.turns[0]?.state, 'open');
-      const end = { turnId: 't1', state: 'completed', messages: [reply('t1', 'Hi.')] } as const;
-      for (const [runId, isKept] of [[8, false], [7, true], [7, false]] as const) {
-        const settled = await store.update(id, (conversation) =>
-          settleTurn(conversation, { ...end, runId }, BOUNDS));
-        assert.equal(settled, isKept);
-      }
-      const kept = (await store.read(id)) ?? assert.fail('nothing was kept');
-      assert.deepEqual(historyOf(kept).map(({ content }) => content), ['Hello', 'Hi.']);
     }));
 
     it('lets go when it is closed, even twice', begun(async (store, id) => {
