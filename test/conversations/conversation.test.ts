@@ -4,33 +4,17 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import {
-  addMessage, addTurn, clearTurns, emptyConversation, findTurn, forgetHead, indexOfDelivered,
-  keepCaller, type Conversation,
+  addTurn, clearTurns, emptyConversation, forgetHead, indexOfDelivered, keepCaller,
+  type Conversation,
 } from '../../src/conversations/conversation.ts';
 import { newTurn, setPlain } from '../../src/conversations/turn-record.ts';
 import { setTo } from './state-writes.ts';
-import { inTalk, reply, Talk } from './talk.ts';
+import { inTalk, Talk } from './talk.ts';
 
 function assertErased({ conversation }: Talk): void {
   const erasedAt = conversation.erasedAt ?? assert.fail('without a mark');
   assert.deepEqual(conversation, { ...emptyConversation('c'), erasedAt });
 }
-
-describe('addMessage', () => {
-  it('creates a turn for a message whose turn is not known', inTalk((talk) => {
-    addMessage(talk.conversation, { role: 'user', content: 'a', turnId: 'x' });
-    talk.check();
-    assert.deepEqual(talk.turns.map(({ id, state }) => [id, state]), [['x', 'completed']]);
-  }));
-
-  it('appends to the turn if that is known', inTalk((talk) => {
-    talk.exchange('t1', 'First.');
-    talk.exchange('t2', 'Second.');
-    addMessage(talk.conversation, reply('t1', 'PS'));
-    talk.check();
-    assert.deepEqual(talk.replies, ['t1: First.', 't1: PS', 't2: Second.']);
-  }));
-});
 
 describe('indexOfDelivered', () => {
   const conversation: Conversation = emptyConversation('conv_1');
@@ -48,11 +32,6 @@ describe('indexOfDelivered', () => {
     it(`finds ${index} for ${id} with "${words}"`, () => {
       assert.equal(indexOfDelivered(conversation, id, words), index);
     });
-
-  it('leaves each turn to be found by its own id', () => {
-    for (const turn of conversation.turns) assert.equal(findTurn(conversation, turn.id), turn);
-    assert.equal(findTurn(conversation, 'b~4'), undefined);
-  });
 });
 
 describe("the agent's state", () => {
@@ -80,15 +59,6 @@ describe("the agent's state", () => {
     clearTurns(talk.conversation);
     assert.equal(keep(talk, 't2', '{"n":2}'), false);
     assertErased(talk);
-  });
-
-  it('outlives the turns that are trimmed, and counts as text', () => {
-    const talk = new Talk({ maxTextLength: 20 });
-    talk.open('t1', { text: 'Hello' });
-    keep(talk, 't1', '{"n":1}');
-    talk.exchange('t2', 'again', { text: 'Hello' });
-    assert.deepEqual(talk.shown, ['user: Hello', 'assistant(completed): again']);
-    assert.equal(talk.conversation.state, '{"n":1}');
   });
 });
 

@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 import { isPrefix, withoutPrefix } from '../../src/conversations/heard.ts';
 import type { Message } from '../../src/conversations/message.ts';
 import type { TurnSettlement } from '../../src/conversations/turn-settlement.ts';
-import { inTalk, reply, round, Talk } from './talk.ts';
+import { inTalk, reply, round, Talk, toolMessages } from './talk.ts';
 
 /** A turn, by how its run ended: said in full, cut off, with a filler, or gone with its process. */
 interface Past {
@@ -40,7 +40,6 @@ function left(past: readonly Past[], { textHeard, turnId, isBehind }: Report): s
 const TUESDAY = 'Your appointment is on Tuesday at ten.';
 const SPOKEN = { said: TUESDAY };
 const WORDLESS = { state: 'interrupted' } as const;
-const FILLER = { filler: 'One moment.', state: 'interrupted' } as const;
 const FILLERS = { filler: 'One moment. Still looking.' };
 const LOST = { isLost: true } as const;
 
@@ -48,20 +47,12 @@ describe('a text that was heard', () => {
   for (const [title, past, textHeard, expected] of [
     ['that is two fillers leaves an older reply alone', [SPOKEN, { ...FILLERS, ...WORDLESS }],
       'One moment.  Still looking. ', [`t1: ${TUESDAY}`]],
-    ['that ends inside the filler of a turn that spoke leaves nothing of it',
-      [{ filler: 'One moment.', said: 'It is ten.' }], 'One mo', []],
-    ['that ends with the filler of a turn that spoke leaves nothing of it',
-      [{ filler: 'One moment.', said: 'It is ten.' }], 'One moment.', []],
     ['that begins with two fillers is the words behind them', [{ ...FILLERS, said: 'It is ten.' }],
       'One moment. Still looking. It', ['t1: It *']],
-    ['that does not begin with the filler is all words',
-      [{ filler: 'One moment.', said: 'One apple.' }], 'One apple', ['t1: One apple *']],
 
     ['cuts an older reply behind a wordless turn, white space aside', [SPOKEN, WORDLESS],
       'Your  appointment\nis', ['t1: Your  appointment\nis *']],
     ['looks past several wordless turns', [SPOKEN, WORDLESS, WORDLESS], 'Your', ['t1: Your *']],
-    ['that is empty leaves an older reply behind a wordless turn alone', [SPOKEN, WORDLESS], '',
-      [`t1: ${TUESDAY}`]],
     ['never looks past a turn that spoke', [SPOKEN, { said: 'Yes.' }], 'Your',
       [`t1: ${TUESDAY}`, 't2: Your *']],
     ['finds nothing where nobody spoke', [WORDLESS], 'Your', []],
@@ -117,12 +108,8 @@ describe('a text that was heard', () => {
 });
 
 describe('an interruption that does not say what was heard', () => {
-  for (const [title, past, expected] of [
-    ['marks nothing where the newest turn said only a filler', [{ said: 'One.' }, FILLER],
-      ['t1: One.']],
-    ['marks nothing where nobody spoke', [], []],
-  ] as const)
-    it(title, () => assert.deepEqual(left(past, { textHeard: undefined }), expected));
+  it('marks nothing where nobody spoke', () =>
+    assert.deepEqual(left([], { textHeard: undefined }), []));
 
   it('is written onto what a run elsewhere has stored of its reply, and closes the turn', () => {
     const talk = new Talk();
@@ -209,12 +196,65 @@ describe('noteHeard of a turn with tools', () => {
       const texts = expected.filter((text, index) => text !== '' || index < expected.length - 1);
       assert.deepEqual(talk.replies, texts.map((text) => `t1: ${text} *`));
     });
+});
 
-  it('removes a filler by its words', () => {
-    const talk = after(['Let me see. ', 'All right.'], 'One moment, please.');
-    talk.hear('one moment please let me');
-    assert.deepEqual(talk.replies, ['t1: Let me *']);
+describe('cutTurn', () => {
+  for (const [title, said, heard, left] of [
+    ['to nothing for blanks', 'First.', ' \n', undefined],
+    ["to the platform's words where they are not ours", 'It costs $5.', 'it costs five dollars',
+      'it costs five dollars'],
+    ['to half a word', 'First.', 'Fir', 'Fir'],
+    ['and keeps blanks around what was heard', 'First of many.', 'First ', 'First '],
+  ] as const)
+    it(`cuts a completed turn ${title}`, inTalk((talk) => {
+      talk.exchange('t1', said);
+      assert.deepEqual(talk.cut(heard), { turnId: 't1', text: left ?? '' });
+      const marked = left === undefined ? [] : [`assistant(interrupted): ${left}`];
+      assert.deepEqual(talk.shown, ['user: t1', ...marked]);
+      assert.equal(talk.turn('t1').state, 'interrupted');
+    }));
+
+  it('leaves the newest turn alone while an older one runs elsewhere: that one is meant', () => {
+    const talk = new Talk();
+    talk.open('t1');
+    talk.exchange('t2', 'Second.');
+    talk.open('t1');
+    assert.equal(talk.cut(undefined), undefined);
+    assert.equal(talk.turn('t2').state, 'completed');
   });
+
+  it('cuts an interrupted turn to what was heard, and does not report it again', inTalk((talk) => {
+    talk.open('t1');
+    talk.settle('t1', 'interrupted', 'First of man');
+    assert.equal(talk.cut('First'), undefined);
+    assert.deepEqual(talk.shown, ['user: t1', 'assistant(interrupted): First']);
+  }));
+
+  it('forgets what a turn sent: it is not sent again', inTalk((talk) => {
+    talk.open('t1');
+    talk.settle('t1', 'completed', 'First.', {
+      sent: [{ type: 'say', text: 'First.' }, { type: 'data', json: '{}' }],
+    });
+    talk.cut('Fi');
+    assert.equal(talk.turn('t1').sent, undefined);
+  }));
+});
+
+describe('cutTurn of a turn with tools', () => {
+  const call = ['assistant(interrupted): Let me see. [call-1]', 'tool: 42'];
+  for (const [title, heard, left] of [
+    ['in the text before the call', 'Let', ['assistant(interrupted): Let [call-1]', 'tool: 42']],
+    ['right behind it', 'Let me see.', call],
+    ['in the text behind it', 'Let me see.It is', [...call, 'assistant(interrupted): It is']],
+    ['before the first word', '', ['assistant(interrupted):  [call-1]', 'tool: 42']],
+    ['where it is not known what was heard', undefined,
+      [...call, 'assistant(interrupted): It is 42.']],
+  ] as const)
+    it(`keeps the call and its result whole when cut ${title}`, inTalk((talk) => {
+      talk.exchange('t1', toolMessages('t1'));
+      talk.cut(heard);
+      assert.deepEqual(talk.shown, ['user: t1', ...left]);
+    }));
 });
 
 describe('withoutPrefix', () => {

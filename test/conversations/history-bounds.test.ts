@@ -3,8 +3,7 @@ import { describe, it } from 'node:test';
 
 import { trim, type ConversationBounds } from '../../src/conversations/history-bounds.ts';
 import { addMessage } from '../../src/conversations/conversation.ts';
-import { randomOf } from '../fixtures/random.ts';
-import { BOUNDS, inTalk, Talk, toolMessages } from './talk.ts';
+import { BOUNDS, Talk, toolMessages } from './talk.ts';
 
 /** So many exchanges, each of 13 characters. */
 function filled(turns: number, bounds: Partial<ConversationBounds>): Talk {
@@ -51,16 +50,6 @@ describe('the limits of a conversation', () => {
         talk.exchange(`t${index}`, '.', { text: 'x'.repeat(length) });
       assert.equal(talk.turns.length, left);
     });
-
-  it('count tool calls, and what was sent beside the messages', inTalk((talk) => {
-    talk.open('t1');
-    talk.settle('t1', 'completed', toolMessages('t1'), { sent: [
-      { type: 'data', json: '"12345"' }, { type: 'say', text: 'abc', isFiller: true },
-      { type: 'hangup' },
-    ] });
-    const texts = ['t1', 'Let me see.', 'pay', '{}', '42', 'It is 42.', '"12345"', 'abc'];
-    assert.equal(talk.conversation.textLength, texts.join('').length);
-  }));
 
   it('keep the newest turn, however large it is', () => {
     const talk = filled(1, { maxMessages: 3, maxTextLength: 10 });
@@ -112,45 +101,5 @@ describe('the limits of a conversation', () => {
     talk.settle('t1', 'completed', 'First.');
     talk.exchange('t2', 'Second.');
     assert.deepEqual(opened.history().map(({ content }) => content), ['t1']);
-  });
-
-  it('hold, and the sums stay right, through any order of changes', () => {
-    const nextRandom = randomOf(1);
-    const random = (below: number): number => Math.floor(nextRandom() * below);
-    for (let round = 0; round < 200; round++) {
-      const bounds = { maxMessages: 2 + random(8), maxTextLength: 5 + random(60) };
-      const talk = new Talk(bounds);
-      for (let step = 0; step < 30; step++) {
-        const turnId = `t${random(6)}`;
-        const text = 'x'.repeat(random(12));
-        const sometimes = random(3) === 0;
-        const report = { textHeard: text, turnId: undefined };
-        switch (random(5)) {
-          case 0:
-          case 1:
-            talk.ask(turnId, { text, interruption: sometimes ? report : undefined });
-            break;
-          case 2:
-            talk.settle(
-              turnId, (['completed', 'interrupted', 'failed'] as const)[random(3)] ?? 'failed',
-              sometimes ? toolMessages(turnId) : text,
-              random(3) === 0 ? { sent: [{ type: 'data', json: text }] } : {},
-            );
-            break;
-          case 3:
-            talk.cut(sometimes ? undefined : text, turnId);
-            break;
-          default:
-            addMessage(talk.conversation, { role: 'user', content: text, turnId });
-            trim(talk.conversation, bounds);
-        }
-        talk.check();
-        const { turns, conversation: { messageCount, textLength } } = talk;
-        const isWithin =
-          messageCount <= bounds.maxMessages && textLength <= bounds.maxTextLength;
-        const isLeast = turns.every((turn) => turn === turns.at(-1) || turn.state === 'open');
-        assert.ok(isWithin || isLeast, `round ${round}, step ${step}`);
-      }
-    }
   });
 });

@@ -4,29 +4,11 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { addMessage } from '../../src/conversations/conversation.ts';
-import { coveredBy, lettersOf } from '../../src/conversations/spoken-words.ts';
-import { leastMs, leastProcessorMs, processorMs } from '../fixtures/processor-time.ts';
+import { leastMs, processorMs } from '../fixtures/processor-time.ts';
 import { call, callOf, tellCalls } from './calls.ts';
 import { BOUNDS, inTalk, reply, Talk, yes } from './talk.ts';
 
 const HELLO = 'hello > You said hello.';
-
-describe('a text of a caller', () => {
-  it('costs little, even if a letter has a hundred thousand marks', () => {
-    const hostile = `a${'\u0301\u0323'.repeat(100_000)}`;
-    assert.ok(leastProcessorMs(50, () => lettersOf(hostile)) < 50);
-  });
-
-  it('is not taken for a tag if it only contains a comparison', () => {
-    const text = 'If 5 < 6 and 7 > 3, all is well.';
-    assert.equal(coveredBy('If 5 < 6', text), 'If 5 < 6'.length);
-  });
-
-  it('covers a reply whose last words come in another form', () => {
-    const text = 'We open the shop at nine.';
-    assert.equal(coveredBy('We open the shop at 9:00.', text), text.length);
-  });
-});
 
 describe('words that are the beginning of the newest ones', () => {
   tellCalls([['are not late once the reply to those was broken off: nobody wants it',
@@ -75,18 +57,6 @@ describe('a turn\'s place in the call', () => {
   });
 });
 
-describe('a call that was cut at the front down to our last reply', () => {
-  tellCalls([['does not replace the turn of that reply',
-    'hello () > You said hello.; My name is Anna. (> You said hello.)',
-    `${HELLO} / My name is Anna. > …`]]);
-});
-
-describe('the first words of a call', () => {
-  tellCalls([['that come in two messages and then joined in one replace both',
-    'I want () > Yes?; book four (I want) > Booked.; I want book four ()',
-    'I want book four > …; not t1, t2']]);
-});
-
 describe('words that are joined in one list', () => {
   const inTwo = `hello () > You said hello.; I want a table (${HELLO}) > When?; `
     + `for four (${HELLO} / I want a table) > Done.`;
@@ -118,8 +88,6 @@ describe('a reply that another process says', () => {
       false, [`assistant(interrupted): ${REPLY}`, 'assistant(completed): Are you there?']],
     ['is cut to what the platform has reported', 'We open at nine.', false,
       ['assistant(interrupted): We open at nine.']],
-    ['was not heard if the platform knows that only its own words were', 'Are you there?', true,
-      ['assistant(completed): Are you there?']],
   ] as const)
     it(what, inTalk((talk) => {
       talk.open('t1', call('Hours?'));
@@ -127,15 +95,6 @@ describe('a reply that another process says', () => {
       talk.settle('t1', 'interrupted', REPLY); // it settles late
       assert.deepEqual(talk.shown.slice(1, -2), shown);
     }));
-
-  it('ends where it was cut, if that is just what its process had stored so far', () => {
-    const talk = new Talk();
-    talk.open('t1', call('Hours?'));
-    talk.progress('t1', [reply('t1', 'We open', 'open')]);
-    talk.open('t2', call('And Sunday?', ['Hours? > We open']));
-    talk.settle('t1', 'completed', REPLY);
-    assert.equal(talk.shown[1], 'assistant(interrupted): We open');
-  });
 });
 
 describe('a filler', () => {

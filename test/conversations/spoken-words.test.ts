@@ -71,6 +71,7 @@ describe('coveredBy', () => {
     ['the same words', 'we open at nine, we close at six', HOURS],
     ['the same words and more', `${HOURS} Anything else?`, HOURS],
     ['all words of a text that ends with a sign', 'See you', 'See you 👋'],
+    ['last words in another form', 'We open the shop at 9:00.', 'We open the shop at nine.'],
     ['Chinese rewritten for speech', '早上九点开门，晚上六点关门', '早上9点开门，晚上6点关门'],
     ['Japanese rewritten for speech', '朝九時に開店します', '朝9時に開店します'],
     ['Thai rewritten for speech', 'ร้านเปิดเก้าโมงเช้าทุกวัน', 'ร้านเปิด 9 โมงเช้าทุกวัน'],
