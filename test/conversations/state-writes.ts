@@ -3,7 +3,7 @@
 import { merge } from '../../src/base/json-difference.ts';
 import type { StateWrite } from '../../src/conversations/agent-state.ts';
 
-export const NOTHING_FAILS = {
+const NOTHING_FAILS = {
   timesMade: 0, failed: () => undefined, refused: () => undefined,
 };
 

@@ -13,7 +13,9 @@ import { newTurn } from '../../../src/conversations/turn-record.ts';
 import { jumpingClock } from '../../fixtures/clock.ts';
 import { freeKey, onceCall, onceKey } from '../once-calls.ts';
 import { change } from '../state-writes.ts';
-import { outages, restore, storesWith, two as twoFor, type Machine } from './machines.ts';
+import {
+  outages, restore, storesWith, two as twoFor, written, type Machine,
+} from './machines.ts';
 import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
 import { tell } from './story.ts';
 
@@ -179,6 +181,28 @@ describe('a conversation that the store has lost', () => {
     await a.turns('t4');
     assert.equal((await b.read())?.state, '{"n":1}');
   });
+
+  // Play 396 of a model of stores: nothing tried to write it again.
+  it('gets a state back later if another process is faster each time',
+    inStores(async ({ a, b, shared, outage }) => {
+      await a.turns('t1');
+      const replica = new Map(shared);
+      await a.update(state('{"n":1}'));
+      restore(shared, replica);
+      const { write } = PartsInMemory.prototype;
+      let others = 0;
+      a.parts.write = async (id, made) => {
+        others += 1;
+        await b.turns(`other${others}`);
+        return write.call(a.parts, id, made);
+      };
+      await a.read();
+      assert.ok(others > 20);
+      a.parts.write = write;
+      outage.pass(2_000);
+      await written(a.store);
+      assert.equal((await b.read())?.state, '{"n":1}');
+    }));
 
   it('expires even if the clock on the wall is set back', inStores(async ({ a, b }, t) => {
     const jump = jumpingClock(t);
