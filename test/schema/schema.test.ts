@@ -116,173 +116,73 @@ describe('compileSchema', () => {
 });
 
 describe('a compiled schema', () => {
-  const refusedAs = (problem: string, ...json: readonly string[]) =>
-    json.map((text) => [text, problem] as const);
+  const all = (problem: string, ...json: readonly string[]): Readonly<Record<string, string>> =>
+    Object.fromEntries(json.map((text) => [text, problem]));
 
-  const table: readonly (readonly [
-    Schema,
-    readonly string[],
-    readonly (readonly [json: string, problem: string | undefined])[],
-  ])[] = [
-    [{ type: 'string' }, ['""', '"1"'], refusedAs('must be of type string', '1', 'null', '["a"]')],
-    [
-      { type: 'number' },
-      ['0', '-0', '1.5', '-1e-9'],
-      refusedAs('must be of type number', '"1"', 'true', 'null', '1e999'),
-    ],
-    [
-      { type: 'integer' },
-      ['0', '-3', '1.0', '1e3', '9007199254740991'],
-      refusedAs('must be an integer', '1.5', '"1"', '1e999'),
-    ],
-    [{ type: 'boolean' }, ['true', 'false'], refusedAs('must be of type boolean', '"true"', '0')],
-    [{ type: 'null' }, ['null'], refusedAs('must be of type null', '0', '""', '{}')],
-    [{ type: 'array' }, ['[]', '[1,"a"]'], refusedAs('must be of type array', '{}', '"[]"')],
-    [{ type: 'object' }, ['{}', '{"a":1}'], refusedAs('must be of type object', '[]', 'null')],
-    [{}, ['null', '1', '"a"', '[]', '{}'], []],
-    [
-      { enum: ['red', 1, null, true] },
-      ['"red"', '1', '1.0', 'null', 'true'],
-      [
-        ['"blue"', 'must be one of "red", 1, null, true'],
-        ['"1"', 'must be one of "red", 1, null, true'],
-      ],
-    ],
-    [
-      { type: 'string', enum: ['red'] },
-      ['"red"'],
-      [
-        ['1', 'must be of type string'],
-        ['"Red"', 'must be one of "red"'],
-      ],
-    ],
-    [
-      { minimum: 2, maximum: 3 },
-      ['2', '3', '2.5', '"a long text"'],
-      [
-        ['1.99', 'must be at least 2'],
-        ['3.01', 'must be at most 3'],
-      ],
-    ],
-    [
-      { minLength: 2, maxLength: 3 },
-      ['"ab"', '"abc"', '"🍞🥐"', '1'],
-      [
-        ['"a"', 'must be at least 2 characters'],
-        ['"🍞"', 'must be at least 2 characters'],
-        ['"abcd"', 'must be at most 3 characters'],
-      ],
-    ],
-    [
-      { minItems: 1, maxItems: 2 },
-      ['[1]', '[1,2]', '"a long text"'],
-      [
-        ['[]', 'must be at least 1 items'],
-        ['[1,2,3]', 'must be at most 2 items'],
-      ],
-    ],
-    [
-      { enum: [{ a: 1, b: [2] }] },
-      ['{"b":[2],"a":1}'],
-      [['{"a":1}', 'must be one of {"a":1,"b":[2]}']],
-    ],
-    [{ enum: [null] }, ['null'], [['1e999', 'must be one of null']]],
-    [{ const: { a: 1, b: 2 } }, ['{"b":2,"a":1}'], [['{"a":1}', 'must be {"a":1,"b":2}']]],
-    [{ type: ['string', 'null'] }, ['"a"', 'null'], [['1', 'must be of type string or null']]],
-    [
-      { type: 'string', nullable: true },
-      ['"a"', 'null'],
-      [['1', 'must be of type string or null']],
-    ],
-    [
-      { exclusiveMinimum: 1, exclusiveMaximum: 2 },
-      ['1.5'],
-      [
-        ['1', 'must be more than 1'],
-        ['2', 'must be less than 2'],
-      ],
-    ],
-    [
-      { minimum: 1, exclusiveMinimum: true, maximum: 2, exclusiveMaximum: true },
-      ['1.5'],
-      [
-        ['1', 'must be more than 1'],
-        ['2', 'must be less than 2'],
-      ],
-    ],
-    [{ multipleOf: 0.1 }, ['0.3', '1e300', '-0.2', '0'], [['0.25', 'must be a multiple of 0.1']]],
-    [{ pattern: '^[a-z]{2}$' }, ['"ab"', '5'], [['"abc"', 'must match the pattern ^[a-z]{2}$']]],
-    [
-      { uniqueItems: true },
-      ['[1,2]', '[{"a":1},{"a":2}]'],
-      [['[{"a":1,"b":2},{"b":2,"a":1}]', 'must not have two items that are equal']],
-    ],
-    [
-      { prefixItems: [{ type: 'string' }], items: { type: 'number' } },
-      ['["a",1]', '[]'],
-      [
-        ['[1]', undefined],
-        ['["a","b"]', undefined],
-      ],
-    ],
-    [
-      { contains: { const: 1 }, maxContains: 1 },
-      ['[1,2]'],
-      [
-        ['[2]', 'must have at least 1 items that fit {"const":1}'],
-        ['[1,1]', 'must have at most 1 items that fit {"const":1}'],
-      ],
-    ],
-    [
-      { minProperties: 1, maxProperties: 1 },
-      ['{"a":1}'],
-      [
-        ['{}', 'must be at least 1 properties'],
-        ['{"a":1,"b":2}', 'must be at most 1 properties'],
-      ],
-    ],
-    [{ anyOf: [{ type: 'string' }, { minimum: 5 }] }, ['"a"', '5'], []],
-    [
-      { anyOf: [{ type: 'string' }, { type: 'null' }] },
-      ['null'],
-      [['1', 'must be of type string, or must be of type null']],
-    ],
-    [
-      { oneOf: [{ minimum: 5 }, { maximum: 9 }] },
-      ['1', '10'],
-      [['7', 'must fit exactly one of 2 schemas, and fits 2']],
-    ],
-    [
-      { allOf: [{ minimum: 5 }, { maximum: 9 }] },
-      ['7'],
-      [
-        ['1', 'must be at least 5'],
-        ['10', 'must be at most 9'],
-      ],
-    ],
-    [{ not: { type: 'string' } }, ['1'], [['"a"', 'must not fit the schema {"type":"string"}']]],
-    [
-      { if: { type: 'string' }, then: { minLength: 2 }, else: { minimum: 2 } },
-      ['"ab"', '2'],
-      [
-        ['"a"', 'must be at least 2 characters'],
-        ['1', 'must be at least 2'],
-      ],
-    ],
-    [
-      { propertyNames: { maxLength: 1 } },
-      ['{"a":1}'],
-      [['{"ab":1}', 'has the name "ab", which must be at most 1 characters']],
-    ],
-    [{ dependentRequired: { a: ['b'] } }, ['{}', '{"a":1,"b":2}'], [['{"a":1}', undefined]]],
-    [
-      { minimum: 0, maximum: 0, minLength: 0, minItems: 0 },
-      ['0', '""', '[]'],
-      [
-        ['1', 'must be at most 0'],
-        ['-1', 'must be at least 0'],
-      ],
-    ],
+  /** What a schema accepts, and what it says of what it refuses. '' if that is inside of it. */
+  const table: readonly (
+    readonly [Schema, right: readonly string[], wrong: Readonly<Record<string, string>>]
+  )[] = [
+    [{ type: 'string' }, ['""', '"1"'], all('must be of type string', '1', 'null', '["a"]')],
+    [{ type: 'number' }, ['0', '-0', '1.5', '-1e-9'],
+      all('must be of type number', '"1"', 'true', 'null', '1e999')],
+    [{ type: 'integer' }, ['0', '-3', '1.0', '1e3', '9007199254740991'],
+      all('must be an integer', '1.5', '"1"', '1e999')],
+    [{ type: 'boolean' }, ['true', 'false'], all('must be of type boolean', '"true"', '0')],
+    [{ type: 'null' }, ['null'], all('must be of type null', '0', '""', '{}')],
+    [{ type: 'array' }, ['[]', '[1,"a"]'], all('must be of type array', '{}', '"[]"')],
+    [{ type: 'object' }, ['{}', '{"a":1}'], all('must be of type object', '[]', 'null')],
+    [{}, ['null', '1', '"a"', '[]', '{}'], {}],
+    [{ enum: ['red', 1, null, true] }, ['"red"', '1', '1.0', 'null', 'true'],
+      all('must be one of "red", 1, null, true', '"blue"', '"1"')],
+    [{ type: 'string', enum: ['red'] }, ['"red"'],
+      { '1': 'must be of type string', '"Red"': 'must be one of "red"' }],
+    [{ minimum: 2, maximum: 3 }, ['2', '3', '2.5', '"a long text"'],
+      { '1.99': 'must be at least 2', '3.01': 'must be at most 3' }],
+    [{ minLength: 2, maxLength: 3 }, ['"ab"', '"abc"', '"🍞🥐"', '1'], {
+      '"a"': 'must be at least 2 characters', '"🍞"': 'must be at least 2 characters',
+      '"abcd"': 'must be at most 3 characters',
+    }],
+    [{ minItems: 1, maxItems: 2 }, ['[1]', '[1,2]', '"a long text"'],
+      { '[]': 'must be at least 1 items', '[1,2,3]': 'must be at most 2 items' }],
+    [{ enum: [{ a: 1, b: [2] }] }, ['{"b":[2],"a":1}'],
+      { '{"a":1}': 'must be one of {"a":1,"b":[2]}' }],
+    [{ enum: [null] }, ['null'], { '1e999': 'must be one of null' }],
+    [{ const: { a: 1, b: 2 } }, ['{"b":2,"a":1}'], { '{"a":1}': 'must be {"a":1,"b":2}' }],
+    [{ type: ['string', 'null'] }, ['"a"', 'null'], { '1': 'must be of type string or null' }],
+    [{ type: 'string', nullable: true }, ['"a"', 'null'],
+      { '1': 'must be of type string or null' }],
+    [{ exclusiveMinimum: 1, exclusiveMaximum: 2 }, ['1.5'],
+      { '1': 'must be more than 1', '2': 'must be less than 2' }],
+    [{ minimum: 1, exclusiveMinimum: true, maximum: 2, exclusiveMaximum: true }, ['1.5'],
+      { '1': 'must be more than 1', '2': 'must be less than 2' }],
+    [{ multipleOf: 0.1 }, ['0.3', '1e300', '-0.2', '0'], { '0.25': 'must be a multiple of 0.1' }],
+    [{ pattern: '^[a-z]{2}$' }, ['"ab"', '5'], { '"abc"': 'must match the pattern ^[a-z]{2}$' }],
+    [{ uniqueItems: true }, ['[1,2]', '[{"a":1},{"a":2}]'],
+      { '[{"a":1,"b":2},{"b":2,"a":1}]': 'must not have two items that are equal' }],
+    [{ prefixItems: [{ type: 'string' }], items: { type: 'number' } }, ['["a",1]', '[]'],
+      { '[1]': '', '["a","b"]': '' }],
+    [{ contains: { const: 1 }, maxContains: 1 }, ['[1,2]'], {
+      '[2]': 'must have at least 1 items that fit {"const":1}',
+      '[1,1]': 'must have at most 1 items that fit {"const":1}',
+    }],
+    [{ minProperties: 1, maxProperties: 1 }, ['{"a":1}'],
+      { '{}': 'must be at least 1 properties', '{"a":1,"b":2}': 'must be at most 1 properties' }],
+    [{ anyOf: [{ type: 'string' }, { minimum: 5 }] }, ['"a"', '5'], {}],
+    [{ anyOf: [{ type: 'string' }, { type: 'null' }] }, ['null'],
+      { '1': 'must be of type string, or must be of type null' }],
+    [{ oneOf: [{ minimum: 5 }, { maximum: 9 }] }, ['1', '10'],
+      { '7': 'must fit exactly one of 2 schemas, and fits 2' }],
+    [{ allOf: [{ minimum: 5 }, { maximum: 9 }] }, ['7'],
+      { '1': 'must be at least 5', '10': 'must be at most 9' }],
+    [{ not: { type: 'string' } }, ['1'], { '"a"': 'must not fit the schema {"type":"string"}' }],
+    [{ if: { type: 'string' }, then: { minLength: 2 }, else: { minimum: 2 } }, ['"ab"', '2'],
+      { '"a"': 'must be at least 2 characters', '1': 'must be at least 2' }],
+    [{ propertyNames: { maxLength: 1 } }, ['{"a":1}'],
+      { '{"ab":1}': 'has the name "ab", which must be at most 1 characters' }],
+    [{ dependentRequired: { a: ['b'] } }, ['{}', '{"a":1,"b":2}'], { '{"a":1}': '' }],
+    [{ minimum: 0, maximum: 0, minLength: 0, minItems: 0 }, ['0', '""', '[]'],
+      { '1': 'must be at most 0', '-1': 'must be at least 0' }],
   ];
   for (const [schema, right, wrong] of table) {
     for (const json of right) {
@@ -290,10 +190,10 @@ describe('a compiled schema', () => {
         assert.equal(problemOf(`{"x":${json}}`, having(schema)), undefined);
       });
     }
-    for (const [json, problem] of wrong) {
-      it(`refuses ${json} for ${JSON.stringify(schema)}: ${problem ?? 'does not fit'}`, () => {
+    for (const [json, problem] of Object.entries(wrong)) {
+      it(`refuses ${json} for ${JSON.stringify(schema)}: ${problem || 'does not fit'}`, () => {
         const found = problemOf(`{"x":${json}}`, having(schema));
-        if (problem === undefined) assert.match(found ?? '', /^\.x[.[]/);
+        if (problem === '') assert.match(found ?? '', /^\.x[.[]/);
         else assert.equal(found, `.x ${problem}`);
       });
     }
