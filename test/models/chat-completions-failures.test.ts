@@ -30,7 +30,7 @@ import {
   VLLM_ERROR,
 } from '../faults/wire-shapes.ts';
 import { mockTimers } from '../fixtures/clock.ts';
-import { errorOf, serve } from './chat-completions-server.ts';
+import { answered, errorOf, serve } from './chat-completions-server.ts';
 import { HELLO, KEY, modelAt, read } from './reading.ts';
 
 type Options = Parameters<typeof modelAt>[1];
@@ -269,7 +269,7 @@ describe('the log of a failing model', () => {
     it(`quotes nothing of ${what}`, async () => {
       for (const words of ['my card is 4711', 'Kowalski']) {
         const [, answer] = answersQuoting(words)[index] ?? assert.fail();
-        const { error } = await read(modelAt((await serve(answer)).url, { key: undefined }));
+        const { error } = await answered(answer, { key: undefined });
         assert.ok(error);
         let lines = '';
         createLogger({ write: (line) => void (lines += line) }).error('turn failed', { error });

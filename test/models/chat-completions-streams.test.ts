@@ -2,7 +2,6 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { ChatModel } from '../../src/models/model.ts';
 import {
   droppedAfter,
   empty,
@@ -25,7 +24,7 @@ import {
 } from '../faults/wire-shapes.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 import { collectGarbage } from '../fixtures/garbage.ts';
-import { serve } from './chat-completions-server.ts';
+import { answered, serve } from './chat-completions-server.ts';
 import { HELLO, modelAt, read, type Reading } from './reading.ts';
 
 describe('a model that thinks in its text', () => {
@@ -37,9 +36,8 @@ describe('a model that thinks in its text', () => {
   });
 
   it('may call a tool if every reply begins as thought and this one has none', async () => {
-    const { deltas, error } = await read(
-      modelAt((await serve(stream(...parallelToolCalls()))).url, { beginsAsThought: true }),
-    );
+    const called = stream(...parallelToolCalls());
+    const { deltas, error } = await answered(called, { beginsAsThought: true });
     assert.deepEqual([error, deltas.length], [undefined, 3]);
   });
 
@@ -185,15 +183,14 @@ describe('a stream', () => {
   it('may say more in an event than its choices', async () => {
     const extra = { message: 'ok', detail: 'ok', error: null };
     const first = event({ choices: [{ delta: { content: 'Yes.' } }], ...extra });
-    const { text, error } = await read(modelAt((await serve(stream(first, DONE))).url));
+    const { text, error } = await answered(stream(first, DONE));
     assert.deepEqual([text, error], ['Yes.', undefined]);
   });
 
   it('may leave out the blank line after its last event', async () => {
     const last = chunk({ content: ' two' }, 'stop').trimEnd();
     for (const block of [last, `${last}\n`]) {
-      const { url } = await serve(stream(chunk({ content: 'One' }), block));
-      const { text, error } = await read(modelAt(url));
+      const { text, error } = await answered(stream(chunk({ content: 'One' }), block));
       assert.deepEqual([text, error], ['One two', undefined]);
     }
   });
@@ -205,8 +202,7 @@ describe('a stream', () => {
       [chunk({ content: 'Y' }, 'stop'), chunk({ content: 'es.' }, 'stop'), chunk(call, 'stop')],
     ]) {
       for (const end of [[DONE], []]) {
-        const { url } = await serve(stream(...blocks, ...end));
-        const { deltas, text, error } = await read(modelAt(url));
+        const { deltas, text, error } = await answered(stream(...blocks, ...end));
         assert.deepEqual([text, error], ['Yes.', undefined]);
         const expected = { id: 'c', name: 'a', args: '{}' };
         assert.deepEqual(deltas.at(-2), { type: 'toolCall', call: expected });
@@ -220,7 +216,7 @@ describe('a stream', () => {
       stream(...finished, 'data: {"usage":\n\n', DONE), stream(...finished, VLLM_ERROR, DONE),
       droppedAfter(...finished),
     ]) {
-      const { text, error } = await read(modelAt((await serve(answer)).url));
+      const { text, error } = await answered(answer);
       assert.deepEqual([text, error], ['Bye.', undefined]);
     }
   });
@@ -302,10 +298,8 @@ describe('ending a stream', () => {
       empty,
       stream(chunk({ content: 'Bye.' }), chunk({}, 'stop')),
     ]) {
-      const model: ChatModel = modelAt((await serve(answer)).url, {
-        timeouts: { connectMs: 71_000, firstDeltaMs: 72_000, idleMs: 73_000, totalMs: 74_000 },
-      });
-      await read(model, { signal: caller.signal });
+      const timeouts = { connectMs: 71_000, firstDeltaMs: 72_000, idleMs: 73_000, totalMs: 74_000 };
+      await answered(answer, { timeouts }, { signal: caller.signal });
       assert.equal(getEventListeners(caller.signal, 'abort').length, 0);
     }
     // fetch and the server keep timers of their own for idle connections; ours would be seen as one

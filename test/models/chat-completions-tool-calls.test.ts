@@ -9,13 +9,13 @@ import {
   googleToolCall,
   parallelToolCalls,
 } from '../faults/wire-shapes.ts';
-import { errorOf, serve } from './chat-completions-server.ts';
+import { answered, errorOf, serve } from './chat-completions-server.ts';
 import { modelAt, read } from './reading.ts';
 
 describe('tool calls', () => {
   it('arrive whole, parallel ones in order, with text before them', async () => {
-    const { url } = await serve(stream(chunk({ content: 'One moment.' }), ...parallelToolCalls()));
-    const { deltas } = await read(modelAt(url));
+    const first = chunk({ content: 'One moment.' });
+    const { deltas } = await answered(stream(first, ...parallelToolCalls()));
     assert.deepEqual(deltas.slice(0, 3), [
       { type: 'text', text: 'One moment.' },
       {
@@ -77,20 +77,14 @@ describe('tool calls', () => {
   });
 
   it('are accepted up to 64 and refused beyond', async () => {
-    const calls = (count: number): string[] =>
-      Array.from({ length: count }, (_, index) =>
-        chunk({
-          tool_calls: [{ index, id: `c${index}`, function: { name: 'a', arguments: '{}' } }],
-        }),
-      );
-    const { deltas } = await read(
-      modelAt((await serve(stream(...calls(64), chunk({}, 'tool_calls'), DONE))).url),
-    );
-    assert.equal(deltas.length, 65);
-    assert.equal(
-      (await errorOf(stream(...calls(65), chunk({}, 'tool_calls'), DONE))).code,
-      'reply_too_large',
-    );
+    const calls = (count: number): Answer => {
+      const blocks = Array.from({ length: count }, (_, index) => chunk({
+        tool_calls: [{ index, id: `c${index}`, function: { name: 'a', arguments: '{}' } }],
+      }));
+      return stream(...blocks, chunk({}, 'tool_calls'), DONE);
+    };
+    assert.equal((await answered(calls(64))).deltas.length, 65);
+    assert.equal((await errorOf(calls(65))).code, 'reply_too_large');
   });
 
   for (const [where, index] of [['one call', 0], ['two calls', 1]] as const) {
@@ -101,7 +95,7 @@ describe('tool calls', () => {
       };
       const reply = (length: number): Answer =>
         stream(call(0, 262_143), call(index, length), chunk({}, 'tool_calls'), DONE);
-      assert.equal((await read(modelAt((await serve(reply(1))).url))).error, undefined);
+      assert.equal((await answered(reply(1))).error, undefined);
       assert.equal((await errorOf(reply(2))).code, 'reply_too_large');
     });
   }

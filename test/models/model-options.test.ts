@@ -3,12 +3,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { ModelStreamOptions } from '../../src/models/model.ts';
+import type { ChatModel, ModelStreamOptions } from '../../src/models/model.ts';
 import { openModel } from '../../src/models/open-model.ts';
 import { parseModelName } from '../../src/models/providers.ts';
-import { fails, says, stream, type Answer } from '../faults/model-server.ts';
+import { fails, says, stream, type Answer, type ModelServer } from '../faults/model-server.ts';
 import { chunk, DONE, event } from '../faults/wire-shapes.ts';
-import { serve } from './chat-completions-server.ts';
+import { answered, serve } from './chat-completions-server.ts';
 import { HELLO, KEY, modelAt, read } from './reading.ts';
 
 const SEED = { providerOptions: { mistral: { seed: 7 } } };
@@ -16,12 +16,20 @@ const TOOLS = [{ name: 'look', description: 'Looks', parameters: { type: 'object
 /** Every body has these. */
 const FIXED = ['model', 'messages', 'stream', 'stream_options'];
 
+/** A model of that name, and the server that answers it. */
+async function served(
+  name: string, ...script: Parameters<typeof serve>
+): Promise<{ readonly server: ModelServer; readonly model: ChatModel }> {
+  const server = await serve(...script);
+  return { server, model: modelAt(server.url, { name }) };
+}
+
 /** What a request has beside its messages. */
 async function fieldsOf(
   name: string, options: Partial<ModelStreamOptions>,
 ): Promise<Record<string, unknown>> {
-  const server = await serve(says('Hi'));
-  await read(modelAt(server.url, { name }), options);
+  const { server, model } = await served(name, says('Hi'));
+  await read(model, options);
   const { body } = await server.request(0);
   return Object.fromEntries(Object.entries(body).filter(([field]) => !FIXED.includes(field)));
 }
@@ -140,9 +148,8 @@ describe('what a model refuses', () => {
 
   it('is left out from the start if the table says so, with one warning', async () => {
     const told: string[] = [];
-    const server = await serve(says('Hi'));
     const onProblem = (problem: string): number => told.push(problem);
-    const model = modelAt(server.url, { name: 'openai:gpt-6-astra' });
+    const { server, model } = await served('openai:gpt-6-astra', says('Hi'));
     for (const _ of [1, 2]) await read(model, { temperature: 0.3, onProblem });
     assert.deepEqual(server.requests.map(({ body }) => 'temperature' in body), [false, false]);
     assert.deepEqual(told, ['openai:gpt-6-astra takes no temperature: it is left out']);
@@ -167,8 +174,7 @@ describe('what a model refuses', () => {
   ] as const) {
     it(`is left out from the answer of ${vendor} on that names ${field}`, async () => {
       const told: string[] = [];
-      const server = await serve(refusal(field), says('Hi'));
-      const model = modelAt(server.url, { name });
+      const { server, model } = await served(name, refusal(field), says('Hi'));
       const asked = { ...options, onProblem: (problem: string) => told.push(problem) };
       const texts = [(await read(model, asked)).text, (await read(model, asked)).text];
       assert.deepEqual(texts, ['Hi', 'Hi']);
@@ -182,9 +188,8 @@ describe('what a model refuses', () => {
     ['response_format_version', { response_format: { type: 'json_schema' } }],
   ] as const) {
     it(`is left out whole, and nothing else with it, if the answer names ${param}`, async () => {
-      const server = await serve(openaiRefusal(param), says('Hi'));
+      const { server, model } = await served('groq:llama', openaiRefusal(param), says('Hi'));
       const groq = { response_format: { type: 'json_schema' }, response_format_version: 1 };
-      const model = modelAt(server.url, { name: 'groq:llama' });
       assert.equal((await read(model, { providerOptions: { groq } })).text, 'Hi');
       const { response_format, response_format_version } = (await server.request(1)).body;
       const sent = { response_format, response_format_version };
@@ -194,8 +199,7 @@ describe('what a model refuses', () => {
 
   it('is left out one by one', async () => {
     const refusals = [mistralRefusal('temperature'), mistralRefusal('max_tokens')] as const;
-    const server = await serve(...refusals, says('Hi'));
-    const model = modelAt(server.url, { name: 'mistral:small' });
+    const { server, model } = await served('mistral:small', ...refusals, says('Hi'));
     const { text } = await read(model, { temperature: 0.3, maxOutputTokens: 50 });
     assert.deepEqual([text, server.requests.length], ['Hi', 3]);
   });
@@ -206,8 +210,7 @@ describe('what a model refuses', () => {
       400, '{"error":{"message":"Invalid message: what is the temperature in Rome"}}',
     );
     const told: string[] = [];
-    const server = await serve(quoting, quoting, says('Hi'));
-    const model = modelAt(server.url, { name: 'mistral:small' });
+    const { server, model } = await served('mistral:small', quoting, quoting, says('Hi'));
     const options = { temperature: 0.3, onProblem: (problem: string) => told.push(problem) };
     assert.ok((await read(model, options)).error);
     assert.equal((await read(model, options)).text, 'Hi');
@@ -218,8 +221,7 @@ describe('what a model refuses', () => {
   });
 
   it('leaves out the tools if they may not be called and tool_choice is refused', async () => {
-    const server = await serve(openaiRefusal('tool_choice'), says('Hi'));
-    const model = modelAt(server.url, { name: 'groq:llama' });
+    const { server, model } = await served('groq:llama', openaiRefusal('tool_choice'), says('Hi'));
     assert.equal((await read(model, { tools: TOOLS, toolChoice: 'none' })).text, 'Hi');
     const { body } = await server.request(1);
     assert.deepEqual([body['tools'], body['tool_choice']], [undefined, undefined]);
@@ -233,8 +235,7 @@ describe('what a model refuses', () => {
     ['is not JSON', fails(400, 'Bad request')],
   ] as const) {
     it(`is nothing if the answer ${what}: the model has failed`, async () => {
-      const server = await serve(answer, says('Hi'));
-      const model = modelAt(server.url, { name: 'mistral:small' });
+      const { server, model } = await served('mistral:small', answer, says('Hi'));
       const { error } = await read(model, { temperature: 0.3 });
       assert.ok(error);
       assert.equal(server.requests.length, 1);
@@ -251,10 +252,10 @@ describe('tokens that a vendor had cached', () => {
   ] as const) {
     it(`are part of the usage with ${vendor}`, async () => {
       const counts = { prompt_tokens: 2_000, completion_tokens: 5, ...usage };
-      const server = await serve(
+      const { deltas } = await answered(
         stream(chunk({ content: 'Hi' }, 'stop'), event({ choices: [], usage: counts }), DONE),
       );
-      const delta = (await read(modelAt(server.url))).deltas.at(-1);
+      const delta = deltas.at(-1);
       assert.ok(delta?.type === 'usage');
       assert.deepEqual([delta.inputTokens, delta.cachedTokens], [2_000, cachedTokens]);
     });

@@ -140,7 +140,8 @@ describe('openModel', () => {
   });
 
   for (const [what, name, environment, sentence] of [
-    ['vLLM without a base URL, whose default port is ours', 'vllm:x', {}, 'VLLM_BASE_URL is not set'],
+    ['vLLM without a base URL, whose default port is ours', 'vllm:x', {},
+      'VLLM_BASE_URL is not set'],
     ['a base URL without http', 'ollama:x', { OLLAMA_BASE_URL: 'localhost:11434' },
       'OLLAMA_BASE_URL must be an http(s) URL'],
     ['a base URL with a password', 'ollama:x', { OLLAMA_BASE_URL: `http://me:${KEY}@host/v1` },
