@@ -160,55 +160,58 @@ class UncheckedTalk extends Talk {
   override check(): void {}
 }
 
-describe('a call in a script without spaces', () => {
+/** So many of these. */
+function times<T>(count: number, of: (nth: number) => T): T[] {
+  return Array.from({ length: count }, (_, nth) => of(nth));
+}
+
+function long(nth: number, part: string): string {
+  return `${part}${nth}`.repeat(700).slice(0, 16_000);
+}
+
+function asked(turn: number): string {
+  return `Are you there? This is call ${turn} of the shop. `.repeat(4);
+}
+
+function text(turn: number): string {
+  const words = times(300, (index) => `w${(index * 7919 + turn * 31) % 97}`);
+  return `Are you there? Call ${turn}. ${words.join(' ')}`;
+}
+
+describe('a turn begins in less than 50 ms', () => {
   for (const [script, part] of [
     ['Thai', 'สวัสดีครับวันนี้อากาศดีมาก'],
     ['Khmer', 'សួស្តីថ្ងៃនេះអាកាសធាតុល្អណាស់'],
     ['Chinese', '今天天气很好我们去公园吧'],
   ] as const)
-    it(`costs less than 50 ms, even if each long ${script} reply was rewritten`, () => {
-      const replies = Array.from({ length: 24 }, (_, index) =>
-        `${part}${index}`.repeat(700).slice(0, 16_000));
+    it(`even if each long ${script} reply of the call was rewritten`, () => {
+      const replies = times(24, (nth) => long(nth, part));
       assertCheap(
-        replies.map((said) => `Yes. > oh ${said.slice(3)}`),
-        replies.map((said) => ['Yes.', said]),
+        replies.map((said) => `Yes. > oh ${said.slice(3)}`), replies.map((said) => ['Yes.', said]),
       );
     });
-});
 
-// ElevenLabs asks again whenever the caller is silent. All those turns are one exchange.
-describe('a caller who is silent for fifty turns', () => {
-  const replyOf = (turn: number): string =>
-    `Are you there? This is call ${turn} of the shop. `.repeat(4);
-  for (const [why, toldOf] of [
-    ['as they were said', replyOf],
-    ['rewritten for speech', (turn: number) => replyOf(turn).replaceAll('the shop', 'our shop')],
+  // ElevenLabs asks again whenever the caller is silent. All those turns are one exchange.
+  for (const [why, told] of [
+    ['as they were said', asked],
+    ['rewritten for speech', (turn: number) => asked(turn).replaceAll('the shop', 'our shop')],
     ['in other words', (turn: number) => `Please hold line ${turn}, an agent comes. `.repeat(5)],
   ] as const)
-    it(`costs less than 50 ms, even if all replies come ${why}`, () => {
-      const turns = Array.from({ length: 50 }, (_, turn) => turn);
+    it(`even if the caller was silent for fifty turns, whose replies come ${why}`, () =>
       assertCheap(
-        [`Hello > ${turns.map(toldOf).join(' | ')}`],
-        turns.map((turn) => [turn === 0 ? 'Hello' : '', replyOf(turn)]),
-      );
-    });
-});
+        [`Hello > ${times(50, told).join(' | ')}`],
+        times(50, (turn) => [turn === 0 ? 'Hello' : '', asked(turn)]),
+      ));
 
-// Each text of the platform's was compared with each of ours, and prepared anew for that.
-describe('a call that was cut to fifty texts of the agent', () => {
-  const textOf = (turn: number): string => {
-    const words = Array.from({ length: 300 }, (_, index) => `w${(index * 7919 + turn * 31) % 97}`);
-    return `Are you there? Call ${turn}. ${words.join(' ')}`;
-  };
-  for (const [why, count, replyOf] of [
-    ['a caller was silent for fifty turns', 50, textOf],
-    ['a reply is very long', 1, (turn: number) => textOf(turn).repeat(80)],
+  // Each text of the platform's was compared with each of ours, and prepared anew for that.
+  for (const [why, count, reply] of [
+    ['a caller was silent for fifty turns', 50, text],
+    ['a reply is very long', 1, (turn: number) => text(turn).repeat(80)],
   ] as const)
-    it(`costs less than 50 ms, even if ${why}`, () => {
-      const told = Array.from({ length: 50 }, (_, turn) => `${textOf(turn + 1)} yes`);
-      const turns = Array.from({ length: count + 1 }, (_, turn) => [
-        turn === 0 ? 'Hello' : turn === count ? 'Tea?' : '', replyOf(turn),
-      ] as const);
-      assertCheap([`> ${told.join(' | ')}`], turns);
-    });
+    it(`even if the call was cut to fifty texts of the agent, and ${why}`, () =>
+      assertCheap(
+        [`> ${times(50, (turn) => `${text(turn + 1)} yes`).join(' | ')}`],
+        times(count + 1, (turn) =>
+          [turn === 0 ? 'Hello' : turn === count ? 'Tea?' : '', reply(turn)]),
+      ));
 });

@@ -3,7 +3,6 @@ import { describe, it } from 'node:test';
 
 import type { SentEvent } from '../../src/calls/reply-event.ts';
 import { addMessage, findTurn } from '../../src/conversations/conversation.ts';
-import type { TurnSettlement } from '../../src/conversations/turn-settlement.ts';
 import { tellCalls } from './calls.ts';
 import { change } from './state-writes.ts';
 import { inTalk, no, reply, round, Talk, yes } from './talk.ts';
@@ -86,35 +85,16 @@ describe('openTurn', () => {
   }));
 });
 
-describe('openTurn of a turn that was interrupted, with another one after it', () => {
-  /** t1, interrupted, and t2, whose run is the one returned. */
-  function begin(): { talk: Talk; running: readonly TurnSettlement[] } {
-    const talk = new Talk();
+describe('openTurn of a turn that was interrupted', () => {
+  it('does nothing while another one after it runs here', inTalk((talk) => {
     talk.open('t1');
     talk.settle('t1', 'interrupted', 'Fir');
     talk.open('t2');
-    return { talk, running: [talk.soFar('t2', 'interrupted')] };
-  }
-
-  it('does nothing while that one runs', () => {
-    const { talk, running } = begin();
+    const running = [talk.soFar('t2', 'interrupted')];
     const before = structuredClone(talk.conversation);
     assert.deepEqual(talk.ask('t1', { running }), { kind: 'stale' });
     assert.deepEqual(talk.conversation, before);
-  });
-
-  it('runs it again if no live process runs that one', () => {
-    const { talk } = begin();
-    talk.open('t1');
-    assert.deepEqual(talk.shown, ['user: t1', 'assistant(open): ', 'user: t2']);
-  });
-
-  it('runs it again if that one has ended, or if it is the later one itself', () => {
-    const { talk, running } = begin();
-    talk.open('t2', { running });
-    talk.settle('t2', 'completed', 'Second.');
-    talk.open('t1', { running });
-  });
+  }));
 });
 
 describe('openTurn of a turn that runs elsewhere', () => {
