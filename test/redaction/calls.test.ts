@@ -132,18 +132,6 @@ describe('redact', () => {
     ]);
   });
 
-  for (const text_heard of ['It is three seven eight two, eight two two four six', 'It is three'])
-    it(`keeps out a value that was read in words and spoken over: ${text_heard}`, async (t) => {
-      const words = 'three seven eight two, eight two two four six three, one oh oh oh five';
-      const served = redacting(t, { onMessage: () => `It is ${words}, right?` });
-      await says(served, 'Read it.', { turn_id: 'read' });
-      const heard = { previous_turn_interrupted: true, assistant_turn_id: 'read' };
-      await says(served, 'Stop!', { interruption_context: { ...heard, text_heard } });
-      assert.deepEqual((await served.history('c-1'))[1], [
-        'assistant', 'It is [card 1]', 'interrupted',
-      ]);
-    });
-
   it('cuts a reply to what was heard of it, whatever form its values have', async (t) => {
     const served = redacting(t, { onMessage: () => `Card ${SPOKEN} for ann@example.com, right?` });
     await says(served, 'Hello?', { turn_id: 'first' });

@@ -23,10 +23,6 @@ describe('emailAddresses', () => {
   ] as const)
     it(`finds ${address} in ${text}`, () => assert.deepEqual(found(text), [address]));
 
-  it('finds several', () => {
-    assert.deepEqual(found('a@example.com,b@example.com'), ['a@example.com', 'b@example.com']);
-  });
-
   for (const text of ['ann@localhost', '@example.com', 'ann@', 'ann@1.2.3.4', 'at 5 @ home', ''])
     it(`finds nothing in "${text}"`, () => assert.deepEqual(found(text), []));
 });

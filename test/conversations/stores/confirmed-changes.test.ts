@@ -9,7 +9,7 @@ import { UnsafeClaim } from '../../../src/conversations/store.ts';
 import { StoreError } from '../../../src/conversations/stores/store-error.ts';
 import { newTurn } from '../../../src/conversations/turn-record.ts';
 import { push } from '../store-contract.ts';
-import { DOWN, inStores, machine, outages, sharing } from './machines.ts';
+import { DOWN, inStores, machine, outages } from './machines.ts';
 import { PartsInMemory } from './parts-in-memory.ts';
 
 const MUST = { mustBeStored: true };
@@ -38,15 +38,6 @@ describe('a change that must be stored', () => {
     await assert.rejects(a.update(added('t2'), MUST), StoreError);
     await outage.end(a);
     assert.deepEqual(await a.fresh().ids(), ['t1', 't2']);
-  });
-
-  it('rejects if the write of a store that answers at once fails', async (t) => {
-    const parts = new PartsInMemory();
-    const store = sharing(parts);
-    t.after(() => store.close());
-    await store.update('c', added('t1'));
-    parts.failWith = DOWN;
-    await assert.rejects(async () => store.update('c', added('t2'), MUST), StoreError);
   });
 
   it('rejects at once while the store does not answer, and is not made', inStores(async ({ a }) => {

@@ -7,7 +7,7 @@ import { emptyConversation, type Conversation } from '../../../src/conversations
 import { ConversationManager } from '../../../src/conversations/manager.ts';
 import { spend, spentIn, type Spending } from '../../../src/conversations/spending.ts';
 import type { ConversationStore } from '../../../src/conversations/store.ts';
-import { sharing, two } from './machines.ts';
+import { sharing } from './machines.ts';
 import { PartsInMemory } from './parts-in-memory.ts';
 import { tell } from './story.ts';
 
@@ -27,15 +27,6 @@ async function tokensIn(store: Pick<ConversationStore, 'read'>): Promise<number>
 }
 
 describe('what a call has used', () => {
-  it('is added up over the processes that share a store, even if they write at once', async (t) => {
-    const [a, b] = two(t);
-    await a.turns('ten');
-    const writes = Array.from({ length: 10 }, (_, n) =>
-      (n % 2 === 0 ? a : b).update(spends(1, n % 2 === 0 ? 'a' : 'b')));
-    await Promise.all(writes);
-    assert.equal(await tokensIn(a.fresh()), 10);
-  });
-
   tell([
     ['holds after a restart', 'a says t1; a spends 10', 'c finds t1, 10 tokens'],
     ['counts what was used while the store was away, once it is back',
