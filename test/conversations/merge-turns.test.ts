@@ -193,6 +193,13 @@ describe('a merge of remembered turns', () => {
     assert.deepEqual(conversation, holding(...turns));
   });
 
+  it('brings a result to a call that stayed', () => {
+    const there = record('t', { ...cut, words: null, reply: null });
+    const conversation = holding({ ...there, messages: withCall(WAITS) });
+    mergeTurns(conversation, [{ ...there, messages: withCall(DONE) }]);
+    assert.deepEqual(conversation, holding({ ...there, messages: withCall(DONE) }));
+  });
+
   // Seed 520181 of the fleet: what the run says itself stood twice.
   it('puts a lost call of the run that owns the turn where the run replaces it', () => {
     const there = record('t', { ...closed, words: 'a', reply: null });

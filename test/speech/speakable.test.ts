@@ -568,6 +568,13 @@ describe('SpeakableText', () => {
       );
     }
     assert.equal(speakable.flush(), '');
+    // Half a character, and half of a line break.
+    const halves = [['a\ud835', '\udcb3b', 'b'], ['a\r', '\nb', '\nb']] as const;
+    for (const [first, next, spoken] of halves) {
+      speakable.push(first);
+      speakable.flush();
+      assert.equal(speakable.push(next) + speakable.flush(), spoken);
+    }
   });
 });
 
