@@ -46,9 +46,9 @@ describe('the calls of a turn that was replaced', () => {
     return calls.map(({ toolCallId }) => toolCallId);
   }
 
-  it('are ordered by what is known: one that waits for an equal one comes first', () => {
+  it('are ordered by what is known: one that waits is first, an interrupted one not there', () => {
     const running = { state: 'running' } as const;
-    const results = [{}, running, { ...running, joins: true }] as const;
+    const results = [{}, running, { ...running, joins: true }, { state: 'interrupted' }] as const;
     assert.deepEqual(idsOf(results, false), ['call-2', 'call-1', 'call-0']);
   });
 

@@ -43,14 +43,6 @@ describe('what was heard of a reply', () => {
       'Hours? > We open* / Sunday? > No. / Bye > …'],
   ]);
 
-  it('is final: the run of a turn that was cut while it ran does not change it', inTalk((talk) => {
-    talk.open('t1', call('Hours?'));
-    const running = [talk.soFar('t1', 'interrupted', HOURS)];
-    talk.open('t2', { ...call('And Sunday?', ['Hours? > We open']), running });
-    talk.settle('t1', 'interrupted', HOURS);
-    assert.deepEqual(talk.replies, ['t1: We open *']);
-  }));
-
   it('is reported to the agent if the turn had completed', () => {
     const opened = callOf(`Hours? > ${HOURS}`).open('t2', call('Bye', ['Hours? > We open']));
     assert.deepEqual(opened.cut, { turnId: 't1', text: 'We open' });

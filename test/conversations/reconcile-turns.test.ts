@@ -26,14 +26,6 @@ describe("the caller's words in a transcript", () => {
       'A > a / B > b / X / C > …'],
   ]);
 
-  it('have the same id when the request is tried again', () => {
-    const ids = [callOf('A > a'), callOf('A > a')].map((talk) => {
-      talk.open('t2', call('B', ['A > a', 'X']));
-      return talk.turns[1]?.id;
-    });
-    assert.equal(ids[0], ids[1]);
-  });
-
 });
 
 describe('a turn that the platform lacks', () => {

@@ -71,26 +71,8 @@ describe('a request for another reply to the newest words', () => {
     assert.deepEqual(numbers(afterRequests(next)), [1, 3, 3, 3, 5]);
   });
 
-  it('replaces a running turn', () => {
-    const talk = callOf('A > a');
-    talk.open('t2', call('B', told));
-    const running = [talk.soFar('t2', 'interrupted', 'I will')];
-    talk.open('t3', { ...call('B and C', told), running });
-    assert.deepEqual(discarded(talk), ['t2']);
-    assert.equal(talk.turn('t2').state, 'interrupted');
-  });
-
   it('is known by its number, and not by its id, to the keys of its tools', () => {
     assert.equal(callOf('A > a', 'B > b').open('t3', call('B and C', told)).place, '\u00003');
-  });
-
-  it('is given the calls that were made in its place', () => {
-    const talk = callOf('A > a');
-    talk.exchange('t2', booking('t2'), call('Book', told));
-    const { earlierCalls } = talk.open('t3', call('Book it', told));
-    assert.deepEqual(earlierCalls.map(({ key, state }) => `${key} ${state}`), [
-      'key of t2 completed',
-    ]);
   });
 
   for (const state of ['interrupted', 'unknown'] as const)
@@ -108,13 +90,6 @@ describe('a request for another reply to the newest words', () => {
 describe('a request that comes late', () => {
   const told = ['A > a'];
   const late = call('Book a table', told);
-
-  it('is stale while a turn with its words and more is running', () => {
-    const talk = callOf('A > a');
-    talk.open('t2', call('Book a table for two', told));
-    const running = [talk.soFar('t2', 'interrupted')];
-    assert.deepEqual(talk.ask('t3', { ...late, running }), { kind: 'stale' });
-  });
 
   it('is stale after that turn has completed, and changes nothing', () => {
     const talk = callOf('A > a', 'Book a table for two > Booked.');
