@@ -26,22 +26,30 @@ describe("the caller's words in a transcript", () => {
       'A > a / B > b / X / C > …'],
   ]);
 
+  it('are added between the turns where they were said', () => {
+    const talk = callOf('A > a', 'B > b');
+    // The turn has ended before its record was opened, and so it has reconciled nothing.
+    const before = ['A > a', 'B > b', 'X > x'];
+    talk.ask('t3', { ...call('C', before), isOver: yes });
+    talk.open('t4', call('D', [...before, 'C']));
+    assert.deepEqual(talk.words, ['A', 'B', 'X', 'C', 'D']);
+  });
 });
 
 describe('a turn that the platform lacks', () => {
   const told = ['A > a', 'B > b'];
 
   /** A, then D, which the platform has discarded while a turn was over before it was open, B. */
-  function withGap(said: string | Message[]): Talk {
+  function withGap(): Talk {
     const talk = callOf('A > a');
-    talk.exchange('t2', said, call('D', ['A > a']));
+    talk.exchange('t2', 'd', call('D', ['A > a']));
     talk.ask('t3', { ...call('B', ['A > a']), isOver: yes });
     talk.open('t4', call('C', told));
     return talk;
   }
 
   it('leaves history, even between turns that it has', () => {
-    assert.deepEqual(withGap('d').words, ['A', 'B', 'C']);
+    assert.deepEqual(withGap().words, ['A', 'B', 'C']);
   });
 
   it('does not give its number to a turn after the next one', () => {

@@ -74,6 +74,11 @@ describe('the links of a run', () => {
     assert.deepEqual(of(4, 'another'), { interrupts: placeOf(3) });
   }));
 
+  it('lead to no run that nobody has traced', inTalk((talk) => {
+    links(talk, 't-1', 1, { trace: undefined });
+    assert.deepEqual(links(talk, 't-2', 2), { interrupts: undefined });
+  }));
+
   it('are neither looked for nor stored if a run is not traced', () => {
     const talk = after();
     assert.equal(links(talk, 't-1', 2, { trace: undefined }), undefined);

@@ -9,7 +9,7 @@ import type { OnceClaim } from '../../src/conversations/once-rules.ts';
 import type { ToolResult } from '../../src/conversations/tool-call-rules.ts';
 import type { TurnOpening } from '../../src/conversations/turn-opening.ts';
 import { tellCalls } from './calls.ts';
-import { inTalk, no, round, Talk, yes } from './talk.ts';
+import { inTalk, no, reply, round, Talk, toolMessages, yes } from './talk.ts';
 
 const WAIT = '{"status":"still running"}';
 const RUNNING = { state: 'running', content: WAIT, saidState: 'open' } as const;
@@ -104,8 +104,9 @@ describe('the result of a call', () => {
   it('is unknown, too, of a call without a key whose process is gone', () => {
     const talk = begun();
     const [asked, { key: _key, ...running }] = round('t1', 'a', RUNNING);
-    talk.progress('t1', [asked, running]);
-    assert.equal(talk.open('t2', { isCallRunning: yes }).lostCalls.length, 1);
+    talk.progress('t1', [reply('t1', 'Hm.', 'open'), asked, running]);
+    const { lostCalls } = talk.open('t2', { isCallRunning: yes });
+    assert.deepEqual(lostCalls.map(({ tool }) => tool), ['pay']);
     assert.deepEqual(talk.calls, [`a unknown ${UNKNOWN}`]);
   });
 
@@ -284,6 +285,12 @@ describe('a turn that runs again', () => {
       'assistant(interrupted): a. [a]', 'assistant(interrupted):  [b]',
       'assistant(completed): Done.',
     ]);
+  });
+
+  it('keeps a call without a key, as if its arguments were no JSON', () => {
+    const talk = begun();
+    talk.settle('t1', 'interrupted', toolMessages('t1'));
+    assert.equal(talk.open('t1').earlierCalls.length, 1);
   });
 
   it('keeps the one that completed of several calls with one key', () => {

@@ -89,6 +89,14 @@ describe('what another copy has not stored yet', () => {
     assert.deepEqual([agent, state], ['support', '{"n":2}']);
   });
 
+  it('has with a first state what that was made from', () => {
+    const [latest, other] = [open(), open()];
+    Object.assign(other.conversation, { state: '{"n":2}', madeFrom: '{"n":1}' });
+    latest.parts.takeNew(other.parts);
+    const { state, madeFrom } = latest.conversation;
+    assert.deepEqual([state, madeFrom], ['{"n":2}', '{"n":1}']);
+  });
+
   // Was: the cake came twice.
   it('is what came after a write that was not answered and was made', () => {
     const list = (...dishes: readonly string[]): string => JSON.stringify({ n: dishes });
