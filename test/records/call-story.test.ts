@@ -1,7 +1,10 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { CallRecord, RecordedTurn } from '../../src/records/call-record.ts';
+import type { ToolCall } from '../../src/conversations/message.ts';
+import type {
+  CallRecord, RecordedMessage, RecordedTurn,
+} from '../../src/records/call-record.ts';
 import { slowestOf, storyOf } from '../../src/records/call-story.ts';
 
 function recordOf(...turns: readonly RecordedTurn[]): CallRecord {
@@ -106,15 +109,19 @@ describe('storyOf', () => {
   ] as const)
     it(what, () => assert.deepEqual(told(turnOf(fields)), lines));
 
-  for (const [what, tools, cause] of [
-    ['process ended', [], 'its process ended'],
-    ['tool threw', [{ outcome: 'failed', detail: 'Error ECONNRESET' }], 'Error ECONNRESET'],
-    ['turn ended first', [{}], 'it went on after its turn'],
-    ['payment was lost before', [{ outcome: 'unknown' }],
-      'an equal call before it has an unknown outcome'],
+  // A call that did not run has no figures: it was said to have lost its process.
+  const ended = { durationMs: 9 };
+  for (const [what, fields, tools, cause] of [
+    ['process ended', {}, [], 'its process ended'],
+    ['tool threw', ended, [{ outcome: 'failed', detail: 'Error ECONNRESET' }], 'Error ECONNRESET'],
+    ['tool threw no error', ended, [{ outcome: 'unknown' }],
+      'it threw something that is not an error'],
+    ['turn ended first', ended, [{}], 'it went on after its turn'],
+    ['payment was lost before', ended, [], 'an equal call before it has an unknown outcome'],
   ] as const)
     it(`says why the outcome of a call is unknown: its ${what}`, () => {
       const turn = turnOf({
+        ...fields,
         tools: tools.map((tool) => ({ toolCallId: 'x', tool: 'pay', startedMs: 1, ...tool })),
         messages: [{ ...result, state: 'unknown', idempotencyKey: 'k' }],
       });
@@ -164,6 +171,39 @@ describe('storyOf', () => {
     }, 'caller model agent'],
   ] as const)
     it(what, () => assert.equal(kindsIn(turnOf(fields)).join(' '), kinds));
+
+  // It had no time, and so stood before the model that made it.
+  it('has a call that did not run between the model that made it and the one that answers', () => {
+    const asking = (id: string, ...others: readonly ToolCall[]): RecordedMessage => (
+      { role: 'assistant', content: '', toolCalls: [{ id, name: 'pay', args: '{}' }, ...others] }
+    );
+    const result = (toolCallId: string): RecordedMessage => (
+      { role: 'tool', content: '1', toolCallId, state: 'completed' }
+    );
+    const turn = turnOf({
+      durationMs: 2_000, storeMs: 3, settleMs: 600, settlingFromMs: 110,
+      firstSpeechMs: 1_500, firstWordMs: 1_500, failure: { reason: 'agent' },
+      requests: [
+        { model: 'm', startedMs: 10, firstTokenMs: 90, durationMs: 99 },
+        { model: 'm', startedMs: 800, firstTokenMs: 90, durationMs: 99 },
+        { model: 'm', startedMs: 1_400, firstTokenMs: 100, durationMs: 110 },
+        { model: 'm', startedMs: 1_700, firstTokenMs: 100, durationMs: 110 },
+      ],
+      tools: [{ toolCallId: 'z', tool: 'look', startedMs: 711, durationMs: 9 }],
+      messages: [
+        { role: 'user', content: 'Pay!' },
+        asking('x', { id: 'z', name: 'look', args: '{}' }), result('x'), result('z'),
+        asking('y'), result('y'),
+        { ...asking('u'), content: 'Once more.' }, result('u'),
+        asking('v'), result('v'),
+      ],
+    });
+    assert.deepEqual(kindsIn(turn), [
+      'caller', 'store', 'model', 'settling', 'tool', 'tool', 'result', 'result',
+      'model', 'tool', 'result', 'model', 'agent', 'tool', 'result', 'model', 'tool', 'result',
+      'failure',
+    ]);
+  });
 
   it('shows a record of format 1, whose filler has no time', () => {
     const turn = turnOf({ firstSpeechMs: 50, filler: 'One moment.', messages: said });
