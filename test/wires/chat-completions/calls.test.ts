@@ -12,7 +12,7 @@ import { tool } from '../../../src/tools/tool.ts';
 import { turnEventOf } from '../../../src/wires/chat-completions/call-events.ts';
 import { PROFILES, type ProfileName } from '../../../src/wires/chat-completions/profiles.ts';
 import { parseCompletion, toldBy } from '../../../src/wires/chat-completions/request.ts';
-import { contentsOf, Told, until } from '../../fixtures/app.ts';
+import { contentsOf, Told } from '../../fixtures/app.ts';
 import {
   asking, CONVERSATION, messagesOf, requestLines, serveCompletions, serveEcho, serveHalting,
   warningsIn, type AskOptions, type Fields,
@@ -183,11 +183,6 @@ describe('a request without anybody\'s words', () => {
       ['assistant', 'Welcome.'], ['user', 'Hello?'],
     ]);
   });
-
-  it('is answered with silence by an agent that has no welcome', async (t) => {
-    const { platform } = serveCompletions(t, {});
-    assert.equal(await platform.hear([]), '');
-  });
 });
 
 describe("a request that ends with the agent's words", () => {
@@ -252,27 +247,6 @@ describe('the call that is sent with a request', () => {
       assert.deepEqual(historyOf(turns.all[1] as MessageTurn).map(([, text]) => text), history);
     });
 
-  it('adds words that never reached us', async (t) => {
-    const { platform, turns } = serveEcho(t);
-    await platform.hear(['user: One']);
-    const lines = ['user: One', 'agent: You said One', 'user: Two', 'agent: Hm.', 'user: Three'];
-    await platform.hear(lines);
-    assert.deepEqual(historyOf(turns.all[1] as MessageTurn).map(([, text]) => text), [
-      'One', 'You said One', 'Two', 'Hm.', 'Three',
-    ]);
-  });
-
-  it('may be cut at the front', async (t) => {
-    const { platform, turns } = serveEcho(t);
-    const lines = ['user: One', 'agent: You said One', 'user: Two', 'agent: You said Two'];
-    await platform.hear(lines.slice(0, 1));
-    await platform.hear(lines.slice(0, 3));
-    await platform.hear([...lines.slice(2), 'user: Three']);
-    assert.deepEqual(historyOf(turns.all[2] as MessageTurn).map(([, text]) => text), [
-      'One', 'You said One', 'Two', 'You said Two', 'Three',
-    ]);
-  });
-
   it('goes on a conversation that began over the other wire', async (t) => {
     const { platform, client, turns } = serveEcho(t);
     const reply = await client.say('One', { conversation_id: CONVERSATION });
@@ -294,14 +268,5 @@ describe('the log and the metrics', () => {
       names.map((name) => line?.[name]),
       ['chat.completion', 'chat-completions', 'c-1', 'k-1', 'completed'],
     );
-  });
-
-  it('count turns under the wire', async (t) => {
-    const { platform, metric } = serveCompletions(t, { welcome: 'Welcome.' });
-    await platform.hear([]);
-    await platform.hear(['agent: Welcome.', 'user: Hello?']);
-    await (await platform.ask({ messages: messagesOf(['user: Hi.']) })).json();
-    const labels = 'event="chat.completion",outcome="completed",wire="chat-completions"';
-    await until(() => metric(`layercode_turns_total{${labels}}`) === 3, 'three turns');
   });
 });

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { BadRequest, InvalidSignature } from '../../../src/http/errors.ts';
+import { BadRequest } from '../../../src/http/errors.ts';
 import { parseCompletion, toldBy } from '../../../src/wires/chat-completions/request.ts';
 import { messageEvent, SECRET, Told } from '../../fixtures/app.ts';
 import {
@@ -155,13 +155,6 @@ describe('several agents', () => {
       statuses.push((await platform.ask(HELLO, { path, key: 'sales-key' })).status);
     assert.deepEqual(statuses, [200, 404]);
   });
-
-  it('keep conversations of the same id apart', async (t) => {
-    const { platform } = serveWith(t, agents, environment);
-    const path = '/api/agent/front-desk';
-    await platform.hear(HELLO, { path: '/api/agent/sales', key: 'common-key' });
-    assert.equal(await platform.hear(HELLO, { path, key: 'desk-key' }), 'Desk.');
-  });
 });
 
 describe('an error of a request', () => {
@@ -206,16 +199,6 @@ describe('an error of a request', () => {
     const answer = await platform.ask(broken);
     assert.equal(answer.status, 422);
     assert.match(JSON.stringify(await answer.json()), /^{"mine":"the body/);
-  });
-
-  it('is answered in the form of this wire, if a handler is for another class', async (t) => {
-    const { app, platform } = serveCompletions(t, {});
-    app.onError(InvalidSignature, (_error, context) => context.empty(418));
-    const answer = await platform.ask({ messages: 'none' });
-    const { error } = (await answer.json()) as { readonly error: Fields };
-    assert.deepEqual([answer.status, error['type'], error['param']], [
-      400, 'invalid_request_error', 'messages',
-    ]);
   });
 
   it('is answered in the form of this wire, if the handler fails', async (t) => {
@@ -478,14 +461,5 @@ describe('a very large request', () => {
   it('is not looked at beyond its last lines', () => {
     const { lines, omitted } = read({ messages: [7, ...said.slice(0, 100), user] });
     assert.deepEqual([lines.length, omitted], [50, 51]);
-  });
-});
-
-describe('a connection', () => {
-  it('treats a header of 8 KB that names a conversation as if it named none', async (t) => {
-    const { platform, logLines } = serveCompletions(t, {});
-    assert.equal(await platform.hear(HELLO, { conversationId: 'c'.repeat(8_192) }), 'Yes.');
-    const [line] = await requestLines(logLines);
-    assert.match(String(line?.['conversationId']), /^[0-9a-f-]{36}$/);
   });
 });

@@ -66,12 +66,6 @@ describe('a request that comes again with the same bytes', () => {
     });
   }
 
-  it('is another turn in another conversation', async (t) => {
-    const { platform, turns } = serveEcho(t);
-    for (const conversationId of ['c-1', 'c-2']) await platform.hear(HELLO, { conversationId });
-    assert.equal(turns.all.length, 2);
-  });
-
   it('is the same turn if only the platform\'s prompt differs', async (t) => {
     const { platform, turns } = serveEcho(t);
     await platform.hear(['system: It is 12:00.', 'user: Hello?']);
@@ -145,19 +139,6 @@ describe('a connection that is dropped', () => {
 });
 
 describe('a newer request of the same conversation', () => {
-  it('ends the running turn', async (t) => {
-    const { platform, interrupted, turns, open } = serveHalting(t);
-    const older = await platform.ask(['user: Hello?']);
-    const { turnId, signal } = await turns.next();
-    assert.equal(await older.word(), 'One.');
-    const newer = await platform.ask(['user: Hello?', 'agent: One.', 'user: Stop.']);
-    await within(fired(signal), 'the signal');
-    assert.equal((await interrupted.next()).turnId, turnId);
-    assert.equal(await older.text(), '');
-    open();
-    assert.equal(await newer.text(), 'One. Two.');
-  });
-
   it('ends a turn whose reply is whole with what was said so far, as cut short', async (t) => {
     const { platform, turns, open, history } = serveHalting(t);
     const older = platform.ask({ ...HELLO, stream: false });
@@ -171,22 +152,5 @@ describe('a newer request of the same conversation', () => {
       ['user', 'Hello?'], ['assistant', 'One.', 'interrupted'],
       ['user', 'Stop.'], ['assistant', 'One. Two.', 'completed'],
     ]);
-  });
-
-  it('with corrected words takes the place of one that has completed', async (t) => {
-    const { platform, history } = serveEcho(t);
-    await platform.hear(['user: Book a table']);
-    await platform.hear(['user: Book a table for two']);
-    assert.deepEqual(await history(CONVERSATION), [
-      ['user', 'Book a table for two'], ['assistant', 'You said Book a table for two', 'completed'],
-    ]);
-  });
-
-  it('that comes late, with fewer words, does not undo a reply that is complete', async (t) => {
-    const { platform, history, turns } = serveEcho(t);
-    await platform.hear(['user: Book a table for two']);
-    assert.equal(await platform.hear(['user: Book a table']), '');
-    assert.deepEqual((await history(CONVERSATION))[0], ['user', 'Book a table for two']);
-    assert.equal(turns.all.length, 1);
   });
 });

@@ -6,7 +6,6 @@ import { describe, it, type TestContext } from 'node:test';
 import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { createApp } from '../../../src/app/create-app.ts';
 import type { CallRecord } from '../../../src/records/call-record.ts';
-import { storyOf } from '../../../src/records/call-story.ts';
 import { parseSettings } from '../../../src/settings/parse-settings.ts';
 import {
   Listener, messageEvent, SECRET, serve, slowStore, until, type Served, type ServeOptions,
@@ -15,7 +14,6 @@ import {
 import { mockTimers } from '../../fixtures/clock.ts';
 import type { CallArchiveInMemory } from '../../records/call-archive-in-memory.ts';
 import { openRecorder } from '../../records/recorded-calls.ts';
-import { payAgent, payTool } from '../../turns/payments.ts';
 
 const ids = { session_id: 's-1', conversation_id: 'c-1' };
 
@@ -88,18 +86,6 @@ describe('the end of a session, where calls are recorded', () => {
     ]);
   });
 
-  it('has the cause and the key of an unknown outcome, as the log has', async (t) => {
-    const lost = Object.assign(new Error('a caller said so'), { code: 'ECONNRESET' });
-    const { client, end, logLines } = record(t, payAgent(payTool(() => Promise.reject(lost))));
-    await (await client.post(messageEvent({ text: 'pay 5' }))).text();
-    const lines = storyOf(await end()).flatMap(({ lines }) => lines.map(({ text }) => text));
-    const [, key] = /"tool":"pay","idempotencyKey":"(\w+)"/.exec(logLines.join()) ?? [];
-    const [result = ''] = lines.filter((text) => text.includes('outcome unknown'));
-    assert.match(result, /^\{"error":"outcome unknown"\} \(unknown: Error ECONNRESET /);
-    assert.ok(result.endsWith(`, key ${key})`), result);
-    assert.doesNotMatch(result, /caller/);
-  });
-
   it('makes none of a conversation that is cleared before it can be written', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const { recorder: records, archive } = openRecorder();
@@ -149,16 +135,6 @@ describe('the end of a session, where calls are recorded', () => {
     assert.deepEqual(saidIn(kept).map(([, , words]) => words), ['Hello?', 'Yes.']);
   });
 
-  it('answers before the record is written, even if it cannot be', async (t) => {
-    const { client, archive, metric } = record(t, {});
-    archive.failWith = new Error('full');
-    await (await client.post(messageEvent())).text();
-    assert.equal((await client.post({ type: 'session.end', ...ids })).status, 200);
-    assert.equal(await (await client.post(messageEvent({ turn_id: 't-2' }))).text(), 'Yes.');
-    assert.equal(metric('layercode_call_records_waiting'), 1);
-    assert.equal(metric('layercode_call_records_written_total'), 0);
-  });
-
   it('tells the records of a turn and of its call that the store is away', async (t) => {
     const said: boolean[] = [];
     const isDegraded = { isDegraded: true, turnsWaiting: 0, failures: 0, conflicts: 0 };
@@ -174,13 +150,6 @@ describe('the end of a session, where calls are recorded', () => {
     await (await client.post(messageEvent())).text();
     await client.post({ type: 'session.end', ...ids });
     assert.deepEqual(said, [true, true]);
-  });
-
-  it('writes no word of it into the log', async (t) => {
-    const { client, end, logLines } = record(t, { onMessage: () => 'A secret answer.' });
-    await (await client.post(messageEvent({ text: 'A secret question.' }))).text();
-    await end();
-    assert.doesNotMatch(logLines.join(''), /secret (answer|question)/);
   });
 });
 

@@ -283,14 +283,6 @@ describe('a repeated session.end', () => {
     for (let count = 0; count < 3; count++) statuses.push((await client.post(endEvent())).status);
     assert.deepEqual([statuses, told.all.length], [[500, 200, 200], 2]);
   });
-
-  it("belongs to another session if the id is another", async (t) => {
-    const told = new Told<string>();
-    const { client } = serve(t, { onSessionEnd: ({ event: { type } }) => told.tell(type) });
-    await client.post(endEvent());
-    await client.post(endEvent({ session_id: 's-2' }));
-    assert.equal(told.all.length, 2);
-  });
 });
 
 describe('the time for the first word', () => {

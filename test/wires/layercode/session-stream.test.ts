@@ -102,16 +102,6 @@ describe("the session dialect's stream", () => {
       /At last\./,
     );
   });
-
-  it('keeps the connection for the next turn', async (t) => {
-    const { raw } = serve(t, {});
-    const connection = await raw();
-    connection.write(rawRequest(messageEvent({ turn_id: 't-1' })));
-    await connection.read((text) => text.includes('response.end'), 'the first reply');
-    connection.write(rawRequest(messageEvent({ turn_id: 't-2' })));
-    await connection.read((text) => text.split('response.end').length === 3, 'the second reply');
-    assert.equal(connection.socket.destroyed, false);
-  });
 });
 
 describe('MAX_STREAMS', () => {

@@ -234,15 +234,6 @@ describe('a caller that stops reading', () => {
     assert.deepEqual([yielded < PIECES, app.runningTurns], [true, 1]);
   });
 
-  it('gets the rest when it reads again', async (t) => {
-    const { speak, stuck } = waiting();
-    const { connection } = await unread(t, speak);
-    await stuck.next();
-    connection.socket.resume();
-    await connection.read(isWhole, 'the end');
-    assert.equal(connection.text.match(/\\u0001/g)?.length, PIECES * PIECE.length);
-  });
-
   it('and leaves frees the agent that waits, and has not got what waited here', async (t) => {
     const over = deferred();
     const { speak, stuck, said } = waiting();

@@ -13,7 +13,6 @@ import {
   fired,
   Listener,
   messageEvent,
-  notByFetch,
   rawRequest,
   serve,
   Told,
@@ -161,32 +160,5 @@ describe('what the agent is given', () => {
         JSON.parse(wireBody('message')),
       ],
     );
-  });
-});
-
-describe('a pipelined connection', notByFetch('the connection is the other server\'s'), () => {
-  it('that dies ends its turn, and the next one never begins', async (t) => {
-    const signals = new Map<string, AbortSignal>();
-    const begun = new Told<string>();
-    const { raw, interrupted, history, metric, app } = serve(t, {
-      async *onMessage({ turnId, signal }) {
-        signals.set(turnId, signal);
-        begun.tell(turnId);
-        yield 'Well,';
-        await fired(signal);
-      },
-    });
-    const connection = await raw();
-    connection.write(
-      rawRequest(messageEvent()) +
-        rawRequest(messageEvent({ conversation_id: 'c-2', turn_id: 't-2' })),
-    );
-    await begun.next('the first turn');
-    connection.socket.destroy();
-    await interrupted.next('the interruption');
-    await until(() => metric('layercode_open_streams') === 0, 'the stream to be closed');
-    assert.deepEqual([...signals].map(([id, { aborted }]) => [id, aborted]), [['t-1', true]]);
-    assert.equal(app.runningTurns, 0);
-    assert.deepEqual(await history('c-2'), []);
   });
 });
