@@ -181,16 +181,6 @@ describe('agents that cannot be served together', () => {
 });
 
 describe('a server in production', () => {
-  it('does not start without a webhook secret, and says so in one line', LIMIT, async () => {
-    const lines = await refusal(spawn({ env: { NODE_ENV: 'production' } }));
-    assert.equal(lines.length, 1);
-    assert.match(
-      lines[0] ?? '',
-      /^layercode-microserver: LAYERCODE_WEBHOOK_SECRET must be set in production: /,
-    );
-    assert.equal(existsSync(join(workplace.directory, '.layercode')), false);
-  });
-
   it('does not start without a key for its model, and says so in one line', LIMIT, async () => {
     for (const [env, variable] of [
       [{}, 'OPENAI_API_KEY'],
@@ -373,33 +363,5 @@ describe('the output of a server', () => {
       server.stdout,
       /^\d\d:\d\d:\d\d\.\d{3} info {2}listening url=http:\/\/127\.0\.0\.1:\d+ /,
     );
-  });
-
-  it('never shows a secret, even if an agent logs it', LIMIT, async () => {
-    workplace.write(
-      'my-agent.mjs',
-      `export default { name: 'mine', onMessage: ({ log, headers }) => {
-      log.error('keys ' + process.env.OPENAI_API_KEY, { [process.env.LAYERCODE_API_KEY]: process.env.LAYERCODE_WEBHOOK_SECRET, headers });
-      throw new Error(process.env.OPENAI_API_KEY);
-    } };`,
-    );
-    const keys = { OPENAI_API_KEY: 'sk-test-1234567890', LAYERCODE_API_KEY: 'lk-test-1234567890' };
-    const server = spawnWithSecret({ AGENT: './my-agent.mjs', ...keys });
-    assert.match(await say(server, 'my words'), /^Sorry/);
-    await server.line('request');
-    server.kill('SIGTERM');
-    await server.exit;
-    for (const value of [SECRET, ...Object.values(keys)])
-      assert.equal((server.stdout + server.stderr).includes(value), false, value);
-    assert.ok(server.stdout.includes('[redacted]'));
-  });
-
-  it('shows no words of the caller or the agent at level info', LIMIT, async () => {
-    const server = spawnWithSecret();
-    await say(server, 'zebracrossing');
-    await server.line('request');
-    server.kill('SIGTERM');
-    await server.exit;
-    assert.equal(server.stdout.includes('zebracrossing'), false);
   });
 });

@@ -30,15 +30,6 @@ describe('app.onError', () => {
     assert.deepEqual([unknown.status, await unknown.text()], [404, 'Not found']);
   });
 
-  it('may answer late', async (t) => {
-    const served = await serve(t);
-    failing(served.app).onError(Gone, async (_error, context) => {
-      await new Promise((resolve) => setImmediate(resolve));
-      context.empty(410);
-    });
-    assert.equal((await served.fetch('/fail')).status, 410);
-  });
-
   it('is 500 when the error handler answers nothing', async (t) => {
     const served = await serve(t);
     failing(served.app).onError(Gone, () => undefined);

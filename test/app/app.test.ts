@@ -95,14 +95,6 @@ describe('app.get and app.post', () => {
     assert.equal(await (await served.fetch('/q?a=1?2')).text(), 'a=1?2');
   });
 
-  it('return the app', () => {
-    const app = createApp(settingsWith(), quiet);
-    assert.equal(
-      app.get('/a', () => undefined).post('/b', () => undefined),
-      app,
-    );
-  });
-
   it('refuse a route that already exists', () => {
     assert.throws(
       () => createApp(settingsWith(), quiet).get('/health', () => undefined),

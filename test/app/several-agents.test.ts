@@ -160,26 +160,6 @@ describe('several agents', () => {
     assert.equal(await reply.text(), 'One. Two.');
   });
 
-  it('give a tool separate idempotency keys for the same call of the same turn', async (t) => {
-    const keys: string[] = [];
-    const calling = defineAgent({
-      name: 'calling',
-      async onMessage({ journal }) {
-        await journal.runTools([{ id: 'call-1', name: 'pay', args: '{}' }], () => ({
-          run({ idempotencyKey }) {
-            keys.push(idempotencyKey);
-            return 'null';
-          },
-        }));
-      },
-    });
-    const { at } = await serveAgents(t, { a: calling, b: calling });
-    for (const name of ['a', 'b']) {
-      await (await at(`/api/agent/${name}`).say('Hi', { turn_id: 't-1' })).text();
-    }
-    assert.equal(new Set(keys).size, 2);
-  });
-
   it('share the limit of open streams', async (t) => {
     const { agent: slow, begun, release } = holding();
     const { at } = await serveAgents(t, { slow, quick: speaker('Q') }, { maxStreams: 1 });
@@ -317,15 +297,6 @@ describe('what is reported about several agents', () => {
     const response = await fetch(`${origin}/ready`);
     const { ready, reasons } = (await response.json()) as Record<string, unknown>;
     assert.deepEqual([response.status, ready, reasons], [503, false, ['support: no key']]);
-  });
-
-  it('has the path of each in the OpenAPI document', async (t) => {
-    const { origin } = await serveAgents(t);
-    const { paths } = (await (await fetch(`${origin}/openapi.json`)).json()) as { paths: object };
-    assert.deepEqual(
-      Object.keys(paths).filter((path) => path.startsWith('/api/agent')).toSorted(),
-      ['/api/agent', '/api/agent/sales', '/api/agent/support'],
-    );
   });
 });
 

@@ -87,15 +87,6 @@ describe('readRawBody, in the tick after the head', () => {
     await client.send(`${HEAD}hello`).until(/\[at once, here: hello\]/);
   });
 
-  it('refuses more than its limit', async (t) => {
-    const { client } = await open(t, (request, response) => {
-      Promise.resolve(read(request, 4)).catch(({ status }: { status: number }) =>
-        response.end(`[${status}]`),
-      );
-    });
-    await client.send(`${HEAD}hello`).until(/\[413\]/);
-  });
-
   it('leaves the body to a layer that listens for it', async (t) => {
     const { client } = await open(t, (request, response) => {
       let text = '';

@@ -57,20 +57,6 @@ describe('compose', () => {
     assert.equal((await run([pass, pass])).isSync, true);
   });
 
-  it('gives every layer the same context', async () => {
-    const seen: unknown[] = [];
-    const { context } = await run([
-      (context, next) => {
-        seen.push(context);
-        return next();
-      },
-    ], (context) => {
-      seen.push(context);
-      return answer(context);
-    });
-    assert.deepEqual(seen.map((one) => one === (context as unknown)), [true, true]);
-  });
-
   it('lets a layer answer without the handler', async () => {
     await run([answer], () => assert.fail('the handler was called'));
   });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { Readable, Writable } from 'node:stream';
+import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { describe, it, type TestContext } from 'node:test';
 
@@ -24,12 +24,6 @@ async function stalled(
 
 // What waits, stalls and ends is tested with `EventWriter`, which does the work.
 describe('SseEncoder', () => {
-  it('is a Writable in object mode', () => {
-    const encoder = new SseEncoder(new Destination());
-    assert.ok(encoder instanceof Writable);
-    assert.equal(encoder.writableObjectMode, true);
-  });
-
   it('encodes what it sends, and sends it by itself', async () => {
     const destination = new Destination();
     const encoder = new SseEncoder(destination);

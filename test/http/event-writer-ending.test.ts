@@ -1,10 +1,9 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { Agent, createServer, request, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer, type ServerResponse } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { describe, it, type TestContext } from 'node:test';
 
-import { EventWriter, type EventWriterOptions } from '../../src/http/event-writer.ts';
+import { EventWriter } from '../../src/http/event-writer.ts';
 import { listen } from '../fixtures/listen.ts';
 import { Clock, Destination, tick } from './destination.ts';
 import { open, stalled, type Written } from './event-writer-stage.ts';
@@ -122,23 +121,10 @@ describe('EventWriter at the end of its stream', () => {
 /** A server of one handler. */
 async function serve(
   t: TestContext,
-  handle: (response: ServerResponse, message: IncomingMessage) => void,
+  handle: (response: ServerResponse) => void,
 ): Promise<number> {
-  const server = createServer((message, response) => handle(response, message));
+  const server = createServer((_message, response) => handle(response));
   return (await listen(server, t)).port;
-}
-
-async function get(port: number, agent?: Agent): Promise<IncomingMessage> {
-  const sent = request({ port, host: '127.0.0.1', agent });
-  sent.end();
-  const [response] = (await once(sent, 'response')) as [IncomingMessage];
-  return response;
-}
-
-async function textOf(response: IncomingMessage): Promise<string> {
-  let text = '';
-  for await (const chunk of response.setEncoding('utf8')) text += chunk;
-  return text;
 }
 
 /** A request on a connection of which nothing is read before the test does. */
@@ -157,15 +143,11 @@ const TOO_MUCH = `data: ${'x'.repeat(16 * 1_048_576)}\n\n`;
 /**
  * What an HTTP response of `TOO_MUCH` came to, `act` being what its client does when it has begun.
  */
-function endingOf(
-  t: TestContext,
-  options: EventWriterOptions,
-  act: (client: Socket) => void,
-): Promise<string> {
+function endingOf(t: TestContext, act: (client: Socket) => void): Promise<string> {
   return new Promise((resolve, reject) => {
     let client: Socket | undefined;
     serve(t, (response) => {
-      const writer = new EventWriter(response, options, {
+      const writer = new EventWriter(response, {}, {
         finished: () => resolve('finished'),
         destroyed: () => resolve('destroyed'),
       });
@@ -204,7 +186,7 @@ describe('EventWriter on an HTTP response', () => {
       };
       write(response);
     });
-    return { text: await textOf(await get(port)), writes };
+    return { text: await (await fetch(`http://127.0.0.1:${port}`)).text(), writes };
   }
 
   // Two pieces, one of them empty, make a turn slower.
@@ -225,83 +207,34 @@ describe('EventWriter on an HTTP response', () => {
     assert.deepEqual([writes, text], [['write'], 'data: a\n\ndata: end\n\n']);
   });
 
-  it('leaves the connection open for the next request after the end', async (t) => {
-    const sockets = new Set<unknown>();
-    const port = await serve(t, (response, message) => {
-      sockets.add(message.socket);
-      const writer = new EventWriter(response);
-      response.on('close', () => writer.destroy());
-      writer.flush();
-      writer.send('data: a\n\n');
-      setImmediate(() => writer.finish());
+  // Node's response emits `finish` after a reset, too, and `writableFinished` is true.
+  for (const [ending, what, act] of [
+    ['finished', 'has read the last chunk', (client: Socket) => client.resume()],
+    ['destroyed', 'resets the connection after the end',
+      (client: Socket) => client.resetAndDestroy()],
+  ] as const)
+    it(`is ${ending} when the client ${what}`, { timeout: 5_000 }, async (t) => {
+      assert.equal(await endingOf(t, act), ending);
     });
-    const agent = new Agent({ keepAlive: true, maxSockets: 1 });
-    t.after(() => agent.destroy());
-    for (let count = 0; count < 5; count++)
-      assert.equal(await textOf(await get(port, agent)), 'data: a\n\n');
-    assert.equal(sockets.size, 1);
-  });
 
-  it('is finished when a client has read the last chunk', { timeout: 5_000 }, async (t) => {
-    assert.equal(await endingOf(t, {}, (client) => client.resume()), 'finished');
-  });
-
-  it(
-    'gives a client its time that reads more slowly than the stall time allows for a chunk',
-    { timeout: 10_000 },
-    async (t) => {
-      // More than twice the stall time, in steps that take a fraction of it.
-      const ended = endingOf(t, { stallTimeoutMs: 400 }, (client) => {
-        const read = (): void => {
-          client.read(393_216);
-          if (!client.destroyed) setTimeout(read, 25);
-        };
-        client.on('readable', () => undefined);
-        read();
-      });
-      assert.equal(await ended, 'finished');
-    },
-  );
-
-  it(
-    'is destroyed when a client reads nothing of the last chunk',
-    { timeout: 5_000 },
-    async (t) => {
-      assert.equal(await endingOf(t, { stallTimeoutMs: 40 }, () => undefined), 'destroyed');
-    },
-  );
-
-  it(
-    'is destroyed when the client resets the connection after the end',
-    { timeout: 5_000 },
-    async (t) => {
-      // Node's response emits `finish` then, and `writableFinished` is true.
-      assert.equal(await endingOf(t, {}, (client) => client.resetAndDestroy()), 'destroyed');
-    },
-  );
-
-  it(
-    'is not finished by an end on a connection that was already reset',
-    { timeout: 5_000 },
-    async (t) => {
-      const ended = new Promise<boolean>((resolve, reject) => {
-        let client: Socket | undefined;
-        serve(t, (response) => {
-          const writer = new EventWriter(response);
-          writer.flush();
-          writer.send('data: first\n\n');
+  it('is not finished by an end on a connection that is reset', { timeout: 5_000 }, async (t) => {
+    const ended = new Promise<boolean>((resolve, reject) => {
+      let client: Socket | undefined;
+      serve(t, (response) => {
+        const writer = new EventWriter(response);
+        writer.flush();
+        writer.send('data: first\n\n');
+        setImmediate(() => {
+          client?.resetAndDestroy();
+          // The kernel hears of it at once; the event loop does not before this ends.
           setImmediate(() => {
-            client?.resetAndDestroy();
-            // The kernel hears of it at once; the event loop does not before this ends.
-            setImmediate(() => {
-              const until = performance.now() + 20;
-              while (performance.now() < until);
-              resolve(writer.finish('data: end\n\n'));
-            });
+            const until = performance.now() + 20;
+            while (performance.now() < until);
+            resolve(writer.finish('data: end\n\n'));
           });
-        }).then((port) => (client = unread(t, port)), reject);
-      });
-      assert.equal(await ended, false);
-    },
-  );
+        });
+      }).then((port) => (client = unread(t, port)), reject);
+    });
+    assert.equal(await ended, false);
+  });
 });

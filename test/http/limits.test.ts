@@ -45,16 +45,6 @@ describe('the body limit', () => {
     assert.equal(client.received.match(/HTTP\/1\.1/g)?.length, 1);
   });
 
-  it('lets a client that still sends 20 MB read a 400 that came before its body', async (t) => {
-    const served = await serve(t);
-    served.app.post('/refuse', (context) => context.json(400, { error: 'no' }));
-    const client = await served.raw();
-    client
-      .send(postHead('/refuse', { 'content-length': 20_000_000 }))
-      .send(Buffer.alloc(20_000_000));
-    assert.equal((await client.lastAnswer()).status, 400);
-  });
-
   for (const [when, handler] of [
     ['unread', () => undefined],
     ['read', (context: Context) => context.readRawBody()],

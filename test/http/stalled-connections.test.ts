@@ -72,32 +72,6 @@ describe('a client that reads nothing of an answer', () => {
     await client.until(/healthy[^]*healthy/);
   });
 
-  for (const path of ['/metrics', '/openapi.json', '/no-such-path']) {
-    it(`is disconnected from ${path}, too`, async (t) => {
-      const clock = mockTimers(t, ['setInterval']);
-      const served = await serve(t);
-      const client = await served.raw();
-      client.socket.setTimeout(0).pause();
-      const request = `GET ${path} HTTP/1.1\r\nhost: x\r\nx-long: ${'x'.repeat(99)}\r\n\r\n`;
-      client.send(request.repeat(60_000));
-      const answered = (): number => {
-        const counts = served.app.metrics.text().matchAll(/^http_requests_total.* (\d+)$/gm);
-        return [...counts].reduce((sum, [, count]) => sum + Number(count), 0);
-      };
-      // The kernel takes no more answers once none has been given over requests of other clients.
-      let [others, before, own] = [0, -1, 0];
-      while (others !== before) {
-        before = others;
-        for (let count = 0; count < 100; count++) await (await served.fetch('/health')).text();
-        own += 100;
-        others = answered() - own;
-      }
-      clock.tick(35_000);
-      client.socket.resume();
-      await within(client.closed, 'the end of the connection');
-    });
-  }
-
   it('gives up its place among MAX_STREAMS', async (t) => {
     const clock = mockTimers(t, ['setInterval']);
     const long = '\u0001'.repeat(1_000_000); // six bytes each in JSON

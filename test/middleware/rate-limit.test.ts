@@ -141,18 +141,6 @@ describe('the limit of authorize', () => {
     );
   });
 
-  it('does not believe x-forwarded-for without TRUST_PROXY', async (t) => {
-    const { origin } = await serve(t, { settings: { authorizePerMinute: 1 } });
-    await ask(origin, { 'x-forwarded-for': '192.0.2.1' });
-    assert.equal(await ask(origin, { 'x-forwarded-for': '192.0.2.2' }), 429);
-  });
-
-  it('distinguishes clients behind a trusted proxy', async (t) => {
-    const { origin } = await serve(t, { settings: { authorizePerMinute: 1, trustProxy: true } });
-    await ask(origin, { 'x-forwarded-for': '192.0.2.1' });
-    assert.equal(await ask(origin, { 'x-forwarded-for': '192.0.2.2' }), 503);
-  });
-
   it('falls back to the peer if a trusted proxy names nobody', async (t) => {
     const { origin } = await serve(t, { settings: { authorizePerMinute: 1, trustProxy: true } });
     await ask(origin, { 'x-forwarded-for': '192.0.2.1, ' });

@@ -1,7 +1,7 @@
 // Records of calls as the built server and the built command make them.
 
 import assert from 'node:assert/strict';
-import { mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { mkdirSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
@@ -75,32 +75,6 @@ describe('the server with CALL_RECORDS=file:…', () => {
     await stop(server);
     const left = await calls(['export'], FILE);
     assert.deepEqual(wordsIn(left.stdout), ['Hello from c-2', 'Hello from c-3']);
-  });
-
-  it('serves calls while records cannot be written, and writes them later', LIMIT, async () => {
-    const server = serve(FILE);
-    const url = await server.url();
-    const folder = join(workplace.directory, 'records');
-    rmSync(folder, { recursive: true });
-    await call(url, 'c-1');
-    const { error } = await server.line('call records cannot be written');
-    assert.match(JSON.stringify(error), /the folder .* does not exist; create it/);
-    await call(url, 'c-2');
-    mkdirSync(folder);
-    await server.line('call records can be written again');
-    await stop(server);
-    const [name = ''] = readdirSync(folder);
-    const words = wordsIn(readFileSync(join(folder, name), 'utf8'));
-    assert.deepEqual(words, ['Hello from c-1', 'Hello from c-2']);
-  });
-
-  it('does not start if they cannot be kept, and says why in one line', LIMIT, async () => {
-    const server = serve({ CALL_RECORDS: 'file:missing/calls.jsonl' });
-    await assertEnds(server, 1);
-    assert.match(
-      server.stderr,
-      /^layercode-microserver: the call records in .*: the folder \S+ does not exist; create it\n$/,
-    );
   });
 });
 

@@ -63,22 +63,6 @@ describe('GET /metrics', () => {
     assert.doesNotMatch(text, /swordfish/);
   });
 
-  it('counts each first speech in every bucket above it', async (t) => {
-    const bucket = /^layercode_first_speech_seconds_bucket\{event="message",le="\S+"\} (\d+)$/gm;
-    const counts = [...(await busy(t)).matchAll(bucket)].map(([, count]) => Number(count));
-    assert.deepEqual([counts.length, counts.at(-1)], [15, 1]);
-    assert.deepEqual(counts, counts.toSorted((a, b) => a - b));
-  });
-
-  it('counts a failed turn as failed', async (t) => {
-    const served = await serve(t, {
-      agent: defineAgent({ name: 'failing', onMessage: () => Promise.reject(new Error('x')) }),
-    });
-    await (await served.fetch('/api/agent', signed(messageEvent()))).text();
-    const labels = 'event="message",outcome="failed",wire="layercode"';
-    assert.equal(sample(await metricsOf(served), `layercode_turns_total{${labels}}`), 1);
-  });
-
   it('counts a stream while it is open', async (t) => {
     const served = await serve(t, {
       agent: defineAgent({

@@ -41,16 +41,6 @@ describe('WebSocketConnection, with a peer that breaks the rules', { timeout: 20
     });
   }
 
-  it('closes at the header of a message too long, not after it: the peer learns why', async (t) => {
-    const { peer, closes } = await open(t);
-    peer.send(text('', { length: 2n ** 40n }));
-    assert.deepEqual(await peer.rest(), [
-      'close 1009 a message must have at most 1048576 bytes',
-      'end',
-    ]);
-    assert.equal((await closes.next()).code, 1009);
-  });
-
   it('reads on until the peer ends its side: a reset would cost it the close frame', async (t) => {
     const { peer, closes, socket } = await open(
       t,

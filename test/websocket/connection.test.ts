@@ -112,13 +112,6 @@ describe('WebSocketConnection, closed by the peer', { timeout: 20_000 }, () => {
     assert.deepEqual([texts.all, closes.all], [['a'], [{ code: 1000, reason: 'first' }]]);
   });
 
-  it('sends what was sent before the echo', async (t) => {
-    const { connection, peer } = await open(t);
-    void connection.send('a');
-    peer.send(close(1000));
-    assert.deepEqual(await peer.rest(), ['text a', 'close 1000', 'end']);
-  });
-
   it('destroys the socket of a peer that does not end its side', async (t) => {
     const { peer, closes, socket } = await open(t, { closeTimeoutMs: 20 }, { allowHalfOpen: true });
     peer.send(close(1000));

@@ -22,7 +22,7 @@ import { TYPESCRIPT } from '../fixtures/typescript.ts';
 interface Client extends EventTarget {
   readonly protocol: string;
   readonly extensions: string;
-  send(data: string | Uint8Array): void;
+  send(data: string): void;
   close(code?: number, reason?: string): void;
 }
 type ClientClass = new (url: string) => Client;
@@ -36,8 +36,6 @@ type ClientEvent = Event & {
 interface Served {
   readonly client: Client;
   readonly connection: WebSocketConnection;
-  /** The server's end of the TCP connection. */
-  readonly socket: Socket;
   readonly closed: Promise<WebSocketClose>;
   /** The client's `close` event. */
   readonly over: Promise<ClientEvent>;
@@ -52,7 +50,7 @@ async function serve(
   const { port } = await listen(server, t);
   let tellClose!: (close: WebSocketClose) => void;
   const closed = new Promise<WebSocketClose>((resolve) => (tellClose = resolve));
-  const accepted = new Promise<Pick<Served, 'connection' | 'socket'>>((resolve, reject) => {
+  const accepted = new Promise<WebSocketConnection>((resolve, reject) => {
     server.on('upgrade', (request, socket: Socket, head) => {
       const refusal = checkHandshake(request);
       if (refusal !== undefined) {
@@ -73,13 +71,13 @@ async function serve(
         ...options,
       });
       t.after(() => connection.destroy());
-      resolve({ connection, socket });
+      resolve(connection);
     });
   });
   const client = new WebSocket(`ws://127.0.0.1:${port}/live`);
   const over = once(client, 'close').then(([event]) => event as ClientEvent);
   await once(client, 'open');
-  return { client, ...(await accepted), closed, over };
+  return { client, connection: await accepted, closed, over };
 }
 
 /** The next so many messages. */
@@ -129,29 +127,6 @@ function tests(WebSocket: ClientClass): void {
       assert.equal((await closed).code, code ?? 1000);
     });
   }
-
-  it('is refused a binary message', async (t) => {
-    const { client, closed, over } = await serve(t, WebSocket);
-    client.send(Uint8Array.of(1, 2, 3));
-    const { code, reason } = await over;
-    assert.deepEqual([code, reason], [1003, 'a message must be text, not binary']);
-    assert.deepEqual(await closed, { code, reason });
-  });
-
-  it('answers pings', async (t) => {
-    let ping: (() => void) | undefined;
-    const { setInterval } = globalThis;
-    t.mock.method(globalThis, 'setInterval', (run: () => void, ms: number) =>
-      setInterval((ping = run), ms),
-    );
-    const { connection, socket } = await serve(t, WebSocket);
-    for (let count = 0; count < 3; count++) {
-      const { bytesRead } = socket;
-      ping?.();
-      while (socket.bytesRead === bytesRead) await new Promise((resolve) => setImmediate(resolve));
-    }
-    assert.equal(connection.isOpen, true);
-  });
 }
 
 describe("Node's WebSocket client", { timeout: 20_000 }, () => {

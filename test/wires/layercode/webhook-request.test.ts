@@ -4,8 +4,6 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { gzipSync } from 'node:zlib';
 
-import { createApp } from '../../../src/app/create-app.ts';
-import { parseSettings } from '../../../src/settings/parse-settings.ts';
 import { signPayload } from '../../../src/wires/layercode/signature.ts';
 import { messageEvent, notByFetch, rawRequest, SECRET, serve } from '../../fixtures/app.ts';
 import { wireBody } from '../../fixtures/wire.ts';
@@ -85,13 +83,6 @@ describe('webhook signature', () => {
     const connection = await serve(t, {}).raw();
     connection.write(rawRequest(BODY, { signature: null }).slice(0, -BODY.length));
     assert.equal(await connection.status(), 401);
-  });
-
-  it('is never off: an app without a secret is not created', () => {
-    assert.throws(
-      () => createApp(parseSettings({}, []), { name: 'any', onMessage: () => 'Yes.' }),
-      /LAYERCODE_WEBHOOK_SECRET/,
-    );
   });
 });
 
