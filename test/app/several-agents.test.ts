@@ -139,17 +139,6 @@ describe('several agents', () => {
     assert.deepEqual(stolen, []);
   });
 
-  it('keep the first one\'s conversation on both of its paths', async (t) => {
-    const { app, at } = await serveAgents(t);
-    await (await at('/api/agent').say('One')).text();
-    await (await at('/api/agent/sales').say('Two')).text();
-    const history = await app.conversations.getHistory('c-1');
-    assert.deepEqual(
-      history.map(({ content }) => content),
-      ['One', 'Sally: One', 'Two', 'Sally: Two'],
-    );
-  });
-
   it('interrupt no turn of another agent with the same id', async (t) => {
     const { agent: slow, begun, release } = holding();
     const { at } = await serveAgents(t, { slow, quick: speaker('Q') });

@@ -119,15 +119,6 @@ describe('a body of full chunks', () => {
 });
 
 describe('the budget of all bodies', () => {
-  it('is taken by a body, whose reader gives it back', async (t) => {
-    const { request, client } = await open(t, post(10));
-    const budget = new body.BodyBudget(15);
-    client.send('0123456789');
-    const bytes = await readRawBody(request, 10, budget);
-    budget.give(bytes.buffer.byteLength);
-    assert.equal(left(budget), 15);
-  });
-
   it('refuses the body that exceeds it with 503, and has all its bytes again', async (t) => {
     const { request, client } = await open(t, CHUNKED);
     const budget = new body.BodyBudget(4);

@@ -43,17 +43,6 @@ describe('EventWriter', () => {
     assert.deepEqual(destination.calls, ['end data: a\n\ndata: end\n\n']);
   });
 
-  it('ends a stream that had no event, and one that has nothing left to write', async () => {
-    for (const count of [0, 1]) {
-      const { writer, destination } = open();
-      if (count > 0) writer.send('data: a\n\n');
-      await tick();
-      writer.finish();
-      await tick();
-      assert.deepEqual(destination.calls.slice(count), ['end ']);
-    }
-  });
-
   it('ends once, accepts nothing from then on, and never throws', async () => {
     const { writer, destination } = open();
     writer.finish('data: end\n\n');

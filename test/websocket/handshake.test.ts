@@ -1,15 +1,13 @@
 import assert from 'node:assert/strict';
-import { once } from 'node:events';
-import { createServer, IncomingMessage } from 'node:http';
-import { connect, Socket } from 'node:net';
-import { describe, it, type TestContext } from 'node:test';
+import { IncomingMessage } from 'node:http';
+import { Socket } from 'node:net';
+import { describe, it } from 'node:test';
 
 import {
   acceptHeaders,
   checkHandshake,
   type HandshakeRefusal,
 } from '../../src/websocket/handshake.ts';
-import { listen } from '../fixtures/listen.ts';
 
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
 
@@ -133,48 +131,5 @@ describe('acceptHeaders', () => {
       'sec-websocket-accept',
       's3pPLMBiTxaQ9kYGzzhZRbK+xOo=',
     ]);
-  });
-});
-
-/** What a real request of these lines is answered, through Node's parser. */
-async function refusalOf(
-  t: TestContext,
-  lines: readonly string[],
-): Promise<HandshakeRefusal | undefined> {
-  const server = createServer();
-  const client = connect((await listen(server, t)).port, '127.0.0.1');
-  t.after(() => client.destroy());
-  client.write(`${lines.join('\r\n')}\r\n\r\n`);
-  const [request, socket] = (await once(server, 'upgrade')) as [IncomingMessage, Socket];
-  socket.destroy();
-  return checkHandshake(request);
-}
-
-describe('checkHandshake, of a request off the wire', () => {
-  const lines = [
-    'GET /live HTTP/1.1',
-    ...Object.entries(HANDSHAKE).map(([name, value]) => `${name}: ${value}`),
-  ];
-
-  it('accepts it', async (t) => assert.equal(await refusalOf(t, lines), undefined));
-
-  for (const [what, sent, reason] of [
-    ['a second key, even the same', [...lines, `Sec-WebSocket-Key: ${KEY}`], BAD_KEY.reason],
-    ['a second version', [...lines, 'Sec-WebSocket-Version: 13'], OTHER_VERSION.reason],
-    [
-      'no host, which Node does not look for in an upgrade',
-      lines.filter((line) => !line.startsWith('host')), 'Host is missing',
-    ],
-  ] as const)
-    it(`refuses ${what}`, async (t) => {
-      assert.equal((await refusalOf(t, sent))?.reason, reason);
-    });
-
-  it('accepts an offer in a second line', async (t) => {
-    const others = lines.map((line) => line
-      .replace('upgrade: websocket', 'upgrade: h2c')
-      .replace('connection: Upgrade', 'connection: keep-alive'));
-    const offer = ['Upgrade: websocket', 'Connection: upgrade'];
-    assert.equal(await refusalOf(t, [...others, ...offer]), undefined);
   });
 });
