@@ -241,21 +241,19 @@ describe('app.fetch', () => {
     assert.equal(reply !== undefined && 'state' in reply && reply.state, 'completed');
   });
 
-  it('is 500 for a body that was read, and the log names the remedy', async (t) => {
-    const { log, next } = recordLog();
-    const app = open(t, { options: { log } });
-    const request = turn();
-    await request.text();
-    assert.equal((await within(app.fetch(request), 'an answer')).status, 500);
-    const { error } = await next('request failed');
-    assert.match(JSON.stringify(error), /body has already been read/);
-  });
-
-  it('is 500 for a body that somebody else is reading', async (t) => {
-    const request = turn();
-    request.body?.getReader();
-    assert.equal((await within(open(t).fetch(request), 'an answer')).status, 500);
-  });
+  for (const [what, use] of [
+    ['was read', (request: Request) => request.text()],
+    ['somebody else is reading', ({ body }: Request) => body?.getReader()],
+  ] as const)
+    it(`is 500 for a body that ${what}, and the log names the remedy`, async (t) => {
+      const { log, next } = recordLog();
+      const app = open(t, { options: { log } });
+      const request = turn();
+      await use(request);
+      assert.equal((await within(app.fetch(request), 'an answer')).status, 500);
+      const { error } = await next('request failed');
+      assert.match(JSON.stringify(error), /body has already been read/);
+    });
 
   it('accepts a body of exactly the limit and refuses one byte more, streamed without a length', async (t) => {
     const length = messageEvent().length;

@@ -115,19 +115,16 @@ describe('ResponseClose', () => {
     assert.deepEqual(await second, { isFinished: true, owner: 'owner', subject: 7 });
   });
 
-  it('reports a response that closed before anybody listened', async (t) => {
-    const { response } = await open(t);
-    response.destroy();
-    await once(response, 'close');
-    assert.equal((await told(new ResponseClose(response, 'owner'))).isFinished, false);
-  });
-
-  it('reports a response that finished before anybody listened', async (t) => {
-    const { response } = await open(t);
-    response.end('x');
-    await once(response, 'close');
-    assert.equal((await told(new ResponseClose(response, 'owner'))).isFinished, true);
-  });
+  for (const [what, end, isFinished] of [
+    ['closed', (response: ServerResponse) => response.destroy(), false],
+    ['finished', (response: ServerResponse) => response.end('x'), true],
+  ] as const)
+    it(`reports a response that ${what} before anybody listened`, async (t) => {
+      const { response } = await open(t);
+      end(response);
+      await once(response, 'close');
+      assert.equal((await told(new ResponseClose(response, 'owner'))).isFinished, isFinished);
+    });
 
   it('reports a connection that closed before anybody listened to a queued response', async (t) => {
     const { client, responses } = await open(t, 2);
