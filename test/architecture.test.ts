@@ -104,7 +104,7 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
     'turns',
     [
       'turns/report', 'agents', 'agents/state', 'tools', 'conversations', 'redaction', 'calls',
-      'log.ts', 'base',
+      'settings', 'log.ts', 'base',
     ],
   ],
   ['turns/report', ['agents', 'tools', 'conversations', 'calls', 'log.ts', 'base']],

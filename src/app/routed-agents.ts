@@ -84,11 +84,7 @@ export function routeAgents(given: GivenAgents, parts: AppParts): RoutedAgents {
       others: own === undefined
         ? undefined
         : (turns) => new (loaded('work', code).OtherProcesses)(own, turns, log),
-      turnTimeoutMs: settings.turnTimeoutSeconds * 1_000,
-      firstWordTimeoutMs: settings.firstWordTimeoutSeconds * 1_000,
-      storeTimeoutMs: settings.storeTimeoutMs,
-      settleMs: settings.settleMs,
-      maxReplyWords: settings.maxReplyWords,
+      settings,
       observer: workMetrics(ownMetrics, onceToolsOf(speakers)),
       figures: hasFigures ? new (loaded('work', code).FigureTaker)(figuresKept) : undefined,
       onTurnOver: records?.turnEnded === undefined

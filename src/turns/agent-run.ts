@@ -99,9 +99,9 @@ export class AgentRun {
    */
   stop(ending: Ending | 'taken over', reason = REASONS[ending]): void {
     if (ending === 'completed' && this.#calls === undefined) return;
-    const { host: { options: { turnTimeoutMs } }, startedAtMs } = this.#turn;
+    const { host: { options: { settings } }, startedAtMs } = this.#turn;
     const aborted = new TurnAbortedError(reason);
-    const finishMs = turnTimeoutMs - (performance.now() - startedAtMs);
+    const finishMs = 1_000 * settings.turnTimeoutSeconds - (performance.now() - startedAtMs);
     this.#calls?.turnEnded(aborted, finishMs, ending === 'taken over');
     if (ending === 'completed') return;
     this.#abortReason = aborted;

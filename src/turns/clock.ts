@@ -8,9 +8,9 @@ import type { TurnRun } from './turn-run.ts';
  */
 export function startClock(
   turn: TurnRun,
-  silentMs: number = turn.host.options.firstWordTimeoutMs,
+  silentMs: number = 1_000 * turn.host.options.settings.firstWordTimeoutSeconds,
 ): void {
-  const { turnTimeoutMs } = turn.host.options;
+  const turnTimeoutMs = 1_000 * turn.host.options.settings.turnTimeoutSeconds;
   const isSilent = !turn.spoken.hasSpoken;
   const limitMs = isSilent ? Math.min(silentMs, turnTimeoutMs) : turnTimeoutMs;
   const elapsedMs = performance.now() - turn.startedAtMs;
@@ -20,9 +20,9 @@ export function startClock(
 }
 
 function timeIsUp(turn: TurnRun, wasSilent: boolean, limitMs: number): void {
-  const { firstWordTimeoutMs, turnTimeoutMs } = turn.host.options;
+  const { firstWordTimeoutSeconds, turnTimeoutSeconds } = turn.host.options.settings;
   const mayGoOn = turn.spoken.hasSpoken || turn.callsSoFar?.isFinishing === true;
-  if (wasSilent && mayGoOn && limitMs < turnTimeoutMs)
-    return startClock(turn, limitMs + firstWordTimeoutMs);
+  if (wasSilent && mayGoOn && limitMs < 1_000 * turnTimeoutSeconds)
+    return startClock(turn, limitMs + 1_000 * firstWordTimeoutSeconds);
   turn.fail(new TurnTimeout(turn.spoken.hasSpoken ? 'turn' : 'first word', limitMs));
 }

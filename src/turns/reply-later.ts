@@ -36,8 +36,8 @@ async function replyOf(
   host: Parameters<typeof replyLater>[2],
 ): Promise<readonly SentEvent[] | undefined> {
   const { event: { conversationId } } = delivery;
-  const { conversations, process: own, options: { turnTimeoutMs } } = host;
-  const untilMs = performance.now() + turnTimeoutMs;
+  const { conversations, process: own, options: { settings } } = host;
+  const untilMs = performance.now() + 1_000 * settings.turnTimeoutSeconds;
   let wake = (): void => undefined;
   const woken = (): void => wake();
   const interval = setInterval(woken, READ_MS);

@@ -109,9 +109,9 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     this.turnId = delivery.event.turnId ?? randomUUID();
     delivery.turn = this;
     this.older = older;
-    const { values, maxReplyWords } = host.options;
+    const { values, settings } = host.options;
     if (values !== undefined) this.values = values.of(this);
-    this.spoken = new SpokenReply(this.values, maxReplyWords);
+    this.spoken = new SpokenReply(this.values, settings.maxReplyWords);
     this.trace = traceOf(this);
     const { onInterrupted } = host.speakers.own;
     if (onInterrupted !== undefined) this.#scope = new AsyncResource('RunningTurn');
@@ -186,7 +186,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
   }
 
   get settlesAtMs(): number {
-    return this.startedAtMs + this.host.options.settleMs;
+    return this.startedAtMs + this.host.options.settings.settleMs;
   }
 
   get caller(): Caller | undefined {
@@ -563,7 +563,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
       ? andThen(settled, () => host.conversations.whenStored(this.conversationId))
       : settled;
     if (!(stored instanceof Promise)) return this.#happens('stored');
-    const limitMs = Math.max(host.options.storeTimeoutMs, hasChanged ? HELD_BACK_MS : 0);
+    const limitMs = Math.max(host.options.settings.storeTimeoutMs, hasChanged ? HELD_BACK_MS : 0);
     void atMost(limitMs, stored).then(() => {
       this.work.noteStore('end', fromMs);
       this.#happens('stored');

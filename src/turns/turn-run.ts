@@ -5,6 +5,7 @@ import type { Caller, TurnEvent } from '../calls/call-event.ts';
 import type { Message } from '../conversations/message.ts';
 import type { OpenedTurn } from '../conversations/opened-turn.ts';
 import type { TurnSettlement } from '../conversations/turn-settlement.ts';
+import type { Settings } from '../settings/settings.ts';
 import type { ToolCallingTurn, ToolHost } from '../tools/tool-calling-turn.ts';
 import type { ToolCalls } from '../tools/tool-calls.ts';
 import type { Delivery } from './delivery.ts';
@@ -72,24 +73,16 @@ export interface TurnRun extends ToolCallingTurn, SpeakingTurn {
   fail(error: unknown): void;
 }
 
+/** The settings of turns: settings/table.ts says what they mean. */
+export type TurnSettings = Pick<
+  Settings,
+  'turnTimeoutSeconds' | 'firstWordTimeoutSeconds' | 'settleMs' | 'storeTimeoutMs'
+  | 'maxReplyWords'
+>;
+
 /** How the turns of a path run. */
 export interface RunOptions {
-  /**
-   * Longest time of a turn, from the verified event. A turn that takes longer fails: its agent is
-   * aborted, and the caller hears the apology.
-   */
-  readonly turnTimeoutMs: number;
-  /** The same, for a turn that has not spoken a word. */
-  readonly firstWordTimeoutMs: number;
-  /**
-   * How long a turn that the platform may replace must last before its tools may change anything,
-   * in milliseconds.
-   */
-  readonly settleMs: number;
-  /** How long the end of a reply may wait for the store, in milliseconds. */
-  readonly storeTimeoutMs: number;
-  /** Maximum number of words in a reply, inclusive. Default: any. */
-  readonly maxReplyWords?: number | undefined;
+  readonly settings: TurnSettings;
   /** For the record of a call. Default: models have no price. */
   readonly costOf?: CostOf | undefined;
   readonly tracing: Tracing;

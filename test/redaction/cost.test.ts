@@ -105,8 +105,9 @@ function turnsOf(...redact: readonly Finder[]): Turns {
     ...RUN_OPTIONS,
     agent: { name: 'x', onMessage: () => undefined },
     conversations,
-    turnTimeoutMs: 10_000,
-    firstWordTimeoutMs: 10_000,
+    settings: {
+      ...RUN_OPTIONS.settings, turnTimeoutSeconds: 10, firstWordTimeoutSeconds: 10,
+    },
     values: new AgentValues(redaction, conversations),
     agentWork: undefined,
   });

@@ -130,7 +130,9 @@ async function booking(
 ): Promise<{ readonly process: Process; readonly signal: AbortSignal }> {
   const tool = new Booking();
   const onMessage = tool.onMessage({ whenInterrupted });
-  const process = new Process(t, { onMessage }, { process: 'a', turnTimeoutMs: 3_000 });
+  const process = new Process(t, { onMessage }, {
+    process: 'a', settings: { turnTimeoutSeconds: 3 },
+  });
   process.deliver('t1', 'Book');
   const { context: { signal }, resolve } = await tool.begun();
   t.after(() => resolve('"ended"'));

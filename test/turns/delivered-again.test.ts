@@ -73,7 +73,9 @@ describe('a failed turn that is delivered again while its end is stored', () => 
       },
       apology: 'Sorry.',
     });
-    const process = new Process(t, agent, { store, process: 'a', storeTimeoutMs: 3_000 });
+    const process = new Process(t, agent, {
+      store, process: 'a', settings: { storeTimeoutMs: 3_000 },
+    });
     const [older, newer] = [process.deliver('t1'), process.deliver('t1')];
     await end(older, 'taken over');
     gate.resolve();
@@ -100,7 +102,10 @@ describe('a run that takes its turn back with its reply', () => {
         await end.promise;
         return 'Done.';
       },
-    }, { store, process: 'a', tracing: { tracer, hasWords: false }, storeTimeoutMs: 3_000 });
+    }, {
+      store, process: 'a', tracing: { tracer, hasWords: false },
+      settings: { storeTimeoutMs: 3_000 },
+    });
     const client = process.deliver('t1');
     await begun.promise;
     // As another process stores it that does not know of this run.

@@ -64,8 +64,10 @@ export class Client implements Delivery {
   }
 }
 
-interface ProcessOptions extends Partial<Omit<TurnsOptions, 'agent' | 'conversations'>> {
+interface ProcessOptions
+  extends Partial<Omit<TurnsOptions, 'agent' | 'conversations' | 'settings'>> {
   readonly store?: ConversationStore;
+  readonly settings?: Partial<TurnsOptions['settings']>;
 }
 
 /** The turns of one agent in one process, and what came of them. */
@@ -77,7 +79,9 @@ export class Process {
 
   /** Turns may take a minute. */
   constructor(
-    t: TestContext, agent: Partial<Agent>, { store = memory(), ...options }: ProcessOptions = {},
+    t: TestContext,
+    agent: Partial<Agent>,
+    { store = memory(), settings, ...options }: ProcessOptions = {},
   ) {
     this.store = store;
     this.conversations = new ConversationManager(store);
@@ -86,8 +90,10 @@ export class Process {
       agentWork,
       agent: defineAgent({ name: 'tested', onMessage: () => 'Yes.', ...agent }),
       conversations: this.conversations,
-      turnTimeoutMs: 60_000, firstWordTimeoutMs: 60_000,
       ...options,
+      settings: {
+        ...RUN_OPTIONS.settings, turnTimeoutSeconds: 60, firstWordTimeoutSeconds: 60, ...settings,
+      },
     });
     t.after(() => this.turns.interruptAll('the test is over'));
   }

@@ -21,7 +21,7 @@ class Call extends Process {
   #turns = 0;
 
   constructor(t: TestContext, agent: Partial<Agent>, settleMs = 0) {
-    super(t, agent, { settleMs });
+    super(t, agent, { settings: { settleMs } });
   }
 
   /** Turns are called t1, t2, and so on. `lines`: the call so far, as `transcriptOf` takes it. */
