@@ -6,6 +6,7 @@ const days = ['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday'
 
 const openingHours = tool({
   name: 'opening_hours',
+  repeatable: true, // only reads
   description: 'When the shop is open on a day of the week.',
   parameters: {
     type: 'object',

@@ -21,6 +21,7 @@ const addPizza = tool({
   description: 'Puts pizzas of one kind into the cart.',
   parameters: z.object({ kind: Kind, count: z.number().int().min(1).max(20).default(1) }),
   state: order,
+  repeatable: true, // changes only the state, which goes back if its turn is replaced
   run: ({ kind, count }, { state }) => {
     if (state.isPlaced) throw new Error('the order has been placed and cannot be changed');
     state.cart.push({ kind, count });

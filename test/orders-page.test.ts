@@ -2,15 +2,17 @@
 
 import assert from 'node:assert/strict';
 import { mkdirSync, readFileSync, symlinkSync } from 'node:fs';
-import { createServer } from 'node:http';
+import { createServer, type Server } from 'node:http';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { describe, it } from 'node:test';
+import { describe, it, type TestContext } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
 import { createApp, parseSettings, type Agent } from 'layercode-microserver';
 import { createTestClient, scriptedModel, withModel } from 'layercode-microserver/testing';
 
+import { deferred, within } from './fixtures/app.ts';
+import { KEY, serveWith } from './fixtures/completions.ts';
 import { listen } from './fixtures/listen.ts';
 import { codeBlocks, readPage, typeErrors, writeProject } from './fixtures/pages.ts';
 import { ROOT } from './fixtures/source-files.ts';
@@ -24,15 +26,53 @@ const template = readFileSync(join(ROOT, 'assets/templates/agent.ts'), 'utf8');
 
 /** The template with what the page adds. */
 const agentText = template
-  .replace('putAside: [] as Parcel[]', `$&, ${list}`)
+  .replace('putAside: {} as Record<string, Parcel>', `$&, ${list}`)
   .replace('hangUp, tool,', 'hangUp, NotDone, tool,')
   .replace('putAside, hangUp]', 'putAside, sendOrder, hangUp]')
   .replace(/^const name = /m, `${sendOrder}\n$&`);
 
 describe(PAGE, () => {
   const folder = writeProject(new Map([['agent.ts', agentText]]));
+  mkdirSync(join(folder, 'node_modules'));
+  symlinkSync(ROOT, join(folder, 'node_modules/layercode-microserver'));
+  const bread = { goods: 'loaf of bread', count: 2 };
+  const puts = { call: 'put_aside', args: bread };
+  const sends = { call: 'send_order', args: {} };
+
+  /** The agent, which sends its orders to this shop. */
+  async function agentFor(t: TestContext, shop: Server): Promise<Agent> {
+    process.env['SHOP_URL'] = (await listen(shop, t)).origin;
+    t.after(() => delete process.env['SHOP_URL']);
+    const url = pathToFileURL(join(folder, 'agent.ts')).href;
+    return ((await import(url)) as { readonly default: Agent }).default;
+  }
 
   it('has types that fit the project', () => assert.equal(typeErrors(folder), ''));
+
+  // A list had the milk twice: what is put aside while an order is sent is not taken back.
+  it('puts nothing aside twice if a turn that also sends an order is replaced', async (t) => {
+    const [sent, replaced] = [deferred(), deferred()];
+    const shop = createServer(async (_request, response) => {
+      sent.resolve();
+      await replaced.promise;
+      response.end();
+    });
+    const milk = { call: 'put_aside', args: { goods: 'bottle of milk', count: 1 } };
+    const both = [sends, milk];
+    const model = scriptedModel([puts, 'Two loaves.', both, both, 'Ordered, and milk.']);
+    const served = withModel(await agentFor(t, shop), model);
+    const { platform } = serveWith(t, served, { CHAT_COMPLETIONS_KEYS: KEY, SETTLE_MS: '0' });
+    const kept = ['user: Two loaves.', 'agent: Two loaves.'];
+    await platform.hear(kept.slice(0, 1));
+    const first = platform.hear([...kept, 'user: Order that.']);
+    await within(sent.promise, 'the order');
+    const second = platform.hear([...kept, 'user: Order that. And milk.']);
+    await within(first, 'the end of the first reply');
+    replaced.resolve();
+    assert.equal(await within(second, 'the second reply'), 'Ordered, and milk.');
+    const result = model.requests.at(-1)?.messages.findLast(({ role }) => role === 'tool');
+    assert.deepEqual(JSON.parse(result?.content ?? ''), { allPutAside: [bread, milk.args] });
+  });
 
   // With the code as it was, the second order had the first goods again.
   it('orders what was put aside once, in each of two orders of a call', async (t) => {
@@ -41,16 +81,7 @@ describe(PAGE, () => {
       orders.push([request.url ?? '', JSON.parse(await text(request))]);
       response.end();
     });
-    process.env['SHOP_URL'] = (await listen(shop, t)).origin;
-    t.after(() => delete process.env['SHOP_URL']);
-    mkdirSync(join(folder, 'node_modules'));
-    symlinkSync(ROOT, join(folder, 'node_modules/layercode-microserver'));
-    const url = pathToFileURL(join(folder, 'agent.ts')).href;
-    const { default: agent } = (await import(url)) as { readonly default: Agent };
-
-    const bread = { goods: 'loaf of bread', count: 2 };
-    const puts = { call: 'put_aside', args: bread };
-    const sends = { call: 'send_order', args: {} };
+    const agent = await agentFor(t, shop);
     const model = scriptedModel([
       sends, 'Of what?', puts, sends, 'Ordered.', sends, 'It is.', puts, sends, 'Two more.',
     ]);

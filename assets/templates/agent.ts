@@ -14,6 +14,7 @@ const hours: Readonly<Record<string, string>> = {
 /** A function that the model may call. Add your own, and list it in `tools` below. */
 const openingHours = tool({
   name: 'opening_hours',
+  repeatable: true, // only reads, so no call of it has to wait
   description: 'Whether the shop is open on a day of the week, and from when to when.',
   parameters: {
     type: 'object',
@@ -30,12 +31,13 @@ interface Parcel {
 }
 
 /** What the agent keeps of each call beside its history: plain JSON. */
-const order = defineState(() => ({ putAside: [] as Parcel[] }));
+const order = defineState(() => ({ putAside: {} as Record<string, Parcel> }));
 
 /** Its arguments are checked before it runs, and have types. So has the state. */
 const putAside = tool({
   name: 'put_aside',
   state: order,
+  repeatable: true, // changes only the state, under a key: running again adds nothing
   description: 'Puts goods aside for the caller, to be fetched later.',
   parameters: {
     type: 'object',
@@ -46,9 +48,9 @@ const putAside = tool({
     required: ['goods', 'count'],
     additionalProperties: false,
   },
-  run: ({ goods, count }, { state }) => {
-    state.putAside.push({ goods, count });
-    return { allPutAside: state.putAside };
+  run: ({ goods, count }, { state, idempotencyKey }) => {
+    state.putAside[idempotencyKey] = { goods, count };
+    return { allPutAside: Object.values(state.putAside) };
   },
 });
 

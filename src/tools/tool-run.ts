@@ -38,7 +38,8 @@ export interface ToolRun {
   readonly whenInterrupted?: 'abort' | 'finish' | undefined;
   /**
    * Whether the call may run again, with the same key, if the process died before storing a
-   * result. Default false.
+   * result, or if another turn replaces its own. For tools that only read, or only change the
+   * agent's state. Default false.
    */
   readonly repeatable?: boolean | undefined;
   /**

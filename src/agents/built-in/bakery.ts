@@ -27,6 +27,7 @@ export function createBakery(): Agent {
 
   const listMenu = tool({
     name: 'list_menu',
+    repeatable: true,
     tellBrowser: 'everything',
     description:
       'The menu, or one category of it, with prices in cents and what is available today.',

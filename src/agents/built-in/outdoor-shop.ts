@@ -45,6 +45,7 @@ export function createOutdoorShop(): Agent {
 
   const searchProducts = tool({
     name: 'search_products',
+    repeatable: true,
     tellBrowser: 'everything',
     description: `Finds products, at most ${MAX_FOUND}, the best match first. Prices are in cents; stock is by warehouse.`,
     parameters: {
@@ -77,6 +78,7 @@ export function createOutdoorShop(): Agent {
 
   const lookupOrder = tool({
     name: 'lookup_order',
+    repeatable: true,
     tellBrowser: 'everything',
     description:
       'An order, by its number and the surname or e-mail address on it. Both are needed.',
@@ -102,6 +104,7 @@ export function createOutdoorShop(): Agent {
 
   const getPolicy = tool({
     name: 'get_policy',
+    repeatable: true,
     tellBrowser: 'everything',
     description: 'What the shop promises: its rules in full. Promise nothing beyond them.',
     parameters: {

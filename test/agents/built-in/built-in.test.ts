@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 
 import { getAgent } from '../../../src/agents/built-in/registry.ts';
 import { says } from '../../faults/model-server.ts';
-import { promptOf, serveModel, spoken, toolNames } from '../model-app.ts';
+import { promptOf, serveModel, spoken, toolNames, toolsOf } from '../model-app.ts';
 
 /** Agent, what it says first, its prompt's file, its tools. */
 const AGENTS = [
@@ -39,6 +39,13 @@ for (const [name, welcome, file, tools] of AGENTS) {
       assert.deepEqual(system, { role: 'system', content: prompt.trimEnd() });
       assert.deepEqual(others.at(-1), { role: 'user', content: 'Hi.' });
       assert.deepEqual(toolNames(server.requests[0]), tools);
+    });
+
+    it('makes nobody wait for a tool that only reads, where turns may be replaced', async () => {
+      const offered = [...(await toolsOf(getAgent(name))).values()];
+      const waiting = offered.filter(({ repeatable }) => repeatable !== true);
+      const acting = tools.filter((tool) => /^(?:make|book)_/.test(tool));
+      assert.deepEqual(waiting.map(({ name: tool }) => tool), acting);
     });
 
     it('has a prompt without the markup that its model is told not to write', () =>

@@ -5,10 +5,12 @@ import { describe, it } from 'node:test';
 import '../../../assets/templates/agent.test.ts'; // a project's tests are tests of this file
 
 import { createApp, parseSettings, type App } from 'layercode-microserver';
+import { scriptedModel, withModel, type ScriptedAnswer } from 'layercode-microserver/testing';
 import { evalCommand } from '../../../src/kit/commands/eval.ts';
 import { loadSettings } from '../../../src/settings/load-settings.ts';
 import { settingRows } from '../../../src/settings/table.ts';
 import template from '../../../assets/templates/agent.ts';
+import { KEY, requestLines, serveWith } from '../../fixtures/completions.ts';
 import { parseDockerfile, ROOT, textsOf } from '../../fixtures/dockerfile.ts';
 import { newFolder } from '../../fixtures/folder.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
@@ -137,6 +139,22 @@ describe("a project's agent", () => {
       template,
     );
   }
+
+  // It had 2 + 3 loaves, and waited for SETTLE_MS each time.
+  it('puts aside only what the last version of an order says, and makes nobody wait', async (t) => {
+    const put = (count: number): ScriptedAnswer =>
+      ({ call: 'put_aside', args: { goods: 'loaf', count } });
+    const looks: ScriptedAnswer = { call: 'opening_hours', args: { day: 'Sunday' } };
+    const model = scriptedModel([put(2), 'Two.', looks, put(3), 'Three, but not on Sunday.']);
+    const { platform, logLines } =
+      serveWith(t, withModel(template, model), { CHAT_COMPLETIONS_KEYS: KEY });
+    for (const words of ['Two loaves', 'Two loaves no three on Sunday'])
+      await platform.hear([`user: ${words}`]);
+    const result = model.requests.at(-1)?.messages.findLast(({ role }) => role === 'tool');
+    assert.equal(result?.content, '{"allPutAside":[{"goods":"loaf","count":3}]}');
+    const lines = await requestLines(logLines, 2);
+    assert.deepEqual(lines.map(({ settleMs }) => settleMs), [undefined, undefined]);
+  });
 
   it('needs no model without a key', () => assert.equal(served().model, undefined));
 
