@@ -1,5 +1,5 @@
-import { access } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { access, readdir } from 'node:fs/promises';
+import { basename, dirname, resolve } from 'node:path';
 import { pathToFileURL } from 'node:url';
 
 import type { Agent } from '../agents/agent.ts';
@@ -7,6 +7,8 @@ import { AgentError, getAgent } from '../agents/built-in/registry.ts';
 import { defineAgent, type AgentDefinition } from '../agents/define-agent.ts';
 import { isObject } from '../base/fields.ts';
 import { codeOf, messageOf } from '../base/thrown-values.ts';
+
+const EXTENSION = /\.[cm]?[jt]s$/;
 
 /** What V8 says if an ES module is read as CommonJS. */
 const READ_AS_COMMONJS =
@@ -21,12 +23,13 @@ export async function loadAgent(
   nameOrPath: string,
   directory: string = process.cwd(),
 ): Promise<Agent> {
-  if (!/[/\\]|\.[cm]?[jt]s$/.test(nameOrPath)) return getAgent(nameOrPath);
+  if (!/[/\\]/.test(nameOrPath) && !EXTENSION.test(nameOrPath)) return getAgent(nameOrPath);
   const path = resolve(directory, nameOrPath);
   try {
     await access(path);
   } catch (cause) {
-    throw new AgentError(`cannot read agent module ${path}`, { cause });
+    const reason = codeOf(cause) === 'ENOENT' ? await absenceOf(path) : messageOf(cause);
+    throw new AgentError(`cannot read agent module ${path}: ${reason}`, { cause });
   }
   let loaded: { readonly default?: unknown };
   try {
@@ -54,6 +57,15 @@ export async function loadAgent(
 /** Compilers to CommonJS make `export default` a property, and mark `module.exports`. */
 function compiledDefault(exported: unknown): unknown {
   return isObject(exported) && exported['__esModule'] === true ? exported['default'] : exported;
+}
+
+/** Names the modules beside it that differ only in the extension. */
+async function absenceOf(path: string): Promise<string> {
+  const stem = (name: string): string => name.replace(EXTENSION, '');
+  const files = await readdir(dirname(path)).catch(() => []);
+  const meant = files.filter((name) =>
+    EXTENSION.test(name) && stem(name) === stem(basename(path))).sort().join(' or ');
+  return `there is no such file${meant === '' ? '' : `; did you mean ${meant}?`}`;
 }
 
 function hintOf(error: unknown, path: string): string {

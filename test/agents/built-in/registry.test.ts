@@ -82,8 +82,24 @@ describe('loadAgent', () => {
   });
 
   it('uses the working directory by default', async () => {
-    const message = `cannot read agent module ${join(process.cwd(), 'no-such-agent.mjs')}`;
+    const path = join(process.cwd(), 'no-such-agent.mjs');
+    const message = `cannot read agent module ${path}: there is no such file`;
     await assert.rejects(loadAgent('./no-such-agent.mjs'), { message });
+  });
+
+  // A project of `init` has agent.ts, and the pages speak of ./my-agent.js.
+  it('names the modules of the same name where there is no such file', async () => {
+    for (const name of ['desk.ts', 'desk.mjs', 'desk.test.ts', 'desk.txt', 'desktop.ts'])
+      writeFileSync(join(root, name), GOOD);
+    assert.match((await failure('./desk.js')).message,
+      /desk\.js: there is no such file; did you mean desk\.mjs or desk\.ts\?$/);
+    assert.match((await failure('./none/desk.js')).message, /desk\.js: there is no such file$/);
+  });
+
+  it('says why else a module cannot be read', async () => {
+    const name = write(GOOD);
+    const below = `./${name}/agent.js`; // what it is in is a file
+    assert.match((await failure(below)).message, /agent\.js: ENOTDIR: not a directory/);
   });
 
   it('loads a path with spaces, a hash, a question mark, a percent sign and letters', async () => {
