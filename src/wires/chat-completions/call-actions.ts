@@ -20,9 +20,13 @@ const WHAT = { data: 'data for a browser', hangup: 'hanging up', transfer: 'a tr
 export class OfferedActions {
   readonly #profile: Profile;
   readonly #offered: ReadonlySet<string>;
-  readonly #warnOnce: (what: string) => void;
+  readonly #warnOnce: (what: string, hint?: string) => void;
 
-  constructor(profile: Profile, offered: ReadonlySet<string>, warnOnce: (what: string) => void) {
+  constructor(
+    profile: Profile,
+    offered: ReadonlySet<string>,
+    warnOnce: (what: string, hint?: string) => void,
+  ) {
     this.#profile = profile;
     this.#offered = offered;
     this.#warnOnce = warnOnce;
@@ -55,15 +59,23 @@ export class OfferedActions {
   /** Whether the platform has no word for the event. Warns once. */
   drops({ type }: SentEvent): boolean {
     if (type === 'say') return false;
-    const isOffered = type !== 'data' && this.#toolFor(type) !== undefined;
-    if (!isOffered) this.#warnOnce(WHAT[type]);
-    return !isOffered;
+    if (type !== 'data' && this.#toolFor(type) !== undefined) return false;
+    this.#warnOnce(WHAT[type], type === 'data' ? undefined : this.#remedyFor(type));
+    return true;
+  }
+
+  #remedyFor(type: CallAction['type']): string {
+    const names = this.#toolsFor(type).map(({ name }) => name);
+    return `on the platform, switch on or add the tool ${names.join(' or ')}`;
   }
 
   #toolFor(type: CallAction['type']): PlatformTool | undefined {
+    return this.#toolsFor(type).find(({ name }) => this.#offered.has(name));
+  }
+
+  #toolsFor(type: CallAction['type']): readonly PlatformTool[] {
     const { hangUp, transfer } = this.#profile;
-    const tools: readonly PlatformTool[] = type === 'hangup' ? hangUp : transfer;
-    return tools.find(({ name }) => this.#offered.has(name));
+    return type === 'hangup' ? hangUp : transfer;
   }
 }
 

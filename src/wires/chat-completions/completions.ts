@@ -43,11 +43,9 @@ export function completions(options: CompletionsOptions): Completions {
   }
 
   function chunkOptions(context: Context, raw: CompletionEvent, event: TurnEvent): ChunkOptions {
-    const actions = new OfferedActions(profile, toolsOffered(raw), (what) =>
-      warnOnce(
-        context, 'a part of a reply was dropped: the platform has no word for it', what, { what },
-      ),
-    );
+    const message = 'a part of a reply was dropped: the platform has no word for it';
+    const actions = new OfferedActions(profile, toolsOffered(raw), (what, hint) =>
+      warnOnce(context, message, what, { what, hint }));
     return {
       id: event.turnId ?? event.conversationId,
       model: agentName,

@@ -11,7 +11,7 @@ import { hangUp, tool, transferTo } from '../../../src/tools/tool.ts';
 import { parseCompletion, wantsUsage } from '../../../src/wires/chat-completions/request.ts';
 import { deferred, Told, until, within } from '../../fixtures/app.ts';
 import {
-  asking, messagesOf, modelAgent, offering, requestLines, serveCompletions, toolResult,
+  asking, linesOf, messagesOf, modelAgent, offering, requestLines, serveCompletions, toolResult,
   warningsIn, type Chunk, type Fields,
 } from '../../fixtures/completions.ts';
 
@@ -321,11 +321,13 @@ for (const [form, ask] of FORMS) {
         assert.deepEqual(warningsIn(logLines), []);
       });
 
-    it('is only the goodbye if nothing is offered to end the call, with a warning', async (t) => {
+    it('is only the goodbye if no tool ends the call, and a warning says what to offer', async (t) => {
       const { reply, logLines } = await ask(t, hangingUp, offering('transferCall'));
       assert.deepEqual(reply, ['Goodbye.', 'stop', []]);
       const message = 'a part of a reply was dropped: the platform has no word for it: hanging up';
       assert.deepEqual(warningsIn(logLines), [message]);
+      const warning = linesOf(logLines).find(({ level }) => level === 'warn');
+      assert.equal(warning?.['hint'], 'on the platform, switch on or add the tool end_call or endCall');
     });
 
     it("shows the model none of the platform's tools", async (t) => {
