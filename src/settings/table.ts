@@ -69,7 +69,7 @@ const server = {
   port: setting(integer(0, 65_535), 'PORT', '8000',
     'Port to listen on; 0 picks a free one and prints it.'),
   agentRoute: setting(route, 'AGENT_ROUTE', '/api/agent',
-    'Path that LayerCode posts its events to.'),
+    'Path that the voice platform posts to.'),
   authorizeRoute: setting(route, 'AUTHORIZE_ROUTE', '/api/authorize',
     'Path where browsers request a session key.'),
   /** `['*']`, or origins in the form that browsers send. */
@@ -110,7 +110,7 @@ const layercode = {
   /** A webhook may be signed with any of them. */
   webhookSecrets: list(
     listOf(webhookSecret, 'a signing secret; several separated by commas during a rotation'),
-    'LAYERCODE_WEBHOOK_SECRET', 'random; required in production',
+    'LAYERCODE_WEBHOOK_SECRET', 'random; in production required without CHAT_COMPLETIONS_KEYS',
     'Secret that LayerCode signs webhooks with.',
   ),
   layercodeApiKey: optional(apiKey, 'LAYERCODE_API_KEY', '–',

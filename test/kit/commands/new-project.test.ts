@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import '../../../assets/templates/agent.test.ts'; // a project's tests are tests of this file
@@ -65,6 +65,17 @@ describe('a project', () => {
       assert.ok(ignored.includes(name), name);
     assert.match(read(directory, '.dockerignore'), /^#.*\n\*\n(!.*\n)+$/);
     assert.doesNotMatch(read(directory, '.dockerignore'), /env|layercode/);
+  });
+
+  it('leads users of both wires to their settings and their page', async () => {
+    const directory = await made();
+    const readme = read(directory, 'README.md');
+    for (const text of [readme, read(directory, '.env.example')])
+      for (const name of ['CHAT_COMPLETIONS_KEYS', 'CHAT_COMPLETIONS_PROFILE', 'LAYERCODE_WEBHOOK_SECRET'])
+        assert.match(text, new RegExp(`\\b${name}\\b`));
+    const [, pages = ''] = /node_modules\/layercode-microserver\/(docs\/platforms\/)/.exec(readme) ?? [];
+    assert.ok(existsSync(join(ROOT, pages, 'vapi.md')), pages);
+    assert.doesNotMatch(read(directory, 'Dockerfile'), /LAYERCODE/);
   });
 
   it('has its name at the head of its README, and no placeholder left', async () => {
