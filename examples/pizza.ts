@@ -14,18 +14,19 @@ interface Line {
 }
 
 /** What belongs to a call besides its history. Tools and prompt see the same object. */
-const order = defineState(() => ({ cart: [] as Line[], isPlaced: false }));
+const order = defineState(() => ({ cart: {} as Record<string, Line>, isPlaced: false }));
 
 const addPizza = tool({
   name: 'add_pizza',
   description: 'Puts pizzas of one kind into the cart.',
   parameters: z.object({ kind: Kind, count: z.number().int().min(1).max(20).default(1) }),
   state: order,
-  repeatable: true, // changes only the state, which goes back if its turn is replaced
-  run: ({ kind, count }, { state }) => {
+  repeatable: true, // changes only the state, under a key: running again adds nothing
+  run: ({ kind, count }, { state, idempotencyKey }) => {
     if (state.isPlaced) throw new Error('the order has been placed and cannot be changed');
-    state.cart.push({ kind, count });
-    return { cart: state.cart, totalCents: totalOf(state.cart) };
+    state.cart[idempotencyKey] = { kind, count };
+    const cart = Object.values(state.cart);
+    return { cart, totalCents: totalOf(cart) };
   },
 });
 
@@ -36,10 +37,11 @@ const placeOrder = tool({
   state: order,
   once: () => 'the order', // a second yes orders nothing, and a caller who hangs up gets the pizzas
   run: ({ name }, { state, caller, log }) => {
-    if (state.cart.length === 0) throw new NotDone('the cart is empty');
+    const cart = Object.values(state.cart);
+    if (cart.length === 0) throw new NotDone('the cart is empty');
     state.isPlaced = true;
-    log.info('order placed', { pizzas: state.cart.length, isByPhone: caller !== undefined });
-    return { placedFor: name, minutes: 20, totalCents: totalOf(state.cart) };
+    log.info('order placed', { pizzas: cart.length, isByPhone: caller !== undefined });
+    return { placedFor: name, minutes: 20, totalCents: totalOf(cart) };
   },
 });
 
@@ -65,6 +67,6 @@ export default defineAgent({
   tools: [addPizza, placeOrder, hangUp],
   temperature: 0.3,
   onSessionEnd: ({ state, log }) => {
-    if (!state.isPlaced) log.info('order not placed', { pizzas: state.cart.length });
+    if (!state.isPlaced) log.info('order not placed', { lines: Object.keys(state.cart).length });
   },
 });

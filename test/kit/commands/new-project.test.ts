@@ -70,9 +70,9 @@ describe('a project', () => {
   it('leads users of both wires to their settings and their page', async () => {
     const directory = await made();
     const readme = read(directory, 'README.md');
+    const names = ['CHAT_COMPLETIONS_KEYS', 'CHAT_COMPLETIONS_PROFILE', 'LAYERCODE_WEBHOOK_SECRET'];
     for (const text of [readme, read(directory, '.env.example')])
-      for (const name of ['CHAT_COMPLETIONS_KEYS', 'CHAT_COMPLETIONS_PROFILE', 'LAYERCODE_WEBHOOK_SECRET'])
-        assert.match(text, new RegExp(`\\b${name}\\b`));
+      for (const name of names) assert.match(text, new RegExp(`\\b${name}\\b`));
     const [, pages = ''] = /node_modules\/layercode-microserver\/(docs\/platforms\/)/.exec(readme) ?? [];
     assert.ok(existsSync(join(ROOT, pages, 'vapi.md')), pages);
     assert.doesNotMatch(read(directory, 'Dockerfile'), /LAYERCODE/);
