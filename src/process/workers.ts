@@ -143,7 +143,7 @@ export class Workers {
   #replacement: NodeJS.Timeout | undefined;
   #replacing: Promise<void> | undefined;
   #isToReplaceAgain = false;
-  /** The one that is to take a worker's place. It is lost to nobody if it does not start. */
+  /** The one that is to take a worker's place. If it does not start, no call is lost. */
   #successor: WorkerProcess | undefined;
   /** Rejects when no worker can be started. */
   readonly failed: Promise<never>;
@@ -293,7 +293,8 @@ export class Workers {
   #failing(worker: WorkerProcess): void {
     if (worker.isRetired || this.#closingSignal !== undefined) return;
     this.#retire(worker);
-    this.#diedUnasked(worker);
+    this.#died += 1;
+    this.#fillLater(worker);
   }
 
   /** If no other worker is serving, this one continues until one is. */
@@ -311,13 +312,15 @@ export class Workers {
       this.#fail(new WorkersError(exit));
       return;
     }
-    if (worker === this.#successor && !hasListened(worker)) return;
-    log.error('a worker died', { worker: worker.pid, reason: described(exit) });
-    this.#diedUnasked(worker);
+    if (worker !== this.#successor || hasListened(worker)) {
+      log.error('a worker died', { worker: worker.pid, reason: described(exit) });
+      this.#died += 1;
+    }
+    this.#fillLater(worker);
   }
 
-  #diedUnasked({ listeningSinceMs }: WorkerProcess): void {
-    this.#died += 1;
+  /** Starts what is missing, after a pause, as that worker is gone. */
+  #fillLater({ listeningSinceMs }: WorkerProcess): void {
     if (this.#replacement !== undefined) return; // several dying at once count as one failure
     const servedMs = listeningSinceMs === undefined ? 0 : performance.now() - listeningSinceMs;
     this.#replacement = setTimeout(() => {

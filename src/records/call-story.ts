@@ -41,7 +41,8 @@ export interface SlowThing {
 
 /** The turns of a call in order, and what happened in them. */
 export function storyOf({ turns }: CallRecord): readonly TurnStory[] {
-  return turns.map((turn) => ({ heading: headingOf(turn), lines: linesOf(turn) }));
+  const unknownKeys = new Set<string>();
+  return turns.map((turn) => ({ heading: headingOf(turn), lines: linesOf(turn, unknownKeys) }));
 }
 
 /**
@@ -53,7 +54,7 @@ export function slowestOf({ turns }: CallRecord, count: number): readonly SlowTh
     const known = (what: string, durationMs: number | undefined): readonly SlowThing[] =>
       durationMs === undefined ? [] : [{ what, durationMs, turn: timeOf(turn) }];
     return [
-      ...linesOf(turn).flatMap((line) => known(shortly(line), line.durationMs)),
+      ...linesOf(turn, new Set()).flatMap((line) => known(shortly(line), line.durationMs)),
       ...(turn.requests ?? []).flatMap(({ model, retriedAfterMs }) =>
         known(`the wait before model ${model} was asked again`, retriedAfterMs)),
     ];
@@ -87,10 +88,11 @@ function headingOf(turn: RecordedTurn): string {
 
 /**
  * Messages have an order and no times; what has a time is put between them. A reply comes after the
- * request that it answers.
+ * request that it answers. `unknownKeys`: those of earlier calls with an unknown outcome, to which
+ * it adds the turn's.
  */
-function linesOf(turn: RecordedTurn): readonly StoryLine[] {
-  const said = messageLines(turn);
+function linesOf(turn: RecordedTurn, unknownKeys: Set<string>): readonly StoryLine[] {
+  const said = messageLines(turn, unknownKeys);
   const timed = timedLines(turn);
   const lines: StoryLine[] = [];
   for (const line of said) {
@@ -181,7 +183,10 @@ function requestLine(request: RequestFigures): StoryLine {
   return { kind: 'model', text, atMs: startedMs, durationMs };
 }
 
-function messageLines(turn: RecordedTurn): readonly MessageLine[] {
+function messageLines(
+  turn: RecordedTurn,
+  unknownKeys: Set<string>,
+): readonly MessageLine[] {
   const { messages, requests = [] } = turn;
   const byId = toolFiguresIn(turn);
   let nowMs = 0;
@@ -189,7 +194,8 @@ function messageLines(turn: RecordedTurn): readonly MessageLine[] {
   return messages.flatMap((message) => {
     const { role, content, toolCalls = [] } = message;
     if (role === 'user') return [{ kind: 'caller', text: content, atMs: 0 } as const];
-    if (role === 'tool') return [resultLine(message, turn, byId.get(message.toolCallId))];
+    if (role === 'tool')
+      return [resultLine(message, byId.get(message.toolCallId), unknownKeys)];
     const lines: MessageLine[] = [];
     const answeredMs = answeredAt(requests, nowMs);
     if (content !== '') {
@@ -224,25 +230,25 @@ function nextAt(requests: readonly RequestFigures[], afterMs: number): number {
 
 function resultLine(
   message: RecordedMessage,
-  turn: RecordedTurn,
   tool: ToolFigures | undefined,
+  unknownKeys: Set<string>,
 ): StoryLine {
-  const { content, idempotencyKey } = message;
+  const { content, idempotencyKey = '' } = message;
   const outcome = toolOutcomeOf(message, tool);
   const isPlain = outcome === undefined || outcome === 'completed';
-  const cause = tool?.detail ?? (outcome === 'unknown' ? causeWithoutError(turn, tool) : undefined);
-  const key = idempotencyKey === undefined ? '' : `, key ${idempotencyKey}`;
+  const isUnknown = outcome === 'unknown';
+  const isAfterEqual = unknownKeys.has(idempotencyKey);
+  const cause = tool?.detail ?? (isUnknown ? causeWithoutError(tool, isAfterEqual) : undefined);
+  if (isUnknown && idempotencyKey !== '') unknownKeys.add(idempotencyKey);
+  const key = idempotencyKey === '' ? '' : `, key ${idempotencyKey}`;
   const text = `${content} (${outcome}${cause === undefined ? '' : `: ${cause}`}${key})`;
   return { kind: 'result', text: isPlain ? content : text, atMs: undefined };
 }
 
 /** Why a call without an error has an unknown outcome, as far as its figures say. */
-function causeWithoutError(
-  { durationMs }: RecordedTurn,
-  tool: ToolFigures | undefined,
-): string {
-  if (durationMs === undefined) return 'its process ended';
-  if (tool === undefined) return 'an equal call before it has an unknown outcome'; // it did not run
+function causeWithoutError(tool: ToolFigures | undefined, isAfterEqual: boolean): string {
+  if (tool === undefined) // it has not returned, or did not run
+    return isAfterEqual ? 'an equal call before it has an unknown outcome' : 'its process ended';
   return tool.outcome === undefined
     ? 'it went on after its turn'
     : 'it threw something that is not an error';

@@ -109,24 +109,32 @@ describe('storyOf', () => {
   ] as const)
     it(what, () => assert.deepEqual(told(turnOf(fields)), lines));
 
-  // A call that did not run has no figures: it was said to have lost its process.
-  const ended = { durationMs: 9 };
-  for (const [what, fields, tools, cause] of [
-    ['process ended', {}, [], 'its process ended'],
-    ['tool threw', ended, [{ outcome: 'failed', detail: 'Error ECONNRESET' }], 'Error ECONNRESET'],
-    ['tool threw no error', ended, [{ outcome: 'unknown' }],
-      'it threw something that is not an error'],
-    ['turn ended first', ended, [{}], 'it went on after its turn'],
-    ['payment was lost before', ended, [], 'an equal call before it has an unknown outcome'],
+  for (const [what, tools, cause] of [
+    ['process ended', [], 'its process ended'],
+    ['tool threw', [{ outcome: 'failed', detail: 'Error ECONNRESET' }], 'Error ECONNRESET'],
+    ['tool threw no error', [{ outcome: 'unknown' }], 'it threw something that is not an error'],
+    ['turn ended first', [{}], 'it went on after its turn'],
   ] as const)
     it(`says why the outcome of a call is unknown: its ${what}`, () => {
       const turn = turnOf({
-        ...fields,
+        durationMs: 9, // of a later run
         tools: tools.map((tool) => ({ toolCallId: 'x', tool: 'pay', startedMs: 1, ...tool })),
         messages: [{ ...result, state: 'unknown', idempotencyKey: 'k' }],
       });
       assert.deepEqual(told(turn), [`result {} (unknown: ${cause}, key k)`]);
     });
+
+  it('says of a call that did not run that an equal one before it has an unknown outcome', () => {
+    const lost = { ...result, state: 'unknown', idempotencyKey: 'k' } as const;
+    const turn = turnOf({ messages: [lost, { ...lost, idempotencyKey: 'other' }] });
+    const stories = storyOf(recordOf(turn, turnOf({ durationMs: 9, messages: [lost] })));
+    const causes = stories.flatMap(({ lines }) => lines.map(({ text }) => text));
+    assert.deepEqual(causes, [
+      '{} (unknown: its process ended, key k)',
+      '{} (unknown: its process ended, key other)',
+      '{} (unknown: an equal call before it has an unknown outcome, key k)',
+    ]);
+  });
 
   const said = [{ role: 'user', content: 'Hi' }, { role: 'assistant', content: 'Hello.' }] as const;
   const failed = {
