@@ -403,6 +403,23 @@ describe('a server with workers', () => {
     assert.deepEqual(server.log.filter(({ msg }) => msg === 'a worker died'), []);
   });
 
+  it('starts what is missing after a SIGHUP in vain, in which a worker died', LIMIT, async () => {
+    const { server, workers: [worker = 0] } = await serve();
+    workplace.write('agent.mjs', `import { existsSync } from 'node:fs';
+      console.log('{"msg":"loading"}');
+      while (!existsSync('go')) await new Promise((resolve) => setTimeout(resolve, 20));
+      throw new Error('half an edit');`);
+    server.kill('SIGHUP');
+    await server.line('loading');
+    process.kill(worker, 'SIGKILL');
+    await server.line('a worker died');
+    await setTimeout(500); // by then the successor has counted as the one that was missing
+    workplace.write('agent.mjs', AGENT);
+    workplace.write('go', '');
+    await server.line('a worker was not replaced: its successor did not start');
+    await server.lines('listening', 3);
+  });
+
   // Was: new workers used another store, in which the calls had no history.
   it('keeps its workers on SIGHUP if the settings have another store', LIMIT, async () => {
     const { CONVERSATION_STORE, ...env } = ENV;
