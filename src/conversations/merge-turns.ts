@@ -3,10 +3,12 @@ import {
 } from './conversation.ts';
 import { accountOf, isReported, mayWrite, takenOf } from './last-word.ts';
 import { hearReported } from './reconcile.ts';
+import { saysSame } from './spoken-words.ts';
 import { withCallsOf, withResultsOf, type MergedMessages } from './tool-call-merge.ts';
+import { wordsOf } from './transcript-comparison.ts';
 import {
-  countRuns, forgetRun, hasFollowed, isLaterRun, leadingMessages, messagesOf, ownMessages,
-  setMessages, type Heard, type TurnRecord,
+  countRuns, forgetRun, hasFollowed, isLaterRun, isTold, leadingMessages, messagesOf,
+  ownMessages, replyText, setMessages, type Heard, type TurnRecord,
 } from './turn-record.ts';
 
 /**
@@ -23,14 +25,18 @@ import {
  * - A tool call never loses its true result, and never gets another call's: a call belongs to a
  *   run.
  *
- * `own` are the addresses of this process.
+ * - A turn that one copy has only from the platform's transcript, as its process did not know the
+ *   conversation, is left out if the other copy has it.
+ *
+ * `own` are the addresses of this process. `known` are all turns that it remembers.
  */
 export function mergeTurns(
   conversation: Conversation,
   remembered: readonly TurnRecord[],
   own: ReadonlySet<string> = NO_ADDRESSES,
+  known: readonly TurnRecord[] = remembered,
 ): void {
-  for (const ours of remembered) {
+  for (const ours of withoutTold(conversation, remembered, known)) {
     const theirs = findTurn(conversation, ours.id);
     if (theirs === undefined) {
       const place = placeOf(ours, conversation.turns);
@@ -51,6 +57,54 @@ export function mergeTurns(
       conversation.touched?.add(theirs);
     }
   }
+}
+
+/** The remembered turns that are to be merged. Those that are told of in both copies stay. */
+function withoutTold(
+  conversation: Conversation,
+  remembered: readonly TurnRecord[],
+  known: readonly TurnRecord[],
+): readonly TurnRecord[] {
+  const { turns } = conversation;
+  if (!remembered.some(isTold) && !turns.some(isTold)) return remembered; // nearly always
+  const ids = new Set(known.map(({ id }) => id));
+  const theirs = turns.filter(({ id }) => !ids.has(id));
+  const ours = remembered.filter(({ id }) => findTurn(conversation, id) === undefined);
+  for (const [told] of pairsOf(theirs, ours)) {
+    told.isDiscarded = true;
+    conversation.touched?.add(told);
+  }
+  const pairs = pairsOf(ours, theirs);
+  for (const [told, turn] of pairs) {
+    const text = replyText(told);
+    if (text !== '' && accountOf(turn) === 'final')
+      hear(conversation, turn, { runId: turn.runId, lines: [text] });
+  }
+  return remembered.filter((turn) => !pairs.some(([told]) => told === turn));
+}
+
+/** The told turns of one copy, each with the turn of the other that has the same words. */
+function pairsOf(
+  told: readonly TurnRecord[],
+  others: readonly TurnRecord[],
+): readonly (readonly [told: TurnRecord, other: TurnRecord])[] {
+  let from = 0;
+  return told.filter(isTold).flatMap((turn) => {
+    const at = others.findIndex((other, index) => index >= from && isSameExchange(turn, other));
+    const other = others[at];
+    if (other === undefined) return [];
+    from = at + 1;
+    return [[turn, other] as const];
+  });
+}
+
+/** The caller's words are enough: the reply may have been cut. */
+function isSameExchange(told: TurnRecord, other: TurnRecord): boolean {
+  if (isTold(other) || other.isDiscarded === true) return false;
+  const [words, others] = [wordsOf(told), wordsOf(other)];
+  if (words === undefined || others === undefined)
+    return words === others && saysSame(replyText(told), replyText(other));
+  return saysSame(words, others);
 }
 
 /** Copies of turns. */

@@ -398,3 +398,38 @@ describe('a turn before a change that the store did not take', () => {
       assert.equal(beforeChange(kept, new Map([[open, open]])), kept);
   });
 });
+
+describe('a call of which one process knows only the transcript', () => {
+  const own = [
+    record('a', { words: 'Note milk.', reply: 'Milk is noted.' }),
+    record('b', { words: 'A story.', reply: 'Once upon a time.' }),
+  ];
+  const told = [
+    record('told-1', { runId: 0, words: 'note milk', reply: 'Milk is noted.' }),
+    record('told-2', { runId: 0, words: 'A story.', reply: 'Once upon' }),
+  ];
+  const next = record('c', { words: 'Stop.', reply: 'Yes.' });
+
+  it('is in history once, cut to what was heard', () => {
+    const conversation = holding(...structuredClone(own));
+    mergeTurns(conversation, structuredClone([...told, next]));
+    assert.deepEqual(conversation.turns.map(({ id, reply, state }) => [id, reply, state]), [
+      ['a', 'Milk is noted.', 'completed'], ['b', 'Once upon', 'interrupted'],
+      ['c', 'Yes.', 'completed'],
+    ]);
+  });
+
+  it('is in history once if the store had that process\'s copy first', () => {
+    const conversation = holding(...structuredClone([...told, next]));
+    mergeTurns(conversation, structuredClone(own));
+    const kept = conversation.turns.filter(({ isDiscarded }) => isDiscarded !== true);
+    assert.deepEqual(kept.map(({ id }) => id).sort(), ['a', 'b', 'c']);
+  });
+
+  it('keeps words that the platform alone has heard, said twice or before', () => {
+    const conversation = holding(...structuredClone(own));
+    const again = record('told-3', { runId: 0, words: 'Note milk.', reply: 'Again?' });
+    mergeTurns(conversation, [again], undefined, [...structuredClone(own), again]);
+    assert.equal(conversation.turns.length, 3);
+  });
+});

@@ -127,8 +127,10 @@ export class Outage {
         if (state !== 'asked') return;
         state = 'late';
         this.#failures += 1;
+        // Who waited for so long must find the store away, and not ask again.
+        if (lateMs === awayMs) isAway();
+        else timer = setTimeout(isAway, awayMs - lateMs).unref();
         resolve(FAILED);
-        timer = setTimeout(isAway, awayMs - lateMs).unref();
       };
       const isAway = (): void => {
         if (state === 'late') failed(new Error(`no answer in ${awayMs} ms`));

@@ -216,7 +216,7 @@ export class PartedConversation {
     const before = (turn: TurnRecord): TurnRecord => beforeChange(turn, copies);
     // What was put back before the change, and is not stored yet, is still lost.
     const altered = new Set([...kept.touched].filter((turn) => !unstored.has(turn)));
-    mergeTurns(conversation, turnsLostBy(conversation, turns, altered).map(before), own);
+    mergeTurns(conversation, turnsLostBy(conversation, turns, altered).map(before), own, turns);
     // For an open turn, which may have gone on elsewhere, only what tools returned is certain.
     const isUncertain = (turn: TurnRecord): boolean => turn.state === 'open' || altered.has(turn);
     mergeAltered(conversation, turns.filter(isUncertain).map(before), own);
@@ -230,7 +230,7 @@ export class PartedConversation {
     if ((conversation.erasedAt ?? 0) > (kept.conversation.erasedAt ?? 0)) return;
     takeNames(conversation, kept.conversation);
     const turns = kept.conversation.turns.filter((turn) => kept.touched.has(turn));
-    mergeTurns(conversation, turns, own);
+    mergeTurns(conversation, turns, own, kept.conversation.turns);
     this.#head.takeNew(kept.#head);
     mergeUndo(conversation, turns);
   }
