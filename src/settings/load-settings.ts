@@ -10,6 +10,7 @@ import { version } from '../base/version.ts';
 import { parseCommandLine } from './command-line.ts';
 import { checkSettings, type ReadSettings } from './parse-settings.ts';
 import { SettingsError, type Settings } from './settings.ts';
+import { modelProviders, settingRows } from './table.ts';
 
 /** Options of `loadSettings`. */
 export interface LoadSettingsOptions {
@@ -43,10 +44,9 @@ export function readSettings(options: LoadSettingsOptions = {}): ReadSettings {
     directory = process.cwd(),
   } = options;
   const { settingsFile } = parseCommandLine(argv);
-  const fromFile = readSettingsFile(
-    resolve(directory, settingsFile ?? '.env'),
-    settingsFile !== undefined,
-  );
+  const file = resolve(directory, settingsFile ?? '.env');
+  const text = readSettingsFile(file, settingsFile !== undefined);
+  const fromFile = parseVariables(text);
   const fromEnvironment = Object.fromEntries(
     Object.entries(environment).filter(([, value]) => (value ?? '').trim() !== ''),
   );
@@ -54,7 +54,9 @@ export function readSettings(options: LoadSettingsOptions = {}): ReadSettings {
     variable in fromFile && !(variable in fromEnvironment)
       ? `${variable} in ${settingsFile ?? '.env'}`
       : variable;
-  return checkSettings({ ...fromFile, ...fromEnvironment }, argv, nameOf);
+  const read = checkSettings({ ...fromFile, ...fromEnvironment }, argv, nameOf);
+  const unset = unsetBy(text, fromFile).map((reason) => `settings file ${file}: ${reason}`);
+  return { ...read, problems: [...unset, ...read.problems] };
 }
 
 /** The text for `--help` or `--version`; undefined if the server should start. */
@@ -69,13 +71,13 @@ export async function informationFor(
   return wantsVersion ? `${version}\n` : undefined;
 }
 
-function readSettingsFile(file: string, isRequired: boolean): Environment {
+function readSettingsFile(file: string, isRequired: boolean): string {
   let content: string;
   try {
     content = readFileSync(file, 'utf8');
   } catch (error) {
     const code = String(codeOf(error) ?? error);
-    if (code === 'ENOENT' && !isRequired) return {};
+    if (code === 'ENOENT' && !isRequired) return '';
     throw new SettingsError(
       [`settings file ${file} ${reasons[code] ?? `cannot be read (${code})`}`],
       { cause: error },
@@ -86,21 +88,26 @@ function readSettingsFile(file: string, isRequired: boolean): Environment {
     throw new SettingsError([`settings file ${file} is not UTF-8 text; save it as UTF-8`]);
   }
   // A byte-order mark would become part of the first variable's name.
-  const text = content.replace(/^\uFEFF/, '');
-  checkLines(file, text);
-  return parseVariables(text);
+  return content.replace(/^\uFEFF/, '');
 }
 
-/** The parser passes over a line that sets nothing. No line is shown: it may be a secret. */
-function checkLines(file: string, text: string): void {
-  const withoutQuoted = text
-    .replace(/^[ \t]*#.*$/gm, '')
-    .replace(/=[ \t]*(["'`])[^]*?\1/g, (quoted) => `=${quoted.replace(/[^\n]/g, '')}`);
-  const problems = withoutQuoted.split('\n').flatMap((line, index) =>
-    line.trim() === '' || line.includes('=')
-      ? []
-      : [`settings file ${file}: line ${index + 1} must be NAME=value, a comment or blank`]);
-  if (problems.length > 0) throw new SettingsError(problems);
+/** A name, then a colon or a space where `=` should be, and something behind that. */
+const LIKE_A_SETTING =
+  /^[ \t]*(?:export[ \t]+)?([A-Z][A-Z0-9_]*)(?:[ \t]*:|[ \t])[ \t]*[^\s=]/;
+
+/**
+ * Lines that look like a setting and set nothing, as in `PORT 8000` or `PORT: 8000`: the parser
+ * passes over them. Other lines may belong to a quoted value or to another program. None is shown,
+ * as it may have a secret.
+ */
+function unsetBy(text: string, parsed: Environment): readonly string[] {
+  const variables = new Set([...settingRows, ...Object.values(modelProviders)]
+    .map(({ variable }) => variable));
+  return text.split('\n').flatMap((line, index) => {
+    const [, name = ''] = LIKE_A_SETTING.exec(line) ?? [];
+    const setsNothing = variables.has(name) && parsed[name] === undefined;
+    return setsNothing ? [`line ${index + 1} must be ${name}=value`] : [];
+  });
 }
 
 /**
