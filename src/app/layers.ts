@@ -48,7 +48,7 @@ export function createLayers(parts: AppParts, shutdown: Shutdown, servesCompleti
       case 'malformed path':
         throw new BadRequest('the path is not percent-encoded UTF-8');
       case 'unknown path':
-        context.logFields['hint'] = hintForUnknown(context.path);
+        context.logFields['hint'] = hintForUnknown(context.path, servesCompletions);
         throw new HttpError(404, 'Not found');
       default:
         match satisfies never;

@@ -61,8 +61,8 @@ export interface Delivery {
   /** True until the stream has ended or its connection is gone. */
   readonly isOpen: boolean;
   /**
-   * How many events, counted from the last, have not left this process. Remains correct after the
-   * end and after the connection has closed.
+   * How many events, counted from the last, have not left this process, and would not if the stream
+   * ended now. Remains correct after the end and after the connection has closed.
    */
   readonly unsent: number;
   /**

@@ -21,11 +21,14 @@ export function withErrorBody(handler: Handler): Handler {
 /** Only clients of this wire ask for such a path, whichever agent comes before it. */
 const OWN_PATH = /\/chat\/completions\/?$/;
 
-/** What the operator of an unknown path has probably not set. Undefined for any other path. */
-export function hintForUnknown(path: string): string | undefined {
-  if (OWN_PATH.test(path)) return 'no agent with a key has this path: see CHAT_COMPLETIONS_KEYS';
-  if (!path.endsWith('/events')) return undefined;
-  return 'no reports are taken here: see VAPI_WEBHOOK_SECRET and ELEVENLABS_WEBHOOK_SECRET';
+/**
+ * What the operator of an unknown path has probably not set. Undefined for any other path.
+ * `isServed`: whether an agent has a key.
+ */
+export function hintForUnknown(path: string, isServed: boolean): string | undefined {
+  if (OWN_PATH.test(path)) return 'no agent at this path has a key: see CHAT_COMPLETIONS_KEYS';
+  if (!isServed || !/\/events\/?$/.test(path)) return undefined;
+  return 'reports are off: set VAPI_WEBHOOK_SECRET or ELEVENLABS_WEBHOOK_SECRET';
 }
 
 /**

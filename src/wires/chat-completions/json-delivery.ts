@@ -88,8 +88,10 @@ export class JsonDelivery implements Delivery {
       const { usage } = this.turn ?? {};
       const reply = { text: this.#text, calls: this.#toolCalls, isCut: when === 'cut short' };
       this.context.json(200, completionOf(this.#options, reply, usage));
-      const { response } = this.context;
-      this.#isSent = response.writableLength === 0 && !response.destroyed;
+      const { request: { socket }, response } = this.context;
+      // After a failed write nothing is left to write, either: only the socket knows.
+      const isLost = response.destroyed || socket?.errored instanceof Error;
+      this.#isSent = response.writableLength === 0 && !isLost;
     }
     this.#isEnded = true;
     return this.#isSent;

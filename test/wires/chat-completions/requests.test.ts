@@ -57,15 +57,17 @@ describe('the routes of Chat Completions', () => {
     assert.deepEqual(statuses, Array(7).fill(404));
   });
 
-  for (const [path, variable] of [
-    ['/api/agent/chat/completions', 'CHAT_COMPLETIONS_KEYS'],
-    ['/api/agent/events', 'VAPI_WEBHOOK_SECRET'],
+  for (const [path, key, hint] of [
+    ['/api/agent/chat/completions', {}, /CHAT_COMPLETIONS_KEYS/],
+    ['/api/agent/events', { CHAT_COMPLETIONS_KEYS: KEY }, /VAPI_WEBHOOK_SECRET/],
+    ['/api/agent/events', {}, /^undefined$/],
+    ['/api/agent/models', {}, /^undefined$/],
   ] as const)
-    it(`name ${variable} in the log if it is not set`, async (t) => {
-      const { platform, logLines } =
-        serveWith(t, saying('Yes.'), { LAYERCODE_WEBHOOK_SECRET: SECRET });
+    it(`say in the log what is not set: ${path}, ${hint.source}`, async (t) => {
+      const settings = { LAYERCODE_WEBHOOK_SECRET: SECRET, ...key };
+      const { platform, logLines } = serveWith(t, saying('Yes.'), settings);
       await platform.ask(HELLO, { path });
-      assert.ok(String((await requestLines(logLines))[0]?.['hint']).includes(variable));
+      assert.match(String((await requestLines(logLines))[0]?.['hint']), hint);
     });
 
   it('below "/" exist if the agent has that path', async (t) => {
