@@ -21,7 +21,7 @@ const addPizza = tool({
   description: 'Puts pizzas of one kind into the cart.',
   parameters: z.object({ kind: Kind, count: z.number().int().min(1).max(20).default(1) }),
   state: order,
-  repeatable: true, // changes only the state, under a key: running again adds nothing
+  repeatable: true, // changes only the state, under a key: the same call adds nothing
   run: ({ kind, count }, { state, idempotencyKey }) => {
     if (state.isPlaced) throw new Error('the order has been placed and cannot be changed');
     state.cart[idempotencyKey] = { kind, count };

@@ -37,7 +37,7 @@ const order = defineState(() => ({ putAside: {} as Record<string, Parcel> }));
 const putAside = tool({
   name: 'put_aside',
   state: order,
-  repeatable: true, // changes only the state, under a key: running again adds nothing
+  repeatable: true, // changes only the state, under a key: the same call adds nothing
   description: 'Puts goods aside for the caller, to be fetched later.',
   parameters: {
     type: 'object',

@@ -46,7 +46,7 @@ export class Speakers {
     return isNothing || this.#redaction?.covers(redact) === true;
   }
 
-  /** The name that an agent of these is served under, or its own: for the log. */
+  /** The name to log: the one that the agent is served under, otherwise its own. */
   nameOf(agent: Agent): string {
     if (agent === this.own) return this.ownName ?? agent.name;
     for (const [name, one] of this.all) if (one === agent) return name;

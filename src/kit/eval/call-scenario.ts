@@ -135,7 +135,7 @@ function modelLines(
   return [...lines, ...left].map((line) => `  model ${invented(withoutComment(line))}`);
 }
 
-/** Without what `hang_up` or `transfer_call` has said: it says that in a scenario, too. */
+/** Leaves out what `hang_up` or `transfer_call` said: they say it again in the scenario. */
 function untilEnded(messages: readonly RecordedMessage[]): readonly RecordedMessage[] {
   const calls = messages.flatMap(({ toolCalls = [] }) => toolCalls);
   const ids = calls.filter(({ name }) => CALL_TOOLS.includes(name)).map(({ id }) => id);
@@ -151,8 +151,8 @@ const STATUSES: ReadonlyMap<string, number> = new Map([
 ]);
 
 /**
- * How a failure is written, so that the model is asked again if it was then. Undefined for an
- * answer, or for a request that was only cut short.
+ * How a failure is written, so that the model is asked again only if it was in the call. Undefined
+ * for an answer, or for a request that was only cut short.
  */
 function failureLine({ failure, reason = '' }: RequestFigures): string | undefined {
   if (failure === undefined || failure === 'interrupted') return undefined;
