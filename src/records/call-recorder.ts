@@ -170,8 +170,9 @@ export function callRecorder({
       if (last?.figures === undefined) return; // forgotten, or erased
       if (last.process !== process) return;
       if (last.state === 'open') return turnEnded(call, process, read, isStoreAway);
-      // Its end may have gone to another process.
-      if (process !== undefined && (await archive.has(call))) return;
+      // Its end may have gone to another process. What this one has recorded may have gone on.
+      const isOwn = process === undefined || recorded.get(keyOf(call)) !== undefined;
+      if (!isOwn && (await archive.has(call))) return;
       const { startedAt, durationMs = 0 } = last.figures;
       const ended = { startedAt: undefined, endedAt: startedAt + durationMs, isReported: false };
       await keep({ ...call, ...ended }, source);

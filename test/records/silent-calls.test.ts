@@ -62,15 +62,17 @@ describe('a call whose end is never reported', () => {
     assert.equal(archive.kept.all.length, 2);
   });
 
-  it('gets a longer one if the caller has come back', async (t) => {
-    const { recorder, archive } = open(t);
-    const conversation = spoken();
-    recorder.turnEnded(callOf('s-1'), undefined, () => conversation);
-    await archive.kept.next();
-    addTurn(conversation, 't-2', 's-1');
-    recorder.turnEnded(callOf('s-1'), undefined, () => conversation);
-    assert.equal((await archive.kept.next()).turns.length, 2);
-  });
+  // On a store that processes share, the first record was the last.
+  for (const process of [undefined, 'here'])
+    it(`gets a longer one if the caller has come back: ${process ?? 'in memory'}`, async (t) => {
+      const { recorder, archive } = open(t);
+      const conversation = spoken('s-1', process);
+      recorder.turnEnded(callOf('s-1'), process, () => conversation);
+      await archive.kept.next();
+      addTurn(conversation, 't-2', 's-1', process === undefined ? {} : { process });
+      recorder.turnEnded(callOf('s-1'), process, () => conversation);
+      assert.equal((await archive.kept.next()).turns.length, 2);
+    });
 
   it('is recorded by the process that ran its last turn, and by no other', async (t) => {
     const { recorder, archive } = open(t);

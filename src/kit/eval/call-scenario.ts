@@ -104,7 +104,7 @@ function linesOf(turn: RecordedTurn, invented: Change): readonly string[] {
     ...refused(messages),
     ...(heard === '' ? [] : [`# heard: ${oneLine(invented(heard), MAX_COMMENT_LENGTH)}`]),
     ...(outcome === 'failed' ? ['# this turn failed'] : []),
-    ...(outcome === 'interrupted' ? interruption(turn, heard) : []),
+    ...(outcome === 'interrupted' && said !== '' ? interruption(turn, heard) : []),
   ];
 }
 
