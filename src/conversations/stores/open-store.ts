@@ -65,7 +65,7 @@ export async function openStore(
   const { SharedStore } = await import('./shared-store.ts');
   const parts = await openParts(settings, options);
   try {
-    return new SharedStore(parts, {
+    const store = new SharedStore(parts, {
       ttlMs,
       maxRemembered: maxConversations,
       maxCharacters,
@@ -73,6 +73,9 @@ export async function openStore(
       log: options.log,
       channel: await openChannel(settings, options),
     });
+    // One that does not answer yet is degraded for /ready before the first call. Nobody has the id.
+    void store.read('\tfirst');
+    return store;
   } catch (error) {
     await parts.close();
     throw error;

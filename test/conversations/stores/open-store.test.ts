@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
 
 import { openStore, type StoreSettings } from '../../../src/conversations/stores/open-store.ts';
 import { createLogger } from '../../../src/log.ts';
@@ -63,5 +64,16 @@ describe('openStore with memory', () => {
     assert.notEqual(await store.read('a'), undefined);
     jump(2_000);
     assert.equal(await store.read('a'), undefined);
+  });
+});
+
+describe('openStore with a client of Redis that has no connection', () => {
+  it('is degraded before the first call', async (t) => {
+    const refuse = (): Promise<never> => Promise.reject(new Error('there is no connection'));
+    const redis = { eval: refuse, evalSha: refuse, dbSize: refuse, publish: refuse };
+    const store = await openStore(SETTINGS, { log, redis });
+    t.after(() => store.close());
+    await setImmediate();
+    assert.equal(store.health?.().isDegraded, true);
   });
 });
