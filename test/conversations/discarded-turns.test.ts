@@ -46,7 +46,7 @@ describe('the calls of a turn that was replaced', () => {
     return calls.map(({ toolCallId }) => toolCallId);
   }
 
-  it('are ordered by what is known: one that waits is first, an interrupted one not there', () => {
+  it('lists waiting calls first, and leaves out interrupted ones', () => {
     const running = { state: 'running' } as const;
     const results = [{}, running, { ...running, joins: true }, { state: 'interrupted' }] as const;
     assert.deepEqual(idsOf(results, false), ['call-2', 'call-1', 'call-0']);

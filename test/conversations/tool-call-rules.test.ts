@@ -287,7 +287,7 @@ describe('a turn that runs again', () => {
     ]);
   });
 
-  it('keeps a call without a key, as if its arguments were no JSON', () => {
+  it('keeps a call that has no key', () => {
     const talk = begun();
     talk.settle('t1', 'interrupted', toolMessages('t1'));
     assert.equal(talk.open('t1').earlierCalls.length, 1);

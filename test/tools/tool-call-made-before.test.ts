@@ -160,7 +160,7 @@ describe('a call that an earlier run of the turn has made', () => {
 
   // The turn came back from another process while this one stored its calls.
   for (const [what, pay] of [['calls', {}], ['claims', { once: () => 'it' }]] as const)
-    it(`is waited for if it was learnt of when the store got the ${what}`, async () => {
+    it(`waits for a call that the store reported with the ${what}`, async () => {
       const stage = new Stage();
       const booked = { ...elsewhere, key: callKey('c', 't', 'book', '{}', 0, undefined) };
       stage.stored = storedAs({ ...booked, state: 'completed', content: '"booked there"' });

@@ -171,7 +171,7 @@ describe('a tool that finishes after its turn', () => {
 });
 
 describe('a tool call of another process', () => {
-  it('is not taken for lost over a store that does not say which processes live', async (t) => {
+  it('is not treated as lost if the store cannot tell which processes live', async (t) => {
     const [store, booking] = [memory(), new Booking()];
     const onMessage = booking.onMessage(FINISH);
     const a = new Process(t, { onMessage }, { store, process: 'a' });

@@ -1,4 +1,5 @@
 import { andThen, type Awaitable } from '../../base/awaitable.ts';
+import { MAX_ID_LENGTH } from '../../base/fields.ts';
 import type { TurnEvent } from '../../calls/call-event.ts';
 import type { Handler } from '../../http/compose.ts';
 import type { Context } from '../../http/context.ts';
@@ -78,7 +79,7 @@ export function completions(options: CompletionsOptions): Completions {
     else warnOnce(context, 'the request names no conversation, so it stands alone', '', {
       profile: options.profile,
       hint: 'each request stands alone, and tools that act once are not offered: '
-        + 'set the header X-Conversation-Id on the platform',
+        + `set the header X-Conversation-Id, with at most ${MAX_ID_LENGTH} characters`,
     });
     const given = chunkOptions(context, raw, event);
     return isAfterAction(told)

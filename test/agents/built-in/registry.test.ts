@@ -96,7 +96,7 @@ describe('loadAgent', () => {
     assert.match((await failure('./none/desk.js')).message, /desk\.js: there is no such file$/);
   });
 
-  it('says why else a module cannot be read', async () => {
+  it('gives any other reason why a module cannot be read', async () => {
     const name = write(GOOD);
     const below = `./${name}/agent.js`; // what it is in is a file
     assert.match((await failure(below)).message, /agent\.js: ENOTDIR: not a directory/);

@@ -89,7 +89,7 @@ describe('what another copy has not stored yet', () => {
     assert.deepEqual([agent, state], ['support', '{"n":2}']);
   });
 
-  it('has with a first state what that was made from', () => {
+  it('stores what a first state was created from', () => {
     const [latest, other] = [open(), open()];
     Object.assign(other.conversation, { state: '{"n":2}', madeFrom: '{"n":1}' });
     latest.parts.takeNew(other.parts);
