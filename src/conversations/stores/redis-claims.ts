@@ -51,7 +51,8 @@ export class RedisClaims {
   /** Why the server could confirm nothing, now. Undefined: it could. */
   async refusal(): Promise<string | undefined> {
     const { replicas, isOnDisk } = this.#safety;
-    const needs = isOnDisk ? 'an append-only file' : replicas === 1 ? 'a replica' : `at least ${replicas} replicas`;
+    const copies = replicas === 1 ? 'a replica' : `at least ${replicas} replicas`;
+    const needs = isOnDisk ? 'an append-only file' : copies;
     const needed = `ONCE_CLAIMS needs a Redis with ${needs}`;
     try {
       const found = await this.#connection.command(this.#wait());
