@@ -40,7 +40,7 @@ const placeOrder = tool({
     const cart = Object.values(state.cart);
     if (cart.length === 0) throw new NotDone('the cart is empty');
     state.isPlaced = true;
-    log.info('order placed', { pizzas: cart.length, isByPhone: caller !== undefined });
+    log.info('order placed', { lines: cart.length, isByPhone: caller !== undefined });
     return { placedFor: name, minutes: 20, totalCents: totalOf(cart) };
   },
 });

@@ -46,7 +46,7 @@ export function openValues({
     key: JSON.stringify(['redaction', name, [...secrets, ...keys].sort()]),
     onFailure: (error) =>
       log.error('redact failed: a text was left out', {
-        agent: agent.name, error: withoutMessage(error),
+        agent: name === '' ? agent.name : name, error: withoutMessage(error),
       }),
     shared: isShared && aside !== undefined
       ? shareValues({ aside, keys: redactionKeys, keyOf, log })

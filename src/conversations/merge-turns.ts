@@ -1,7 +1,8 @@
 import {
   add, addTurn, findTurn, moveLastTurn, setHeard, subtract, type Conversation,
 } from './conversation.ts';
-import { accountOf, isReported, mayWrite, takenOf } from './last-word.ts';
+import { cutTo } from './heard.ts';
+import { accountOf, hasAccount, isReported, mayWrite, takenOf } from './last-word.ts';
 import { hearReported } from './reconcile.ts';
 import { saysSame } from './spoken-words.ts';
 import { withCallsOf, withResultsOf, type MergedMessages } from './tool-call-merge.ts';
@@ -24,9 +25,8 @@ import {
  *   may be apart, so it may be the newer one. If its process is gone, the next opening closes it.
  * - A tool call never loses its true result, and never gets another call's: a call belongs to a
  *   run.
- *
  * - A turn that one copy has only from the platform's transcript, as its process did not know the
- *   conversation, is left out if the other copy has it.
+ *   conversation, is left out if the other copy has it. That one is cut to what was heard.
  *
  * `own` are the addresses of this process. `known` are all turns that it remembers.
  */
@@ -36,7 +36,14 @@ export function mergeTurns(
   own: ReadonlySet<string> = NO_ADDRESSES,
   known: readonly TurnRecord[] = remembered,
 ): void {
-  for (const ours of withoutTold(conversation, remembered, known)) {
+  const pairs = toldTwice(conversation, remembered, known);
+  for (const { told } of pairs) {
+    if (findTurn(conversation, told.id) === undefined) continue;
+    told.isDiscarded = true;
+    conversation.touched?.add(told);
+  }
+  for (const ours of remembered) {
+    if (pairs.some(({ told }) => told === ours)) continue;
     const theirs = findTurn(conversation, ours.id);
     if (theirs === undefined) {
       const place = placeOf(ours, conversation.turns);
@@ -57,44 +64,43 @@ export function mergeTurns(
       conversation.touched?.add(theirs);
     }
   }
+  for (const pair of pairs) hearTold(conversation, pair);
 }
 
-/** The remembered turns that are to be merged. Those that are told of in both copies stay. */
-function withoutTold(
+/** A turn of a transcript, and the same turn as the other copy has it. */
+interface ToldTwice {
+  readonly told: TurnRecord;
+  readonly turn: TurnRecord;
+}
+
+/** What only one of the copies has from a transcript, although the other has it itself. */
+function toldTwice(
   conversation: Conversation,
   remembered: readonly TurnRecord[],
   known: readonly TurnRecord[],
-): readonly TurnRecord[] {
+): readonly ToldTwice[] {
   const { turns } = conversation;
-  if (!remembered.some(isTold) && !turns.some(isTold)) return remembered; // nearly always
+  if (!remembered.some(isTold) && !turns.some(isTold)) return NO_PAIRS; // nearly always
   const ids = new Set(known.map(({ id }) => id));
   const theirs = turns.filter(({ id }) => !ids.has(id));
   const ours = remembered.filter(({ id }) => findTurn(conversation, id) === undefined);
-  for (const [told] of pairsOf(theirs, ours)) {
-    told.isDiscarded = true;
-    conversation.touched?.add(told);
-  }
-  const pairs = pairsOf(ours, theirs);
-  for (const [told, turn] of pairs) {
-    const text = replyText(told);
-    if (text !== '' && accountOf(turn) === 'final')
-      hear(conversation, turn, { runId: turn.runId, lines: [text] });
-  }
-  return remembered.filter((turn) => !pairs.some(([told]) => told === turn));
+  return [...pairsOf(ours, theirs), ...pairsOf(theirs, ours)];
 }
+
+const NO_PAIRS: readonly ToldTwice[] = [];
 
 /** The told turns of one copy, each with the turn of the other that has the same words. */
 function pairsOf(
   told: readonly TurnRecord[],
   others: readonly TurnRecord[],
-): readonly (readonly [told: TurnRecord, other: TurnRecord])[] {
+): readonly ToldTwice[] {
   let from = 0;
-  return told.filter(isTold).flatMap((turn) => {
-    const at = others.findIndex((other, index) => index >= from && isSameExchange(turn, other));
-    const other = others[at];
-    if (other === undefined) return [];
+  return told.filter(isTold).flatMap((one) => {
+    const at = others.findIndex((other, index) => index >= from && isSameExchange(one, other));
+    const turn = others[at];
+    if (turn === undefined) return [];
     from = at + 1;
-    return [[turn, other] as const];
+    return [{ told: one, turn }];
   });
 }
 
@@ -105,6 +111,16 @@ function isSameExchange(told: TurnRecord, other: TurnRecord): boolean {
   if (words === undefined || others === undefined)
     return words === others && saysSame(replyText(told), replyText(other));
   return saysSame(words, others);
+}
+
+/** Cuts a turn to what the transcript has of it. Without its run's account, that is its reply. */
+function hearTold(conversation: Conversation, { told, turn }: ToldTwice): void {
+  const text = replyText(told);
+  if (text === '' || isReported(turn)) return;
+  const heard = { runId: turn.runId, lines: [text] };
+  if (hasAccount(turn)) return hear(conversation, turn, heard);
+  if (turn.state !== 'open') cutTo(conversation, turn, text);
+  setHeard(conversation, turn, heard);
 }
 
 /** Copies of turns. */

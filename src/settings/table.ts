@@ -110,7 +110,8 @@ const layercode = {
   /** A webhook may be signed with any of them. */
   webhookSecrets: list(
     listOf(webhookSecret, 'a signing secret; several separated by commas during a rotation'),
-    'LAYERCODE_WEBHOOK_SECRET', 'random; required in production unless CHAT_COMPLETIONS_KEYS is set',
+    'LAYERCODE_WEBHOOK_SECRET',
+    'random; required in production unless CHAT_COMPLETIONS_KEYS is set',
     'Secret that LayerCode signs webhooks with.',
   ),
   layercodeApiKey: optional(apiKey, 'LAYERCODE_API_KEY', '–',

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import type { Conversation } from '../../src/conversations/conversation.ts';
 import {
   beforeChange, mergeAltered, mergeTurns, placeOf, turnsLostBy,
 } from '../../src/conversations/merge-turns.ts';
@@ -410,20 +411,38 @@ describe('a call of which one process knows only the transcript', () => {
   ];
   const next = record('c', { words: 'Stop.', reply: 'Yes.' });
 
+  const once = [
+    ['a', 'Milk is noted.', 'completed'], ['b', 'Once upon', 'interrupted'],
+    ['c', 'Yes.', 'completed'],
+  ];
+  const shown = ({ turns }: Conversation): unknown[] => turns
+    .filter(({ isDiscarded }) => isDiscarded !== true)
+    .map(({ id, reply, state }) => [id, reply, state]);
+
   it('is in history once, cut to what was heard', () => {
-    const conversation = holding(...structuredClone(own));
+    const conversation = holding(...own);
     mergeTurns(conversation, structuredClone([...told, next]));
-    assert.deepEqual(conversation.turns.map(({ id, reply, state }) => [id, reply, state]), [
-      ['a', 'Milk is noted.', 'completed'], ['b', 'Once upon', 'interrupted'],
-      ['c', 'Yes.', 'completed'],
-    ]);
+    assert.deepEqual(shown(conversation), once);
+    assert.equal(conversation.turns.length, 3);
   });
 
-  it('is in history once if the store had that process\'s copy first', () => {
-    const conversation = holding(...structuredClone([...told, next]));
+  it("is in history once if the store had that process's copy first", () => {
+    const conversation = holding(...told, { ...next, addedAt: 9 });
     mergeTurns(conversation, structuredClone(own));
-    const kept = conversation.turns.filter(({ isDiscarded }) => isDiscarded !== true);
-    assert.deepEqual(kept.map(({ id }) => id).sort(), ['a', 'b', 'c']);
+    assert.deepEqual(shown(conversation), once);
+  });
+
+  it('has what was heard of a turn whose process is gone, or has not said what it spoke', () => {
+    for (const [more, reply] of [
+      [{ state: 'interrupted', reply: null, said: 'nothing' }, 'Once upon'],
+      [{ state: 'open', reply: '' }, ''],
+    ] as const) {
+      const [first = assert.fail(), second = assert.fail()] = own;
+      const conversation = holding(first, { ...second, ...more });
+      mergeTurns(conversation, structuredClone(told));
+      const [, turn] = conversation.turns;
+      assert.deepEqual([turn?.reply, turn?.heard?.lines], [reply, ['Once upon']]);
+    }
   });
 
   it('keeps words that the platform alone has heard, said twice or before', () => {

@@ -73,7 +73,7 @@ export async function openStore(
       log: options.log,
       channel: await openChannel(settings, options),
     });
-    // One that does not answer yet is degraded for /ready before the first call. Nobody has the id.
+    // /ready and the metrics know before the first call if it does not answer. Nobody has the id.
     void store.read('\tfirst');
     return store;
   } catch (error) {

@@ -127,7 +127,7 @@ export class Outage {
         if (state !== 'asked') return;
         state = 'late';
         this.#failures += 1;
-        // Who waited for so long must find the store away, and not ask again.
+        // The store is degraded before such a caller goes on: it would ask again.
         if (lateMs === awayMs) isAway();
         else timer = setTimeout(isAway, awayMs - lateMs).unref();
         resolve(FAILED);

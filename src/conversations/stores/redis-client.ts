@@ -76,6 +76,7 @@ export interface Script {
   readonly sha1: string;
 }
 
+/** A script for `eval` and `evalSha`. */
 export function scriptOf(text: string): Script {
   return { text, sha1: createHash('sha1').update(text).digest('hex') };
 }

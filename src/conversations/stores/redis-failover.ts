@@ -9,6 +9,7 @@ const RESTORING_MS = 10_000;
 const RESTORING_LOST_MS = 3_000;
 /** Long enough for any server that is in use: each process asks every 1.5 s. */
 const EPOCH_TTL_MS = 7 * 86_400_000;
+/** No conversation has that id. */
 export const EPOCH_ID = '\tepoch';
 /** Begins the epoch of a server that does not tell its run. */
 export const UNTOLD = 'untold';

@@ -25,7 +25,10 @@ export interface ToolRunSeen {
    * nothing came of it before the scenario ended.
    */
   readonly state: 'running' | 'completed' | 'failed' | 'refused' | 'not-begun';
-  /** What `run` returned, as the model gets it, or the message of what it threw. */
+  /**
+   * What `run` returned, as the model gets it before a long result is cut, or the message of what
+   * it threw.
+   */
   readonly result: unknown;
   /** Equal for calls that must act only once together. Undefined if it may act again. */
   readonly onceKey: string | undefined;

@@ -117,7 +117,7 @@ export function toolStandIns({ realTools, allowsAll, notes }: StandInOptions): T
   };
 }
 
-/** The result as the model gets it. */
+/** The result as the model gets it, before a long one is cut. */
 function asJson(result: unknown): unknown {
   try {
     return JSON.parse(resultText(result));

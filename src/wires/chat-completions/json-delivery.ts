@@ -89,7 +89,7 @@ export class JsonDelivery implements Delivery {
       const reply = { text: this.#text, calls: this.#toolCalls, isCut: when === 'cut short' };
       this.context.json(200, completionOf(this.#options, reply, usage));
       const { request: { socket }, response } = this.context;
-      // After a failed write nothing is left to write, either: only the socket knows.
+      // A failed write leaves nothing to write, too. Only the socket knows that it failed.
       const isLost = response.destroyed || socket?.errored instanceof Error;
       this.#isSent = response.writableLength === 0 && !isLost;
     }

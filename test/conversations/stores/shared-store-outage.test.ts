@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import { soon } from '../../../src/base/awaitable.ts';
 import { setState } from '../../../src/conversations/agent-state.ts';
 import { ConversationManager } from '../../../src/conversations/manager.ts';
+import { push } from '../store-contract.ts';
 import { DOWN, inStores, machine, outages, said, two, type Outages } from './machines.ts';
 import { tell } from './story.ts';
 
@@ -157,6 +158,17 @@ describe('a store that does not answer', () => {
     a.parts.hold();
     await a.turns('t1');
     assert.equal(a.store.health().isDegraded, true);
+    a.parts.release();
+  });
+
+  // The first word of a call that the process did not know took twice as long.
+  it('is not asked again by a turn that has waited until it was away', async (t) => {
+    const a = machine(t, { timeoutMs: 20 });
+    a.parts.hold();
+    const turn = { id: 't1', state: 'completed', runId: 1, words: 'Hi', reply: null } as const;
+    await a.store.update('c', push(turn), { isPatient: true });
+    const written = a.parts.changes.flatMap(({ set }) => [...set.values()]);
+    assert.deepEqual(written.filter((text) => text.includes('t1')), []);
     a.parts.release();
   });
 

@@ -73,7 +73,8 @@ describe('a project', () => {
     const names = ['CHAT_COMPLETIONS_KEYS', 'CHAT_COMPLETIONS_PROFILE', 'LAYERCODE_WEBHOOK_SECRET'];
     for (const text of [readme, read(directory, '.env.example')])
       for (const name of names) assert.match(text, new RegExp(`\\b${name}\\b`));
-    const [, pages = ''] = /node_modules\/layercode-microserver\/(docs\/platforms\/)/.exec(readme) ?? [];
+    const linked = /node_modules\/layercode-microserver\/(docs\/platforms\/)/;
+    const [, pages = ''] = linked.exec(readme) ?? [];
     assert.ok(existsSync(join(ROOT, pages, 'vapi.md')), pages);
     assert.doesNotMatch(read(directory, 'Dockerfile'), /LAYERCODE/);
   });

@@ -240,6 +240,12 @@ describe('callScenario', () => {
       [failed('HTTP 500', again), { model: 'a', startedMs: 0 }],
       [{ model: 'a', startedMs: 0, failure: 'key_refused' }],
     ]],
+    ...(['no_credit', 'key_missing'] as const).map((failure) => [
+      `a model that is not asked again after ${failure}`, 'models 1', [
+        [failed('HTTP 500', again), { model: 'a', startedMs: 0 }],
+        [{ model: 'a', startedMs: 0, failure }],
+      ],
+    ] as const),
   ];
   for (const [what, models, turns] of repairs)
     it(`asks as often as in the call: ${what}`, async () => {

@@ -327,7 +327,8 @@ for (const [form, ask] of FORMS) {
       const message = 'a part of a reply was dropped: the platform has no word for it: hanging up';
       assert.deepEqual(warningsIn(logLines), [message]);
       const warning = linesOf(logLines).find(({ level }) => level === 'warn');
-      assert.equal(warning?.['hint'], 'on the platform, switch on or add the tool end_call or endCall');
+      const hint = 'on the platform, switch on or add the tool end_call or endCall';
+      assert.equal(warning?.['hint'], hint);
     });
 
     it("shows the model none of the platform's tools", async (t) => {
