@@ -57,7 +57,7 @@ export class ResponseClose<Owner> {
    */
   add<Subject>(listener: CloseListener<Owner, Subject>, subject: Subject): void {
     if (this.#isClosed) {
-      process.nextTick(listener, this.#response.writableFinished, this.#owner, subject);
+      process.nextTick(listener, this.#isFinished, this.#owner, subject);
       return;
     }
     const isFirst = this.#latest === undefined;
@@ -81,11 +81,17 @@ export class ResponseClose<Owner> {
     this.add(() => socket.off('close', onClose), undefined); // the socket may live on
   }
 
+  /** A response emits `finish` even if its last bytes were lost. Only the socket knows. */
+  get #isFinished(): boolean {
+    const { writableFinished, req: { socket } } = this.#response;
+    return writableFinished && !(socket?.errored instanceof Error);
+  }
+
   #close(): void {
     // Not `response.off`: it would turn the emitter's table of listeners into a slow one.
     if (this.#isClosed) return;
     this.#isClosed = true;
-    const isFinished = this.#response.writableFinished;
+    const isFinished = this.#isFinished;
     for (let entry = this.#latest; entry !== undefined; entry = entry.earlier) {
       entry.listener(isFinished, this.#owner as never, entry.subject as never); // as added
     }

@@ -1,14 +1,17 @@
 // Which turn a request is: a retry, a correction, or the next. And what ends a turn.
 
 import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
 import { describe, it } from 'node:test';
 
-import { fired, within } from '../../fixtures/app.ts';
+import { fired, until, within } from '../../fixtures/app.ts';
 import {
-  asking, CONVERSATION, requestLines, serveCompletions, serveEcho, serveHalting, type Fields,
+  asking, CONVERSATION, rawCompletion, requestLines, serveCompletions, serveEcho, serveHalting,
+  type Fields,
 } from '../../fixtures/completions.ts';
 
 const HELLO = asking(['user: Hello?']);
+const CALL = `x-conversation-id: ${CONVERSATION}`;
 
 describe('a request whose last message from the caller has no words', () => {
   it('is silence, and not the previous words again', async (t) => {
@@ -136,6 +139,31 @@ describe('a connection that is dropped', () => {
       if (!stream) assert.deepEqual(await history(CONVERSATION), [['user', 'Hello?']]); // unheard
     });
   }
+
+  it('loses a whole reply that nobody has read', async (t) => {
+    const long = '\u0001'.repeat(1_000_000); // six bytes each in JSON
+    const { raw, metric, interrupted, history } = serveCompletions(t, { onMessage: () => long });
+    const connection = await raw();
+    connection.stopReading();
+    connection.write(rawCompletion({ ...HELLO, stream: false }, [CALL]));
+    await until(() => metric('layercode_running_turns') === 0
+      && metric('layercode_open_streams') === 1, 'a reply that has no room');
+    connection.socket.destroy();
+    await within(interrupted.next(), 'the interruption');
+    assert.deepEqual(await history(CONVERSATION), [['user', 'Hello?']]);
+  });
+
+  it('loses a whole reply whose connection was reset while it was made', async (t) => {
+    let socket: Socket | undefined;
+    const { raw, interrupted, history } = serveCompletions(t, {
+      onMessage: () => (socket?.resetAndDestroy(), 'Yes.'),
+    });
+    const connection = await raw();
+    ({ socket } = connection);
+    connection.write(rawCompletion({ ...HELLO, stream: false }, [CALL]));
+    await within(interrupted.next(), 'the interruption');
+    assert.deepEqual(await history(CONVERSATION), [['user', 'Hello?']]);
+  });
 });
 
 describe('a newer request of the same conversation', () => {
