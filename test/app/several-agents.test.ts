@@ -3,6 +3,7 @@ import { describe, it, type TestContext } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
+import { Speakers } from '../../src/agents/speakers.ts';
 import { defineState, type State } from '../../src/agents/state/state.ts';
 import type { AppOptions } from '../../src/app/app-parts.ts';
 import type { App } from '../../src/app/app.ts';
@@ -241,6 +242,13 @@ describe('what is reported about several agents', () => {
     await (await at('/api/agent/support').say('Hi')).text();
     for (const msg of ['turn failed', 'apology failed'])
       assert.equal((await wait(msg))[0]?.['agent'], 'support', msg);
+  });
+
+  it('names an agent that has taken over as it is served, too', () => {
+    const { sales, support } = two as { sales: Agent; support: Agent };
+    const speakers = new Speakers(sales, 'sales', new Map(Object.entries(two)));
+    const names = [sales, support, speaker('Sam')].map((agent) => speakers.nameOf(agent));
+    assert.deepEqual(names, ['sales', 'support', 'Sam']);
   });
 
   it('names no agent if there is only one', async (t) => {

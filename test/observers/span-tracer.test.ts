@@ -138,6 +138,12 @@ describe('the span of a turn', () => {
     ]);
   });
 
+  it('has the outcome that the metrics have', () => {
+    const { spans, start } = following();
+    start('t-1').note({ type: 'turnEnded', outcome: 'taken over' });
+    assert.equal(spans[0]?.attributes['layercode.outcome'], 'taken_over');
+  });
+
   it('costs nothing but its links if the SDK cannot add them later', () => {
     const { logLines, start } = following({ hasNoLinks: true });
     const turn = start('t-1');

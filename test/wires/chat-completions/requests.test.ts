@@ -57,13 +57,13 @@ describe('the routes of Chat Completions', () => {
     assert.deepEqual(statuses, Array(7).fill(404));
   });
 
-  for (const [path, key, hint] of [
-    ['/api/agent/chat/completions', {}, /CHAT_COMPLETIONS_KEYS/],
-    ['/api/agent/events', { CHAT_COMPLETIONS_KEYS: KEY }, /VAPI_WEBHOOK_SECRET/],
-    ['/api/agent/events', {}, /^undefined$/],
-    ['/api/agent/models', {}, /^undefined$/],
+  for (const [what, path, key, hint] of [
+    ['keys', '/api/agent/chat/completions', {}, /CHAT_COMPLETIONS_KEYS/],
+    ['secrets of reports', '/api/agent/events', { CHAT_COMPLETIONS_KEYS: KEY }, /VAPI_WEBHOOK/],
+    ['nothing about reports without keys', '/api/agent/events', {}, /^undefined$/],
+    ['nothing at another path', '/api/agent/models', {}, /^undefined$/],
   ] as const)
-    it(`say in the log what is not set: ${path}, ${hint.source}`, async (t) => {
+    it(`say in the log what is not set: ${what}`, async (t) => {
       const settings = { LAYERCODE_WEBHOOK_SECRET: SECRET, ...key };
       const { platform, logLines } = serveWith(t, saying('Yes.'), settings);
       await platform.ask(HELLO, { path });
