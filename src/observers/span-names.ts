@@ -43,6 +43,7 @@ export const ATTRIBUTES = {
   reason: 'layercode.reason',
   speakers: 'layercode.speakers',
   storeMs: 'layercode.store_ms',
+  settleMs: 'layercode.settle_ms',
   storeStep: 'layercode.store_step',
   limit: 'layercode.limit',
   afterMs: 'layercode.after_ms',

@@ -103,7 +103,7 @@ export class TurnSpan implements TurnFollower {
     }
   }
 
-  #end({ outcome, speakers, storeMs, limit, models, error, text }: TurnEnded): void {
+  #end({ outcome, speakers, storeMs, settleMs, limit, models, error, text }: TurnEnded): void {
     const { span } = this.#self;
     const hasSpoken = text !== undefined && text !== '';
     span.setAttributes({
@@ -111,6 +111,7 @@ export class TurnSpan implements TurnFollower {
       [A.outcome]: outcomeName(outcome),
       [A.speakers]: speakers?.join(','),
       [A.storeMs]: storeMs,
+      [A.settleMs]: settleMs,
       [A.limit]: limit,
       ...totalOf(models),
       [A.outputMessages]: hasSpoken ? spokenMessage('assistant', text) : undefined,

@@ -167,11 +167,15 @@ describe('the span of a turn', () => {
     assert.equal((within as { readonly span?: unknown }).span, spans[0]);
   });
 
-  it('names the limit that its call had reached', () => {
-    const { spans, start } = following();
-    start('t-1').note({ ...COMPLETED, limit: 'cost' });
-    assert.equal(spans[0]?.attributes['layercode.limit'], 'cost');
-  });
+  for (const [what, end, attribute, value] of [
+    ['names the limit that its call had reached', { limit: 'cost' }, 'layercode.limit', 'cost'],
+    ['says how long its tools waited', { settleMs: 600 }, 'layercode.settle_ms', 600],
+  ] as const)
+    it(what, () => {
+      const { spans, start } = following();
+      start('t-1').note({ ...COMPLETED, ...end });
+      assert.equal(spans[0]?.attributes[attribute], value);
+    });
 
   it('ends before a tool that goes on, whose span ends later', () => {
     const { spans, start } = following();

@@ -76,6 +76,8 @@ export interface TurnEnded {
   readonly speakers?: readonly string[] | undefined;
   /** How long it waited for the store, in milliseconds. */
   readonly storeMs?: number | undefined;
+  /** How long its tools waited for `SETTLE_MS`, in milliseconds. */
+  readonly settleMs?: number | undefined;
   /** The limit of its call that has ended it: the agent hung up. */
   readonly limit?: 'cost' | 'tokens' | undefined;
   /** What each model has used, in the order of their first requests. Undefined: nothing. */

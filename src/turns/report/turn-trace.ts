@@ -128,8 +128,10 @@ export class TurnTrace implements WorkTrace {
     if (this.#follower?.place === undefined && !TURN_CHANNEL.hasSubscribers) return;
     const text = this.#hasWords ? this.#turn.spoken.text() : undefined; // built only if needed
     const storeMs = work?.storeMs || undefined;
+    const settleMs = work?.settleMs || undefined;
     const models = work === undefined ? undefined : modelFigures(work);
-    this.note({ type: 'turnEnded', ...end, storeMs, limit: work?.limit, models, text });
+    const { limit } = work ?? {};
+    this.note({ type: 'turnEnded', ...end, storeMs, settleMs, limit, models, text });
   }
 
   /**

@@ -19,6 +19,7 @@ import { PromisedStore } from '../../conversations/promised-store.ts';
 import {
   deferred, fired, Listener, serve, until, within, type ServeOptions, type TestAgent,
 } from '../../fixtures/app.ts';
+import { modelAgent, serveCompletions } from '../../fixtures/completions.ts';
 import { callerMessage, RUN_OPTIONS } from '../../fixtures/turns.ts';
 import { fails } from '../single-message.ts';
 
@@ -115,6 +116,18 @@ describe('the channel layercode-microserver:turn', () => {
     assert.ok(waits.every(({ durationMs }) => durationMs > 0));
     const sum = waits.reduce((total, { durationMs }) => total + durationMs, 0);
     assert.equal(points.only('turnEnded').storeMs, sum);
+  });
+
+  it('says how long its tools waited for SETTLE_MS', async (t) => {
+    const points = new Points(t);
+    const parameters = { type: 'object', properties: {} } as const;
+    const book = tool({ name: 'book', description: 'Books.', parameters, run: () => 'booked' });
+    const agent = modelAgent([{ call: 'book', args: {} }, 'Booked.'], { tools: [book] });
+    const { platform } = serveCompletions(t, agent, { environment: { SETTLE_MS: '50' } });
+    await platform.hear(['user: Book']);
+    await points.has('turnEnded');
+    const { settleMs = 0 } = points.only('turnEnded');
+    assert.ok(settleMs > 0);
   });
 
   // Only the log and the metrics counted a request that was cut off.
