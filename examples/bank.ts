@@ -5,7 +5,7 @@ import { NotDone } from 'layercode-microserver';
 export interface Payment {
   readonly invoice: string;
   readonly cents: number;
-  /** The bank acts once for each key. */
+  /** The bank acts only once per key. */
   readonly key: string;
   readonly signal: AbortSignal;
 }

@@ -19,13 +19,13 @@ const pay = { call: 'pay', args };
 const refund = { call: 'refund', args };
 const paid = { receipt: 'r1' };
 
-/** A caller of a cashier whose bank charges like this, and whose model has this script. */
+/** A call to a cashier whose bank charges like this, and whose model follows this script. */
 function call(
   t: TestContext,
   charge: () => Promise<{ receipt: string }>,
   script: readonly ScriptedAnswer[],
 ) {
-  const keys: string[] = []; // that the bank was given
+  const keys: string[] = []; // given to the bank
   const lines: string[] = [];
   const log = createLogger({
     level: 'error',
@@ -47,7 +47,7 @@ function call(
   return { app, caller, keys, lines, results };
 }
 
-test('nothing is paid in the turn in which the price is told', async (t) => {
+test('nothing is paid in the turn that tells the price', async (t) => {
   const script = [quote, pay, 'That is 42 euros. Shall I pay?', pay, 'Paid.'];
   const { keys, results } = call(t, async () => paid, script);
   const [, refused] = await results('Invoice 4711, please.');
@@ -76,7 +76,7 @@ test('a caller who goes on talking while the bank is slow pays once', async (t) 
   await results('Invoice 4711, please.');
 
   for await (const { type, content } of await caller.say('Yes.')) {
-    if (type !== 'response.tts') continue; // the browser is told that the tool runs
+    if (type !== 'response.tts') continue; // the browser is told that the tool is running
     assert.match(String(content), /^One moment, please\./); // the filler
     break; // the caller speaks over it
   }

@@ -10,7 +10,7 @@ import { bank as ourBank, type Bank } from './bank.ts';
 const PRICES: ReadonlyMap<string, number> = new Map([['4711', 4_200]]);
 
 interface Payments {
-  /** The invoice whose price the caller was told last, and in which turn. */
+  /** The invoice whose price the caller was last told, and the turn in which that happened. */
   quote?: { invoice: string; cents: number; turnId: string };
 }
 

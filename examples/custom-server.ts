@@ -11,7 +11,7 @@ import agent from './my-agent.ts';
 
 class UnknownTenant extends Error {}
 
-/** Refuses requests for unknown tenants. Headers are not signed, so this is no authorization. */
+/** Refuses requests for unknown tenants. Headers are not signed, so this is not authorization. */
 function tenants(known: readonly string[]): Middleware {
   return function tenants(context, next) {
     const tenant = context.header('x-tenant');

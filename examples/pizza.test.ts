@@ -41,7 +41,7 @@ describe('pizza', () => {
     });
   });
 
-  it('does not change an order that was placed', async (t) => {
+  it('does not change an order that has been placed', async (t) => {
     const place: ScriptedAnswer = { call: 'place_order', args: { name: 'Ada' } };
     const { caller } = call(t, funghi, place, 'Done.', diavola, 'It is too late for that.');
     await (await caller.say('Two Funghi for Ada.')).text();

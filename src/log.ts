@@ -10,7 +10,7 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 /** What a line holds besides its message. Secrets are removed when it is written. */
 export type LogFields = Readonly<Record<string, unknown>>;
 
-/** Where log lines go. Made by `createLogger`. One of your own must never throw. */
+/** Where log lines go. Made by `createLogger`. A logger of your own must never throw. */
 export interface Logger {
   debug(message: string, fields?: LogFields): void;
   info(message: string, fields?: LogFields): void;
@@ -87,9 +87,9 @@ export function createLogger(options: LoggerOptions): Logger {
         const isClean = !traces.some((trace) => line.includes(trace));
         const whole = isClean ? line : formatLine(clock(), level, message, fields, redacting);
         const written: unknown = write(`${whole}\n`);
-        if (isThenable(written)) written.then(undefined, refuse); // an async function is a `write`
+        if (isThenable(written)) written.then(undefined, refuse); // `write` may be async
       } catch {
-        refuse(); // a full disk, or a message without a text, costs a line and not the call
+        refuse(); // a full disk, or a message that has no text, costs a line and not the call
       }
     },
     linesDropped: () => refused + linesLost(),
@@ -104,7 +104,7 @@ export function noLog(): Logger {
 const REDACTED = '[redacted]';
 const SIGNATURE = /\bv1=[0-9a-f]{64}/gi;
 
-/** Cuts texts to length, and redacts them, on their way into a line. */
+/** Cuts text to length, and redacts it, on its way into a line. */
 class TextFilter {
   readonly #redact: (text: string) => string;
   /** Whether every text is redacted, not just those that are cut. */
@@ -116,7 +116,7 @@ class TextFilter {
   }
 
   /**
-   * Cuts a text to length. A long text is redacted first, because half a secret would not be
+   * Cuts text to length. Long text is redacted first, because half a secret would not be
    * recognised.
    */
   cut(text: string): string {
@@ -222,7 +222,7 @@ function jsonLine(
 /** `,"name":value` for each field. */
 function jsonFields(fields: LogFields | undefined, filter: TextFilter): string {
   if (!filter.isRedacting && isPlain(fields)) {
-    const object = JSON.stringify(fields); // faster than one by one
+    const object = JSON.stringify(fields); // faster than field by field
     return object === '{}' ? '' : `,${object.slice(1, -1)}`;
   }
   let text = '';

@@ -1,4 +1,4 @@
-// Counters, gauges and histograms as text. Ruled by
+// Counters, gauges and histograms as text. Specified by
 // https://prometheus.io/docs/instrumenting/exposition_formats/
 
 /** How the values of several processes are combined. */
@@ -26,7 +26,7 @@ export interface MetricText extends MetricHead {
 /** The metrics of all processes that serve the same port, as text. */
 export type SumMetrics = () => Promise<string>;
 
-/** One count of a counter. Keep it to count often. */
+/** One count of a counter. Keep it if you count often. */
 export interface Count {
   increment(by?: number): void;
 }
@@ -96,9 +96,9 @@ export class Counter implements Metric {
 }
 
 /**
- * A value that is read when the metrics are exported. A promised value is exported from the next
- * time on. While the value is not known, or cannot be read, there is no sample: a `NaN` would spoil
- * every sum over it.
+ * A value that is read when the metrics are exported. A promised value is included from the next
+ * export on. While the value is not known, or cannot be read, there is no sample: a `NaN` would
+ * spoil every sum that includes it.
  */
 export class Gauge implements Metric {
   readonly type: 'gauge' | 'counter';

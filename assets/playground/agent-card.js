@@ -1,7 +1,7 @@
 import { element } from './element.js';
 
 /**
- * Shows which agent answers, with which model, and what the server's `/ready` reports as wrong. If
+ * Shows which agent answers, with which model, and what the server's `/ready` says is wrong. If
  * there are several agents, one can be chosen.
  *
  * @param {object} places

@@ -1,18 +1,18 @@
 /** @import { JsonObject } from '../../src/base/json.ts' */
 
 /**
- * Who calls, as the request for a session says it.
+ * Who is calling, as told in the request for a session.
  *
  * @typedef {object} Caller
  * @property {string} [agent_id] which of several agents is called; default the first
  * @property {'layercode' | 'chat-completions'} [wire] default `layercode`
- * @property {string} [profile] whose Chat Completions
+ * @property {string} [profile] the platform whose Chat Completions are spoken
  * @property {string} [from_phone_number]
  * @property {JsonObject} [custom_metadata]
  */
 
 /**
- * Reads who calls from the page's fields.
+ * Reads who is calling from the page's fields.
  *
  * @param {HTMLInputElement} number
  * @param {HTMLTextAreaElement} metadata

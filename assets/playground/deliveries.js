@@ -10,7 +10,7 @@
  * @property {number} number
  * @property {RequestFrame['signature']} signature
  * @property {'layercode' | 'chat-completions'} wire
- * @property {string} eventType `message` or `session.start` for turns of any wire
+ * @property {string} eventType `message` or `session.start` for turns on any wire
  * @property {string} turnId empty if the event has none
  * @property {string} text the caller's words
  * @property {boolean} isTurn whether its answer is spoken to the caller
@@ -30,7 +30,7 @@
  * @typedef {object} ToolRun
  * @property {string} name
  * @property {number} startedAt
- * @property {number | undefined} endedAt undefined while it runs
+ * @property {number | undefined} endedAt undefined while it is running
  */
 
 /** Only the newest deliveries are remembered. */
@@ -63,8 +63,7 @@ export class Deliveries {
 
   /**
    * The frames to process now. A server often finishes before the platform has read its answer.
-   * Its figures then wait for the end of the delivery, so that a reply is shown before its
-   * outcome.
+   * Then its figures wait for the end of the delivery, so that a reply is shown before its outcome.
    *
    * @param {TraceFrame} frame
    * @returns {readonly TraceFrame[]}
@@ -178,8 +177,8 @@ function noteTool(runs, { event, at }) {
 }
 
 /**
- * What a posted event says. Over Chat Completions the whole call is posted: its last message says
- * what it is about.
+ * What a posted event says. Over Chat Completions the whole call is posted, and its last message
+ * says what the event is.
  *
  * @param {unknown} event
  * @returns {{ readonly wire: Delivery['wire'], readonly type: string, readonly text: string }}

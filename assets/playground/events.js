@@ -52,7 +52,7 @@ export function createEvents(list, onCount) {
     for (const row of list.querySelectorAll('[data-of-turn]')) row.removeAttribute('data-of-turn');
   }
 
-  // All rows together are one stop of the Tab key: there are hundreds.
+  // All rows together are one Tab stop, because there are hundreds.
   list.addEventListener('keydown', (event) => {
     const step = { ArrowUp: -1, ArrowDown: 1 }[event.key];
     const rows = [...list.querySelectorAll('summary.frame')].filter((row) => row.checkVisibility());
@@ -146,7 +146,7 @@ function addWords(row, event) {
   showJson(row);
 }
 
-/** Created when the row is opened, which most never are. @param {Row} row */
+/** Created when the row is opened: most rows never are. @param {Row} row */
 function showJson({ details, frames }) {
   const json = frames.length === 1 ? frames[0] : frames;
   if (details.lastElementChild?.matches('summary') === false) details.lastElementChild.remove();

@@ -57,10 +57,10 @@ export function createHistory(list, onCount, onProblem) {
     },
 
     /**
-     * Loads the history again. Calls during a load lead to one more.
+     * Loads the history again. Calls during a load lead to one more load.
      *
      * @param {string} conversationId
-     * @param {string} [agentId] whose it is, if there are several agents
+     * @param {string} [agentId] whose conversation it is, if there are several agents
      */
     async refresh(conversationId, agentId) {
       const query = agentId === undefined ? '' : `?${new URLSearchParams({ agent_id: agentId })}`;
@@ -118,7 +118,7 @@ function tree(name, text) {
   try {
     value = JSON.parse(text);
   } catch {
-    // shown as the text that it is
+    // shown as plain text
   }
   return element('div', { class: 'tool' }, jsonTree(value, { name }));
 }

@@ -6,7 +6,7 @@ import { element } from './element.js';
 
 /** The longest string shown, in UTF-16 code units. */
 const MAX_STRING_LENGTH = 500;
-/** The most entries shown of one array or object. */
+/** The maximum number of entries shown of one array or object. */
 const MAX_ENTRIES = 100;
 const MAX_PREVIEW_LENGTH = 60;
 
@@ -32,7 +32,7 @@ export function jsonTree(value, { name, isOpen = false } = {}) {
     { class: 'json' },
     element('summary', {}, ...label, element('span', { class: 'json-preview' }, preview(value))),
   );
-  // Created when it is first opened: a value may be deep, and most are never opened.
+  // Created when it is first opened: a value may be deep, and most values are never opened.
   tree.addEventListener('toggle', () => tree.append(branches(entries)), { once: true });
   tree.open = isOpen;
   return tree;

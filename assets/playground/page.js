@@ -58,7 +58,7 @@ let deliveries = new Deliveries();
 let agent = { name: 'unknown', hasModel: true };
 /** Set while the server is away. */
 let isAway = false;
-/** Set by the button until the drop is reported. Any other drop is a barge-in. */
+/** Set from the press of the button until the drop is reported. Any other drop is a barge-in. */
 let isDropAsked = false;
 /** What the caller seems to be saying. */
 let interim = '';
@@ -95,7 +95,7 @@ const session = new Session({
     connection.textContent = CONNECTION_WORDS[state];
     if (state === 'open' && isAway) {
       transcript.addNotice('The server is back, and the conversation continues.');
-      void refreshAgent(); // it may be another one now
+      void refreshAgent(); // it may be a different one now
     }
     if (state !== 'reconnecting') isAway = false;
     conversation.textContent = session.conversationId ?? '–';
@@ -195,7 +195,7 @@ function hasFailed(frame, delivery) {
   );
 }
 
-/** Over Chat Completions it is a tool of the platform's. @param {unknown} event */
+/** Over Chat Completions the agent hangs up with a platform tool. @param {unknown} event */
 function noticeOfHangUp(event) {
   const hasContent = typeof event === 'object' && event !== null && 'content' in event;
   const tool = hasContent ? eventField(event.content, 'name') : '';
@@ -217,7 +217,7 @@ function cutInterrupted(context) {
 /** @param {string} text @returns {boolean} whether it was sent */
 function sendText(text) {
   if (!send({ type: 'client.response.text', content: text })) return false;
-  speaker.stop(); // the caller speaks over it
+  speaker.stop(); // the caller is speaking over it
   return true;
 }
 
@@ -226,7 +226,7 @@ function interrupt() {
   if (!deliveries.isTurnOpen && !speaker.isSpeaking) return;
   speaker.stop();
   const frame = /** @type {const} */ ({ type: 'trigger.turn.start', role: 'user' });
-  session.send(frame); // not sent if the agent has hung up and only the voice still speaks
+  session.send(frame); // not sent if the agent has hung up and only the voice is still speaking
   showActivity();
 }
 
@@ -256,14 +256,14 @@ function connect(conversationId) {
   return true;
 }
 
-/** Nothing for LayerCode's wire, which is the default. */
+/** Returns no fields for LayerCode's wire, which is the default. */
 function chosenWire() {
   const { value } = wireChoice;
   const wire = /** @type {const} */ ('chat-completions');
   return value === 'layercode' ? {} : { wire, profile: value };
 }
 
-/** What a wire does not have cannot be provoked. */
+/** Hides what cannot be provoked on the chosen wire. */
 function showWire() {
   const isLayercode = wireChoice.value === 'layercode';
   button('forge-wrong').textContent = isLayercode ? 'Bad signature' : 'Bad key';
@@ -275,7 +275,7 @@ function showWire() {
     : 'Nothing is posted at the end of a call on this wire. Reconnect continues it.';
 }
 
-/** Undefined if there is only one. */
+/** Undefined if there is only one agent. */
 function chosenAgent() {
   return agentChoice.hidden ? undefined : agentChoice.value;
 }
@@ -305,8 +305,8 @@ function exportScript() {
 }
 
 /**
- * Ends the reply in progress. A complete one is spoken to its end: an agent hangs up after its
- * goodbye.
+ * Ends the reply in progress. A complete reply is spoken to its end, because an agent hangs up
+ * after its goodbye.
  */
 function endTalk() {
   if (transcript.interruptReply()) speaker.stop();
@@ -376,7 +376,7 @@ button('copy').addEventListener('click', async () => {
     await navigator.clipboard.writeText(session.conversationId ?? '');
     copy.textContent = 'Copied';
   } catch {
-    // The page may not copy, but the caller's own keys may.
+    // The page is not allowed to copy, but the caller's own keys are.
     getSelection()?.selectAllChildren(conversation);
     copy.textContent = 'Selected';
   }

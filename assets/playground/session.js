@@ -16,7 +16,7 @@
  * @property {number} code
  * @property {string} reason
  * @property {boolean} wasOpen
- * @property {boolean} isLost the server went away, and the page connects again when it is back
+ * @property {boolean} isLost the server went away, and the page reconnects when it is back
  */
 
 /** Pauses before each attempt to reconnect; the last one repeats. */
@@ -32,7 +32,7 @@ export class Session {
   #listener;
   /** @type {WebSocket | undefined} */
   #socket;
-  /** Counts the page's requests. An answer to an older one comes too late. */
+  /** Counts the page's requests. Answers to older ones are ignored. */
   #attempt = 0;
   /** @type {string | undefined} */
   #conversationId;
@@ -72,7 +72,7 @@ export class Session {
 
   /**
    * @param {ClientFrame} frame
-   * @returns {boolean} false when it could not be sent because nothing is connected
+   * @returns {boolean} false if it could not be sent because nothing is connected
    */
   send(frame) {
     if (this.#socket?.readyState !== WebSocket.OPEN) return false;
@@ -83,7 +83,7 @@ export class Session {
   /**
    * Tries until the server is back or refuses, or the page asks for another connection.
    *
-   * @param {number} [tries] so far
+   * @param {number} [tries] the number of tries so far
    */
   async #reconnect(tries = 0) {
     const attempt = ++this.#attempt;
@@ -92,7 +92,7 @@ export class Session {
     if (attempt !== this.#attempt) return;
     try {
       const key = await this.#requestKey(attempt);
-      // A server that is shutting down still gives keys, and opens no socket.
+      // A server that is shutting down still gives out keys, but opens no sockets.
       if (key !== undefined) this.#open(key, () => void this.#reconnect(tries + 1));
     } catch (error) {
       if (attempt !== this.#attempt) return;
@@ -120,7 +120,7 @@ export class Session {
 
   /**
    * @param {string} key
-   * @param {(close: SocketClose) => void} onRefused it closed before it was open
+   * @param {(close: SocketClose) => void} onRefused called if it closes before it has opened
    */
   #open(key, onRefused) {
     const url = new URL('/v1/agents/web/websocket', location.href);

@@ -11,7 +11,7 @@ const MS_PER_CHARACTER = 200;
  * @property {string} turnId
  * @property {Set<SpeechSynthesisUtterance>} utterances those not spoken yet
  * @property {string} rest the beginning of a sentence
- * @property {number} length of the text given to the voice
+ * @property {number} length the length of the text given to the voice
  * @property {boolean} isWhole
  */
 
@@ -32,14 +32,14 @@ export class Speaker {
   /**
    * @param {object} options
    * @param {SpeechSynthesis | undefined} options.synthesis
-   * @param {(turnId: string) => void} options.onFinish a reply is spoken to its end
+   * @param {(turnId: string) => void} options.onFinish a reply has been spoken to its end
    * @param {() => void} options.onChange `isSpeaking` or `hasVoice` may have changed
    */
   constructor({ synthesis, onFinish, onChange }) {
     this.#synthesis = synthesis;
     this.#onFinish = onFinish;
     this.#onChange = onChange;
-    // Safari's is not an event target; it has its voices at once.
+    // Safari's synthesis is not an event target; it has its voices at once.
     synthesis?.addEventListener?.('voiceschanged', onChange);
   }
 
@@ -70,7 +70,7 @@ export class Speaker {
   }
 
   /**
-   * Takes the next piece of a reply. A reply that was stopped is not spoken further.
+   * Takes the next piece of a reply. A stopped reply is not spoken any further.
    *
    * @param {string} turnId
    * @param {string} text
@@ -103,9 +103,7 @@ export class Speaker {
       );
   }
 
-  /**
-   * Stops in the middle of a word, because the caller speaks. The reply does not count as finished.
-   */
+  /** Stops in mid-word, because the caller is speaking. The reply does not count as finished. */
   stop() {
     if (this.#reply === undefined) return;
     this.#reply = undefined;
@@ -122,7 +120,7 @@ export class Speaker {
     if (sentence.trim() === '' || !this.#isOn || !this.hasVoice) return;
     const utterance = new SpeechSynthesisUtterance(sentence);
     utterance.lang = navigator.language; // the page's language would make every reply English
-    // A voice that fails, or may not speak before the page was touched, says nothing more.
+    // A voice that fails, or may not speak until the page has been touched, says nothing more.
     utterance.onend = utterance.onerror = () => {
       reply.utterances.delete(utterance);
       if (reply !== this.#reply || reply.utterances.size > 0) return;

@@ -1,4 +1,5 @@
-// What the page needs of https://webaudio.github.io/web-speech-api/ that TypeScript's DOM library leaves out.
+// What the page needs from https://webaudio.github.io/web-speech-api/ that TypeScript's DOM library
+// leaves out.
 
 interface SpeechRecognition {
   lang: string;

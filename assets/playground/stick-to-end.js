@@ -1,5 +1,5 @@
 /**
- * Keeps the end of a growing list in view until the reader scrolls away, even if it is resized.
+ * Keeps the end of a growing list in view until the reader scrolls away, even through resizing.
  *
  * @param {HTMLElement} list
  */

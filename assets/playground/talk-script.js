@@ -14,7 +14,7 @@ import { eventField, isHangUp, requestOf } from './deliveries.js';
  * @property {Json[]} data
  * @property {boolean} hangsUp
  * @property {boolean} hasFailed
- * @property {number | undefined} interruptedAfter in words; undefined for one that was not
+ * @property {number | undefined} interruptedAfter in words; undefined if it was not interrupted
  */
 
 /** Events whose answer the caller hears. */
@@ -47,7 +47,7 @@ export class TalkScript {
   }
 
   /**
-   * Records a frame of the trace. @param {TraceFrame} frame @param {string} turnId of the delivery
+   * Records a frame of the trace. @param {TraceFrame} frame @param {string} turnId the delivery's
    */
   observe(frame, turnId) {
     if (frame.type === 'local.request') {
@@ -63,8 +63,8 @@ export class TalkScript {
   }
 
   /**
-   * The file. A model words its replies differently each time, so they become comments. The replies
-   * of other agents become expectations.
+   * The file. A model words its replies differently each time, so they become comments. Other
+   * agents' replies become expectations.
    *
    * @param {{ readonly name: string, readonly hasModel: boolean }} agent
    */
@@ -117,7 +117,7 @@ export class TalkScript {
     if (last?.turnId === '') last.turnId = turnId;
   }
 
-  /** @param {unknown} context of the message after */
+  /** @param {unknown} context that of the next message */
   #interrupt(context) {
     if (typeof context !== 'object' || context === null || !('words_heard' in context)) return;
     const words = Number(context.words_heard);
@@ -136,7 +136,7 @@ export class TalkScript {
 }
 
 /**
- * Only a complete reply is what the agent meant to say, not an interrupted or failed one.
+ * Only a complete reply is what the agent meant to say, unlike an interrupted or failed one.
  *
  * @param {Exchange} exchange
  */
@@ -150,7 +150,7 @@ function expectations({ heard, data, hangsUp, hasFailed, interruptedAfter }) {
 }
 
 /**
- * A text between slashes would be a pattern. Without the first slash it is still part of the reply.
+ * Text between slashes would be a pattern. Without the first slash it is still part of the reply.
  *
  * @param {string} text
  */

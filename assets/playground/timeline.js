@@ -21,7 +21,7 @@ const STEPS = [1, 1.2, 1.6, 2, 2.4, 3, 4, 5, 6, 8, 10];
  * @property {number} durationMs so far, if it is still running
  * @property {string} outcome
  * @property {readonly ToolSpan[]} tools
- * @property {boolean} isMeasuredHere seen from here, as the server sent no figures
+ * @property {boolean} isMeasuredHere measured here, because the server sent no figures
  */
 
 /**

@@ -4,7 +4,7 @@ const numbers = new Intl.NumberFormat('en');
 
 /**
  * The tokens of a turn in words, to follow its duration: `, 1,204 tokens in (1,024 cached), 87 out`,
- * and whether the model's limit has cut the reply. Empty if there is nothing to say.
+ * and whether the model's limit cut the reply. Empty if there is nothing to say.
  *
  * @param {readonly TokenUsage[]} [usage]
  */

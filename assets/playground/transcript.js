@@ -19,9 +19,7 @@ const MAX_ANNOUNCEMENTS = 10;
  * @property {ReplyState} state
  */
 
-/**
- * Shows what was said and what happened to it. A reply is announced when it ends, not per delta.
- */
+/** Shows what was said and what became of it. A reply is announced when it ends, not per delta. */
 export class Transcript {
   #list;
   #announcer;
@@ -112,7 +110,7 @@ export class Transcript {
   }
 
   /**
-   * Names the agents that spoke, if the conversation was handed over.
+   * Names the agents that spoke, if the conversation has been handed over.
    *
    * @param {string} turnId
    * @param {readonly string[]} names in the order in which they spoke
@@ -131,7 +129,7 @@ export class Transcript {
   }
 
   /**
-   * The reply ended before it was complete. Does nothing if it is over already.
+   * The reply ended before it was complete. Does nothing if it is already over.
    *
    * @param {string} [turnId] default the last reply's
    * @returns {boolean} whether it was streaming
@@ -188,7 +186,7 @@ export class Transcript {
   }
 
   /**
-   * The newest reply of the turn; a turn that runs again has two.
+   * The newest reply of the turn; a turn that is run again has two.
    *
    * @param {string} [turnId] default the last reply's
    */
@@ -221,7 +219,8 @@ function settle(reply, state, mark) {
 
 /**
  * Where the heard part of a text ends, including the white space after it; undefined if the text
- * does not begin with it. White space is not compared: a platform that counts words does not keep it.
+ * does not begin with that part. White space is not compared: a platform that counts words does not
+ * keep it.
  *
  * @param {string} text
  * @param {string} heard

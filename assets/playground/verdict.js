@@ -13,7 +13,7 @@ const MAX_REASON_LENGTH = 400;
  *
  * @param {TraceFrame} frame
  * @param {Delivery} delivery the frame's
- * @param {boolean} isDropAsked whether the drop was requested, so it is not a barge-in
+ * @param {boolean} isDropAsked whether the drop was asked for, and so is not a barge-in
  * @returns {Verdict | undefined}
  */
 export function verdict(frame, delivery, isDropAsked) {

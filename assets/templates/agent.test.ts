@@ -41,7 +41,7 @@ describe('the agent', () => {
     assert.equal(await reply.text(), 'On Sunday we are closed.');
   });
 
-  it('has the model look the opening hours up', async (t) => {
+  it('has the model look up the opening hours', async (t) => {
     const args = { day: 'Saturday' };
     const model = scriptedModel([{ call: 'opening_hours', args }, 'From ten to four.']);
     const { caller } = call(t, model);
@@ -77,7 +77,7 @@ describe('the agent', () => {
     assert.deepEqual(offered, ['opening_hours', 'put_aside', 'hang_up']);
   });
 
-  it('knows what the caller heard of a reply that was interrupted', async (t) => {
+  it('knows what the caller heard of an interrupted reply', async (t) => {
     const model = scriptedModel(['We are open from nine to six.', 'Yes?']);
     const { app, caller } = call(t, model);
     const cut = await caller.say('When are you open?', { interruptAfterWords: 3 });

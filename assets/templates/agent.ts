@@ -14,7 +14,7 @@ const hours: Readonly<Record<string, string>> = {
 /** A function that the model may call. Add your own, and list it in `tools` below. */
 const openingHours = tool({
   name: 'opening_hours',
-  repeatable: true, // only reads, so no call of it has to wait
+  repeatable: true, // only reads, so its calls need not wait
   description: 'Whether the shop is open on a day of the week, and from when to when.',
   parameters: {
     type: 'object',
@@ -57,7 +57,7 @@ const putAside = tool({
 const name = 'corner_shop';
 const welcome = 'Hello, this is the corner shop. Which day would you like to come?';
 
-/** Speaks with a model. Change the prompt, and it is another agent. */
+/** Speaks with a model. Change the prompt, and you have another agent. */
 const agent = defineAgent({
   name,
   welcome,
@@ -68,7 +68,7 @@ const agent = defineAgent({
   tools: [openingHours, putAside, hangUp],
 });
 
-/** Speaks by rules. Once you have a key, delete it, and write `export default agent` instead. */
+/** Speaks by rules. Once you have a key, delete this, and write `export default agent` instead. */
 const standIn = defineAgent({
   name,
   welcome,

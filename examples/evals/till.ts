@@ -1,4 +1,4 @@
-// The cashier of examples/cashier.ts, with a bank in which no money moves. It declines the first
+// The cashier from examples/cashier.ts, with a bank in which no money moves. It declines the first
 // card of each call.
 import { NotDone } from 'layercode-microserver';
 

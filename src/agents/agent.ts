@@ -29,9 +29,7 @@ export interface EventContext<E = CallEvent['raw']> {
   readonly conversationId: string;
   /** The name of the wire that the event came over: `layercode`. */
   readonly wire: string;
-  /**
-   * A BCP 47 tag such as `en-GB`. Undefined if the platform does not say, which LayerCode does not.
-   */
+  /** A BCP 47 tag such as `en-GB`. Undefined if the platform does not say; LayerCode never does. */
   readonly language: string | undefined;
   /**
    * What the platform knows about the call. On LayerCode: the event's `metadata` and
@@ -72,7 +70,7 @@ export interface Turn<E = CallEvent['raw'], S = unknown>
   readonly journal: TurnJournal;
 }
 
-/** What an answered request to a model took: see `ModelDelta`. */
+/** What an answered request to a model used: see `ModelDelta`. */
 export type ModelUsage = Extract<ModelDelta, { type: 'usage' }>;
 
 /** Why a request to a model got no complete answer. */
@@ -88,7 +86,7 @@ export class TurnAbortedError extends Error {
   readonly code = 'ABORT_ERR';
 }
 
-/** Adds to a turn's record what is not speech. For agents that run a model's tools themselves. */
+/** Adds what is not speech to a turn's record. For agents that run a model's tools themselves. */
 export interface TurnJournal {
   /**
    * False in a turn that leaves nothing behind. Tools that act once cannot keep that promise there,
@@ -121,24 +119,23 @@ export interface TurnJournal {
   noteToolResult(toolCallId: string, content: string): void;
   /**
    * Call it while `runTools` runs that call. When the hook ends, the conversation continues with
-   * the named agent of the same server. If that is not possible, rejects with an error for the
+   * the named agent on the same server. If that is not possible, rejects with an error for the
    * model.
    */
   handOver(toolCallId: string, agent: string): Promise<void>;
   /** Stores the agent's state now. See `ToolContext.saveState`. */
   saveState(): Promise<void>;
   /**
-   * Asks the store for the values that the placeholders in a JSON value stand for, if another
-   * process has heard them. `reveal` then knows them. Does nothing without `REDACTION_KEY`, and
-   * never rejects.
+   * Asks the store for the values behind the placeholders in a JSON value, if another process has
+   * heard them. Then `reveal` knows them. Does nothing without `REDACTION_KEY`, and never rejects.
    */
   bring(value: unknown): Promise<void>;
   /**
-   * A copy of a JSON value with the values that its placeholders stand for, if the agent redacts.
+   * A copy of a JSON value with its placeholders replaced by their values, if the agent redacts.
    * Throws an `UnknownValueError` if this process does not know one of them: see `bring`.
    */
   reveal<T>(value: T): T;
-  /** A copy of a JSON value with placeholders in place of values, if the agent redacts. */
+  /** A copy of a JSON value with its values replaced by placeholders, if the agent redacts. */
   conceal<T>(value: T): T;
   /**
    * Notes what becomes of a request to a model, for metrics, log and records. Pass it to
@@ -151,18 +148,18 @@ export interface TurnJournal {
    */
   runRequest<T>(request: number, step: () => T): T;
   /**
-   * Adds to the metrics, and to the turn's log line unless the turn is over. Does nothing with the
-   * usage of a request that `noteRequest` was told of.
+   * Adds the usage to the metrics, and to the turn's log line unless the turn is over. Ignores a
+   * request that `noteRequest` was told of.
    */
   noteUsage(usage: ModelUsage): void;
   /**
-   * Adds to the metrics a request to a model that got no complete answer, if `noteRequest` is not
-   * told of it.
+   * Adds a model request that got no complete answer to the metrics, unless `noteRequest` is told
+   * of it.
    */
   noteFailedRequest(model: string, failure: ModelRequestFailure): void;
   /**
-   * Adds a call's outcome to the metrics, and its time in milliseconds if that is given. `tool`
-   * must be one of the agent's tools. `toolCallId` says which call of `runTools` it is.
+   * Adds a call's outcome to the metrics, and its time in milliseconds if given. `tool` must be one
+   * of the agent's tools. `toolCallId` says which of the calls passed to `runTools` it is.
    */
   noteToolOutcome(
     tool: string,
@@ -218,14 +215,14 @@ export interface InterruptedTurn {
   readonly conversationId: string;
   readonly turnId: string;
   /**
-   * What had been sent of the reply by then, or what the platform says the caller heard. A later
-   * report of the platform may leave less in history.
+   * The part of the reply sent by then, or what the platform says the caller heard. A later report
+   * from the platform may leave less in history.
    */
   readonly text: string;
 }
 
 /**
- * What a speaking hook may return: a text, or an iterable whose texts are spoken as they arrive.
+ * What a speaking hook may return: a string, or an iterable of strings, spoken as they arrive.
  * Return nothing if the hook used `reply`, or has nothing to say. An iterable that ends without a
  * word fails the turn, because it promised text.
  */
@@ -238,7 +235,7 @@ export type TurnFailureReason =
 /** What an apology may depend on. */
 export interface TurnFailure {
   readonly reason: TurnFailureReason;
-  /** The stable code of what caused it, such as `no_credit` of a `ModelError`, if it has one. */
+  /** The stable code of the error, such as a `ModelError`'s `no_credit`, if it has one. */
   readonly code: string | undefined;
   /** What was thrown. Never speak its message. */
   readonly error: unknown;
@@ -264,8 +261,8 @@ export interface Agent<S = unknown> {
   readonly state?: State<S>;
   /**
    * What must not be kept: `cards`, `phones`, `ibans`, `emails`, a finder such as `cardNumbers`, a
-   * function that returns a text without it, or a list of them. Placeholders such as `[card 1]`
-   * take its place before a text is compared, stored, logged or sent to a model. Default: nothing.
+   * function that returns text without it, or a list of these. Placeholders such as `[card 1]` take
+   * its place before text is compared, stored, logged or sent to a model. Default: nothing.
    * docs/redaction.md
    */
   readonly redact?: Redact;
@@ -278,7 +275,7 @@ export interface Agent<S = unknown> {
    * `{"status":"ok"}`.
    */
   onData?(context: DataContext): Awaitable<Json | void>;
-  /** Something about the session changed, for instance its recording is ready. */
+  /** Something about the session changed, for instance that its recording is ready. */
   onSessionUpdate?(context: EventContext<RawEvent<'change'>>): Awaitable<void>;
   /** The session is over. A later session may resume the conversation. */
   onSessionEnd?(context: SessionEndContext<S>): Awaitable<void>;
@@ -291,17 +288,17 @@ export interface Agent<S = unknown> {
 /** What an app provides for agents that use a model. */
 export interface AgentResources {
   /**
-   * Opens the models named (`provider:model`, comma-separated), or those of the settings if no
-   * name is given. Returns a `ChatModel` unchanged. Does not connect.
+   * Opens the models named (`provider:model`, comma-separated), or those in the settings if no name
+   * is given. Returns a `ChatModel` unchanged. Does not connect.
    */
   openModel(model?: string | ChatModel): ChatModel;
   readonly fastModel: string | undefined;
   readonly slowModel: string | undefined;
   /** 0 turns the filler off. */
   readonly fillerAfterMs: number;
-  /** Called once for each tool that acts once and that a function of the turn has made. */
+  /** Called once for each tool that acts once and was made by a function of the turn. */
   readonly onOnceTool?: ((name: string) => void) | undefined;
-  /** For evaluations: what takes the place of a tool. Default: the tool itself. */
+  /** For evaluations: returns what takes the place of a tool. Default: the tool itself. */
   readonly replaceTool?: (<T extends KnownTool>(tool: T) => T) | undefined;
 }
 
@@ -311,6 +308,6 @@ export interface BoundAgent<S = unknown> extends Agent<S> {
   readonly model?: ChatModel;
   /** Its tools, unless each turn makes its own. */
   readonly tools?: readonly KnownTool[];
-  /** Those that a function of the turn has made so far. */
+  /** The tools that a function of the turn has made so far. */
   readonly madeTools?: readonly KnownTool[];
 }

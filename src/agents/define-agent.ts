@@ -64,7 +64,7 @@ const MODEL_FIELDS = {
   wholeSentences: 'boolean',
 } as const satisfies Readonly<Record<keyof ModelAgentDefinition, TypeName | readonly TypeName[]>>;
 
-/** Each field's type, in the words of `typeof`. */
+/** Each field's type, as `typeof` names it. */
 const FIELDS = {
   name: 'string', description: 'string', apology: ['string', 'function'],
   limitReached: ['string', 'function'],
@@ -128,8 +128,8 @@ function modelPartOf<S>(definition: Definition): Partial<ModelAgentDefinition<S>
 }
 
 /**
- * A function makes a state of the agent's own, which its tools cannot use. Sharing it takes
- * `defineState`.
+ * A function creates a state of the agent's own, which its tools cannot use. To share it with them
+ * takes `defineState`.
  */
 function stateOf<S>({ name, state }: AgentDefinition<S>): State<S> | undefined {
   if (state === undefined || isState<S>(state)) return state;

@@ -13,7 +13,7 @@ import { runToolLoop, streamOptionsOf, type Means } from './tool-loop.ts';
 
 /**
  * An agent that uses a model. Functions of the turn run within its time limits; if one fails, the
- * turn fails. `T` is the state its tools may use, if it is not the agent's.
+ * turn fails. `T` is the state its tools may use, if that is not the agent's.
  */
 export interface ModelAgentDefinition<S = unknown, T = S> extends ModelOptions {
   /** The system message. */

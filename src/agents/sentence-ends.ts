@@ -1,29 +1,29 @@
 import { lazyPattern } from '../base/lazy-pattern.ts';
 
-/** Beyond this many UTF-16 code units, a sentence is spoken as it comes. */
+/** Beyond this many UTF-16 code units, a sentence is spoken as it arrives. */
 const MAX_HELD = 2_000;
 
 /** Quotation marks and brackets that belong to the sentence before them. */
 const CLOSERS = `["'\\p{Pe}\\p{Pf}]*`;
 /**
- * Where a sentence ends in a text that goes on: at a sign and white space, at a sign of a script
- * that needs no white space, or at a line break. "1." and "3." begin an item, or part of a number.
+ * Where a sentence ends within a text: at a mark followed by white space, at a mark of a script
+ * that needs no white space, or at a line break. "1." and "3." begin an item or a number.
  */
 const END = lazyPattern(
   `(?:(?<!\\p{Nd})\\.|[!?…])${CLOSERS}(?=\\s)|(?![.!?])\\p{STerm}${CLOSERS}|\\n`, 'gu',
 );
-/** A sentence that is whole although nothing follows. */
+/** A sentence that is whole even though nothing follows. */
 const WHOLE = lazyPattern(`(?:(?<!\\p{Nd})\\.|…|(?!\\.)\\p{STerm})${CLOSERS}\\s*$`, 'u');
-/** How far before a new piece an end may begin: a sign with its marks. */
+/** How far before a new piece an end may begin: a mark with its closers. */
 const LOOK_BACK = 4;
 
 /**
- * Takes the texts of a model in pieces of any size and returns them by whole sentences, so that the
- * rest of one can be left out. Nothing of a text's first sentence is held back: without it there
+ * Takes a model's texts in pieces of any size and returns them in whole sentences, so that an
+ * unfinished one can be left out. No part of a text's first sentence is held back: without it there
  * would be no whole sentence to end with.
  */
 export class SentenceEnds {
-  /** The text since the last end of a sentence. */
+  /** The text since the end of the last sentence. */
   #sentence = '';
   /** How much of it has been returned. */
   #returned = 0;

@@ -4,9 +4,9 @@ import type { Agent, BoundAgent } from './agent.ts';
 
 /** The agents that may speak in the turns of one path. */
 export class Speakers {
-  /** The path's own agent. It speaks unless the conversation was handed over. */
+  /** The path's own agent. It speaks unless the conversation has been handed over. */
   readonly own: BoundAgent;
-  /** The name that it is served under. Undefined for an app's only agent. */
+  /** The name it is served under. Undefined for an app's only agent. */
   readonly ownName: string | undefined;
   /** All agents of the server, by name. */
   readonly all: ReadonlyMap<string, BoundAgent>;
@@ -26,8 +26,9 @@ export class Speakers {
   }
 
   /**
-   * The agent of that name, if a conversation can be handed over to it: it has the state of the
-   * path's own agent, or none, and redacts nothing that this one does not. Undefined for any other.
+   * The agent of that name, if a conversation can be handed over to it: it has the same state as
+   * the path's own agent, or none, and redacts nothing that the latter does not. Otherwise
+   * undefined.
    */
   find(name: string): BoundAgent | undefined {
     const agent = this.all.get(name);
@@ -35,7 +36,7 @@ export class Speakers {
     return fits ? agent : undefined;
   }
 
-  /** Whether the agent has the state of the path's own agent, or none. */
+  /** Whether the agent has the same state as the path's own agent, or none. */
   sharesState({ state }: BoundAgent): boolean {
     return state === undefined || state === this.own.state;
   }
@@ -60,8 +61,8 @@ export class Speakers {
 }
 
 /**
- * Maximum number of hand-overs in one turn. One more is refused, and the agent that speaks
- * continues.
+ * Maximum number of hand-overs in one turn. The next one is refused, and the current agent goes on
+ * speaking.
  */
 const MAX_HAND_OVERS = 3;
 
@@ -71,9 +72,9 @@ const MAX_SHOWN_LENGTH = 64;
 interface HandOverStanding {
   /** The name of the agent that speaks. */
   readonly speaker: string | undefined;
-  /** How often the conversation was handed over in this turn. */
+  /** How often the conversation has been handed over in this turn. */
   readonly count: number;
-  /** Whether another call is handing it over. */
+  /** Whether another call is handing the conversation over. */
   readonly isUnderWay: boolean;
 }
 

@@ -59,7 +59,7 @@ export async function runToolLoop<S>(
       if (reply.isOver) return;
       if (delta.type === 'text') {
         const taken = toAwaitable(voice.speak(delta.text));
-        if (taken instanceof Promise) await taken; // while there is room, no token waits a step
+        if (taken instanceof Promise) await taken; // while there is room, no token waits for a step
       } else if (delta.type === 'toolCall') calls.push(delta.call);
       else {
         isCut = delta.finishReason === 'length';
@@ -79,7 +79,7 @@ export async function runToolLoop<S>(
     throw new ModelError('empty_reply', message);
   }
 
-  /** True if one of them hands the conversation over. */
+  /** True if one of the calls hands the conversation over. */
   async function runCalls(calls: readonly ToolCall[]): Promise<boolean> {
     const budget = new CheckBudget();
     const runOf = (call: ToolCall): ToolRun => toolRun(call, offered, turn, reply, budget);
@@ -91,8 +91,8 @@ export async function runToolLoop<S>(
 }
 
 /**
- * Calls of an earlier run of this turn whose process died, and whose tools may run again. They run
- * before the model is asked. Otherwise it would be told that their outcome is unknown.
+ * Calls from an earlier run of this turn whose process died, if their tools may run again. They run
+ * before the model is asked, which would otherwise be told that their outcome is unknown.
  */
 function lostCalls<S>(
   { history, turnId }: MessageTurn<S>,
@@ -111,8 +111,8 @@ function lostCalls<S>(
 }
 
 /**
- * Options of every model request in a turn: they abort it, help vendors find cached prompts, note
- * what becomes of it, and log problems with the ids of the turn.
+ * Options for every model request in a turn: they abort it, help vendors find cached prompts, note
+ * what becomes of it, and log problems with the turn's ids.
  */
 export function streamOptionsOf(turn: Turn): ModelStreamOptions {
   const { conversationId, turnId, signal, journal, log } = turn;

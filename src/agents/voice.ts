@@ -45,8 +45,8 @@ export class Voice {
   }
 
   /**
-   * Ends a text: speaks what was held back. `isCut`: the model was cut off, so of whole sentences
-   * only those are spoken.
+   * Ends a text: speaks what was held back. `isCut`: the model was cut off, so with
+   * `wholeSentences` only those are spoken.
    */
   finish(isCut = false): Awaitable<boolean> {
     const last = this.#filter?.flush() ?? '';

@@ -13,7 +13,7 @@ import type { AppParts } from './app-parts.ts';
 import type { PlatformAgent } from './app-platform.ts';
 import type { RoutedAgent } from './routed-agents.ts';
 
-/** The handlers of an agent. Each of them checks who asks. */
+/** The handlers of an agent. Each of them checks who is asking. */
 export interface AgentHandlers {
   /** Undefined for an app's only agent. */
   readonly name: string | undefined;
@@ -22,7 +22,7 @@ export interface AgentHandlers {
   readonly own: Handler;
   /** Whether LayerCode posts there. If not, only platforms that speak Chat Completions do. */
   readonly servesLayercode: boolean;
-  /** The other handlers are undefined if nothing is served by them. */
+  /** The other handlers are undefined if they would serve nothing. */
   readonly completions?: Handler;
   readonly models?: Handler;
   readonly reports?: Handler | undefined;
@@ -90,8 +90,8 @@ function sharedByWires(
 }
 
 /**
- * Where both wires are served, the credentials decide which of them a request speaks. Without any
- * it gets LayerCode's refusal.
+ * Where both wires are served, the credentials decide which of them a request speaks. A request
+ * without any gets LayerCode's refusal.
  */
 function eitherWire(layercode: Handler, complete: Handler): Handler {
   return (context) => {

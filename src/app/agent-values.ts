@@ -12,12 +12,12 @@ import type { SharedValues, SharedValuesOptions } from '../redaction/shared-valu
 import type { Settings } from '../settings/settings.ts';
 import { AgentValues } from '../turns/values.ts';
 
-/** For the conversations of an agent. */
+/** The numbers of values in an agent's conversations. */
 export function numbersFor({ redact }: BoundAgent): ValueNumbers {
   return new ValueNumbers(kindsIn(redact));
 }
 
-/** What redacts for an agent, and which conversations. */
+/** What redacts for an agent, and in which conversations. */
 interface ValuesOptions {
   readonly agent: BoundAgent;
   /** See `GivenAgent`. */
@@ -55,12 +55,12 @@ export function openValues({
   return new AgentValues(redaction, conversations);
 }
 
-/** Whether it may need a value itself. Unknown of tools that each turn makes, and of code. */
+/** Whether the agent may need a value itself. Unknown for tools made in each turn, and for code. */
 function mayReveal({ tools }: BoundAgent): boolean {
   return tools === undefined || tools.some(({ raw }) => raw === true);
 }
 
-/** Loaded only with `REDACTION_KEY`. Undefined if that fails: calls can do without. */
+/** Loaded only with `REDACTION_KEY`. Undefined if that fails: calls can do without it. */
 async function shareValues(
   options: SharedValuesOptions & { readonly log: Logger },
 ): Promise<SharedValues | undefined> {

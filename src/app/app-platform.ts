@@ -10,7 +10,7 @@ export interface PlatformAgent {
   readonly name: string;
   /** The path its events are posted to. */
   readonly path: string;
-  /** Signs them. */
+  /** The secret that signs them. */
   readonly secret: string;
   readonly conversations: ConversationManager;
   /** Serves the agent to the platform's own callers, who send this key. */

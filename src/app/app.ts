@@ -148,7 +148,7 @@ export class App {
 
   /**
    * Listens on a host and a port, by default those of the settings. Resolves with the address;
-   * rejects with the system's error, or if it was closed before.
+   * rejects with the system's error, or if the app has been closed.
    */
   listen(options: { readonly host?: string; readonly port?: number } = {}): Promise<AddressInfo> {
     const { settings, processes, platform, loading } = this.#parts;
@@ -199,7 +199,7 @@ export class App {
     return this;
   }
 
-  /** Those that belong to no agent and no request. */
+  /** Adds the metrics that belong to neither an agent nor a request. */
   #addOwnMetrics(): void {
     const { metrics, open, store, records, log, settings } = this.#parts;
     addGauge(metrics, 'layercode_open_streams', 'Open event streams.', () => open.streams);
@@ -214,7 +214,7 @@ export class App {
 
 let fetchExchange: Promise<typeof import('../http/fetch-exchange.ts')> | undefined;
 
-/** Imports once: a loader of TypeScript resolves a module at every `import()`. */
+/** Imports once: TypeScript loaders resolve a module at every `import()`. */
 function loadFetchExchange(): Promise<typeof import('../http/fetch-exchange.ts')> {
   return (fetchExchange ??= import('../http/fetch-exchange.ts'));
 }

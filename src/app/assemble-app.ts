@@ -110,7 +110,7 @@ export function originOf(app: App): AppOrigin {
   return origin;
 }
 
-/** What settings name must have been opened: opening it is asynchronous. */
+/** What the settings name must already be open, because opening it is asynchronous. */
 function checkOpened(settings: Settings, { store, records }: AppOptions): void {
   if (settings.conversationStore !== 'memory' && store === undefined) {
     const remedy = 'pass options.store, for example await openStore(settings, { log })';
@@ -152,8 +152,8 @@ function checkNamed(name: string, agent: Agent): void {
 }
 
 /**
- * Throws a `TypeError` if two agents have one function, but each has a state of its own made from
- * it. They look as if they shared a state, but no conversation could be handed over between them.
+ * Throws a `TypeError` if two agents have states of their own that were made from one function.
+ * They look as if they shared a state, but no conversation could be handed over between them.
  */
 function checkStates(
   agents: Iterable<readonly [name: string, agent: { readonly state?: State }]>,
@@ -178,7 +178,7 @@ function checkSecrets({ name, secrets, keys }: GivenAgent): void {
   throw new TypeError(`settings.webhookSecrets is empty: ${remedy}`);
 }
 
-/** Tools that act once do so as long as the conversation is remembered. */
+/** Tools that act once do so only as long as the conversation is remembered. */
 function noteForgetting(
   tools: readonly string[],
   store: ConversationStore,

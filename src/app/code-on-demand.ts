@@ -7,17 +7,17 @@ import type { Settings } from '../settings/settings.ts';
 
 export interface CodeOnDemand {
   /**
-   * For all but agents that only speak, with conversations in memory, and without records, limits,
-   * other processes and a local platform.
+   * Not needed for agents that only speak, with conversations in memory and without records,
+   * limits, other processes or a local platform.
    */
   readonly work?: typeof import('./work.ts') | undefined;
   /** For agents with `redact`. */
   readonly redaction?: typeof import('./agent-values.ts') | undefined;
-  /** If an OpenTelemetry SDK runs. */
+  /** If an OpenTelemetry SDK is running. */
   readonly spans?: typeof import('../observers/span-tracer.ts') | undefined;
 }
 
-/** Throws an error if it is not there: it was not known to be needed. */
+/** Throws an error if the code is not there: nobody knew that it was needed. */
 export function loaded<K extends keyof CodeOnDemand>(
   name: K,
   code: CodeOnDemand,
@@ -50,7 +50,7 @@ export function hasLimits({ maxCostPerCall, maxTokensPerCall }: Settings): boole
   return (maxCostPerCall ?? maxTokensPerCall) !== undefined;
 }
 
-/** An agent's own code may call tools and models. One of ours says so if it does not. */
+/** An agent's own code may call tools and models. A built-in agent that does not says so. */
 function onlySpeaks({ bind, tools }: BoundAgent): boolean {
   return bind === undefined && tools?.length === 0;
 }

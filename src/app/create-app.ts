@@ -12,11 +12,11 @@ import * as work from './work.ts';
  * route, under its name; the first one also has the agent route itself.
  *
  * Throws a `TypeError` for a name that cannot be part of a path, and for an agent with neither a
- * webhook secret nor a key for Chat Completions, because nobody is served without one. Throws one
- * as well for agents that cannot be served together: two tools with the same name, one of which
- * acts once, or two states made from one function. Also throws if the settings name a store or call
+ * webhook secret nor a key for Chat Completions, because nobody is served without one. Also throws
+ * one for agents that cannot be served together: two tools with the same name, one of which acts
+ * once, or two states made from one function. Also throws if the settings name a store or call
  * records but `options` does not have them, because opening them is asynchronous. Throws a
- * `SettingsError` if calls have a highest cost and one of the models has no price.
+ * `SettingsError` if calls have a maximum cost and one of the models has no price.
  */
 export function createApp(
   settings: Settings,

@@ -6,7 +6,9 @@ import { runInNewContext } from 'node:vm';
 import { packageRoot } from '../base/package-files.ts';
 import { framesOf } from '../base/thrown-values.ts';
 
-/** A line of a stack that names a file, by its path or URL. Those of `node:` and `eval` do not. */
+/**
+ * A line of a stack that names a file, by its path or URL. Lines from `node:` and `eval` do not.
+ */
 const FRAME = /(?:\(|at |async )((?:file:\/\/\/|\/|[A-Z]:[\\/])[^<]*):(\d+):\d+\)?$/;
 /** The first line of a stack if the code follows: a syntax error. */
 const ABOVE_CODE = /^((?:file:\/\/\/|\/|[A-Z]:[\\/]).*):(\d+)\r?\n/;

@@ -29,7 +29,7 @@ export function createLayers(parts: AppParts, shutdown: Shutdown, servesCompleti
   const router = new Router<Handler>();
   let chain: Handler | undefined;
 
-  /** An error of any layer or handler goes to the boundary. The layers outside see its answer. */
+  /** An error in any layer or handler goes to the boundary. The layers outside see its answer. */
   function composed(): Handler {
     const origins = allowedOrigins(settings);
     const webSocketPaths = platform?.webSocketPaths ?? [];
@@ -86,7 +86,7 @@ export function createLayers(parts: AppParts, shutdown: Shutdown, servesCompleti
       shutdown.enter();
       context.onClose(closed);
       chain ??= composed();
-      // The boundary answers all errors, so this is an error of the boundary itself.
+      // The boundary answers all errors, so this is an error in the boundary itself.
       const failed = (error: unknown): void => {
         const { requestId } = context;
         log.error('request failed beyond its error boundary', { requestId, error });
@@ -109,8 +109,8 @@ function refuseMethod(context: Context, allowed: string): void {
 }
 
 /**
- * Memory for all bodies that are being read or kept, of clients with credentials. The others have
- * a quarter of it, and each of them half of that. More if a single one may be very large.
+ * Memory for all bodies from clients with credentials, while they are read or kept. Other clients
+ * share a quarter of this, and each may take half of that. More if a single body may be very large.
  */
 const MIN_BODIES_BYTES = 64 * 1_048_576;
 

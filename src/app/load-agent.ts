@@ -59,7 +59,7 @@ function compiledDefault(exported: unknown): unknown {
   return isObject(exported) && exported['__esModule'] === true ? exported['default'] : exported;
 }
 
-/** Names the modules beside it that differ only in the extension. */
+/** Names the modules beside it that differ only in their extension. */
 async function absenceOf(path: string): Promise<string> {
   const stem = (name: string): string => name.replace(EXTENSION, '');
   const files = await readdir(dirname(path)).catch(() => []);

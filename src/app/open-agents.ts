@@ -10,8 +10,8 @@ import type { NamedAgents } from './assemble-app.ts';
  * What `AGENT` or `AGENTS` names, as `dist/server.js` opens it: built-in agents, and modules whose
  * paths are relative to `directory`. Without either it is `starter` if a model has a key or in
  * production, otherwise `echo`. Variables of the file `.env` are copied into `process.env` first.
- * Rejects with a `SettingsError` that has the problems of all of several agents, or with the
- * `AgentError` of the only one.
+ * Rejects with a `SettingsError` that lists the problems of all agents if there are several,
+ * otherwise with the `AgentError` of the only one.
  */
 export async function openAgents(
   settings: Settings,

@@ -12,7 +12,7 @@ export class Prices {
   readonly #prices: ModelPrices;
   readonly #log: Logger;
   readonly #unpriced = new Set<string>();
-  /** Set if calls have a limit that needs them. */
+  /** Whether calls have a limit that needs prices. */
   readonly #areRequired: boolean;
   #missing: Set<string> | undefined = new Set();
 

@@ -27,7 +27,7 @@ export interface GivenAgent {
 /** At least one agent. The first also has the agent route itself. */
 export type GivenAgents = readonly [GivenAgent, ...GivenAgent[]];
 
-/** An agent, with everything it is served with. */
+/** An agent with everything it is served with. */
 export interface RoutedAgent extends GivenAgent {
   /** The path its events are posted to. */
   readonly path: string;
@@ -50,7 +50,8 @@ export function routeAgents(given: GivenAgents, parts: AppParts): RoutedAgents {
   const channelOf = channel === undefined || agents.size === 0
     ? () => channel
     : loaded('work', code).agentChannels(channel);
-  // Without a channel, the other processes that use the store still need to know whose a turn is.
+  // Without a channel, other processes that use the store still need to know which process runs a
+  // turn.
   const address = channel?.address ?? (store.isShared ? processAddress() : undefined);
   if (address !== undefined) store.runsAt?.(address);
 

@@ -29,8 +29,8 @@ export function createRoutes(parts: AppParts, options: RouteOptions): readonly R
   const handlers = agents.map((agent) => agentHandlers(agent, parts));
   const plain = handlers.slice(0, 1).map((main) => ({ ...main, path: settings.agentRoute }));
   const routes: readonly DescribedRoute[] = [
-    // For voice platforms, with a signature or a key of the agent. An agent may be named like a
-    // part of another's paths, such as `v1`: its own path wins over the first agent's plain one.
+    // For voice platforms, with the agent's signature or key. An agent may be named like a part of
+    // another's paths, such as `v1`: its own path wins over the first agent's plain one.
     ...firstOfEach([...handlers, ...plain].flatMap(agentRoutes)),
     // For browsers, which cannot sign.
     post(settings.authorizeRoute, 'authorize', authorizeHandler(parts, options)),
@@ -45,7 +45,7 @@ export function createRoutes(parts: AppParts, options: RouteOptions): readonly R
   return [...routes, ...(platform?.serve([called(first), ...others.map(called)]) ?? [])];
 }
 
-/** Each exists if the agent has a handler for what it serves. */
+/** Each route exists if the agent has a handler for it. */
 function agentRoutes(agent: AgentHandlers): readonly DescribedRoute[] {
   const { name, path, servesLayercode, own } = agent;
   const base = path.replace(/\/$/, '');

@@ -31,10 +31,10 @@ export class Shutdown {
   #open = 0;
   #closed: Promise<void> | undefined;
   #onIdle: (() => void) | undefined;
-  /** Set while a replaced app finishes at leisure. */
+  /** Set while a replaced app takes its time to finish. */
   #hurry: (() => void) | undefined;
 
-  /** `fetched` are open responses that belong to no server of ours. */
+  /** `fetched`: the open responses of `app.fetch`, which the server does not know. */
   constructor(
     parts: ShutdownParts,
     agents: readonly StoppingAgent[],
@@ -51,7 +51,7 @@ export class Shutdown {
     return this.#state === 'ready' || this.#state === 'replaced';
   }
 
-  /** While the app stops, answers close their connection; later they are all 503. */
+  /** While the app is stopping, answers close their connection; later they are all 503. */
   readonly check: Check = (context) => {
     if (this.#state === 'ready') return;
     context.setHeader('connection', 'close');
@@ -94,7 +94,7 @@ export class Shutdown {
     });
 
     // 1. The end is announced: `/ready` answers 503, and answers close their connections. If
-    //    another process has taken the port, only the latter: that one is ready.
+    //    another process has taken the port, only the latter, because that process is ready.
     this.#state = isReplaced ? 'replaced' : 'draining';
 
     // 2. Requests are still served: for the drain delay, and until sessions are over if the
@@ -112,7 +112,7 @@ export class Shutdown {
     endsAtMs = Math.min(endsAtMs, performance.now() + timeoutMs);
 
     // 3. New requests get 503, and open responses may finish. After the timeout their turns are
-    //    interrupted, and have a second for their last words.
+    //    interrupted, and get a second for their last words.
     this.#state = 'refusing';
     const stopped = stopListening(server);
     if (!(await this.#idle(server, timeoutMs, hurried))) {
@@ -120,13 +120,12 @@ export class Shutdown {
       await this.#idle(server, LAST_WORDS_MS);
     }
 
-    // 4. Connections without a request are closed, and those whose response has not ended.
+    // 4. Connections without a request, and those whose response has not ended, are closed.
     server?.closeAllConnections();
     await stopped;
     for (const response of this.#fetched) response.destroy(); // no server closes them
 
-    // 5. Tools that should finish have what is left of the time. Then what turns write has a few
-    //    seconds.
+    // 5. Tools that should finish get the rest of the time. Then turns get a few seconds to write.
     const turnsClosed = (): Promise<unknown> => {
       const leftMs = Math.max(0, endsAtMs - performance.now());
       return Promise.all(this.#agents.map(({ turns }) => turns.close(leftMs)));
@@ -134,8 +133,7 @@ export class Shutdown {
     const inLessTime = isHurried ? [] : [hurried.then(turnsClosed)];
     await Promise.race([turnsClosed(), ...inLessTime]);
 
-    // 6. Nobody writes any more: records of calls, messages to other processes, conversations,
-    //    traces.
+    // 6. Nobody writes call records, messages to other processes, conversations or traces any more.
     await records?.close();
     await channel?.close();
     await store.close();

@@ -1,4 +1,4 @@
-// What agents do besides speaking, and what is kept of it. One file, because each one takes time
+// What agents do besides speaking, and what is kept of it. One file, because each file takes time
 // to load.
 
 export { ToolCalls, TurnWork } from '../turns/agent-work.ts';

@@ -29,8 +29,8 @@ export function aborted(signal: AbortSignal): Promise<void> {
 }
 
 /**
- * The value. Rejects with the signal's reason once that fires: what makes the value may ignore the
- * signal and never settle.
+ * The value. Rejects with the signal's reason once it fires, because whatever makes the value may
+ * ignore the signal and never settle.
  */
 export function untilAborted<T>(value: Awaitable<T>, signal: AbortSignal): Awaitable<T> {
   if (!isThenable(value)) return value; // thenables too: database query builders are not promises

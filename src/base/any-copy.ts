@@ -1,6 +1,6 @@
 /**
- * Makes `instanceof` recognise what any copy of the package has made with its class of that name:
- * an agent may come with a copy of its own. Subclasses are still told apart.
+ * Makes `instanceof` recognise instances of the class of that name from any copy of the package: an
+ * agent may bring its own copy. Subclasses are still told apart.
  */
 export function knowInAnyCopy(type: new (...args: never[]) => object, name: string): void {
   const brand = Symbol.for(`layercode-microserver.${name}`);

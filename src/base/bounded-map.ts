@@ -9,7 +9,7 @@ interface Entry<K, V> extends RecencyEntry<Entry<K, V>> {
  * A Map of at most `maxEntries`. Beyond that, the entry that was set longest ago is evicted.
  * Reading an entry does not renew it; set it again to keep it.
  *
- * The order is that of a list: to find the first key of a Map, V8 passes all that were deleted.
+ * The order is that of a list: to find the first key of a Map, V8 has to pass all the deleted ones.
  */
 export class BoundedMap<K, V> {
   readonly #maxEntries: number;
@@ -41,7 +41,9 @@ export class BoundedMap<K, V> {
     return this.#entries.size;
   }
 
-  /** The one that was set longest ago comes first. An entry may be deleted while it is visited. */
+  /**
+   * The entry that was set longest ago comes first. An entry may be deleted while it is visited.
+   */
   *[Symbol.iterator](): Generator<readonly [key: K, value: V], void, undefined> {
     let next = this.#list.oldest;
     while (next !== undefined) {

@@ -1,10 +1,10 @@
 /**
- * JSON text with sorted keys: equal values are equal texts. Throws a `RangeError` for values that
- * are nested deeper than the stack. Calls `onValue` for each value within; it can stop the work by
+ * JSON text with sorted keys: equal values have equal texts. Throws a `RangeError` for values
+ * nested too deeply for the stack. Calls `onValue` for each value within; it can stop the work by
  * throwing.
  */
 export function canonicalJson(value: unknown, onValue?: () => void): string {
-  // Collected flat: texts made of inner texts would copy those once per level.
+  // Collected flat: building each text from inner ones would copy those once per level.
   const parts: string[] = [];
   const write = (inner: unknown): void => {
     onValue?.();

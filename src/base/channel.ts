@@ -1,8 +1,8 @@
 import type { Awaitable } from './awaitable.ts';
 
 /**
- * Messages between processes that share conversations. Any may be late or lost: what must be true
- * is in the store.
+ * Messages between processes that share conversations. Any of them may be late or lost: only the
+ * store is reliable.
  */
 export interface Channel {
   /**
@@ -10,7 +10,10 @@ export interface Channel {
    * characters.
    */
   readonly address: string;
-  /** Sends a text to the process at that address. Never throws: a message that fails is lost. */
+  /**
+   * Sends a message to the process at that address. Never throws: a message that cannot be sent is
+   * lost.
+   */
   send(address: string, message: string): void;
   /** Sets the only listener, which is called with each incoming message. It must not throw. */
   listen(listener: (message: string) => void): void;

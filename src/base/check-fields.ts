@@ -2,7 +2,7 @@ import { isPlain } from './json-value.ts';
 import { nearestName } from './nearest-name.ts';
 
 /**
- * The names of fields in a form in which the compiler finds forgotten ones. `internal` ones are
+ * The names of fields, in a form that lets the compiler find forgotten ones. `internal` ones are
  * accepted, but not offered: no user needs them.
  */
 export type FieldNames<T> = Readonly<Record<keyof T, true | 'internal'>>;

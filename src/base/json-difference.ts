@@ -1,5 +1,5 @@
-// What has changed between two versions of a JSON object, and the same change made to a third one.
-// Where two writers have changed one object, each change finds its place in what the other has
+// Finds what has changed between two versions of a JSON object, and makes the same changes to a
+// third. When two writers have changed one object, each change is fitted into what the other has
 // made of it. docs/agents.md says what that means for an agent's state.
 
 import { isDeepStrictEqual } from 'node:util';
@@ -8,12 +8,12 @@ import { parseJson } from './json.ts';
 
 type JsonMap = Record<string, unknown>;
 
-/** Names of properties, from the root on. No path leads through an array. */
+/** Property names, from the root down. No path leads through an array. */
 type Path = readonly string[];
 
 /**
- * One change. `was`: the value before, missing if there was none. `set` without `to` removes.
- * Elements of an array have the index that they had before all of these changes.
+ * One change. `was`: the value before, missing if there was none. `set` without `to` removes. Array
+ * elements have the index that they had before any of these changes.
  */
 export type Difference = { readonly path: Path } & (
   | { readonly kind: 'set'; readonly was?: unknown; readonly to?: unknown }
@@ -24,7 +24,7 @@ export type Difference = { readonly path: Path } & (
       readonly to: unknown;
     }
   | { readonly kind: 'remove'; readonly index: number; readonly was: unknown }
-  /** Before the element that had that index: `next`. */
+  /** Inserted before the element that had that index: `next`. */
   | {
       readonly kind: 'insert';
       readonly index: number;
@@ -34,7 +34,7 @@ export type Difference = { readonly path: Path } & (
   | { readonly kind: 'append'; readonly items: readonly unknown[] }
 );
 
-/** Whether a value that was read is a change that can be made. */
+/** Whether a value from elsewhere is a change that can be made. */
 export function isDifference(value: unknown): value is Difference {
   if (!isMap(value)) return false;
   const { path, kind, index, items } = value;
@@ -45,10 +45,10 @@ export function isDifference(value: unknown): value is Difference {
   return kind === 'replace' || kind === 'remove' || (kind === 'insert' && Array.isArray(items));
 }
 
-/** If the lengths of two arrays multiply to more than this, elements are paired by their places. */
+/** If the lengths of two arrays multiply to more than this, elements are paired by position. */
 const MAX_COMPARED = 40_000;
 
-/** What turns one JSON object into the other. Neither is changed. */
+/** The changes that turn one JSON object into the other. Neither object is modified. */
 export function differencesOf(from: JsonMap, to: JsonMap, path: Path = []): Difference[] {
   const names = [...new Set([...Object.keys(from), ...Object.keys(to)])];
   return names.flatMap((name): Difference[] => {
@@ -62,8 +62,8 @@ export function differencesOf(from: JsonMap, to: JsonMap, path: Path = []): Diff
 }
 
 /**
- * Elements that are in both stay. Between them, others were replaced one by one, or removed. What
- * is left was inserted before the next one that stays, or appended.
+ * Elements in both arrays stay. Between them, others count as replaced one by one, or as removed.
+ * The rest count as inserted before the next one that stays, or as appended.
  */
 function differencesOfArrays(
   from: readonly unknown[],
@@ -78,7 +78,7 @@ function differencesOfArrays(
     const isMore = nextIs - is > pairs;
     for (let index = was; index < was + pairs; index++) {
       const [before, after] = [from[index], to[index - was + is]];
-      if (isDeepStrictEqual(before, after)) continue; // too many to compare before
+      if (isDeepStrictEqual(before, after)) continue; // there were too many to find this out before
       changes.push({ path, kind: 'replace', index, was: before, to: after });
     }
     for (let index = was + pairs; index < nextWas; index++)
@@ -113,7 +113,7 @@ function commonElements(from: readonly unknown[], to: readonly unknown[]): [numb
 /** A longest common subsequence. https://en.wikipedia.org/wiki/Longest_common_subsequence */
 function longestCommon(left: readonly string[], right: readonly string[]): [number, number][] {
   const width = right.length + 1;
-  /** How many pairs there are from two indices on, row by row. */
+  /** How many pairs there are from two indices onwards, row by row. */
   const counts = new Uint32Array((left.length + 1) * width);
   const count = (i: number, j: number): number => counts[i * width + j] ?? 0;
   for (let i = left.length - 1; i >= 0; i--)
@@ -131,16 +131,16 @@ function longestCommon(left: readonly string[], right: readonly string[]): [numb
 }
 
 /**
- * What happened to changes that were made to a version other than theirs. Paths such as `/total`.
+ * What happened to changes applied to a version other than their own, as paths such as `/total`.
  */
 interface Applied {
-  /** Where another value was found. The change was made anyway, unless it undoes one. */
+  /** Where another value was found. The change was made anyway, unless it was an undo. */
   readonly collisions: readonly string[];
   /** Where the changed element, or what it was in, is gone. The change was not made. */
   readonly misses: readonly string[];
 }
 
-/** Makes changes in place. Undoing one leaves alone what somebody else has set since. */
+/** Makes changes in place. An undo leaves alone whatever somebody else has set since. */
 export function applyDifferences(
   root: JsonMap,
   differences: readonly Difference[],
@@ -155,15 +155,15 @@ export function applyDifferences(
 }
 
 /**
- * Changes `live` in place so that its JSON, which is `from` now, becomes `to`. What is the same in
- * both stays the same object, for those who hold a part of it.
+ * Changes `live` in place so that its JSON, which is `from` now, becomes `to`. Parts that are equal
+ * in both stay the same objects, for those who hold them.
  */
 export function patch(live: JsonMap, from: JsonMap, to: JsonMap): void {
   for (const difference of inOrder(differencesOf(from, to)))
     applyOne(live, difference, (_array, _was, index) => index);
 }
 
-/** Elements are removed from the end on, so that the indices of the others stay right. */
+/** Elements are removed from the end backwards, so that the indices of the others stay right. */
 function inOrder(differences: readonly Difference[]): readonly Difference[] {
   const isOf = (...kinds: Difference['kind'][]) =>
     ({ kind }: Difference): boolean => kinds.includes(kind);
@@ -216,7 +216,7 @@ function setAt(
     setValue(parent, name, to);
     return 'made';
   }
-  // Two have created a list, or the one that created it takes that back: the other's elements stay.
+  // Two writers created the list, or its creator undoes that: the other's elements stay.
   const ours = was === undefined ? to : to === undefined && isUndo ? was : undefined;
   const isList = Array.isArray(ours) && Array.isArray(found);
   if (isList || (isUndo && isMap(ours) && isMap(found))) {
@@ -233,7 +233,7 @@ function placeAt(root: JsonMap, path: Path): unknown {
   return place;
 }
 
-/** A value that is frozen is replaced by one that can be changed. */
+/** A frozen value is replaced by one that can be changed. */
 function openAt(map: JsonMap, name: string): unknown {
   const value = valueOf(map, name);
   if (typeof value !== 'object' || value === null || Object.isExtensible(value)) return value;
@@ -274,7 +274,7 @@ export interface Merged extends Applied {
 }
 
 /**
- * The JSON text `onto`, changed as `from` was changed to `to`. A text that is not a JSON object
+ * The JSON text `onto`, changed as `from` was changed to `to`. Text that is not a JSON object
  * cannot be changed.
  */
 export function merge(from: string, to: string, onto: string): Merged {
@@ -287,7 +287,7 @@ export function merge(from: string, to: string, onto: string): Merged {
   return { text: JSON.stringify(root), ...applied };
 }
 
-/** The object in a JSON text. Undefined for anything else. */
+/** The object in JSON text. Undefined for anything else. */
 export function mapIn(text: string): JsonMap | undefined {
   const value: unknown = parseJson(text);
   return isMap(value) ? value : undefined;

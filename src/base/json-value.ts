@@ -11,7 +11,8 @@ interface JsonFault {
 
 /**
  * Why the value is not JSON, or undefined if it is. Properties set to undefined are allowed and
- * left out. With `takesToJson`, so are dates and others with a `toJSON`, which cannot be read back.
+ * left out. With `takesToJson`, dates and other objects with a `toJSON` are allowed too, although
+ * they cannot be read back.
  */
 export function jsonFaultOf(
   given: unknown,

@@ -1,4 +1,4 @@
-// What JSON can hold, how it is read, and how texts are written as JSON.
+// What JSON can hold, how it is read, and how text is written as JSON.
 
 /** A value that JSON can hold. */
 export type Json =

@@ -1,7 +1,7 @@
 /** What a model costs, per million tokens, in any currency. */
 export interface ModelPrice {
   readonly input: number;
-  /** Of input that the vendor had cached. Default: that of other input. */
+  /** For input that the vendor had cached. Default: the price of other input. */
   readonly cachedInput?: number | undefined;
   readonly output: number;
 }

@@ -16,8 +16,8 @@ export function nearestName(
 }
 
 /**
- * Whether `b` lacks more than `max` characters of `a`. Then it takes more edits, and this is soon
- * known: a start compares each variable of the environment with all settings.
+ * Whether `b` lacks more than `max` characters of `a`, and so is more edits away. Quick to find
+ * out: at the start each environment variable is compared with all settings.
  */
 function lacks(a: string, b: string, max: number): boolean {
   let missing = 0;

@@ -4,8 +4,8 @@ export function isSameNumber(one: string, other: string | undefined): boolean {
 }
 
 /**
- * Whether two texts are the same phone number beyond doubt. With a `+` or without, the same digits
- * may be numbers of two countries; with points or slashes and no `+` they may be an address.
+ * Whether two texts are the same phone number beyond doubt. With and without a `+`, the same digits
+ * may be numbers in two countries; with dots or slashes and no `+` they may be an address.
  */
 export function isSurelySameNumber(one: string, other: string | undefined): boolean {
   if (other === undefined || !isSameNumber(one, other)) return false;

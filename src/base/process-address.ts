@@ -19,8 +19,8 @@ export function processAddress(): string {
 }
 
 /**
- * Whether the process of that address may still be alive. False only for a process of this machine
- * whose process id is free now, or is this process's own.
+ * Whether the process at that address may still be alive. False only for a process on this machine
+ * whose process id is now free, or is this process's own.
  */
 export function mayLive(address: string): boolean {
   const [, id, host] = /^(\d+)@(.*)#/.exec(address) ?? [];
@@ -31,13 +31,13 @@ export function mayLive(address: string): boolean {
     process.kill(pid, 0); // sends nothing
     return true;
   } catch (error) {
-    return codeOf(error) === 'EPERM'; // it is another user's
+    return codeOf(error) === 'EPERM'; // another user's process
   }
 }
 
 /**
- * Since its last start, and with one space of process ids: containers have their own. Where the
- * kernel does not say so, the name of the host.
+ * Names one start of the machine, and one space of process ids: containers have their own. If the
+ * kernel does not tell them, the host name.
  */
 function machineName(): string {
   return (machine ??= kernelName() ?? hostname());

@@ -18,8 +18,8 @@ export function atOnce<T>(work: Steps<T>): T {
 }
 
 /**
- * Long work that is done one piece after another, so that many pieces take no more at a time than
- * one.
+ * Long work that is done one piece after another, so that many pieces take no more time at once
+ * than one does.
  */
 export class Slices {
   readonly #waiting = new Map<string, Promise<unknown>>();

@@ -1,5 +1,5 @@
-// What can be said of a thrown value. JavaScript can throw anything: objects without a prototype,
-// which cannot become text, and errors whose message is not a text.
+// What can be said about a thrown value. JavaScript can throw anything: objects without a
+// prototype, which cannot become text, and errors whose message is not a string.
 
 const MAX_CAUSES = 4;
 const NOT_SHOWN = '[not shown: it may quote the caller]';
@@ -16,7 +16,10 @@ export function messageOf(thrown: unknown): string {
   }
 }
 
-/** The code of a system error, such as `ENOENT`, or of one of Node's. Undefined for all others. */
+/**
+ * The code of a system error, such as `ENOENT`, or of one of Node's own errors. Otherwise
+ * undefined.
+ */
 export function codeOf(thrown: unknown): unknown {
   return thrown instanceof Error && 'code' in thrown ? thrown.code : undefined;
 }
@@ -35,7 +38,7 @@ export function framesOf({ stack, message }: Pick<Error, 'stack' | 'message'>): 
 
 /**
  * The loggable part of an error thrown by user code: its name, code and stack, and those of its
- * causes. As its own message may quote the caller, `message` takes its place. Undefined for
+ * causes. `message` takes the place of its own message, which may quote the caller. Undefined for
  * anything that is not an error, and for one whose fields throw when they are read.
  */
 export function withoutMessage(error: unknown, message: string = NOT_SHOWN): Error | undefined {

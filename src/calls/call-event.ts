@@ -12,9 +12,9 @@ export interface Caller {
   readonly to: string | undefined;
 }
 
-/** After a barge-in: what the platform says about the reply before. */
+/** After a barge-in: what the platform says about the previous reply. */
 export interface Interruption {
-  /** What the caller heard of it, '' for nothing. Undefined if the platform did not say. */
+  /** What the caller heard of it, '' if nothing. Undefined if the platform did not say. */
   readonly textHeard: string | undefined;
   /** The turn of that reply. This server may never have seen the id. */
   readonly turnId: string | undefined;
@@ -27,28 +27,30 @@ export interface TranscriptLine {
 }
 
 /**
- * What a platform says was said in the call before the caller's words. Only platforms that send the
- * whole call with every request have one.
+ * What was said in the call before the caller's words, according to the platform. Only platforms
+ * that send the whole call with every request provide a transcript.
  */
 export interface Transcript {
   /** The last lines, oldest first. Lines without a word are left out. */
   readonly lines: readonly TranscriptLine[];
   /** How many older lines are left out. */
   readonly omitted: number;
-  /** Whether the assistant's texts are what the caller heard. Otherwise they may have been sent. */
+  /**
+   * Whether the assistant's texts are what the caller heard. Otherwise they may be what was sent.
+   */
   readonly isHeard: boolean;
   /**
-   * Whether the platform has named no conversation. The turn then stands alone: it leaves nothing
-   * in history, and what it knows of the call is this transcript.
+   * Whether the platform did not name a conversation. The turn then stands alone: it leaves nothing
+   * in history, and this transcript is all that it knows of the call.
    */
   readonly isAnonymous: boolean;
-  /** The start of the call, as the agent is told it: this wire has no event for it. */
+  /** The start of the call, as told to the agent: this wire has no event for it. */
   readonly start: CallStart;
 }
 
-/** What all events say. */
+/** The fields of all events. */
 interface EventFields {
-  /** The same caller over time: stays the same when the caller reconnects. */
+  /** Identifies a caller over time: stays the same when they reconnect. */
   readonly conversationId: string;
   /** One connection of the caller. */
   readonly sessionId: string;
@@ -56,7 +58,7 @@ interface EventFields {
   readonly turnId: string | undefined;
   /** Undefined for a browser, and for an event that does not name the caller. */
   readonly caller: Caller | undefined;
-  /** A browser may have set it, so it is neither identity nor permission. */
+  /** A browser may have set it, so it proves neither identity nor permission. */
   readonly metadata: JsonObject;
   /** A BCP 47 tag such as `en-GB`. Undefined if the platform does not say. */
   readonly language: string | undefined;
@@ -81,9 +83,9 @@ export interface CallerMessage extends EventFields {
   readonly type: 'message';
   readonly raw: RawEvent<'message'>;
   readonly text: string;
-  /** Set if the caller interrupted the reply before. */
+  /** Set if the caller interrupted the previous reply. */
   readonly interruption: Interruption | undefined;
-  /** Undefined on a wire that reports each thing once. */
+  /** Undefined on a wire that reports everything only once. */
   readonly transcript: Transcript | undefined;
 }
 
@@ -113,7 +115,7 @@ export interface CallEnd extends EventFields {
   /** Both in milliseconds since the epoch. Undefined if the platform did not say. */
   readonly startedAt: number | undefined;
   readonly endedAt: number | undefined;
-  /** Whether the platform reports the end once more, with these times. */
+  /** Whether the platform will report the end again, with these times. */
   readonly isReportedAgain?: boolean;
 }
 

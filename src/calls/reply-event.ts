@@ -1,8 +1,8 @@
 // What a reply can hold.
 
 /**
- * What a turn sent to the caller, in order, so that it can be sent again. `json` is JSON text. It
- * is stored, and a newer version may have stored events of other types: readers skip them.
+ * What a turn sent to the caller, event by event, so that it can be sent again. `json` is JSON
+ * text. Events are stored, and a newer version may have stored other types: readers skip them.
  */
 export type SentEvent =
   | { readonly type: 'say'; readonly text: string; readonly isFiller?: true }
@@ -11,12 +11,11 @@ export type SentEvent =
   | {
       readonly type: 'transfer';
       readonly to: string;
-      /** For the person who is called. */
+      /** For the person being called. */
       readonly briefing?: string;
     };
 
 /**
- * One event of a reply: something the agent sent, or the information that the agent failed. The
- * apology is sent before that.
+ * One event of a reply: something the agent sent or, after the apology, the fact that it failed.
  */
 export type ReplyEvent = SentEvent | { readonly type: 'error' };

@@ -8,8 +8,8 @@ import type { Json } from '../base/json.ts';
 export interface Reply {
   /**
    * Speaks a piece of text at once: a word or a paragraph, including its spaces. True if it was
-   * accepted, false if the turn is over. While the connection is full it returns a promise of
-   * that, which a loop should await.
+   * accepted, false if the turn is over. While the connection is full, it returns a promise of the
+   * same, which a loop should await.
    */
   say(text: string): Awaitable<boolean>;
   /**
@@ -18,15 +18,15 @@ export interface Reply {
    */
   data(content: Json): Awaitable<boolean>;
   /**
-   * Ends the call and the turn, after speaking `say` if given. If the reply ends with these words
-   * already, they are not spoken again.
+   * Ends the call and the turn, after speaking `say` if given. If the reply already ends with these
+   * words, they are not spoken again.
    */
   hangup(options?: { readonly say?: string }): void;
   /**
    * Transfers the call to a number or name that the platform knows, and ends the turn, after
-   * speaking `say` if given. `briefing` is for the person who is called, on platforms that tell
-   * them something first. Returns false, and says nothing, if the platform offers no transfer,
-   * which LayerCode does not.
+   * speaking `say` if given. `briefing` is for the person being called, on platforms that tell them
+   * something first. Returns false, and says nothing, if the platform offers no transfer. LayerCode
+   * offers none.
    */
   transfer(options: {
     readonly to: string;

@@ -1,6 +1,6 @@
 // What an agent keeps about its conversation: its state, and which agent has the conversation. Both
-// are changed by the runs of turns, in the order of the store, and taken back with a turn that the
-// platform discards.
+// are changed by runs of turns, in the store's order, and taken back with a turn that the platform
+// discards.
 
 import { isDeepStrictEqual } from 'node:util';
 
@@ -12,27 +12,27 @@ import { add, findTurn, isEmpty, subtract, type Conversation } from './conversat
 import type { ToolMessage } from './message.ts';
 import { mayStay, toolMessagesOf, type TurnRecord } from './turn-record.ts';
 
-/** The changes of a run, on their way to the store. */
+/** A run's changes to the state, on their way to the store. */
 export interface StateWrite {
   /**
-   * The state with the changes, as JSON text, if it was `stored` before, and the state that the run
-   * has changed: `from`. Called again if the write is repeated on a later version.
+   * The `stored` state with the changes made to it, as JSON text, and the state that the run has
+   * changed: `from`. Called again if the write is repeated on a later version.
    */
   onto(stored: string | undefined): Merged & { readonly from: string };
-  /** How often it was called. */
+  /** How often `onto` has been called. */
   readonly timesMade: number;
   /** The store has failed: it may not have the changes. */
   failed(): void;
-  /** They were not made on what was `stored`, so the next write brings them. */
+  /** The changes were not made to what was `stored`, so the next write brings them. */
   refused(stored: string | undefined): void;
 }
 
-/** What a write brings of a run's changes of the agent's state. */
+/** The changes to the agent's state that a write brings. */
 export interface StateChange {
   readonly agentState?: StateWrite | undefined;
   /**
-   * When the conversation had last been erased as the run began: nothing comes back that was erased
-   * since. Default 0.
+   * When the conversation had last been erased when the run began: what has been erased since must
+   * not come back. Default 0.
    */
   readonly erasedAt?: number | undefined;
 }
@@ -45,8 +45,9 @@ export function setState(conversation: Conversation, state: string | undefined):
 }
 
 /**
- * Makes the changes of a turn's run. `call`: they come with its result. What a turn that may be
- * discarded has changed can be taken back, except for calls whose result stays in history.
+ * Makes the changes of a turn's run. `call`: the call whose result they come with. The changes of a
+ * turn that may be discarded can be taken back, except those of calls whose results stay in
+ * history.
  */
 export function keepState(
   conversation: Conversation,
@@ -66,7 +67,7 @@ export function keepState(
   noteUndo(conversation, record, before ?? merged.from, merged.text);
 }
 
-/** The same for a turn that is not there any more. A conversation that is gone gets no state. */
+/** The same for a turn that no longer exists. A conversation that is gone gets no state. */
 export function keepStateOfMissing(conversation: Conversation, change: StateChange): void {
   if (!isEmpty(conversation)) make(conversation, change);
 }
@@ -98,8 +99,8 @@ export function noteMerged(conversation: Conversation, { collisions, misses }: M
 }
 
 /**
- * Whether changes are, or may be, of a call whose result stays in history: of that `call`, or of
- * one of any turn that runs. All of a process share one object, so nobody knows.
+ * Whether changes were made, or may have been, by a call whose result stays in history: by `call`,
+ * or by a running call of any turn. All calls in a process share one object, so nobody knows.
  */
 export function mayBeOfCall(
   { turns, runningCalls }: Conversation,
@@ -126,8 +127,8 @@ function noteUndo(
 }
 
 /**
- * Takes over from copies of turns what undoes those of their changes that have just been merged. If
- * a turn was discarded meanwhile, its changes are undone at once.
+ * Takes over, from copies of turns, what undoes their changes that have just been merged. If a turn
+ * was discarded meanwhile, its changes are undone at once.
  */
 export function mergeUndo(conversation: Conversation, remembered: readonly TurnRecord[]): void {
   for (const ours of remembered) {
@@ -146,16 +147,14 @@ export function mergeUndo(conversation: Conversation, remembered: readonly TurnR
   }
 }
 
-/**
- * One list for each write, the last one first: each applies to the state that its write has left.
- */
+/** One list for each write, the last one first: each applies to the state that its write left. */
 function undoOf({ undo }: TurnRecord): readonly (readonly Difference[])[] {
   return undo === undefined ? [] : ((parseJson(undo) ?? []) as unknown as Difference[][]);
 }
 
 /**
- * Records the agent that a turn hands the conversation over to. One of a turn that is not the
- * newest any more counts only if no later turn has handed over.
+ * Records the agent that a turn hands the conversation over to. A hand-over by a turn that is no
+ * longer the newest counts only if no later turn has handed over.
  */
 export function keepAgent(conversation: Conversation, record: TurnRecord, agent: string): void {
   const later = conversation.turns.slice(conversation.turns.indexOf(record) + 1);
@@ -171,8 +170,8 @@ function hasHandedOver(record: TurnRecord): boolean {
 }
 
 /**
- * Takes back what discarded turns have changed, the newest first. A hand-over stays if a tool in
- * them has had effects: the agent that knows of them goes on.
+ * Takes back what discarded turns have changed, the newest first. A hand-over stays if one of their
+ * tools has had effects: the agent that knows of these carries on.
  */
 export function takeBack(conversation: Conversation, discarded: readonly TurnRecord[]): void {
   const isAgentBack = !discarded.some(hasChangedThings);
@@ -191,7 +190,10 @@ export function takeBack(conversation: Conversation, discarded: readonly TurnRec
   }
 }
 
-/** Whether a tool of the turn has changed something outside, or may have. A hand-over has not. */
+/**
+ * Whether a tool of the turn has, or may have, changed something outside. A hand-over does not
+ * count.
+ */
 function hasChangedThings(turn: TurnRecord): boolean {
   return toolMessagesOf(turn).some((call) => mayStay(call) && call.handOver === undefined);
 }

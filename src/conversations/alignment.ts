@@ -8,11 +8,11 @@ import {
 export interface Exchange {
   /** Undefined for what was said before the caller's first words. */
   readonly words: string | undefined;
-  /** In ours, '' stands for a turn that has said nothing, or nothing yet. */
+  /** In our exchanges, '' stands for a turn that has said nothing, or nothing yet. */
   readonly replies: readonly string[];
 }
 
-/** Indices of an exchange of theirs and of the same one of ours. */
+/** The indices of an exchange in their list and of the same one in ours. */
 export type Pair = readonly [theirs: number, ours: number];
 
 /** How many of our last exchanges are compared. */
@@ -21,8 +21,8 @@ const MOST_OURS = 60;
 /**
  * Pairs the exchanges that are in both lists, oldest first. The pairs begin at the newest place
  * that is certainly the same in both: two exchanges in a row, or the first one of both lists.
- * Without such a place, they begin at the oldest exchange that fits no other. Empty if no place is
- * certain.
+ * Without such a place, they begin at the oldest pair whose exchanges fit no others. Empty if no
+ * place is certain.
  *
  * Both lists are in order. Exchanges are compared by the caller's words and, where these repeat, by
  * the replies.
@@ -31,7 +31,7 @@ export function align(theirs: readonly Exchange[], ours: readonly Exchange[]): r
   const skipped = Math.max(0, ours.length - MOST_OURS);
   const told = theirs.map(compared);
   const own = ours.slice(skipped).map(compared);
-  // Nearly always their last exchange is our last one, or the one before.
+  // Nearly always their last exchange is our last one, or the one before that.
   const pairs =
     pairsFromEnd(told, own, 0, 2)
     ?? pairsFromEnd(told, own, 1, 2)
@@ -42,8 +42,8 @@ export function align(theirs: readonly Exchange[], ours: readonly Exchange[]): r
 }
 
 /**
- * If words repeat, replies that are merely alike must not cost several of our newest exchanges, as
- * long as these may be theirs, too.
+ * If words repeat, replies that are merely alike must not cost us several of our newest exchanges,
+ * as long as those may be theirs, too.
  */
 function fromLikeness(theirs: readonly Compared[], ours: readonly Compared[]): readonly Pair[] {
   const pairs = fromAnchor(longestCommon(theirs, ours), theirs, ours);
@@ -51,7 +51,7 @@ function fromLikeness(theirs: readonly Compared[], ours: readonly Compared[]): r
   return rest > 1 ? (allFromEnd(theirs, ours) ?? pairs) : pairs;
 }
 
-/** All of theirs, if they may be our last ones. Two in a row or more. */
+/** All of their exchanges, if there are at least two and they may be our last ones. */
 function allFromEnd(
   theirs: readonly Compared[],
   ours: readonly Compared[],
@@ -123,9 +123,9 @@ export function alignEnds(
 }
 
 /**
- * Pairs one by one from the end, without the last `behind` of ours. Repeated words alone prove
- * nothing: one list may have them once more. If their list was cut and begins with replies, those
- * must be alike to the degree `least` or more.
+ * Pairs exchanges one by one from the end, leaving out our last `behind`. Repeated words alone
+ * prove nothing: one list may have them once more than the other. If their list was cut and begins
+ * with replies, those must be alike at least to the degree `least`.
  */
 function pairsFromEnd(
   theirs: readonly Compared[],
@@ -162,8 +162,8 @@ function isAnchor(pairs: readonly Pair[], index: number): boolean {
 }
 
 /**
- * Whether the last replies of theirs to repeated words are more like the last ones of ours than
- * like those before.
+ * Whether their last replies to repeated words are more like our last ones than like the ones
+ * before those.
  */
 function areMoreLikeNewer(theirs: readonly Compared[], ours: readonly Compared[]): boolean {
   let gain = 0;
@@ -180,7 +180,7 @@ function areMoreLikeNewer(theirs: readonly Compared[], ours: readonly Compared[]
   return gain > 0;
 }
 
-/** Whether `one` has the same words as `their`, and replies more like its than those of `other`. */
+/** Whether `one` has the same words as `their`, and more similar replies than `other` has. */
 function isMoreLike(
   their: Compared | undefined,
   one: Compared | undefined,
@@ -203,7 +203,7 @@ function fitsOnly([i, j]: Pair, theirs: readonly Compared[], ours: readonly Comp
   );
 }
 
-/** The pairs from the certain place on: see `align`. */
+/** The pairs from the certain place onwards: see `align`. */
 function fromAnchor(
   found: readonly Pair[],
   theirs: readonly Compared[],
@@ -219,7 +219,7 @@ function fromAnchor(
   return areFirst && repliesAgree(their, our) ? [[0, 0]] : [];
 }
 
-/** If several of ours are equal, pairs the one that directly follows the pair before. */
+/** If several of ours are equal, pairs the one that directly follows the previous pair. */
 function inARow(
   pairs: readonly Pair[],
   theirs: readonly Compared[],
@@ -237,7 +237,7 @@ function inARow(
 }
 
 /**
- * Whether the beginning of their list was cut off, up to some words of the caller's. Then the
+ * Whether the beginning of their list was cut off, up to some of the caller's words. Then the
  * agent's words that it begins with belong just before the second pair, and not to the beginning of
  * the call.
  */
@@ -249,13 +249,13 @@ function beginsInside(
   if (first?.[0] !== 0 || second?.[0] !== 1 || second[1] === first[1] + 1) return false;
   const [their, our, before] = [theirs[0], ours[first[1]], ours[second[1] - 1]];
   if (their === undefined || our === undefined || before === undefined) return false;
-  // If nobody can say, what was said in between is not lost.
+  // If it is unclear, what was said in between must not be lost.
   return !their.hasWords && similarity(their, our) <= Math.max(similarity(their, before), 1);
 }
 
 /**
- * Whether the beginning of their list was cut off between the caller's words and the replies: these
- * are more like the replies of ours than what was said first.
+ * Whether the beginning of their list was cut off between the caller's words and the replies: the
+ * replies are more like ours than like what was said first.
  */
 function isCutAfterWords(
   their: Compared,
@@ -274,7 +274,10 @@ function isSame(a: Compared, b: Compared): boolean {
   return a.hasWords === b.hasWords && a.key === b.key;
 }
 
-/** How much the most similar replies begin alike. -1 if none do, 0 if one side says nothing. */
+/**
+ * How alike the beginnings of the most similar replies are. -1 if none are alike, 0 if one side
+ * says nothing.
+ */
 export function likenessOfReplies(their: Exchange, our: Exchange): -1 | Likeness {
   return similarity(compared(their), compared(our));
 }
@@ -284,7 +287,7 @@ function repliesAgree(their: Compared, our: Compared): boolean {
   return similarity(their, our) >= 0;
 }
 
-/** How much the most similar replies are alike. -1 if none are, 0 if one side says nothing. */
+/** How alike the most similar replies are. -1 if none are alike, 0 if one side says nothing. */
 function similarity({ beginnings: told }: Compared, { beginnings: said }: Compared): -1 | Likeness {
   if (told.length === 0 || said.length === 0) return 0;
   let most: Likeness = 0;
@@ -308,7 +311,8 @@ function gainOf(hasWords: boolean, alike: -1 | Likeness): number {
 }
 
 /**
- * The best-scoring list of pairs in order. Of several equal lists, the one with the newest pairs.
+ * The best-scoring list of pairs in order. Of several with the same score, the one with the newest
+ * pairs.
  */
 function longestCommon(theirs: readonly Compared[], ours: readonly Compared[]): readonly Pair[] {
   const width = ours.length + 1;

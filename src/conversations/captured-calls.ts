@@ -1,5 +1,5 @@
-// What models were sent, and what they answered, over the turns of a call. The first request of a
-// turn is kept as the difference from the last one of the turn before.
+// What was sent to models, and what they answered, over the turns of a call. The first request of a
+// turn is kept as the difference from the last one of the previous turn.
 
 import type { Json, JsonObject } from '../base/json.ts';
 import {
@@ -18,7 +18,7 @@ export interface ModelExchange {
   readonly turnId: string;
   /** The request's body. */
   readonly sent: JsonObject;
-  /** Null if nothing came. */
+  /** The model's answer. Null if none came. */
   readonly answered: Json;
 }
 
@@ -38,7 +38,7 @@ export function exchangesIn(turns: readonly TurnWithRequests[]): readonly ModelE
 }
 
 /**
- * Keeps the figures of a turn, cut to the bounds. Requests that later turns store only as a
+ * Keeps the figures of a turn, cut to the bounds. Later turns' requests that are stored only as a
  * difference from its requests become whole first.
  */
 export function keepFigures(
@@ -68,8 +68,8 @@ function withinBounds(
 }
 
 /**
- * Makes requests whole that are kept as the difference from a turn which `isGone`: it was removed,
- * or its requests are about to change. `before` are the turns as they were.
+ * Makes whole the requests that are kept as the difference from a turn that `isGone`: it was
+ * removed, or its requests are about to change. `before`: the turns as they were.
  */
 export function makeWhole(
   conversation: Conversation,
@@ -77,7 +77,7 @@ export function makeWhole(
   isGone: (turnId: string) => boolean,
 ): void {
   const { turns } = conversation;
-  const cut = new Set<string>(); // those that have no room for all of it
+  const cut = new Set<string>(); // turns without room for all their requests
   let whole: ReturnType<typeof wholeTurns<TurnRecord>> | undefined;
   for (const turn of turns) {
     const { figures } = turn;
@@ -120,7 +120,10 @@ interface WholeTurn {
   readonly last: Base | undefined;
 }
 
-/** The whole requests of each turn that has any. What a turn differs from comes before it. */
+/**
+ * The whole requests of each turn that has any. The turn from which a turn's requests differ comes
+ * before it.
+ */
 function wholeTurns<T extends TurnWithRequests>(turns: readonly T[]): Map<T, WholeTurn> {
   const bases = new Map<string, Base | undefined>();
   const whole = new Map<T, WholeTurn>();

@@ -1,5 +1,5 @@
-// What models were sent in a turn, and what they answered. Each request is kept as the difference
-// from the one before, the first one as the difference from the last request of an earlier turn.
+// What was sent to models in a turn, and what they answered. Each request is kept as the difference
+// from the previous one, the first one as the difference from the last request of an earlier turn.
 
 import { createHash } from 'node:crypto';
 
@@ -15,23 +15,23 @@ export interface CapturedRequest {
   readonly request: number;
   /** Fields of the body that are new or different, without `messages`. */
   readonly fields?: JsonObject;
-  /** Fields that the request before had. */
+  /** Fields of the previous request that this one lacks. */
   readonly withoutFields?: readonly string[];
-  /** How many messages at its beginning are those of the request before. Missing: none. */
+  /** How many messages at its beginning are the same as in the previous request. Missing: none. */
   readonly sameMessages?: number;
   /** The messages that follow. */
   readonly messages: readonly Json[];
   readonly answer?: Json;
 }
 
-/** What was captured of a turn. */
+/** What was captured in a turn. */
 export interface CapturedTurn {
   /**
-   * The earlier turn of the same session whose last request the first one here differs from.
+   * The earlier turn of the same session whose last request the first one here is compared with.
    * Missing if the first one is whole.
    */
   readonly after?: { readonly turnId: string; readonly hash: string };
-  /** Of the last request. Missing until it is kept. */
+  /** The hash of the last request. Missing until the turn is kept. */
   readonly hash?: string;
   /** The size of all requests as JSON. */
   readonly bytes: number;
@@ -42,7 +42,7 @@ export interface CapturedTurn {
 
 /** A request as it was sent. */
 export interface SentRequest {
-  /** JSON. Undefined if that is not known. */
+  /** JSON. Undefined if unknown. */
   readonly body: string | undefined;
   /** The model's answer, as far as it arrived. */
   readonly answer: object | undefined;
@@ -62,7 +62,7 @@ export interface WholeRequest {
   readonly answer?: Json;
 }
 
-/** The last request of a turn, for those that differ from it. */
+/** The last request of a turn, for those that are kept as the difference from it. */
 export interface Base {
   readonly turnId: string;
   readonly body: Body;
@@ -71,7 +71,7 @@ export interface Base {
 
 const NOTHING: Body = { fields: {}, messages: [] };
 
-/** All of it, however long. Undefined if there is nothing to capture. */
+/** All requests, however long. Undefined if there is nothing to capture. */
 export function captured(requests: readonly SentRequest[]): CapturedTurn | undefined {
   const whole = requests.flatMap(({ body: text, answer }, request): WholeRequest[] => {
     const body = bodyIn(text);
@@ -81,7 +81,7 @@ export function captured(requests: readonly SentRequest[]): CapturedTurn | undef
 }
 
 /**
- * Each request as the difference from the one before, the first one from `base`. Leaves out those
+ * Each request as the difference from the previous one, the first one from `base`. Leaves out those
  * that do not fit into `maxBytes`.
  */
 export function capturedTurn(
@@ -139,8 +139,8 @@ export function wholeRequests(
 }
 
 /**
- * What the next turn may differ from: the last of these requests, which `wholeRequests` has made of
- * the turn and the same base.
+ * What the next turn may be compared with: the last of these requests, which `wholeRequests` made
+ * from the turn and the same base.
  */
 export function lastRequestOf(
   turnId: string,
@@ -150,7 +150,8 @@ export function lastRequestOf(
 ): Base | undefined {
   const body = whole.at(-1)?.body;
   if (body === undefined) return undefined;
-  // The turn's own hash is of what was sent, and this may lack what it had in common with the base.
+  // The turn's hash is that of what was sent. This one may lack what it had in common with the
+  // base.
   const isAsSent = after === undefined || base?.hash === after.hash;
   return { turnId, body, hash: (isAsSent ? hash : undefined) ?? hashOf(body) };
 }

@@ -41,7 +41,7 @@ export interface Conversation {
    * and reports have bounds of their own.
    */
   textLength: number;
-  /** Bytes of what was captured of requests to models. Missing if nothing was. */
+  /** How many bytes of requests to models were captured. Missing if none were. */
   capturedBytes?: number;
   /** Time of the last change, in milliseconds since the epoch. */
   updatedAt: number;
@@ -51,28 +51,28 @@ export interface Conversation {
   caller?: KnownCaller;
   /** The agent that the conversation was last handed over to. */
   agent?: string;
-  /** What must happen once per conversation. Trimming leaves it alone. */
+  /** What must happen only once per conversation. Trimming leaves it alone. */
   onceCalls?: OnceCalls;
-  /** What models have used in its sessions, where that is limited. Trimming leaves it alone. */
+  /** What models have used in its sessions, if that is limited. Trimming leaves it alone. */
   spent?: readonly SpentEntry[];
   /**
-   * When everything was forgotten, if ever: milliseconds since the epoch, but always later than
-   * the erasure before. A copy without this mark is from before it, and must not be put back.
+   * When everything was forgotten, if ever: milliseconds since the epoch, but always later than the
+   * previous erasure. A copy without this mark is older, and must not be put back.
    */
   erasedAt?: number;
   /**
    * Only where the platform sends the whole call with each request: how many of its texts were
-   * erased, from the beginning on. No word of them.
+   * erased, counted from the beginning. Holds none of their words.
    */
   erasedTo?: number;
   /**
    * Only if the agent redacts: which values of the conversation have which numbers. Never the
-   * values. At most 100.
+   * values themselves. At most 100.
    */
   placeholders?: Placeholders;
-  /** Reports of turns that are not known yet, as other processes have added them. At most 16. */
+  /** Reports on turns that are not known yet because other processes added them. At most 16. */
   reports?: readonly Partial<Record<'turnId' | 'textHeard', string | undefined>>[];
-  /** When the newest of the turns that were trimmed was added. See `TurnRecord.addedAt`. */
+  /** When the newest of the trimmed turns was added. See `TurnRecord.addedAt`. */
   trimmedTo?: number;
   /**
    * The turns added, changed or removed, for stores that write only changes. Not part of the
@@ -80,16 +80,15 @@ export interface Conversation {
    */
   touched?: Set<TurnRecord>;
   /**
-   * Set for the same stores: the change is made without the store, so that turns which other
-   * processes added may be missing. Not part of the record.
+   * Set for the same stores: the change is made without the store, so turns that other processes
+   * added may be missing. Not part of the record.
    */
   isBehind?: true;
   /**
-   * For the same stores: what a state began with that this process has made. Not part of the
-   * record.
+   * For the same stores: what a state created by this process began with. Not part of the record.
    */
   madeFrom?: string;
-  /** The same: where changes of the state have met others since the last write. */
+  /** For the same stores: where changes to the state have met others since the last write. */
   merged?: { readonly collisions: readonly string[]; readonly misses: readonly string[] };
 }
 
@@ -129,8 +128,8 @@ export function isInUse({ openTurns, onceCalls }: Conversation): boolean {
 }
 
 /**
- * Compares hashes first, and ids only where the hashes match: decision 3. The newest turn, which is
- * mostly the one that runs, needs no hash.
+ * Compares hashes first, and ids only where the hashes match: decision 3. The newest turn, usually
+ * the running one, needs no hash.
  */
 export function findTurn({ turns, turnHashes }: Conversation, id: string): TurnRecord | undefined {
   const newest = turns[turns.length - 1];
@@ -176,7 +175,8 @@ const TILDE = 0x7e;
 export function addTurn(conversation: Conversation, turn: TurnRecord): void {
   conversation.touched?.add(turn);
   if (conversation.turns.length === 0) {
-    // Not `push`: on an empty array it reserves 17 slots, and many conversations have one turn.
+    // Not `push`: on an empty array it reserves 17 slots, and many conversations have only one
+    // turn.
     conversation.turns = [turn];
     conversation.turnHashes = [hashOf(turn.id)];
     return;
@@ -185,7 +185,7 @@ export function addTurn(conversation: Conversation, turn: TurnRecord): void {
   conversation.turnHashes.push(hashOf(turn.id));
 }
 
-/** Puts the last turn before another one. */
+/** Moves the last turn to before another one. */
 export function moveLastTurn({ turns, turnHashes }: Conversation, index: number): void {
   turns.splice(index, 0, ...turns.splice(-1));
   turnHashes.splice(index, 0, ...turnHashes.splice(-1));
@@ -232,7 +232,7 @@ export function addMessage(conversation: Conversation, message: Message): void {
   rewrite(conversation, record, [...messagesOf(record), message], record.kept);
 }
 
-/** What the platform has reported of a turn. */
+/** Sets what the platform has reported about a turn. */
 export function setHeard(conversation: Conversation, record: TurnRecord, heard?: Heard): void {
   subtract(conversation, record);
   if (heard === undefined) delete record.heard;
@@ -291,7 +291,7 @@ function resultOf(state: 'running' | 'unknown' | 'released'): string {
   return UNFINISHED_RESULTS[state === 'released' ? 'interrupted' : state];
 }
 
-/** What an erasure leaves of `once` calls: all whose results are not words. */
+/** The `once` calls that an erasure leaves: those without a result of their own. */
 export function unfinishedCalls(calls: OnceCalls | undefined): OnceCalls | undefined {
   const left = Object.entries(calls ?? {}).flatMap(([key, call]) =>
     call.state === 'completed'
@@ -364,7 +364,7 @@ function copiesOf(record: TurnRecord): Message[] {
   return record.messages === undefined ? messagesOf(record) : record.messages.map(copyOf);
 }
 
-/** Without what only the rules need to know. */
+/** A copy without what only the rules need to know. */
 function copyOf(message: Message): Message {
   if (message.role === 'tool') {
     const {

@@ -7,7 +7,7 @@ import type { TurnRecord } from './turn-record.ts';
 
 /** What a turn finds in its place in the call. */
 export interface TurnPlace {
-  /** Whether no other run and no other turn was there before. */
+  /** Whether no other run or turn was there before. */
   readonly isNew: boolean;
   /** Whether the state has gone back to what it was before a discarded turn. */
   readonly hasGoneBack: boolean;
@@ -15,7 +15,7 @@ export interface TurnPlace {
 
 /**
  * Gives a turn its number: that of the first turn it replaces, otherwise the next one. A discarded
- * turn that others follow is not replaced. What discarded turns have changed in the state is taken
+ * turn that others follow is not replaced. Changes that discarded turns made to the state are taken
  * back, and so is a hand-over.
  */
 export function takePlace(
@@ -34,7 +34,7 @@ export function takePlace(
 export interface EarlierToolCall extends ToolMessage {
   /**
    * Set on a wire whose turns replace others: what was called, by which agent, and whether by a
-   * turn of another place. Such a call had a different key from the one it would have now.
+   * turn in another place. Such a call had a different key from the one it would have now.
    */
   readonly of?: {
     readonly call: ToolCall;
@@ -111,7 +111,7 @@ function certaintyOf({ state, joins }: ToolMessage): number {
 /**
  * The number of the turn that another one replaces. Undefined if it replaces none. A discarded turn
  * is not replaced if others follow it, even if only the transcript reports them. `record` is the
- * other turn itself, if it has been added.
+ * replacing turn itself, if it has been added.
  */
 export function numberOfReplaced(
   turns: readonly TurnRecord[],
@@ -133,10 +133,10 @@ export function numberOfReplaced(
 
 /**
  * The number after the greatest so far, and after all `linesBefore` it in the platform's call: a
- * conversation that was lost or erased in mid-call begins no number again, which would be in the
- * keys of other tool calls. It is enough to look back to the last but one turn that was
- * kept: numbers of kept turns grow, and no discarded turn before that has a greater one. The newest
- * turns are never trimmed.
+ * conversation that was lost or erased in mid-call must not reuse a number, which would be in the
+ * keys of other tool calls. It is enough to look back to the last but one kept turn: numbers of
+ * kept turns grow, and no discarded turn before that one has a greater number. The newest turns are
+ * never trimmed.
  */
 export function nextNumber(turns: readonly TurnRecord[], linesBefore = 0): number {
   let [last, kept] = [linesBefore, 0];

@@ -1,4 +1,4 @@
-// What a conversation says of turns and tool calls in other processes.
+// What a conversation says about turns and tool calls in other processes.
 
 import type { Conversation } from './conversation.ts';
 import type { OnceCall } from './once-call.ts';
@@ -6,16 +6,16 @@ import { loseOnceCalls } from './once-rules.ts';
 import { forgetLostCalls } from './tool-call-rules.ts';
 import { toolMessagesOf, type RunElsewhere, type TurnRecord } from './turn-record.ts';
 
-/** What is known of runs, here and in other processes. */
+/** What is known about runs, here and in other processes. */
 export interface KnownRuns {
   /** The address of this process, if it shares the conversation with others. */
   readonly process?: string | undefined;
-  /** The turns that run in this process. */
+  /** The turns running in this process. */
   readonly running?: readonly { readonly runId: number }[] | undefined;
-  /** Whether a living process runs the tool call: the one of that address. Default: none does. */
+  /** Whether the process at that address is alive and running the tool call. Default: never. */
   readonly isCallRunning?: ((key: string, process: string | undefined) => boolean) | undefined;
   /**
-   * Whether a process may live. Undefined until that has been looked up: until then nothing is
+   * Whether a process may be alive. Undefined until that has been looked up: until then nothing is
    * taken from other processes.
    */
   readonly isAlive?: ((process: string) => boolean) | undefined;
@@ -23,7 +23,7 @@ export interface KnownRuns {
 
 /** A tool call whose outcome is unknown. */
 export interface LostCall {
-  /** The turn that has made it. */
+  /** The turn that made it. */
   readonly turnId: string;
   /** For a call that does not act once, what the model called: it may have made up the name. */
   readonly tool: string | undefined;
@@ -35,20 +35,20 @@ export interface LostCall {
 
 /**
  * Other processes may be running tool calls that this turn would count as lost, or a newer turn.
- * Find out first which of them live; nothing has changed.
+ * Find out first which of them are alive; nothing has changed.
  */
 export interface AskedFirst {
   readonly kind: 'elsewhere';
-  /** Their addresses. */
+  /** The addresses of those processes. */
   readonly processes: ReadonlySet<string>;
-  /** Those in which calls of the same turn run. The turn should give them a moment to end. */
+  /** Those that are running calls of the same turn. The turn should give them a moment to end. */
   readonly ofSameTurn: ReadonlySet<string>;
 }
 
 const NO_RUNS: readonly RunElsewhere[] = [];
 const NO_CALLS: readonly LostCall[] = [];
 
-/** The turns that run in other processes, as far as the conversation knows. */
+/** The turns running in other processes, as far as the conversation knows. */
 export function openRunsElsewhere(
   { turns, openTurns }: Conversation,
   own: string,
@@ -60,9 +60,9 @@ export function openRunsElsewhere(
 }
 
 /**
- * The processes that run calls, and those with an open turn if this one may yield: while they live,
- * such a turn may become one that this turn yields to. Undefined if there are none. `known`: the
- * turn, if it has run before.
+ * The processes that are running calls, and those with an open turn if this turn may yield: as long
+ * as they are alive, it may have to yield to such a turn. Undefined if there are none. `known`:
+ * this turn, if it has run before.
  */
 export function askedFirst(
   conversation: Conversation,
@@ -95,7 +95,7 @@ function isOther(process: string | undefined, own: string): process is string {
   return process !== undefined && process !== own;
 }
 
-/** Whether a turn after this one runs: here, or in another process that lives. */
+/** Whether a turn after this one is running: here, or in another living process. */
 export function runsAfter(
   { turns }: Conversation,
   record: TurnRecord,
@@ -111,9 +111,9 @@ export function runsAfter(
 }
 
 /**
- * Marks the calls that no living process runs, and returns them. A call that acts once is lost with
- * its claim, and so are those of other turns that wait for it. If the claim is lost already, that
- * has been reported.
+ * Marks the calls that no living process is running, and returns them. A call that acts once is
+ * lost with its claim, and so are calls of other turns that are waiting for it. A claim that was
+ * lost before has been reported already.
  */
 export function lostCallsOf(
   conversation: Conversation,

@@ -4,8 +4,8 @@ import { placesOfPlaceholders } from '../redaction/placeholder.ts';
 import { lettersOf, withoutLetters } from './spoken-words.ts';
 
 /**
- * What was `heard` of a reply, with the placeholder that the reply has where only a part of a value
- * was heard. No finder recognises a part, and only the process that has heard the value can.
+ * What was `heard` of a reply, with the reply's placeholder where only a part of a value was heard.
+ * No finder recognises a part; only a process that has heard the value can.
  */
 export function withWholeValues(heard: string, reply: string): string {
   if (heard === '' || !reply.includes('[')) return heard;
@@ -18,7 +18,7 @@ export function withWholeValues(heard: string, reply: string): string {
     const rest = theirs.slice(at + before.length);
     const name = lettersOf(reply.slice(start, end));
     if (!rest.startsWith(name)) {
-      if (name.startsWith(rest)) return heard; // it ends here, or says the placeholder's name
+      if (name.startsWith(rest)) return heard; // `heard` ends here, or says the placeholder's name
       return reply.slice(0, end) + heardBehind(rest, reply.slice(end));
     }
     at += before.length + name.length;
@@ -27,7 +27,7 @@ export function withWholeValues(heard: string, reply: string): string {
   return heard;
 }
 
-/** What was heard of `text`, if what was heard continues after a value. */
+/** What was heard of `text`, which follows a value. */
 function heardBehind(heard: string, text: string): string {
   const letters = lettersOf(text);
   for (let at = 1; at < heard.length; at++) {
@@ -38,5 +38,5 @@ function heardBehind(heard: string, text: string): string {
   return '';
 }
 
-/** Fewer letters would be found anywhere. */
+/** Fewer letters could be found anywhere. */
 const FEWEST = 3;

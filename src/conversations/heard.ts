@@ -21,7 +21,7 @@ export interface CutTurn {
   readonly text: string;
 }
 
-/** How many reports wait for turns of a conversation that are not known yet. */
+/** How many reports may wait for turns that a conversation does not know yet. */
 const MAX_REPORTS = 16;
 
 /** The turn that a report changed, and whether it had completed before. */
@@ -51,7 +51,7 @@ export function noteHeard(
   return hearFrom(conversation, interruption.textHeard, from, newest);
 }
 
-/** Takes reports that another copy has waiting, and hears all whose turns are known now. */
+/** Takes over the waiting reports of another copy, and applies all whose turns are known now. */
 export function hearWaiting(
   conversation: Conversation,
   other: { readonly reports?: Conversation['reports'] | undefined },
@@ -63,7 +63,7 @@ export function hearWaiting(
     const turn = conversation.turns[indexOf(conversation, turnId)];
     if (turn === undefined) continue;
     all.delete(key);
-    if (countRuns(turn) === 1) hearAgain(conversation, turn, textHeard); // else it has run since
+    if (countRuns(turn) === 1) hearAgain(conversation, turn, textHeard); // else it ran again
   }
   if (all.size > 0) conversation.reports = [...all.values()].slice(-MAX_REPORTS);
   else delete conversation.reports;
@@ -92,7 +92,7 @@ function hearFrom(
 }
 
 /**
- * For a report that came before its turn, or before that turn's run has said what it said. If that
+ * For a report that came before its turn, or before that turn's run has told what it said. If that
  * was nothing, the report is about the last turn before it that spoke.
  */
 export function hearAgain(conversation: Conversation, record: TurnRecord, text?: string): void {
@@ -102,16 +102,16 @@ export function hearAgain(conversation: Conversation, record: TurnRecord, text?:
 }
 
 /**
- * Whether the report is about a turn that is not known. It may be a newer one, which another
- * process has added.
+ * Whether the report is about an unknown turn. It may be a newer one, which another process has
+ * added.
  */
 export function mayBeOfNewer(conversation: Conversation, { turnId }: Interruption): boolean {
   return turnId !== undefined && indexOf(conversation, turnId) === -1;
 }
 
 /**
- * Like `noteHeard`, for a report that does not begin a turn. An open turn here runs in another
- * process, and that process is told. Also undefined if the turn was already known to be
+ * Like `noteHeard`, but for a report that does not begin a turn. An open turn here is running in
+ * another process, and that process is told. Also undefined if the turn was already known to be
  * interrupted.
  */
 export function cutTurn(
@@ -127,14 +127,16 @@ export function cutTurn(
 }
 
 /**
- * What to tell the agent: only turns that had completed. An agent is told about an interrupted
- * turn while it runs.
+ * What to tell the agent about: only turns that had completed. An agent learns of an interrupted
+ * turn while that is running.
  */
 export function cutOf({ record, wasCompleted }: HeardTurn): CutTurn | undefined {
   return wasCompleted ? { turnId: record.id, text: replyText(record) } : undefined;
 }
 
-/** Of several turns that came with the id, the platform means the newest. -1 if it is unknown. */
+/**
+ * Of several turns that came with the id, the platform means the newest. -1 if the id is unknown.
+ */
 function indexOf({ turns }: Conversation, turnId: string | undefined): number {
   return turnId === undefined ? -1 : turns.findLastIndex((turn) => cameWith(turn, turnId));
 }
@@ -148,7 +150,7 @@ function newestBefore({ turns }: Conversation, turnId: string | undefined): numb
   return (own === -1 ? turns.length : own) - 1;
 }
 
-/** How much was heard stays unknown. A turn that is known to have said nothing stays as it is. */
+/** How much was heard remains unknown. A turn that is known to have said nothing stays as it is. */
 function markInterrupted(
   conversation: Conversation,
   record: TurnRecord | undefined,
@@ -183,8 +185,8 @@ export function cutTo(conversation: Conversation, record: TurnRecord, heard: str
 }
 
 /**
- * A platform's text, with our spelling and signs, if its words are found in what was `said`: then
- * each round of a turn with tool calls gets its own. A text that goes on stays as it is.
+ * A platform's text, with our spelling and signs, if its words are found in what was `said`: that
+ * way each round of a turn with tool calls gets its own part. A text that goes on stays as it is.
  */
 function asSaid(heard: string, said: string): string {
   if (said.startsWith(heard) || saysLess(said, heard)) return heard;

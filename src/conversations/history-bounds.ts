@@ -8,7 +8,7 @@ export interface ConversationBounds {
   readonly maxTextLength: number;
 }
 
-/** What remains of a bound after trimming. */
+/** The share of a bound that remains after trimming. */
 const KEPT_SHARE = 3 / 4;
 
 /**

@@ -10,8 +10,8 @@ const MOST_PARTS = 4;
 const MOST_EXCHANGES = 60;
 
 /**
- * Joins exchanges in a row whose words together are those of one exchange in the other list. All of
- * them but the last must be ones that `mayGoOn`. Returns the list itself if there are none.
+ * Joins consecutive exchanges whose words together are those of one exchange in the other list. All
+ * but the last of them must be ones that `mayGoOn`. Returns the list itself if there are none.
  */
 export function joinedAs<T extends Exchange>(
   list: readonly T[],

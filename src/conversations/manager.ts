@@ -35,11 +35,11 @@ export interface ConversationManagerOptions {
    * has its own conversation under the same id. Default: the agent has the store to itself.
    */
   readonly agentName?: string;
-  /** Gives the marks of values in texts their numbers. Default: no text has any. */
+  /** Gives the marks of values in texts their numbers. Default: no text has marks. */
   readonly numbers?: ValueNumbers | undefined;
   /**
-   * Called when a conversation was cleared and, if that was without the store, again when the store
-   * has the mark of the erasure, with its time. Must not throw. Default: nobody is told.
+   * Called with the time of the erasure when a conversation has been cleared and, if that happened
+   * without the store, again when the store has the mark. Must not throw. Default: nobody is told.
    */
   readonly onCleared?: ((conversationId: string, erasedAt: number) => void) | undefined;
 }
@@ -80,7 +80,7 @@ export class ConversationManager {
     this.#onCleared = onCleared;
   }
 
-  /** Whether calls continue from what this process remembers, as the store does not answer. */
+  /** Whether calls continue from what this process remembers, because the store does not answer. */
   get isStoreAway(): boolean {
     return this.#store.health?.().isDegraded === true;
   }
@@ -134,7 +134,7 @@ export class ConversationManager {
     return toAwaitable(this.#store.read(this.keyOf(conversationId)));
   }
 
-  /** The same, but of an erased conversation the mark: an empty one with `erasedAt`. */
+  /** The same, but for an erased conversation the mark: an empty one with `erasedAt`. */
   readOrMark(conversationId: string): Awaitable<Conversation | undefined> {
     return andThen(this.read(conversationId), (conversation) =>
       conversation ?? this.remembered(conversationId));
@@ -145,7 +145,7 @@ export class ConversationManager {
     return this.#store.remembered?.(this.keyOf(conversationId));
   }
 
-  /** Those of these processes that are known to be gone. Never rejects. */
+  /** Which of these processes are known to be gone. Never rejects. */
   async goneAmong(processes: Iterable<string>): Promise<ReadonlySet<string>> {
     const lives = [...processes].map(async (process): Promise<readonly string[]> =>
       (await this.#mayLive(process)) ? [] : [process]);
@@ -156,7 +156,7 @@ export class ConversationManager {
     return this.#store.mayLive === undefined ? mayLive(process) : this.#store.mayLive(process);
   }
 
-  /** Resolves once the store has all of the conversation. Undefined if it has. */
+  /** Resolves once the store has all of the conversation. Undefined if it already has. */
   whenStored(conversationId: string): Promise<void> | undefined {
     const key = this.keyOf(conversationId);
     if (this.#store.unstored?.(key) === undefined) return undefined;
@@ -223,7 +223,7 @@ export class ConversationManager {
     return this.#write(conversationId, result, change);
   }
 
-  /** See `releaseOnce` in once-rules.ts. A store that does not answer gets it later. */
+  /** See `releaseOnce` in once-rules.ts. A store that does not answer is told later. */
   releaseClaims(
     conversationId: string,
     claims: readonly (ToolCallId & { readonly key: string })[],
@@ -295,7 +295,7 @@ export class ConversationManager {
   }
 
   /**
-   * Changes the conversation. If that fails, or refuses the state that comes with it, the next
+   * Changes the conversation. If that fails, or the change does not take the new state, the next
    * write brings that.
    */
   #write<T>(
@@ -339,8 +339,8 @@ export class ConversationManager {
 }
 
 /**
- * If the store fails in the very change that brings a report, what this process remembers must not
- * take words that were heard of a newer turn.
+ * If the store fails during the very change that brings a report, what this process remembers must
+ * not be cut to words that were heard of a newer turn.
  */
 function reportOptions(interruption: Interruption | undefined): UpdateOptions | undefined {
   if (interruption?.turnId === undefined) return undefined;

@@ -6,7 +6,7 @@ import type { ConversationStore } from './store.ts';
 
 /**
  * Options of `MemoryStore`. A conversation is in use while a turn is open, and for an hour after
- * the claim of a `once` call that has not completed: it runs, or its outcome is unknown.
+ * the claim of a `once` call that has not completed: it is running, or its outcome is unknown.
  */
 export interface MemoryStoreOptions {
   /** A conversation that has not changed for this long is dropped, unless it is in use. */
@@ -24,7 +24,7 @@ export interface MemoryStoreOptions {
 
 const SWEEP_INTERVAL_MS = 60_000;
 
-/** Bounds the search for one to drop when very many conversations are in use. */
+/** Bounds the search for a conversation to drop when very many are in use. */
 const MAX_EVICTION_STEPS = 100;
 
 interface Entry extends RecencyEntry<Entry> {

@@ -18,15 +18,15 @@ import {
  *
  * - A turn the conversation lacks is added in its place.
  * - If both know the same run, last-word.ts says whose words stay. This process has the newer copy.
- * - If they know different runs, the one that knew of the other wins. If neither did, that is one
- *   that the platform has reported of, then a completed one, then the one that goes on. If both go
- *   on in two processes, it is the one whose delivery arrived later.
- * - A turn stays open even if one behind it began in a process whose store did not answer. Clocks
- *   may be apart, so it may be the newer one. If its process is gone, the next opening closes it.
+ * - If they know different runs, the one that knew of the other wins. If neither did, one that the
+ *   platform has reported on wins, then a completed one, then one that is running. If both are
+ *   running, in two processes, the one whose delivery arrived later wins.
+ * - A turn stays open even if one after it began in a process whose store did not answer. Clocks
+ *   may differ, so it may be the newer one. If its process is gone, the next opening closes it.
  * - A tool call never loses its true result, and never gets another call's: a call belongs to a
  *   run.
- * - A turn that one copy has only from the platform's transcript, as its process did not know the
- *   conversation, is left out if the other copy has it. That one is cut to what was heard.
+ * - A turn that one copy has only from the platform's transcript, because its process did not know
+ *   the conversation, is left out if the other copy has it. The latter is cut to what was heard.
  *
  * `own` are the addresses of this process. `known` are all turns that it remembers.
  */
@@ -67,13 +67,13 @@ export function mergeTurns(
   for (const pair of pairs) hearTold(conversation, pair);
 }
 
-/** A turn of a transcript, and the same turn as the other copy has it. */
+/** A turn of a transcript, and the same turn in the other copy. */
 interface ToldTwice {
   readonly told: TurnRecord;
   readonly turn: TurnRecord;
 }
 
-/** What only one of the copies has from a transcript, although the other has it itself. */
+/** Turns that one of the copies has only from a transcript, while the other has them itself. */
 function toldTwice(
   conversation: Conversation,
   remembered: readonly TurnRecord[],
@@ -113,7 +113,10 @@ function isSameExchange(told: TurnRecord, other: TurnRecord): boolean {
   return saysSame(words, others);
 }
 
-/** Cuts a turn to what the transcript has of it. Without its run's account, that is its reply. */
+/**
+ * Cuts a turn to what the transcript has of it. If its run has given no account, that becomes its
+ * reply.
+ */
 function hearTold(conversation: Conversation, { told, turn }: ToldTwice): void {
   const text = replyText(told);
   if (text === '' || isReported(turn)) return;
@@ -123,10 +126,10 @@ function hearTold(conversation: Conversation, { told, turn }: ToldTwice): void {
   setHeard(conversation, turn, heard);
 }
 
-/** Copies of turns. */
+/** Turns, each with its copy. */
 export type TurnCopies = ReadonlyMap<TurnRecord, TurnRecord>;
 
-/** Copies of those that are not stored yet, or whose runs may still say more. */
+/** Copies of the turns that are not stored yet, or whose runs may still say more. */
 export function copiesOf(
   turns: readonly TurnRecord[],
   unstored: ReadonlySet<TurnRecord>,
@@ -138,10 +141,10 @@ export function copiesOf(
 const NO_ADDRESSES: ReadonlySet<string> = new Set();
 
 /**
- * The same for open turns, and for those altered by a change that the store did not take, as they
- * were before it: see `beforeChange`. Of the same run they are taken only if that has said more: a
- * report may come from the change.
- * An open turn of a process that is not among `own` may be over by now.
+ * The same as `mergeTurns` for open turns, and for those altered by a change that the store did not
+ * take, as they were before it: see `beforeChange`. A copy of the same run is taken only if it says
+ * more: a report may come from the change. An open turn of a process that is not among `own` may be
+ * over by now.
  */
 export function mergeAltered(
   conversation: Conversation,
@@ -166,7 +169,7 @@ export function beforeChange(turn: TurnRecord, copies: TurnCopies): TurnRecord {
   return copies.get(turn) ?? (turn.state === 'open' ? notBegun(turn) : turn);
 }
 
-/** The turn before it ran again. What the run before had said is gone. */
+/** The turn before it ran again. What its previous run had said is gone. */
 function notBegun(begun: TurnRecord): TurnRecord {
   const {
     process: _process, arrivedAt: _arrivedAt, trace: _trace, earlierRuns = [], ...turn
@@ -192,8 +195,8 @@ export function placeOf({ addedAt: own = 0 }: TurnRecord, turns: readonly TurnRe
 
 /**
  * The turns that a store has lost, such as its last writes in a failover: those that it lacks and
- * nobody trimmed. Turns that both know are included, except open ones, which may have continued
- * elsewhere, and `touched` ones, which a failed change has altered.
+ * that nobody trimmed. Turns that both know are included, except open ones, which may have
+ * continued elsewhere, and `touched` ones, which a failed change has altered.
  */
 export function turnsLostBy(
   conversation: Conversation,
@@ -212,7 +215,7 @@ export function turnsLostBy(
 function isOfNewerRun(ours: TurnRecord, theirs: TurnRecord): boolean {
   if (hasFollowed(theirs, ours)) return false;
   const [own, other] = [rankOf(ours), rankOf(theirs)];
-  // Where the store has the other one as complete, ours took the turn over without knowing that.
+  // If the store's copy is complete, ours took the turn over without knowing that.
   const mayHaveTaken = own > 0 || theirs.state !== 'completed';
   if (mayHaveTaken && hasFollowed(ours, theirs)) return true;
   if (own !== other) return own > other;
@@ -223,11 +226,14 @@ function isOfNewerRun(ours: TurnRecord, theirs: TurnRecord): boolean {
   return hasArrivedLater(ours, theirs);
 }
 
-/** By what is known of what the caller heard: the platform knows best, then a complete reply. */
+/**
+ * Ranks a copy by how certain it is what the caller heard: reports come first, then complete
+ * replies.
+ */
 function rankOf(turn: TurnRecord): number {
   if (isReported(turn)) return 3;
   if (turn.state !== 'completed') return 0;
-  return turn.said === 'leaving' ? 1 : 2; // one that leaves may yet be cut
+  return turn.said === 'leaving' ? 1 : 2; // a leaving one may still be cut
 }
 
 /** A time in the future comes from a wrong clock and does not count. */
@@ -237,7 +243,7 @@ function hasArrivedLater(ours: TurnRecord, theirs: TurnRecord): boolean {
   return timeOf(ours) > timeOf(theirs);
 }
 
-/** Whether our copy of a turn knows more of the same run. */
+/** Whether our copy of a turn knows more about the same run. */
 function saysMore(ours: TurnRecord, theirs: TurnRecord): boolean {
   if (!mayWrite(theirs, `a copy, ${accountOf(ours)}`)) return false;
   return ours.state !== 'open' || ownMessages(ours).length > ownMessages(theirs).length;

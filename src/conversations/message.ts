@@ -1,6 +1,6 @@
 /** The state of a turn. `open` marks a running turn, and its placeholder in history. */
 export const TURN_STATES = ['open', 'completed', 'interrupted', 'failed'] as const;
-/** `open` while a turn runs, then how it ended. */
+/** `open` while a turn is running, then how it ended. */
 export type TurnState = (typeof TURN_STATES)[number];
 
 /** A tool call as the model requested it. `args` is the model's JSON text, unchecked. */
@@ -50,8 +50,8 @@ export interface ToolMessage {
   /** The run that made the call. Absent from copies for agents. */
   readonly runId?: number;
   /**
-   * The address of the process that runs the call, if several share the conversation. For one that
-   * `joins` a claimed call: of the process that has claimed it.
+   * The address of the process that runs the call, if several share the conversation. For a call
+   * that `joins` a claimed one: of the process that claimed it.
    */
   readonly process?: string;
   readonly state: ToolCallState;
@@ -59,7 +59,7 @@ export interface ToolMessage {
    * The call's idempotency key. Absent if the arguments are not JSON: such calls match no other.
    */
   readonly key?: string;
-  /** Set if the call waits for one with the same key, instead of running itself. */
+  /** Set if the call waits for another one with the same key, instead of running itself. */
   readonly joins?: true;
   /** Set if the tool may run again: it changes nothing outside. */
   readonly isRepeatable?: true;
@@ -78,9 +78,9 @@ export interface ToolCallId {
 export type Message = UserMessage | AssistantMessage | ToolMessage;
 
 /**
- * The rounds of tool calls in these messages: those in which the model asks for them, and the
- * results that follow. Only the calls whose results are wanted, and no round without any. `changes`
- * replace fields of the requests.
+ * The rounds of tool calls in these messages: the model's requests, each with the results that
+ * follow. Only calls whose results are wanted, and only rounds that have any. `changes` replace
+ * fields of the requests.
  */
 export function roundsOf(
   messages: readonly Message[],

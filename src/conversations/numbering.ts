@@ -1,5 +1,5 @@
 // Gives the values of a conversation their numbers, in the write that stores them, so that two
-// processes never give one number to two values.
+// processes never give the same number to two values.
 
 import {
   MOST_NUMBERED, nextName, withNames, withoutPlaceholders, type Kinds,
@@ -20,7 +20,7 @@ export class ValueNumbers {
 
   /** A copy of a JSON value in which marks have become placeholders: `[card 1]`. */
   numbered<T>(conversation: Conversation, value: T): T {
-    // Without the store nobody knows which numbers other processes give.
+    // Without the store nobody knows which numbers other processes assign.
     let isFull = conversation.isBehind === true;
     const nameOf = (letters: string, kind: string): string | undefined => {
       const { placeholders = {} } = conversation;
@@ -59,8 +59,9 @@ export class ValueNumbers {
 }
 
 /**
- * Takes over the names of another copy of the conversation, before its turns are merged. A number
- * that stands for another value here is changed in these turns, in place: by default in its own.
+ * Takes over the names from another copy of the conversation, before its turns are merged. A number
+ * that stands for another value here is changed in `turns`, in place: by default, those of the
+ * other copy.
  */
 export function takeNames(
   conversation: Conversation,

@@ -21,9 +21,9 @@ export interface OnceCall {
   readonly toolCallId: string;
   /** Time of the claim, in milliseconds since the epoch. */
   readonly claimedAt: number;
-  /** Which claim of its call it is: the one before was given back. Default 1. */
+  /** Which claim of its call this is: the previous one was given back. Default 1. */
   readonly nth?: number;
-  /** How often the tool began under this key, and said that it did nothing. Default 0. */
+  /** How often the tool began under this key, and said that it had done nothing. Default 0. */
   readonly notDone?: number;
   /** JSON text: the result, or what stands in for it. */
   readonly content: string;
@@ -37,7 +37,7 @@ export type OnceCalls = Readonly<Record<string, OnceCall>>;
 
 const STATES: readonly unknown[] = ['running', 'completed', 'unknown', 'released'];
 
-/** Whether a stored value is one. Anything else must not break its conversation. */
+/** Whether a stored value is a `OnceCall`. Anything else must not break its conversation. */
 export function isOnceCall(value: object): value is OnceCall {
   const part: Partial<Record<string, unknown>> = { ...value };
   const { state, tool, runId, process = '', turnId, toolCallId, claimedAt, content } = part;
@@ -62,13 +62,13 @@ export function lengthOfOnceCalls(calls: OnceCalls | undefined): number {
 
 /**
  * For how many milliseconds after its claim a tool call may still be running, and so keeps its
- * conversation. There must be an end: a call whose process died never completes.
+ * conversation. There must be a limit: a call whose process died never completes.
  */
 export const LONGEST_TOOL_CALL_MS = 3_600_000;
 
 /**
- * Whether one of them may still act: it was claimed less than an hour ago, and has neither
- * completed nor been released. An unknown one may: the time of its tool may only have been up.
+ * Whether one of these calls may still act: it was claimed less than an hour ago, and has neither
+ * completed nor been released. One with an unknown outcome may: perhaps its tool only timed out.
  */
 export function isAnyIncomplete(calls: OnceCalls | undefined): boolean {
   for (const key in calls) {
@@ -84,7 +84,7 @@ export function isSameCall(a: ToolCallId, b: ToolCallId | undefined): boolean {
   return a.runId === b.runId && a.toolCallId === b.toolCallId;
 }
 
-/** Whether nothing more can become of such a call. */
+/** Whether nothing more can happen to such a call. */
 function isOver(state: OnceCall['state']): boolean {
   return state === 'completed' || state === 'released';
 }
@@ -92,10 +92,10 @@ function isOver(state: OnceCall['state']): boolean {
 const RANK = { running: 0, unknown: 1, released: 2 } as const;
 
 /**
- * Whether to replace what is stored under a key by what this process remembers. A result is final.
- * Of one claim, what is known later counts: it runs, nobody knows, it did nothing. If two calls
- * have claimed the key, the stored one stays, unless it has done nothing and the remembered one, of
- * this process, may have: `isOwn`.
+ * Whether to replace what is stored under a key with what this process remembers. A result is
+ * final. About one claim, later knowledge counts: running, then unknown, then released. If two
+ * calls have claimed the key, the stored one stays, unless it has done nothing and the remembered
+ * one is this process's own (`isOwn`) and may have done something.
  */
 export function isTruer(ours: OnceCall, theirs: OnceCall, isOwn: boolean): boolean {
   if (theirs.state === 'completed') return false;

@@ -8,10 +8,10 @@ import {
 import { indexOfCall } from './turn-record.ts';
 import { UNFINISHED_RESULTS } from './unfinished-tool-results.ts';
 
-/** Maximum number of keys of one conversation, inclusive. A call with one more is refused. */
+/** Maximum number of keys per conversation, inclusive. A call with yet another key is refused. */
 export const MAX_ONCE_CALLS = 1_000;
 /**
- * Maximum length of the text kept for them, in UTF-16 code units. At this length no new call
+ * Maximum length of the text kept for these calls, in UTF-16 code units. At this length no new call
  * starts.
  */
 export const MAX_ONCE_LENGTH = 1_048_576;
@@ -26,9 +26,9 @@ export interface OnceClaim {
   readonly nth: number;
   /** Whether it may run again after a call whose outcome is unknown. */
   readonly isRepeatable: boolean;
-  /** Whether it will not act, and only asks for an earlier call. Default false. */
+  /** Whether it will not act, and only asks about an earlier call. Default false. */
   readonly isRefused?: boolean | undefined;
-  /** Whether another call with that key runs in this process. */
+  /** Whether another call with that key is running in this process. */
   readonly isRunningHere: () => boolean;
 }
 
@@ -41,11 +41,11 @@ export interface Claimer {
 }
 
 /**
- * `claimed`: the call may start, once this is stored; `isRepeat`: it is one whose outcome was
- * unknown, `attempt`: 1, and one more for each time that the tool said it did nothing. `running`:
- * another call with that key runs, perhaps in another process. `ended`: one has completed, or its
- * outcome is unknown; `lost`: as of now. `refused`: the conversation has no room for another key.
- * `free`: the call would be `claimed`, if it were to act.
+ * `claimed`: the call may start once this is stored; `isRepeat`: the outcome of an earlier one was
+ * unknown; `attempt`: 1, plus one for each time that the tool said it had done nothing. `running`:
+ * another call with that key is running, perhaps in another process. `ended`: another one has
+ * completed, or its outcome is unknown; `lost`: unknown as of now. `refused`: the conversation has
+ * no room for another key. `free`: the call would be `claimed` if it were to act.
  */
 export type ClaimOutcome =
   | { readonly kind: 'claimed'; readonly isRepeat: boolean; readonly attempt: number }
@@ -54,8 +54,8 @@ export type ClaimOutcome =
   | { readonly kind: 'running' | 'ended' | 'lost'; readonly call: OnceCall };
 
 /**
- * How a claimed call ended. `not done`: the tool said that it had no effect, so that another may
- * act. `not begun`: neither did it run.
+ * How a claimed call ended. `not done`: the tool said that it had no effect, so another call may
+ * act. `not begun`: it did not even run.
  */
 export interface OnceResult {
   readonly key: string;
@@ -82,7 +82,7 @@ export function claimOnce(
     if (!isSameCall(known, { runId: claimer.runId, toolCallId })) {
       if (known.process !== claimer.process || claim.isRunningHere())
         return { kind: 'running', call: known };
-      // This process claimed it and does not run it: its result was lost.
+      // This process claimed it and is not running it: its result was lost.
       if (!claim.isRepeatable)
         return { kind: 'lost', call: markLost(conversation, key, known) };
     }
@@ -127,7 +127,7 @@ export function settleOnce(
   }
 }
 
-/** Gives a claim back under which nothing began, if it is still that call's. */
+/** Gives back a claim under which nothing began, if it is still that call's. */
 export function releaseOnce(
   conversation: Conversation,
   key: string,
@@ -139,8 +139,9 @@ export function releaseOnce(
 }
 
 /**
- * The process of a claimed call is gone: its outcome is unknown, unless a result has arrived.
- * Returns whether that is news: the claim was not lost before, and no other call has the key.
+ * The process of a claimed call is gone: the call's outcome is unknown, unless a result has
+ * arrived. Returns whether that is news: the claim was not lost before, and no other call has the
+ * key.
  */
 export function loseOnce(conversation: Conversation, key: string, call: OnceCall): boolean {
   const known = conversation.onceCalls?.[key];
@@ -150,9 +151,9 @@ export function loseOnce(conversation: Conversation, key: string, call: OnceCall
 }
 
 /**
- * Puts back what a store has lost of claims that this process has made, also over another call's:
- * claims are not safe at that time, so that call waits. What has completed and was erased since
- * stays erased.
+ * Puts back the claims of this process that a store has lost, even in place of another call's:
+ * claims are not safe while that happens, so that call waits. What completed and was erased
+ * afterwards stays erased.
  */
 export function restoreOnce(conversation: Conversation, calls: OnceCalls): void {
   const { erasedAt = 0 } = conversation;
@@ -168,8 +169,8 @@ export function restoreOnce(conversation: Conversation, calls: OnceCalls): void 
 }
 
 /**
- * If a call has ended while another one had its key, only its turn says so. A result would be in
- * the conversation, so that any other end has done nothing, unless nobody knows.
+ * If a call ended while another one had its key, only its turn says so. A result would be in the
+ * conversation, so a call with any other end did nothing, unless its outcome is unknown.
  */
 function asItsTurnSays(conversation: Conversation, call: OnceCall): OnceCall {
   const turn = findTurn(conversation, call.turnId);
@@ -180,7 +181,7 @@ function asItsTurnSays(conversation: Conversation, call: OnceCall): OnceCall {
   return { ...call, state, content: message.content };
 }
 
-/** Marks the calls that no living process runs as having an unknown outcome. Returns them. */
+/** Gives the calls that no living process is running an unknown outcome. Returns them. */
 export function loseOnceCalls(
   conversation: Conversation,
   isRunning: (key: string, call: OnceCall) => boolean,

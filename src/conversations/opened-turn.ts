@@ -32,20 +32,20 @@ export class OpenedTurn {
    */
   readonly earlierCalls: readonly EarlierToolCall[];
   /**
-   * Runs in other processes that this one has ended: of older turns, and of this turn. Those
+   * Runs in other processes that this run has ended: of older turns, and of this turn. Those
    * processes have not been told yet.
    */
   readonly endedElsewhere: readonly RunElsewhere[];
-  /** Tool calls whose outcome is unknown from now on, as their process is gone. */
+  /** Tool calls whose outcome is unknown from now on, because their process is gone. */
   readonly lostCalls: readonly LostCall[];
-  /** What names the turn in the keys of its tool calls: see `TurnRecord.number`. */
+  /** What identifies the turn in the keys of its tool calls: see `TurnRecord.number`. */
   readonly place: string;
   /** Whether the state has gone back to what it was before a discarded turn. */
   readonly hasGoneBack: boolean;
-  /** Whether a call runs whose changes of the state count. */
+  /** Whether a call is running whose changes to the state count. */
   readonly isInUse: boolean;
   /**
-   * False if the request is a late copy of one that another turn has followed or replaced, which
+   * False if the request is a late copy of one that was followed or replaced by another turn, which
    * has completed. It is answered, but its tools must not change anything.
    */
   readonly mayAct: boolean;
@@ -63,7 +63,7 @@ export class OpenedTurn {
     this.earlierCalls = found.earlierCalls;
     this.endedElsewhere = found.endedElsewhere;
     this.lostCalls = found.lostCalls;
-    // No id of a platform's has a control character.
+    // No platform's id contains a control character.
     this.place = record.number === undefined ? record.id : `\u0000${record.number}`;
     this.hasGoneBack = found.hasGoneBack;
     this.isInUse = mayBeOfCall(conversation, record);

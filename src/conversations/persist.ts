@@ -7,8 +7,8 @@ export const OPENING_DELAYS_MS = [50, 250] as const;
 
 /**
  * Writes to a store. If the write fails, it is tried again after each of the delays. It must be
- * safe to repeat, as a store may fail after it has written. Returns the result at once if the store
- * does. Rejects with the error of the last try.
+ * safe to repeat, because a store may fail after it has written. Returns the result at once if the
+ * store does. Rejects with the error of the last try.
  */
 export function persist<T>(write: () => Awaitable<T>, delaysMs: readonly number[]): Awaitable<T> {
   return orElse(write, async (error) => {

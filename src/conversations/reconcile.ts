@@ -1,6 +1,6 @@
 // Makes a conversation agree with a platform's transcript, if the platform sends the whole call
 // with each request. The platform knows best what the caller said, and we know what tools did. Its
-// texts of the agent may shorten our replies, but never lengthen them.
+// versions of the agent's texts may shorten our replies, but never lengthen them.
 
 import { createHash } from 'node:crypto';
 
@@ -35,11 +35,11 @@ const NOTHING_SAID: Exchange = { words: undefined, replies: [] };
 class Changes {
   /** Turns that the platform has discarded, oldest first. */
   readonly discarded: TurnRecord[] = [];
-  /** The newest of those that were cut. */
+  /** The newest of the turns that were cut. */
   cut: HeardTurn | undefined;
   readonly #conversation: Conversation;
   readonly #comparison: Comparison;
-  /** Most turns need none. */
+  /** Created on demand: most turns need none. */
   #texts: PreparedTexts | undefined;
 
   constructor(conversation: Conversation, comparison: Comparison) {
@@ -47,7 +47,7 @@ class Changes {
     this.#comparison = comparison;
   }
 
-  /** Nothing is known of the call yet. */
+  /** For a call of which nothing is known yet. */
   addAll(): void {
     let last: TurnRecord | undefined;
     for (const exchange of this.#comparison.theirs) last = this.#insert(last, exchange);
@@ -57,7 +57,7 @@ class Changes {
   walk(): void {
     const { theirs, ours, pairs } = this.#comparison;
     let [i, j] = pairs[0] ?? this.#beginnings();
-    /** What is added next comes after it. */
+    /** What is added next comes after this turn. */
     let last = ours[j - 1]?.turns.at(-1);
     for (const [pairI, pairJ] of [...pairs, [theirs.length, ours.length] as const]) {
       for (const { turns } of ours.slice(j, pairJ))
@@ -71,8 +71,8 @@ class Changes {
   }
 
   /**
-   * Where to begin without a pair: after all of theirs, which has no words of the caller's. It is
-   * the agent's first words, if any, or the replies that the call was cut to.
+   * Where to begin without a pair: after all of their list, which has none of the caller's words.
+   * It holds the agent's first words, if any, or the replies that the call was cut to.
    */
   #beginnings(): Pair {
     const { theirs, ours, rest } = this.#comparison;
@@ -84,7 +84,7 @@ class Changes {
 
   /**
    * For lists without a certain pair. What was said since the agent last spoke is new, if we lack
-   * it. Words that now come joined replace the turns of their parts.
+   * it. Words that now come as one text replace the turns of their parts.
    */
   addLastWords(): void {
     const { theirs, text } = this.#comparison;
@@ -94,7 +94,7 @@ class Changes {
       for (const { turns } of ours.splice(-parts)) for (const turn of turns) this.#discard(turn);
     const since = theirs.findLastIndex(({ replies }) => replies.length > 0) + 1;
     const told = theirs.slice(since);
-    // Our last words may be the first ones of these.
+    // Our last words may be the first of these.
     let known = Math.min(told.length, ours.length);
     while (known > 0 && !saySame(told.slice(0, known), ours.slice(-known))) known -= 1;
     let last = ours.at(-1)?.turns.at(-1);
@@ -127,7 +127,7 @@ class Changes {
     const begun = turns.findLastIndex((turn) => wordsOf(turn) !== undefined);
     for (const [index, turn] of turns.entries()) {
       if (index < begun) {
-        // The caller spoke on: nothing was heard in between.
+        // The caller went on speaking: nothing was heard in between.
         if (replyText(turn) !== '') this.cut = cutTo(this.#conversation, turn, '');
         continue;
       }
@@ -136,8 +136,8 @@ class Changes {
       const own = isUnknown ? withoutFiller(told.join(' '), turn.filler, texts) : '';
       const heard = { runId: turn.runId, lines: [...told], isHeard };
       if (goesOn(own, reply)) {
-        // Its process is gone and the platform knows better, or that process has not settled it
-        // yet.
+        // Its process is gone and the platform knows better, or that process has not settled the
+        // turn yet.
         this.cut = cutTo(this.#conversation, turn, own);
         setHeard(this.#conversation, turn, heard);
         told.length = 0;
@@ -166,8 +166,8 @@ class Changes {
 }
 
 /**
- * For a run that says what it said after the platform has reported of it. Each text of a transcript
- * is a part of the reply, or words of the platform's own.
+ * For a run that tells what it said after the platform has reported on it. Each text of a
+ * transcript is a part of the reply, or the platform's own words.
  */
 export function hearReported(conversation: Conversation, turn: TurnRecord): void {
   if (turn.heard === undefined) return;
@@ -183,8 +183,9 @@ export function hearReported(conversation: Conversation, turn: TurnRecord): void
 
 /**
  * Takes from `told` the texts that are about the reply of a turn, and cuts it to what they cover. A
- * text that has more words of a `later` reply of the same exchange is about that one. If there is
- * no such text, but others, only a platform that `isHeard` proves that nothing was heard.
+ * text that has more words of a `later` reply of the same exchange is about that one. If no text is
+ * about this reply but others are left, only a transcript that `isHeard` proves that nothing was
+ * heard.
  */
 function cutToCovered(
   conversation: Conversation,
@@ -248,15 +249,15 @@ function withoutFiller(
   return withoutLetters(text, letters.length);
 }
 
-/** Whether the platform's text has a reply and more. */
+/** Whether the platform's text contains a reply and more. */
 function goesOn(told: string, reply: string): boolean {
   return told !== '' && (reply === '' || saysLess(reply, told));
 }
 
 /**
- * Adds a turn that only the platform knows, after another one. If `after` is undefined, it is added
- * before `before`, or at the end. Its id is made from its place and its words, so that trying twice
- * adds it once. Returns the turn.
+ * Adds a turn that only the platform knows of, after another one. If `after` is undefined, it is
+ * added before `before`, or at the end. Its id is made from its place and its words, so that trying
+ * twice adds it once. Returns the turn.
  */
 function insert(
   conversation: Conversation,
@@ -282,7 +283,7 @@ function insert(
     if (next.addedAt !== undefined) turn.addedAt = next.addedAt - 1;
     moveLastTurn(conversation, turns.indexOf(next));
   } else if (words !== undefined) {
-    // So the turns after it have the same numbers after a restart in mid-call.
+    // This gives the turns after it the same numbers after a restart in mid-call.
     turn.number = nextNumber(turns);
   }
   add(conversation, turn);

@@ -28,7 +28,7 @@ export interface Spending extends Spent {
   readonly process: string | undefined;
 }
 
-/** A session that has used as much as this may use no more. Undefined: no limit. */
+/** A session that has used this much may use no more. Undefined: no limit. */
 export interface SpendingLimits {
   readonly tokens: number | undefined;
   readonly cost: number | undefined;
@@ -41,7 +41,7 @@ const MAX_OTHER_ENTRIES = 32;
 
 /**
  * Adds to what a session has used, unless it has reached one of the limits: then nothing changes.
- * Returns what it has used by now, without what was added.
+ * Returns what it had used before.
  */
 export function spend(
   conversation: SpendingConversation,
@@ -117,7 +117,7 @@ function isOf(entry: SpentEntry, sessionId: string, process: string): boolean {
   return entry.sessionId === sessionId && entry.process === process;
 }
 
-/** The newest come last. A session has as many entries as processes have served it. */
+/** The newest come last. A session has one entry for each process that has served it. */
 function bounded(entries: readonly SpentEntry[], sessionId: string): readonly SpentEntry[] {
   const others = entries.filter((entry) => entry.sessionId !== sessionId);
   const own = entries.filter((entry) => entry.sessionId === sessionId);

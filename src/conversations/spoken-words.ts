@@ -5,9 +5,9 @@ import { lazyPattern } from '../base/lazy-pattern.ts';
 
 /** How much of a text is compared, in UTF-16 code units. It takes minutes to say that much. */
 const LONGEST = 8_192;
-/** The same for a text with many words that no spaces part: finding those is slow. */
+/** The same for a text with many words not separated by spaces: finding those is slow. */
 const LONGEST_UNSPACED = 256;
-/** Texts of that kind are compared as far as others, as long as they have no more than this. */
+/** Texts of that kind are compared as far as others until their lengths add up to this. */
 const MOST_UNSPACED = 4_096;
 /** Up to this many letters of such words are found quickly, wherever they are. */
 const FEW_UNSPACED = 64;
@@ -68,7 +68,7 @@ export function coveredBy(
   return endOfRewritten(texts.wordsOf(told), texts.wordsOf(reply), reply);
 }
 
-/** Texts that are compared with many others. What a comparison needs is found once. */
+/** Texts that are compared with many others. What a comparison needs is computed once. */
 export class PreparedTexts {
   readonly #letters = new Map<string, string>();
   readonly #words = new Map<string, ComparedWords>();
@@ -84,7 +84,7 @@ export class PreparedTexts {
     return foundOnce(this.#words, text, () => comparedWordsIn(text, this.#limitOf(text)));
   }
 
-  /** Up to where the words of a text are compared. */
+  /** How far the words of a text are compared. */
   #limitOf(text: string): number {
     const limit = limitOf(text);
     if (text.length <= limit) return LONGEST;
@@ -94,7 +94,7 @@ export class PreparedTexts {
     return LONGEST;
   }
 
-  /** How many of a platform's words are those of a reply, in order. 0 if most are others. */
+  /** How many of a platform's words are those of a reply, in order. 0 if most are not. */
   countOfWordsIn(reply: string, told: string): number {
     const counts = foundOnce(this.#counts, told, () => new Map<string, number>());
     return foundOnce(counts, reply, () => {
@@ -164,7 +164,7 @@ interface Found {
   readonly found: number;
   /** How many of the reply's words the platform's text covers. */
   readonly count: number;
-  /** Whether both go on after that for a word or two, such as "at 9:00" for "at nine". */
+  /** Whether both go on after that for a word or two, as with "at 9:00" for "at nine". */
   readonly isRestRewritten: boolean;
 }
 
@@ -217,7 +217,7 @@ export function beginningOf(text: string): Beginning {
  */
 export type Likeness = 0 | 1 | 2;
 
-/** How much the beginnings of a platform's text and of ours are alike. */
+/** How alike the beginnings of a platform's text and of ours are. */
 export function likenessOf(told: Beginning, said: Beginning): Likeness {
   if (said.letters.startsWith(told.letters)) return 2;
   if (told.letters.startsWith(said.letters)) return said.isCut ? 2 : 1;
@@ -237,12 +237,12 @@ const UNSPACED_LETTER =
   String.raw`[${DICTIONARY_SCRIPTS}\p{sc=Han}\p{sc=Hira}\p{sc=Kana}]`;
 /** Thai, Lao, Khmer and Burmese, whose words only a dictionary can tell apart. */
 const IN_DICTIONARY = lazyPattern(`[${DICTIONARY_SCRIPTS}]`, 'u');
-/** These, Chinese and Japanese, where no spaces part the words. */
+/** These, and Chinese and Japanese: no spaces separate the words. */
 const UNSPACED = lazyPattern(UNSPACED_LETTER, 'u');
 const UNSPACED_LETTERS = lazyPattern(UNSPACED_LETTER, 'gu');
-/** Chinese characters that no form of Unicode changes. */
+/** Chinese characters that no Unicode normalisation changes. */
 const PLAIN_HAN = /^[\u3400-\u9fff]$/;
-/** A Chinese character, letters of a kana in a row, or anything else. */
+/** A Chinese character, kana in a row, or anything else. */
 const UNSPACED_PART = lazyPattern(
   String.raw`\p{sc=Han}\p{M}*|[\p{sc=Hira}\p{sc=Kana}\u30fc\p{M}]+`
   + String.raw`|[^\p{sc=Han}\p{sc=Hira}\p{sc=Kana}]+`,
@@ -253,7 +253,7 @@ const UNSPACED_PART = lazyPattern(
 interface ComparedWords {
   readonly words: readonly string[];
   readonly ends: readonly number[];
-  /** How much of this text, and of one that it is compared with, in UTF-16 code units. */
+  /** How much of this text and of the one compared with it counts, in UTF-16 code units. */
   readonly limit: number;
 }
 

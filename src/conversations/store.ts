@@ -26,7 +26,7 @@ export interface ConversationStore {
   /**
    * Atomically reads the conversation (an empty one if unknown), applies `change`, writes it, and
    * returns what `change` returned. Changes to one conversation are applied in the order
-   * requested. A conversation left without turns, `once` calls and `erasedTo` is not kept.
+   * requested. A conversation left without turns, `once` calls or `erasedTo` is not kept.
    *
    * `change` is synchronous and may be called again after a conflict, so it must have no other
    * effects. It may throw only before changing anything; the error is passed on and nothing is
@@ -46,22 +46,25 @@ export interface ConversationStore {
   /** The same, if a shared store has not taken all of it yet. */
   unstored?(id: string): Conversation | undefined;
 
-  /** Beside `unstored`: calls `listener` once the store has taken all of it, if it has not yet. */
+  /**
+   * Goes with `unstored`: calls `listener` once the store has taken all of it, if it has not yet.
+   */
   whenStored?(id: string, listener: () => void): void;
 
   /**
-   * Tells a shared store the address that turns of this process are stored with. Each app that uses
-   * the store tells its own, before its first turn. The store tells other processes that it lives.
+   * Tells a shared store the address with which turns of this process are stored. Each app that
+   * uses the store tells its own, before its first turn. The store tells other processes that this
+   * one is alive.
    */
   runsAt?(address: string): void;
 
   /**
-   * Whether the process of that address may live. Must not reject: while nobody knows, it may.
-   * Absent: only a process of the same machine can be known to be gone.
+   * Whether the process at that address may be alive. Must not reject: while nobody knows, it may.
+   * Absent: only a process on the same machine can be known to be gone.
    */
   mayLive?(address: string): Awaitable<boolean>;
 
-  /** Texts apart from conversations. Absent from a store that is not shared. */
+  /** Texts kept apart from conversations. Absent from a store that is not shared. */
   readonly aside?: StoreAside;
 
   /** The number of conversations. */
@@ -78,7 +81,7 @@ export interface ConversationStore {
 export interface StoreAside {
   /** Replaces what was kept under the id. Rejects if the store does not confirm it. */
   keep(id: string, text: string, ttlMs: number): Promise<void>;
-  /** Undefined if it is not there, or its time is over. Rejects without an answer. */
+  /** Undefined if there is no such text, or its time is over. Rejects without an answer. */
   read(id: string): Promise<string | undefined>;
 }
 
@@ -93,34 +96,34 @@ export interface UpdateOptions {
 
   /**
    * Whether a tool that acts once starts when the change is confirmed: see `ONCE_CLAIMS`. Rejects
-   * with an `UnsafeClaim` if the store may lose it. Default false.
+   * with an `UnsafeClaim` if the store may lose the change. Default false.
    */
   readonly isClaim?: boolean;
 
-  /** Called each time when such a claim leaves, which may be later than `update` was called. */
+  /** Called each time such a claim is sent, which may be later than the call of `update`. */
   readonly onSent?: () => void;
 
   /**
    * Waits for an answer until the store counts as away, not just for one time-out: what this
-   * process remembers may be old. So does a change that must be stored. Default false.
+   * process remembers may be out of date. A change that must be stored waits, too. Default false.
    */
   readonly isPatient?: boolean;
 
   /**
-   * Whether the change cannot be made on what this process remembers. Then the store is asked first
-   * for the latest version. If it does not say, the change is made without the store. Not called by
-   * stores that remember nothing. Default: it can be made.
+   * Whether the change cannot be made to what this process remembers. Then the store is first asked
+   * for the latest version. If it does not answer, the change is made without the store. Not called
+   * by stores that remember nothing. Default: it can be made.
    */
   readonly needsLatest?: (remembered: Conversation) => boolean;
 }
 
 /**
- * A claim that was made, but that the store may lose, or under a key whose earlier claims it may
- * have lost. The tool must not start.
+ * A claim that was made but that the store may lose, or that was made under a key whose earlier
+ * claims the store may have lost. The tool must not start.
  */
 export class UnsafeClaim extends Error {
   override name = 'UnsafeClaim';
-  /** After how many milliseconds it may be made again. 0: nobody knows. */
+  /** After how many milliseconds it may be made again. 0: unknown. */
   readonly safeInMs: number;
 
   constructor(message: string, options: ErrorOptions & { readonly safeInMs?: number } = {}) {
@@ -139,6 +142,6 @@ export interface StoreHealth {
   readonly failures: number;
   /** Changes repeated because another process had changed the conversation. */
   readonly conflicts: number;
-  /** Values of agents' states that two runs have set, without knowing of each other. Default 0. */
+  /** Values of agents' states that two runs set without knowing of each other. Default 0. */
   readonly stateCollisions?: number;
 }

@@ -10,8 +10,8 @@ export interface MergedMessages {
 }
 
 /**
- * Of two copies of a call the greater is right. Only its own run writes `interrupted`, and so knows
- * better than `unknown`.
+ * Of two copies of a call, the one with the greater state is right. Only the call's own run writes
+ * `interrupted`, so that is more certain than `unknown`.
  */
 const TRUTH = {
   running: 0, unknown: 1, interrupted: 2, completed: 3,
@@ -21,9 +21,9 @@ const TRUTH = {
  * The messages of `record`, with what `other`, a copy of the same turn, knows about tool calls:
  * truer results of calls that both have, and the calls that `record` lacks, unless they were
  * interrupted. A later run of the turn knew what ran before it and forgot what was interrupted: so
- * only results are new to it, and what still runs at these `addresses` of this process, which may
- * have begun while the store did not answer. These are put first, but after those of earlier runs.
- * Undefined if there is nothing to take over.
+ * only results are new to it, and calls still running at these `addresses` of this process, which
+ * may have begun while the store did not answer. Added calls are put first, but after those of
+ * earlier runs. Undefined if there is nothing to take over.
  *
  * Calls are the same if run and id are, because models repeat ids in other runs.
  */

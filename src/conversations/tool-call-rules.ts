@@ -27,17 +27,17 @@ export interface TurnProgress extends Claimer, StateChange {
 
 /**
  * Whether the run may still speak. `noted`: it owns its turn. `closed`: a newer turn has begun.
- * `taken over`: a newer run of the turn has. `forgotten`: the turn was removed.
+ * `taken over`: a newer run of the turn has begun. `forgotten`: the turn was removed.
  */
 export type Ownership = 'noted' | 'closed' | 'taken over' | 'forgotten';
 
 export interface NotedProgress {
   readonly ownership: Ownership;
-  /** In the order of the claims. None are made for a run that may not speak any more. */
+  /** In the order of the claims. None are made for a run that may no longer speak. */
   readonly claims: readonly ClaimOutcome[];
   /**
-   * The calls of other runs of the turn, which the run may not know of: it may have begun while the
-   * store did not answer its process.
+   * The calls of other runs of the turn, which this run may not know of: it may have begun while
+   * the store did not answer its process.
    */
   readonly earlierCalls: readonly EarlierToolCall[];
 }
@@ -98,7 +98,7 @@ function callsOfOthers(record: TurnRecord): readonly EarlierToolCall[] {
 
 /**
  * Calls whose key another one has claimed do not act. Each names the process of that one: if it is
- * gone, so is what they wait for.
+ * gone, so is the result that they are waiting for.
  */
 function noteJoining(
   conversation: Conversation,
@@ -120,7 +120,7 @@ function noteJoining(
 }
 
 export interface NotedResult {
-  /** Whether the call took it. */
+  /** Whether the call took the result. */
   readonly isKept: boolean;
   /** Whether the claim of the call was lost before, so that its outcome was unknown until now. */
   readonly wasUnknown: boolean;
@@ -128,8 +128,8 @@ export interface NotedResult {
 
 /**
  * Records the result of a call and what it has changed in the state, even after its run has ended.
- * It changes no words or order. `isKept` is false if the turn was trimmed or cleared, or has no
- * such call.
+ * Words and their order stay the same. `isKept` is false if the turn was trimmed or cleared, or has
+ * no such call.
  */
 export function noteToolResult(
   conversation: Conversation,
@@ -169,7 +169,7 @@ function writeResult(
     return false;
   }
   const ended = { ...call, state };
-  // What an interrupted call leaves belongs to the turn that goes on, and may be taken back with
+  // What an interrupted call leaves belongs to the turn that continues, and may be taken back with
   // it.
   const owner = state === 'interrupted' ? conversation.turns.at(-1) ?? record : record;
   if (!isDiscarded || mayStay(ended)) keepState(conversation, owner, result, ended);
@@ -184,7 +184,7 @@ function writeResult(
 }
 
 /**
- * Gives the result of a call to those of the turn that were waiting for it. Those that ran
+ * Gives the result of a call to the turn's calls that were waiting for it. Calls that ran
  * themselves keep their own. In other turns only calls that act once wait for it.
  */
 function completeJoined(
@@ -205,9 +205,9 @@ function completeJoined(
 }
 
 /**
- * Marks calls that no living process runs as having an unknown outcome, and returns them.
- * `isRunning` takes the key and the process of a call. A call that has only waited for one of a
- * process that `isAlive`, and that has left no trace, is interrupted: neither has begun.
+ * Gives calls that no living process is running an unknown outcome, and returns them. `isRunning`
+ * takes the key and the process of a call. A call that was only waiting for another, of a process
+ * that `isAlive`, is interrupted if that one left no trace: neither has begun.
  */
 export function forgetLostCalls(
   conversation: Conversation,
@@ -221,7 +221,7 @@ export function forgetLostCalls(
   const running = toolMessagesOf(record).filter(({ state }) => state === 'running');
   const runs = ({ key, process = record.process }: ToolMessage): boolean =>
     key !== undefined && isRunning(key, process);
-  // A call that waits for another run's is lost with that one, and not before.
+  // A call that waits for another run's call is lost with that one, not earlier.
   const alive = new Set(running.filter(runs).map(({ key }) => key));
   const over = running.filter(({ key }) => key === undefined || !alive.has(key));
   const hasTrace = (key: string | undefined): boolean =>
@@ -244,7 +244,7 @@ export function forgetLostCalls(
   return lost;
 }
 
-/** Whether a call has the key that may have acted. */
+/** Whether the call that has the key, if any, may have acted. */
 function isClaimed(call: OnceCall | undefined): boolean {
   return call !== undefined && call.state !== 'released';
 }
@@ -262,8 +262,8 @@ function takeKnownResults(conversation: Conversation, record: TurnRecord): void 
 
 /**
  * What earlier runs of a turn did and cannot undo: calls that completed, are still running or have
- * an unknown outcome, each after its words as an interrupted reply. Of several calls with one key
- * a completed one is kept, otherwise the first.
+ * an unknown outcome, each after its words as an interrupted reply. Of several calls with the same
+ * key a completed one is kept, otherwise the first.
  */
 export function earlierRounds(record: TurnRecord): Message[] {
   const messages = messagesOf(record);
@@ -281,7 +281,7 @@ export function earlierRounds(record: TurnRecord): Message[] {
 /**
  * Keeps the agent that a call has handed the conversation over to, if these messages have the
  * result and the record does not: the write of the result itself may have failed. Does nothing for
- * a result that is known, as a newer turn may have handed over again.
+ * a result that is known, because a newer turn may have handed over again.
  */
 export function keepHandOver(
   conversation: Conversation,

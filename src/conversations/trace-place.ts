@@ -7,18 +7,18 @@ export interface TracePlace {
   readonly traceFlags: number;
 }
 
-/** The earlier runs, in any process, that a run belongs to. */
+/** The earlier runs, in any process, that a run is linked to. */
 export interface RunLinks {
   /** The last run of the same turn. */
   readonly repeats?: TracePlace | undefined;
   /**
-   * The turn before, if it still runs, was interrupted in the same session, or the caller spoke
-   * over its reply.
+   * The previous turn, if it is still running or was interrupted in the same session, or if the
+   * caller spoke over its reply.
    */
   readonly interrupts?: TracePlace | undefined;
 }
 
-/** What is stored of a traced run. */
+/** What is stored about a traced run. */
 export interface TracedRun extends TracePlace {
   /** The session that its event came in. */
   readonly sessionId: string;

@@ -17,23 +17,23 @@ export interface Comparison {
   readonly ours: readonly OwnExchange[];
   /** Empty if no exchange is certain to be in both. */
   readonly pairs: readonly Pair[];
-  /** How many of ours follow the last exchange of theirs. -1 if that is not known. */
+  /** How many of our exchanges follow the last one of theirs. -1 if unknown. */
   readonly rest: number;
-  /** The turn of the request, if it runs again. */
+  /** The turn of the request, if that is running again. */
   readonly known: TurnRecord | undefined;
   /**
    * Whether the request comes late: its words are the beginning of what the newest turn answers,
-   * and the call before is the same.
+   * and the call before them is the same.
    */
   readonly isLate: boolean;
 }
 
-/** An exchange of ours, and its turns. */
+/** One of our exchanges, and its turns. */
 export interface OwnExchange extends Exchange {
   readonly turns: readonly TurnRecord[];
 }
 
-/** What the caller can have heard of a turn. */
+/** What the caller may have heard of a turn. */
 export interface Said {
   readonly reply: string;
   readonly filler: string | undefined;
@@ -41,8 +41,8 @@ export interface Said {
 
 /**
  * Compares the platform's account of the call so far with ours. `text` is what the caller says now,
- * and `known` its turn, if that runs again. `saidIn` returns what a turn has said, even while it
- * runs.
+ * and `known` its turn, if that is running again. `saidIn` returns what a turn has said, even while
+ * it is running.
  */
 export function compareTranscript(
   conversation: Conversation,
@@ -105,7 +105,9 @@ function wordsOfAll(parts: readonly Exchange[]): string {
   return parts.map(({ words }) => words).join(' ');
 }
 
-/** A dropped connection proves that nobody wants the reply: what comes then is not late. */
+/**
+ * A dropped connection proves that nobody wants the reply: a request that comes then is not late.
+ */
 function mayBeWanted(turns: readonly TurnRecord[]): boolean {
   const { state } = turns[0] ?? {};
   return state === 'open' || state === 'completed';
@@ -133,10 +135,11 @@ function recentOf(
 }
 
 /**
- * How many of ours follow the last exchange of theirs. -1 if that is not known. Without a pair it
- * is known only if theirs has no words of the caller's. Then all of ours follow if `text` has the
- * words of all of them, or if only one has words and theirs is about our greeting. Otherwise theirs
- * may have been cut off up to our last replies, or to those before: the ones it is more like.
+ * How many of our exchanges follow the last one of theirs. -1 if unknown. Without a pair it is
+ * known only if their list has none of the caller's words. Then all of ours follow if `text` has
+ * the words of all of them, or if only one has words and their list is about our greeting.
+ * Otherwise their list may have been cut off up to our last replies, or to the ones before: those
+ * that it is more like.
  */
 function restOf(
   theirs: readonly Exchange[],
@@ -160,8 +163,8 @@ function restOf(
 }
 
 /**
- * Positive if texts of theirs are more like those of `one` than those of `other`, negative for the
- * reverse: degree first, then the most words in common of any pair.
+ * Positive if their texts are more like those of `one` than those of `other`, negative for the
+ * reverse. The degree counts first, then the most words that any pair has in common.
  */
 function compareLikeness(
   theirs: Exchange,
@@ -175,7 +178,7 @@ function compareLikeness(
   return mostWordsIn(a, their, texts) - mostWordsIn(b, their, texts);
 }
 
-/** How many texts of an exchange are compared, the last ones. A silent caller may hear fifty. */
+/** How many of the last texts of an exchange are compared. A silent caller may hear fifty. */
 const MOST_COMPARED = 10;
 
 function lastTextsOf(exchange: Exchange | undefined): Exchange {
@@ -193,16 +196,16 @@ function mostWordsIn(our: Exchange, their: Exchange, texts: PreparedTexts): numb
   return Math.max(...counts);
 }
 
-/** Only what we have said. A platform says lines of its own again and again. */
+/** Only what we have said. A platform says its own lines again and again. */
 function withoutTold({ words, turns }: OwnExchange): Exchange {
   return { words, replies: turns.flatMap((turn) => (isTold(turn) ? [] : replyText(turn))) };
 }
 
 /**
- * Whether theirs was cut off up to replies. Then no words of the caller's are left, and not all of
- * the texts are about our greeting: they may be about a reply to our newest words which has come
- * from another process and is not known here yet. If several of ours have words, a text that is
- * merely like our greeting is not about it.
+ * Whether their list was cut off up to replies. Then none of the caller's words are left, and not
+ * all of the texts are about our greeting: they may be about a reply to our newest words that came
+ * from another process and is not known here yet. If several of our exchanges have words, a text
+ * that is merely like our greeting is not about it.
  */
 function isMoreThanGreeting(theirs: readonly Exchange[], ours: readonly Exchange[]): boolean {
   const [[first, second], [greeting]] = [theirs, ours];
@@ -228,7 +231,7 @@ export function replacedBy({ ours, rest }: Comparison): readonly TurnRecord[] {
   return rest > 0 ? ours.slice(-rest).flatMap(({ turns }) => turns) : [];
 }
 
-/** Each text of the caller's begins an exchange. The agent's texts after it are the replies. */
+/** Each of the caller's texts begins an exchange. The agent's texts after it are the replies. */
 function exchangesOf(lines: readonly TranscriptLine[]): readonly Exchange[] {
   const exchanges: { words: string | undefined; replies: string[] }[] = [];
   for (const { role, text } of lines) {
@@ -251,7 +254,7 @@ function lastLinesOf(lines: readonly TranscriptLine[]): readonly TranscriptLine[
   return start === 0 ? lines : lines.slice(start);
 }
 
-/** A turn that the caller did not begin belongs to the one before. */
+/** A turn that the caller did not begin belongs to the exchange before it. */
 function ownExchangesOf(
   turns: readonly TurnRecord[],
   saidIn: (turn: TurnRecord) => Said,

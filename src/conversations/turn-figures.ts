@@ -7,7 +7,7 @@ import type { ToolCallState } from './message.ts';
 export interface CostFigures {
   /** In the currency of the prices. Missing if the model has no price. */
   readonly cost?: number | undefined;
-  /** Set if tokens are estimated, as a request was cut off before the vendor reported them. */
+  /** Set if tokens are estimated: a request was cut off before the vendor reported them. */
   readonly isEstimated?: true | undefined;
 }
 
@@ -28,7 +28,7 @@ export interface RequestFigures extends CostFigures {
   readonly model: string;
   /** From the start of the turn. */
   readonly startedMs: number;
-  /** To its first text or tool call. */
+  /** From then to its first text or tool call. */
   readonly firstTokenMs?: number | undefined;
   readonly durationMs?: number | undefined;
   /** More than 1 if the same model was asked before, for the same answer. */
@@ -37,7 +37,7 @@ export interface RequestFigures extends CostFigures {
   readonly failure?: string | undefined;
   /** Set if its answer was cut at the model's limit. */
   readonly finishReason?: 'length' | undefined;
-  /** Why it failed in one sentence, if there is one. It quotes nothing. */
+  /** Why it failed, in one sentence, if there is one. It quotes nothing. */
   readonly reason?: string | undefined;
   /** The same model was asked again, this much later. */
   readonly retriedAfterMs?: number | undefined;
@@ -55,7 +55,7 @@ export interface ToolFigures {
   readonly tool: string;
   /** From the start of the turn. */
   readonly startedMs: number;
-  /** Missing, like the outcome, if it still ran when the turn had ended. */
+  /** Missing, like the outcome, if it was still running when the turn ended. */
   readonly durationMs?: number | undefined;
   readonly outcome?: ToolCallState | 'failed' | undefined;
   /** What it threw: the same as `FailureFigures.detail`. */
@@ -77,7 +77,7 @@ export interface FailureFigures {
   readonly detail?: string | undefined;
 }
 
-/** Times are missing while the turn runs and if its process died. */
+/** Times are missing while the turn is running, and if its process died. */
 export interface TurnFigures {
   readonly sessionId: string;
   /** Since the epoch. */
@@ -91,14 +91,14 @@ export interface TurnFigures {
   readonly firstTokenMs?: number | undefined;
   /** Time it waited for the store. */
   readonly storeMs?: number | undefined;
-  /** Time its tools waited before having effects: the platform might have replaced the turn. */
+  /** Time its tools waited before having effects, in case the platform replaced the turn. */
   readonly settleMs?: number | undefined;
   /** From the start of the turn to the beginning of that wait. */
   readonly settlingFromMs?: number | undefined;
   readonly failure?: FailureFigures | undefined;
-  /** Where the state was set by another run meanwhile, such as `/total`. */
+  /** Places in the state, such as `/total`, that another run set meanwhile. */
   readonly collisions?: readonly string[] | undefined;
-  /** The limit of its call that has ended it. */
+  /** The call's limit that ended the turn. */
   readonly limit?: 'cost' | 'tokens' | undefined;
   readonly models?: readonly ModelFigures[] | undefined;
   readonly requests?: readonly RequestFigures[] | undefined;

@@ -42,7 +42,7 @@ export interface TurnOpening extends BegunRun, KnownRuns {
   readonly running?: readonly TurnSettlement[] | undefined;
   /** The turns of this process that arrived before this one and have not been opened yet. */
   readonly waiting?: readonly WaitingTurn[] | undefined;
-  /** Whether the turn has ended while it waited for the store. Default: it has not. */
+  /** Whether the turn has ended while waiting for the store. Default: it has not. */
   readonly isOver?: (() => boolean) | undefined;
 }
 
@@ -57,11 +57,12 @@ export type TurnOpeningResult =
       readonly links?: RunLinks;
     }
   /**
-   * A newer turn runs, or was opened while this one waited for the store: say nothing. The caller's
-   * words have their place in history. `turnId`: this turn runs for a later delivery.
+   * A newer turn is running, or was opened while this one waited for the store: say nothing. The
+   * caller's words have their place in history. `turnId`: this turn is running for a later
+   * delivery.
    */
   | { readonly kind: 'stale'; readonly turnId?: string }
-  /** The turn ended while it waited for the store. It ends no turn of another process. */
+  /** The turn ended while it waited for the store. It does not end turns of other processes. */
   | { readonly kind: 'over' }
   | AskedFirst;
 
@@ -74,8 +75,8 @@ const NO_RUNS: readonly RunElsewhere[] = [];
  * words and a placeholder. Leaves a completed delivery alone. A delivery that was interrupted or
  * failed runs again in its old place, unless a newer turn is running.
  *
- * Order is that of arrival. A turn whose opening waited for the store yields to turns that other
- * processes have opened meanwhile: it gets its place in front of them, and ends none.
+ * The order is that of arrival. A turn whose opening waited for the store yields to turns that
+ * other processes have opened meanwhile: it gets its place before them, and ends none of them.
  */
 export function openTurn(
   conversation: Conversation,
@@ -121,12 +122,12 @@ function placeIn({ trace }: TurnRecord): TracePlace | undefined {
   return { traceId, spanId, traceFlags };
 }
 
-/** How a delivery that has not completed finds its conversation. */
+/** The state in which an unfinished delivery finds its conversation. */
 interface Situation {
   readonly turnId: string;
   /** The record of its turn. Undefined for a new turn. */
   readonly known: TurnRecord | undefined;
-  /** The newer turns that were there before it, the first one first: see `newerThan`. */
+  /** The newer turns that were there before it, in order: see `newerThan`. */
   readonly newer: readonly TurnRecord[];
   /** See `comparisonFor`. */
   readonly comparison: Comparison | undefined;
@@ -162,14 +163,17 @@ function refuse(
   return isOvertaken(conversation, known, opening) ? { kind: 'stale' } : undefined;
 }
 
-/** Whether the turn has run or still runs. An open one does not if its process is gone. */
+/** Whether the turn has run or is still running. An open one is not if its process is gone. */
 function isAnswered(turn: TurnRecord, { process: own, isAlive }: TurnOpening): boolean {
   const { state, process } = turn;
   if (state !== 'open') return countRuns(turn) > 0;
   return process === undefined || process === own || isAlive?.(process) !== false;
 }
 
-/** Whether a newer turn than this one, which has its place, runs or waits to be opened here. */
+/**
+ * Whether a newer turn than this one, which has its place already, is running or waiting to be
+ * opened here.
+ */
 function isOvertaken(
   conversation: Conversation,
   known: TurnRecord | undefined,
@@ -202,7 +206,8 @@ function openNow(
   const lostCalls = lostCallsOf(conversation, opening);
   const told = comparison === undefined ? undefined : reconcile(conversation, comparison);
   const { interruption } = opening;
-  // A turn that is delivered again brings a report that has been heard, perhaps of an earlier run.
+  // A turn that is delivered again brings a report that was handled before, perhaps for an earlier
+  // run.
   const isNews = interruption !== undefined && known === undefined;
   const heard = isNews ? noteHeard(conversation, interruption, turnId) : told?.cut;
 
@@ -242,7 +247,7 @@ function addInOrder(
 /**
  * An opening whose transcript begins after what was erased: a platform sends the whole call again.
  * The agent's texts after that place answer what was erased. A shorter call was cut by the
- * platform: nothing of it is added to an empty conversation.
+ * platform: none of it is added to an empty conversation.
  */
 export function withoutErased(
   { erasedTo = 0, turns }: Conversation,
@@ -263,7 +268,7 @@ function linesBefore({ transcript }: TurnOpening): number {
   return transcript === undefined ? 0 : transcript.omitted + transcript.lines.length;
 }
 
-/** Whether a turn that completed has followed the same request since, or has replaced it. */
+/** Whether a completed turn has followed or replaced the same request since. */
 function isLateCopy(
   conversation: Conversation,
   { turnId, text }: TurnOpening,
@@ -273,7 +278,7 @@ function isLateCopy(
   return later.some((turn) => turn !== record && turn.state === 'completed');
 }
 
-/** Undefined on a wire that reports each thing once. */
+/** Undefined on a wire that reports everything only once. */
 function comparisonFor(
   conversation: Conversation,
   { transcript, text = '', running = [] }: TurnOpening,
@@ -295,8 +300,8 @@ function textOfReply(messages: readonly Message[]): string {
 
 /**
  * The turn that the delivery belongs to. If the wire's id is taken, by a turn with other words or
- * by a discarded one, it has an id of our own. A repeated delivery has the same words and finds the
- * same id.
+ * by a discarded one, it gets an id of our own. A repeated delivery has the same words and finds
+ * the same id.
  */
 function turnOf(
   conversation: Conversation,
@@ -314,8 +319,8 @@ function turnOf(
 }
 
 /**
- * Adds a turn that does not run any more, unless it was erased before it could be added. Its run
- * may still record what it has sent: an apology.
+ * Adds a turn that is over, unless it was erased before it could be added. Its run may still record
+ * what it has sent: an apology.
  */
 function addOver(
   conversation: Conversation,

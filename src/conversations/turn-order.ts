@@ -3,7 +3,7 @@
 import { moveLastTurn, type Conversation } from './conversation.ts';
 import { isLaterRun, type TurnRecord } from './turn-record.ts';
 
-/** Where and when the delivery of a turn has arrived. */
+/** Where and when the delivery of a turn arrived. */
 export interface Arrival {
   readonly runId: number;
   /** The address of this process, if it shares the conversation with others. */
@@ -22,13 +22,13 @@ export const PROMPT_MS = 100;
 
 /**
  * The turns that arrived after this one and were added before it, because one of the two waited for
- * the store or for other processes. A turn that was already in history and only runs again is not
- * newer, and one that has run again since came with the delivery that added it. Nor is `known`, the
- * record of this turn.
+ * the store or for other processes. A turn that was already in history and is only running again is
+ * not newer. Nor is `known`, the record of this turn. A turn that has run again since counts by the
+ * delivery that added it.
  *
- * Within a process the run ids decide, which grow, unless an older turn has run again. Times count
- * only if this turn has waited for `PROMPT_MS`. A time in the future comes from a wrong clock and
- * does not count.
+ * Within a process the run ids decide, because they grow, unless an older turn has run again. Times
+ * count only if this turn has waited for `PROMPT_MS`. A time in the future comes from a wrong clock
+ * and does not count.
  */
 export function newerThan(
   { turns }: Conversation,
@@ -55,19 +55,21 @@ export function isDeliveredSince({ process, arrivedAt }: TurnRecord, arrival: Ar
   return process !== arrival.process && isLaterTime(arrivedAt, arrival.waitedMs?.() ?? 0);
 }
 
-/** Whether it is later than the arrival of something that has waited for this many milliseconds. */
+/**
+ * Whether a time is later than the arrival of something that has waited for this many milliseconds.
+ */
 function isLaterTime(time: number | undefined, waited: number): boolean {
   if (time === undefined || waited < PROMPT_MS) return false;
   const now = Date.now();
   return time > now - waited && time <= now;
 }
 
-/** When it arrived, by the clock of this process, in milliseconds since the epoch. */
+/** When a turn arrived, by the clock of this process, in milliseconds since the epoch. */
 export function arrivalOf({ waitedMs = () => 0 }: Pick<Arrival, 'waitedMs'>): number {
   return Math.round(Date.now() - waitedMs());
 }
 
-/** Whether everything has been forgotten since it arrived, by the clock of this process. */
+/** Whether everything has been forgotten since a turn arrived, by the clock of this process. */
 export function isErasedSince(
   { erasedAt = 0 }: Conversation,
   { waitedMs = () => 0 }: Pick<Arrival, 'waitedMs'>,
@@ -76,7 +78,7 @@ export function isErasedSince(
   return erasedAt > Math.ceil(now - waitedMs()) && erasedAt <= now;
 }
 
-/** Puts the turn that was just added before a newer one. */
+/** Moves the turn that was just added to before a newer one. */
 export function moveBefore(
   conversation: Conversation,
   record: TurnRecord,
@@ -87,7 +89,8 @@ export function moveBefore(
   const index = turns.indexOf(newer);
   const { addedAt: before = 0 } = turns[index - 1] ?? {};
   const { addedAt: after = 1 } = newer;
-  // After a turn with a fast clock there is no whole millisecond between two.
+  // After a turn from a process with a fast clock, no whole millisecond may be left between the
+  // two.
   record.addedAt = after - before > 2
     ? Math.min(Math.max(arrivedAt, before + 1), after - 1)
     : (before + after) / 2;

@@ -49,11 +49,11 @@ export interface TurnRecord {
   /** What was sent, if the messages alone do not say. */
   sent?: readonly SentEvent[];
   /**
-   * What its run has said of its reply, if the turn is over and that is not its last word: see
+   * What its run has told about its reply, if the turn is over and that is not its last word: see
    * `Account` in last-word.ts.
    */
   said?: 'nothing' | 'leaving';
-  /** What the platform has reported of the reply of a run. */
+  /** What the platform has reported about the reply of a run. */
   heard?: Heard;
   /** The address of the process that runs the turn, if several share the conversation. */
   process?: string;
@@ -68,22 +68,23 @@ export interface TurnRecord {
    */
   number?: number;
   /**
-   * On the same wires: set if the platform has asked for another reply instead, and has never
-   * spoken this one. History holds only what its tools did.
+   * On the same wires: set if the platform asked for another reply instead, and never spoke this
+   * one. History holds only what its tools did.
    */
   isDiscarded?: true;
-  /** On the same wires: JSON of what takes back the changes that it made to the state. */
+  /** On the same wires: what undoes the changes that it made to the state, as JSON. */
   undo?: string;
   /** On the same wires: the agent before it handed the conversation over. Null: the path's own. */
   agentBefore?: string | null;
   /**
    * Only where several processes may share the conversation: when the turn arrived, in milliseconds
-   * since the epoch, but always later than the turn before it. This keeps the order even if clocks
-   * differ, and gives a turn that another process adds later its place. It may be a fraction.
+   * since the epoch, but always later than for the turn before it. This keeps the order even if
+   * clocks differ, and gives its place to a turn that another process adds later. It may be a
+   * fraction.
    */
   addedAt?: number;
   /**
-   * For the same processes: when the delivery of its last run arrived, by that process's clock, in
+   * In the same case: when the delivery of its last run arrived, by that process's clock, in
    * milliseconds since the epoch.
    */
   arrivedAt?: number;
@@ -93,13 +94,13 @@ export interface TurnRecord {
   firstArrivedAt?: number;
 }
 
-/** What the platform has reported of a reply: it was cut, and where, as far as that is known. */
+/** What the platform has reported about a reply: that it was cut and, as far as known, where. */
 export interface Heard {
-  /** The run that it is about. */
+  /** The run that the report is about. */
   readonly runId: number;
   /** What was heard of it. Kept until the run has had its last word, which is cut to this. */
   readonly text?: string;
-  /** The same: texts of a transcript, which may also be the platform's own. */
+  /** The same, as texts of a transcript, which may also be the platform's own. */
   readonly lines?: readonly string[];
   /** See `Transcript`, where the lines are from. */
   readonly isHeard?: boolean;
@@ -130,8 +131,8 @@ export function earlierRunsOf(record: TurnRecord): readonly number[] {
 }
 
 /**
- * Whether the run that has this record began after `other`, and knew of it. With more runs it may,
- * if not all earlier ones are noted any more.
+ * Whether the run that has this record began after `other`, and knew of it. A record with more runs
+ * may have, if its earlier runs are no longer all noted.
  */
 export function hasFollowed(record: NotedRuns, other: NotedRuns): boolean {
   const { earlierRuns = [] } = record;
@@ -185,8 +186,8 @@ export function isTold({ id, runId }: TurnRecord): boolean {
 }
 
 /**
- * The id of the n-th turn delivered under one id, each with different words. The platform knows
- * only the first.
+ * The id of the n-th turn delivered under the same id, each with different words. The platform
+ * knows only the first.
  */
 export function idOfNth(turnId: string, n: number): string {
   return n === 1 ? turnId : `${turnId}~${n}`;
@@ -231,8 +232,8 @@ export function callsOfDiscarded(record: TurnRecord): Message[] {
 }
 
 /**
- * Whether a call stays in history when its turn is discarded. One that only took the result of an
- * equal one has changed nothing.
+ * Whether a call stays in history when its turn is discarded. A call that only took the result of
+ * an equal one has changed nothing.
  */
 export function mayStay({ state, isRepeatable, joins }: ToolMessage): boolean {
   return state !== 'interrupted' && isRepeatable !== true && joins !== true;
@@ -297,7 +298,7 @@ export function isPlainReply(message: Message): message is AssistantMessage {
   return message.toolCalls === undefined && message.agent === undefined;
 }
 
-/** Where the result of a call is among the messages. -1 if there is no such call. */
+/** The index of a call's result among the messages. -1 if there is no such call. */
 export function indexOfCall(record: TurnRecord, { runId, toolCallId }: ToolCallId): number {
   return (record.messages ?? []).findLastIndex(
     (message) =>
@@ -370,7 +371,7 @@ export function nextRunId(): number {
   return lastRunId;
 }
 
-/** Whether a run of this process began after another one of it. */
+/** Whether a run of this process began after another of its runs. */
 export function isLaterRun(runId: number, other: number): boolean {
   const ahead = (runId - other + RUN_IDS) % RUN_IDS;
   return ahead > 0 && ahead < RUN_IDS / 2;

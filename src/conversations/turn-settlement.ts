@@ -16,7 +16,7 @@ import {
   type TurnRecord,
 } from './turn-record.ts';
 
-/** How a run ended. Its changes of the state are kept even if something else closed the turn. */
+/** How a run ended. Its changes to the state are kept even if something else closed the turn. */
 export interface TurnSettlement extends Claimer, StateChange, Pick<BegunRun, 'figures' | 'trace'> {
   readonly state: Exclude<TurnState, 'open'>;
   /**
@@ -33,7 +33,7 @@ export interface TurnSettlement extends Claimer, StateChange, Pick<BegunRun, 'fi
 /**
  * Ends a run, once. Returns false if the run no longer owns the turn: it was settled, run again or
  * cleared. What it has changed in the state counts even then, unless it was erased. A run whose
- * turn was closed or cut still settles it, as only that run knows what was sent.
+ * turn was closed or cut still settles it, because only that run knows what was sent.
  */
 export function settleTurn(
   conversation: Conversation,
@@ -56,9 +56,9 @@ export function settleTurn(
 }
 
 /**
- * Whether a complete reply replaces one that is not, of a run that did not know of its run: while a
- * store fails or forgets, two processes may run one turn. The caller has heard this reply whole,
- * unless the platform has reported otherwise.
+ * Whether a complete reply replaces an incomplete one, of a run that did not know of this one:
+ * while a store fails or forgets, two processes may run the same turn. The caller has heard all of
+ * this reply, unless the platform has reported otherwise.
  */
 function hasSaidMore(
   { erasedAt: erasedNow = 0 }: Conversation,
@@ -107,8 +107,8 @@ function settle(
 }
 
 /**
- * Ends the turns that are open, because another one begins. `running`: what those of this process
- * have said so far. They still have the last word.
+ * Ends the open turns, because another one begins. `running`: what the turns of this process have
+ * said so far. They still have the last word.
  */
 export function endOpenTurns(conversation: Conversation, running: readonly TurnSettlement[]): void {
   if (running.length === 0 && conversation.openTurns === 0) return;

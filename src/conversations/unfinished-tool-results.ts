@@ -3,7 +3,9 @@ import type { ToolCallState } from './message.ts';
 /** What the model gets for a call of a `once` tool that was refused. JSON text. */
 export const NOT_STARTED = '{"error":"not started"}';
 
-/** The result of a call that has acted once, if its conversation was erased since. JSON text. */
+/**
+ * The result of a call that has acted once, if its conversation has been erased since. JSON text.
+ */
 export const ERASED_RESULT = 'null';
 
 /** What the model gets for a call without a result. JSON text. */

@@ -2,15 +2,15 @@ import type { Awaitable } from '../base/awaitable.ts';
 import { BadRequest, ContentTooLarge, ServiceUnavailable } from './errors.ts';
 import type { HttpRequest } from './exchange.ts';
 
-/** What one body counts against. */
+/** The memory that one body counts against. */
 export interface BodyShare {
-  /** The body is being read. `evict` gives it up. */
+  /** The body is being read. Calling `evict` gives it up. */
   arriving?(evict: () => void): void;
   /** Takes the bytes, or returns false if there is no room for them. */
   take(bytes: number): boolean;
   /** The body is whole: it can no longer be given up. */
   arrived?(): void;
-  /** Gives back bytes that were taken. The body is over. */
+  /** Gives back bytes that were taken. The body is no longer needed. */
   give(bytes: number): void;
 }
 
@@ -40,7 +40,7 @@ export function tooManyBodies(): ServiceUnavailable {
 }
 
 /**
- * The raw bytes of the request's body. Returned at once if all of them have arrived; otherwise a
+ * The raw bytes of the request's body. Returned at once if all of them have arrived; otherwise as a
  * promise, whose buffer (`body.buffer`) counts against `openShare()`. The caller gives it back.
  *
  * A server that has read the body itself can leave the bytes in `request.rawBody`, as a `Buffer`.
@@ -136,18 +136,18 @@ function readStream(
     request.on('end', () => {
       share.arrived?.();
       resolve(bytes.subarray(0, length));
-      bytes = NO_BYTES; // the caller's from here on
+      bytes = NO_BYTES; // they belong to the caller now
     });
     const onLost = (cause?: unknown): void => fail(endedEarly(cause));
     request.on('error', onLost);
-    request.on('close', onLost); // the only event of a request that a layer destroyed
+    request.on('close', onLost); // the only event of a request that a layer has destroyed
     request.resume(); // a layer may have paused it
   });
 }
 
 /**
- * Goes on with a body after everything else that has arrived. Node would read up to 2 MiB of it at
- * once, and the collector would not come to free them.
+ * Goes on with a body after everything else that has arrived. Otherwise Node would read up to 2 MiB
+ * of it at once, and the collector would have no chance to free them.
  */
 function letOthersGo(request: HttpRequest, { length }: Buffer): void {
   if (length < LARGEST_CHUNK) return;
@@ -155,7 +155,7 @@ function letOthersGo(request: HttpRequest, { length }: Buffer): void {
   setImmediate(() => request.resume());
 }
 
-/** Node reads no more into one chunk. */
+/** Node reads no more than this into one chunk. */
 const LARGEST_CHUNK = 65_536;
 
 /** Frees the memory at once, where Node can: the collector lets 64 MiB of it gather. */

@@ -56,8 +56,8 @@ export function afterChecks(checks: readonly Check[], handler: Handler): Handler
 }
 
 /**
- * A handler whose code is loaded by `load` with its first request, once. If that fails, so does the
- * request, and the next one tries again.
+ * A handler whose code `load` loads once, on the first request. If that fails, so does the request,
+ * and the next one tries again.
  */
 export function loadedHandler(load: () => Promise<Handler>): Handler {
   let loading: Promise<Handler> | undefined;

@@ -26,9 +26,9 @@ export interface ContextDependencies {
   readonly maxBodyBytes: number;
   /** Whether to believe the rightmost entries of `x-forwarded-for` and `x-forwarded-proto`. */
   readonly trustProxy: boolean;
-  /** Memory for bodies that are being read or kept, of clients with credentials. */
+  /** Memory for bodies from clients with credentials, while they are read or kept. */
   readonly bodies: BodyBudget;
-  /** The same for the others. */
+  /** The same for other clients. */
   readonly uncheckedBodies: UncheckedBodies;
 }
 
@@ -39,8 +39,8 @@ const JSON_TYPE = 'application/json; charset=utf-8';
 const REQUEST_ID_HEADER = 'x-request-id';
 
 /**
- * Anyone may send one, and it is logged and sent back. So it must be short and use only safe
- * characters.
+ * Anyone may send a request id, and it is logged and sent back. So it must be short and use only
+ * safe characters.
  */
 const REQUEST_ID = /^[\w.-]{1,128}$/;
 
@@ -82,7 +82,7 @@ export class Context {
   #isAnswered = false;
   #bodyBytes = 0;
   #stream: SseEncoder | EventWriter | undefined;
-  /** What waits to be sent together with other answers. An error must not cut it. */
+  /** What waits to be sent together with other answers. An error must not cut it short. */
   departing: Departing | undefined;
   /**
    * The JSON body of an error that nobody else answers. `message` may be shown to the client.
@@ -154,7 +154,7 @@ export class Context {
     return forwarded || (clientAddress ?? this.#connection?.remoteAddress ?? '');
   }
 
-  /** Undefined with hosts that make requests without one. */
+  /** Undefined on hosts that make requests without a connection. */
   get #connection(): HttpConnection | undefined {
     return this.request.socket;
   }
@@ -219,8 +219,8 @@ export class Context {
 
   /**
    * The client has shown credentials. Call this before the body is read, if they are in the
-   * headers. From now on the body counts with those of such clients, from whom others take no room.
-   * Throws 503 if too many of them are being read or kept.
+   * headers. From now on the body counts with those of such clients, whose room others cannot take.
+   * Throws 503 if too many such bodies are being read or kept.
    */
   authenticated(): void {
     this.#isAuthenticated = true;

@@ -12,7 +12,7 @@ export const MOST_TOGETHER = 64;
 
 interface Waiting {
   readonly departing: Departing;
-  /** What was running when it began to wait: an `AsyncLocalStorage` keeps its store. */
+  /** The context in which it began to wait, so that an `AsyncLocalStorage` keeps its store. */
   readonly scope: AsyncResource;
 }
 
@@ -20,7 +20,7 @@ let waiting: Waiting[] = [];
 
 /**
  * Calls `depart` later, once the event loop has handled everything that had arrived, or when too
- * many wait. What became ready meanwhile is written in one go:
+ * many are waiting. What became ready meanwhile is written in one go:
  * docs/decisions/005-tuned-for-v8.md.
  */
 export function departTogether(departing: Departing): void {

@@ -26,15 +26,15 @@ interface SseConnection {
 
 export interface EventWriterOptions {
   /**
-   * A client that reads nothing for this long is disconnected, after at most twice the time.
-   * Default 30,000 ms.
+   * A client that reads nothing for this long is disconnected, after at most twice as long. Default
+   * 30,000 ms.
    */
   readonly stallTimeoutMs?: number;
   /** Called before the first chunk is written; gets its size in bytes if it is the only one. */
   readonly writeHead?: (contentLength: number | undefined) => void;
 }
 
-/** How a block is put behind those that have not left. */
+/** How a block is joined to those that have not left yet. */
 interface BlockJoining {
   join?(queued: string, block: string): string;
 }
@@ -54,7 +54,7 @@ export interface EventWriterListener {
  * Writes Server-Sent Events to an HTTP response. Applies back-pressure, and disconnects a client
  * that stops reading. An event leaves as one string, so no code point is ever split.
  *
- * The creator must call `flush()` once; nothing is written before. The creator must also call
+ * The creator must call `flush()` once; nothing is written before that. The creator must also call
  * `destroy()` when the connection closes: the writer watches it only while the connection has no
  * room.
  *
@@ -68,7 +68,7 @@ export class EventWriter {
   readonly #destination: SseDestination;
   readonly #stallTimeoutMs: number;
   #writeHead: ((contentLength: number | undefined) => void) | undefined;
-  /** The blocks of this tick; while the connection has no room, all blocks since then. */
+  /** The blocks of this tick; if the connection has no room, all blocks since it ran out. */
   #queue = '';
   #queuedEvents = 0;
   /** Events in chunks that have not been passed to the operating system yet. */
@@ -128,7 +128,7 @@ export class EventWriter {
    * sender that does not wait fills memory.
    *
    * The events of one tick leave as one chunk, together with the headers if those are unsent.
-   * `joining` may make one event of several.
+   * `joining` may turn several events into one.
    */
   send(block: string, joining?: BlockJoining): Awaitable<boolean> {
     return this.#send(block, 1, joining);
@@ -267,8 +267,8 @@ export class EventWriter {
   }
 
   /**
-   * Waits for `drain`, or after the end for `finish`. If the client does neither, `close` or the
-   * clock ends the wait. The clock starts again whenever bytes have left.
+   * Waits for `drain`, or after the end for `finish`. If neither comes, `close` or the clock ends
+   * the wait. The clock starts again whenever bytes have left.
    */
   #waitForRoom(): void {
     const destination = this.#destination;
@@ -277,7 +277,7 @@ export class EventWriter {
     const clock = setTimeout(() => {
       const before = queued;
       queued = queuedBytes(destination);
-      // While an earlier response of the connection is in progress, the client reads that one.
+      // While an earlier response on the connection is in progress, the client reads that one.
       if (destination.socket === null || queued !== before) clock.refresh();
       else this.destroy();
     }, this.#stallTimeoutMs);

@@ -1,5 +1,5 @@
 // Lets an app answer a fetch `Request` with a `Response`, for servers that pass these instead of a
-// connection. Ruled by https://fetch.spec.whatwg.org/ and, for the bodies, by
+// connection. Specified by https://fetch.spec.whatwg.org/ and, for the bodies, by
 // https://streams.spec.whatwg.org/
 
 import { EventEmitter } from 'node:events';
@@ -107,8 +107,8 @@ class FetchedRequest extends Readable implements HttpRequest {
 const BODILESS: ReadonlySet<number> = new Set([204, 205, 304]);
 
 /**
- * Emits `head` with the `Response`. If `end` is called first, with a text, that is the whole body.
- * Otherwise the body streams, and accepts a chunk whenever its reader requests one.
+ * Emits `head` with the `Response`. If `end` is called first, with a string, that is the whole
+ * body. Otherwise the body streams, and accepts a chunk whenever its reader requests one.
  */
 class FetchedResponse extends Writable implements HttpResponse {
   headersSent = false;
@@ -123,9 +123,9 @@ class FetchedResponse extends Writable implements HttpResponse {
   #head: { readonly status: number; readonly headers: Headers } | undefined;
   /** Undefined until the body streams, and for a body that does not. */
   #body: ReadableStreamDefaultController<Uint8Array> | undefined;
-  /** Set while a reader waits for a chunk. */
+  /** Set while a reader is waiting for a chunk. */
   #onChunk: (() => void) | undefined;
-  /** Set while a chunk waits for a reader. */
+  /** Set while a chunk is waiting for a reader. */
   #unread: { readonly chunk: Buffer; readonly taken: Done } | undefined;
 
   constructor(given: Request, connection: Connection) {
@@ -174,7 +174,8 @@ class FetchedResponse extends Writable implements HttpResponse {
   }
 
   /**
-   * Requests a chunk only when its reader does, so a chunk that was taken has left this process.
+   * Requests a chunk only when its reader does, so a chunk that has been taken has left this
+   * process.
    */
   #openBody(): ReadableStream<Uint8Array> {
     return new ReadableStream<Uint8Array>(

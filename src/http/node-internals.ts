@@ -1,6 +1,6 @@
-// Every field of Node's objects that this project uses without Node documenting it: what for, and
-// what is lost if Node no longer has it. test/http/node-internals.test.ts fails on such a Node.
-// None of them is for speed: docs/decisions/005-tuned-for-v8.md.
+// Every undocumented field of Node's objects that this project uses: what for, and what is lost if
+// Node no longer has it. test/http/node-internals.test.ts fails on such a Node. None of them is for
+// speed: docs/decisions/005-tuned-for-v8.md.
 
 import { IncomingMessage, type ServerResponse } from 'node:http';
 
@@ -16,11 +16,11 @@ export function responseUnderWay(socket: object): ServerResponse | undefined {
 
 /**
  * `socket._handle.writeQueueSize`: the bytes that the operating system has not accepted yet.
- * Undefined for an object that is not an open socket of Node's.
+ * Undefined for an object that is not one of Node's open sockets.
  *
  * All public figures of a socket count a chunk as a whole, and `drain` comes only when all of it
  * has left. So neither shows that a slow client is reading. Node's own socket timeouts use this
- * one. Without it, a slow reader of one large chunk would be disconnected.
+ * field. Without it, a slow reader of one large chunk would be disconnected.
  */
 export function bytesNotAccepted(socket: object): number | undefined {
   if (!('_handle' in socket)) return undefined;
@@ -32,10 +32,10 @@ export function bytesNotAccepted(socket: object): number | undefined {
 }
 
 /**
- * A class of requests, for `createServer`, that hand over their connection only where
- * `mayUpgrade` allows it. Sets `request.upgrade`: if a server listens for `upgrade`, Node 20 hands
- * over the connection for every `Upgrade` offer. The public way is `shouldUpgradeCallback`, which
- * Node 20 does not have. Without it, a request that offers h2c would lose its body, and the
+ * A class of requests, for `createServer`, that hand over their connection only if `mayUpgrade`
+ * allows it. Sets `request.upgrade`: if a server listens for `upgrade`, Node 20 hands over the
+ * connection for every `Upgrade` offer. The public alternative is `shouldUpgradeCallback`, which
+ * Node 20 does not have. Without this class, a request that offers h2c would lose its body and its
  * connection.
  */
 export function requestsUpgradedIf(
@@ -60,8 +60,8 @@ export function isUpgraded(request: object): boolean {
 }
 
 /**
- * Turns `response._header` into one flat string. While the response is open, Node keeps its head
- * as a tree of four strings per header. Without it, an open stream takes more memory.
+ * Turns `response._header` into one flat string. While the response is open, Node keeps its head as
+ * a tree of four strings per header. Without this, an open stream would take more memory.
  */
 export function flattenHead(response: object): void {
   if (!('_header' in response) || typeof response._header !== 'string') return;
@@ -70,9 +70,9 @@ export function flattenHead(response: object): void {
 
 /**
  * `socket.parser.onIncoming`: from now on the connection's parser stops after the headers of a
- * request if `isFull` says so, with an error of the code `HPE_PAUSED`. 21 is its number. Node's own
- * way to stop reading takes effect only after the packet. Without it, all requests of a packet of
- * 64 KiB wait in memory.
+ * request if `isFull` says so, with an error whose code is `HPE_PAUSED`, number 21. Node's own way
+ * to stop reading takes effect only after the packet. Without this, all requests in a packet of 64
+ * KiB would wait in memory.
  */
 export function stopParserIf(socket: object, isFull: () => boolean): void {
   const parser = parserOf(socket);
@@ -85,8 +85,8 @@ export function stopParserIf(socket: object, isFull: () => boolean): void {
 }
 
 /**
- * `socket.parser.resume()` and `execute()`: lets a parser that was stopped go on, which tells the
- * end of a request without a body. Without it, the connection would wait for its time limit.
+ * `socket.parser.resume()` and `execute()`: lets a stopped parser go on, so that it reports the end
+ * of a request without a body. Without this, the connection would wait for its time limit.
  */
 export function resumeParser(socket: object): void {
   const parser = parserOf(socket);

@@ -1,4 +1,4 @@
-// Requests that arrive on a connection before its earlier ones have been answered. Ruled by
+// Requests that arrive on a connection before its earlier ones have been answered. Specified by
 // https://www.rfc-editor.org/rfc/rfc9112#section-9.3.2
 
 import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
@@ -6,16 +6,16 @@ import type { Socket } from 'node:net';
 
 import { isUpgraded, responseUnderWay, resumeParser, stopParserIf } from './node-internals.ts';
 
-/** Requests of one connection that may wait. The bytes after them are not read. */
+/** How many requests of one connection may wait. The bytes after them are not read. */
 const MAX_WAITING = 16;
 
-/** Requests of one packet that need not wait. */
+/** How many requests of one packet need not wait. */
 const MAX_IN_A_ROW = 16;
 
 /**
- * A listener that gets one request of a connection at a time, in their order. Node itself passes on
- * every request of a packet, and keeps all the answers for a client that reads none. A request that
- * waits when its connection closes is dropped.
+ * A listener that gets the requests of a connection one at a time, in order. Node itself passes on
+ * every request of a packet, and keeps all the answers for a client that reads none. A request
+ * still waiting when its connection closes is dropped.
  */
 export function oneAtATime(listener: RequestListener): RequestListener {
   const pipelines = new WeakMap<Socket, Pipeline>();
@@ -37,12 +37,12 @@ export function oneAtATime(listener: RequestListener): RequestListener {
   };
 }
 
-/** The requests of a connection that wait. */
+/** The waiting requests of a connection. */
 class Pipeline {
   readonly #socket: Socket;
   readonly #listener: RequestListener;
   readonly #waiting: (readonly [IncomingMessage, ServerResponse])[] = [];
-  /** Whether the end of the response at work will be noticed. */
+  /** Whether the end of the current response will be noticed. */
   #isWatching = false;
 
   constructor(socket: Socket, listener: RequestListener) {
@@ -61,7 +61,7 @@ class Pipeline {
 
   readonly #next = (): void => {
     this.#isWatching = this.#waiting.length > 0;
-    // In a round of the loop of its own: a packet of 64 KiB holds 2,000 requests.
+    // In its own round of the event loop: a packet of 64 KiB holds 2,000 requests.
     if (this.#isWatching) setImmediate(this.#serve);
   };
 
@@ -75,7 +75,7 @@ class Pipeline {
   };
 }
 
-/** What Node adds to the error of a parser. */
+/** What Node adds to a parser's error. */
 export interface ParserError extends Error {
   readonly code?: string;
   readonly bytesParsed?: number;
@@ -83,8 +83,8 @@ export interface ParserError extends Error {
 }
 
 /**
- * Whether the error says that too many requests wait. If so, the rest of the packet waits in the
- * socket, which is paused.
+ * Whether the error says that too many requests are waiting. If so, the rest of the packet waits in
+ * the socket, which is paused.
  */
 export function keepsUnread(error: ParserError, socket: Socket): boolean {
   const { code, bytesParsed, rawPacket } = error;

@@ -73,7 +73,7 @@ export class ResponseClose<Owner> {
       return;
     }
     this.#response.on('close', onClose);
-    // A host without connections closes no response.
+    // A host without connections never closes a response.
     if (socket === undefined) this.#response.on('finish', onClose);
     if (this.#response.socket !== null || socket === undefined) return;
     socket.setMaxListeners(0); // one per request in the pipeline

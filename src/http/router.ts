@@ -17,10 +17,10 @@ const UNKNOWN = { kind: 'unknown path' } as const;
 const MALFORMED = { kind: 'malformed path' } as const;
 
 /**
- * Maps a method and a path to a value, whatever that is. A path is literal (`/health`) or has
- * parameters (`/calls/:id`, each one whole segment, percent-decoded). Literal paths win over
- * parameters, earlier routes over later ones. `HEAD` finds what `GET` finds. Paths are compared
- * byte for byte, including case and a trailing slash.
+ * Maps a method and a path to a value of any kind. A path is literal (`/health`) or has parameters
+ * (`/calls/:id`, each one whole segment, percent-decoded). Literal paths win over parameters,
+ * earlier routes over later ones. `HEAD` finds what `GET` finds. Paths are compared byte for byte,
+ * including case and a trailing slash.
  */
 export class Router<T> {
   readonly #literal = new Map<string, Map<string, T>>();

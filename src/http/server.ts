@@ -18,14 +18,15 @@ const SERVER_LIMITS = {
   // that are closing.
   keepAliveTimeout: 75_000,
   noDelay: true,
-  // Node would answer at once, even a request that has to wait. `refusing` does it in its turn.
+  // Node would answer at once, even a request that has to wait. `refusing` does so when its turn
+  // comes.
   requireHostHeader: false,
 } as const;
 
 interface HttpServerOptions {
   readonly listener: RequestListener;
   /**
-   * Maximum number of connections open at once, inclusive. One more is closed before a byte is
+   * Maximum number of connections open at once, inclusive. The next one is closed before a byte is
    * read.
    */
   readonly maxConnections: number;
@@ -102,7 +103,7 @@ const RAW_REFUSALS: Readonly<Record<number, string>> = {
   431: 'Request Header Fields Too Large',
 };
 
-/** Refuses what Node itself refuses: no `Host` in HTTP/1.1, and unknown expectations. */
+/** Refuses what Node itself would: HTTP/1.1 without `Host`, and unknown expectations. */
 function refusing(listener: RequestListener): RequestListener {
   return (request, response) => {
     const { headers: { expect, host }, httpVersion } = request;

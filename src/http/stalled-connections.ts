@@ -4,19 +4,19 @@ import type { Socket } from 'node:net';
 import { bytesNotAccepted } from './node-internals.ts';
 
 const LOOK_EVERY_MS = 5_000;
-/** Looks without progress after which a connection is closed: 30 s. */
+/** A connection is closed after this many looks without progress: 30 s. */
 const MAX_LOOKS = 6;
 
-/** What a connection had to send when it was looked at, and how often it was the same. */
+/** What a connection had to send when it was looked at, and how many times it was the same. */
 interface Unsent {
   readonly bytes: number;
   readonly looks: number;
 }
 
 /**
- * Closes the connections of a server whose client reads nothing for 30 s, and at most 5 s more,
- * while bytes wait for it: any answer of any route, a refusal, or a WebSocket. One timer looks at
- * all connections, so that a write costs nothing.
+ * Closes each connection whose client reads nothing for 30 to 35 s while bytes wait for it: any
+ * route's answer, a refusal, or a WebSocket. One timer looks at all connections, so that writes
+ * cost nothing extra.
  */
 export function closeStalledConnections(server: Server): void {
   const connections = new Map<Socket, Unsent | undefined>();

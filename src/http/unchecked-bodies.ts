@@ -11,7 +11,7 @@ interface Arriving {
 /**
  * Memory for the bodies of clients that have not shown credentials yet. Each client has a share of
  * it. When the share, or all of it, is used up, the slowest body is given up: the one that has held
- * the most memory for the longest time. An honest one is small, or takes milliseconds.
+ * the most memory for the longest time. An honest body is small, or takes only milliseconds.
  */
 export class UncheckedBodies {
   readonly #maxBytes: number;
@@ -66,7 +66,9 @@ export class UncheckedBodies {
     return true;
   }
 
-  /** Of one client, or of all. Returns false if there is none, or if it is the one that asks. */
+  /**
+   * Looks among one client's bodies, or all. Returns false if there is none, or if it is `asking`.
+   */
   #evictSlowest(asking: BodyShare, client?: string): boolean {
     const nowMs = performance.now();
     let slowest: readonly [BodyShare, Arriving] | undefined;

@@ -1,4 +1,4 @@
-// Handles `Upgrade` requests. Ruled by https://www.rfc-editor.org/rfc/rfc9110#section-7.8
+// Handles `Upgrade` requests. Specified by https://www.rfc-editor.org/rfc/rfc9110#section-7.8
 
 import { ServerResponse, type IncomingMessage, type RequestListener } from 'node:http';
 import type { Socket } from 'node:net';
@@ -27,7 +27,7 @@ export function serveUpgrade(
     return;
   }
   if (head.length > 0) socket.unshift(head);
-  // Node removed its own listener together with its parser. A WebSocket adds another one.
+  // Node has removed its own listener together with its parser. A WebSocket adds another one.
   socket.on('error', () => socket.destroy());
   const response = new ServerResponse(request);
   response.shouldKeepAlive = false;

@@ -9,9 +9,9 @@ export interface AllowedOrigins {
 }
 
 /**
- * What `CORS_ORIGINS` allows, compared exactly. Outside production `*` is the pages of this
- * machine: any site that a developer visits could otherwise read figures, and begin sessions on
- * LayerCode, which cost money.
+ * What `CORS_ORIGINS` allows, compared exactly. Outside production `*` means pages on this machine:
+ * any site that a developer visits could otherwise read figures, and begin LayerCode sessions,
+ * which cost money.
  */
 export function allowedOrigins(
   { corsOrigins, production }: {

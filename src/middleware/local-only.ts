@@ -7,11 +7,11 @@ import { HttpError } from '../http/errors.ts';
  *
  * The peer's address is not enough:
  *
- * - A page of any site can make its name resolve to 127.0.0.1 (DNS rebinding). Its `Host` shows
- *   it.
- * - Such a page can also send cross-origin requests. Its `Origin` shows it.
- * - A tunnel or proxy on this machine forwards requests from elsewhere. Its headers show it, or
- *   HTTP/1.0 does: nginx before 1.29.7 uses that by default and adds no header.
+ * - A page of any site can make its name resolve to 127.0.0.1 (DNS rebinding). Its `Host` gives it
+ *   away.
+ * - Such a page can also send cross-origin requests. Its `Origin` gives it away.
+ * - A tunnel or proxy on this machine forwards requests from elsewhere. Its headers give it away,
+ *   or HTTP/1.0 does: nginx before 1.29.7 uses that by default and adds no header.
  */
 export function localOnly(): Check {
   return function localOnly(context) {
@@ -24,7 +24,7 @@ export function localOnly(): Check {
 
 function faultOf(context: Context): string | undefined {
   const { socket, httpVersion } = context.request;
-  // A request of `app.fetch` has no address, whatever its server says about the client.
+  // A request through `app.fetch` has no address, whatever its server says about the client.
   if (!isLoopbackAddress(socket.remoteAddress ?? '')) {
     return 'the request comes from another machine or an unknown address';
   }
@@ -65,7 +65,7 @@ function isLoopbackAddress(address: string): boolean {
   return address === '::1' || /^(?:::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/i.test(address);
 }
 
-/** Whether it is of a page that this machine hosts. */
+/** Whether a page with this origin is hosted on this machine. */
 export function isLoopbackOrigin(origin: string): boolean {
   return /^https?:\/\//.test(origin) && isLoopbackAuthority(origin.slice(origin.indexOf('//') + 2));
 }

@@ -5,7 +5,7 @@ import { offersWebSocket } from '../http/upgrade.ts';
 /**
  * Refuses what no legitimate client sends, with a 4xx and a closed connection: malformed request
  * targets, two `Host` headers (RFC 9112 §3.2 demands a 400), HTTP versions other than 1.x, TRACE,
- * and WebSocket upgrades on other paths than these.
+ * and WebSocket upgrades on paths other than these.
  */
 export function wellFormed(webSocketPaths: readonly string[]): Check {
   return function wellFormed(context) {

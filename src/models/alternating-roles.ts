@@ -15,7 +15,7 @@ const SILENCE: ChatMessage = { role: 'assistant', content: '(nothing was said)' 
 /**
  * The same messages in alternating order:
  *
- * - Neighbours of one role become one message.
+ * - Neighbours with the same role become one message.
  * - The first message after the system's is the user's.
  * - The assistant speaks between a tool's result and the user.
  */

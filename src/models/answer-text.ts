@@ -77,7 +77,7 @@ export class AnswerText {
   #hasBegun = false;
   /** The piece that was returned last. */
   #last = '';
-  /** Set when a thought is removed, until the next text. */
+  /** Set from the removal of a thought until the next text. */
   #isTorn = false;
   #spokeThought = false;
 
@@ -187,7 +187,7 @@ export class AnswerText {
   }
 }
 
-/** The position where a mark may begin that the end of the text cuts off, or the text's length. */
+/** Where a mark, cut off by the end of the text, may begin. Otherwise the text's length. */
 function startOfMark(text: string): number {
   for (let at = Math.max(0, text.length - MAX_BEGUN); at < text.length; at++) {
     if (!MARK_START.test(text.charAt(at))) continue;

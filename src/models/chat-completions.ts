@@ -21,7 +21,7 @@ export interface ChatCompletionsOptions {
   /** `provider:model`, for errors and usage. */
   readonly name: string;
   readonly provider: Provider;
-  /** The vendor's name of the model. */
+  /** The vendor's name for the model. */
   readonly model: string;
   /** An http(s) URL without a trailing slash; `/chat/completions` is appended. */
   readonly baseUrl: string;
@@ -42,7 +42,7 @@ export interface ChatCompletionsOptions {
 /** A request as its stream's `return()` sees it. */
 interface OpenRequest {
   readonly connection: AbortController;
-  /** From then on the connection is `fetch`'s: the next request may use it. */
+  /** Once true, the connection belongs to `fetch`: the next request may use it. */
   isOver: boolean;
 }
 
@@ -63,7 +63,7 @@ export function chatCompletionsModel({
   let refusal: string | undefined;
   let hasSpokenThought = false;
 
-  /** Ends quietly if its signal aborts, or the connection does for its reader. */
+  /** Ends quietly if its signal aborts, or if its reader has aborted the connection. */
   async function* ask(
     messages: readonly ChatMessage[],
     { signal, ...options }: ModelStreamOptions,
@@ -159,8 +159,8 @@ export function chatCompletionsModel({
   }
 
   /**
-   * Sends the request again without the refused field, one field more each time. Fields are left
-   * out for good only if that helped: a refusal may quote the caller, who happened to say the
+   * Sends the request again without the refused field, leaving out one more each time. Fields are
+   * left out for good only if that helped: a refusal may quote a caller who happened to say the
    * word.
    */
   async function withoutRefusedFields(
@@ -187,7 +187,7 @@ export function chatCompletionsModel({
     tell?.(`${name} ${why}: it is left out`);
   }
 
-  /** Reports the first one only. */
+  /** Reports only the first one. */
   function noteSpokenThought({ spokeThought }: ReplyAssembler, tell: Tell): void {
     if (!spokeThought || hasSpokenThought) return;
     hasSpokenThought = true;
@@ -231,8 +231,7 @@ export function chatCompletionsModel({
       } finally {
         clearTimeout(clock);
         signal.removeEventListener('abort', abort);
-        // Ends a body that was longer than its bound. A connection back in the pool is not
-        // affected.
+        // Ends a body that exceeded its bound. A connection back in the pool is not affected.
         connection.abort();
       }
     },
@@ -245,6 +244,6 @@ export function chatCompletionsModel({
 
 function serverOf(baseUrl: string): ModelServer {
   const { hostname, port, protocol } = new URL(baseUrl);
-  const address = hostname.replace(/^\[(.*)\]$/, '$1'); // of IPv6, without what URLs put around
+  const address = hostname.replace(/^\[(.*)\]$/, '$1'); // an IPv6 address without its brackets
   return { address, port: Number(port || (protocol === 'https:' ? 443 : 80)) };
 }

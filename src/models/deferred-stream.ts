@@ -9,9 +9,9 @@ export type Ask = (stream: () => DeltaStream) => Promise<DeltaResult>;
 const OVER: DeltaResult = { done: true, value: undefined };
 
 /**
- * Stands for a model's stream until it is known which one that is: the model may still have to be
- * loaded, and one that fails before its first delta may be asked again, or another one instead.
- * From the first delta on, each `next` is that stream's own, so no token pays for this.
+ * Stands in for a model's stream until the model is certain: it may still have to be loaded, and if
+ * it fails before its first delta, it may be asked again, or another model instead. From the first
+ * delta on, each `next` is that stream's own, so this costs nothing per token.
  *
  * `begin` asks until a model answers. Its signal aborts when `signal` does, and when the reader
  * stops. After that nobody is asked, and an error is only an echo of the abort: the stream just
@@ -22,7 +22,7 @@ export class DeferredStream implements DeltaStream {
   readonly #begin: (ask: Ask, signal: AbortSignal) => Promise<DeltaResult>;
   readonly #beginning = new AbortController();
   #first: Promise<DeltaResult> | undefined;
-  /** The one that was asked last. */
+  /** The stream of the model that was asked last. */
   #stream: DeltaStream | undefined;
   #hasBegun = false;
   #isOver = false;

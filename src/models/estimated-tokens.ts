@@ -6,7 +6,10 @@ import type {
   ChatMessage, ModelAnswer, ModelTokens, ModelTool, RequestFailure, UsedTokens,
 } from './model.ts';
 
-/** About right for English. Other languages have fewer, so their tokens are underestimated. */
+/**
+ * About right for English. Other languages have fewer characters per token, so their tokens are
+ * underestimated.
+ */
 const CHARACTERS_PER_TOKEN = 4;
 
 /** Tokens of a text of this many characters, rounded up. */
@@ -14,7 +17,7 @@ export function estimatedTokens(characters: number): number {
   return Math.ceil(characters / CHARACTERS_PER_TOKEN);
 }
 
-/** Characters of what a model is sent, without the names of fields. */
+/** The number of characters that a model is sent, without the names of fields. */
 export function charactersSent(
   messages: readonly ChatMessage[],
   tools: readonly ModelTool[] = [],
@@ -29,7 +32,7 @@ export function charactersSent(
   return characters;
 }
 
-/** Characters of what a model has answered. */
+/** The number of characters that a model has answered. */
 export function charactersAnswered(answer: ModelAnswer): number {
   return answer.text.length + charactersOfCalls(answer.calls);
 }
@@ -47,7 +50,9 @@ interface CutRequest {
   readonly tokens?: ModelTokens | undefined;
 }
 
-/** What a request without a complete answer has used. Undefined: nothing, as it was refused. */
+/**
+ * What a request without a complete answer has used. Undefined: nothing, because it was refused.
+ */
 export function tokensOfCut(request: CutRequest): UsedTokens | undefined {
   const { failure, tokens: { inputTokens, outputTokens, cachedTokens } = NO_TOKENS } = request;
   const isReported = inputTokens !== undefined || outputTokens !== undefined;

@@ -1,7 +1,7 @@
 // Turns a vendor's failure into a `ModelError`. Bodies differ: `{error: {…}}`, `[{error: {…}}]`,
 // `{error: "…"}`, `{object: "error", message}`, `{message, code}`, `{detail}`.
 //
-// Errors are logged, and any text of a vendor's may quote the caller or the key. So an error holds
+// Errors are logged, and any text from a vendor may quote the caller or the key. So an error holds
 // only the status and error codes made of known words, for example `model_not_found`.
 
 import { parseJson } from '../base/json.ts';

@@ -19,7 +19,7 @@ export function asText(value: unknown): string {
   return typeof value === 'string' ? value : '';
 }
 
-/** No request has more tokens. A greater count would hide all others in their sum. */
+/** No request has more tokens. A greater count would drown all others in a sum. */
 const MAX_COUNT = 1_000_000_000;
 
 /** A number from 0 to a billion, or undefined. */

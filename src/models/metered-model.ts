@@ -11,7 +11,7 @@ import {
 import { requestFailureOf } from './request-report.ts';
 import { withStream } from './with-stream.ts';
 
-/** Lets requests to models begin, and is told what they used. */
+/** Decides whether requests to models may begin, and is told what they used. */
 export interface Meter {
   /**
    * Asked before each request, with an estimate of its input. Undefined: the request must not
@@ -22,12 +22,12 @@ export interface Meter {
 
 /** One request. */
 interface Tab {
-  /** The request is over. Called once. Undefined: it has used nothing. */
+  /** Called once, when the request is over. `tokens` is undefined if it has used nothing. */
   close(model: string, tokens: ModelTokens | undefined): void;
 }
 
 /**
- * The model, with each stream metered. One that must not begin throws a `ModelError` with code
+ * The model, with each stream metered. A stream that must not begin throws a `ModelError` with code
  * `limit_reached` instead.
  */
 export function metered(model: ChatModel, meter: Meter): ChatModel {
@@ -52,14 +52,14 @@ export function metered(model: ChatModel, meter: Meter): ChatModel {
 class MeteredRequest {
   #model: string;
   readonly #tab: Tab;
-  /** Characters. */
+  /** In characters. */
   #sent: number;
   #answered = 0;
   #isAsked = false;
-  /** Undefined until something has reported it. */
+  /** Undefined until something has reported its usage. */
   #used: ModelTokens | undefined;
 
-  /** `characters` are those that the model is sent. */
+  /** `characters`: how many the model is sent. */
   constructor(name: string, tab: Tab, characters: number) {
     this.#model = name;
     this.#tab = tab;
@@ -84,7 +84,7 @@ class MeteredRequest {
     return endingAtOnce(this.#seen(deltas), () => void deltas.return());
   }
 
-  /** Call it when the first delta has come, or nothing will. */
+  /** Call it when the first delta has come, or when none will. */
   answeredOrNot(): void {
     if (!this.#isAsked) this.#tab.close(this.#model, undefined);
   }

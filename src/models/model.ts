@@ -25,7 +25,7 @@ export type JsonFields = Readonly<Record<string, unknown>>;
 export interface ModelOptions {
   /** From 0 to 2; higher is more surprising. Default: the vendor's. */
   readonly temperature?: number | undefined;
-  /** Longest reply including thoughts, in tokens. Default: no limit of ours. */
+  /** Longest reply including thoughts, in tokens. Default: we set no limit. */
   readonly maxOutputTokens?: number | undefined;
   /** In the vendor's words, for example `low`. Default: the lowest the model allows. */
   readonly reasoningEffort?: string | undefined;
@@ -52,8 +52,8 @@ export interface ModelTool {
 /**
  * One piece of what a model streams:
  *
- * - `text` holds no thoughts and no control tokens. It may end between the halves of a surrogate
- *   pair; the joined texts have whole characters.
+ * - `text` holds no thoughts or control tokens. It may end between the halves of a surrogate pair;
+ *   the joined texts have whole characters.
  * - `toolCall` comes once its arguments are complete. It always has an id, even if the vendor sent
  *   none.
  * - `usage` comes last, once per answered request. Tokens are undefined if the vendor did not
@@ -108,19 +108,19 @@ export interface ModelAnswer {
 }
 
 /**
- * What becomes of requests to models, told as it happens. `request` identifies one request in this
- * process, as several may run at the same time.
+ * What becomes of requests to models, reported as it happens. `request` identifies one request in
+ * this process, because several may run at the same time.
  *
  * - `sent`: `body` is the JSON that the model gets, without headers. `attempt` counts the requests
- *   to this model for one answer, from 1. Comes again, with the same `request`, if the model
+ *   to this model for one answer, from 1. Occurs again, with the same `request`, if the model
  *   refuses a field and gets the request without it. `usedSoFar` says, at any time, what the
  *   request has used if it is cut off now. `server` is where it goes, if that is known.
- * - `firstDelta`: the first text or tool call came, `ms` after the request was sent.
+ * - `firstDelta`: the first text or tool call has come, `ms` after the request was sent.
  * - `completed`: the same object as the `usage` delta, which the reader may not get to.
  * - `failed`: there is no complete answer. May come without `sent`, if nothing could be sent.
  *   `reason` is the message of a `ModelError`; it is safe to log. `tokens` are those that the
- *   vendor had reported, and `used` has an estimate of the others. It is undefined for a request
- *   that the vendor has refused.
+ *   vendor had reported, and `used` has an estimate of the others. `used` is undefined for a
+ *   request that the vendor has refused.
  * - `retry`: the same model is asked again, `afterMs` from now.
  * - `fallback`: the model `to` is asked instead.
  */
@@ -184,11 +184,11 @@ export interface ModelStreamOptions extends ModelOptions {
   /** Called as requests are sent, answered, repeated and replaced. It must not throw. */
   readonly onRequest?: ((event: RequestEvent) => void) | undefined;
   /**
-   * Runs the step that sends a request, after `sent`, so that a trace knows what it is part of.
-   * Returns or throws what the step does. Default: the step is just run.
+   * Runs the step that sends a request, after `sent`, so that a trace knows what the request is
+   * part of. Returns or throws what the step does. Default: the step is just run.
    */
   readonly runRequest?: (<T>(request: number, step: () => T) => T) | undefined;
-  /** Which request to this model for one answer it is, for `onRequest`. Default 1. */
+  /** Counts the requests to this model for one answer, for `onRequest`. Default 1. */
   readonly attempt?: number | undefined;
   /**
    * For models of your own that do not call `onRequest`. Call it with the model's name for each
@@ -204,7 +204,7 @@ export interface ModelStreamOptions extends ModelOptions {
   readonly signal: AbortSignal;
 }
 
-/** A language model, as agents ask it. Implement it to use one of your own. */
+/** A language model, as agents ask it. Implement it to use your own. */
 export interface ChatModel {
   /** `provider:model`, or several joined by commas, with the later ones as fallbacks. */
   readonly name: string;
@@ -268,7 +268,7 @@ interface ModelErrorOptions {
 
 /**
  * A model did not answer, or did not finish its answer. The message is one line that names the
- * model. Neither it nor its causes contain a key, or a text of the vendor's that may quote the
+ * model. Neither it nor its causes contain a key, or any text from the vendor that may quote the
  * caller.
  */
 export class ModelError extends Error {

@@ -22,7 +22,7 @@ export interface OpenModelOptions {
    * no `onProblem` of its own. For the log. Never contains a key.
    */
   readonly onProblem?: (message: string) => void;
-  /** Counts each request, retries and fallbacks too. Default: none. */
+  /** Counts each request, including retries and fallbacks. Default: none. */
   readonly meter?: Meter | undefined;
   /** Replaces the defaults, including the shorter ones of models with a fallback. For tests. */
   readonly timeouts?: Partial<Timeouts>;
@@ -48,7 +48,7 @@ interface Problem {
 }
 
 /**
- * Opens the named models. Connects to nothing: the vendors' code is loaded when a model is first
+ * Opens the named models. Makes no connection: the vendors' code is loaded when a model is first
  * warmed or asked.
  *
  * A model with missing settings is left out and stays in `problems`. If none is left, every stream
@@ -170,7 +170,7 @@ function createUnusableModel(name: string, problems: readonly Problem[]): ChatMo
   const messages = problems.map(({ message }) => message);
   return {
     name,
-    // A generator, so that the error comes with the first delta, as all other errors do.
+    // A generator, so that the error comes when the first delta is read, as all other errors do.
     stream: async function* () {
       throw new ModelError(first.code, messages.join('; '));
     },

@@ -1,4 +1,4 @@
-// The vendors that speak the Chat Completions wire, one row each. A vendor's peculiarity is a
+// The vendors that speak the Chat Completions wire, one row each. Each peculiarity of a vendor is a
 // column.
 
 import { hash } from 'node:crypto';
@@ -32,7 +32,7 @@ export interface Provider {
   readonly takesToolChoice?: boolean;
   /** Whether the vendor, at its own address, accepts `prompt_cache_key`. Default false. */
   readonly takesCacheKey?: boolean;
-  /** Rewrites a tool call's id if the vendor refuses ids of other vendors. */
+  /** Rewrites a tool call's id if the vendor refuses other vendors' ids. */
   readonly toolCallId?: (id: string) => string;
   /**
    * True if the vendor serves its own models. Others run open models: their chat templates insist
@@ -91,7 +91,7 @@ function mistralToolCallId(id: string): string {
   return /^[a-zA-Z0-9]{9}$/.test(id) ? id : hash('sha256', id, 'hex').slice(0, 9);
 }
 
-/** OpenAI accepts at most 40 characters, Anthropic only these. Other ids become a hash. */
+/** OpenAI accepts at most 40 characters, Anthropic only these kinds. Other ids become a hash. */
 function strictToolCallId(id: string): string {
   return /^[\w-]{1,40}$/.test(id) ? id : hash('sha256', id, 'hex').slice(0, 40);
 }

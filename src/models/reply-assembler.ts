@@ -11,7 +11,7 @@ import { ToolCallParts } from './tool-call-parts.ts';
 import { finishReasonOf, vendorWord } from './vendor-words.ts';
 
 const MAX_TOOL_CALLS = 64;
-/** Longest arguments of all calls of a reply together, in UTF-16 code units. */
+/** Maximum length of the arguments of all calls in a reply together, in UTF-16 code units. */
 const MAX_ARGUMENTS_LENGTH = 262_144;
 
 const NONE: readonly ModelDelta[] = [];
@@ -219,7 +219,7 @@ function cachedTokensIn(usage: JsonRecord): number | undefined {
   return asCount(details?.['cached_tokens']) ?? asCount(usage['prompt_cache_hit_tokens']);
 }
 
-/** An id or a name, as vendors form them: it can quote nobody at length. */
+/** An id or a name, as vendors form them: too short to quote anybody at length. */
 function shortName(value: unknown): string | undefined {
   return /^[\w./:@-]{1,200}$/.exec(asText(value))?.[0];
 }
@@ -230,7 +230,7 @@ function textDeltas(text: string): ModelDelta[] {
   return text === '' ? [] : [{ type: 'text', text }];
 }
 
-/** Some servers send thoughts in a field of their own. Thoughts are not for the caller. */
+/** Some servers send thoughts in a separate field. Thoughts are not for the caller. */
 function isThinking(delta: JsonRecord): boolean {
   return asText(delta['reasoning_content']) !== '' || asText(delta['reasoning']) !== '';
 }

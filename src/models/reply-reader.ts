@@ -33,7 +33,7 @@ export class ReplyReader {
     clock.start('firstDelta');
   }
 
-  /** Whether the whole reply was read. */
+  /** Whether the whole reply has been read. */
   get isOver(): boolean {
     return this.#isOver;
   }
@@ -50,8 +50,8 @@ export class ReplyReader {
 
   /**
    * Waits for more bytes, and returns the deltas in them, which must all be taken before the next
-   * call. They are made one by one, as they are taken: the first ones are good even if what follows
-   * them is broken. Both throw a `ModelError`.
+   * call. They are made one by one as they are taken, so the first ones are good even if what
+   * follows is broken. Both reading and taking may throw a `ModelError`.
    */
   async read(): Promise<Iterable<ModelDelta>> {
     let bytes: Uint8Array | undefined;

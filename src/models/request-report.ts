@@ -10,7 +10,7 @@ type Listeners = Pick<
 >;
 type Usage = Extract<ModelDelta, { readonly type: 'usage' }>;
 
-/** What is known of a request to a vendor while it runs. */
+/** What is known about a running request to a vendor. */
 interface AnswerSoFar {
   readonly usage: ModelTokens;
   readonly response?: ModelResponse;
@@ -32,7 +32,7 @@ export class RequestReport {
   #hasBegun = false;
   #isOver = false;
 
-  /** `vendor`: what the vendor has reported by now. */
+  /** `vendor`: what the vendor has reported so far. */
   constructor(model: string, listeners: Listeners, vendor: AnswerSoFar, server?: ModelServer) {
     this.#model = model;
     this.#listeners = listeners;
@@ -40,7 +40,7 @@ export class RequestReport {
     this.#server = server;
   }
 
-  /** On the clock of `performance.now()`: when it was sent last. */
+  /** When the request was last sent, by `performance.now()`. */
   get sentAtMs(): number {
     return this.#sentAtMs;
   }
@@ -55,13 +55,13 @@ export class RequestReport {
     onRequest?.({ type: 'sent', request, model, attempt, body, usedSoFar, server });
   }
 
-  /** Sends it: see `ModelStreamOptions`. */
+  /** Sends the request: see `ModelStreamOptions`. */
   run<T>(send: () => T): T {
     const { runRequest } = this.#listeners;
     return runRequest === undefined ? send() : runRequest(this.#request, send);
   }
 
-  /** The answer has begun, at this time of `performance.now()`. Ignored after the first time. */
+  /** The answer began at `atMs`, by `performance.now()`. Ignored after the first call. */
   begun(atMs: number): void {
     if (this.#hasBegun) return;
     this.#hasBegun = true;
@@ -82,7 +82,7 @@ export class RequestReport {
     this.#listeners.onRequest?.({ type: 'completed', request, usage, answer, response });
   }
 
-  /** Ignored once it has completed. */
+  /** Ignored once the request has completed. */
   failed(failure: RequestFailure, error?: unknown): void {
     if (this.#isOver) return;
     this.#isOver = true;

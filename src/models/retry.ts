@@ -29,7 +29,7 @@ const sleepFor = (ms: number, signal: AbortSignal): Promise<void> =>
 /**
  * Asks the same model again while its errors are `retryable` and nothing has been yielded. Waits
  * between half and all of the doubled delay, or as long as the vendor asks. After the first delta
- * an error is thrown at once: what was spoken cannot be taken back.
+ * an error is thrown at once: what has been spoken cannot be taken back.
  */
 export function withRetries(model: ChatModel, options: RetryOptions = {}): ChatModel {
   const {

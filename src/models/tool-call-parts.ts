@@ -74,7 +74,7 @@ export class ToolCallParts {
   }
 
   /**
-   * The open call that a part belongs to. The API defines that the index identifies it. Gemini
+   * The open call that a part belongs to. According to the API, its index identifies it. Gemini
    * omits the index (THU-MAIC/OpenMAIC#1556), and others send 0 for every call
    * (QuantumNous/new-api#2701). So a name with another id begins another call. A part without a
    * name continues a call, whatever its id: some servers make up a new id for each part.

@@ -7,7 +7,7 @@ import { BoundedMap } from '../base/bounded-map.ts';
 const MAX_CALLS = 200;
 const MAX_SIGNATURE_LENGTH = 65_536;
 
-/** Google's documented stand-in for calls made by another model, or forgotten in a restart. */
+/** Google's documented stand-in for calls made by another model, or forgotten after a restart. */
 const UNSIGNED = { google: { thought_signature: 'skip_thought_signature_validator' } };
 
 /**

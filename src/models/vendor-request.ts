@@ -110,8 +110,8 @@ function isJson(response: Response): boolean {
 }
 
 /**
- * `fetch` only says "fetch failed". The reason is in `cause`: the code of a system error, or a
- * message of undici's own. None of it comes from the vendor.
+ * `fetch` only says "fetch failed". The reason is in `cause`: the code of a system error, or one of
+ * undici's own messages. None of it comes from the vendor.
  */
 function reasonOf(error: unknown, { key }: ModelAccess): string {
   const cause = asRecord(asRecord(error)?.['cause']) ?? asRecord(error);

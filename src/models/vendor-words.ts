@@ -1,4 +1,4 @@
-// The part of a vendor's answer that may be shown: words that can quote nobody.
+// The part of a vendor's answer that may be shown: words that cannot quote anybody.
 
 import { asText } from './json.ts';
 
@@ -37,7 +37,7 @@ export function vendorWord(value: unknown): string {
   return terms.every((term) => TERMS.has(term.toLowerCase())) ? word : '';
 }
 
-/** What vendors and gateways call a reply that was cut at a limit of the model's. */
+/** What vendors and gateways call a reply that was cut at one of the model's limits. */
 const CUT = /^(?:length|model_length|max(?:_output)?_tokens|model_context_window_exceeded)$/i;
 
 /** Why an answer ended, in words that may be shown: `length` for all replies that were cut. */

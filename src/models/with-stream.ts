@@ -1,6 +1,6 @@
 import type { ChatModel } from './model.ts';
 
-/** The model, with this in place of its `stream`. */
+/** The model with this function in place of its `stream`. */
 export function withStream(model: ChatModel, stream: ChatModel['stream']): ChatModel {
   return {
     name: model.name,

@@ -1,4 +1,4 @@
-// The metrics that belong to no request and no turn: each is read when it is exported.
+// Metrics that belong to neither a request nor a turn: each is read when it is exported.
 
 import { monitorEventLoopDelay, performance, type EventLoopUtilization } from 'node:perf_hooks';
 
@@ -57,7 +57,7 @@ export function addCallRecordMetrics(metrics: Metrics, records: CallRecords): vo
     'Ended calls whose record is not written yet.', () => records.counts().waiting);
 }
 
-/** Counts the lines that the log lost, if it knows. */
+/** Counts the lines that the log has lost, if it knows. */
 export function addLogMetrics(metrics: Metrics, log: Logger): void {
   const linesDropped = log.linesDropped?.bind(log);
   if (linesDropped === undefined) return;

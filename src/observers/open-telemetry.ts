@@ -1,4 +1,4 @@
-// What is used of the package `@opentelemetry/api`, and where it comes from.
+// What is used from the package `@opentelemetry/api`, and where it comes from.
 // https://opentelemetry.io/docs/specs/otel/trace/api/
 
 import module from 'node:module';
@@ -6,7 +6,7 @@ import { join } from 'node:path';
 
 import type { TracePlace } from '../conversations/trace-place.ts';
 
-/** Holds who is whose parent. Only the package knows its contents. */
+/** Says which span is the parent. Only the package knows its contents. */
 export type OtelContext = object;
 
 export type OtelAttributes = Readonly<
@@ -15,7 +15,7 @@ export type OtelAttributes = Readonly<
 
 export interface OtelSpan {
   spanContext(): TracePlace;
-  /** False if nobody collects it. */
+  /** False if nobody collects the span. */
   isRecording(): boolean;
   setAttributes(attributes: OtelAttributes): unknown;
   addEvent(name: string, attributes?: OtelAttributes): unknown;
@@ -70,11 +70,11 @@ export function hasSdk(): boolean {
 }
 
 /**
- * Loads the package of the project in this directory, or the one next to this program. Throws
+ * Loads the package from the project in this directory, or the one next to this program. Throws
  * Node's error if there is none.
  */
 export function loadOpenTelemetry(directory: string = process.cwd()): OpenTelemetry {
-  // Not imported by name: webpack warns of a `createRequire` whose path it cannot know.
+  // Not imported by name: webpack warns about a `createRequire` whose path it cannot know.
   const fromProject = module.createRequire(join(directory, 'package.json'));
   try {
     return fromProject('@opentelemetry/api') as OpenTelemetry;

@@ -16,7 +16,7 @@ import {
 export class RequestSpans {
   readonly #turn: OpenSpan;
   readonly #conversationId: string;
-  /** Those that run, by number. */
+  /** The spans of running requests, by number. */
   readonly #open = new Map<number, OpenSpan>();
   readonly #costOf: CostOf;
   #provider = PROVIDER_WITHOUT_MODEL;
@@ -31,7 +31,7 @@ export class RequestSpans {
     return this.#open.size;
   }
 
-  /** Of the model that was asked last. */
+  /** The provider of the model that was asked last. */
   get provider(): string {
     return this.#provider;
   }
@@ -83,7 +83,7 @@ export class RequestSpans {
     open.span.end();
   }
 
-  /** Noted on the turn: the span of the request is over by then. */
+  /** Noted on the turn, because the request's span is over by then. */
   askedAgain(again: ModelRetried | ModelReplaced): void {
     this.#turn.span.addEvent(EVENTS[again.type], {
       [A.model]: providerAndModel(again.model)[1],
@@ -135,7 +135,7 @@ export class RequestSpans {
   }
 }
 
-/** What was used. An attribute is undefined if it is not known. */
+/** What was used. A property is undefined if it is not known. */
 interface Used extends ModelTokens {
   readonly cost?: number | undefined;
   readonly isEstimated?: boolean | undefined;

@@ -1,4 +1,5 @@
-// Words in the form of the conventions: `gen_ai.input.messages` and `gen_ai.output.messages`.
+// Spoken words in the form that the conventions want: `gen_ai.input.messages` and
+// `gen_ai.output.messages`.
 
 import type { ModelAnswer } from '../agents/agent.ts';
 import { isObject } from '../base/fields.ts';
@@ -14,7 +15,7 @@ export function spokenMessage(role: 'user' | 'assistant', content: string): stri
   return JSON.stringify([{ role, parts: [{ type: 'text', content }] }]);
 }
 
-/** What a model has answered. `finishReason`: why it ended, if that is known. */
+/** What a model has answered. `finishReason`: why the answer ended, if known. */
 export function answeredMessage({ text, calls }: ModelAnswer, finishReason?: string): string {
   const parts = [
     ...textParts(text),
@@ -29,7 +30,7 @@ export function answeredMessage({ text, calls }: ModelAnswer, finishReason?: str
 
 /**
  * The messages of a request on the Chat Completions wire: `body` is its JSON. Undefined for any
- * other.
+ * other body.
  */
 export function promptMessages(body: string): string | undefined {
   const request = parseJson(body);

@@ -8,7 +8,7 @@ export const OPERATIONS = {
   tool: 'execute_tool',
 } as const;
 
-/** The name of spans for waits for the store, for which the conventions have no name. */
+/** The name of spans in which a turn waits for the store: the conventions have none. */
 export const STORE_SPAN = 'store';
 
 export const ATTRIBUTES = {
@@ -51,7 +51,7 @@ export const ATTRIBUTES = {
   fallback: 'layercode.fallback',
   cost: 'layercode.cost',
   isEstimated: 'layercode.tokens_estimated',
-  /** Of a link: `interrupts` or `repeats`. */
+  /** The kind of a link: `interrupts` or `repeats`. */
   link: 'layercode.link',
 } as const;
 
@@ -65,12 +65,12 @@ export const EVENTS = {
   fallback: 'layercode.fallback',
 } as const;
 
-/** Names of providers that differ from ours in the conventions. */
+/** Providers whose names in the conventions differ from ours. */
 const PROVIDERS: Readonly<Record<string, string>> = {
   google: 'gcp.gemini', mistral: 'mistral_ai', xai: 'x_ai',
 };
 
-/** The provider of an agent that has asked no model: the agent itself. */
+/** The provider of an agent that has not asked a model: the agent itself. */
 export const PROVIDER_WITHOUT_MODEL = 'layercode-microserver';
 
 /** `openai:gpt-6-luna` → the provider and the model, as the conventions name them. */

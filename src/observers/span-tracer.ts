@@ -14,7 +14,7 @@ import {
 import { ATTRIBUTES as A, OPERATIONS, PROVIDER_WITHOUT_MODEL } from './span-names.ts';
 import { TurnSpan } from './turn-span.ts';
 
-/** For the last spans of a process. */
+/** The time limit for sending a process's last spans. */
 const FLUSH_MS = 2_000;
 
 /** A turn whose span nobody collects: only its context is passed on. */
@@ -43,7 +43,7 @@ class UnsampledTurn implements TurnFollower {
   link(): void {}
 }
 
-/** Traces turns with the SDK that has registered itself. If that throws, it costs spans. */
+/** Traces turns with the SDK that has registered itself. If the SDK throws, only spans are lost. */
 export class SpanTracer implements Tracer {
   readonly #api: OpenTelemetry;
   readonly #log: Logger;

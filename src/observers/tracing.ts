@@ -6,7 +6,7 @@ import { hasSdk, loadOpenTelemetry } from './open-telemetry.ts';
 
 /** The conventions' own switch for what callers, agents and tools say. */
 const CAPTURE = 'OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT';
-/** Its values that mean spans: instrumentations of other languages know these four. */
+/** Its values that mean spans: instrumentations for other languages know these four. */
 const CAPTURES_IN_SPANS = /^(?:true|1|span_only|span_and_event)$/i;
 
 /** How turns are traced: with spans if an SDK has registered itself by now. */

@@ -126,8 +126,8 @@ function outcomeCounts(outcomes: Counter): OutcomeCounts {
 
 /**
  * Counts the tokens of a turn's models and what they cost, and returns the fields for the turn's
- * log line. `cut` are requests without a complete answer. Model names come from the settings, so
- * they are safe as labels.
+ * log line. `cut`: requests without a complete answer. Model names come from the settings, so they
+ * are safe as labels.
  */
 function usageMetrics(
   metrics: Metrics,

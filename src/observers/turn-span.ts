@@ -12,17 +12,17 @@ import { RequestSpans, totalOf } from './request-spans.ts';
 import { spokenMessage } from './span-messages.ts';
 import { ATTRIBUTES as A, EVENTS, OPERATIONS, STORE_SPAN } from './span-names.ts';
 
-/** Follows a run of a turn with a span, and with one for each request to a model and tool call. */
+/** Traces a run of a turn as one span, and each model request and tool call in it as another. */
 export class TurnSpan implements TurnFollower {
   readonly place: TracePlace;
   readonly #turn: TracedTurn;
   readonly #self: OpenSpan;
   readonly #requests: RequestSpans;
-  /** Those that run, by id. */
+  /** The spans of running tool calls, by id. */
   readonly #tools = new Map<string, OpenSpan>();
   readonly #attempt: (step: () => void) => void;
 
-  /** `attempt` calls what may throw. */
+  /** `attempt` runs a step that may throw. */
   constructor(
     turn: TracedTurn,
     self: OpenSpan,
@@ -123,7 +123,7 @@ export class TurnSpan implements TurnFollower {
     span.end();
   }
 
-  /** The span is added once the wait is over, as most steps do not wait at all. */
+  /** The span is added once the wait is over, because most steps do not wait at all. */
   #waited({ step, durationMs }: StoreWaited): void {
     this.#self.child(`${STORE_SPAN} ${step}`, {
       kind: SPAN_KINDS.internal,

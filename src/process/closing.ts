@@ -61,7 +61,8 @@ export class Closing {
   }
 
   /**
-   * The first signal closes the server and ends with code 0. A second one ends the process at once.
+   * The first signal closes the server and ends the process with code 0. A second one ends it at
+   * once.
    */
   readonly onSignal = (signal: ClosingSignal): void => {
     if (this.signal.aborted) process.exit(EXIT_CODES[signal]);
@@ -76,7 +77,7 @@ export class Closing {
     this.#controller.abort();
     log.info('closing', { ...cause, ...fields?.() });
     try {
-      // A companion that did not start has reported its error already.
+      // A companion that did not start has already reported its error.
       await this.#companion?.then((companion) => companion.close(), () => undefined);
       await close();
       log.info('closed');
@@ -105,8 +106,8 @@ export class Closing {
   }
 
   /**
-   * Handles an unawaited error, usually one of the agent's. The agent's state is then unknown, so
-   * no new calls should arrive. Open turns may still finish.
+   * Handles an unawaited error, usually from the agent. The agent's state is then unknown, so no
+   * new calls should arrive. Open turns may still finish.
    */
   #fail(what: 'uncaught exception' | 'unhandled rejection', error: unknown): void {
     const { log, onFailure } = this.#options;

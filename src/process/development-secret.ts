@@ -1,4 +1,4 @@
-// The webhook secret of a machine that has none. Created once, and kept in
+// The webhook secret for a machine that was given none. Created once, and kept in
 // `.layercode/webhook-secret` for the tools that sign.
 
 import { randomBytes } from 'node:crypto';
@@ -46,8 +46,8 @@ export function openDevelopmentSecret(directory: string): DevelopmentSecret {
 }
 
 /**
- * The secret that `openDevelopmentSecret` stored in `directory`; undefined if there is none to be
- * trusted. Changes nothing.
+ * The secret that `openDevelopmentSecret` stored in `directory`; undefined if there is none that
+ * can be trusted. Changes nothing.
  */
 export function readDevelopmentSecret(directory: string): string | undefined {
   const secret = readPrivateFile(directory, NAME, MAX_FILE_BYTES)?.trim() ?? '';
@@ -60,7 +60,7 @@ function writeSecret(directory: string, secret: string): void {
     try {
       linkSync(draft, file);
     } catch {
-      // Either the existing file is not to be trusted, or the file system has no links.
+      // Either the existing file cannot be trusted, or the file system has no links.
       if (readDevelopmentSecret(directory) === undefined) renameSync(draft, file);
     }
   });

@@ -1,5 +1,5 @@
 // Writes the log's lines to stdout. If the log cannot be written, lines are lost, but never calls.
-// What the operator has to know beside the log goes to stderr.
+// Whatever else the operator has to know goes to stderr.
 
 import type { Writable } from 'node:stream';
 
@@ -13,7 +13,7 @@ export function tell(line: string): void {
 }
 
 interface LogOutputOptions {
-  /** The lines are written to it: stdout. */
+  /** Where the lines are written: stdout. */
   readonly stream: Writable;
   /** Called once if lines are dropped, with the reason. */
   readonly complain: (reason: string) => void;
@@ -26,7 +26,7 @@ interface LogOutputOptions {
 const MAX_BATCH_LENGTH = 65_536;
 
 /**
- * Beyond this nobody is reading, or too slowly. Further lines are dropped until there is room
+ * Beyond this, the reader has stopped or is too slow. Further lines are dropped until there is room
  * again.
  */
 const MAX_UNWRITTEN_BYTES = 8_388_608;
@@ -74,7 +74,7 @@ export class LogOutput {
     });
   };
 
-  /** For the log, whose metric it is. */
+  /** For the log, which reports it as a metric. */
   readonly linesDropped = (): number => this.#droppedLines;
 
   #drop(lines: string, reason: string): void {

@@ -24,10 +24,10 @@ interface OpenServerOptions {
   readonly write: (lines: string) => void;
   /** Lines that `write` took and lost. Default: none. */
   readonly linesLost?: (() => number) | undefined;
-  /** Whether a person reads the log. It is pretty then, unless the settings say otherwise. */
+  /** Whether a person reads the log. Then the log is pretty, unless the settings say otherwise. */
   readonly isTerminal: boolean;
   /**
-   * Problems of the settings. If there are any, the server does not open; the error also reports
+   * Problems with the settings. If there are any, the server does not open; the error also reports
    * the agent's problems.
    */
   readonly problems?: readonly string[];
@@ -101,7 +101,7 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
   });
   const problemsOfModels = new Set(models.flatMap((model) => model.problems()));
   for (const problem of problemsOfModels) log.warn('model', { problem });
-  // Settings with any other agent than `echo` refuse them.
+  // With any agent other than `echo`, the settings refuse short secrets.
   if (settings.production) {
     for (const variable of shortSecretsIn(settings)) log.warn('a secret is short', { variable });
   }
@@ -110,7 +110,9 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
   return { app, settings, log, origin, agentName, secretFile: missingSecret?.file };
 }
 
-/** A setting that asks for Chat Completions, if no agent has a key: its requests all get a 404. */
+/**
+ * Settings that ask for Chat Completions although no agent has a key: all its requests get a 404.
+ */
 function withoutKeys({ agentKeys, chatCompletionsKeys, environment }: Settings): readonly string[] {
   if (chatCompletionsKeys.length > 0 || Object.keys(agentKeys).length > 0) return [];
   const { chatCompletionsProfile, vapiWebhookSecret, elevenLabsWebhookSecret } = rows;
@@ -157,7 +159,7 @@ async function openPlatform({ production, playground }: Settings) {
   return new LocalPlatform({ playground });
 }
 
-/** Undefined for memory: the app has that built in, and loads no code of other stores. */
+/** Undefined for memory: the app has that store built in, and loads no code for the others. */
 async function openStore(
   settings: Settings,
   log: Logger,
@@ -180,7 +182,7 @@ async function openRecords(
 
 /**
  * Generates a missing secret outside production, because signatures are always checked. Undefined
- * if none is missing, and in production: there an agent without one speaks another wire. `known` is
+ * if none is missing, and in production, where an agent without one speaks another wire. `known` is
  * used instead of the directory's secret.
  */
 export async function openMissingSecret(

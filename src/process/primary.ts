@@ -1,5 +1,5 @@
-// The process that receives signals. It starts the workers, passes on their messages to each
-// other, and keeps one log and one sum of their metrics.
+// The process that receives signals. It starts the workers, passes messages between them, and keeps
+// one log and one sum of their metrics.
 
 import { isatty } from 'node:tty';
 
@@ -31,7 +31,7 @@ const MEASURING_MS = 1_000;
 
 /**
  * Settings that all processes share. A worker that starts later gets the first value, whatever the
- * settings file says by then: with a store of its own it would not know the calls of the others.
+ * settings file says by then: with a store of its own it would not know the others' calls.
  */
 const SHARED = ['workers', 'port', 'host', 'conversationStore'] as const;
 
@@ -112,8 +112,8 @@ function sharedEnvironment(settings: Settings): Environment {
 }
 
 /**
- * The variables of shared settings that now have another value than at the start. Undefined if the
- * settings have become wrong: that is logged.
+ * The variables of shared settings whose value has changed since the start. Undefined if the
+ * settings have become invalid, which is logged.
  */
 function changedSettings(
   first: Settings,
@@ -133,7 +133,7 @@ function changedSettings(
 
 /** Passes messages between workers and collects their metrics. */
 function createPost(workers: Workers, own: Metrics) {
-  /** The counts of workers that are gone, as a counter must never decrease. */
+  /** The counts of workers that are gone, because a counter must never decrease. */
   let buried: readonly MetricText[] = [];
   /** Called when a worker has reported its metrics, or never will. */
   const measuring = new Map<WorkerProcess, () => void>();

@@ -17,8 +17,8 @@ export function privateFile(directory: string, name: string): string {
 
 /**
  * Writes a file in the folder, whole or not at all: no reader sees half of it, even if this process
- * is killed. Creates the folder, or removes other users' access to it. Throws the system's
- * error, or an error if the folder's path is not a directory of this user.
+ * is killed. Creates the folder, or removes other users' access to it. Throws the system's error,
+ * or an error if the folder's path is not a directory owned by this user.
  *
  * `place` moves the finished draft to its path. Default: it replaces what is there.
  */

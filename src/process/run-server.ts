@@ -33,7 +33,7 @@ export async function runServer(argv: readonly string[], options: RunOptions = {
   }
 }
 
-/** Code that only several processes need, or only people, is loaded on demand. */
+/** Code needed only for several processes, or only by people, is loaded on demand. */
 async function start(
   argv: readonly string[],
   output: LogOutput,

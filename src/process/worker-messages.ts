@@ -60,7 +60,7 @@ export function messageIn<M extends MessageToWorker | MessageToPrimary>(
   return value[NAME] as M; // only `asMessage` uses the name
 }
 
-/** Beyond this many unread characters the other process is not reading, or too slowly. */
+/** Beyond this many unread characters, the other process has stopped reading or is too slow. */
 const MAX_UNREAD_CHARACTERS = 8_388_608;
 
 /** Sends to one process. */
@@ -73,12 +73,12 @@ export class Outbox {
     this.#send = send;
   }
 
-  /** Resolves when the message was sent, or cannot be. */
+  /** Resolves when the message has been sent, or cannot be. */
   send(message: MessageToWorker | MessageToPrimary): Promise<void> {
     return new Promise((resolve) => this.#send(asMessage(message), resolve));
   }
 
-  /** Sends a text to a worker, or drops it if too much is unread. */
+  /** Sends text to a worker, or drops it if too much is unread. */
   sendText(message: Extract<MessageToWorker | MessageToPrimary, { readonly type: 'text' }>): void {
     const { length } = message.text;
     if (this.#unread + length > MAX_UNREAD_CHARACTERS) return;

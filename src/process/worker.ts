@@ -25,7 +25,7 @@ export async function runWorker(argv: readonly string[], output: LogOutput): Pro
   // A terminal sends both to all its processes. Only the primary decides what they mean.
   process.on('SIGINT', () => undefined);
   process.on('SIGHUP', () => undefined);
-  // Ignores failed messages to a primary that is gone, because the process ends for that anyway.
+  // Ignores failed messages to a primary that is gone, because this process then ends anyway.
   cluster.worker?.on('error', () => undefined);
   const primary = new Primary();
   const { processes, missingSecret, isTerminal, greets } = await primary.started;
@@ -146,7 +146,7 @@ class Primary {
     };
   }
 
-  /** The metrics of all processes. Simultaneous readers share one answer of the primary. */
+  /** The metrics of all processes. Simultaneous readers share one answer from the primary. */
   sum(): Promise<string> {
     return (this.#sum ??= new Promise<string>((resolve) => {
       this.#onSum = resolve;

@@ -13,7 +13,7 @@ import { messageIn, Outbox, type MessageToPrimary } from './worker-messages.ts';
 
 interface WorkersOptions {
   readonly count: number;
-  /** Variables that workers get beside those of this process. */
+  /** Variables that workers get in addition to those of this process. */
   readonly environment: Environment;
   readonly log: Logger;
   /** Called with whole lines of the workers' logs. */
@@ -58,15 +58,15 @@ export class WorkerProcess {
   /** The address at which other workers reach it. Empty until it has reported it. */
   address = '';
   readonly outbox: Outbox;
-  /** Resolves with the origin it listens on, or with undefined if it ended before. */
+  /** Resolves with the origin it listens on, or with undefined if it ended before that. */
   readonly listening: Promise<string | undefined>;
   /** Resolves when it has ended and its output and messages have been read, or 1 s later. */
   readonly gone: Promise<WorkerExit>;
-  /** `performance.now()` when it began to listen. Undefined before. */
+  /** `performance.now()` when it began to listen. Undefined before that. */
   listeningSinceMs: number | undefined;
   /** Whether it has been replaced and takes no new calls. */
   isRetired = false;
-  /** How often it was checked since it last sent something. */
+  /** How often it has been checked since it last sent something. */
   silentChecks = 0;
   /** Its last report. */
   counts: readonly MetricText[] = [];
@@ -143,7 +143,7 @@ export class Workers {
   #replacement: NodeJS.Timeout | undefined;
   #replacing: Promise<void> | undefined;
   #isToReplaceAgain = false;
-  /** The one that is to take a worker's place. If it does not start, no call is lost. */
+  /** The worker that is to take another's place. If it does not start, no call is lost. */
   #successor: WorkerProcess | undefined;
   /** Rejects when no worker can be started. */
   readonly failed: Promise<never>;
@@ -269,7 +269,7 @@ export class Workers {
 
   #listens(worker: WorkerProcess): void {
     worker.listeningSinceMs = performance.now();
-    // Workers that failed while no other was serving.
+    // Retires workers that failed while no other was serving.
     for (const other of this.all) {
       if (other.isRetired && other !== worker) void other.outbox.send({ type: 'retire' });
     }
@@ -277,7 +277,7 @@ export class Workers {
 
   /**
    * Kills workers that hang: connections they have accepted would wait for good, and so would new
-   * ones if all hang. Counts checks and not time, or all workers would die when the primary was
+   * ones if all hang. Counts checks and not time, or all workers would die after the primary was
    * suspended for a while.
    */
   #check(): void {
@@ -319,7 +319,7 @@ export class Workers {
     this.#fillLater(worker);
   }
 
-  /** Starts what is missing, after a pause, as that worker is gone. */
+  /** Starts the missing workers after a pause, because this worker is gone. */
   #fillLater({ listeningSinceMs }: WorkerProcess): void {
     if (this.#replacement !== undefined) return; // several dying at once count as one failure
     const servedMs = listeningSinceMs === undefined ? 0 : performance.now() - listeningSinceMs;
@@ -339,7 +339,7 @@ export class Workers {
       log.info('replacing workers', { workers: old.length });
       for (const worker of old) {
         if (this.#closingSignal !== undefined) return;
-        if (!this.#all.has(worker)) continue; // it died and was replaced already
+        if (!this.#all.has(worker)) continue; // it died and has already been replaced
         this.#successor = this.#fork();
         const isReplaced = (await this.#successor.listening) !== undefined;
         if (this.#closingSignal !== undefined) return;
@@ -356,7 +356,7 @@ export class Workers {
   }
 }
 
-/** Whether somebody may hold a worker up in a debugger. */
+/** Whether a worker may be held up in a debugger. */
 export function isInspected(execArgv: readonly string[], nodeOptions = ''): boolean {
   return [...execArgv, ...nodeOptions.split(/\s+/)].some((flag) => flag.startsWith('--inspect'));
 }

@@ -19,9 +19,9 @@ export interface CallArchive {
   all(): AsyncIterable<CallRecord>;
 
   /**
-   * Erases the matching records, and fragments left by a full disk that have as a value the text,
-   * or the same in another spelling. Default: the records of a conversation or a session, at
-   * whichever agent. Yields each erased record.
+   * Erases the matching records, and fragments left by a full disk in which the text is a value, in
+   * any spelling. By default, records of the conversation or session with that id match, for any
+   * agent. Yields each erased record.
    */
   erase(
     text: string,

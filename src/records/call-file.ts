@@ -138,7 +138,7 @@ export function callFile({ path: ofDays, days, now = Date.now }: CallFileOptions
         await file.close();
       }
     },
-    // Reads only what was appended since `begin`, today and yesterday: the call has just ended.
+    // Reads only what has been appended since `begin`, today or yesterday: the call has just ended.
     // Does not distinguish agents.
     has: ({ sessionId }) => recorded.has(sessionId, recentPaths()),
     async *all() {
@@ -150,7 +150,7 @@ export function callFile({ path: ofDays, days, now = Date.now }: CallFileOptions
       }
     },
     async *erase(text, isMeant = (record) => isOf(record, text), isSame = () => false) {
-      // A fragment may begin anywhere, so which of its quotes open a value is not known.
+      // A fragment may begin anywhere, so it is unknown which of its quotes open a value.
       const isInFragment = (written: string): boolean =>
         written.includes(JSON.stringify(text)) || written.split('"').some(isSame);
       for (const path of await paths()) {
@@ -178,7 +178,7 @@ export function callFile({ path: ofDays, days, now = Date.now }: CallFileOptions
   };
 }
 
-/** The lines of a file from a position on. None if it is not there. */
+/** The lines of a file from a position onwards. None if the file does not exist. */
 async function* linesFrom(path: string, from: number): AsyncGenerator<Line, void, undefined> {
   const file = await openIfThere(path, constants.O_RDONLY);
   if (file === undefined) return;
@@ -195,10 +195,10 @@ interface RegularFile {
 }
 
 /**
- * Follows no link, and waits for no FIFO. Rejects with a `StoreError` unless it is a regular file.
+ * Does not follow links or wait for a FIFO. Rejects with a `StoreError` unless the file is regular.
  */
 async function openRegular(path: string, flags: number): Promise<RegularFile> {
-  // Without O_NONBLOCK a FIFO would block here. Windows lacks both.
+  // Without O_NONBLOCK a FIFO would block here. Windows lacks both flags.
   const { O_NOFOLLOW = 0, O_NONBLOCK = 0 } = constants;
   let file: FileHandle;
   try {
@@ -236,7 +236,7 @@ async function openIfThere(path: string, flags: number): Promise<FileHandle | un
   }
 }
 
-/** In bytes. 0 if it is not there. */
+/** In bytes. 0 if the file does not exist. */
 async function sizeOf(path: string): Promise<number> {
   const file = await openIfThere(path, constants.O_RDONLY);
   try {

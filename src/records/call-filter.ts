@@ -6,7 +6,7 @@ import {
 
 export const TOOL_OUTCOMES = ['unknown', 'failed'] as const;
 
-/** Which calls match. An undefined field excludes none. */
+/** Which calls match. An undefined field excludes no call. */
 export interface CallFilter {
   /** The caller's number. */
   readonly from?: string | undefined;
@@ -19,11 +19,11 @@ export interface CallFilter {
   readonly agent?: string | undefined;
   /** A tool that was called. */
   readonly tool?: string | undefined;
-  /** The outcome of a call of the tool, or of any tool. */
+  /** The outcome of a call to `tool`, or to any tool. */
   readonly toolOutcome?: (typeof TOOL_OUTCOMES)[number] | undefined;
   /**
-   * A turn had no first word within this time, fillers excluded: milliseconds. One whose process
-   * died counts, if it has said nothing.
+   * In milliseconds. A turn had no first word within this time, not counting fillers. A turn whose
+   * process died counts if it said nothing.
    */
   readonly slowerThanMs?: number | undefined;
   /** A turn failed. */
@@ -51,7 +51,7 @@ export function isMeant(record: CallRecord, filter: CallFilter): boolean {
   );
 }
 
-/** The outcome of the tool's calls. Undefined: of all tools. */
+/** The outcomes of calls to the tool, or to any tool if undefined. */
 function toolOutcomesIn(turn: RecordedTurn, tool: string | undefined): readonly unknown[] {
   const calls = turn.messages.flatMap(({ toolCalls = [] }) => toolCalls);
   const figures = toolFiguresIn(turn);
@@ -61,7 +61,7 @@ function toolOutcomesIn(turn: RecordedTurn, tool: string | undefined): readonly 
     .map((message) => toolOutcomeOf(message, figures.get(message.toolCallId)));
 }
 
-/** The wait in a turn without times: it still runs, or its process died. */
+/** The wait in a turn without times: it is still running, or its process died. */
 function waitWithoutEnd({ outcome, messages }: RecordedTurn): number {
   const hasSpoken = messages.some(({ role, content }) => role === 'assistant' && content !== '');
   return outcome === 'open' && !hasSpoken ? Infinity : 0;

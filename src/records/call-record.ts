@@ -33,14 +33,14 @@ export interface EndedCall extends RecordedCall {
   readonly endedAt: number;
   /** False if the platform has never reported the end. Default true. */
   readonly isReported?: boolean;
-  /** Whether the platform reports the end once more, with its times, a moment later. */
+  /** Whether the platform will report the end again a moment later, with its times. */
   readonly isReportedAgain?: boolean;
 }
 
 export const CALL_OUTCOMES = ['hung up', 'ended', 'not reported'] as const;
 /**
  * `hung up`: ended by the agent. `ended`: ended by the caller or the platform. `not reported`: the
- * platform has never said that it ended.
+ * platform never said that it ended.
  */
 export type CallOutcome = (typeof CALL_OUTCOMES)[number];
 
@@ -51,7 +51,7 @@ export interface RecordedMessage {
   readonly toolCalls?: readonly ToolCall[];
   readonly toolCallId?: string;
   readonly state?: ToolCallState;
-  /** Of a result whose state is `unknown`: the key under which the tool may have acted. */
+  /** For a result whose state is `unknown`: the key under which the tool may have acted. */
   readonly idempotencyKey?: string;
   /** The agent that spoke, if it is not the call's. */
   readonly agent?: string;
@@ -72,14 +72,14 @@ export interface RecordedTurn {
   readonly firstTokenMs?: number;
   /** Time it waited for the store. */
   readonly storeMs?: number;
-  /** Time its tools waited before having effects: the platform might have replaced the turn. */
+  /** Time its tools waited before having effects, in case the platform replaced the turn. */
   readonly settleMs?: number;
   /** From the start of the turn to the beginning of that wait. */
   readonly settlingFromMs?: number;
   readonly failure?: FailureFigures;
-  /** The limit of the call that has ended the turn: the agent hung up. */
+  /** The call's limit that ended the turn: the agent hung up. */
   readonly limit?: 'cost' | 'tokens';
-  /** Set if the platform has asked for another reply instead, and never spoke this one. */
+  /** Set if the platform asked for another reply instead, and never spoke this one. */
   readonly isDiscarded?: true;
   /** What was said before the agent's first word. */
   readonly filler?: string;
@@ -88,7 +88,7 @@ export interface RecordedTurn {
   readonly models?: readonly ModelFigures[];
   readonly requests?: readonly RequestFigures[];
   readonly tools?: readonly ToolFigures[];
-  /** What models were sent, and what they answered, with `CAPTURE_MODEL_REQUESTS`. */
+  /** What was sent to models, and what they answered, with `CAPTURE_MODEL_REQUESTS`. */
   readonly captured?: CapturedTurn;
   readonly messages: readonly RecordedMessage[];
 }
@@ -98,20 +98,20 @@ export interface RecordedTokens {
   readonly input?: number;
   readonly output?: number;
   readonly cachedInput?: number;
-  /** Set if some are estimated, as requests were cut off before the vendor reported them. */
+  /** Set if some counts are estimated: requests were cut off before the vendor reported them. */
   readonly isEstimated?: true;
 }
 
 /**
  * The ids come first, because they matter most if a line is cut off. Format 1 has no `requests`,
- * `tools`, `fillers`, `failure`, `storeMs`, `firstWordMs` and `state`.
+ * `tools`, `fillers`, `failure`, `storeMs`, `firstWordMs` or `state`.
  */
 export interface CallRecord {
   readonly format: 1 | 2;
   readonly conversationId: string;
   readonly sessionId: string;
   readonly agent: string;
-  /** Missing in records of older versions, which knew one wire. */
+  /** Missing in records from older versions, which knew only one wire. */
   readonly wire?: string;
   readonly from?: string;
   readonly to?: string;
@@ -127,11 +127,11 @@ export interface CallRecord {
   readonly turns: readonly RecordedTurn[];
 }
 
-/** What a record holds only if it is asked for. */
+/** What a record holds only on request. */
 export interface RecordContents {
   /** The agent's state. Default false. */
   readonly hasState?: boolean | undefined;
-  /** What models were sent, and what they answered. Default false. */
+  /** What was sent to models, and what they answered. Default false. */
   readonly hasRequests?: boolean | undefined;
 }
 
@@ -173,7 +173,7 @@ export function callRecordOf(
   };
 }
 
-/** The session's last turn. Undefined if the conversation has none of it. */
+/** The session's last turn. Undefined if the conversation has no turn of the session. */
 export function lastTurnOf(
   conversation: Conversation | undefined,
   sessionId: string,
@@ -181,7 +181,7 @@ export function lastTurnOf(
   return conversation === undefined ? undefined : turnsOf(conversation, sessionId).at(-1);
 }
 
-/** Of tool calls, by their ids. */
+/** The figures of tool calls, by the ids of the calls. */
 export function toolFiguresIn(
   { tools = [] }: RecordedTurn,
 ): ReadonlyMap<string | undefined, ToolFigures> {
@@ -189,8 +189,8 @@ export function toolFiguresIn(
 }
 
 /**
- * The outcome of a tool call. What it threw is more exact than its state, but a result that arrived
- * after all counts.
+ * The outcome of a tool call. What the tool threw is more exact than the state, but a result that
+ * arrived after all takes precedence.
  */
 export function toolOutcomeOf(
   { state }: RecordedMessage,
@@ -201,7 +201,7 @@ export function toolOutcomeOf(
 }
 
 /**
- * How long the caller waited for words of the agent's own, in milliseconds. If there were none: for
+ * How long the caller waited for the agent's own words, in milliseconds. If there were none: for
  * the apology, or for the end of the turn. Undefined if the record does not say.
  */
 export function waitForWords(
@@ -225,7 +225,7 @@ export function parseCallRecord(text: string): CallRecord | undefined {
   return RECORD.check(value) === undefined ? (value as CallRecord) : undefined;
 }
 
-/** Unlike those of events, what is missing in a record is never null. */
+/** Unlike in events, a missing field of a record is never null. */
 function orMissing(field: Field): Field {
   return { ...field, check: (value) => (value === undefined ? undefined : field.check(value)) };
 }
@@ -234,7 +234,8 @@ const anything: Field = { ...object, check: () => undefined };
 const objects = orMissing(arrayOf(object));
 
 /**
- * The fields a reader needs, so that one odd line hides no others. Later versions may add others.
+ * The fields a reader needs, so that one odd line does not hide the others. Later versions may add
+ * fields.
  */
 const RECORD = objectOf({
   conversationId: string, sessionId: string, agent: string,
@@ -258,8 +259,8 @@ const RECORD = objectOf({
 
 /**
  * A turn without figures belongs to the session of the turn before it: it was added by a hook, or
- * by a process that keeps no records. What only the platform reported of the beginning belongs to
- * the first session.
+ * by a process that keeps no records. Turns at the beginning that only the platform reported belong
+ * to the first session.
  */
 function turnsOf({ turns }: Conversation, sessionId: string): TurnRecord[] {
   const first = turns.find(({ figures }) => figures !== undefined)?.figures?.sessionId;

@@ -17,8 +17,8 @@ type Read = () => Awaitable<Conversation | undefined>;
 /** Keeps a record of each ended call. */
 export interface CallRecords {
   /**
-   * Call it when a turn of the call is over. If nothing else happens for some time, the call gets
-   * its record without an end. `process` is the address of this process, if several share the
+   * Call this when a turn of the call is over. If nothing else happens for some time, the call is
+   * recorded without an end. `process` is the address of this process, if several share the
    * conversation. For `read` and `isStoreAway` see `ended`. Returns at once and never throws.
    */
   turnEnded?(
@@ -28,23 +28,23 @@ export interface CallRecords {
     isStoreAway?: () => boolean,
   ): void;
   /**
-   * Call it when the call's session has ended. `read` reads its conversation, and of an erased one
-   * the mark; while `isStoreAway`, from what this process remembers (default: never). A call
+   * Call this when the call's session has ended. `read` reads its conversation, or the mark of an
+   * erased one; while `isStoreAway` (default: never), from what this process remembers. A call
    * without turns, such as an erased one, gets no record. Returns at once and never throws: a
    * record that cannot be written must not affect callers.
    */
   ended(call: EndedCall, read: Read, isStoreAway?: () => boolean): void;
   /**
-   * The end of a call is reported again, with its times. They are those of its record, if that
-   * waits for them: see `EndedCall.isReportedAgain`.
+   * Call this when the end of a call is reported again, with its times. They go into its record if
+   * that is waiting for them: see `EndedCall.isReportedAgain`.
    */
   completed?(call: EndedCall): void;
   /**
-   * Call it when a conversation was erased in this process: the store may keep no mark of it. May
-   * be called again with the same time, in milliseconds since the epoch. Never throws.
+   * Call this when a conversation has been erased in this process: the store may not keep a mark of
+   * it. May be called again with the same time, in milliseconds since the epoch. Never throws.
    */
   erased?(conversationKey: string, erasedAt: number): void;
-  /** Counts since the start. `waiting`: ended calls whose record is not written yet. */
+  /** Counts since the start. `waiting`: ended calls whose records have not been written yet. */
   counts(): { readonly written: number; readonly lost: number; readonly waiting: number };
   /** Writes the waiting records if possible. Takes a bounded time. */
   close(): Promise<void>;
@@ -54,19 +54,19 @@ export interface CallRecorderOptions {
   readonly archive: CallArchive;
   readonly log: Logger;
   /**
-   * How long after the last turn a call without an end gets its record, in milliseconds. Default:
-   * it gets none.
+   * How long after its last turn a call without an end is recorded, in milliseconds. Default: it is
+   * not recorded.
    */
   readonly idleMs?: number | undefined;
   readonly contents?: RecordContents | undefined;
-  /** Limits for records that wait while the archive fails. Default 1,000 and 67,108,864. */
+  /** Limits on the records waiting while the archive fails. Default 1,000 and 67,108,864. */
   readonly maxWaiting?: number;
   readonly maxCharactersWaiting?: number;
 }
 
 /** A turn in another process, or a tool that may finish, can end after the session. */
 const SETTLING_DELAYS_MS = [50, 250, 1_000, 5_000, 30_000] as const;
-/** With more calls than this, their records are written without waiting. */
+/** If more calls than this are settling, their records are written without waiting. */
 const MAX_SETTLING = 10_000;
 /** How long the record of a call waits for its times. */
 const REPORTED_AGAIN_MS = 60_000;
@@ -75,7 +75,7 @@ const WRITE_TIMEOUT_MS = 5_000;
 const RETRY_MS = 2_000;
 const CLOSING_MS = 2_000;
 
-/** Where a call's conversation is read: see `CallRecords.ended`. */
+/** Where a call's conversation is read from: see `CallRecords.ended`. */
 interface Source {
   readonly read: Read;
   readonly isStoreAway: () => boolean;
@@ -83,7 +83,7 @@ interface Source {
 
 interface Made {
   readonly record: CallRecord;
-  /** When the conversation had been erased last. 0: never. */
+  /** When the conversation had last been erased. 0: never. */
   readonly erasedAt: number;
 }
 
@@ -94,7 +94,8 @@ interface Waiting extends Made {
 }
 
 /**
- * Records that are remembered, so that silence or a late end does not repeat them, and erasures.
+ * How many records are remembered, so that silence or a late end does not repeat them, and how many
+ * erasures.
  */
 const MAX_REMEMBERED = 10_000;
 
@@ -108,13 +109,13 @@ export function callRecorder({
   archive, log, idleMs, contents, maxWaiting = 1_000, maxCharactersWaiting = 67_108_864,
 }: CallRecorderOptions): CallRecorder {
   const idle = idleMs === undefined ? undefined : new IdleCalls(idleMs);
-  /** Up to where each call is recorded, by key: see `add`. */
+  /** How far each call has been recorded, by key: see `add`. */
   const recorded = new BoundedMap<string, string>(MAX_REMEMBERED);
   /** When conversations were erased in this process, by `conversationKey`. */
   const erasures = new BoundedMap<string, number>(MAX_REMEMBERED);
   /** Calls whose turns or tools may still be running. */
   const settling = new Set<Promise<void>>();
-  /** Takes the times of a call that ended, by key. */
+  /** Functions that take the times of an ended call, by key. */
   const incomplete = new Map<string, (call: EndedCall) => void>();
   const queue: Waiting[] = [];
   let charactersWaiting = 0;
@@ -126,7 +127,7 @@ export function callRecorder({
   let retry: NodeJS.Timeout | undefined;
   const closing = new AbortController();
   let closed: Promise<void> | undefined;
-  setMaxListeners(0, closing.signal); // one for each call that settles
+  setMaxListeners(0, closing.signal); // one for each settling call
 
   function turnEnded(
     ...[call, process, read, isStoreAway = never]: Parameters<CallRecorder['turnEnded']>
@@ -142,7 +143,7 @@ export function callRecorder({
     await keep(known, source);
   }
 
-  /** A shutdown waits for it. It must not reject. */
+  /** A shutdown waits for `work`, which must not reject. */
   function track(work: Promise<void>): void {
     settling.add(work);
     void work.finally(() => settling.delete(work));
@@ -157,7 +158,10 @@ export function callRecorder({
     }
   }
 
-  /** The process that runs a call's last turn records it: the timers of others fire earlier. */
+  /**
+   * The process that ran a call's last turn records the call: the timers of the others fire
+   * earlier.
+   */
   async function ofSilent(
     call: RecordedCall,
     process: string | undefined,
@@ -170,7 +174,8 @@ export function callRecorder({
       if (last?.figures === undefined) return; // forgotten, or erased
       if (last.process !== process) return;
       if (last.state === 'open') return turnEnded(call, process, read, isStoreAway);
-      // Its end may have gone to another process. What this one has recorded may have gone on.
+      // The call's end may have gone to another process. A call recorded by this one may have
+      // continued.
       const isOwn = process === undefined || recorded.get(keyOf(call)) !== undefined;
       if (!isOwn && (await archive.has(call))) return;
       const { startedAt, durationMs = 0 } = last.figures;
@@ -194,8 +199,8 @@ export function callRecorder({
   }
 
   /**
-   * The record, as soon as nothing of the call is running any more, or as it is when time is up.
-   * Once the store answers again, other processes get some time to write what they remember.
+   * The record, as soon as nothing in the call is running any more, or as it stands when time is
+   * up. Once the store answers again, other processes get some time to write what they remember.
    */
   async function settled(call: EndedCall, { read, isStoreAway }: Source): Promise<Made> {
     let wasAway = false;
@@ -238,9 +243,9 @@ export function callRecorder({
   function add(call: EndedCall, read: Read, { record, erasedAt }: Made): void {
     const { turns } = record;
     const key = keyOf(call);
-    // The number alone may be the same again: an erasure or `MAX_MESSAGES` has removed turns.
+    // The number of turns alone may repeat: an erasure or `MAX_MESSAGES` may have removed some.
     const upTo = [erasedAt, turns.length, turns.at(-1)?.turnId].join(' ');
-    // Recorded before, after a silence or an end, and nothing was said since.
+    // Already recorded, after a silence or an end, and nothing has been said since.
     if (idle !== undefined && recorded.get(key) === upTo) return;
     recorded.set(key, upTo);
     const characters = JSON.stringify(record).length;
@@ -290,8 +295,8 @@ export function callRecorder({
   }
 
   /**
-   * Whether its conversation was erased since the record was made, perhaps by another process: the
-   * record may have waited for long. A store that cannot say so must not hold up all records.
+   * Whether its conversation has been erased since the record was made, perhaps by another process:
+   * the record may have waited a long time. A store that cannot tell must not hold up all records.
    */
   async function isErased({ call, read, erasedAt }: Waiting): Promise<boolean> {
     const { conversationId, sessionId, conversationKey } = call;

@@ -77,7 +77,7 @@ function idOf({ conversationKey, sessionId }: CallKey): string {
   return `${PREFIX}${conversationKey}\t${sessionId}`;
 }
 
-/** A repeated end may arrive when the conversation has been forgotten. */
+/** A repeated end may arrive after the conversation has been forgotten. */
 function hasMoreThan(record: CallRecord, stored: StoredConversation | undefined): boolean {
   const other = stored === undefined ? undefined : recordIn(stored);
   return other !== undefined && other.turns.length > record.turns.length;

@@ -21,7 +21,7 @@ export interface StoryLine {
   readonly atMs: number | undefined;
   /** How long it took, in milliseconds. Undefined if it took no time, or if that is not known. */
   readonly durationMs?: number | undefined;
-  /** For a request to a model, if that was captured: what is new in it, and the answer. */
+  /** For a request to a model, if it was captured: what is new in it, and the answer. */
   readonly details?: readonly string[] | undefined;
 }
 
@@ -35,7 +35,7 @@ export interface TurnStory {
 export interface SlowThing {
   readonly what: string;
   readonly durationMs: number;
-  /** The heading's time of its turn. */
+  /** The time in the heading of its turn. */
   readonly turn: string;
 }
 
@@ -46,7 +46,7 @@ export function storyOf({ turns }: CallRecord): readonly TurnStory[] {
 }
 
 /**
- * What took longest in a call: requests to models, waits before they were made again, tools, and
+ * What took longest in a call: requests to models, waits before they were repeated, tools, and
  * waits for the store.
  */
 export function slowestOf({ turns }: CallRecord, count: number): readonly SlowThing[] {
@@ -87,9 +87,9 @@ function headingOf(turn: RecordedTurn): string {
 }
 
 /**
- * Messages have an order and no times; what has a time is put between them. A reply comes after the
- * request that it answers. `unknownKeys`: those of earlier calls with an unknown outcome, to which
- * it adds the turn's.
+ * Messages have an order but no times; whatever has a time is put between them. A reply comes after
+ * the request that it answers. `unknownKeys`: the keys of earlier calls with an unknown outcome, to
+ * which this turn's are added.
  */
 function linesOf(turn: RecordedTurn, unknownKeys: Set<string>): readonly StoryLine[] {
   const said = messageLines(turn, unknownKeys);
@@ -103,7 +103,7 @@ function linesOf(turn: RecordedTurn, unknownKeys: Set<string>): readonly StoryLi
   return [...lines, ...timed];
 }
 
-/** The line of a message. Without a time it stands before what happened at `beforeMs`. */
+/** The line of a message. Without a time, it goes before whatever happened at `beforeMs`. */
 interface MessageLine extends StoryLine {
   readonly beforeMs?: number | undefined;
 }
@@ -148,7 +148,7 @@ function timedLines({
   return lines;
 }
 
-/** Messages that the request before had, too, are only counted. */
+/** Messages that the previous request also had are only counted. */
 function detailsOf({
   fields = {}, withoutFields = [], sameMessages, messages, answer,
 }: CapturedRequest): readonly string[] {
@@ -215,7 +215,7 @@ function messageLines(
   });
 }
 
-/** When the first request that began after that was answered. */
+/** When the first request that began at `afterMs` or later was answered. */
 function answeredAt(requests: readonly RequestFigures[], afterMs: number): number | undefined {
   const answer = requests.find(
     ({ startedMs, firstTokenMs }) => startedMs >= afterMs && firstTokenMs !== undefined,
@@ -223,7 +223,7 @@ function answeredAt(requests: readonly RequestFigures[], afterMs: number): numbe
   return answer === undefined ? undefined : answer.startedMs + (answer.firstTokenMs ?? 0);
 }
 
-/** When the next request after that began, which had the results. */
+/** When the next request after `afterMs` began, the one with the results. */
 function nextAt(requests: readonly RequestFigures[], afterMs: number): number {
   return requests.find(({ startedMs }) => startedMs > afterMs)?.startedMs ?? Infinity;
 }

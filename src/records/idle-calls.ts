@@ -9,20 +9,22 @@ export function idleSecondsOf(settings: {
 /** With more calls than this, the one that has been silent longest is forgotten. */
 const MAX_CALLS = 100_000;
 
-/** Calls in which something has happened, until nothing has for some time. */
+/** Calls that have been active, until they have been silent for some time. */
 export class IdleCalls {
   readonly #idleMs: number;
-  /** The one silent longest comes first. Node keeps timers of one length as a list. */
+  /**
+   * The call that has been silent longest comes first. Node keeps timers of equal length in a list.
+   */
   readonly #timers = new Map<string, NodeJS.Timeout>();
 
-  /** `idleMs`: how long nothing may happen, in milliseconds. */
+  /** `idleMs`: how long a call must be silent, in milliseconds. */
   constructor(idleMs: number) {
     this.#idleMs = idleMs;
   }
 
   /**
-   * Something has happened in the call with this key. `onIdle` is called once nothing has for that
-   * long. It must not throw.
+   * Something has happened in the call with this key. `onIdle` is called once nothing more has
+   * happened for `idleMs`. It must not throw.
    */
   add(key: string, onIdle: () => void): void {
     this.remove(key);

@@ -17,7 +17,10 @@ export interface CallRecordSettings extends StoreSettings {
   readonly callRecordsState?: boolean | undefined;
   /** Default false. */
   readonly captureModelRequests?: boolean | undefined;
-  /** Undefined: half of `conversationTtlSeconds`, but at most 900. 0: none. */
+  /**
+   * When a silent call is recorded. Undefined: after half of `conversationTtlSeconds`, but at most
+   * 900. 0: never.
+   */
   readonly callRecordsIdleSeconds?: number | undefined;
 }
 
@@ -42,8 +45,8 @@ export async function openCallRecords(
 }
 
 /**
- * Like `openCallRecords`, for reading and erasing records: those of all nodes of a cluster. Creates
- * no file: rejects with a `StoreError` if there is none.
+ * Like `openCallRecords`, but for reading and erasing records, on all nodes of a cluster. Does not
+ * create a file: rejects with a `StoreError` if none exists.
  */
 export function openCallArchive(
   settings: CallRecordSettings,

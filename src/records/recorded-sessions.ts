@@ -9,28 +9,28 @@ export interface RecordLine {
   readonly end: number | undefined;
 }
 
-/** Many more than there are calls whose end may still be reported. */
+/** Far more than the calls whose end may still be reported. */
 const MOST_SESSIONS = 100_000;
-/** The ids come first. Longer ones than this have more escapes than characters. */
+/** The ids come first in a line. Only ids with very many escapes are longer than this. */
 const IDS_BYTES = 4_096;
 const IDS = /^\{"format":\d+,"conversationId":"(?:[^"\\]|\\.)*","sessionId":("(?:[^"\\]|\\.)*")/;
 const CLOSING_BRACE = 0x7d;
 
 /**
- * The sessions whose records were appended to files, perhaps by other processes. Each line is
- * looked at once: a file of a busy day is long. `linesFrom`: the lines of a file from a position
- * on. Empty if there is no file.
+ * The sessions whose records were appended to files, perhaps by other processes. Each line is read
+ * only once: a busy day's file is long. `linesFrom`: the lines of a file from a position onwards.
+ * Empty if there is no file.
  */
 export function recordedSessions(
   linesFrom: (path: string, from: number) => AsyncIterable<RecordLine>,
 ) {
   const sessions = new BoundedMap<string, true>(MOST_SESSIONS);
-  /** Up to where each file was read. */
+  /** How far each file has been read. */
   let ends = new Map<string, number>();
   let reading: Promise<void> = Promise.resolve();
 
   async function readOn(paths: readonly string[]): Promise<void> {
-    // Files of other days are not asked for any more.
+    // Nobody asks about the files of other days any more.
     ends = new Map(paths.map((path) => [path, ends.get(path) ?? 0]));
     for (const path of paths) {
       for await (const { bytes, end } of linesFrom(path, ends.get(path) ?? 0)) {
@@ -43,9 +43,9 @@ export function recordedSessions(
   }
 
   return {
-    /** Leaves out what a file holds up to here. */
+    /** Leaves out what the file holds up to `end`. */
     skip: (path: string, end: number): unknown => ends.set(path, end),
-    /** Whether one of the files has a record of the session, as far as it was not skipped. */
+    /** Whether one of the files has a record of the session in a part that was not skipped. */
     async has(sessionId: string, paths: readonly string[]): Promise<boolean> {
       // One reader at a time: two would read the same lines. If it fails, only this call fails.
       const read = reading.then(() => readOn(paths));

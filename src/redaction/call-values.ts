@@ -7,19 +7,19 @@ export interface KnownValue {
   readonly value: string;
 }
 
-/** Values of a conversation. Beyond that, the one said longest ago is forgotten. */
+/** Values remembered per conversation. Beyond that, the one said longest ago is forgotten. */
 const MOST_VALUES = 200;
 
 /**
- * The values of one conversation that this process has seen, and the names of all that are
- * stored. Only ever in memory.
+ * The values of one conversation that this process has seen, and the names of all stored ones. Only
+ * ever in memory.
  */
 export class CallValues {
   /** By the letters of their marks. */
   readonly #values = new BoundedMap<string, KnownValue>(MOST_VALUES);
   #placeholders: Placeholders = {};
   #countOfNames = 0;
-  /** On the clock that the owner uses. */
+  /** By the owner's clock. */
   lastUsedMs = 0;
   /** When values were last written for other processes, by the letters of their marks. */
   readonly keptAtMs = new Map<string, number>();
@@ -43,7 +43,7 @@ export class CallValues {
     this.#countOfNames = Object.keys(placeholders).length;
   }
 
-  /** Undefined if so many have names already that this one keeps its mark. */
+  /** Undefined if too many values already have names: this one keeps its mark. */
   giveName(letters: string, kind: string): string | undefined {
     if (this.#countOfNames >= MOST_NUMBERED) return undefined;
     const name = nextName(kind, this.#placeholders);
@@ -56,12 +56,12 @@ export class CallValues {
     return Object.hasOwn(this.#placeholders, letters) ? this.#placeholders[letters] : undefined;
   }
 
-  /** The value with that name: `card 1`, or that of a mark. */
+  /** The value with that name, such as `card 1` or the name in a mark. */
   valueOf(name: string): string | undefined {
     return this.#values.get(this.lettersOf(name))?.value;
   }
 
-  /** The letters of the mark of a value with that name. */
+  /** The letters in the mark of the value with that name. */
   lettersOf(name: string): string {
     const [letters] = Object.entries(this.#placeholders).find(([, given]) => given === name) ?? [];
     return letters ?? name.slice(name.indexOf(' ') + 1);

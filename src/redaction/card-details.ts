@@ -1,5 +1,5 @@
 // What is said near a card number: the date on which the card expires, and its security code. Both
-// finders work on what the finder of card numbers has left.
+// finders search texts in which card numbers have already been replaced.
 
 import { digitRunSteps, digitsIn, valueIn, type DigitRun } from './digit-runs.ts';
 import { anyWordOf, steadyFinder, type FindingSteps } from './finder.ts';
@@ -10,7 +10,10 @@ const NEAR = 40;
 const NEAR_CARD = 60;
 
 const CARD = /\[card [a-z\d]+\]/;
-/** A mark or a placeholder that ends a text, and some words that say nothing about what follows. */
+/**
+ * A mark or placeholder at the end of a text, and any words after it that say nothing about what
+ * follows.
+ */
 const BEHIND_CARD = new RegExp(
   String.raw`\[(?:card|expiry) [a-z\d]+\]`
   + String.raw`(?:\s|[.,;:/-]|\b${anyWordOf('and then exp with plus it is its the uh um')}\b)*$`,
@@ -23,7 +26,7 @@ const EXPIRES = new RegExp(
   `)}\b[^\d[\]]*$`,
   'i',
 );
-/** Said about a date only if there is a card. */
+/** These refer to an expiry date only if the text has a card number. */
 const MAY_EXPIRE = new RegExp(
   String.raw`\b${anyWordOf('month end ends date until till thru through runs_out')}\b[^\d[\]]*$`,
   'i',
@@ -38,8 +41,8 @@ const YEAR = /^(?:20)?(?:2[4-9]|3\d|4[0-5])$/;
 
 /**
  * Finds the date on which a card expires, `12/27`, `oh three twenty-eight` or `March 2027`, after a
- * card number or words such as "expires". If the text has a card number, also after "until" and the
- * like.
+ * card number or words such as "expires". If the text has a card number, dates after "until" and
+ * the like count, too.
  */
 export const cardExpiries = steadyFinder('expiry', expiriesIn);
 
@@ -102,7 +105,7 @@ const CODE_BEHIND = new RegExp(
 
 /**
  * Finds the security code of a card, three or four digits, near words such as "CVV", or after a
- * card number or its date. If the text has a card number, also after "code".
+ * card number or its date. If the text has a card number, digits after "code" count, too.
  */
 export const securityCodes = steadyFinder('code', codesIn);
 

@@ -5,7 +5,9 @@ import { steadyFinder, type FindingSteps, type FoundValue } from './finder.ts';
 
 const SHORTEST = 13;
 const LONGEST = 19;
-/** By issuer, in the order in which they are tried. Made once: a long text asks very often. */
+/**
+ * Lengths by issuer, in the order in which they are tried. Made once: a long text needs them often.
+ */
 const VISA: readonly number[] = [16, 19, 13];
 const MASTERCARD: readonly number[] = [16];
 const AMEX: readonly number[] = [15];
@@ -13,9 +15,9 @@ const DINERS: readonly number[] = [14, 16, 19];
 /** Discover, JCB, Maestro, Mir, RuPay, Troy, UnionPay and Verve. */
 const OTHERS: readonly number[] = [16, 19, 18, 17];
 const NONE: readonly number[] = [];
-/** Digits that are looked at between two pauses. */
+/** How many digits are examined between two pauses. */
 const DIGITS_PER_STEP = 1_000;
-/** A phone number has no more digits (E.164). */
+/** The most digits that a phone number can have (E.164). */
 const LONGEST_PHONE = 15;
 
 /**
@@ -27,7 +29,7 @@ const LONGEST_PHONE = 15;
 export const cardNumbers = steadyFinder('card', cardsIn, cutCardIn);
 
 function* cardsIn(text: string): FindingSteps {
-  if (text.length < SHORTEST) return; // most texts of an event
+  if (text.length < SHORTEST) return; // true of most texts in an event
   for (const run of digitRunSteps(text, SHORTEST)) {
     if (run === undefined) yield;
     else yield* new CardRun(run).cards();
@@ -37,7 +39,9 @@ function* cardsIn(text: string): FindingSteps {
 /** In digits. Phone numbers that are said without `+` have fewer. */
 const FEWEST_OF_CUT = 12;
 
-/** The missing digits of a card number can be guessed, if a few are missing. */
+/**
+ * Finds a card number whose end was cut off: if only a few digits are missing, they can be guessed.
+ */
 function cutCardIn(text: string): FoundValue | undefined {
   const { run, skipped } = runAtEnd(text, FEWEST_OF_CUT) ?? {};
   if (run === undefined || run.hasPlus) return undefined;
@@ -67,7 +71,7 @@ class CardRun {
     const { digits, hasPlus } = this.#run;
     if (hasPlus && digits.length <= LONGEST_PHONE) return;
     yield* this.#addUp();
-    // A group that is a number itself is not part of one written next to it.
+    // A group that is itself a card number is not part of a number written next to it.
     let from = 0;
     for (let start = 0; start < digits.length;) {
       const end = this.#endOfGroup(start);
@@ -103,8 +107,8 @@ class CardRun {
   }
 
   /**
-   * Where the number begins whose last group passes by itself. Numbers of 19 digits are printed as
-   * 6 and 13, and some of the latter pass.
+   * Where a number begins if its last group passes the check by itself. 19 digits are printed as
+   * groups of 6 and 13, and some of the latter pass.
    */
   #startOfWhole(from: number, start: number, end: number): number {
     if (end - start > SHORTEST) return start;
@@ -113,7 +117,7 @@ class CardRun {
     return start;
   }
 
-  /** Numbers between two places. */
+  /** The card numbers between two places. */
   *#between(first: number, to: number): FindingSteps {
     if (this.#isNumber(first, to)) return yield valueIn(this.#run, first, to);
     let from = first;
@@ -149,8 +153,8 @@ class CardRun {
   }
 
   /**
-   * Whether it is more likely a list of sizes, hours or the like: groups of two or three separated
-   * by commas. The last group of a card may be as short.
+   * Whether it is more likely a list of sizes, hours or the like: groups of two or three digits
+   * separated by commas. The last group of a card may be just as short.
    */
   #isList(start: number, end: number): boolean {
     const { digits } = this.#run;
@@ -164,14 +168,17 @@ class CardRun {
     return false;
   }
 
-  /** The Luhn check: every second digit is doubled, from the last but one on (ISO/IEC 7812-1). */
+  /**
+   * The Luhn check: every second digit is doubled, from the last but one backwards (ISO/IEC
+   * 7812-1).
+   */
   #passes(start: number, end: number): boolean {
     const sums = end % 2 === 0 ? this.#evenDoubled : this.#oddDoubled;
     return ((sums[end] ?? 0) - (sums[start] ?? 0)) % 10 === 0;
   }
 }
 
-/** The lengths of numbers that begin like this (ISO/IEC 7812). Empty for no known issuer. */
+/** The lengths of numbers that begin like this (ISO/IEC 7812). Empty if the issuer is unknown. */
 function lengthsAt(digits: readonly Digit[], start: number): readonly number[] {
   const digitAt = (place: number): number => digits[place]?.digit ?? 0;
   const a = digitAt(start);

@@ -9,12 +9,12 @@ export interface Digit {
   readonly digit: number;
   readonly start: number;
   readonly end: number;
-  /** Whether a group or a word begins with it. `oh` begins nothing: it is a word, too. */
+  /** Whether a group or a word begins with it. `oh` does not count: it is also an interjection. */
   readonly isFirst: boolean;
   readonly isLast: boolean;
   /** Whether it is part of a group that is long enough to hold more than one number. */
   readonly isInLong: boolean;
-  /** Whether it is in a group of two or three that is written, such as a size or an hour. */
+  /** Whether it is in a written group of two or three digits, such as a size or an hour. */
   readonly isInShort: boolean;
   /** Whether a comma, a full stop or an `and` comes before it. */
   readonly isApart: boolean;
@@ -35,18 +35,18 @@ const MOST_BETWEEN = 8;
 const LONG_GROUP = 16;
 /** A longer group after a point is a fraction. */
 const LONGEST_AFTER_POINT = 6;
-/** Homophones are digits in a run with this many others. */
+/** Homophones count as digits in a run with at least this many others. */
 const FEWEST_BESIDE_HOMOPHONES = 6;
 
-/** Words, groups of digits and signs between two pauses. */
+/** How many words, groups of digits and signs are read between two pauses. */
 const PARTS_PER_STEP = 1_000;
-/** Of one group, in UTF-16 code units. Even: a digit may have two of them. */
+/** The same within one group, in UTF-16 code units. Even, because a digit may have two. */
 const UNITS_PER_STEP = 100_000;
 const NO_RUNS: readonly DigitRun[] = [];
 
 /**
- * The run that a text ends with, if it has `least` digits. The last word may have been cut: `four
- * two fo`. Places count from `skipped` characters on: no more than the end is searched.
+ * The run that a text ends with, if it has at least `least` digits. The last word may have been
+ * cut: `four two fo`. Places count from `skipped`: only the end of the text is searched.
  */
 export function runAtEnd(
   text: string,
@@ -66,12 +66,12 @@ export function runAtEnd(
 /** In UTF-16 code units. */
 const LONGEST_END = 1_000;
 
-/** The digits of a run from the one at `first` up to that at `end`, as a text. */
+/** The digits of a run from `first` up to but not including `end`, as text. */
 export function digitsIn({ digits }: DigitRun, first: number, end = digits.length): string {
   return digits.slice(first, end).map(({ digit }) => digit).join('');
 }
 
-/** The same as a value that was found. */
+/** The same, with its place in the text. */
 export function valueIn(run: DigitRun, first: number, end: number): FoundValue {
   const { digits } = run;
   const value = digitsIn(run, first, end);
@@ -79,8 +79,8 @@ export function valueIn(run: DigitRun, first: number, end: number): FoundValue {
 }
 
 /**
- * All runs of at least `least` digits, in order, and pauses in a long text. Takes a time that is
- * linear in the text.
+ * All runs of at least `least` digits, in order, and pauses in a long text. Takes time in
+ * proportion to the text.
  */
 export function* digitRunSteps(
   text: string,
@@ -111,7 +111,7 @@ export function* digitRunSteps(
   yield* reader.takeRuns();
 }
 
-/** Where a digit is in its group. */
+/** Where a digit stands in its group. */
 type Standing = Pick<Digit, 'isFirst' | 'isLast'>
   & Partial<Pick<Digit, 'isInLong' | 'isInShort' | 'isHomophone'>>;
 
@@ -122,10 +122,10 @@ class RunReader {
   #run: DigitRun = newRun(false);
   /** How many signs and pauses have come since the last digit. */
   #between = 0;
-  /** Where the last escape ended: its letter belongs to no word. */
+  /** Where the last escape ended: its letter is not part of a word. */
   #escapeEnd = -1;
   #hasHomophones = false;
-  /** A comma, a full stop or an `and` has come since the last digit. */
+  /** Whether a comma, a full stop or an `and` has come since the last digit. */
   #isApart = false;
   /** `double` was said: what comes next counts this many times. */
   #times = 1;
@@ -138,13 +138,13 @@ class RunReader {
     this.#least = least;
   }
 
-  /** Those that have ended since the last time. */
+  /** The runs that have ended since the last call. */
   takeRuns(): readonly DigitRun[] {
     if (this.#runs.length === 0) return NO_RUNS;
     return this.#runs.splice(0);
   }
 
-  /** Where the rest of a long group begins, or its end. */
+  /** Reads a group. Returns where the rest of a long one begins, or the end. */
   group(start: number, end: number): number {
     this.#flushTens();
     const text = this.#text;
@@ -167,7 +167,7 @@ class RunReader {
     return this.restOfGroup(start, end, start);
   }
 
-  /** The same for what begins at `from`. */
+  /** The same for the part that begins at `from`. */
   restOfGroup(start: number, end: number, from: number): number {
     const text = this.#text;
     const width = widthOf(text.codePointAt(start) ?? 0);
@@ -183,7 +183,7 @@ class RunReader {
     return to;
   }
 
-  /** The cents of a price, a fraction, and the thousands of `1,234,567`. */
+  /** Whether it is the cents of a price, a fraction, or thousands as in `1,234,567`. */
   #isOfAmount(start: number, end: number, count: number): boolean {
     const text = this.#text;
     const sign = text.charCodeAt(start - 1);
@@ -191,7 +191,7 @@ class RunReader {
     if (!isUnicodeDigit(codeBefore(text, start - 1))) return false;
     if (sign === COMMA) return count === 3;
     const goesOn = text.charCodeAt(end) === POINT && isUnicodeDigit(text.charCodeAt(end + 1));
-    const isOnly = !goesOn && !this.#isBehindPoint(start - 1); // no date, no group of a number
+    const isOnly = !goesOn && !this.#isBehindPoint(start - 1); // not in a date or a longer number
     return count > LONGEST_AFTER_POINT || (count <= 2 && isOnly);
   }
 
@@ -249,7 +249,7 @@ class RunReader {
     if (!isBetween || this.#between > MOST_BETWEEN) this.#break();
   }
 
-  /** A line break, or a comma or a full stop that is not written within a number. */
+  /** Whether it is a line break, or a comma or full stop that is not written within a number. */
   #partsAt(start: number, end: number): boolean {
     const code = this.#text.charCodeAt(start);
     if (code === LINE_FEED || end - start > 1) return true;
@@ -291,7 +291,7 @@ class RunReader {
     if (tens !== undefined) this.#add([tens.tens, 0], tens.start, tens.end, true);
   }
 
-  /** What one word says, perhaps several times. */
+  /** Adds the digits of one word, perhaps several times. */
   #add(digits: readonly number[], start: number, end: number, begins: boolean): void {
     const said = this.#timesStart ?? start;
     const count = digits.length * this.#times;
@@ -335,8 +335,8 @@ class RunReader {
 }
 
 /**
- * The parts of a run between words that are not digits after all: `for` is one only among six other
- * digits, and next to some that are said one by one. At an end of the run it may be one.
+ * The parts of a run between words that are not digits after all: `for` counts as a digit only
+ * among six others, and between digits that are said one by one or at an end of the run.
  */
 function withoutOtherWords(run: DigitRun): readonly DigitRun[] {
   const { digits } = run;
@@ -373,7 +373,7 @@ function widthOf(code: number): number {
   return code > 0xffff ? 2 : 1;
 }
 
-/** Where a group of digits ends: all have as many code units as the first. */
+/** Where a group of digits ends: all its digits have as many code units as the first. */
 function endOfDigits(text: string, start: number): number {
   const width = widthOf(text.codePointAt(start) ?? 0);
   let end = start + width;
@@ -408,14 +408,14 @@ const SEPARATOR = new RegExp(
   String.raw`[\s.,/()*\u00ad\u00b7\u060c\u066b\u066c\u200b-\u200f\u2010-\u2015\u2022\u2026`
   + String.raw`\u202a-\u202e\u2060\u2066-\u2069\u2212\u3001\u3002\uff0c-\uff0e-]`,
 );
-/** Of those in ASCII: a long text asks for them very often. */
+/** The answers for ASCII, which a long text asks for very often. */
 const IN_ASCII = [...Array(0x80).keys()].map((code) => SEPARATOR.test(String.fromCharCode(code)));
 
 function isSeparator(code: number): boolean {
   return IN_ASCII[code] ?? SEPARATOR.test(String.fromCharCode(code));
 }
 
-/** Where a sign ends that begins at `start`: JSON in JSON has `\n` or `\u00a0` for a separator. */
+/** Where the sign at `start` ends: JSON in JSON has `\n` or `\u00a0` for a separator. */
 function endOfEscape(text: string, start: number): number {
   if (text.charCodeAt(start) !== BACKSLASH) return start + 1;
   const end = endOf(text, start, (code) => code === BACKSLASH);

@@ -1,4 +1,4 @@
-// The words for digits in English, and those that may come between them.
+// English words for digits, and words that may come between them.
 
 const UNITS = ['zero', 'one', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine'];
 const TEENS = [
@@ -8,8 +8,8 @@ const TEENS = [
 const TENS = ['twenty', 'thirty', 'forty', 'fifty', 'sixty', 'seventy', 'eighty', 'ninety'];
 
 /**
- * `homophone`: another word that sounds like a digit, `for` and `to`. `plus` comes before a phone
- * number.
+ * `homophone`: another word that sounds like a digit, such as `for` or `to`. `plus` comes before a
+ * phone number.
  */
 type DigitWord =
   | { readonly kind: 'digits'; readonly digits: readonly number[]; readonly begins: boolean }

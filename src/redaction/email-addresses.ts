@@ -4,8 +4,8 @@ import { spokenAddressesIn } from './spoken-addresses.ts';
 const AT = 0x40;
 
 /**
- * Finds e-mail addresses as they are written, `name@example.com`, typed with blanks, and said,
- * `name at example dot com`. Two addresses that differ only in case are equal.
+ * Finds e-mail addresses: written, `name@example.com`, typed with blanks, or spoken, `name at
+ * example dot com`. Two addresses that differ only in case are equal.
  */
 export const emailAddresses = steadyFinder('email', addressesIn);
 
@@ -15,7 +15,7 @@ function* addressesIn(text: string): FindingSteps {
 }
 
 function* writtenAddressesIn(text: string): FindingSteps {
-  /** What comes before is part of an address, or was looked at. */
+  /** What comes before this is part of an address, or has been examined. */
   let from = 0;
   for (let at = text.indexOf('@'); at !== -1; at = text.indexOf('@', at + 1)) {
     yield;
@@ -38,7 +38,7 @@ function isDomain(domain: string): boolean {
   return domain.includes('.') && isAlphanumeric(domain.charCodeAt(0)) && /[^\d-]./.test(last);
 }
 
-/** What may come before the `@`, without signs that hardly anyone uses. */
+/** What may come before the `@`, except for signs that hardly anyone uses. */
 function isInName(code: number): boolean {
   return isInDomain(code) || IN_NAME.has(code);
 }
@@ -55,7 +55,7 @@ function isInDomain(code: number): boolean {
   return isAlphanumeric(code) || code === 0x2d || code === 0x2e; // - .
 }
 
-/** Letters of all scripts, roughly: none of the signs and spaces between them. */
+/** Letters and digits of all scripts, roughly: not the signs and spaces between them. */
 function isAlphanumeric(code: number): boolean {
   if (code < 0x80) {
     return (code >= 0x30 && code <= 0x39) || (code >= 0x41 && code <= 0x5a)

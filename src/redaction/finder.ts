@@ -3,7 +3,7 @@ export interface FoundValue {
   readonly start: number;
   readonly end: number;
   /**
-   * The value in the form in which equal values are equal texts, such as the digits of a card
+   * The value in a form in which equal values are equal strings, such as the digits of a card
    * number without spaces. Tools with `raw` get this. Default: the text from `start` to `end`.
    */
   readonly value?: string | undefined;
@@ -16,11 +16,11 @@ export type FindingSteps = Generator<FoundValue | undefined, void, undefined>;
 export interface Finder {
   /** The word in the placeholder: `card` for `[card 1]`. 1–24 characters of `a-z` and `-`. */
   readonly kind: string;
-  /** The values in a text, in any order. Should take a time that grows no faster than the text. */
+  /** The values in a text, in any order. The time it takes should grow no faster than the text. */
   find(text: string): Iterable<FoundValue>;
 }
 
-/** A finder that pauses in a long text: it then yields nothing. */
+/** A finder that pauses in a long text by yielding undefined. */
 interface SteadyFinder extends Finder {
   readonly steps: (text: string) => Iterable<FoundValue | undefined>;
   /** What a cut text ends with, if it can only be the beginning of a value. */
@@ -50,7 +50,7 @@ export function cutValueIn(finder: Finder, text: string): FoundValue | undefined
 }
 
 /**
- * A pattern for one of the words, which are separated by blanks. `_` stands for a blank in a word.
+ * A pattern for any of the words, which are separated by blanks. `_` stands for a blank in a word.
  */
 export function anyWordOf(words: string): string {
   return `(?:${words.trim().split(/\s+/).join('|').replaceAll('_', ' ')})`;

@@ -3,10 +3,10 @@ import { digitsIn, runAtEnd } from './digit-runs.ts';
 
 /** A shorter part of a value could be anything. */
 const SHORTEST_PART = 4;
-/** In UTF-16 code units. Only this much of a text is searched, as it may be long. */
+/** In UTF-16 code units. Only this much of a text is searched: it may be long. */
 const LONGEST_PART = 1_000;
 
-/** What a text ends with, because the caller spoke over the rest of it. */
+/** The part of a value that a text ends with: the caller spoke over the rest. */
 interface HeardPart {
   readonly start: number;
   readonly letters: string;
@@ -17,10 +17,10 @@ interface Known extends KnownValue {
   readonly letters: string;
 }
 
-/** The values of a conversation, as far as a caller may have heard a part of them. */
+/** The values of a conversation of which the caller may have heard only a part. */
 export class HeardValues {
   readonly #digits: Known[] = [];
-  /** By their beginning: many texts may be asked for. */
+  /** By their beginnings: many texts may be looked up. */
   readonly #others = new Map<string, Known[]>();
 
   constructor(values: Iterable<readonly [letters: string, value: KnownValue]>) {
@@ -43,7 +43,7 @@ export class HeardValues {
     return this.#digitsAtEnd(text) ?? this.#textAtEnd(text);
   }
 
-  /** Digits as they are written, and as they are said. */
+  /** Digits, written or spoken. */
   #digitsAtEnd(text: string): HeardPart | undefined {
     if (this.#digits.length === 0) return undefined;
     const atEnd = runAtEnd(text, SHORTEST_PART);
@@ -51,7 +51,7 @@ export class HeardValues {
     const { run, skipped } = atEnd;
     const digits = digitsIn(run, 0);
     if (this.#digits.some(({ value }) => digits.endsWith(value))) return undefined;
-    // A word such as "double" says several digits: none of them stays.
+    // A word such as "double" says several digits: none of them is left.
     for (let from = 0; digits.length - from >= SHORTEST_PART; from++) {
       const known = this.#digits.find(({ value }) => value.startsWith(digits.slice(from)));
       if (known !== undefined) return { ...known, start: skipped + (run.digits[from]?.start ?? 0) };

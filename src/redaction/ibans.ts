@@ -1,7 +1,7 @@
 import { DIGIT_WORDS } from './digit-words.ts';
 import { steadyFinder, type FindingSteps } from './finder.ts';
 
-/** Countries, and how long their numbers are: the registry of SWIFT. */
+/** How long the IBANs of each country are, from SWIFT's registry. */
 const LENGTHS: ReadonlyMap<string, number> = new Map(
   (
     'AD24AE23AL28AT20AZ28BA20BE16BG22BH22BI27BR29BY28CH21CR22CY28CZ24DE22DJ27DK18DO28EE20EG29ES24'
@@ -26,8 +26,8 @@ interface Part {
 }
 
 /**
- * Finds IBANs: as many letters and digits as those of the country have, that pass the check of ISO
- * 13616, in one group, in groups, or spelled: "D E eight nine", "Delta Echo eight nine".
+ * Finds IBANs: letters and digits, as many as the country's IBANs have, that pass the check of ISO
+ * 13616. In one group, in several, or spelled out: "D E eight nine", "Delta Echo eight nine".
  */
 export const ibans = steadyFinder('iban', ibansIn);
 
@@ -45,7 +45,7 @@ function* ibansIn(text: string): FindingSteps {
   }
 }
 
-/** Undefined at something that cannot be in a number, and at the end. */
+/** Undefined for anything that cannot be in an IBAN, and at the end. */
 function* partsOf(text: string): Generator<Part | undefined, void, undefined> {
   let end = 0;
   let times = 1;
@@ -121,7 +121,9 @@ function lastOfNumber(parts: readonly Part[], first: number): number | undefined
   return undefined;
 }
 
-/** The country and the check digits last, letters as 10 to 35, modulo 97. */
+/**
+ * With the country and check digits last, and letters as 10 to 35, the rest modulo 97 must be 1.
+ */
 function passes(number: string): boolean {
   let rest = 0;
   for (const character of number.slice(4) + number.slice(0, 4)) {

@@ -22,8 +22,8 @@ const NAMED_FINDERS = {
 } as const satisfies Readonly<Record<FinderName, readonly Finder[]>>;
 
 /**
- * The parts of what `redact` was given, in order. Finders with a name stand where the first of
- * their names does, in an order of their own: digits of an IBAN may pass for those of a card.
+ * The parts of `redact`, in order. Named finders all come where the first name stands, in the order
+ * of `FINDER_NAMES`.
  */
 export function redactorsIn(redact: Redact | undefined): readonly (Finder | TextRedactor)[] {
   const parts = partsOf(redact);

@@ -15,7 +15,7 @@ const PHONE = new RegExp(
   `)})\b`,
   'i',
 );
-/** Said before "number" if it may be that of a telephone. */
+/** Said before "number" when it may be a telephone number. */
 const OF_PHONE = anyWordOf(`
   phone telephone mobile cell contact home work office business fax callback direct daytime hotline
   service support emergency private personal local free new old best right current correct following
@@ -30,7 +30,7 @@ const OTHER = new RegExp(
   `)})\b|(?<![a-z'\u2019])(?!${OF_PHONE} )[a-z]+ numbers?\b)[^.!?]*$`,
   'i',
 );
-/** ISO 8601, and whatever follows. */
+/** A date in ISO 8601, whatever follows it. */
 const DAY = /^(?:19|20)\d\d-[01]\d-[0-3]\d/;
 const TENS = /ty\b|teen\b|\b(?:ten|eleven|twelve)\b/i;
 
@@ -50,7 +50,7 @@ function* phonesIn(text: string): FindingSteps {
 /** In digits: a few numbers next to each other. */
 const LONGEST_LIST = 100;
 
-/** `dialled`: with the 0 of a trunk, or 00. `american`: that of the North American plan. */
+/** `dialled`: with the trunk prefix 0, or with 00. `american`: as in the North American plan. */
 function shapeOf(
   digits: readonly Digit[],
   start: number,
@@ -79,7 +79,10 @@ function* numbersIn(run: DigitRun, text: string): FindingSteps {
   }
 }
 
-/** The longest number that begins there: up to the end, to a comma, or to any group. */
+/**
+ * Where the longest number from `start` ends: at best at the end of the run or at a comma, else
+ * after any group.
+ */
 function endOfNumber(run: DigitRun, text: string, start: number): number | undefined {
   const { digits } = run;
   const most = Math.min(digits.length, start + LONGEST);
@@ -98,7 +101,7 @@ function isNumber(run: DigitRun, text: string, start: number, end: number): bool
   if (first.isHomophone || last.isHomophone) return false;
   if (hasPlus && start === 0) return true;
   const shape = shapeOf(digits, start, end);
-  // Words are not searched for near each digit of a long list.
+  // A long list is not searched for words near each digit.
   if (shape === 'any' && digits.length > LONGEST_LIST) return false;
   const said = text.slice(first.start, last.end);
   if (DAY.test(said)) return false;

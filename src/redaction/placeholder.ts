@@ -1,6 +1,6 @@
 // The stand-in for a value. At first that is a mark, `[card hqkzmvbtwpxa]`, whose letters are a
-// keyed hash of the value, so that every process makes the same. The write that stores it in its
-// conversation gives it a number: `[card 1]`.
+// keyed hash of the value, so that every process makes the same mark. The write that stores it in
+// its conversation gives it a number: `[card 1]`.
 
 /**
  * The names of a conversation's values, such as `card 1`, by the letters of their marks. Stored
@@ -64,12 +64,12 @@ function kindOfMarkAt(text: string, at: number, kinds: Kinds): string | undefine
 /** What follows the kind in a mark. */
 const BEHIND_KIND = / [a-z]{12}\]/y;
 
-/** Replaces what could stand for a value. `name` is `card 1`, or that of a mark. */
+/** Replaces whatever could stand for a value. `name`: such as `card 1`, or the name in a mark. */
 export function withoutPlaceholders(text: string, valueOf: (name: string) => string): string {
   return text.replace(PLACEHOLDER, (_placeholder, name: string) => valueOf(name));
 }
 
-/** Where a text has placeholders, marks, and other words in brackets like them. */
+/** Where a text has placeholders, marks, and other words in brackets that look like them. */
 export function* placesOfPlaceholders(
   text: string,
 ): Generator<{ readonly start: number; readonly end: number }, void, undefined> {
@@ -77,7 +77,7 @@ export function* placesOfPlaceholders(
     yield { start: index, end: index + placeholder.length };
 }
 
-/** The next name of a kind. */
+/** The next free name for a kind. */
 export function nextName(kind: string, placeholders: Placeholders): string {
   let last = 0;
   for (const name of Object.values(placeholders))

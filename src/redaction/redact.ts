@@ -2,18 +2,18 @@
 
 import type { Finder } from './finder.ts';
 
-/** The name of finders that every desk needs. */
+/** A name for built-in finders. */
 export type FinderName = 'cards' | 'phones' | 'ibans' | 'emails';
 
-/** In the order in which they work. */
+/** In the order in which they are applied. */
 export const FINDER_NAMES: readonly FinderName[] = ['emails', 'ibans', 'cards', 'phones'];
 
 /** Returns a text without the values, which cannot be restored later. */
 export type TextRedactor = (text: string) => string;
 
 /**
- * What `redact` of `defineAgent` accepts: the name of finders, a finder, a function of text, or a
- * list of them.
+ * What `redact` of `defineAgent` accepts: a name of built-in finders, a finder, a function of text,
+ * or a list of these.
  */
 export type Redact =
   FinderName | Finder | TextRedactor | readonly (FinderName | Finder | TextRedactor)[];

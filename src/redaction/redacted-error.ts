@@ -8,15 +8,15 @@ const MAX_PARTS = 8;
 const USUAL = ['name', 'message', 'code', 'stack'] as const;
 
 /**
- * The error itself if nothing in it holds a value. Otherwise a copy of the same class, which
- * decides what becomes of a call: its texts and numbers without values, its causes likewise, and
- * none of the objects that clients of HTTP hang on their errors.
+ * The error itself if nothing in it holds a value. Otherwise a copy of the same class, because the
+ * class decides what becomes of a call: texts and numbers without values, causes likewise, and
+ * without the objects that HTTP clients attach to their errors.
  */
 export function redactedError(error: unknown, redact: (text: string) => string): unknown {
   try {
     return redacted(error, redact, 0);
   } catch {
-    return new Error('something was thrown that cannot be read'); // by a getter, perhaps
+    return new Error('something was thrown that cannot be read'); // perhaps a getter throws
   }
 }
 
@@ -41,7 +41,7 @@ function redacted(error: unknown, redact: (text: string) => string, depth: numbe
   return Object.create(Object.getPrototypeOf(error) as object, fields) as unknown;
 }
 
-/** Undefined for what cannot be known to hold no value. */
+/** Undefined for anything that cannot be checked for values. */
 function withoutValues(
   name: string | symbol,
   given: unknown,

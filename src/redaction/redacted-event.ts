@@ -5,7 +5,7 @@ import { SealedTexts } from './sealed-texts.ts';
 
 /**
  * An event without the values in its texts. Its ids, the caller's numbers and the metadata stay as
- * they are: they are the platform's, not what someone said. `sealed`: texts that are known already.
+ * they are: they come from the platform; nobody said them. `sealed`: texts that are known already.
  */
 export function* redactedEvent<E extends CallEvent>(
   event: E,
@@ -28,7 +28,7 @@ export function* redactedEvent<E extends CallEvent>(
 
 type Words = Pick<CallerMessage, 'text' | 'interruption' | 'transcript'>;
 
-/** Before the event as the platform sent it: what was heard is read in the same way there. */
+/** Sealed before the raw event, so that what was heard is read in the same way there. */
 function* wordsOf(event: CallerMessage, sealed: SealedTexts): Steps<Words> {
   const { interruption, transcript } = event;
   const heard = interruption?.textHeard;

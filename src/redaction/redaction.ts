@@ -20,11 +20,11 @@ import { UnknownValueError } from './unknown-value.ts';
 export interface RedactionOptions {
   readonly redact: Redact;
   /**
-   * Secret of all processes that share the conversations: with it, they give a value the same
+   * A secret of all processes that share the conversations: with it they give a value the same
    * placeholder.
    */
   readonly key: string;
-  /** Is told why a function of the user's has failed. The text is left out. */
+  /** Called with the reason when one of the user's functions fails. The text is left out. */
   readonly onFailure: (error: unknown) => void;
   /** Default: values stay in this process. */
   readonly shared?: Promise<SharedValues | undefined> | undefined;
@@ -36,12 +36,12 @@ export interface RedactionOptions {
 export const FAILED_TEXT = '[redaction failed]';
 
 const MOST_CONVERSATIONS = 10_000;
-/** How much longer a conversation with an open turn is kept. */
+/** How long a conversation is kept after its last use. */
 const KEPT_MS = 3_600_000;
 
 /**
  * Redacts the texts of one agent's conversations, and knows their values: those of at most 10,000
- * conversations, until the session ends or for an hour after the last one that was said.
+ * conversations, until the session ends, or for an hour after a value was last said.
  */
 export class Redaction {
   readonly #redactors: ReturnType<typeof redactorsIn>;
@@ -60,7 +60,7 @@ export class Redaction {
     this.#now = options.now ?? (() => performance.now());
   }
 
-  /** Whether it redacts all that is given. */
+  /** Whether it redacts everything that `redact` does. */
   covers(redact: Redact): boolean {
     return redactorsIn(redact).every((redactor) => this.#redactors.includes(redactor));
   }
@@ -103,7 +103,7 @@ export class Redaction {
     return this.#calls.get(conversationId)?.entries() ?? [];
   }
 
-  /** A text that was cut, without the beginning of a value that it may end with. */
+  /** A text that was cut, with a mark for the beginning of a value that it may end with. */
   withoutCut(conversationId: string, text: string): string {
     for (const redactor of this.#redactors) {
       if (typeof redactor === 'function') continue;
@@ -122,7 +122,7 @@ export class Redaction {
       yield;
     }
     found.sort((a, b) => a.start - b.start);
-    // A text may have the same value very often.
+    // A text may have the same value many times.
     const marks = new Map<string, string>();
     let sealed = '';
     let from = 0;
@@ -152,19 +152,19 @@ export class Redaction {
 
   // Marks become numbers.
 
-  /** The names that are stored with the conversation. */
+  /** Learns the names that are stored with the conversation. */
   learn(conversationId: string, placeholders: Placeholders | undefined): void {
     const known = this.#calls.get(conversationId);
     if (known === undefined && placeholders === undefined) return;
     (known ?? this.#use(conversationId)).learn(placeholders ?? {});
   }
 
-  /** Another object whenever a name was learnt. */
+  /** A new object whenever a name has been learnt. */
   namesOf(conversationId: string): Placeholders | undefined {
     return this.#calls.get(conversationId)?.placeholders;
   }
 
-  /** Replaces the marks in all texts of a JSON value whose names are known. */
+  /** In all texts of a JSON value, replaces the marks whose names are known. */
   named<T>(conversationId: string, value: T): T {
     const known = this.#calls.get(conversationId);
     if (known === undefined || !known.hasNames) return value;
@@ -173,7 +173,7 @@ export class Redaction {
   }
 
   /**
-   * Gives numbers to the marks in all texts of a JSON value that have none, for a turn that stores
+   * In all texts of a JSON value, gives numbers to the marks that have none, for a turn that stores
    * nothing.
    */
   numberedHere<T>(conversationId: string, value: T): T {
@@ -203,7 +203,7 @@ export class Redaction {
 
   // Placeholders become values.
 
-  /** Learns the values of the placeholders in a JSON value that other processes have shared. */
+  /** Learns the values that other processes have shared for the placeholders in a JSON value. */
   async bring(conversationId: string, value: unknown): Promise<void> {
     const known = this.#calls.get(conversationId);
     if (known === undefined) return;
@@ -212,8 +212,8 @@ export class Redaction {
   }
 
   /**
-   * A JSON value with the values that its placeholders stand for. Throws an `UnknownValueError` for
-   * one that this process has not seen.
+   * A JSON value with values in place of its placeholders. Throws an `UnknownValueError` for a
+   * value that this process has not seen.
    */
   reveal<T>(conversationId: string, value: T): T {
     const known = this.#calls.get(conversationId);
@@ -228,7 +228,7 @@ export class Redaction {
     );
   }
 
-  /** A session of the conversation has an event. */
+  /** Notes that an event of this session has arrived in the conversation. */
   entered(conversationId: string, sessionId: string): void {
     const known = this.#calls.get(conversationId);
     if (known !== undefined) known.sessionId = sessionId;
@@ -244,7 +244,7 @@ export class Redaction {
   #use(conversationId: string): CallValues {
     const known = this.#calls.get(conversationId) ?? new CallValues();
     known.lastUsedMs = this.#now();
-    this.#calls.set(conversationId, known); // to the end
+    this.#calls.set(conversationId, known); // moves it to the end
     this.#sweep ??= setTimeout(() => this.#forgetOld(), KEPT_MS).unref();
     return known;
   }

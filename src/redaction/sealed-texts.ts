@@ -5,10 +5,10 @@ import { markOf } from './placeholder.ts';
 import type { Redaction } from './redaction.ts';
 import { textsIn, withJsonTexts, withTexts } from './texts.ts';
 
-/** In UTF-16 code units. Beyond that, all are examined again. */
+/** In UTF-16 code units. Beyond that, all texts are examined again. */
 const MOST_KNOWN = 4_194_304;
 
-/** The texts of one event or turn, with marks in place of values. Each is looked at once. */
+/** The texts of one event or turn, with marks in place of values. Each is examined once. */
 export class SealedTexts {
   readonly #redaction: Redaction;
   readonly #conversationId: string;
@@ -30,23 +30,23 @@ export class SealedTexts {
     return withTexts(value, (text) => (isKept(text) ? text : this.text(text)));
   }
 
-  /** Those of JSON text. */
+  /** The same for JSON text. */
   json(text: string): string {
     return withJsonTexts(text, (inner) => this.text(inner));
   }
 
-  /** The same in steps: a text, one that was heard, a JSON value and JSON text. */
+  /** The same in steps, here and below: for a text, a heard text, a JSON value and JSON text. */
   *sealing(text: string): Steps<string> {
     return this.#sealed.get(text)
       ?? this.keep(text, yield* this.#redaction.sealing(this.#conversationId, text));
   }
 
   /**
-   * What was heard of a reply, or said of it before it was cut: it may end with the beginning of a
+   * What was heard of a reply, or spoken before it was cut off: it may end with the beginning of a
    * value.
    */
   *sealingHeard(text: string): Steps<string> {
-    // First, as a part of a value may look like another one.
+    // This comes first: a part of a value may look like another value.
     this.#heardValues ??= new HeardValues(this.#redaction.valuesOf(this.#conversationId));
     const part = this.#heardValues.partAtEnd(text);
     if (part === undefined)
@@ -73,7 +73,7 @@ export class SealedTexts {
     }
   }
 
-  /** From here on the text is read like this. */
+  /** From here on, `text` is replaced by `sealed`. */
   keep(text: string, sealed: string): string {
     this.#length += text.length;
     if (this.#length > MOST_KNOWN) {

@@ -5,7 +5,7 @@ import { withTexts } from './texts.ts';
 import { ValueCipher } from './value-cipher.ts';
 
 export interface SharedValuesOptions {
-  /** Where they are kept. */
+  /** Where the values are kept. */
   readonly aside: {
     keep(id: string, text: string, ttlMs: number): Promise<void>;
     read(id: string): Promise<string | undefined>;
@@ -19,9 +19,9 @@ export interface SharedValuesOptions {
   readonly now?: () => number;
 }
 
-/** From when a value was last heard. */
+/** Counted from when a value was last heard. */
 const TTL_MS = 600_000;
-/** A value that is heard again is written again, but not with each text that holds it. */
+/** A value that is heard again is written again, but not for every text that holds it. */
 const KEPT_AGAIN_MS = 60_000;
 
 /**
@@ -60,7 +60,7 @@ export class SharedValues {
     }
   }
 
-  /** Adds the values of the placeholders in a JSON value that other processes have heard. */
+  /** Adds the values that other processes have heard for the placeholders in a JSON value. */
   async bring(conversationId: string, values: CallValues, json: unknown): Promise<void> {
     const unknown = new Map<string, string>();
     const noteUnknown = (name: string): string => {
@@ -85,7 +85,7 @@ export class SharedValues {
     }));
   }
 
-  /** Letters, as numbers may change: two processes may give the same one. */
+  /** Uses the letters, because numbers may change: two processes may assign the same one. */
   #placeOf(conversationId: string, kind: string, letters: string): string {
     return `${this.#options.keyOf(conversationId)}\t${kind} ${letters}`;
   }

@@ -38,11 +38,11 @@ const NO_ADDRESSEE = new RegExp(
     everything is was be meet stay book booking read check learn now today up off over down
   `)}$`,
 );
-/** Before a single word, these say that it is a place, too: "our menu at". */
+/** Before a single word, these mean a place, too: "our menu at". */
 const OF_PLACE = new RegExp(
   `^${anyWordOf('our the your their a an its this that every each any')}$`, 'i',
 );
-/** Domain endings before which a full stop may be set apart. */
+/** Domain endings before which a full stop may have a blank on one side. */
 const TOP_LEVEL = new RegExp(
   `^${anyWordOf('com org net info io dev eu de uk fr es it nl at ch me co us ca au edu gov')}$`,
   'i',
@@ -62,7 +62,7 @@ interface Token {
   readonly end: number;
 }
 
-/** The addresses of a text in order. Those that are written without blanks are not among them. */
+/** The addresses in a text, in order, except those that are written without blanks. */
 export function* spokenAddressesIn(text: string): FindingSteps {
   let from = 0;
   for (const { 0: sign, index } of text.matchAll(AT)) {
@@ -82,7 +82,7 @@ export function* spokenAddressesIn(text: string): FindingSteps {
   }
 }
 
-/** Words and signs. What is neither ends an address, and has a token of its own. */
+/** Words and signs. Anything else ends an address, and gets a token of its own. */
 function tokensOf(text: string, offset: number): readonly Token[] {
   return [...text.matchAll(TOKEN())].map(({ 0: found, 1: inside, index }) => ({
     text: inside ?? found, start: offset + index, end: offset + index + found.length,
@@ -102,7 +102,7 @@ function writtenOf(text: string): string {
 
 type Piece = FoundValue & { readonly value: string };
 
-/** Labels and dots, of which there is at least one. */
+/** Labels and dots, with at least one dot. */
 function domainAfter(tokens: readonly Token[]): Piece | undefined {
   let value = '';
   let words = 0;
@@ -113,7 +113,7 @@ function domainAfter(tokens: readonly Token[]): Piece | undefined {
     const sign = SIGNS.get(token.text.toLowerCase());
     if (sign !== undefined && /^[-_.]$/.test(sign)) {
       if (value === '' || next === undefined || !isWord(next)) break;
-      // A full stop ends the sentence, unless there are blanks on both sides of it or on none.
+      // A full stop ends the sentence, unless there are blanks on both sides of it or on neither.
       const isOpen = token.start > (tokens[index - 1]?.end ?? 0) === next.start > token.end;
       if (token.text === '.' && !isOpen && !TOP_LEVEL.test(next.text)) break;
       value += sign;
@@ -132,7 +132,7 @@ function domainAfter(tokens: readonly Token[]): Piece | undefined {
   return found;
 }
 
-/** A name of words, letters and signs that are said. */
+/** A name made up of spoken words, letters and signs. */
 function nameBefore(tokens: readonly Token[], isSign: boolean): Piece | undefined {
   let value = '';
   let start: number | undefined;

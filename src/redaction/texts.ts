@@ -6,12 +6,12 @@ const MAX_DEPTH = 500;
 const TOO_DEEP = '[too deep]';
 
 /**
- * A copy of a JSON value with all its texts changed, names included, and whole numbers that are
- * long enough to be a value. The value itself if nothing has changed. Objects with a class stay as
- * they are.
+ * A copy of a JSON value with all its texts changed, names included, and integers that are long
+ * enough to be a value. The value itself if nothing has changed. Objects with a class stay as they
+ * are.
  */
 export function withTexts<T>(value: T, change: (text: string) => string): T {
-  /** An event holds what the platform sent in more than one place. */
+  /** An event may hold the same object in more than one place. */
   const copies = new Map<object, unknown>();
   const copyOf = (given: unknown, depth: number): unknown => {
     if (typeof given === 'string') return change(given);
@@ -38,13 +38,13 @@ export function withTexts<T>(value: T, change: (text: string) => string): T {
     });
     return isSame ? object : Object.fromEntries(fields);
   };
-  return copyOf(value, 0) as T; // texts stay texts, except for numbers
+  return copyOf(value, 0) as T; // types stay, but numbers may become texts
 }
 
 /** In UTF-16 code units. */
 const LONG_TEXT = 1_000;
 
-/** The same change, made once for a long text that comes several times. */
+/** The same change, made once for a long text that occurs several times. */
 export function madeOnce(change: (text: string) => string): (text: string) => string {
   const known = new Map<string, string>();
   return (text) => {
@@ -57,7 +57,7 @@ export function madeOnce(change: (text: string) => string): (text: string) => st
 
 /** The texts that `withTexts` changes, in order. */
 export function* textsIn(value: unknown): Generator<string, void, undefined> {
-  // Not by recursion: each text would pass all levels above it.
+  // Not recursive: each text would pass through all levels above it.
   const open: Iterator<unknown>[] = [[value].values()];
   for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
     const next = top.next();
@@ -87,7 +87,7 @@ function mayBeValue(value: number): boolean {
   return Number.isInteger(value) && Math.abs(value) >= 1e12 && !TIME.test(String(value));
 }
 
-/** The same for JSON text, or for a text that is not JSON. */
+/** The same as `withTexts` for JSON text, or for text that is not JSON. */
 export function withJsonTexts(text: string, change: (text: string) => string): string {
   const rounded = parseJson(text);
   if (rounded === undefined) return change(text);
@@ -97,7 +97,7 @@ export function withJsonTexts(text: string, change: (text: string) => string): s
   return copy === value ? exact : JSON.stringify(copy);
 }
 
-/** Changes the numbers that `JSON.parse` would round. What is changed becomes a text. */
+/** Changes the numbers that `JSON.parse` would round. A changed number becomes a string. */
 function withInexactNumbers(json: string, change: (text: string) => string): string {
   return json.replace(TEXT_OR_LONG_NUMBER, (token) => {
     if (token.startsWith('"') || Number.isSafeInteger(Number(token))) return token;
@@ -106,5 +106,5 @@ function withInexactNumbers(json: string, change: (text: string) => string): str
   });
 }
 
-/** Whole texts, so that digits in them are not taken for numbers. */
+/** Matches whole strings, so that digits in them are not mistaken for numbers. */
 const TEXT_OR_LONG_NUMBER = /"(?:[^"\\]+|\\.)*"|-?\d{16,}(?![\d.eE])/g;

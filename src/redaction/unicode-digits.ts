@@ -13,7 +13,10 @@ const [FIRST_OF_SCRIPTS, LAST_OF_SCRIPTS] = [0x660, 0x1ffff];
 const DIGIT = lazyPattern(String.raw`\p{Nd}`, 'u');
 let digitsOfScripts: ReadonlyMap<number, number> | undefined;
 
-/** In Unicode each ten follow one another (section 4.6), those of mathematics five times. */
+/**
+ * In Unicode the ten digits of a script follow one another (section 4.6); mathematical digits do so
+ * five times.
+ */
 function valuesOfDigits(): ReadonlyMap<number, number> {
   const values = new Map<number, number>();
   for (let code = FIRST_OF_SCRIPTS; code <= LAST_OF_SCRIPTS; code++)

@@ -4,14 +4,15 @@ const CIPHER = 'aes-256-gcm';
 const [KEY_BYTES, KEY_ID_BYTES, IV_BYTES, TAG_BYTES] = [32, 6, 12, 16];
 
 /**
- * Encrypts values for other processes with the same secrets: with the first one, so that a new one
- * can be put first. All of them decrypt. A value is bound to its place: in another it is refused.
+ * Encrypts values for other processes with the same secrets. The first secret encrypts, so that a
+ * new one can be put first; all of them decrypt. A value is bound to its place: anywhere else it is
+ * refused.
  */
 export class ValueCipher {
-  /** By their ids, which say nothing of the keys. The first one encrypts. */
+  /** By their ids, which reveal nothing about the keys. The first one encrypts. */
   readonly #keys: ReadonlyMap<string, Buffer>;
 
-  /** `secrets` are random texts, at least one: a word that people remember would be guessed. */
+  /** `secrets`: random strings, at least one. A word that people can remember would be guessed. */
   constructor(secrets: readonly string[]) {
     this.#keys = new Map(
       secrets.map((secret) => [
@@ -25,7 +26,7 @@ export class ValueCipher {
     const [first] = this.#keys;
     if (first === undefined) throw new TypeError('a ValueCipher needs a secret');
     const [id, key] = first;
-    // Random ones are good for 2^32 values under one key: NIST SP 800-38D, 8.3.
+    // Random IVs are good for 2^32 values under one key: NIST SP 800-38D, 8.3.
     const iv = randomBytes(IV_BYTES);
     const cipher = createCipheriv(CIPHER, key, iv, { authTagLength: TAG_BYTES });
     cipher.setAAD(Buffer.from(place));
@@ -34,7 +35,7 @@ export class ValueCipher {
     return `${id}.${sealed.toString('base64url')}`;
   }
 
-  /** Throws if it belongs to another place or key, or was changed. */
+  /** Throws if the text belongs to another place or key, or was changed. */
   decrypt(text: string, place: string): string {
     const [id = '', data = ''] = text.split('.');
     const key = this.#keys.get(id);

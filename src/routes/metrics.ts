@@ -5,7 +5,7 @@ import { NO_STORE } from './probes.ts';
 
 const PROMETHEUS_TEXT = 'text/plain; version=0.0.4; charset=utf-8';
 
-/** How long a text is served again: anyone may ask, and some of its figures cost. */
+/** How long a text is reused: anyone may ask, and some of its figures are costly. */
 const SHARED_MS = 1_000;
 
 /** Serves the metrics of this process, or those that `sum` adds up, at most a second old. */

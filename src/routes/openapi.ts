@@ -7,7 +7,7 @@ import { AUTHORIZE_REQUEST } from '../wires/layercode/authorize.ts';
 import { EVENT_FIELDS } from '../wires/layercode/events.ts';
 import { SIGNATURE_HEADER } from '../wires/layercode/signature.ts';
 
-/** A route of the app's own, and what it is for. */
+/** One of the app's own routes, and what it is for. */
 export interface DescribedRoute extends Route {
   readonly serves: keyof ReturnType<typeof operations>;
 }

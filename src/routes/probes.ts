@@ -24,7 +24,7 @@ interface Readiness {
   readonly agents: readonly ReadyAgent[];
   /** Why no agent can take calls, one sentence per reason; empty if they can. */
   readonly reasons: () => readonly string[];
-  /** Problems of what all agents share that do not prevent calls. */
+  /** Problems with what all agents share, if they do not prevent calls. */
   readonly warnings: () => readonly string[];
 }
 

@@ -26,7 +26,7 @@ export class CheckBudget {
 
   /** Runs a check, which uses up time. Throws `TooCostly` if it needs more than is left. */
   run<T>(check: () => T): T {
-    this.#steps = STEPS_PER_LOOK; // the first step looks whether any time is left
+    this.#steps = STEPS_PER_LOOK; // the first step checks whether any time is left
     this.#depth = 0;
     this.#begunMs = performance.now();
     this.#begun = process.cpuUsage();
@@ -40,11 +40,11 @@ export class CheckBudget {
   /** The time left during a check, in milliseconds. */
   get leftMs(): number {
     const { user, system } = process.cpuUsage(this.#begun);
-    // Other threads use processor time too. This one uses no more than has passed.
+    // Other threads use processor time too. This one uses no more than the time that has passed.
     return this.#leftMs - Math.min((user + system) / 1_000, performance.now() - this.#begunMs);
   }
 
-  /** Call it along with work of this many steps, each well below a microsecond. */
+  /** Call it alongside work of this many steps, each well below a microsecond. */
   spend(steps: number): void {
     this.#steps += steps;
     if (this.#steps < STEPS_PER_LOOK) return;

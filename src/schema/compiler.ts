@@ -45,7 +45,7 @@ export function ruleOf(root: unknown, place: string, keywords: KeywordTable): Ru
     const site = siteOf(schema, { ...spot, isElsewhere });
     const isRef = isRefAlone && schema['$ref'] !== undefined;
     for (const [keyword, value] of Object.entries(schema)) {
-      if (value === undefined) continue; // in JSON it is not there
+      if (value === undefined) continue; // JSON would leave it out
       if (isAnnotation(keyword) || Object.hasOwn(keywords, keyword)) continue;
       throw new TypeError(`${spot.place}: "${keyword}" is not supported`);
     }

@@ -6,7 +6,7 @@ import { TooCostly, type CheckBudget } from './check-budget.ts';
 
 /** Maximum number of steps of a match that cannot be stopped, 10 ns each. */
 const MAX_STEPS = 200_000;
-/** Steps of a match that take as long as one of the budget. */
+/** Steps of a match that take as long as one step of the budget. */
 const STEPS_PER_SPENT = 20;
 
 export type PatternTest = (text: string, budget: CheckBudget) => boolean;
@@ -40,12 +40,11 @@ const QUANTIFIER = String.raw`(?:([*+?])|\{(\d+)(,(\d*))?\})\??`;
 const PART = new RegExp(String.raw`${ATOM}(?:${QUANTIFIER})?`, 'suy');
 
 /**
- * The most steps that matching takes, by the length of the text. Undefined if that is not known:
- * for groups, alternatives, assertions and back-references.
+ * The maximum number of steps that matching takes, by the length of the text. Undefined if that is
+ * not known: for groups, alternatives, assertions and back-references.
  *
- * A match that fails has tried every combination of places where it can begin and of numbers that
- * each part can repeat. `^a*a{3000}b$` has no nested repetition, and still takes 3,000 steps for
- * each character.
+ * A match that fails has tried every combination of where it can begin and how often each part can
+ * repeat. `^a*a{3000}b$` has no nested repetition, and still takes 3,000 steps for each character.
  */
 function stepsOf(source: string): ((length: number) => number) | undefined {
   const isAnchored = source.startsWith('^');
@@ -72,7 +71,10 @@ function stepsOf(source: string): ((length: number) => number) | undefined {
 /** Created for the first pattern that needs it. */
 let sandbox: { readonly box: Context; readonly script: Script } | undefined;
 
-/** Matches in `vm`, the only way to stop a regular expression. Throws `TooCostly` if it must. */
+/**
+ * Matches in `vm`, the only way to stop a regular expression. Throws `TooCostly` if it has to do
+ * so.
+ */
 function testInSandbox(pattern: RegExp, text: string, budget: CheckBudget): boolean {
   const { box, script } = (sandbox ??= {
     box: createContext(Object.create(null)), script: new Script('pattern.test(text)'),

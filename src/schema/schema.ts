@@ -1,4 +1,4 @@
-// The door of the JSON Schema compiler: files of other rooms import only this one.
+// The entrance to the JSON Schema compiler: files in other folders import only this one.
 
 import { ARRAY_KEYWORDS } from './array-keywords.ts';
 import { BRANCH_KEYWORDS } from './branch-keywords.ts';

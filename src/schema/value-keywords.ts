@@ -19,7 +19,7 @@ const TYPES: Readonly<Record<SchemaType, (value: unknown) => boolean>> = {
   null: (value) => value === null,
 };
 
-/** Characters that are counted in the time of one step of the budget. */
+/** Characters that can be counted in the time of one step of the budget. */
 const CHARACTERS_PER_STEP = 50;
 
 export const VALUE_KEYWORDS: KeywordTable = {
@@ -129,7 +129,7 @@ function isSurrogate(text: string, index: number, first: number): boolean {
 }
 
 /**
- * Computes in decimals: 0.3 is a multiple of 0.1, though dividing the two doubles gives no
+ * Computes in decimals: 0.3 is a multiple of 0.1, though dividing the two doubles does not give an
  * integer.
  */
 function isMultiple(value: number, divisor: number): boolean {

@@ -26,7 +26,7 @@ export interface Kind<T> {
 export const daySeconds = 86_400;
 export const tenYearsSeconds = 3650 * daySeconds;
 
-/** `wrongShape` is said of a number with decimals. */
+/** `wrongShape`: the reason for refusing a number with decimals. */
 function number(
   [min, max]: readonly [number, number],
   shape: RegExp,
@@ -59,7 +59,7 @@ export function seconds(min: number, max: number): Kind<number> {
 }
 
 const workerCount = integer(1, 256);
-/** Whether "auto" is one process depends on the machine. */
+/** Whether "auto" means one process depends on the machine. */
 export const workers: Kind<number | 'auto'> = {
   takes: `${workerCount.takes} or auto`,
   parse(text) {
@@ -202,7 +202,7 @@ export const records: Kind<string> = {
   },
 };
 
-/** The value with its scheme in lower case, if a path follows that. */
+/** The value with its scheme in lower case, if a path follows. */
 function pathAfter(scheme: string, value: string, takes: string): string | Refusal {
   const path = value.slice(scheme.length);
   const isNamed = value.toLowerCase().startsWith(scheme) && path !== '' && !control.test(path);
@@ -252,7 +252,7 @@ export const origins: Kind<readonly string[]> = {
   },
 };
 
-/** `rule` is said of a value that is a secret, but not `isRight`. */
+/** `rule`: the reason for refusing a secret that is not `isRight`. */
 function secretKind(
   takes: string,
   isRight: (value: string) => boolean = () => true,
@@ -265,7 +265,7 @@ function secretKind(
       if (hasInvisible(value)) {
         return new Refusal('must not contain spaces, line breaks or invisible characters');
       }
-      // `docker run --env-file` passes quotes on. Every signature would be wrong.
+      // `docker run --env-file` passes quotes on. Then every signature would be wrong.
       if (/^(["'`]).*\1$/.test(value)) return new Refusal('must not be wrapped in quotes');
       return isRight(value) ? value : new Refusal(rule);
     },

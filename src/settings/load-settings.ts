@@ -91,14 +91,14 @@ function readSettingsFile(file: string, isRequired: boolean): string {
   return content.replace(/^\uFEFF/, '');
 }
 
-/** A name, then a colon or a space where `=` should be, and something behind that. */
+/** A name, then a colon or a space where `=` should be, and something after that. */
 const LIKE_A_SETTING =
   /^[ \t]*(?:export[ \t]+)?([A-Z][A-Z0-9_]*)(?:[ \t]*:|[ \t])[ \t]*[^\s=]/;
 
 /**
  * Lines that look like a setting and set nothing, as in `PORT 8000` or `PORT: 8000`: the parser
- * passes over them. Other lines may belong to a quoted value or to another program. None is shown,
- * as it may have a secret.
+ * skips them. Other lines may belong to a quoted value or to another program. None is shown,
+ * because it may contain a secret.
  */
 function unsetBy(text: string, parsed: Environment): readonly string[] {
   const variables = new Set([...settingRows, ...Object.values(modelProviders)]

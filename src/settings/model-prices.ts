@@ -29,7 +29,7 @@ export const modelPrices: Kind<ModelPrices> = {
   },
 };
 
-/** Undefined if there is none. */
+/** Undefined if there is no fault. */
 function faultOf(name: string, price: unknown): string | undefined {
   const path = JSON.stringify(name);
   if (model.parse(name) instanceof Refusal) return `${path} must be ${model.takes}`;

@@ -76,7 +76,7 @@ export function pathsOfAgents(
     [path, ...BELOW_AGENT.map(([below]) => path.replace(/\/$/, '') + below)]);
 }
 
-/** An agent's name as it stands in the name of a variable. */
+/** An agent's name as it appears in the name of a variable. */
 function inVariable(name: string): string {
   return name.toUpperCase().replaceAll('-', '_');
 }
@@ -114,8 +114,8 @@ export function agentOfKeysVariable(variable: string): string | undefined {
 const DIFFERENCES = [-2, -1, 0, 1, 2] as const;
 
 /**
- * The variable of one of these agents that was probably meant by another one, which has the agent's
- * name on the other side.
+ * The variable of one of these agents that was probably meant by one with the agent's name on the
+ * wrong side.
  */
 export function agentVariableAcross(
   variable: string,
@@ -133,12 +133,12 @@ const SECRET_BEHIND = ['_LAYERCODE_WEBHOOK_SECRET', '_LAYERCODE_WEBHOOK_SECRETS'
 const KEYS_BEFORE = ['CHAT_COMPLETIONS_KEYS_', 'CHAT_COMPLETIONS_KEY_'] as const;
 
 /**
- * The variable of an agent's own keys or secrets that was probably meant by another one, which is
- * one or two edits away from it. The agent's name is taken as it is.
+ * The variable of an agent's own keys or secrets that was probably meant by one that is one or two
+ * edits away. The agent's name is taken as it is.
  */
 export function agentVariableMeant(variable: string): string | undefined {
   const candidates = DIFFERENCES.flatMap((difference) => [
-    // Of several names, the longest one before a suffix and the shortest one after a prefix.
+    // If several names fit: the longest before a suffix, the shortest after a prefix.
     variable.slice(0, Math.min(0, -KEYS_SUFFIX.length - difference)) + KEYS_SUFFIX,
     SECRET_PREFIX + variable.slice(SECRET_PREFIX.length - difference),
   ]);

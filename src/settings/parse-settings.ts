@@ -99,18 +99,18 @@ export function checkSettings(
   return { settings, problems };
 }
 
-/** Read by a provider of models, and one edit away from the usual name. */
+/** Read for a model provider, though one edit away from the usual name. */
 const OTHER_VARIABLES: readonly string[] = ['GOOGLE_GENERATIVE_AI_API_KEY'];
 /**
- * Shortest settings that are recognised with one edit, and with two. COST and SORT may belong to
+ * The shortest names that are recognised with one edit, and with two. COST and SORT may belong to
  * another program, and so may BROKERS, which is two edits away from WORKERS.
  */
 const MIN_LENGTH = 5;
 const MIN_LENGTH_OF_TWO = 8;
 
 /**
- * One problem for each variable that is one or two edits away from one that is not set, or has an
- * agent's name on the other side.
+ * One problem for each variable that is one or two edits away from an unset one, or has an agent's
+ * name on the wrong side.
  */
 function misspeltVariables(
   values: Readonly<Record<string, string>>,

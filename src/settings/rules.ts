@@ -1,4 +1,4 @@
-// Rules between settings. Each value is right by itself, but not beside the others.
+// Rules between settings. Each value is right by itself, but not together with the others.
 
 import {
   agentPath, keysOfAgent, keysVariableOf, secretsOfAgent, secretVariableOf,
@@ -52,8 +52,8 @@ const RULES: Readonly<Record<string, Rule>> = {
   },
 
   /**
-   * One wire is enough. Looks at what was given: a secret that was refused is missing as well, but
-   * already reported.
+   * One wire is enough. Looks at what was given: a refused secret is missing as well, but has
+   * already been reported.
    */
   *agentsHaveASecret(settings) {
     const { variable, flags: [flag] } = rows.webhookSecrets;
@@ -72,7 +72,7 @@ const RULES: Readonly<Record<string, Rule>> = {
 
   /**
    * The echo agent is exempt, because containers are tried out with it and a simple word as the
-   * secret. The server warns of that.
+   * secret. The server warns about that.
    */
   *secretsAreNotGuessed(settings, nameOf) {
     if (!settings.production || settings.agent === 'echo') return;

@@ -7,7 +7,9 @@ import {
 import type { Settings } from './settings.ts';
 import { rows, settingRows } from './table.ts';
 
-/** Every secret that is long enough to redact, the longest first. `values` has them by variable. */
+/**
+ * Every secret that is long enough to redact, the longest first. `values`: all values by variable.
+ */
 export function secretsIn(values: Readonly<Record<string, string>>): readonly string[] {
   const found = Object.entries(values)
     .flatMap(([variable, value]) => {
@@ -59,7 +61,7 @@ const SECRET_SETTINGS: ReadonlySet<string> = new Set(
   settingRows.filter(({ secret }) => secret).map(({ variable }) => variable),
 );
 
-/** A setting, or one of an agent's own. Those of other programs are known by their names. */
+/** Whether it is a secret setting, or an agent's own. Other programs' secrets are known by name. */
 function isOwnSecret(variable: string): boolean {
   const agent = agentOfSecretVariable(variable) ?? agentOfKeysVariable(variable);
   return SECRET_SETTINGS.has(variable) || agent !== undefined;

@@ -49,8 +49,8 @@ export class SettingsError extends Error {
 }
 
 /**
- * What the operator is told of an error. One that they can fix gets a line for each problem, or its
- * message if it has a code. Anything else is our bug and keeps its stack.
+ * What the operator is told about an error. One that they can fix gets a line for each problem, or
+ * its message if it has a code. Anything else is our bug and keeps its stack.
  */
 export function operatorLines(error: unknown): readonly string[] {
   if (error instanceof SettingsError) return error.problems;

@@ -142,7 +142,8 @@ const chatCompletions = {
 };
 
 /**
- * Not in `Settings`: models read these variables from its `environment`, where they are as parsed.
+ * Not in `Settings`: models read these variables from its `environment`, which holds them as
+ * parsed.
  */
 export const modelProviders = {
   openaiKey: optional(apiKey, 'OPENAI_API_KEY', '–', 'Key for models named openai:….'),
@@ -155,7 +156,7 @@ export const modelProviders = {
 };
 
 const costs = {
-  /** If undefined: those of this version, in US dollars. */
+  /** If undefined: this version's prices, in US dollars. */
   modelPrices: optional(modelPrices, 'MODEL_PRICES', 'those of the default models, in US dollars',
     'What models cost per million tokens, in any currency; replaces the whole default table.'),
   maxCostPerCall: optional(decimal(0.000_001, 1_000_000_000), 'MAX_COST_PER_CALL', '–',

@@ -48,7 +48,7 @@ export function isUnspaced(c: string): boolean {
 }
 
 const SPACE = /^\s$/;
-/** Thai and Lao, Myanmar, Khmer, and from the radicals of Chinese on. */
+/** Thai and Lao, Myanmar, Khmer, and everything from the Chinese radicals on. */
 export const UNSPACED =
   '[\\u0e00-\\u0eff\\u1000-\\u109f\\u1780-\\u17ff\\u2e80-\\u{10ffff}]';
 const STARTS_UNSPACED = new RegExp(`^${UNSPACED}`, 'u');

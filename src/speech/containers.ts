@@ -2,7 +2,7 @@
 export interface Container {
   /** Number of `>`. */
   readonly quotes: number;
-  /** The column at which its text begins at the earliest. A `>` has no width. */
+  /** The first column at which its text may begin. A `>` has no width. */
   readonly column: number;
 }
 

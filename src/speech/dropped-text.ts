@@ -1,8 +1,8 @@
 import { END, isBlank, isSpace, isUnspaced } from './characters.ts';
 
 /**
- * Takes the next character of text that is dropped, however long. Returns undefined if it needs
- * more, otherwise the text to read again. It must give back `END`.
+ * Takes the next character of text to drop, however long. Returns undefined if it needs more,
+ * otherwise the text to read again. It must give back `END`.
  */
 export type Dropper = (c: string) => string | undefined;
 

@@ -2,7 +2,7 @@
 // letters, punctuation, money and plain arithmetic:
 // https://www.w3.org/TR/html401/sgml/entities.html
 
-/** Without a number of its own, a name stands for the code point after the one before it. */
+/** A name without a number stands for the code point after that of the name before it. */
 const NAMES = `
   quot=34 amp=38 apos lt=60 gt=62
   nbsp=160 iexcl cent pound curren yen brvbar sect uml copy ordf laquo not shy reg macr deg plusmn

@@ -8,7 +8,7 @@ import type { Dropper } from './dropped-text.ts';
  * rare, the closing fence is recognised wherever models put it: on its own line, indented or not,
  * at the end of a line of code, or with prose after it.
  *
- * Call it behind the opening fence. `end` is told whether the text after the code is outside the
+ * Call it after the opening fence. `end` is told whether the text after the code is outside the
  * container.
  */
 export function fencedCode(
@@ -22,7 +22,7 @@ export function fencedCode(
   let isLineStart = false; // while a line has nothing but white space, quote marks and fence marks
   let run = 0; // fence marks in a row, ignoring spaces after a closing one
 
-  /** White space and quote marks before code. More `>` than at the fence are code. */
+  /** White space and quote marks before code. Any `>` beyond those at the fence are code. */
   function isPrefix(c: string): boolean {
     if (c === '>' && containers.quotes < container.quotes) containers.quotes++;
     else if (c === ' ' || c === '\t') containers.space(c);

@@ -10,7 +10,7 @@ import type { Tidy } from './tidy.ts';
 const SPECIAL = special('*_~`\\\\&[\\]【!#<|>');
 const SPECIAL_IN_CODE = special('`|');
 const HOST_LETTER = `(?:(?!${STYLE})[\\p{L}\\p{M}\\p{Nd}.-])`;
-/** Either a Chinese domain, or Chinese text may follow a Latin one: the first letter decides. */
+/** The first letter decides: a Chinese domain, or a Latin one that Chinese text may follow. */
 const HOST = `(?:(?=${UNSPACED})${HOST_LETTER}{1,100}|(?:(?!${UNSPACED})${HOST_LETTER}){0,100})`;
 /** A URL up to the end of its host. */
 const ADDRESS = mark(
@@ -29,7 +29,10 @@ const TAG = tag(
   'a abbr b big center cite code del em font i img ins kbd mark q s samp small span strike strong '
   + 'sub sup tbody tfoot thead tt u var',
 );
-/** The outermost of more brackets is forgotten, and its partner spoken. No link is that deep. */
+/**
+ * Beyond this many, the outermost bracket is forgotten and its partner spoken. No link is that
+ * deep.
+ */
 const MAX_BRACKETS = 16;
 
 function special(marks: string): RegExp {
@@ -37,7 +40,9 @@ function special(marks: string): RegExp {
   return new RegExp(`(?=[${marks}${EMOJI_PARTS}${silent}])|(?<![A-Za-z0-9])(?=[hHwW])`, 'gu');
 }
 
-/** A tag of one of these names, up to the value of its first attribute. It has no empty line. */
+/**
+ * A tag of one of these names, up to the value of its first attribute. It contains no empty line.
+ */
 function tag(names: string): RegExp {
   return mark(
     '<', /\/?/, anyOf(...names.split(' ')), /(?=[\s/>])/,
@@ -83,7 +88,7 @@ export class Inline {
     this.#brackets = [];
   }
 
-  /** Takes text that is plain where it is. Returns false if it is not. */
+  /** Takes text that is plain in this place. Returns false for any other. */
   pass(text: string): boolean {
     SPECIAL.lastIndex = 0;
     const isPlain = text !== '' && this.#codeMarks === 0 && !SPECIAL.test(text);
@@ -91,7 +96,7 @@ export class Inline {
     return isPlain;
   }
 
-  /** Reads some text of the line. Returns false if it needs more. */
+  /** Reads some text of the line. Returns false if it needs more text. */
   read(): boolean {
     const plain = this.#scanner.takeUntil(this.#codeMarks > 0 ? SPECIAL_IN_CODE : SPECIAL);
     if (plain !== '') this.#say(plain);
@@ -183,8 +188,9 @@ export class Inline {
   }
 
   /**
-   * After some characters it is an index, `list[0]`, or a citation, "Paris.[1]", not a link. All
-   * other brackets are removed: whether it is a link is known only after its text was spoken.
+   * After some characters a bracket opens an index, `list[0]`, or a citation, "Paris.[1]", not a
+   * link. All others are removed: only once its text has been spoken is it known to be a link or
+   * not.
    */
   #openBracket(): void {
     const before = this.#before;

@@ -8,14 +8,14 @@ import type { Tidy } from './tidy.ts';
 /** Not CommonMark's rule, which would take `[Chorus]: Hallelujah` for a definition. */
 const ADDRESS = anyOf('https://', 'http://', '<https://', '<http://', 'www.', 'mailto:', '/');
 /**
- * `[label]: https://example.com`. `[^1]` is a footnote. An address is not tried shorter than it is,
- * and not read further than its first 999 characters.
+ * `[label]: https://example.com`. `[^1]` is a footnote. An address is tried only as a whole, up to
+ * its first 999 characters.
  */
 const DEFINITION = [
   '[', /(?!\^)[^[\]\n\0]{1,32}/, ']:', /[ \t]{0,16}/, ADDRESS,
   /(?=([^ \t\n\0]{0,999}))\1/, /[ \t]{0,16}/,
 ];
-/** The title of a link in a line of its own. */
+/** The title of a link on a line of its own. */
 const TITLE = [
   '\n', /[ \t>]{0,16}/,
   /(?:"[^"\n\0]{0,100}(?:"|$)|'[^'\n\0]{0,100}(?:'|$)|\([^()\n\0]{0,100}(?:\)|$))/,
@@ -39,7 +39,7 @@ export class Markdown {
   #state: 'line start' | 'line' = 'line start';
   /** Set by `--- | ---` until an empty line: rows need no leading `|` then. */
   #isTable = false;
-  /** Number of `>` before the open fence of a text; undefined if none is open. */
+  /** Number of `>` before an open fence around text; undefined if none is open. */
   #textQuotes: number | undefined;
 
   constructor(tidy: Tidy) {
@@ -47,18 +47,18 @@ export class Markdown {
     this.#inline = new Inline(this.#scanner, tidy, (fence) => this.#openFence(fence));
   }
 
-  /** Takes text that is plain where it is. Returns false if it is not. */
+  /** Takes text that is plain in this place. Returns false for any other. */
   pass(text: string): boolean {
     return this.#state === 'line' && this.#scanner.isIdle && this.#inline.pass(text);
   }
 
-  /** Takes the next piece of text, without silent characters; `END` at last. */
+  /** Takes the next piece of text, without silent characters; `END` comes last. */
   push(text: string): void {
     this.#scanner.add(text);
     while (this.#scanner.skipDropped() && this.#read());
   }
 
-  /** Returns false if it needs more. */
+  /** Returns false if it needs more text. */
   #read(): boolean {
     const { next } = this.#scanner;
     if (next === END) this.#scanner.take();
@@ -173,7 +173,7 @@ export class Markdown {
     else this.#leaveOutMark();
   }
 
-  /** A mark after which the line's text follows. */
+  /** A mark that the line's text follows. */
   #endMark(): void {
     this.#leaveOutMark();
     this.#state = 'line';

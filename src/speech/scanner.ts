@@ -6,12 +6,12 @@ export const NEXT = /(?=[^])/;
 export const BLANK = /(?=[\s\0])/;
 export const LINE_END = /(?=[\n\0])/;
 
-/** A mark and what it means. `T` is what reads it. */
+/** A mark and what it means. `T` is its reader. */
 export type Row<T> = readonly [
   /** The characters that the mark can begin with; '' for all that no other row has. */
   first: string,
   mark: RegExp,
-  /** Called when the mark was passed. Returns false if it is not one after all. */
+  /** Called when the mark has been passed. Returns false if it is not one after all. */
   read: (reader: T, text: string, group: string) => void | false,
   /** Whether the mark can be here. */
   canBegin?: (reader: T) => boolean,
@@ -20,7 +20,7 @@ export type Row<T> = readonly [
 /** Rows by the first character of their marks. Earlier rows take precedence. */
 export type Table<T> = ReadonlyMap<string, readonly Row<T>[]>;
 
-/** The text that was received and not yet read, whose end may be in the middle of a mark. */
+/** The text received but not yet read, whose end may be in the middle of a mark. */
 export class Scanner {
   #text = '';
   #at = 0;
@@ -68,7 +68,7 @@ export class Scanner {
     return text;
   }
 
-  /** Puts text before what is left. */
+  /** Puts text in front of what is left. */
   again(text: string): void {
     if (text === '') return;
     this.#text = text + this.#text.slice(this.#at);
@@ -101,8 +101,8 @@ export class Scanner {
 export type Part = string | { readonly source: string };
 
 /**
- * A mark that consists of parts. It also matches the beginning of a mark at the end of the text,
- * and then its last group is undefined.
+ * A mark that consists of parts. It also matches the beginning of a mark at the end of the text, in
+ * which case its last group is undefined.
  */
 export function mark(...parts: readonly Part[]): RegExp {
   return new RegExp(soFar(parts, '()'), 'iuy');

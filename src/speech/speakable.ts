@@ -1,4 +1,4 @@
-// The door of this room. It imports nothing from the rest of the house.
+// The entrance to this folder, which imports nothing from other folders.
 
 import { END, SILENT } from './characters.ts';
 import { Markdown } from './markdown.ts';
@@ -72,7 +72,7 @@ export class SpeakableText {
   }
 }
 
-/** Longer texts are read in pieces, because a mark may have the rest of its piece copied. */
+/** Longer texts are read in pieces, because a mark may cause the rest of its piece to be copied. */
 const MAX_PIECE = 1_024;
 const UNCLEAN = new RegExp(`${SILENT.source}|[\\r\\u2028\\u2029]`, 'u');
 

@@ -35,7 +35,7 @@ export class Tidy {
 
   /**
    * Something was removed here. `line`: a line ends here, unless it ends by itself. `cell`: a table
-   * cell ends here, so a comma is said between two of the same line.
+   * cell ends here, so a comma is said between two in the same line.
    */
   leaveOut(end?: 'line' | 'cell'): void {
     const tear = this.#tear ?? { lines: 0, space: '', hasSpaceAfter: false, isCell: false };

@@ -1,4 +1,4 @@
-// Decodes event streams; encode.ts is the counterpart. Ruled by
+// Decodes event streams; encode.ts is the counterpart. Specified by
 // https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
 
 /** An event as a client dispatches it. `event` is `message` if the stream gave it no name. */
@@ -32,7 +32,7 @@ export class SseDecoder {
    */
   #skipLineFeed = false;
 
-  /** `maxEventLength`: of all lines of an event, in UTF-16 code units, inclusive. */
+  /** `maxEventLength`: the length of all lines of an event, in UTF-16 code units, inclusive. */
   constructor(maxEventLength = 1_048_576) {
     this.#maxEventLength = maxEventLength;
   }

@@ -1,4 +1,4 @@
-// Server-Sent Events as text. Ruled by
+// Server-Sent Events as text. Specified by
 // https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 
 /** One block of an event stream: an event with data, or a comment, which clients ignore. */

@@ -12,8 +12,8 @@ import { issuesText, type StandardSchema } from './tool-standard-schema.ts';
 export type Checked<T = unknown> = { readonly args: T } | { readonly problem: string };
 
 /**
- * Checks arguments. The budget is shared by all calls of a round; without one, the check has one of
- * its own.
+ * Checks arguments. The budget is shared by all calls of a round; without one, the check uses its
+ * own.
  */
 export type ArgumentsCheck = (args: JsonObject, budget?: CheckBudget) => Awaitable<Checked>;
 
@@ -52,7 +52,7 @@ export function checkByStandard({ '~standard': standard }: StandardSchema): Argu
 
 /**
  * The outcome of a check. A validator that does not answer within 5 s counts as a problem. Rejects
- * with the signal's reason when that fires, so that a validator that hangs holds nothing up.
+ * with the signal's reason when that fires, so that a hanging validator holds nothing up.
  */
 export async function checkedInTime(
   checking: Awaitable<Checked>,

@@ -1,4 +1,4 @@
-// Waiting for a tool call that another process runs.
+// Waits for a tool call that another process is running.
 
 import { findTurn, type Conversation } from '../conversations/conversation.ts';
 import type { ConversationManager } from '../conversations/manager.ts';
@@ -8,12 +8,12 @@ import { indexOfCall } from '../conversations/turn-record.ts';
 import { UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
 import { UNKNOWN, type ToolCallResult } from './tool-calls-running.ts';
 
-/** How often the record is read while another process runs a call. */
+/** How often the record is read while another process is running a call. */
 const READ_MS = 1_000;
 
 const STILL_RUNNING: ToolCallResult = { state: 'running', content: UNFINISHED_RESULTS.running };
 
-/** A call that another process runs, according to the record. */
+/** A call that another process is running, according to the record. */
 export interface ToolCallElsewhere extends ToolCallId {
   readonly conversationId: string;
   readonly turnId: string;
@@ -27,11 +27,11 @@ export interface ToolCallElsewhere extends ToolCallId {
 /** The processes that share conversations with this one. */
 export interface OtherToolCalls {
   /**
-   * Calls `listener` when a call of the conversation has ended in that process. Returns what stops
-   * that. Messages may be lost.
+   * Calls `listener` when a call of the conversation has ended in that process. Returns a function
+   * that stops this. Messages may be lost.
    */
   awaitCall(conversationId: string, process: string, listener: () => void): () => void;
-  /** Tells the processes that wait for it: the result of a call is stored. */
+  /** Tells the waiting processes that the result of a call is stored. */
   callEnded(conversationId: string): void;
 }
 
@@ -44,7 +44,7 @@ interface Waiting {
 /**
  * The outcome of the call, once the record has it. `unknown` if its process is gone and the record
  * has no result either. `running` once the signal fires. Undefined if the call did nothing: the
- * record has no such call any more. Reads the record at least once a second; a message of that
+ * record has no such call any more. Reads the record at least once a second; a message from that
  * process only saves time.
  */
 export async function outcomeElsewhere(
@@ -64,7 +64,7 @@ export async function outcomeElsewhere(
         wake = resolve;
       });
       const gone = await conversations.goneAmong([process]);
-      // After that: the last thing that a process did may have been to store the result.
+      // Read only then, because the last thing the process did may have been to store the result.
       const conversation = await conversations.read(conversationId);
       const outcome = conversation === undefined ? undefined : outcomeIn(conversation, call);
       if (outcome?.state !== 'running') return outcome;

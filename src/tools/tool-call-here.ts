@@ -71,7 +71,7 @@ function unknown(turn: ToolCallingTurn, call: NotedToolCall, error: unknown): To
 }
 
 /**
- * The time of a call that acts once was up, so its outcome is unknown until the tool ends after
+ * A call that acts once has run out of time, so its outcome is unknown until the tool ends after
  * all. Never rejects.
  */
 async function endLate(
@@ -89,7 +89,7 @@ async function endLate(
   storeResult(turn, call, outcome, done);
 }
 
-/** Undefined if it has none: the log says why. */
+/** Undefined if there is none: the log says why. */
 async function lateOutcome(
   turn: ToolCallingTurn,
   call: NotedToolCall,
@@ -110,7 +110,7 @@ async function lateOutcome(
   return undefined;
 }
 
-/** What the log calls it. */
+/** How the log names the call. */
 function namesOf(
   { conversationId, turnId }: ToolCallingTurn,
   call: NotedToolCall,

@@ -25,7 +25,7 @@ export function onceKey(conversationId: string, tool: string, text: string): str
   return hashOf(JSON.stringify(['once', conversationId, tool, text]));
 }
 
-/** A key for a call that is equal to no other. */
+/** A key for a call that is not equal to any other. */
 export function uniqueKey(): string {
   return hashOf(randomUUID());
 }
@@ -35,7 +35,7 @@ function hashOf(text: string): string {
 }
 
 /**
- * Arguments as JSON text with sorted keys, so that equal values are equal texts. Undefined if they
+ * Arguments as JSON text with sorted keys, so that equal values have equal texts. Undefined if they
  * are not JSON.
  */
 export function canonicalArguments(args: string): string | undefined {

@@ -11,8 +11,8 @@ import { toolNameOf, type NotedToolCall } from './tool-calls-noted.ts';
 import { INTERRUPTED, REFUSED, UNKNOWN, type ToolCallResult } from './tool-calls-running.ts';
 
 /**
- * The outcome of the same call of this turn: of one that runs here, or of `earlier`, which another
- * run has made. Undefined if the call is to run now.
+ * The outcome of the same call in this turn: of one running here, or of `earlier`, which another
+ * run made. Undefined if the call is to run now.
  */
 export async function outcomeInTurn(
   { conversationId, host }: ToolCallingTurn,
@@ -32,7 +32,7 @@ export async function outcomeInTurn(
   return undefined;
 }
 
-/** Whether the call is one that this process runs, or ran when it was stored. */
+/** Whether this process is running the call, or was when the call was stored. */
 function isOwnCall({ process: own }: ToolHost, known: KnownToolCall | undefined): boolean {
   if (known?.message.state !== 'running') return false;
   const { process } = known.message;
@@ -104,7 +104,7 @@ async function outcomeOfClaimer(
   const outcome = await waitElsewhere(call, of, host);
   if (outcome === undefined) return claimAgain(turn, call);
   if (outcome.state === 'unknown') {
-    // The process of the claim is gone: the outcome is unknown for every process.
+    // The process that made the claim is gone: the outcome is unknown for every process.
     if (await host.conversations.loseClaim(conversationId, key, claimer)) tellUnknown(turn, call);
     if (tool?.repeatable === true) return claimAgain(turn, call);
   }
@@ -112,7 +112,7 @@ async function outcomeOfClaimer(
   return outcome;
 }
 
-/** The call that it waited for has done nothing, or may be repeated. */
+/** The call that this one waited for has done nothing, or may be repeated. */
 async function claimAgain(
   turn: ToolCallingTurn,
   call: NotedToolCall,
@@ -123,7 +123,7 @@ async function claimAgain(
   return outcomeOfClaim(turn, call);
 }
 
-/** It stops waiting: what the other call still does is no longer its result. */
+/** The call stops waiting: what the other one still does is no longer its result. */
 function stopJoining(
   turn: ToolCallingTurn,
   { spoken }: NotedToolCall,

@@ -1,4 +1,4 @@
-// Stores that tool calls begin, and what they returned.
+// Stores that tool calls are beginning, and what they have returned.
 
 import { aborted } from '../base/abort.ts';
 import { andThen, orElse, type Awaitable } from '../base/awaitable.ts';
@@ -66,7 +66,7 @@ function progressOf(turn: ToolCallingTurn): TurnProgress {
   return { turnId, runId, process, messages, filler: spoken.filler, agentState, erasedAt };
 }
 
-/** The newer turn or run may be another process's, whose message has not arrived. */
+/** The newer turn or run may be in another process, whose message has not arrived yet. */
 function own(turn: ToolCallingTurn, ownership: Ownership): void {
   if (ownership === 'closed') turn.interrupt('a newer turn began');
   else if (ownership === 'taken over') turn.giveAway();
@@ -78,7 +78,7 @@ const LATE_CLAIM_MS = 2_000;
 /** How often a state may change while a call is about to claim its key. */
 const MAX_OTHER_KEYS = 3;
 
-/** Stores progress and claims in one compare-and-swap. The first claim of a key has it. */
+/** Stores progress and claims in one compare-and-swap. The first claim of a key wins. */
 async function storeClaims(
   turn: ToolCallingTurn,
   calls: readonly NotedToolCall[],
@@ -104,8 +104,8 @@ async function storeClaims(
 }
 
 /**
- * Makes the claims of these calls. Resolves with the milliseconds after which they are to be made
- * again: until then the store may lack an earlier one. 0: they are made.
+ * Makes the claims of these calls. Resolves with the number of milliseconds after which to make
+ * them again: until then the store may lack an earlier one. 0: they have been made.
  */
 async function claim(turn: ToolCallingTurn, all: readonly NotedToolCall[]): Promise<number> {
   const { conversationId, host } = turn;
@@ -134,8 +134,8 @@ async function claim(turn: ToolCallingTurn, all: readonly NotedToolCall[]): Prom
 }
 
 /**
- * The claim has brought what other processes have changed in the state. If that makes it another
- * call, its claim is given back, and it gets another key.
+ * The claims have brought in what other processes changed in the state. If that turns a call into a
+ * different one, its claim is given back, and it gets another key.
  */
 async function haveOtherKeys(
   turn: ToolCallingTurn,
@@ -163,7 +163,9 @@ async function haveOtherKeys(
   return haveOthers;
 }
 
-/** Gives up their claims, which the store may have: nothing has begun. Never rejects. */
+/**
+ * Gives up the calls' claims, which the store may have: none of the calls has begun. Never rejects.
+ */
 async function release(
   { conversationId, runId, host: { conversations }, log }: ToolCallingTurn,
   calls: readonly NotedToolCall[],
@@ -177,7 +179,10 @@ async function release(
   }
 }
 
-/** What this process knows to be done needs no claim, so it works even if the store is away. */
+/**
+ * What this process knows to be done needs no claim, so it works even if the store cannot be
+ * reached.
+ */
 function isKnownToBeDone(
   { conversationId, host: { conversations } }: ToolCallingTurn,
   call: NotedToolCall,
@@ -204,7 +209,7 @@ function nextClaimOf(noted: NotedToolCall, host: ToolHost): OnceClaim {
 
 /**
  * Stores the result of a call, and tries again if the store fails. A shutdown waits for it. `done`
- * is called when it is stored, or lost.
+ * is called when the result is stored, or lost.
  */
 export function storeResult(
   turn: ToolCallingTurn,

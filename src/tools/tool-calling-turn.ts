@@ -12,7 +12,7 @@ import type { ToolCallOutcome } from './tool-run.ts';
 /** How a tool call ended. `unknown`: it may have acted. */
 export type ToolEnd = ToolCallOutcome | 'unknown';
 
-/** A tool call of the reply, and what is known of its result. */
+/** A tool call in the reply, and what is known about its result. */
 export interface SpokenToolCall {
   readonly call: ToolCall;
   key: string | undefined;
@@ -37,13 +37,11 @@ export interface ToolCallingTurn {
   readonly place: string;
   readonly runId: number;
   /**
-   * Whether the platform may ask for another reply instead, and discard this turn: it sends the
-   * whole call with each request.
+   * Whether the platform may ask for another reply instead, and discard this turn: such a platform
+   * sends the whole call with each request.
    */
   readonly mayBeReplaced: boolean;
-  /**
-   * When calls with effects may start, on the clock of `performance.now()`, if it may be replaced.
-   */
+  /** When calls with effects may start, by `performance.now()`, if the turn may be replaced. */
   readonly settlesAtMs: number;
   /** Whether its tools may change anything: see `OpenedTurn.mayAct`. */
   readonly mayAct: boolean;
@@ -56,7 +54,7 @@ export interface ToolCallingTurn {
   readonly isOver: boolean;
   /** What the turn has said and called. */
   readonly spoken: {
-    /** The agent that speaks. Undefined is the path's own. */
+    /** The agent that speaks. Undefined: the path's own agent. */
     readonly speaker: string | undefined;
     /** All fillers of the turn. Undefined if there was none. */
     readonly filler: string | undefined;
@@ -75,17 +73,17 @@ export interface ToolCallingTurn {
   readonly log: Logger;
   /** Calls of other runs of the turn that this one may not know of. */
   learn(calls: readonly EarlierToolCall[]): void;
-  /** Ends it, if it is not over. */
+  /** Ends the turn, if it is not over. */
   interrupt(reason: string): void;
-  /** Ends it, as another process runs it from now on. */
+  /** Ends the turn, because another process runs it from now on. */
   giveAway(): void;
 }
 
 /** What tools did for a turn. */
 interface ToolWork {
-  /** The turn has waited for the store since then, on the clock of `performance.now()`. */
+  /** The turn has waited for the store since `fromMs`, by `performance.now()`. */
   noteStore(step: 'tool_calls', fromMs: number): void;
-  /** It waits until calls may have effects. */
+  /** The turn waits until calls may have effects. */
   settlingBegan(): void;
   settlingEnded(): void;
   toolBegan(tool: string, call: ToolCall): void;
@@ -94,7 +92,7 @@ interface ToolWork {
 }
 
 interface ToolTrace {
-  /** Runs a step of the call that has this id. What the step sets off belongs to the call. */
+  /** Runs a step of the call with this id. What the step sets off belongs to the call. */
   runTool<T>(toolCallId: string, step: () => T): T;
 }
 

@@ -4,19 +4,19 @@ import type { ToolCall } from '../conversations/message.ts';
 import { canonicalArguments } from './tool-call-key.ts';
 import type { RunningToolCall, RunningToolCalls, ToolCallResult } from './tool-calls-running.ts';
 
-/** A call that was made before, which the same call of this run does not repeat. */
+/** A call that was made before, which the same call in this run does not repeat. */
 export interface KnownToolCall {
   readonly message: EarlierToolCall;
-  /** Set if it runs in this process. */
+  /** Set if the call is running in this process. */
   readonly outcome: Promise<ToolCallResult> | undefined;
 }
 
 /**
- * The calls that earlier runs of a turn have made, and the turns that it replaces. Each stands for
- * one call of this run.
+ * The calls made by earlier runs of a turn, and by the turns that it replaces. Each stands for one
+ * call of this run.
  */
 export class EarlierToolCalls {
-  /** By key. Of several with one key, the last one counts. */
+  /** By key. If several have the same key, the last one counts. */
   readonly #known = new Map<string, KnownToolCall>();
   readonly #taken = new Set<string>();
   readonly #running: RunningToolCalls;
@@ -26,15 +26,16 @@ export class EarlierToolCalls {
     for (const message of calls) this.#note(message);
   }
 
-  /** Resolves when those that run here have ended, or after `ms`. Undefined if none does. */
+  /** Resolves when those running here have ended, or after `ms`. Undefined if there are none. */
   ended(ms: number): Promise<unknown> | undefined {
     const outcomes = [...this.#known.values()].flatMap(({ outcome }) => outcome ?? []);
     return outcomes.length === 0 ? undefined : atMost(ms, Promise.all(outcomes));
   }
 
   /**
-   * Calls of other runs that this run learns of while it goes on. `ownCall` returns its own call
-   * with a key. It does not wait for itself, and the one learnt of stands for no other.
+   * Notes calls of other runs that this run learns of while it goes on. `ownCall` returns this
+   * run's call with a key, which does not wait for itself. The one learnt of does not stand for
+   * another.
    */
   learn(
     calls: readonly EarlierToolCall[],
@@ -52,8 +53,8 @@ export class EarlierToolCalls {
   }
 
   /**
-   * Waits for a call that still runs here from now on: it may be gone from the running calls before
-   * the new run asks for it.
+   * Waits from now on for a call still running here, because it may be gone from the running calls
+   * before the new run asks for it.
    */
   #note(message: EarlierToolCall, ownCall?: RunningToolCall): void {
     const { key, state } = message;

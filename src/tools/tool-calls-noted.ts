@@ -15,11 +15,11 @@ export interface NotedToolCall {
   key: string;
   readonly round: number;
   readonly running: RunningToolCall;
-  /** How to run it. Undefined for a call that the agent runs itself, and if that is not known. */
+  /** How to run it. Undefined if that is not known, and for a call that the agent runs itself. */
   tool: ToolRun | undefined;
   /** Why it cannot run. */
   failure: { readonly error: unknown } | undefined;
-  /** The same call, made before. Undefined if it was not, and until that was looked up. */
+  /** The same call, made before. Undefined if there is none, and until that has been looked up. */
   earlier: KnownToolCall | undefined;
   /** Whether it acts once per conversation. */
   isOnce: boolean;
@@ -29,7 +29,7 @@ export interface NotedToolCall {
    */
   keyNow: () => Promise<string | undefined>;
   claims: number;
-  /** What happened to the last one. Undefined for a call that makes none. */
+  /** What happened to the last claim. Undefined for a call that makes none. */
   claim: ClaimOutcome | undefined;
   /** Undefined before the call begins, and for a call that the agent runs itself. */
   whenInterrupted: 'abort' | 'finish' | undefined;
@@ -37,7 +37,7 @@ export interface NotedToolCall {
   handOver: string | undefined;
 }
 
-/** What history says of a call that runs, or is about to. */
+/** What history says about a call that is running, or about to. */
 export const BEGUN = { state: 'running', content: UNFINISHED_RESULTS.running } as const;
 
 /** The name of the tool for logs and metrics: not the one that the model wrote. */
@@ -94,7 +94,7 @@ export class NotedToolCalls {
     return onceKey(this.#conversation, call.name, text);
   }
 
-  /** Those that have no result yet. */
+  /** The calls that have no result yet. */
   get running(): readonly NotedToolCall[] {
     return this.#calls.filter(({ spoken }) => spoken.state === 'running');
   }
@@ -104,10 +104,13 @@ export class NotedToolCalls {
     return this.#calls.find((call) => call.key === key);
   }
 
-  /** The call that the agent runs itself and that a result is for. `givenId` is the model's id. */
+  /**
+   * The call that a result is for, among those that the agent runs itself. `givenId` is the model's
+   * id.
+   */
   awaiting(givenId: string): NotedToolCall | undefined {
-    // Some vendors begin to count in each reply, so ids repeat. The newest round with the id is
-    // meant, and in it the first call without a result.
+    // Some vendors start counting afresh in each reply, so ids repeat. The newest round with the id
+    // is meant, and in it the first call without a result.
     const open = this.#calls.filter(
       (call) =>
         call.givenId === givenId
@@ -124,7 +127,7 @@ export class NotedToolCalls {
     return id;
   }
 
-  /** Undefined if the arguments are not JSON: such a call is equal to no other. */
+  /** Undefined if the arguments are not JSON: such a call is not equal to any other. */
   #keyOf({ name, args }: ToolCall): string | undefined {
     const canonical = canonicalArguments(args);
     if (canonical === undefined) return undefined;

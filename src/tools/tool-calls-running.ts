@@ -1,4 +1,4 @@
-// Tool calls that run in this process: which of them are the same call, and when they are aborted.
+// Tool calls running in this process: which of them are the same call, and when they are aborted.
 
 import type { ToolCallState } from '../conversations/message.ts';
 import { NOT_STARTED, UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
@@ -19,19 +19,19 @@ export interface ToolCallResult {
   readonly error?: unknown;
 }
 
-/** It has done nothing: its turn is over, its signal ended it, or it waits until it may begin. */
+/** The call has done nothing: its turn is over, its signal ended it, or it waits to begin. */
 export const INTERRUPTED: ToolCallResult = {
   state: 'interrupted', content: UNFINISHED_RESULTS.interrupted,
 };
-/** It was not allowed to begin. */
+/** The call was not allowed to begin. */
 export const REFUSED: ToolCallResult = { state: 'interrupted', content: NOT_STARTED };
 /** Nobody knows whether it acted. */
 export const UNKNOWN: ToolCallResult = { state: 'unknown', content: UNFINISHED_RESULTS.unknown };
 
-/** How many tools whose time was up are waited for. Beyond this the oldest one stays unknown. */
+/** How many tools whose time is up are waited for. Beyond this, the oldest stays unknown. */
 const MAX_LATE = 1_000;
 
-/** A call that runs in this process. */
+/** A call running in this process. */
 export class RunningToolCall {
   /** Never rejects. */
   readonly outcome: Promise<ToolCallResult>;
@@ -73,21 +73,21 @@ interface KeyedToolCall {
 }
 
 /**
- * All calls that run in this process, by key. A key may have several: nothing keeps an agent from
- * running a call twice itself.
+ * All calls running in this process, by key. A key may have several: nothing keeps an agent from
+ * running a call of its own twice.
  */
 export class RunningToolCalls {
   readonly #calls = new Map<string, readonly RunningToolCall[]>();
-  /** Tools whose time was up, oldest first, and how to forget each. */
+  /** Tools whose time is up, oldest first, and how to forget each. */
   readonly #late = new Map<Promise<void>, () => void>();
 
-  /** Whether the call must not count as lost. */
+  /** Whether a call with this key is running here, and so must not count as lost. */
   readonly isRunning = (key: string): boolean => this.#calls.has(key);
 
   /**
-   * The outcome of the calls with that key that were added before `call`, or of all of them: that
-   * of the first one to complete, in their order, otherwise that of the last. Undefined if there is
-   * none.
+   * The joint outcome of the calls with that key: of those added before `call`, or of all. It is
+   * that of the first one, in order, that completes, otherwise that of the last. Undefined if there
+   * are no calls.
    */
   outcomeBefore(key: string, call?: RunningToolCall): Promise<ToolCallResult> | undefined {
     const calls = this.#calls.get(key) ?? [];
@@ -101,14 +101,14 @@ export class RunningToolCalls {
     this.#calls.set(key, [...(this.#calls.get(key) ?? []), call]);
   }
 
-  /** From now on the key of a call names what it does, not its turn, or something else. */
+  /** From now on the key of a call names what it does instead of its turn, or something else. */
   rename(call: KeyedToolCall, key: string): void {
     this.remove(call.key, call.running);
     call.key = call.spoken.key = key;
     this.add(key, call.running);
   }
 
-  /** Call it once the result is stored. Until then the store says that the call runs. */
+  /** Call it once the result is stored. Until then the store says that the call is running. */
   remove(key: string, call: RunningToolCall): void {
     const others = this.#calls.get(key)?.filter((other) => other !== call) ?? [];
     if (others.length > 0) this.#calls.set(key, others);
@@ -116,7 +116,7 @@ export class RunningToolCalls {
   }
 
   /**
-   * For a tool whose time was up. `end` waits for it and must not reject. It stops waiting when
+   * For a tool whose time is up. `end` waits for it and must not reject. It stops waiting when
    * `forgotten` resolves: 1,000 newer ones are late, or all calls are aborted.
    */
   addLate(end: (forgotten: Promise<undefined>) => Promise<void>): void {
@@ -132,13 +132,13 @@ export class RunningToolCalls {
     oldest[1]();
   }
 
-  /** Aborts all calls, and stops waiting for tools whose time was up. */
+  /** Aborts all calls, and stops waiting for tools whose time is up. */
   abortAll(reason: Error): void {
     for (const call of this.#all()) call.abort(reason);
     for (const forget of this.#late.values()) forget();
   }
 
-  /** Resolves when all calls that run now have ended, and tools whose time was up by then. */
+  /** Resolves when all calls running now have ended, and all tools whose time is up by then. */
   async ended(): Promise<void> {
     await Promise.all(this.#all().map(({ outcome }) => outcome));
     while (this.#late.size > 0) await Promise.all(this.#late.keys());

@@ -92,12 +92,12 @@ export class ToolCalls {
         this.#end(call, INTERRUPTED);
   }
 
-  /** Whether a call runs that the end of the turn aborts. */
+  /** Whether the end of the turn would abort a running call. */
   get canBeAborted(): boolean {
     return this.#noted.running.some(({ whenInterrupted }) => whenInterrupted === 'abort');
   }
 
-  /** Whether a call runs that the end of the turn does not abort, or waits for the same call. */
+  /** Whether a running call outlasts the turn, or one that waits for the same call. */
   get isFinishing(): boolean {
     return this.#noted.running.some(
       ({ isOnce, tool }) => isOnce || tool?.whenInterrupted === 'finish',
@@ -118,7 +118,7 @@ export class ToolCalls {
 
   // Handing over to another agent.
 
-  /** How often the conversation was handed over in this run. */
+  /** How often the conversation has been handed over in this run. */
   get handOvers(): number {
     return this.#handOvers;
   }
@@ -132,7 +132,7 @@ export class ToolCalls {
     return this.isHandedOver || this.#noted.running.some(({ handOver }) => handOver !== undefined);
   }
 
-  /** Hands the conversation over when the call returns. Throws if the call does not run. */
+  /** Hands the conversation over when the call returns. Throws if the call is not running. */
   willHandOver(toolCallId: string, agent: string): void {
     const call = this.#noted.running.find(({ spoken }) => spoken.call.id === toolCallId);
     if (call?.whenInterrupted === undefined) {
@@ -141,7 +141,7 @@ export class ToolCalls {
     call.handOver = agent;
   }
 
-  /** Name of the agent that the conversation was handed over to. Cleared on read. */
+  /** Name of the agent that the conversation has been handed over to. Cleared on read. */
   takeNextAgent(): string | undefined {
     const agent = this.#nextAgent;
     this.#nextAgent = undefined;
@@ -259,7 +259,7 @@ export class ToolCalls {
       await soon(); // other calls of the round begin first: this one may end the turn
       return undefined;
     }
-    // One may have been learnt of since.
+    // The run may have learnt of one since.
     return outcomeInTurn(this.#turn, call, call.earlier ?? this.#earlierOf(call));
   }
 
@@ -292,7 +292,7 @@ export class ToolCalls {
   }
 }
 
-/** Whether it may change something outside, as far as is known. */
+/** Whether the call may change something outside, as far as we know. */
 function mayHaveEffects({ tool, failure }: NotedToolCall): boolean {
   return failure === undefined && (tool?.once !== undefined || tool?.repeatable !== true);
 }

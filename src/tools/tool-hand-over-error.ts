@@ -1,4 +1,4 @@
-/** A hand-over was refused: the agent that speaks continues. Its model is told the message. */
+/** A hand-over was refused: the current agent goes on speaking. Its model is told the message. */
 export class HandOverError extends Error {
   override readonly name = 'HandOverError';
   readonly code:

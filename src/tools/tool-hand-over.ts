@@ -20,9 +20,9 @@ export class HandOver {
 }
 
 /**
- * Return this from a tool's `run` to hand the conversation over to another agent of the same
- * server. That agent speaks in the same turn and in all later ones. `agent` is its name in
- * `AGENTS` or `createApp`. Throws a `TypeError` if `agent` is not a name.
+ * Return this from a tool's `run` to hand the conversation over to another agent on the same
+ * server. That agent speaks in the same turn and in all later ones. `agent` is its name in `AGENTS`
+ * or `createApp`. Throws a `TypeError` if `agent` is not a name.
  */
 export function handOver(agent: string): HandOver {
   if (typeof agent === 'string' && agent !== '') return new HandOver(agent);

@@ -40,7 +40,7 @@ export interface KnownTool {
   readonly state?: unknown;
 }
 
-/** Maximum number of tools remembered of a function of the turn: it may make up names. */
+/** Maximum number of tools remembered per function of the turn, which may make up names. */
 const MAX_MADE = 1_000;
 
 /** The tools that a function of the turn has made so far. */
@@ -49,7 +49,7 @@ export class MadeTools {
   readonly known: KnownTool[] = [];
   readonly #onOnceTool: (name: string) => void;
 
-  /** `onOnceTool` is called once for each that acts once. */
+  /** `onOnceTool` is called once for each tool that acts once. */
   constructor(onOnceTool: (name: string) => void = () => undefined) {
     this.#onOnceTool = onOnceTool;
   }

@@ -24,7 +24,7 @@ const UNKNOWN_TOOL = 'unknown';
 
 /** The turn in which a model asks for a call. */
 interface RequestingTurn<S = unknown> extends OnceContext<S> {
-  /** See `TurnJournal` of the agents. */
+  /** See the agents' `TurnJournal`. */
   readonly journal: {
     handOver(toolCallId: string, agent: string): Promise<void>;
     saveState(): Promise<void>;
@@ -132,7 +132,7 @@ class RequestedToolCall<S> {
     try {
       return once?.(args, this.#context()) || undefined;
     } catch {
-      return undefined; // what the model is told is that the value is not known
+      return undefined; // the model is told that the value is not known
     }
   }
 
@@ -192,7 +192,7 @@ class RequestedToolCall<S> {
     }
   }
 
-  /** Puts placeholders into a text that will be cut: half a value would not be recognised. */
+  /** Puts placeholders into text that will be cut: half a value would not be recognised. */
   #withoutHalves(text: string): string {
     return text.length > MAX_RESULT_LENGTH ? this.#turn.journal.conceal(text) : text;
   }
@@ -216,7 +216,7 @@ class RequestedToolCall<S> {
 
   #context(): OnceContext<S> {
     const { conversationId, turnId, metadata, caller, log } = this.#turn;
-    // A tool without `state` fits every agent, so it must not find out which one has it.
+    // A tool without `state` fits every agent, so it must not find out which agent has it.
     const state = this.#tool.state === undefined ? (undefined as S) : this.#turn.state;
     return { conversationId, turnId, metadata, caller, state, log };
   }
@@ -241,7 +241,7 @@ class RequestedToolCall<S> {
   }
 }
 
-/** With the values that placeholders stand for. */
+/** The arguments with the values that their placeholders stand for. */
 function revealed(
   parsed: Checked<JsonObject>,
   journal: RequestingTurn['journal'],

@@ -14,7 +14,8 @@ export interface ToolCallContext {
   readonly idempotencyKey: string;
   /**
    * Only for a call that acts once per conversation: 1, and one more each time that the tool began
-   * under this key and said that it did nothing. For a bank that refuses a key which was declined.
+   * under this key and said that it did nothing. For a bank that refuses the key of a declined
+   * payment.
    */
   readonly attempt?: number | undefined;
 }

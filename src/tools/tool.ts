@@ -61,8 +61,8 @@ export interface ToolDefinition<P extends AnySchema, S = unknown> extends Behavi
   /** Tells the model what the tool does and when to call it. */
   readonly description: string;
   /**
-   * A schema of type `object`: JSON Schema, the `inputSchema` of an MCP server's tool, or from Zod,
-   * ArkType or Valibot.
+   * A schema of type `object`: JSON Schema, the `inputSchema` of an MCP server's tool, or one from
+   * Zod, ArkType or Valibot.
    */
   readonly parameters: P & Written<P>;
   /**
@@ -92,7 +92,7 @@ export interface ToolDefinition<P extends AnySchema, S = unknown> extends Behavi
    */
   readonly raw?: boolean | undefined;
   /**
-   * Longest time of one call, in milliseconds, at most a day. Then its signal fires and the model
+   * Time limit of one call, in milliseconds, at most a day. Then its signal fires and the model
    * gets an error. If the tool acts once, its outcome is then unknown. Default: the turn's time.
    */
   readonly timeoutMs?: number | undefined;
@@ -121,14 +121,14 @@ export interface Tool<in S = unknown> extends Behaviour {
   readonly state: State | undefined;
   /** Undefined if the tool may act any number of times. */
   readonly once: true | ((args: unknown, context: OnceContext<S>) => string) | undefined;
-  // A property, because a method would accept tools of other states.
+  // A property, because a method would accept tools with other states.
   readonly run: (args: unknown, context: ToolContext<S>) => unknown;
 }
 
 /** Node fires much longer timers at once. */
 const DAY_MS = 86_400_000;
 
-/** A definition may be a made tool with other fields: `tool({ ...look, name: 'peek' })`. */
+/** A definition may be an existing tool with other fields: `tool({ ...look, name: 'peek' })`. */
 const FIELDS: FieldNames<ToolDefinition<Schema> & Tool> = {
   name: true, description: true, parameters: true, state: true, tellBrowser: true,
   whenInterrupted: true, repeatable: true, isOfTurn: true, once: true, raw: true, timeoutMs: true,
@@ -207,7 +207,7 @@ function argumentsFor(parameters: AnySchema, name: string): Pick<Tool, 'paramete
 /**
  * Lets the model transfer the call. `destinations` has the numbers, each under a name that tells
  * the model what it is for, such as `{ sales: '+49 30 111' }`. The model never chooses a number of
- * its own. Throws a `TypeError` if there is none, or an empty one.
+ * its own. Throws a `TypeError` if there is no number, or an empty one.
  */
 export function transferTo(destinations: Readonly<Record<string, string>>): Tool {
   const names = Object.keys(destinations);

@@ -28,9 +28,9 @@ export class AgentRun {
   readonly #turn: TurnRun;
   #history: readonly Message[] | undefined;
   #calls: ToolCalls | undefined;
-  /** What the hook of an agent yields. Undefined once it has ended, or was stopped. */
+  /** What an agent's hook yields. Undefined once that has ended or been stopped. */
   #texts: Texts | undefined;
-  /** Whether something of that still runs. */
+  /** Whether some of that is still running. */
   #isYielding = false;
   /** How many steps of `#attempt` are under way: a hand-over begins one within another. */
   #steps = 0;
@@ -41,7 +41,7 @@ export class AgentRun {
     this.#turn = turn;
   }
 
-  /** See `Turn.history` of the agents. */
+  /** See the agents' `Turn.history`. */
   get history(): readonly Message[] {
     const { opened, told, turnId } = this.#turn;
     return (this.#history ??= frozen(opened?.history() ?? toldBy(told, turnId)));
@@ -71,7 +71,7 @@ export class AgentRun {
 
   /**
    * Begins the turn: tells the agent that the call has begun, if no event has said so, and lets it
-   * speak. `after` is awaited first, if it is given.
+   * speak. `after` is awaited first, if given.
    */
   begin(isResumed: boolean, after?: Promise<void>): void {
     const { told: event, agent } = this.#turn;
@@ -83,7 +83,7 @@ export class AgentRun {
     });
   }
 
-  /** Lets the agent that the conversation was handed over to speak. */
+  /** Lets the next agent speak, to which the conversation has been handed over. */
   letNextSpeak(): void {
     const name = this.#calls?.takeNextAgent();
     const { spoken, turnId, host: { speakers }, opened } = this.#turn;
@@ -95,7 +95,7 @@ export class AgentRun {
   /**
    * The turn is over, for a reason that the agent is told. Tool calls are aborted, or get the rest
    * of the turn's time if they want to finish, even if the turn has completed. If another process
-   * has taken the turn over, all of them get it.
+   * has taken the turn over, all calls get it.
    */
   stop(ending: Ending | 'taken over', reason = REASONS[ending]): void {
     if (ending === 'completed' && this.#calls === undefined) return;
@@ -131,7 +131,7 @@ export class AgentRun {
     this.#hasPaused();
   }
 
-  /** Something of the agent has ended. Perhaps nothing of it runs any more. */
+  /** A step or an iterable of the agent has ended. Perhaps none is running any more. */
   #hasPaused(): void {
     if (this.#steps === 0 && !this.#isYielding) this.#calls?.agentEnded();
   }
@@ -202,14 +202,14 @@ export class AgentRun {
   #textsEnded(): void {
     const { isOver, spoken, agent } = this.#turn;
     if (isOver) return;
-    if (this.#calls?.isHandedOver === true) return; // the next one speaks when this is released
+    if (this.#calls?.isHandedOver === true) return; // the next agent speaks when this is released
     if (!spoken.isEmpty) return this.#turn.end();
     throw new Error(
       `agent "${agent.name}" ended its text without a word; to stay silent, return nothing or call reply.end()`,
     );
   }
 
-  /** Nothing of the agent's iterable runs any more. */
+  /** The agent's iterable is no longer running. */
   #textsReleased(): void {
     this.#texts = undefined;
     this.#isYielding = false;
@@ -225,7 +225,7 @@ export class AgentRun {
   }
 }
 
-/** Throws an error if it is not loaded: the agent was thought to do nothing but speak. */
+/** Throws an error if the code is not loaded: the agent was thought to do nothing but speak. */
 export function loadedWork({ host }: TurnRun): typeof import('./agent-work.ts') {
   const { agentWork } = host.options;
   if (agentWork === undefined) throw new Error('the code for the work of agents is not loaded');

@@ -14,7 +14,7 @@ import { TurnReply } from './reply.ts';
 import type { TurnRun } from './turn-run.ts';
 
 export interface CallLimitsOptions extends SpendingLimits {
-  /** What a request has cost that was sent to the model `asked` and answered by `answered`. */
+  /** What a request has cost, sent to the model `asked` and answered by `answered`. */
   readonly spentBy: (asked: string, answered: string, tokens: ModelTokens) => Spent;
 }
 
@@ -24,9 +24,9 @@ const FREE = { close: () => undefined };
  * Ends a call before a request to a model if its session has reached a limit. The agent's
  * `limitReached` is spoken, and the agent hangs up.
  *
- * Before a request begins, an estimate of its input is counted, so that requests at the same time,
- * here or in another process, see each other. The call may exceed its limit by what the last
- * requests use beyond their estimates.
+ * Before a request begins, an estimate of its input is counted, so that concurrent requests, here
+ * or in another process, see each other. The call may exceed its limit by what the last requests
+ * use beyond their estimates.
  */
 export class CallLimits {
   readonly #limits: SpendingLimits;
@@ -41,12 +41,12 @@ export class CallLimits {
     this.#spentBy = spentBy;
   }
 
-  /** Requests that `run` makes, at once or later, are those of the turn. */
+  /** Requests that `run` makes, at once or later, count as the turn's. */
   during(turn: TurnRun, run: () => void): void {
     this.#turns.run(turn, run);
   }
 
-  /** See `Meter`. A request outside of turns is not limited. */
+  /** See `Meter`. A request outside any turn is not limited. */
   open(
     model: string,
     inputTokens: number,
@@ -78,7 +78,7 @@ export class CallLimits {
     if (!(before instanceof Promise)) return before;
     return before.finally(() => turn.work.noteStore('limits', fromMs)).catch((error: unknown) => {
       logFailure(turn, error);
-      return NOTHING_SPENT; // a failing store ends no calls
+      return NOTHING_SPENT; // a failing store does not end calls
     });
   }
 

@@ -3,8 +3,9 @@ import type { TurnRun } from './turn-run.ts';
 
 /**
  * Starts the timer of a turn. One timer serves both limits: it is set for the first word, and set
- * again for the whole turn if a word was said by then. A tool that would finish anyway gets more
- * time: an apology would sound as if it had failed. `silentMs`: longest wait for the first word.
+ * again for the whole turn if a word has been said by then. A tool that would finish anyway gets
+ * more time: an apology would sound as if it had failed. `silentMs`: longest wait for the first
+ * word.
  */
 export function startClock(
   turn: TurnRun,
@@ -15,7 +16,8 @@ export function startClock(
   const limitMs = isSilent ? Math.min(silentMs, turnTimeoutMs) : turnTimeoutMs;
   const elapsedMs = performance.now() - turn.startedAtMs;
   const ms = Math.max(0, Math.ceil(limitMs - elapsedMs)); // V8 allocates an object for a fraction
-  // No closure, as it would live as long as the stream. A fourth argument would grow Node's array.
+  // No closure, because it would live as long as the stream. A fourth argument would grow Node's
+  // array.
   turn.timer = setTimeout(timeIsUp, ms, turn, isSilent, limitMs);
 }
 

@@ -54,7 +54,7 @@ export interface Delivery {
   /** Whether the platform passes data on to a browser. Default true. */
   readonly hasBrowser?: boolean;
   /**
-   * Whether the platform has no word for the event. It is then neither sent nor part of what was
+   * Whether the platform cannot express the event. It is then neither sent nor part of what was
    * said. Default: false for all.
    */
   drops?(event: SentEvent): boolean;

@@ -1,4 +1,4 @@
-// The hooks of an agent, and what they are told of their turn, which does not expose the engine.
+// The hooks of an agent, and what they are told about their turn without exposing the engine.
 
 import type { IncomingHttpHeaders } from 'node:http';
 
@@ -34,8 +34,8 @@ export function callAgent(
 }
 
 /**
- * Tells the agent that a call has begun in which the platform greets. The reply is already over.
- * Never throws or rejects: a failure is logged.
+ * Tells the agent that a call has begun, if the platform does the greeting. The reply is already
+ * over. Never throws or rejects: a failure is logged.
  */
 export function tellStarted(agent: Agent, start: CallStart, turn: TurnRun): Awaitable<void> {
   const failed = (error: unknown): void =>
@@ -50,8 +50,8 @@ export function tellStarted(agent: Agent, start: CallStart, turn: TurnRun): Awai
 }
 
 /**
- * A turn in which nothing can be said. Not a literal with a getter: V8 would make each a hidden
- * class of its own, and keep the turn with it. See decision 5, "Objects that outlive a turn".
+ * A turn in which nothing can be said. Not a literal with a getter: V8 would give each its own
+ * hidden class, and keep the turn alive with it. See decision 5, "Objects that outlive a turn".
  */
 class OverTurn implements SpeakingTurn {
   readonly isOver = true;
@@ -129,7 +129,7 @@ export function tellInterrupted(turn: TurnRun, { turnId, text }: CutTurn): void 
   }
 }
 
-/** Signal, log and history are created when they are read, as most agents read none of them. */
+/** Signal, log and history are created when read, because most agents read none of them. */
 class TurnView<E extends TurnEvent> {
   declare readonly signal: AbortSignal;
   declare readonly log: Logger;
@@ -149,7 +149,7 @@ class TurnView<E extends TurnEvent> {
   constructor(event: E, turn: TurnRun) {
     this.#turn = turn;
     // Own properties, because `{ ...turn }` leaves out the getters of a class. All views share the
-    // descriptors: with getters of its own, each would get a hidden class of its own.
+    // descriptors: with its own getters, each would get its own hidden class.
     Object.defineProperty(this, 'signal', SIGNAL);
     Object.defineProperty(this, 'log', LOG);
     Object.defineProperty(this, 'history', HISTORY);
@@ -161,7 +161,7 @@ class TurnView<E extends TurnEvent> {
     this.metadata = event.metadata;
     this.headers = turn.delivery.headers;
     this.journal = new Journal(turn);
-    // Set only if it has one, so that other streams do not keep the property.
+    // Set only if there is one, so that other streams do not keep the property.
     const { caller } = turn;
     if (caller !== undefined) this.caller = caller;
     if (turn.hasState) Object.defineProperty(this, 'state', STATE);

@@ -1,5 +1,5 @@
-// The states of one run of a turn, and what follows when something happens to it. Pure: it knows no
-// socket, store, timer or agent. `RunningTurn` performs what it says.
+// The states of one run of a turn, and what follows when something happens to it. Pure: it knows of
+// no socket, store, timer or agent. `RunningTurn` performs what it says.
 //
 // A voice that is cut off after its turn was settled is not in this table: the next message says
 // so, and the conversation's record of the turn is cut (`CutTurn` in conversations/heard.ts).
@@ -8,14 +8,15 @@
 export type Ending = 'completed' | 'failed' | 'interrupted';
 
 /**
- * - `opening`: the store opens its record. The agent has not been asked yet.
- * - `failed early`, `cut early`: it has ended, and its caller was answered, but the store has not
- *   opened its record yet. If the store fails to, nothing follows, and history has nothing of it.
- * - `speaking`: the agent was asked.
+ * - `opening`: the store is opening its record. The agent has not been asked yet.
+ * - `failed early`, `cut early`: it has ended, and its caller has been answered, but the store has
+ *   not opened its record yet. If the store fails to open it, nothing follows, and history has
+ *   nothing of the run.
+ * - `speaking`: the agent has been asked.
  * - `storing`: the reply is complete, and its record is settled before the last event leaves.
  * - `storing a failure`: the same with an apology.
  * - `leaving`: the reply is complete, and its last bytes have not left this process.
- * - `settled`: nothing is left to be done. Nothing that its agent does has an effect.
+ * - `settled`: nothing is left to be done. Nothing that its agent does has any effect.
  */
 export const RUN_STATES = [
   'opening', 'failed early', 'cut early', 'speaking', 'storing', 'storing a failure', 'leaving',
@@ -25,10 +26,11 @@ export type RunState = (typeof RUN_STATES)[number];
 
 /**
  * - `opened`: its record is open. `not opened`: the turn was over before the store could begin.
- * - `runs elsewhere`: other processes run its turns or tool calls, if they are alive.
- * - `stale`: a newer turn was opened meanwhile. `replayed`: the turn was completed before.
+ * - `runs elsewhere`: other processes, if alive, are running turns or tool calls of the
+ *   conversation.
+ * - `stale`: a newer turn was opened meanwhile. `replayed`: the turn had completed before.
  * - `handed over`: the agent has ended, and another one continues.
- * - `completed`: the agent has said all, or has ended the turn.
+ * - `completed`: the agent has said everything, or has ended the turn.
  * - `failed`: the store, the agent or a tool, a time limit, or a reply that is too long.
  * - `interrupted`: a newer turn, a dropped connection, the platform, or a shutdown.
  * - `taken over`: another process runs the turn from now on.
@@ -53,8 +55,8 @@ export type StreamEnd = 'now' | 'with others' | 'cut short';
  * What is to be done, in this order.
  *
  * - `end the stream`: if all of it has left, `left` follows at once.
- * - `settle`: stores what was said, unless that was done, and reports the outcome. `as it left`:
- *   completed if all of the reply has left this process, and interrupted otherwise.
+ * - `settle`: stores what was said, unless that has been done, and reports the outcome. `as it
+ *   left`: completed if all of the reply has left this process, and interrupted otherwise.
  * - `settle late`: stores it in a record that was opened, or got a place, after the turn had ended.
  * - `end unstored`: ends the stream of a run that stores nothing.
  */
@@ -101,7 +103,9 @@ type Moves = Readonly<Partial<Record<Happening, Move>>>;
 const takenOver: Move = to('settled', { do: 'end unstored', as: 'taken over' });
 const lateFailure: Effect = { do: 'log a late failure' };
 
-/** Ended before its record was open: the caller was answered, and only the record is missing. */
+/**
+ * Ended before its record was open: the caller has been answered, and only the record is missing.
+ */
 function endedEarly(state: RunState, as: 'failed' | 'interrupted'): Moves {
   const settleLate: Effect = { do: 'settle late', as };
   return {

@@ -14,9 +14,9 @@ export interface OwnTurns {
   readonly conversations: Pick<ConversationManager, 'read'>;
   /** Ends those turns of the conversation that another process has taken over or ended. */
   compare(conversationId: string, conversation: Conversation | undefined): void;
-  /** Interrupts those of a session, or all of them if it is empty. */
+  /** Interrupts the turns of a session, or all of them if `sessionId` is empty. */
   interruptOwn(conversationId: string, reason: string, sessionId: string): void;
-  /** Whether a turn of the conversation runs here. */
+  /** Whether a turn of the conversation is running here. */
   isAnyRunning(conversationId: string): boolean;
 }
 
@@ -24,7 +24,7 @@ export interface OwnTurns {
 interface ProcessMessage {
   readonly type: 'look';
   readonly conversationId: string;
-  /** The sender, if it waits for a call of the receiver and wants to be told of its end. */
+  /** The sender, if it is waiting for one of the receiver's calls and wants to hear of its end. */
   readonly waiting?: string | undefined;
   /** The caller has left that session, or all of them if it is empty. The store does not say so. */
   readonly left?: string | undefined;
@@ -38,21 +38,21 @@ const LOOK_EVERY_MS = 1_000;
  */
 const MAX_LOOKS = 10_000;
 /**
- * Maximum number of conversations of which others are told that a call has ended, and of processes
- * per conversation.
+ * Maximum number of conversations in which others wait for calls of this process, and of such
+ * processes per conversation.
  */
 const MAX_WAITING = 1_000;
 const MAX_PROCESSES = 100;
 
 /**
- * The processes that share conversations with this one. What is true is in the store. A message
- * only says that it is worth looking there, and a lost one costs tokens or a second.
+ * The processes that share conversations with this one. The truth is in the store. A message only
+ * says that it is worth looking there, and a lost one costs tokens or a second.
  */
 export class OtherProcesses implements OtherToolCalls {
   readonly #channel: Channel;
   readonly #turns: OwnTurns;
   readonly #log: Logger;
-  /** What waits here for calls of other processes, by conversation. */
+  /** Those waiting here for calls of other processes, by conversation. */
   readonly #listeners = new Map<string, Set<() => void>>();
   /** The processes that wait for calls of this one, by conversation. */
   readonly #waiting = new Map<string, Set<string>>();
@@ -72,7 +72,10 @@ export class OtherProcesses implements OtherToolCalls {
       this.#send(process, { type: 'look', conversationId });
   }
 
-  /** Tells them that the caller has left the conversation, or that session of it. Never rejects. */
+  /**
+   * Tells the others that the caller has left the conversation, or that session of it. Never
+   * rejects.
+   */
   async callerLeft(conversationId: string, sessionId = ''): Promise<void> {
     const { conversations } = this.#turns;
     const own = this.#channel.address;
@@ -97,7 +100,7 @@ export class OtherProcesses implements OtherToolCalls {
     };
   }
 
-  /** Resolves when one of them says that something has changed there, or after `ms`. */
+  /** Resolves when one of the processes says that the conversation has changed, or after `ms`. */
   async callsEnded(
     conversationId: string,
     processes: readonly string[],
@@ -130,7 +133,7 @@ export class OtherProcesses implements OtherToolCalls {
       this.#log.warn('a message from another process was not understood', { error });
       return;
     }
-    if (message === undefined) return; // of another version
+    if (message === undefined) return; // from another version
     const { conversationId, waiting, left } = message;
     if (left !== undefined)
       this.#turns.interruptOwn(conversationId, 'the caller has left', left);

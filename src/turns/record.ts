@@ -27,8 +27,8 @@ export type Opening =
 
 /**
  * Opens the record of a turn: stores the caller's words and a placeholder for the reply. `mayLive`
- * says which processes live, once that is known. For a turn that leaves nothing in history the
- * conversation is only read. Rejects if the last try of the write fails too.
+ * says which processes are alive, once that is known. For a turn that leaves nothing in history the
+ * conversation is only read. Rejects if the last attempt to write fails too.
  */
 export function openRecord(
   turn: TurnRun,
@@ -105,7 +105,7 @@ function settlementsOf(newest: TurnRun): TurnSettlement[] {
   return settlements;
 }
 
-/** These turns that have not been opened yet, the newest first. */
+/** Those of these turns that have not been opened yet, the newest first. */
 function waitingAmong(newest: TurnRun): WaitingTurn[] {
   const waiting: WaitingTurn[] = [];
   for (let turn: TurnRun | undefined = newest; turn !== undefined; turn = turn.older) {
@@ -123,7 +123,7 @@ function knownCaller({ caller, sessionId }: TurnEvent): KnownCaller | undefined 
 
 /**
  * What history will hold of a turn that ends like this. For an interrupted reply, only events that
- * have left this process count: those that still wait here were never sent.
+ * have left this process count: those still waiting here were never sent.
  */
 export function settlementOf(turn: TurnRun, state: Ending): TurnSettlement {
   const { turnId, runId, spoken, erasedAt } = turn;
@@ -147,8 +147,8 @@ export function settlementOf(turn: TurnRun, state: Ending): TurnSettlement {
 /**
  * Stores the settlement of a turn, and tries again if the store fails. Never throws or rejects: a
  * settlement that cannot be stored is logged. A shutdown waits for the write. `isLeaving`: the last
- * events have not left yet. If they do not, or a newer turn has stored what it has said so far,
- * `correctSettlement` must follow.
+ * events have not left yet. If they do not leave, or a newer turn has stored what this one had said
+ * so far, `correctSettlement` must follow.
  */
 export function storeSettlement(turn: TurnRun, state: Ending, isLeaving?: true): Awaitable<void> {
   const { liveState } = turn;
@@ -163,7 +163,7 @@ export function storeSettlement(turn: TurnRun, state: Ending, isLeaving?: true):
 
 /**
  * Corrects a turn that was stored as complete and then cut, or as cut by a newer turn and then left
- * whole. State and figures stay.
+ * as a whole. State and figures stay.
  */
 export function correctSettlement(turn: TurnRun, ending: Ending): void {
   const settlement = { ...settlementOf(turn, ending), figures: undefined };

@@ -8,10 +8,10 @@ import type { TurnHost } from './turn-run.ts';
 const READ_MS = 1_000;
 
 /**
- * For a delivery whose turn goes on for another one, and that has heard nothing of the reply: it
- * gets all of it once it is complete, so that neither of two equal requests is answered with
- * silence. Without a reply its stream ends. `turnId` may change until the record is open. Never
- * rejects.
+ * For a delivery that has heard nothing of the reply, and whose turn goes on for another one: it
+ * gets the whole reply once that is complete, so that neither of two equal requests is answered
+ * with silence. Without a reply its stream ends. `turnId` may change until the record is open.
+ * Never rejects.
  */
 export async function replyLater(
   delivery: Delivery,

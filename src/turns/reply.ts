@@ -19,8 +19,8 @@ export interface SpeakingTurn {
 }
 
 /**
- * What an agent speaks through. Its verbs can be taken out of it, as in
- * `({ text }, { say }) => say(text)`. Each is bound when it is asked for.
+ * What an agent speaks through. Its verbs can be taken out of it, as in `({ text }, { say }) =>
+ * say(text)`. Each is bound when it is first read.
  */
 export class TurnReply implements Reply {
   readonly #turn: SpeakingTurn;
@@ -77,7 +77,7 @@ function sendData(turn: SpeakingTurn, content: Json): Awaitable<boolean> {
   return turn.send(turn.spoken.sendData(json));
 }
 
-/** See `Reply.transfer`. Throws a `TypeError` for a destination that is not a text. */
+/** See `Reply.transfer`. Throws a `TypeError` for a destination that is not a string. */
 function transfer(
   turn: SpeakingTurn,
   { to, say: words, briefing }: Parameters<Reply['transfer']>[0],
@@ -112,7 +112,7 @@ function wordsOf(text: string): string {
   return ` ${text.toLowerCase().replace(SIGNS(), ' ').trim()}`;
 }
 
-/** Sends half a character if one still waits for its other half. */
+/** Sends half a character if one is still waiting for its other half. */
 export function sendHalfCharacter(turn: SpeakingTurn): void {
   const event = turn.spoken.flush();
   if (event !== undefined) void turn.send(event);

@@ -37,7 +37,7 @@ import { SpokenReply } from './spoken-reply.ts';
 import type { TurnHost, TurnRun } from './turn-run.ts';
 import type { Values } from './values.ts';
 
-/** How long the end of a stream waits until a tool's result or a state is stored. */
+/** How long the end of a stream waits for a tool's result or a state to be stored. */
 const HELD_BACK_MS = 3_000;
 /**
  * How long a run waits for calls of earlier runs of its turn. Otherwise its model would be told
@@ -45,7 +45,7 @@ const HELD_BACK_MS = 3_000;
  */
 const CALLS_MS = 200;
 
-/** The event of the machine for each answer of the store. */
+/** The machine's event for each answer of the store. */
 const HAPPENING_OF: Readonly<Record<Opening['kind'], Happening>> = {
   opened: 'opened',
   beside: 'opened',
@@ -68,12 +68,11 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
   readonly trace: TurnTrace | undefined;
   readonly startedAtMs = performance.now();
   turnId: string;
-  /** Another one when the same turn is delivered again. */
+  /** Replaced when the same turn is delivered again. */
   delivery: Delivery;
   /**
    * The turn of this conversation that was running when this one arrived. It is interrupted as soon
-   * as the record of this one is open, runs elsewhere, or cannot be opened, and stays here until it
-   * is settled.
+   * as the record of this one is open or cannot be opened, and stays here until it is settled.
    */
   older: RunningTurn | undefined;
   liveState: LiveState | undefined;
@@ -95,7 +94,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
   #areCallsEnding = false;
   /** Set if its settlement was stored before its last event left. */
   #storedAs: Ending | undefined;
-  /** Set once a newer turn knows what this one has said so far. It may store that later. */
+  /** Set once a newer turn knows what this one has said so far, and may store that later. */
   #mayBeCut = false;
   /**
    * The async context of its request, for `onInterrupted`: the turn is interrupted in the context
@@ -243,7 +242,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     return this.spoken.speakers(this.host.speakers.ownName);
   }
 
-  /** Whether it has failed, and only the store delays its end. */
+  /** Whether the turn has failed, and only the store delays its end. */
   get #hasApologised(): boolean {
     return this.#state === 'storing a failure';
   }
@@ -264,8 +263,8 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
   }
 
   /**
-   * The same turn was delivered again: the newer delivery gets what was said so far, then the rest.
-   * The older one ends.
+   * The same turn has been delivered again: the newer delivery gets what has been said so far, then
+   * the rest. The older one ends.
    */
   takeOver(delivery: Delivery): void {
     if (!delivery.isOpen) return delivery.onOutcome({ outcome: 'interrupted' });
@@ -296,7 +295,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
   }
 
   /**
-   * Another process runs the turn from now on. The stream ends, and nothing is stored, as the
+   * Another process runs the turn from now on. The stream ends, and nothing is stored, because the
    * record is that run's. Tool calls go on, so that the other run gets their results.
    */
   giveAway(): void {
@@ -307,7 +306,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     this.calls.learn(calls);
   }
 
-  /** A complete reply leaves now, if it still waits for others. */
+  /** A complete reply leaves now, if it is still waiting for others. */
   leave(): void {
     this.#happens('must leave');
   }
@@ -402,7 +401,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
 
   // The beginning: the record is opened, older turns are interrupted, the agent is asked.
 
-  /** `mayLive`: undefined before it is known which processes live. */
+  /** `mayLive`: undefined before it is known which processes are alive. */
   #open(mayLive?: (process: string) => boolean): void {
     try {
       const opening = openRecord(this, mayLive);
@@ -423,7 +422,10 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     this.#happens(HAPPENING_OF[opening.kind]);
   }
 
-  /** Processes that live may run tool calls that would otherwise count as lost. Never rejects. */
+  /**
+   * Processes that are alive may be running tool calls that would otherwise count as lost. Never
+   * rejects.
+   */
   async #askWhoLives(): Promise<void> {
     if (this.#opening?.kind !== 'elsewhere') return;
     const { processes, ofSameTurn } = this.#opening;
@@ -460,7 +462,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     for (const lost of opened.lostCalls) this.#noteLost(lost);
     this.liveState = host.states?.enter(conversationId, opened);
     this.#restoreSpeaker(opened.agent);
-    // The platform reports that a completed turn was cut. Any other cut was told at the time.
+    // The platform reports that a completed turn was cut. Any other cut was reported at the time.
     if (opened.cut !== undefined) tellInterrupted(this, opened.cut);
     // Begins to wait for calls of earlier runs that are still running.
     if (opened.earlierCalls.length > 0) void this.calls;
@@ -471,7 +473,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     const { conversationId, host } = this;
     const { own, all } = host.speakers;
     const tool = toolNamed([own, ...all.values()], called);
-    const name = tool?.name ?? (isOnce ? called : 'unknown'); // only a tool of ours makes a claim
+    const name = tool?.name ?? (isOnce ? called : 'unknown'); // only our tools make claims
     const isHarmless = tool?.once === undefined || turnId === this.turnId;
     if (tool?.repeatable === true && isHarmless) return;
     noteUnknown(host, this.log, { conversationId, tool: name, idempotencyKey });
@@ -489,7 +491,9 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     );
   }
 
-  /** Calls that end get a moment. Otherwise the prompt would say that they still run. */
+  /**
+   * Calls that are ending get a moment. Otherwise the prompt would say that they are still running.
+   */
   #askAgent(): void {
     const opening = this.#opening;
     if (opening?.kind !== 'opened' && opening?.kind !== 'beside') return;
@@ -499,8 +503,8 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
   }
 
   /**
-   * For calls that were just aborted, and those of earlier runs. Those of a run in another process
-   * have had their time before this one took over.
+   * For calls that were just aborted, and those of earlier runs. Calls of a run in another process
+   * had their time before this one took over.
    */
   #awaitCalls(): Promise<unknown> | undefined {
     if (this.#areCallsEnding) return soon();
@@ -592,7 +596,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     else if (this.#storedAs !== ending || this.#mayBeCut) correctSettlement(this, ending);
   }
 
-  /** The turn ended while a slow store opened its record. At most it has said an apology. */
+  /** The turn ended while a slow store was opening its record. At most it has said an apology. */
   #settleLate(ending: Ending): void {
     void storeSettlement(this, ending);
     if (ending !== 'interrupted') return;
@@ -617,12 +621,12 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     return turnId === undefined ? undefined : () => turnId;
   }
 
-  /** Whether its delivery has been sent nothing yet. */
+  /** Whether nothing has been sent to its delivery yet. */
   get #isUnheard(): boolean {
     return this.spoken.events.length === 0 && this.delivery.isOpen;
   }
 
-  /** The delivery is not this run's any more. It may still get the reply of that turn. */
+  /** The delivery is no longer this run's. It may still get the reply of that turn. */
   #lost(
     delivery: Delivery,
     outcome: 'stale' | 'replayed' | 'taken over',
@@ -640,7 +644,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     this.log.error(message, { conversationId, turnId, error });
   }
 
-  /** Usually it is the abort of the turn itself. Any other error must not be lost. */
+  /** Usually the error is the turn's own abort. Any other error must not be lost. */
   #logLate(thrown: unknown): void {
     const { turnId, values, host: { speakers } } = this;
     const error = values === undefined ? thrown : values.error(thrown);

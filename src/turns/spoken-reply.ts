@@ -16,7 +16,7 @@ const NO_CALLS: readonly SpokenToolCall[] = [];
 /**
  * What a turn has said: its events in order, and how they appear in history. It does no input or
  * output. `say`, `sayFiller`, `sendData` and `flush` return the event to send, and `note` is called
- * when it was sent.
+ * once it has been sent.
  */
 export class SpokenReply {
   readonly #values: Values | undefined;
@@ -56,7 +56,7 @@ export class SpokenReply {
     return !this.#hasSpoken && !this.#hasSentData && this.#highSurrogate === '';
   }
 
-  /** The limit that the reply has passed. Undefined if it is not too long. */
+  /** The limit that the reply has exceeded. Undefined if it is not too long. */
   get excess(): string | undefined {
     if (this.#length > MAX_REPLY_LENGTH) return `${MAX_REPLY_LENGTH} characters`;
     if (this.#counted === undefined || this.#counted.words <= this.#maxWords) return undefined;
@@ -122,7 +122,7 @@ export class SpokenReply {
     return apart(text, last?.type === 'say' ? last.text : '');
   }
 
-  /** Whether the last event is a word of the agent's without a space after it. */
+  /** Whether the last event is the agent's own text, and has no space at its end. */
   get endsInWord(): boolean {
     const last = this.#sent.at(-1);
     return last !== undefined && isOwnText(last) && /\S$/.test(last.text);
@@ -141,14 +141,14 @@ export class SpokenReply {
     (this.#breaks ??= []).push({ calls, sentBefore: this.#sent.length });
   }
 
-  /** Another agent speaks from now on. Undefined is the path's own agent. */
+  /** Another agent speaks from now on. Undefined: the path's own agent. */
   changeSpeaker(agent: string | undefined): void {
     const messagesBefore = this.messages('', 'open').length;
     const change = { agent, messagesBefore, hasSpoken: false };
     (this.#breaks ??= []).push({ calls: NO_CALLS, sentBefore: this.#sent.length, change });
   }
 
-  /** Name of the agent that speaks. Undefined is the path's own agent. */
+  /** Name of the agent that speaks. Undefined: the path's own agent. */
   get speaker(): string | undefined {
     return this.#breaks === undefined ? undefined : this.#lastChange?.agent;
   }
@@ -184,8 +184,8 @@ export class SpokenReply {
   }
 
   /**
-   * The reply as history holds it, as far as its first `count` events: texts and tool calls in
-   * order, each call with its result.
+   * The reply as history holds it, up to its first `count` events: texts and tool calls in order,
+   * each call with its result.
    */
   messages(turnId: string, state: AssistantMessage['state'], count = this.#sent.length): Message[] {
     const messages: Message[] = [];
@@ -209,7 +209,7 @@ export class SpokenReply {
   }
 
   /**
-   * Agents' words among the events from `from` up to `to`, as far as the first `count` events.
+   * Agents' words among the events from `from` up to `to`, within the first `count` events.
    * `isCut`: whether they may end in mid-word.
    */
   #words(from: number, to: number, count: number, isCut = false): string {
@@ -219,7 +219,7 @@ export class SpokenReply {
     return this.#values.beginning(ownText(this.#sent, from, to), words.length, isCut);
   }
 
-  /** What the agent that speaks has said and called so far. */
+  /** What the current speaker has said and called so far. */
   messagesOfSpeaker(turnId: string): Message[] {
     return this.messages(turnId, 'open').slice(this.#lastChange?.messagesBefore ?? 0);
   }
@@ -282,9 +282,9 @@ class WordCount {
 
 /** From here on another agent speaks. */
 interface SpeakerChange {
-  /** Its name. Undefined is the path's own agent. */
+  /** Its name. Undefined: the path's own agent. */
   readonly agent: string | undefined;
-  /** How many messages of the reply are those of the agents before it. */
+  /** How many messages of the reply come from the agents before it. */
   readonly messagesBefore: number;
   hasSpoken: boolean;
 }
@@ -361,7 +361,7 @@ function replayOf(sent: readonly SentEvent[]): SentEvent[] | undefined {
   return replay;
 }
 
-/** Whether the event is text of an agent, and no filler. */
+/** Whether the event is an agent's text, and not a filler. */
 function isOwnText(event: SentEvent): event is Extract<SentEvent, { type: 'say' }> {
   return event.type === 'say' && event.isFiller !== true;
 }

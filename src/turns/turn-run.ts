@@ -19,17 +19,18 @@ import type { AgentValues, Values } from './values.ts';
 
 /**
  * One run of a turn, as its parts see it: its record, its clock, its agents and what they are told.
- * `RunningTurn` is made of these parts. As imports must not form a circle, they cannot import it.
+ * `RunningTurn` is made of these parts. Imports must not form a circle, so the parts cannot import
+ * it.
  */
 export interface TurnRun extends ToolCallingTurn, SpeakingTurn {
   readonly host: TurnHost;
   /** Its event, as the wire has understood it. */
   readonly event: TurnEvent;
-  /** The same, as an agent is told it: values have their numbers, once the record is open. */
+  /** The event as the agent is told it: values have their numbers, once the record is open. */
   readonly told: TurnEvent;
-  /** Another one when the same turn is delivered again. */
+  /** Replaced when the same turn is delivered again. */
   readonly delivery: Delivery;
-  /** The turn of this conversation that still ran here when this one arrived. */
+  /** The turn of this conversation that was still running here when this one arrived. */
   readonly older: TurnRun | undefined;
   /** Undefined until the record is open, and for a turn that leaves nothing in history. */
   readonly opened: OpenedTurn | undefined;
@@ -103,10 +104,13 @@ export interface TurnHost extends ToolHost {
   /** Undefined for an agent without a state. */
   readonly states: LiveStates | undefined;
   readonly observer: WorkObserver | undefined;
-  /** Calls `listener` when a turn of the conversation has ended here. Returns what stops that. */
+  /**
+   * Calls `listener` when a turn of the conversation has ended here. Returns a function that stops
+   * it.
+   */
   awaitEnd(conversationId: string, listener: () => void): () => void;
   /** The turn is settled. */
   ended(turn: TurnRun): void;
-  /** Its complete reply should have departed, but the client has no room for it yet. */
+  /** The turn's complete reply should have departed, but the client has no room for it yet. */
   delayed(turn: TurnRun): void;
 }

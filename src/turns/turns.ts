@@ -12,8 +12,8 @@
 //
 // A barge-in arrives as `RunningTurn.dropped`, when the connection closes, as a newer
 // `Turns.start`, or as `Turns.interrupt`, when an event says so. All lead to
-// `RunningTurn.interrupt`. A duplicate leads to `RunningTurn.takeOver` while the turn runs; after
-// that `openRecord` says what becomes of it. A hand-over is `AgentRun.letNextSpeak`.
+// `RunningTurn.interrupt`. A duplicate leads to `RunningTurn.takeOver` while the turn is running;
+// after that `openRecord` says what becomes of it. A hand-over is `AgentRun.letNextSpeak`.
 
 import {
   TurnAbortedError, type Agent, type EventContext, type SessionEndContext,
@@ -41,10 +41,12 @@ import type { AgentValues } from './values.ts';
 export interface TurnsOptions extends RunOptions {
   /** Opens a channel to the processes that share the conversations. Default: there is none. */
   readonly others?: ((own: OwnTurns) => OtherProcesses) | undefined;
-  /** The address of this process. Default: none, as no other process shares the conversations. */
+  /**
+   * The address of this process. Default: none, because no other process shares the conversations.
+   */
   readonly process?: string | undefined;
   readonly agent: Agent;
-  /** The name that the agent is served under. Default: none, as it is the only one. */
+  /** The name that the agent is served under. Default: none, because it is the only one. */
   readonly ownName?: string | undefined;
   /** All agents of the server, by name. Default: none, so no conversation can be handed over. */
   readonly agents?: ReadonlyMap<string, Agent> | undefined;
@@ -52,11 +54,11 @@ export interface TurnsOptions extends RunOptions {
   readonly observer?: WorkObserver;
   /** What the calls may use. Default: no limit. */
   readonly limits?: CallLimits | undefined;
-  /** Called when a turn is over that leaves something in history. Must not throw. */
+  /** Called when a turn that leaves something in history is over. Must not throw. */
   readonly onTurnOver?: ((event: TurnEvent, process: string | undefined) => void) | undefined;
 }
 
-/** Time for the last writes of a shutdown. All tries of one write take less. */
+/** Time for the last writes of a shutdown. All attempts at one write take less. */
 const LAST_WRITES_MS = 3_000;
 
 /**
@@ -74,7 +76,7 @@ export class Turns implements TurnHost, OwnTurns {
   readonly others: OtherProcesses | undefined;
   readonly #values: AgentValues | undefined;
   readonly #running = new RunningTurns();
-  /** What waits for the end of a turn of this process, by conversation. */
+  /** Those waiting for the end of a turn in this process, by conversation. */
   readonly #awaiting = new Map<string, Set<() => void>>();
   /** How many writes are under way. */
   #writes = 0;
@@ -103,14 +105,14 @@ export class Turns implements TurnHost, OwnTurns {
 
   /**
    * An event without the values that the agent redacts. Every event passes through here as soon as
-   * its wire has understood it. A long one takes a while, but those of a conversation stay in
-   * order. `sealed`: its texts, if some have been looked at before.
+   * its wire has understood it. A long event takes a while, but the events of a conversation stay
+   * in order. `sealed`: its texts, if some have already been looked at.
    */
   redacted<E extends CallEvent>(event: E, sealed?: SealedTexts): Awaitable<E> {
     return this.#values === undefined ? event : this.#values.redacted(event, sealed);
   }
 
-  /** What happens to the texts of a JSON value. Undefined if the agent redacts nothing. */
+  /** What becomes of the texts in a JSON value. Undefined if the agent redacts nothing. */
   sealed(conversationId: string, value: unknown): Awaitable<SealedTexts | undefined> {
     return this.#values?.sealed(conversationId, value);
   }
@@ -120,12 +122,14 @@ export class Turns implements TurnHost, OwnTurns {
     return this.#values === undefined ? event : this.#values.told(event, log);
   }
 
-  /** Forgets the values of a conversation, as its session is over. */
+  /** Forgets the values of a conversation, because its session is over. */
   forgetValues({ conversationId, sessionId }: CallEnd): void {
     this.#values?.redaction.forget(conversationId, sessionId);
   }
 
-  /** Begins a turn. If the same turn already runs, the delivery takes over its stream instead. */
+  /**
+   * Begins a turn. If the same turn is already running, the delivery takes over its stream instead.
+   */
   start(delivery: Delivery): void {
     const { event } = delivery;
     if (isBeside(event)) return this.#begin(new RunningTurn(delivery, this, undefined));
@@ -144,7 +148,7 @@ export class Turns implements TurnHost, OwnTurns {
 
   /**
    * Interrupts the turns of a conversation; with `sessionId` only those of that session. Other
-   * processes are told to interrupt theirs. Returns false if none runs in this process.
+   * processes are told to interrupt theirs. Returns false if none is running in this process.
    */
   interrupt(conversationId: string, reason: string, sessionId?: string): boolean {
     const wasRunning = this.interruptOwn(conversationId, reason, sessionId);
@@ -154,8 +158,8 @@ export class Turns implements TurnHost, OwnTurns {
   }
 
   /**
-   * Interrupts the turns of a conversation that have spoken: a caller cannot have spoken over any
-   * other. Only in this process. Returns false if none runs at all.
+   * Interrupts those turns of a conversation that have spoken: a caller cannot have spoken over any
+   * other. Only in this process. Returns false if no turn is running.
    */
   interruptSpeaking(conversationId: string, reason: string): boolean {
     const turns = this.#running.of(conversationId);
@@ -163,7 +167,7 @@ export class Turns implements TurnHost, OwnTurns {
     return turns.length > 0;
   }
 
-  /** What `onSessionEnd` is told. The state is that of turns and tools that still run, if any. */
+  /** What `onSessionEnd` is told. The state is that of turns and tools still running, if any. */
   toldAtEnd(
     { conversationId, caller, sessionId }: CallEnd,
     context: EventContext<CallEnd['raw']>,
@@ -194,7 +198,7 @@ export class Turns implements TurnHost, OwnTurns {
   }
 
   compare(conversationId: string, conversation: Conversation | undefined): void {
-    if (conversation === undefined) return; // it was erased: they go on, unrecorded
+    if (conversation === undefined) return; // it was erased: its turns go on, unrecorded
     for (const turn of this.#running.of(conversationId)) {
       const record = turn.isOver ? undefined : findTurn(conversation, turn.turnId);
       if (record === undefined || turn.opened === undefined) continue;
@@ -211,7 +215,7 @@ export class Turns implements TurnHost, OwnTurns {
     this.calls.abortAll(new TurnAbortedError(reason));
   }
 
-  /** Resolves when no tool call runs and all writes of turns are done, or given up. */
+  /** Resolves when no tool call is running and all writes of turns are done, or given up. */
   async settled(): Promise<void> {
     await this.calls.ended();
     while (this.#writes > 0) await new Promise<void>((done) => this.#whenWritten.push(done));
@@ -261,8 +265,8 @@ export class Turns implements TurnHost, OwnTurns {
 }
 
 /**
- * Where the newest turn of a conversation is found. It refers to no turn that has left: V8 keeps
- * old tables of a Map for a long time, and with them all that they refer to.
+ * Where the newest turn of a conversation is found. It must not refer to a turn that has left: V8
+ * keeps old tables of a Map for a long time, and with them all that they refer to.
  * docs/decisions/005-tuned-for-v8.md
  */
 interface Place {
@@ -270,22 +274,22 @@ interface Place {
 }
 
 /**
- * The turns that run in this process. A conversation has one, apart from turns that leave nothing
- * in its history. An older one keeps speaking only while a slow store opens a newer one, which has
- * it as `older`.
+ * The turns running in this process. A conversation has one, apart from turns that leave nothing in
+ * its history. An older one keeps speaking only while a slow store opens a newer one, which has it
+ * as `older`.
  */
 class RunningTurns {
   /** By conversation. */
   readonly #places = new Map<string, Place>();
   /**
-   * Turns that ended while they began, and whose replies wait to depart with others, in order. They
+   * Turns that ended as they began, and whose replies wait to depart with others, in order. They
    * wait for less than a round of the event loop, so they are few.
    */
   readonly #departing: RunningTurn[] = [];
   /** Turns that run beside their conversation: see `isBeside`. */
   readonly #beside = new Set<RunningTurn>();
 
-  /** Makes a complete reply of the conversation leave first, so that its turn no longer runs. */
+  /** Makes a complete reply of the conversation leave first, so that its turn has ended. */
   newestOf(conversationId: string): RunningTurn | undefined {
     for (const turn of this.#departing) {
       if (turn.conversationId !== conversationId) continue;
@@ -321,7 +325,7 @@ class RunningTurns {
     else this.#keep(turn);
   }
 
-  /** Its reply should have departed, but the client has no room for it yet. */
+  /** The turn's reply should have departed, but the client has no room for it yet. */
   keepDelayed(turn: RunningTurn): void {
     if (this.#removeDeparting(turn)) this.#keep(turn);
   }
@@ -337,7 +341,7 @@ class RunningTurns {
     return this.#places.get(conversationId)?.newest;
   }
 
-  /** Usually it is the first. `shift` is cheaper than `splice`. */
+  /** Usually the turn is the first. `shift` is cheaper than `splice`. */
   #removeDeparting(turn: RunningTurn): boolean {
     const index = this.#departing.indexOf(turn);
     if (index === 0) this.#departing.shift();

@@ -14,7 +14,7 @@ import { redactedEvent } from '../redaction/redacted-event.ts';
 import type { Redaction } from '../redaction/redaction.ts';
 import { SealedTexts } from '../redaction/sealed-texts.ts';
 
-/** The turn that needs them. */
+/** The turn that needs the values. */
 export interface ValuedTurn {
   readonly conversationId: string;
   /** False for a turn that leaves nothing in history. */
@@ -57,7 +57,8 @@ export class AgentValues {
     const { redaction, conversations } = this;
     const { conversationId, type } = event;
     if (type === 'data') return withNumbers(this, { conversationId, isStored: true, log }, event);
-    // The others report what turns have said. After an erasure they must leave nothing behind.
+    // The other events report what turns have said. After an erasure they must leave nothing
+    // behind.
     if (!redaction.hasUnnamed(conversationId, redaction.named(conversationId, event)))
       return redaction.named(conversationId, event);
     return andThen(conversations.known(conversationId), (known) => {
@@ -215,7 +216,7 @@ export class Values {
 
 /**
  * A JSON value whose marks have become placeholders. Those without a number get one from the store
- * first. If it does not answer, they keep their letters.
+ * first. If the store does not answer, the marks keep their letters.
  */
 function withNumbers<T>(
   { redaction, conversations }: AgentValues,

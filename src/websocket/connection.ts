@@ -74,7 +74,9 @@ export class WebSocketConnection {
    * is not read either.
    */
   #isFlooded = false;
-  /** Set once the peer has ended its side. What it sent before may still wait for `onText`. */
+  /**
+   * Set once the peer has ended its side. What it sent before may still be waiting for `onText`.
+   */
   #isCutOff = false;
   #isOver = false;
   /** Set by anything received, cleared by a ping. */
@@ -85,8 +87,8 @@ export class WebSocketConnection {
   #senders: ((isSent: boolean) => void)[] = [];
 
   /**
-   * Takes over a socket after the 101 was written. Bytes that followed the request must have been
-   * put back with `unshift`.
+   * Takes over a socket after the 101 has been written. Bytes that followed the request must have
+   * been put back with `unshift`.
    */
   constructor(socket: Duplex, options: WebSocketOptions) {
     const { maxMessageBytes, maxUnsentBytes = 1_048_576, pingIntervalMs = 30_000 } = options;
@@ -110,7 +112,7 @@ export class WebSocketConnection {
   }
 
   /**
-   * True until a close frame was sent or received, or the connection was lost: a message sent now
+   * True until a close frame has been sent or received, or the connection lost: a message sent now
    * may still arrive.
    */
   get isOpen(): boolean {
@@ -129,7 +131,7 @@ export class WebSocketConnection {
 
   /**
    * Sends a close frame and waits for the peer's. The reason is cut to 123 bytes at a code-point
-   * boundary. Does nothing if the connection is closing already. Throws a `RangeError` for a code
+   * boundary. Does nothing if the connection is already closing. Throws a `RangeError` for a code
    * that must not be sent.
    */
   close(code: number = CLOSE_CODES.normal, reason = ''): void {

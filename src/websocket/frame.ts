@@ -17,8 +17,8 @@ export const OPCODES = {
 export type Opcode = (typeof OPCODES)[keyof typeof OPCODES];
 
 /**
- * A message of a server in one frame, which is not masked (RFC 6455 §5.1). A string is sent as
- * UTF-8; lone surrogates become U+FFFD.
+ * A server's message in one frame, which is not masked (RFC 6455 §5.1). A string is sent as UTF-8;
+ * lone surrogates become U+FFFD.
  */
 export function encodeFrame(opcode: Opcode, payload: string | Uint8Array): Buffer {
   const bytes = typeof payload === 'string' ? Buffer.from(payload) : payload;
@@ -48,11 +48,10 @@ export type Received =
 
 /**
  * Decodes the frames of one client, in chunks of any size. After each `push`, call `next` until it
- * returns undefined; you may also stop earlier and continue later.
- * `next` throws a `WebSocketError` for what a client must not send; do not use the decoder after
- * that. Binary messages are refused (1003) at their header, and a text that is not UTF-8 when it is
- * whole. It keeps no more than the current message, at most twice its bytes, however many fragments
- * and chunks it arrives in.
+ * returns undefined; you may also stop earlier and continue later. `next` throws a `WebSocketError`
+ * for what a client must not send; do not use the decoder after that. Binary messages are refused
+ * (1003) at their header, and text that is not UTF-8 once it is whole. It keeps no more than the
+ * current message, at most twice its bytes, however many fragments and chunks it arrives in.
  */
 export class FrameDecoder {
   readonly #maxMessageBytes: number;
@@ -78,7 +77,7 @@ export class FrameDecoder {
   #messageBytes = 0;
   #control: Buffer = EMPTY;
 
-  /** `maxMessageBytes`: of all fragments of a message together, inclusive. */
+  /** `maxMessageBytes`: the size of all fragments of a message together, inclusive. */
   constructor(maxMessageBytes = 1_048_576) {
     this.#maxMessageBytes = maxMessageBytes;
   }
@@ -201,8 +200,8 @@ export class FrameDecoder {
   }
 
   /**
-   * Makes room in the message. Doubles it, so that a message in many pieces is not copied for
-   * each. Allocates for what has arrived, not for what was announced, so that using our memory
+   * Makes room in the message. Doubles it, so that a message in many pieces is not copied for each
+   * of them. Allocates for what has arrived, not for what was announced, so that using our memory
    * costs a client as many bytes.
    */
   #reserve(count: number): void {

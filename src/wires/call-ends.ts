@@ -21,9 +21,9 @@ export class CallEnds {
   }
 
   /**
-   * Ends the session's turns and tells the agent. If the end is known already, at most its record
-   * gets times that the first report did not have. If the hook fails, the end counts as not known,
-   * so that a repeated report is passed on.
+   * Ends the session's turns and tells the agent. If the end is already known, at most its record
+   * gets times that the first report did not have. If the hook fails, the end counts as unknown, so
+   * that a repeated report is passed on.
    */
   end(context: Context, event: CallEnd, reason: string): Awaitable<void> {
     const { openSessions, records, turns, conversations } = this.#options;

@@ -28,7 +28,7 @@ export interface ReplyEncoder {
    * reply that is sent again.
    */
   event(event: ReplyEvent): string;
-  /** What is queued, with a block behind it that leaves in the same write. Default: both. */
+  /** What is queued, then a block that leaves in the same write. Default: one after the other. */
   join?(queued: string, block: string): string;
   /** What ends the reply. Called once. `usage`: one entry for each request to a model. */
   end(usage: readonly ModelUsage[] | undefined): string;
@@ -94,8 +94,8 @@ export class ReplyStream implements EventWriterListener, Departing {
 
   /**
    * Ends the stream properly. `with others`: its end may depart together with its first events, if
-   * those still wait. Idempotent. True if everything has left this process; otherwise `finished` or
-   * `destroyed` is called, if it was not yet.
+   * those are still waiting. Idempotent. True if everything has left this process; otherwise
+   * `finished` or `destroyed` is called, if it has not been already.
    */
   end(when: StreamEnd = 'now'): boolean {
     this.#isComplete = true;
@@ -151,7 +151,7 @@ export class ReplyStream implements EventWriterListener, Departing {
   destroyed(): void {}
 }
 
-/** Not a closure, as it would live as long as the stream. */
+/** Not a closure, because it would live as long as the stream. */
 function closed(_isFinished: boolean, _context: Context, stream: ReplyStream): void {
   stream.closed();
 }

@@ -8,7 +8,7 @@ interface MenuItem {
   readonly id: string;
   readonly name: string;
   readonly category: string;
-  /** Cents. */
+  /** In cents. */
   readonly price: number;
   readonly currency: string;
   readonly allergens: readonly string[];

@@ -8,7 +8,7 @@ export class EagerStream {
   #error: unknown;
   #wake: (() => void) | undefined;
   #onFirst: (() => void) | undefined;
-  /** Resolves at the first text, at the end or at a failure. */
+  /** Resolves on the first text, on the end or on a failure. */
   readonly ready: Promise<void>;
   readonly #source: AsyncGenerator<string, void, undefined>;
 
@@ -17,7 +17,7 @@ export class EagerStream {
     this.ready = new Promise((resolve) => {
       this.#onFirst = resolve;
     });
-    // `texts` throws the error again to its reader
+    // `texts` rethrows the error to its reader
     this.#read(source).catch((error: unknown) => this.#end(error));
   }
 

@@ -126,7 +126,7 @@ export function createOutdoorShop(): Agent {
 }
 
 /**
- * Letters and digits only, without accents and case, because transcripts vary in everything else.
+ * Letters and digits only, without accents or case, because transcripts vary in everything else.
  */
 function fold(text: string): string {
   return text

@@ -23,7 +23,7 @@ const VERDICT = /^[\s"'*`“‘]*(?:o(?:k[\s.!"'*`”’]*)?)?$/i;
 const MAX_STALL_MS = 1_000;
 const SENTENCE_END = /[.!?…。！？]["'”’)]*\s*$/;
 
-/** How two models share a turn, by the name of the agent that does so. */
+/** How two models share a turn, by the agent's name. */
 const MODES = {
   relay: {
     description: 'A fast model acknowledges at once, a slow one answers.',

@@ -14,9 +14,9 @@ interface StoredState {
   readonly state: string | undefined;
   /** False if the conversation begins with this turn. */
   readonly isResumed: boolean;
-  /** Whether changes of discarded turns were taken back, so that it is an older state. */
+  /** Whether the changes of discarded turns were undone, so that this is an older state. */
   readonly hasGoneBack?: boolean;
-  /** Whether a call runs whose changes count: it shares the object with the turn. */
+  /** Whether a call whose changes count is running: it shares the object with the turn. */
   readonly isInUse?: boolean;
   /** When the conversation was last erased. 0, the default: never. */
   readonly erasedAt?: number;
@@ -39,9 +39,9 @@ export class LiveStates<S = unknown> {
 
   /**
    * The conversation's state. Each `enter` must be followed by a `leave`. After an erasure, tools
-   * that still run keep the object that they had. Where a discarded turn is replaced, the object is
-   * a new one, without what that turn has changed and not stored, unless a call runs whose changes
-   * count.
+   * still running keep the object they had. When a discarded turn is replaced, the object is new
+   * and lacks what that turn changed but did not store, unless a call whose changes count is
+   * running.
    */
   enter(
     conversationId: string,
@@ -57,7 +57,7 @@ export class LiveStates<S = unknown> {
     return live;
   }
 
-  /** The conversation was erased then. What still changes the object of before is not stored. */
+  /** The conversation was erased at that time. Later changes to the old object are not stored. */
   erase(conversationId: string, erasedAt: number): void {
     const live = this.#live.get(conversationId);
     if (live === undefined || live.erasedAt >= erasedAt) return;
@@ -89,21 +89,23 @@ export class LiveStates<S = unknown> {
 }
 
 /**
- * The state of one conversation: the single object that its turns and tools change. What is stored
- * are its changes, not the object: other processes may change the state, too.
+ * The state of one conversation: the single object that its turns and tools change. Its changes are
+ * stored, not the object: other processes may change the state, too.
  */
 export class LiveState<S = unknown> {
   readonly erasedAt: number;
   readonly #create: () => S;
   readonly #unused: () => void;
   readonly #redact: ((json: string) => string) | undefined;
-  /** What the store has, as far as is known. */
+  /** What the store has, as far as we know. */
   #known: string | undefined;
-  /** The same with all changes that were given to the store. The object may have changed since. */
+  /**
+   * The same with all changes that have been given to the store. The object may have changed since.
+   */
   #given: string | undefined;
   /**
-   * The last changes that the store has failed to take, and what it had before. It may have taken
-   * them after all.
+   * The last changes that the store failed to take, and what it had before. It may have taken them
+   * after all.
    */
   #doubted: { readonly of: GivenChanges; readonly before: string | undefined } | undefined;
   #made: { readonly value: S } | undefined;
@@ -111,7 +113,7 @@ export class LiveState<S = unknown> {
   #created: string | undefined;
   #users = 0;
   #isErased = false;
-  /** How often the store was given something new. */
+  /** How often the store has been given something new. */
   revision = 0;
 
   constructor(
@@ -148,7 +150,7 @@ export class LiveState<S = unknown> {
     }
   }
 
-  /** The same. Undefined once it is erased. Throws a `StateError` if the state is not valid. */
+  /** The same. Undefined once the state is erased. Throws a `StateError` if it is not valid. */
   validChanges(): StateChanges | undefined {
     if (this.#isErased) return undefined;
     const to = this.#textToStore(this.value);
@@ -167,7 +169,7 @@ export class LiveState<S = unknown> {
   }
 
   /**
-   * The store has that state. What others have changed is changed here too, in the object that
+   * The store now has that state. What others have changed is changed here too, in the object that
    * turns and tools hold.
    */
   follow(stored: string | undefined): void {
@@ -178,7 +180,7 @@ export class LiveState<S = unknown> {
     const { from, to } = given;
     // A store may fail after it has written. Then it has what is known here.
     const isStored = given.hasFailed && stored === this.#known;
-    // Nothing was ever stored, so it lacks what earlier writes failed to bring.
+    // If nothing was ever stored, the store lacks what earlier writes failed to bring.
     const first = this.#known === undefined ? (this.#created ?? from) : from;
     const before = this.#withDoubted(given, stored) ?? first;
     const merged = merge(isStored ? to : from, to, before);
@@ -214,15 +216,14 @@ export class LiveState<S = unknown> {
     if (this.#given !== undefined) this.#given = merge(to, from, this.#given).text;
   }
 
-  /** Others have changed the state from `expected` to what it is now. */
+  /** Others have changed the state from `expected` to `stored`. */
   #follow(expected: string, stored: string): void {
     this.#known = stored;
     if (this.#made === undefined) this.#given = stored;
     if (this.#made === undefined || stored === expected) return;
     const { value } = this.#made;
     const before = this.#given ?? this.#created ?? expected;
-    // What is on its way, and then what has not been given yet, comes after what others have
-    // changed.
+    // Others' changes come first, then those on their way, then those not yet given.
     const given = merge(expected, before, stored).text;
     try {
       const current = this.#textOf(value);
@@ -231,8 +232,8 @@ export class LiveState<S = unknown> {
         patch(value as Record<string, unknown>, now, next);
       this.#given = given;
     } catch {
-      // It is not valid now, and storing it reports that. It lacks what others have changed, so
-      // what is given next must not start from it: their changes would be taken away.
+      // The state is not valid now, and storing it reports that. It lacks others' changes, so what
+      // is given next must not start from it: that would undo them.
     }
   }
 
@@ -271,21 +272,21 @@ export class LiveState<S = unknown> {
   }
 }
 
-/** Changes that were given to the store. */
+/** Changes that have been given to the store. */
 interface GivenChanges {
   readonly from: string;
   readonly to: string;
-  /** Whether they have been made on something that the store had. */
+  /** Whether they have been made to something that the store had. */
   isMade: boolean;
-  /** How often, as a write is repeated on a later version. */
+  /** How often: a write is repeated on a later version. */
   timesMade: number;
   /** Whether the store has failed since. */
   hasFailed: boolean;
-  /** What it had then. */
+  /** What the store had then. */
   before?: string | undefined;
 }
 
-/** Changes on their way to the store: `StateWrite` of conversations/agent-state.ts says more. */
+/** Changes on their way to the store: `StateWrite` in conversations/agent-state.ts says more. */
 export interface StateChanges {
   readonly onto: (stored: string | undefined) => Merged & { readonly from: string };
   readonly timesMade: number;

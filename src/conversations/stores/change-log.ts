@@ -1,5 +1,5 @@
-// Which parts the last changes of a conversation have touched: what a store keeps as its version.
-// The script of redis-store.ts reads and writes the same.
+// Which parts of a conversation the last changes have touched: a store keeps this as the version.
+// The script in redis-store.ts reads and writes the same.
 
 import type { PartsChange, StoredConversation } from './part-store.ts';
 
@@ -7,8 +7,9 @@ import type { PartsChange, StoredConversation } from './part-store.ts';
 export const MAX_LOG = 500;
 
 /**
- * One line for each change, the newest first: its version, and the names of the parts. Behind the
- * name of a part that was only added to is a plus sign and how much. The last line may be cut off.
+ * One line for each change, the newest first: its version, and the names of the parts. The name of
+ * a part that was only added to is followed by a plus sign and how much was added. The last line
+ * may be cut off.
  */
 type ChangeLog = string;
 
@@ -17,7 +18,7 @@ export function versionIn(log: ChangeLog | undefined): string | undefined {
   return log === undefined ? undefined : /^\S*/.exec(log)?.[0];
 }
 
-/** The log with one more change, which makes the version `to`. */
+/** The log with one more change, which creates the version `to`. */
 export function withChange(
   log: ChangeLog,
   to: string,
@@ -28,8 +29,8 @@ export function withChange(
 }
 
 /**
- * What is new to somebody who makes that change of an earlier version. Undefined if the log does
- * not go back that far. `textOf` reads a part.
+ * What is new to someone who makes that change to an earlier version. Undefined if the log does not
+ * go back that far. `textOf` reads a part.
  */
 export function newsFor(
   log: ChangeLog,
@@ -50,7 +51,10 @@ export function newsFor(
   return { version: versionIn(log) ?? '', parts, news: { added, removed } };
 }
 
-/** With how much was added to a part, if nothing else has happened to it. */
+/**
+ * The parts touched since that version, each with how much was added if nothing else happened to
+ * it.
+ */
 function touchedSince(
   log: ChangeLog,
   version: string | undefined,

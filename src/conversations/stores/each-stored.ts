@@ -5,8 +5,8 @@ import { failureAt, StoreError } from './store-error.ts';
 const MAX_TOLD = 20;
 
 /**
- * Everything stored whose id begins with the prefix and is wanted. Reads it page by page, so it is
- * slow on a large store. What cannot be read is left out, and a `StoreError` names it in the end.
+ * Everything stored under a wanted id that begins with the prefix. Reads page by page, so it is
+ * slow on a large store. What cannot be read is left out, and a `StoreError` names it at the end.
  */
 export async function* eachStored(
   parts: PartStore,
@@ -29,7 +29,7 @@ export async function* eachStored(
     }
   } catch (error) {
     if (!(error instanceof StoreError)) throw error;
-    failures.add(error.message); // of a part of the list
+    failures.add(error.message); // a page could not be listed
   }
   if (failures.size === 0) return;
   const told = [...failures].slice(0, MAX_TOLD);

@@ -12,8 +12,8 @@ const MAX_CONFLICTS = 20;
 const CONTROL = /\p{Cc}/u;
 
 /**
- * The keys of the conversations whose last telephone call came from a number that is meant. What
- * cannot be read is left out, and a `StoreError` names it in the end.
+ * The keys of the conversations whose last telephone call came from a number that `isMeant`. What
+ * cannot be read is left out, and a `StoreError` names it at the end.
  */
 export async function* conversationsOfCaller(
   parts: PartStore,

@@ -1,6 +1,6 @@
 import { dirname } from 'node:path';
 
-/** What to do if a command does not find a file of the server. */
+/** What to do if a command cannot find one of the server's files. */
 export const SAME_SETTINGS = 'use the settings and the directory of the server';
 
 /** Why a file cannot be created, and what to do about it. `code` is the system's. */

@@ -14,15 +14,15 @@ const HEAD = 'head';
 /** The agent's state, which may be long and seldom changes. */
 const STATE = 'state';
 
-/** How many writes of the state that were not answered are remembered. */
+/** How many unanswered writes of the state are remembered. */
 const MAX_ATTEMPTS = 16;
 
-/** What was known of a conversation's head and state at one moment. */
+/** What was known about a conversation's head and state at one moment. */
 export interface KnownHead {
   readonly state: string | undefined;
   /** The state without what is not stored. */
   readonly storedState: string | undefined;
-  /** The last versions that have changed the state, and what this process has changed in it. */
+  /** The last versions that changed the state, and what this process has changed in it. */
   readonly versions: readonly string[];
   readonly made: readonly MadeChange[];
   readonly agent: string | undefined;
@@ -42,7 +42,7 @@ interface Changes {
 /** The head of one conversation, and the agent's state, which is a part of its own. */
 export class HeadParts {
   readonly #conversation: Conversation;
-  /** Head, state and agent as they are stored, and the state as it is after a write. */
+  /** Head, state and agent as they are stored, and the state as it will be after a write. */
   #head = '';
   #state = NO_STATE;
   #next = NO_STATE;
@@ -51,7 +51,7 @@ export class HeadParts {
   #revision = 0;
   /** Writes of the state that were not answered. The store may have made them. */
   #attempts: { readonly version: string; readonly state: string }[] = [];
-  /** Changes of the state that this process has made and the store has taken. */
+  /** Changes to the state that this process has made and the store has taken. */
   #made: readonly MadeChange[] = [];
   /** The same as `#state`, with changes that the store has lost. All of it is written again. */
   #restored: StoredState | undefined;
@@ -77,7 +77,7 @@ export class HeadParts {
     return this.#readState(withAdded(known.#state, added.get(STATE) ?? '')) ? [] : [STATE];
   }
 
-  /** Reads a stored part. False if it cannot. Call `allRead` after the last one. */
+  /** Reads a stored part. False if it cannot be read. Call `allRead` after the last one. */
   read(name: string, text: string): boolean {
     if (name === STATE) return this.#readState(stateIn(text));
     const head = parsePart(text);
@@ -105,7 +105,7 @@ export class HeadParts {
     this.#head = this.#newHead();
   }
 
-  /** What the state was before any change that is not stored. */
+  /** The state before any change that is not stored. */
   get #base(): StoredState {
     return this.#restored ?? this.#state;
   }
@@ -127,7 +127,7 @@ export class HeadParts {
     return this.#restored !== undefined || this.hasNewState || this.#newHead() !== this.#head;
   }
 
-  /** What is known now. `isErasing`: all that is stored was forgotten. */
+  /** What is known now. `isErasing`: everything that is stored has been forgotten here. */
   known(isErasing: boolean): KnownHead {
     const { state, agent, caller, spent, reports } = this.#conversation;
     const { text, versions } = this.#base;
@@ -137,8 +137,8 @@ export class HeadParts {
   }
 
   /**
-   * Takes over the caller of another copy, and reports and changes of the state and the agent that
-   * are not stored yet. Call it when the turns have been merged.
+   * Takes over another copy's caller, and its reports and changes to the state and the agent that
+   * are not stored yet. Call it once the turns have been merged.
    */
   takeNew(other: HeadParts): void {
     const { state, agent, caller } = other.#conversation;
@@ -176,7 +176,7 @@ export class HeadParts {
 
   /**
    * Restores a state, an agent, a caller, spending and waiting reports that were stored and lost.
-   * Call it when the turns have been restored: reports may be about them.
+   * Call it once the turns have been restored: reports may be about them.
    */
   takeLost(lost: KnownHead, isErased: boolean): void {
     const isOlder = isErased || this.#revision < lost.revision;
@@ -195,7 +195,9 @@ export class HeadParts {
     this.#revision = Math.max(this.#revision, lost.revision);
   }
 
-  /** Makes those of its own changes again that the store has lost, on what others have made. */
+  /**
+   * Makes again those of its own changes that the store has lost, on top of what others have made.
+   */
   #makeAgain(state: string): void {
     let text = state;
     let { versions } = this.#state;
@@ -215,8 +217,8 @@ export class HeadParts {
   }
 
   /**
-   * Adds what must be written to a change that creates that version. The head is always written: it
-   * has the time of the change.
+   * Adds what must be written to the change that creates `version`. The head is always written: it
+   * holds the time of the change.
    */
   addTo({ set, add, remove }: Changes, version: string): void {
     const { state } = this.#conversation;
@@ -235,7 +237,7 @@ export class HeadParts {
     }
   }
 
-  /** Call it when the store has not answered a change to that version. It may have made it. */
+  /** Call it when the store has not answered the change to that version, which it may have made. */
   failed(version: string | undefined): void {
     const { text: state } = this.#next;
     if (state === undefined || version === undefined || this.#next === this.#state) return;
@@ -244,7 +246,7 @@ export class HeadParts {
 
   /** Call it when the store has made the change. */
   written(set: ReadonlyMap<string, string>): void {
-    // What an earlier write may have made already would be made twice.
+    // Otherwise what an earlier write may already have made would be made twice.
     if (this.#attempts.length === 0) this.#noteMade(this.#base, this.#next);
     this.#revision = this.#newRevision;
     this.#attempts = [];
@@ -262,7 +264,7 @@ export class HeadParts {
     this.#made = withChange(this.#made, { ...change, atMs: performance.now() });
   }
 
-  /** The store has lost them. */
+  /** Call it when the store has lost the head and the state. */
   putBack(): void {
     this.#restored ??= this.#state;
   }
@@ -277,7 +279,7 @@ export class HeadParts {
   }
 }
 
-/** Without what can be counted from the turns. */
+/** The head, without what can be counted from the turns. */
 function headOf(conversation: Conversation): object {
   const {
     id: _id,

@@ -3,20 +3,23 @@ import { mayLive } from '../../base/process-address.ts';
 import { FAILED, type Outage } from './outage.ts';
 import { ERASED, type PartsChange, type PartStore, type WriteAnswer } from './part-store.ts';
 
-/** How often a process says that it lives. */
+/** How often a process says that it is alive. */
 const BEAT_MS = 1_500;
 /** How long others believe that. */
 const GONE_MS = 5_000;
-/** An idle process writes nothing: longer than this no turn or tool runs without a change. */
+/** After this an idle process writes nothing: no turn or tool runs this long without a change. */
 const IDLE_MS = 3_600_000;
-/** After this many of its own in a row, a missing one was not lost by the store. */
+/**
+ * After this many of its own beats in a row, a process knows that another's missing beat was not
+ * lost by the store.
+ */
 const MIN_STEADY = Math.ceil(GONE_MS / BEAT_MS);
 
 /**
  * Which processes are alive. Each one writes its address every 1.5 s, under a key of its own that
- * the store drops after 5 s. One that cannot write, or whose key was lost, takes nobody for dead
- * until its own key has been there for 5 s. One that has changed nothing for an hour runs nothing
- * that others could take for lost, and leaves the store alone.
+ * the store drops after 5 s. A process that cannot write, or whose key was lost, considers no other
+ * dead until its own key has been there for 5 s. One that has changed nothing for an hour is
+ * running nothing that others could consider lost, and leaves the store alone.
  */
 export class Heartbeats {
   readonly #parts: PartStore;
@@ -26,7 +29,7 @@ export class Heartbeats {
   readonly #versions = new Map<string, string | undefined>();
   /** How many of its beats in a row the store has taken in time. */
   #steady = 0;
-  /** The beat that is on its way. */
+  /** The beat on its way, if any. */
   #beating: Promise<void> | undefined;
   #count = 0;
   #usedAtMs = 0;
@@ -67,13 +70,15 @@ export class Heartbeats {
     return this.#steady >= MIN_STEADY;
   }
 
-  /** Whether the store has the key of that address. Without an answer it may. */
+  /** Whether the store has the key of that address. If it does not answer, it may. */
   #mayBeThere(address: string): Awaitable<boolean> {
     const found = this.#outage.askAside(() => this.#parts.read(idOf(address)));
     return andThen(found, (key) => key !== undefined);
   }
 
-  /** Whether the store may have lost keys since the last beat: that of this process, for one. */
+  /**
+   * Whether the store may have lost keys since the last beat: that of this process, for example.
+   */
   #mayHaveLost(): Awaitable<boolean> {
     const [own] = this.#versions.keys();
     if (own === undefined) return true;
@@ -122,12 +127,12 @@ export class Heartbeats {
     this.#steady = areInTime ? this.#steady + 1 : 0;
   }
 
-  /** Whether the store had the key of the last beat, and has that of this one. */
+  /** Whether the store had the key of the last beat, and now has that of this one. */
   async #beatAt(address: string): Promise<boolean> {
     const from = this.#versions.get(address);
     const answer = await this.#write(address, from);
     if (answer === true) return from !== undefined;
-    // After an outage it has the key of a beat that it answered late, or none any more.
+    // After an outage the store has the key of a beat that it answered late, or none any more.
     if (answer !== FAILED && this.#versions.has(address))
       await this.#write(address, answer?.version);
     return false;
@@ -138,7 +143,7 @@ export class Heartbeats {
     from: string | undefined,
   ): Promise<WriteAnswer | typeof FAILED> {
     this.#count += 1;
-    const to = `${ERASED}${this.#count}`; // it counts as no conversation
+    const to = `${ERASED}${this.#count}`; // not counted as a conversation
     const change = changeOf(from, to);
     const answer = await this.#outage.askAside(() => this.#parts.write(idOf(address), change));
     if (answer !== FAILED && this.#versions.has(address))

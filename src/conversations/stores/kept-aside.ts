@@ -11,7 +11,7 @@ const PREFIX = '\tvalue\t';
 const TEXT = 'text';
 const MAX_CONFLICTS = 5;
 
-/** Texts in a store of parts, each as a conversation with a single part that is not counted. */
+/** Texts in a store of parts, each as a conversation that has a single part and is not counted. */
 export class KeptAside implements StoreAside {
   readonly #parts: PartStore;
   readonly #outage: Outage;

@@ -1,8 +1,8 @@
 /** How safe a claim must be before a tool that acts once starts: the setting `ONCE_CLAIMS`. */
 export interface OnceClaims {
-  /** How many replicas must have it. */
+  /** How many replicas must have the claim. */
   readonly replicas: number;
-  /** Whether it must be on the disk of the server. */
+  /** Whether it must be on the server's disk. */
   readonly isOnDisk: boolean;
 }
 

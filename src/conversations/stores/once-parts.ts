@@ -34,7 +34,7 @@ export class OnceParts {
     return NAME.test(name);
   }
 
-  /** Takes over what another copy knows to be stored, as far as that is not news. */
+  /** Takes over what another copy knows to be stored, except where there is news. */
   join(known: OnceParts, isNew: (name: string) => boolean): void {
     for (const [key, call] of known.#stored) if (!isNew(`once-${key}`)) this.#stored.set(key, call);
   }
@@ -53,7 +53,7 @@ export class OnceParts {
     if (this.#stored.size > 0) this.#conversation.onceCalls = Object.fromEntries(this.#stored);
   }
 
-  /** Call it after each change, with the calls before it. */
+  /** Call it after each change, with the calls from before it. */
   noteChange(before: Calls): void {
     const { onceCalls } = this.#conversation;
     if (onceCalls === before) return;
@@ -64,8 +64,8 @@ export class OnceParts {
   }
 
   /**
-   * Adds what another copy of the conversation knew: its calls, which are over, and which this
-   * process has claimed.
+   * Adds what another copy of the conversation knew: its calls, which of them are over, and which
+   * ones this process has claimed.
    */
   merge(calls: Calls, over: ReadonlySet<string>, own: ReadonlySet<string>): void {
     this.over = new Set([...this.over, ...over]);
@@ -84,8 +84,9 @@ export class OnceParts {
 
   /**
    * Adds what a copy from before an erasure knows, but none of its words: which calls are over, and
-   * which of its own may still act or have acted. One that has completed was forgotten, unless the
-   * erasure cannot have known that: it has the call unfinished, or was made before the claim.
+   * which of its own may still act or have acted. A completed call was forgotten, unless the
+   * erasure cannot have known of its result: it left the call unfinished, or was made before the
+   * claim.
    */
   mergeErased(calls: Calls, over: ReadonlySet<string>, own: ReadonlySet<string>): void {
     this.merge(unfinishedCalls(calls), over, own);
@@ -99,9 +100,9 @@ export class OnceParts {
   }
 
   /**
-   * Call it with the calls of a conversation that was erased here because another copy was, whose
-   * calls were `over`. Others may have been claimed since. Clocks may be apart, so they do not say
-   * which: what has acted stays, without its result.
+   * Call it with the `calls` of a conversation that was erased here because another copy had been.
+   * `over`: the calls that are over in that copy. Others may have been claimed since. Clocks may
+   * differ, so they do not say which: a call that has acted stays, without its result.
    */
   keepCompletedSince(over: ReadonlySet<string>, calls: Calls): void {
     this.#keepDone(Object.entries(calls ?? {}).filter(
@@ -117,7 +118,7 @@ export class OnceParts {
     if (done.length > 0) this.#replace({ ...onceCalls, ...Object.fromEntries(done) });
   }
 
-  /** A copy. */
+  /** A copy of the calls without those that are over. */
   #withoutOver(calls: Calls): Record<string, OnceCall> {
     const isOver = (call: OnceCall): boolean =>
       call.state !== 'completed' && this.over.has(idOf(call));
@@ -158,13 +159,13 @@ export class OnceParts {
       this.#stored = new Map(Object.entries(onceCalls ?? {}));
   }
 
-  /** The store has lost all of them. */
+  /** Call it when the store has lost all of them. */
   putBack(): void {
     this.#stored = new Map();
   }
 }
 
-/** For a claim: the same call claims again after it was released, and that one is not over. */
+/** Identifies a claim: a released call may claim its key again, and the new claim is not over. */
 function idOf({ runId, toolCallId, nth = 1 }: OnceCall): string {
   return `${runId} ${toolCallId} ${nth}`;
 }

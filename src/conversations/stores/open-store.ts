@@ -24,7 +24,7 @@ export interface StoreSettings {
   readonly maxHistoryCharacters: number;
   readonly storeTimeoutMs: number;
   readonly sqliteSynchronous: 'normal' | 'full';
-  /** Default: the store has them; with SQLite, on the disk. */
+  /** Default: the store must have them; with SQLite, on the disk. */
   readonly onceClaims?: OnceClaims | undefined;
 }
 
@@ -39,7 +39,7 @@ export interface OpenStoreOptions {
    */
   readonly redis?: RedisClient;
   /**
-   * Another connected client of the same server, such as `client.duplicate()`, which receives the
+   * Another connected client for the same server, such as `client.duplicate()`, which receives the
    * messages of other processes. Default: no messages are exchanged.
    */
   readonly redisSubscriber?: RedisSubscriber;
@@ -73,7 +73,8 @@ export async function openStore(
       log: options.log,
       channel: await openChannel(settings, options),
     });
-    // /ready and the metrics know before the first call if it does not answer. Nobody has the id.
+    // This way /ready and the metrics know before the first call whether the store answers. Nobody
+    // has this id.
     void store.read('\tfirst');
     return store;
   } catch (error) {
@@ -82,7 +83,7 @@ export async function openStore(
   }
 }
 
-/** Undefined if the store has none of its own. */
+/** Undefined if the store has no channel of its own. */
 async function openChannel(
   { conversationStore }: StoreSettings,
   { log, directory = process.cwd(), redis, redisSubscriber }: OpenStoreOptions,
@@ -101,7 +102,7 @@ async function openChannel(
 
 /**
  * Opens any store except memory. Each kind is loaded on demand. `mustExist`: for commands that read
- * or erase everything, and never create a file. Rejects with a `StoreError` if there is none.
+ * or erase everything. They never create a file: rejects with a `StoreError` if there is none.
  */
 export async function openParts(
   settings: StoreSettings,
@@ -123,14 +124,14 @@ export async function openParts(
   const { AWAY_MS } = await import('./outage.ts');
   const path = resolve(directory, conversationStore.slice(SQLITE.length));
   if (mustExist) await checkExists(path);
-  // It waits for a lock as long as others wait for the store.
+  // It waits for a lock as long as callers wait for the store.
   const timeoutMs = Math.max(settings.storeTimeoutMs, AWAY_MS);
   const areClaimsSynced = claims?.isOnDisk ?? true;
   const { sqliteSynchronous: synchronous } = settings;
   return openSqliteThread({ path, synchronous, areClaimsSynced, timeoutMs });
 }
 
-/** What else may be wrong with the file is said when it is opened. */
+/** Anything else that is wrong with the file is reported when it is opened. */
 async function checkExists(path: string): Promise<void> {
   await lstat(path).catch((error: unknown) => {
     if (codeOf(error) !== 'ENOENT') return;

@@ -6,7 +6,7 @@ import type { Logger } from '../../log.ts';
 import type { PartStore } from './part-store.ts';
 
 interface OutageOptions {
-  /** A command that takes longer is late: nobody waits for it, but it may be answered yet. */
+  /** A command that takes longer is late: nobody waits for it, but it may still be answered. */
   readonly timeoutMs: number;
   readonly log: Logger;
   /** Called when the store answers again. Resolves when everything that can be written has been. */
@@ -14,13 +14,13 @@ interface OutageOptions {
 }
 
 interface AskOptions {
-  /** Called instead if the store's answer is that it fails for this one conversation. */
+  /** Called instead if the store answers that it fails for this one conversation. */
   readonly refused?: (error: unknown) => void;
   /** Called when the command is answered after the time-out. */
   readonly answered?: () => void;
-  /** Whether it is worth waiting for until the store counts as away. Default: no. */
+  /** Whether to wait for the answer until the store counts as away. Default: no. */
   readonly isPatient?: boolean;
-  /** What the store itself waits for before it answers: replicas, or a disk. Default 0. */
+  /** How long the store itself waits before it answers: for replicas, or a disk. Default 0. */
   readonly waitsMs?: number;
 }
 
@@ -30,7 +30,7 @@ interface AskOptions {
  */
 export const AWAY_MS = 1_000;
 
-/** Between attempts to reach a store that did not answer. */
+/** Pauses between attempts to reach a store that did not answer. */
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 2_000;
 /** Removes what a probe leaves if the process dies between its two commands. */
@@ -41,8 +41,8 @@ export const FAILED = Symbol('failed');
 
 /**
  * Sends commands to a store that may fail or answer late. After a failure, or without an answer for
- * a second, the store is degraded, and should not be used until a probe of our own has found that
- * it works. What it refuses for one conversation concerns no other.
+ * a second, the store is degraded, and should not be used until one of our own probes has found
+ * that it works. What it refuses for one conversation does not affect the others.
  */
 export class Outage {
   readonly #parts: PartStore;
@@ -51,10 +51,10 @@ export class Outage {
   readonly #log: Logger;
   readonly #recovered: () => Promise<void>;
   #isDegraded = false;
-  /** From the first failed probe until everything that waited is written. */
+  /** From the first failed probe until everything that was waiting has been written. */
   #isOutage = false;
   #isRecovering = false;
-  /** Whether a command has failed while that was written, although the store works. */
+  /** Whether a command failed while that was being written, although the store works. */
   #hasFailedAgain = false;
   #probe: Promise<void> | undefined;
   #retry: NodeJS.Timeout | undefined;
@@ -107,13 +107,13 @@ export class Outage {
     }
   }
 
-  /** No more attempts are made. */
+  /** Makes no more attempts. */
   close(): void {
     this.#isClosed = true;
     clearTimeout(this.#retry);
   }
 
-  /** The answer, or `FAILED` once it is late. A late one is still waited for. */
+  /** The answer, or `FAILED` once it is late. A late answer is still waited for. */
   #inTime<T>(
     answer: Promise<T>,
     failed: (error: unknown) => void,
@@ -127,7 +127,7 @@ export class Outage {
         if (state !== 'asked') return;
         state = 'late';
         this.#failures += 1;
-        // The store is degraded before such a caller goes on: it would ask again.
+        // The store is degraded before such a caller goes on: otherwise the caller would ask again.
         if (lateMs === awayMs) isAway();
         else timer = setTimeout(isAway, awayMs - lateMs).unref();
         resolve(FAILED);
@@ -136,7 +136,7 @@ export class Outage {
         if (state === 'late') failed(new Error(`no answer in ${awayMs} ms`));
       };
       // If the event loop was blocked, timers fire before the answers that arrived meanwhile are
-      // read, so these get one more turn.
+      // read, so those answers get one more turn.
       let timer = setTimeout(() => setImmediate(isLate), lateMs);
       const isOver = (): boolean => {
         const wasLate = state === 'late';
@@ -178,7 +178,7 @@ export class Outage {
         store: this.#parts.name, error: this.#cause,
       });
     if (!this.#hasFailedAgain) return this.#recover();
-    this.#hasFailedAgain = false; // and would once more: what waits is written later
+    this.#hasFailedAgain = false; // it would fail once more: what is waiting is written later
   }
 
   #down(): void {

@@ -6,9 +6,11 @@ import { UnsafeClaim } from '../store.ts';
 import { FAILED, type Outage } from './outage.ts';
 import type { Epoch, PartsChange, PartStore, WriteAnswer } from './part-store.ts';
 
-/** Conversations with claims of this process that are remembered. The oldest is forgotten first. */
+/**
+ * How many conversations with claims of this process are remembered. The oldest is forgotten first.
+ */
 const MAX_CONVERSATIONS = 10_000;
-/** Conversations whose claims are put back at a time: others wait, but not for long. */
+/** For how many conversations claims are put back at a time: others wait, but not for long. */
 const RESTORED_TOGETHER = 1_000;
 
 interface Kept {
@@ -19,8 +21,8 @@ interface Kept {
 
 /**
  * The `once` calls that this process claims, and what becomes of them, in a store that may lose
- * them. Unlike conversations they are not forgotten for others that are used more. While the store
- * may lack claims, every process puts its own back, and no new one is safe.
+ * them. Unlike conversations, they are not forgotten in favour of others that are used more. While
+ * the store may lack claims, every process puts its own back, and no new one is safe.
  */
 export class OwnClaims {
   readonly #parts: PartStore;
@@ -30,10 +32,13 @@ export class OwnClaims {
   /** See `Epoch`. Undefined until the store has reported it. */
   #epoch: string | undefined;
   #isRestoring = false;
-  /** Whether the store has not taken all of them back. */
+  /** Whether the store has not taken all claims back. */
   #isMissingSome = false;
 
-  /** `restore` puts calls back into their conversation. Rejects if the store does not say so. */
+  /**
+   * `restore` puts calls back into their conversation. It rejects if the store does not confirm
+   * that.
+   */
   constructor(
     parts: PartStore,
     outage: Outage,
@@ -45,8 +50,8 @@ export class OwnClaims {
   }
 
   /**
-   * Call it when the store has the conversation, for that long. It may have lost claims that are
-   * known here. `own`: the addresses of this process.
+   * Call it when the store has the conversation, and keeps it for `lifetimeMs`. The store may have
+   * lost claims that are known here. `own`: the addresses of this process.
    */
   note(
     id: string,
@@ -108,7 +113,7 @@ export class OwnClaims {
     if (isNew || restMs > 0 || this.#isMissingSome) void this.#restoreAll();
   }
 
-  /** Never rejects: what the store does not take now is tried again with the next beat. */
+  /** Never rejects: what the store does not take now is sent again with the next beat. */
   async #restoreAll(): Promise<void> {
     if (this.#isRestoring) return;
     this.#isRestoring = true;
@@ -122,7 +127,7 @@ export class OwnClaims {
     this.#isRestoring = false;
   }
 
-  /** As they are now: a claim that was given back since does not run again. */
+  /** Restores claims as they are now: one that has been given back since must not run again. */
   #restoreCurrent(id: string): Awaitable<void> {
     const kept = this.#kept.get(id);
     if (kept !== undefined && isCurrent(kept)) return this.#restore(id, kept.calls);
@@ -133,7 +138,7 @@ function isCurrent({ untilMs }: Kept): boolean {
   return performance.now() < untilMs;
 }
 
-/** Whether the store has lost it, or another call has its key because of that. */
+/** Whether the store has lost the call, or another one has its key because of that. */
 function isLost(
   { onceCalls, erasedAt = 0 }: Conversation,
   [key, call]: readonly [key: string, call: OnceCall],

@@ -7,18 +7,18 @@ export interface StoredConversation {
   readonly version: string;
   /** Texts by the names of the parts. */
   readonly parts: ReadonlyMap<string, string>;
-  /** Set if only news is there, for somebody who knows an earlier version. */
+  /** Set if there is only news, for someone who knows an earlier version. */
   readonly news?: News;
 }
 
 /**
- * `parts` has only those that have changed since that version, and those that the refused change
- * sets or removes.
+ * `parts` then has only the parts that have changed since that version, and those that the refused
+ * change sets or removes.
  */
 interface News {
   /** What was added to parts that have not changed in any other way. They are not in `parts`. */
   readonly added: ReadonlyMap<string, string>;
-  /** Names of parts that are not there any more. */
+  /** Names of parts that no longer exist. */
   readonly removed: readonly string[];
 }
 
@@ -28,7 +28,9 @@ export function parsePart(text: string): object | undefined {
   return typeof value === 'object' && value !== null ? value : undefined;
 }
 
-/** Begins the version of a conversation that has been erased. Those are not counted. */
+/**
+ * Begins the version of a conversation that has been erased. Such conversations are not counted.
+ */
 export const ERASED = '~';
 
 export interface PartsChange {
@@ -38,25 +40,25 @@ export interface PartsChange {
   readonly to: string | undefined;
   /** Parts that are new or have changed. */
   readonly set: ReadonlyMap<string, string>;
-  /** Texts to add to the ends of other parts, which are there. */
+  /** Texts to add to the ends of other parts, which exist already. */
   readonly add?: ReadonlyMap<string, string>;
   /** Names of the parts to remove. */
   readonly remove: readonly string[];
   /** How long the conversation is kept without further changes, in milliseconds. */
   readonly ttlMs: number;
-  /** Whether a tool that acts once starts when it is made: see `ONCE_CLAIMS`. Default false. */
+  /** Whether a tool that acts once starts when this is made: see `ONCE_CLAIMS`. Default false. */
   readonly isClaim?: boolean;
 }
 
-/** Of a conversation that is known in that version, `unchanged`. Undefined if there is none. */
+/** `unchanged` if the known version is the latest. Undefined if there is no such conversation. */
 export type ReadAnswer = StoredConversation | 'unchanged' | undefined;
 
 /** True if the change was made. Otherwise what the store has instead, or what is new since then. */
 export type WriteAnswer = true | StoredConversation | undefined;
 
-/** Since when the server has lost nothing. */
+/** A period in which the server has lost nothing. */
 export interface Epoch {
-  /** Another one once the server may have lost writes: it began again, or is another server. */
+  /** Changes once the server may have lost writes: it was restarted, or is another server. */
   readonly id: string;
   /**
    * For how many more milliseconds other processes may be putting back the claims that it has lost.
@@ -91,18 +93,18 @@ export interface PartStore {
    * Compare and swap: makes the change if the conversation still has the version `from`. Returns
    * true if it was made, now or by an earlier attempt, so that it is safe to try again. Otherwise
    * returns what the store has instead, or what is new since `from`. Rejects with an `UnsafeClaim`
-   * if a claim was made that it may lose. `onSent` may be called when a claim leaves, if that is
-   * later than this call.
+   * if a claim was made that the store may lose. `onSent` may be called when a claim is sent, if
+   * that is later than this call.
    */
   write(id: string, change: PartsChange, onSent?: () => void): Awaitable<WriteAnswer>;
 
   /**
-   * Only for a server that may lose writes. `isBehindClaim`: answered by the server that made a
-   * claim which was written just now.
+   * Only for a server that may lose writes. `isBehindClaim`: to be answered by the server that has
+   * just made a claim.
    */
   epoch?(isBehindClaim?: boolean): Awaitable<Epoch>;
 
-  /** How long a claim may wait for replicas or a disk, and for claims before it. Default 0. */
+  /** How long a claim may wait for replicas or a disk, and for earlier claims. Default 0. */
   readonly claimsWaitMs?: number;
 
   /**
@@ -113,7 +115,7 @@ export interface PartStore {
 
   /**
    * Whether an error of `read` or `write` is the store's answer about that one conversation, so
-   * that it works for others. Without this a test write finds out.
+   * that it works for others. Without this method, a test write finds out.
    */
   isOfOne?(error: unknown): boolean;
 
@@ -121,15 +123,15 @@ export interface PartStore {
   count(): Awaitable<number>;
 
   /**
-   * Overwrites what was removed, on replicas too. False if that has to wait, as another process
-   * still reads it, or if no replica has confirmed it. Absent: it is overwritten at once, or not by
-   * us.
+   * Overwrites what was removed, on replicas too. False if that has to wait because another process
+   * is still reading it, or if no replica has confirmed it. Absent: it is overwritten at once, or
+   * not by us.
    */
   overwrite?(): Awaitable<boolean>;
 
   /**
-   * Whether the server keeps a log of all writes on disk, in which what was removed stays until the
-   * log is rewritten. True if it does not say. Absent: it keeps none.
+   * Whether the server keeps a log of all writes on disk, which holds what was removed until the
+   * log is rewritten. True if the server does not say. Absent: it keeps none.
    */
   keepsWriteLog?(): Awaitable<boolean>;
 

@@ -27,14 +27,14 @@ const NO_TURNS: ReadonlySet<TurnRecord> = new Set();
 const PROCESS = randomBytes(6).toString('base64url');
 let versionsMade = 0;
 
-/** What was known of a conversation at one moment. */
+/** What was known about a conversation at one moment. */
 export interface Memory {
   readonly head: KnownHead;
-  /** Without those that were added later. The others may have changed since. */
+  /** Without turns that were added later. The others may have changed since. */
   readonly turns: readonly TurnRecord[];
-  /** Those that were not stored in their present form: the store had lost them. */
+  /** The turns that were not stored in their present form: the store had lost them. */
   readonly unstored: ReadonlySet<TurnRecord>;
-  /** Of these, and of those whose runs may still say more. */
+  /** Copies of these turns, and of those whose runs may still say more. */
   readonly copies: TurnCopies;
   readonly onceCalls: Conversation['onceCalls'];
   /** Ids of the `once` calls that this process had claimed. */
@@ -59,16 +59,16 @@ export class PartedConversation {
   #changedAtMs = performance.now();
   /** Whether the store has lost all of it. */
   #isGone = false;
-  /** Whether a write has failed that may have been made nevertheless. */
+  /** Whether a failed write may have been made nevertheless. */
   #isUncertain = false;
   /** Whether what is known to be stored may have been erased meanwhile. */
   #isDoubtful = false;
-  /** Whether a change has been made whose time is not noted yet. */
+  /** Whether the time of a change that has been made is not noted yet. */
   #isFresh = false;
   /** Names of parts that this version cannot read. Only an erasure removes them. */
   #others: string[] = [];
 
-  /** Parts with a name of ours and unknown contents. They are ignored and left alone. */
+  /** Parts with one of our names but unknown contents. They are ignored and left alone. */
   readonly unreadable: string[] = [];
 
   /** Without `stored` the conversation is new. `known`: the copy that the news applies to. */
@@ -130,9 +130,9 @@ export class PartedConversation {
   }
 
   /**
-   * How long it is kept without further changes, in milliseconds. Longer if a turn is open, as a
-   * caller is on the line, or a `once` call may still act, whose claim must not be lost, and after
-   * an erasure, as another process may remember an open turn from before it.
+   * How long it is kept without further changes, in milliseconds. Longer if a turn is open (a
+   * caller is on the line), if a `once` call may still act (its claim must not be lost), and after
+   * an erasure (another process may remember an open turn from before it).
    */
   lifetimeMs(ttlMs: number): number {
     const isLonger = isInUse(this.conversation) || this.conversation.erasedAt !== undefined;
@@ -140,7 +140,8 @@ export class PartedConversation {
   }
 
   /**
-   * Whether that time has passed, by the clock of the process that changed it last or by our own.
+   * Whether its lifetime has passed, by the clock of the process that changed it last or by our
+   * own.
    */
   isExpired(ttlMs: number): boolean {
     const ageMs = Math.max(
@@ -154,7 +155,7 @@ export class PartedConversation {
     return lengthOf(this.conversation) + this.#head.characters;
   }
 
-  /** A copy, as the next change is made in place before the store has answered. */
+  /** A copy, because the next change is made in place before the store has answered. */
   snapshot(): Conversation {
     const {
       touched: _touched, madeFrom: _madeFrom, merged: _merged, ...conversation
@@ -167,7 +168,7 @@ export class PartedConversation {
     return this.#turns.touched;
   }
 
-  /** The store has lost all of it: everything must be written again. */
+  /** Call it when the store has lost all of it: everything must be written again. */
   putBack(): void {
     this.version = undefined;
     this.#isGone = true;
@@ -196,10 +197,10 @@ export class PartedConversation {
 
   /**
    * Brings back what the store has lost and this process remembers, such as the last writes in a
-   * failover. `kept` is the remembered copy, and `memory` what that was before a change which the
+   * failover. `kept` is the remembered copy, and `memory` what that was before a change that the
    * store did not take. `own` are the addresses of this process.
    *
-   * An erasure is not a loss. The mark it leaves shows which of the two is older than it.
+   * An erasure is not a loss. The mark it leaves shows which of the two copies is older.
    */
   bringBack(kept: PartedConversation, memory: Memory, own: ReadonlySet<string>): void {
     const { conversation } = this;
@@ -248,7 +249,7 @@ export class PartedConversation {
     const unstored = this.touched.size === 0 ? NO_TURNS : new Set(this.touched);
     return {
       head: this.#head.known(this.isErasing || this.#isDoubtful),
-      turns: [...turns], // a change may add some before others
+      turns: [...turns], // a change may insert some between them
       unstored,
       copies: copiesOf(turns, unstored),
       onceCalls,

@@ -11,7 +11,9 @@ const MAX_WAITING = 1_000;
 /** How long closing waits for the last messages. */
 const CLOSING_MS = 250;
 
-/** Messages between processes over Redis or Valkey pub/sub. Each has an address of its own. */
+/**
+ * Messages between processes over Redis or Valkey pub/sub. Each process has an address of its own.
+ */
 export class RedisChannel implements Channel {
   readonly address = processAddress();
   readonly #publisher: RedisPublisher;
@@ -51,12 +53,12 @@ export class RedisChannel implements Channel {
     await this.#closeClient?.();
   }
 
-  /** A client of the user's own lives on, and may serve another channel. */
+  /** A client of the user's own stays open, and may serve another channel. */
   async #leave(subscriber: RedisSubscriber): Promise<void> {
     try {
       await subscriber.unsubscribe?.(PREFIX + this.address, this.#receive);
     } catch {
-      // It has no connection, so that there is nothing to leave.
+      // It has no connection, so there is nothing to leave.
     }
   }
 

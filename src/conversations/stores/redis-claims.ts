@@ -1,22 +1,23 @@
 // Claims of tools that act once, in a Redis that must not forget them: with replicas, or with its
-// append-only file on the disk. Ruled by https://redis.io/docs/latest/commands/wait/ and /waitaof/.
+// append-only file on the disk. Governed by https://redis.io/docs/latest/commands/wait/ and
+// /waitaof/.
 
 import { messageOf } from '../../base/thrown-values.ts';
 import { UnsafeClaim } from '../store.ts';
 import type { OnceClaims } from './once-claims.ts';
 import type { RedisConnection } from './redis-connection.ts';
 
-/** One of its own, as the server answers nothing else on it while it waits. */
+/** A connection of its own: while the server waits, it answers nothing else on it. */
 type ClaimsConnection = Pick<RedisConnection, 'command'>;
 
 const UNSAFE_NOW = 'the claim is not as safe as ONCE_CLAIMS asks';
 
-/** By default a server's file goes to the disk once a second. */
+/** By default a server flushes its file to the disk once a second. */
 const REPLICATED_MS = 400;
 const ON_DISK_MS = 1_500;
 
 interface ClaimAnswer {
-  /** Of the command. */
+  /** The answer to the command. */
   readonly answer: unknown;
   /** Throws an `UnsafeClaim` if the script's write is not as safe as it must be. */
   confirm(): void;
@@ -30,9 +31,9 @@ interface Waiting {
 }
 
 /**
- * Scripts that claim, followed by one `WAIT` or `WAITAOF`. Those that come while it waits go out
- * together. It covers only what its own connection wrote, so a script that is sent again must write
- * again.
+ * Scripts that claim, followed by one `WAIT` or `WAITAOF`. Scripts that come during the wait go out
+ * together. A wait covers only what its own connection wrote, so a script that is sent again must
+ * write again.
  */
 export class RedisClaims {
   readonly #connection: ClaimsConnection;
@@ -48,7 +49,7 @@ export class RedisClaims {
     this.waitMs = safety.isOnDisk ? ON_DISK_MS : REPLICATED_MS;
   }
 
-  /** Why the server could confirm nothing, now. Undefined: it could. */
+  /** Why the server cannot confirm claims now. Undefined: it can. */
   async refusal(): Promise<string | undefined> {
     const { replicas, isOnDisk } = this.#safety;
     const copies = replicas === 1 ? 'a replica' : `at least ${replicas} replicas`;
@@ -64,8 +65,8 @@ export class RedisClaims {
   }
 
   /**
-   * Commands that are written in one tick go out together, in their order. `onSent` is called when
-   * they do. Rejects if the command failed.
+   * Commands that are written in one tick go out together, in order. `onSent` is called when they
+   * do. Rejects if the command failed.
    */
   write(command: string[], onSent?: () => void): Promise<ClaimAnswer> {
     return new Promise((resolve, reject) => {
@@ -108,7 +109,7 @@ export class RedisClaims {
     if (!this.#isSafe(waited.value)) throw new UnsafeClaim(UNSAFE_NOW);
   }
 
-  /** `WAIT` answers with a number of replicas; `WAITAOF` with those of disks, its own first. */
+  /** `WAIT` returns a count of replicas; `WAITAOF` counts of disks: the server's, the replicas'. */
   #isSafe(waited: unknown): boolean {
     const { replicas, isOnDisk } = this.#safety;
     const [here]: unknown[] = Array.isArray(waited) ? waited : [waited];

@@ -17,7 +17,7 @@ export interface RedisPublisher {
 export interface RedisSubscriber {
   /** Must subscribe again by itself after it has lost its connection. */
   subscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
-  /** Takes that listener away. Some clients have listeners of bytes, too. */
+  /** Removes that listener. Some clients have listeners for bytes, too. */
   unsubscribe?(channel: string, listener: (message: unknown) => void): Promise<unknown>;
 }
 
@@ -60,7 +60,7 @@ export function fromIoredis(client: IoredisClient): RedisClient & RedisSubscribe
       listeners.set(channel, (listeners.get(channel) ?? new Set()).add(listener));
       return client.subscribe(channel);
     },
-    // The subscription itself stays: the client may have it for others, too.
+    // The subscription itself stays: the client may need it for others, too.
     async unsubscribe(channel, listener) {
       const left = listeners.get(channel);
       left?.delete(listener);

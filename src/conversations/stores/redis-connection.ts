@@ -36,8 +36,8 @@ const MAX_WAITING = 10_000;
  * sentinels, at the address that they name then. Commands never wait for a connection: without one
  * they fail at once.
  *
- * The clients of `redis` can reconnect by themselves, but always to one address. And if the other
- * machine vanishes, they wait until the kernel gives up, which takes minutes: what is written puts
+ * The clients of `redis` can reconnect by themselves, but always to the same address. And if the
+ * other machine vanishes, they wait until the kernel gives up, which takes minutes: each write puts
  * off their `socketTimeout`.
  */
 export class RedisConnection implements RedisClient, RedisSubscriber {
@@ -45,7 +45,7 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
   readonly #tls: RedisTls | undefined;
   readonly #package: RedisPackage;
   #client: PackageClient | undefined;
-  /** The sentinels, or the one server. The one that answered last comes first. */
+  /** The sentinels, or the one server. The sentinel that answered last comes first. */
   #addresses: readonly RedisAddress[];
   /** Why there is no connection. */
   #failure: Error | undefined;
@@ -65,7 +65,7 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
     this.#addresses = target.addresses;
   }
 
-  // All are sent as plain commands: the client's own methods add two promises.
+  // All of these are sent as plain commands: the client's own methods add two promises.
 
   eval(script: string, { keys, arguments: others }: RedisScriptCall): Promise<unknown> {
     return this.command(['EVAL', script, String(keys.length), ...keys, ...others]);
@@ -83,15 +83,15 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
     return this.command(['PUBLISH', channel, message]);
   }
 
-  /** Call it before `connect()`, and once. */
+  /** Call it once, before `connect()`. */
   async subscribe(channel: string, listener: (message: string) => void): Promise<void> {
     this.#subscribe = (client) => client.subscribe(channel, listener);
     this.watch();
   }
 
   /**
-   * Pings, on a connection that only listens, or that waits for one answer before it sends anything
-   * else. It would not notice that the other machine is gone.
+   * Sends pings, on a connection that only listens, or that waits for one answer before it sends
+   * anything else. Otherwise it would not notice that the other machine is gone.
    */
   watch(): void {
     const ping = (): void =>
@@ -113,7 +113,7 @@ export class RedisConnection implements RedisClient, RedisSubscriber {
     this.#client = undefined;
   }
 
-  /** Those of one tick go out on one socket, in one write. */
+  /** The commands of one tick go out on one socket, in one write. */
   async command(command: string[]): Promise<unknown> {
     const client = this.#client;
     if (client === undefined) throw this.#offline();

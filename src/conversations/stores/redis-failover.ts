@@ -1,23 +1,23 @@
-// How a failover or a restart of Redis is noticed, and for how long no tool that acts once starts
-// after it.
+// How a failover or a restart of Redis is noticed, and for how long afterwards no tool that acts
+// once starts.
 
 import { scriptOf } from './redis-client.ts';
 
-/** After a restart or a failover the others put their claims back within this time. */
+/** After a restart or a failover other processes put their claims back within this time. */
 const RESTORING_MS = 10_000;
-/** The same after the key of the epoch was lost, as by `FLUSHALL`: all are still connected. */
+/** The same after the epoch's key was lost, for example by `FLUSHALL`: all are still connected. */
 const RESTORING_LOST_MS = 3_000;
 /** Long enough for any server that is in use: each process asks every 1.5 s. */
 const EPOCH_TTL_MS = 7 * 86_400_000;
 /** No conversation has that id. */
 export const EPOCH_ID = '\tepoch';
-/** Begins the epoch of a server that does not tell its run. */
+/** Begins the epoch of a server that does not tell its `run_id`. */
 export const UNTOLD = 'untold';
 
 /**
- * Returns the epoch, and how many milliseconds of its beginning are left. A server that starts
- * again has another `run_id`, and so has the replica that takes over. Where the user may not ask
- * for that, only the loss of the epoch's key is noticed.
+ * Returns the epoch, and how many milliseconds of its beginning are left. A restarted server has a
+ * new `run_id`, and so has a replica that takes over. If the user is not allowed to ask for it,
+ * only the loss of the epoch's key is noticed.
  */
 export const EPOCH = scriptOf(`
 local info = redis.pcall('INFO', 'server')

@@ -25,7 +25,7 @@ const PASSING =
   /^(LOADING|BUSY|OOM|MISCONF|NOREPLICAS|MASTERDOWN|CLUSTERDOWN|TRYAGAIN|ERR max number)\b/;
 
 interface RedisOpenOptions {
-  /** How safe claims must be. Default: as any write. */
+  /** How safe claims must be. Default: as safe as any write. */
   readonly claims?: OnceClaims | undefined;
   /** Where the package `redis` is looked for, and the base of relative file paths. */
   readonly directory: string;
@@ -35,10 +35,10 @@ interface RedisOpenOptions {
 /**
  * Opens `redis://`, `rediss://` or `redis+sentinel://`.
  *
- * A server that cannot be reached yet is not an error: this is logged, and tried again. Rejects
- * with a `StoreError` if the URL is wrong, a file or the package is missing, or the server refuses
- * to serve: a wrong password, database or permissions, a replica, or a node of a cluster. Also if
- * it cannot confirm claims as it should.
+ * A server that cannot be reached yet is not an error: this is logged, and retried. Rejects with a
+ * `StoreError` if the URL is wrong, a file or the package is missing, or the server refuses to
+ * serve: a wrong password, database or permissions, a replica, or a node of a cluster. Also rejects
+ * if the server cannot confirm claims as it should.
  */
 export async function openRedisStore(
   url: string,
@@ -89,7 +89,7 @@ export async function openRedisChannel(
   return channel;
 }
 
-/** Says what it means for tools that act once. */
+/** Logs what the epoch means for tools that act once. */
 async function tellEpoch(store: RedisStore, log: Logger): Promise<void> {
   const { id, restMs } = await store.epoch();
   if (id.startsWith(UNTOLD))
@@ -151,7 +151,7 @@ function readFiles(files: RedisTlsFiles, directory: string): RedisTls {
 }
 
 async function loadRedis(directory: string): Promise<RedisPackage> {
-  // Not imported by name: webpack warns of a `createRequire` whose path it cannot know.
+  // Not imported by name: webpack warns about a `createRequire` whose path it cannot know.
   const require = module.createRequire(join(resolve(directory), 'package.json'));
   let path: string;
   try {

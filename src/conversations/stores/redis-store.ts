@@ -11,21 +11,22 @@ import {
 import { EPOCH, EPOCH_ID } from './redis-failover.ts';
 import { StoreError } from './store-error.ts';
 
-/** Prefix of all keys. A client may put its own before it. */
+/** Prefix of all keys. A client may put its own in front of it. */
 const PREFIX = 'layercode:';
 /** The field with the log of changes: see change-log.ts. Parts have other names. */
 const VERSION = '@version';
-/** Ahead of the version from which news is told. */
+/** In a reply, precedes the version since which there is news. */
 const SINCE = '@since';
 /** A version that no conversation ever has. */
 const NO_VERSION = ' ';
 
 /**
  * Compare and swap on one hash. Arguments: the version to change, the resulting version, how many
- * milliseconds to keep it; how many arguments with fields and values to set there are, and how many
- * with those to add to; those arguments, and the fields to remove. An empty version stands for no
- * conversation. Returns 1, or fields and values: all, or with `@since` in front those that somebody
- * with the version to change does not know. What was added to a field has `+` in front of its name.
+ * milliseconds to keep it; how many arguments follow with fields and values to set, and how many
+ * with fields and texts to add to them; those arguments, and the fields to remove. An empty version
+ * means no conversation. Returns 1, or fields and values: all of them or, after `@since`, those
+ * that are new to someone with the version to change. A field that was only added to has `+` in
+ * front of its name.
  *
  * Fields are set before others are removed: a server that is out of memory refuses a script only if
  * its first write needs memory. `unpack` takes at most 7,999 values.
@@ -103,13 +104,13 @@ for index, key in ipairs(found[2]) do found[2][index] = string.sub(key, #begun +
 return found
 `);
 
-/** A script, as clients have no common command for it. */
+/** A script, because clients have no common command for it. */
 const INFO = scriptOf("return redis.call('INFO', ARGV[1])");
 /** How long an erasure waits for replicas. */
 const REPLICATED_MS = 2_000;
 
 /**
- * Conversations in Redis or Valkey: one hash each, with a field for each part. It expires as a
+ * Conversations in Redis or Valkey: one hash each, with a field for each part. A hash expires as a
  * whole.
  */
 export class RedisStore implements PartStore {
@@ -138,7 +139,7 @@ export class RedisStore implements PartStore {
   }
 
   async read(id: string, known?: string): Promise<ReadAnswer> {
-    // A swap that is never made, as no conversation has that version: one script does both.
+    // A swap that is never made, because no conversation has that version: one script does both.
     const found = await this.#run(id, [NO_VERSION, known ?? NO_VERSION, '', '0', '0']);
     return found === true ? 'unchanged' : found;
   }
@@ -150,7 +151,8 @@ export class RedisStore implements PartStore {
     args.push(...remove);
     if (isClaim !== true) return this.#run(id, args);
     if (this.#claims !== undefined) return this.#claim(this.#claims, id, args, onSent);
-    // Not by its hash: what the server does not know is sent again, behind what was sent since.
+    // Not by its hash: a script that the server does not know is sent again, after what was sent
+    // since.
     return this.#client.eval(SWAP.text, { keys: [redisKeyOf(id)], arguments: args }).then(swapped);
   }
 
@@ -167,7 +169,7 @@ export class RedisStore implements PartStore {
     return true;
   }
 
-  /** In a cluster: that of one node. */
+  /** In a cluster: the epoch of one node. */
   async epoch(isBehindClaim = false): Promise<Epoch> {
     const key = redisKeyOf(EPOCH_ID);
     const reply = isBehindClaim && this.#claims !== undefined
@@ -178,7 +180,10 @@ export class RedisStore implements PartStore {
     return { id, restMs: Number(restMs) };
   }
 
-  /** Something else is stored under the key. Redis 6 has more words in front. */
+  /**
+   * True if something else is stored under the key. Redis 6 puts more words in front of
+   * `WRONGTYPE`.
+   */
   isOfOne(error: unknown): boolean {
     return error instanceof TypeError || /\bWRONGTYPE\b/.test(messageOf(error));
   }
@@ -204,12 +209,14 @@ export class RedisStore implements PartStore {
     return Number(await this.#client.dbSize());
   }
 
-  /** Of its append-only file. */
+  /** The log is its append-only file. */
   async keepsWriteLog(): Promise<boolean> {
     return !/^aof_enabled:0\r?$/m.test(await this.#info('persistence'));
   }
 
-  /** Waits until its replicas have removed it, too. False if there are none, or nobody knows. */
+  /**
+   * Waits until its replicas have removed it, too. False if there are none, or if that is unknown.
+   */
   async overwrite(): Promise<boolean> {
     const [, replicas = 0] = /^connected_slaves:(\d+)/m.exec(await this.#info('replication')) ?? [];
     const wait = ['WAIT', String(replicas), String(REPLICATED_MS)];
@@ -217,7 +224,7 @@ export class RedisStore implements PartStore {
     return Number(replicas) > 0 && Number(confirmed) >= Number(replicas);
   }
 
-  /** Nothing if the user may not know it. */
+  /** '' if the user is not allowed to know it. */
   #info(section: string): Promise<string> {
     return this.#eval(INFO, { keys: [], arguments: [section] }, String).catch(() => '');
   }

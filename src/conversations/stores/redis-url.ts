@@ -10,7 +10,7 @@ export type RedisTlsFiles = { readonly [name in 'ca' | 'cert' | 'key']?: string 
 
 /** A Redis or Valkey server, as a URL describes it. */
 export interface RedisTarget {
-  /** The server's or, with `sentinelName`, those of its sentinels. At least one. */
+  /** The server's address or, with `sentinelName`, those of its sentinels. At least one. */
   readonly addresses: readonly RedisAddress[];
   readonly sentinelName: string | undefined;
   readonly username: string | undefined;

@@ -30,22 +30,22 @@ interface SharedStoreOptions {
   readonly log: Logger;
   /** The channel to the other processes that use the store. Default: no messages are exchanged. */
   readonly channel?: Channel | undefined;
-  /** Bounds of what is kept for a store that does not answer. Default 10,000 and 67,108,864. */
+  /** Bounds on what is kept for a store that does not answer. Default 10,000 and 67,108,864. */
   readonly maxTurnsWaiting?: number;
   readonly maxCharactersWaiting?: number;
 }
 
-/** How often a change is repeated where others write all the time. Then it waits. */
+/** How often a change is repeated if others keep writing. After that it waits. */
 const MAX_CONFLICTS = 20;
 /** How long closing may take to write what is waiting. */
 const CLOSING_MS = 2_000;
 
 const MAX_CHARACTERS = 67_108_864;
 
-/** Pauses between attempts to write what still waits although the store works. */
+/** Pauses between attempts to write what is still waiting although the store works. */
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 60_000;
-/** Refused conversations that are remembered, so that each is logged once. */
+/** How many refused conversations are remembered, so that each is logged only once. */
 const MAX_REFUSED = 1_000;
 
 /**
@@ -60,7 +60,7 @@ interface Attempt<T> {
   readonly isClaim: boolean;
   readonly onSent: (() => void) | undefined;
   readonly isPatient: boolean;
-  /** Whether the conversation was read just now. */
+  /** Whether the conversation has just been read. */
   readonly isLatest: boolean;
   readonly conflicts: number;
 }
@@ -70,11 +70,11 @@ interface Attempt<T> {
  *
  * A change costs one round trip, because this process remembers what it saw last. The parts that
  * the change touched are written if the stored version is still that one. If not, the answer
- * contains the stored conversation, and the change is made again on that.
+ * contains the stored conversation, and the change is repeated on that.
  *
- * A store that fails or answers late holds up no caller. Changes are then made on what is
+ * A store that fails or answers late does not hold up callers. Changes are then made to what is
  * remembered. When the store answers again, the turns they touched are merged into the stored
- * conversation one by one, and so are the changes of the agent's state. If it fails for one
+ * conversation one by one, and so are the changes to the agent's state. If it fails for one
  * conversation alone, only that one waits.
  *
  * What the store has lost meanwhile, or at any other time, is put back from memory as soon as this
@@ -332,7 +332,7 @@ export class SharedStore implements ConversationStore {
     else this.#remembered.delete(id);
   }
 
-  /** Names as far as an agent's author chose them: callers may have said those below. */
+  /** Logs only names that an agent's author chose: callers may have said those below them. */
   #noteMerged(conversationId: string, conversation: Conversation): void {
     const { merged } = conversation;
     if (merged === undefined) return;
@@ -379,7 +379,7 @@ export class SharedStore implements ConversationStore {
     return { store: this.#parts.name, conversationId };
   }
 
-  /** Others hear that this process lives before they read what it has done meanwhile. */
+  /** Others hear that this process is alive before they read what it has done meanwhile. */
   async #recover(): Promise<void> {
     await this.#heartbeats.again();
     await this.#writeBack();
@@ -393,7 +393,7 @@ export class SharedStore implements ConversationStore {
     this.#retryLater();
   }
 
-  /** A write was answered late. What it has not brought follows at once. */
+  /** A write was answered late. What it did not bring follows at once. */
   #writeBackNow(id: string): void {
     if (this.#outage.isDegraded || !this.#waiting.has(id)) return;
     void this.#order.run(id, () => this.#writeBackOne(id));
@@ -425,7 +425,7 @@ export class SharedStore implements ConversationStore {
     );
   }
 
-  /** For conversations that still wait although the store works. */
+  /** For conversations that are still waiting although the store works. */
   #retryLater(): void {
     if (this.#closed !== undefined) return;
     if (this.#waiting.size === 0) this.#retryMs = FIRST_RETRY_MS;
@@ -438,7 +438,7 @@ export class SharedStore implements ConversationStore {
       }, this.#retryMs).unref();
   }
 
-  /** The same with the shortest pause, as one more waits. */
+  /** The same with the shortest pause, because one more is waiting. */
   #retrySoon(): void {
     clearTimeout(this.#retry);
     this.#retry = undefined;
@@ -446,7 +446,7 @@ export class SharedStore implements ConversationStore {
     this.#retryLater();
   }
 
-  /** Makes a change without the store: on what is remembered, or on a new conversation. */
+  /** Makes a change without the store: to what is remembered, or to a new conversation. */
   #changeHere<T>(id: string, change: (conversation: Conversation) => T): T {
     const kept = this.#known(id) ?? new PartedConversation(id);
     kept.conversation.isBehind = true;

@@ -30,7 +30,7 @@ const PRIVATE = 0o600;
 /** A larger file is not checked: that would delay the start by seconds. */
 const MAX_CHECKED_BYTES = 536_870_912;
 
-/** Between attempts to open a file that another process has locked. */
+/** The pause between attempts to open a file that another process has locked. */
 const RETRY_MS = 20;
 
 export type Synchronous = 'normal' | 'full';

@@ -35,7 +35,7 @@ const IDS_LISTED = 1_000;
 const MIN_FREE_PAGES = 256;
 const WRITES_PER_CHECKPOINT = 2_000;
 const MAX_LOG_PAGES = 8_192;
-/** Not with each checkpoint: writers wait while the disk syncs. */
+/** The log is not emptied with each checkpoint: writers wait while the disk syncs. */
 const EMPTIED_EVERY_MS = 60_000;
 
 interface Row {
@@ -95,7 +95,7 @@ interface Opened {
 }
 
 /**
- * Conversations in an SQLite file that processes of one machine may share. Every method blocks
+ * Conversations in an SQLite file that processes on one machine may share. Every method blocks
  * until the disk has answered and locks are free: a server runs it in a thread, `SqliteThread`.
  *
  * The constructor throws a `StoreError` if the file cannot be used.
@@ -110,7 +110,7 @@ export class SqliteStore implements PartStore {
   /** What failed outside commands. The next command reports it. */
   #problem: Error | undefined;
   #writes = 0;
-  /** When the log was last emptied, or else the store created. */
+  /** When the log was last emptied, or else when the store was created. */
   #emptiedAtMs = performance.now();
   /** The last key that was checked for expiry. */
   #sweptTo = 0;
@@ -301,8 +301,8 @@ export class SqliteStore implements PartStore {
     const { log } = statements.checkpoint.get() as { readonly log: number };
     if (log <= MAX_LOG_PAGES && !empties) return false;
     // A log that is written again from its start keeps what was erased, perhaps by a process that
-    // has ended, and under constant writes it would grow without end. But never wait for a reader,
-    // which may be a long backup: nobody could write meanwhile.
+    // has ended, and under constant writes the log would grow without end. But never wait for a
+    // reader, which may be a long backup: nobody could write meanwhile.
     database.exec('PRAGMA busy_timeout = 0');
     try {
       const { busy } = statements.truncate.get() as { readonly busy: number };
@@ -359,7 +359,7 @@ function idOf(key: string): string {
   );
 }
 
-/** All of it, or what is new to somebody who makes that change. */
+/** All of the conversation, or what is new to someone who makes that change. */
 function stored(
   statements: Opened['statements'],
   { key, version: log }: Row,
@@ -380,7 +380,7 @@ function removeAll(statements: Opened['statements'], { key }: Row): true {
   return true;
 }
 
-/** 0 unless so many are unused that the file should shrink. */
+/** 0 unless so many pages are unused that the file should shrink. */
 function manyFreePages(database: Database): number {
   const free = pragma(database, 'freelist_count');
   return free > MIN_FREE_PAGES && 2 * free > pragma(database, 'page_count') ? free : 0;

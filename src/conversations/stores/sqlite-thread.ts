@@ -15,7 +15,7 @@ export interface ThreadCall {
   readonly args: readonly unknown[];
 }
 
-/** Sent back for each call, in their order. Before them, unasked: whether the file is open. */
+/** Sent back for each call, in order. Before that, unasked: whether the file is open. */
 export type ThreadReply = { readonly answer: unknown } | { readonly failure: string };
 
 interface Waiting<T> {
@@ -44,7 +44,7 @@ class SqliteThread implements PartStore {
   /** Resolves when the thread has ended. */
   #ended: Promise<void> = Promise.resolve();
   #isOpen = false;
-  /** Why it is not open. */
+  /** Why the file is not open. */
   #failure: StoreError | undefined;
   #restart: NodeJS.Timeout | undefined;
   #writes: Write[] = [];

@@ -7,7 +7,7 @@ import { SqliteStore, type SqliteStoreOptions } from './sqlite-store.ts';
 import type { ThreadCall, ThreadReply } from './sqlite-thread.ts';
 
 const UPKEEP_INTERVAL_MS = 1_000;
-/** Between two pieces of maintenance, if one was not enough. */
+/** The pause between two pieces of maintenance, if one was not enough. */
 const UPKEEP_PAUSE_MS = 10;
 
 function answer(work: () => unknown): void {

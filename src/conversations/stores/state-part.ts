@@ -1,5 +1,5 @@
-// The agent's state as a part: the text as it was last written whole, and the changes since. So a
-// long state to which a turn adds a little costs little.
+// The agent's state as a part: the text as it was last written whole, and the changes since. This
+// way a turn that adds a little to a long state costs little.
 
 import {
   applyDifferences, differencesOf, isDifference, mapIn,
@@ -8,12 +8,12 @@ import { parseJson } from '../../base/json.ts';
 
 /** A shorter state is always written whole. */
 const MIN_LENGTH = 1_024;
-/** How many versions are kept. Behind more changes than that, nobody finds his own again. */
+/** How many versions are kept. After more changes than that, no process finds its own again. */
 export const MAX_VERSIONS = 16;
 
 export interface StoredState {
   readonly text: string | undefined;
-  /** The last versions of the conversation that have changed it. */
+  /** The last versions of the conversation that changed the state. */
   readonly versions: readonly string[];
   /** The length of the changes since it was written whole. */
   readonly added: number;
@@ -26,7 +26,7 @@ type StateWrite = { readonly stored: StoredState } & (
   { readonly set: string } | { readonly add: string }
 );
 
-/** What makes the state that text, in a write that makes that version. */
+/** What turns the state into `text`, in the write that creates `version`. */
 export function stateWrite(
   { text: was = '', versions: made, added }: StoredState,
   text: string,
@@ -40,7 +40,9 @@ export function stateWrite(
     : { stored: { text, versions, added: added + add.length }, add };
 }
 
-/** Undefined if they do not make exactly that text, as where names have another order now. */
+/**
+ * Undefined if differences do not result in exactly that text, as when names are in another order.
+ */
 function between(was: string, text: string): string | undefined {
   const [root, next] = [was, text].map(mapIn);
   if (root === undefined || next === undefined) return undefined;

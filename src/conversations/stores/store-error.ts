@@ -11,7 +11,7 @@ export class StoreError extends Error {
   readonly code = 'STORE_UNAVAILABLE';
 }
 
-/** Why what is stored under an id cannot be used, where the store does not say it itself. */
+/** Why what is stored under an id cannot be used, if the store does not say so itself. */
 export function failureAt(id: string, cause: unknown): StoreError {
   if (cause instanceof StoreError) return cause;
   const message = `what is stored as ${JSON.stringify(id)} cannot be used: ${messageOf(cause)}`;

@@ -24,15 +24,15 @@ export class TurnParts {
     return NAME.test(name);
   }
 
-  /** Takes over what another copy knows to be stored, as far as that is not news. */
+  /** Takes over what another copy knows to be stored, except where there is news. */
   join(known: TurnParts, isNew: (name: string) => boolean): void {
     for (const [turn, name] of known.#names) if (!isNew(name)) this.#names.set(turn, name);
     this.#nextNumber = known.#nextNumber;
   }
 
   /**
-   * Reads a stored part. False if it is not a turn: its name stays taken. Call `allRead` after the
-   * last one.
+   * Reads a stored part. False if it is not a turn, but its name stays taken. Call `allRead` after
+   * the last one.
    */
   read(name: string, text: string): boolean {
     const part = parsePart(text);
@@ -49,7 +49,7 @@ export class TurnParts {
       turns.splice(placeOf(turn, turns), 0, turn);
   }
 
-  /** From now on changes are noted. Before that, counting what was read also touches each turn. */
+  /** From now on changes are noted. Before that, counting what was read touches each turn, too. */
   noteChanges(): void {
     // A Set that is cleared leaves its old table behind: docs/decisions/005-tuned-for-v8.md
     this.touched = this.#conversation.touched = new Set();
@@ -106,7 +106,7 @@ export class TurnParts {
     this.noteChanges();
   }
 
-  /** The store has lost all of them. */
+  /** Call it when the store has lost all of them. */
   putBack(): void {
     for (const turn of this.#conversation.turns) this.touched.add(turn);
   }

@@ -3,9 +3,9 @@ import type { PartedConversation } from './parted-conversation.ts';
 
 interface WaitingBounds {
   readonly maxTurns: number;
-  /** UTF-16 code units of all conversations that wait. */
+  /** UTF-16 code units of all waiting conversations. */
   readonly maxCharacters: number;
-  /** A conversation no longer waits when the store would have dropped it: see `lifetimeMs`. */
+  /** A conversation stops waiting once the store would have dropped it: see `lifetimeMs`. */
   readonly ttlMs: number;
 }
 
@@ -90,7 +90,7 @@ export class WaitingChanges {
     return erased;
   }
 
-  /** Calls `listener` when the conversation is stored, if it waits. */
+  /** Calls `listener` when the conversation is stored, if it is waiting. */
   whenStored(id: string, listener: () => void): void {
     if (this.has(id)) this.#entries.get(id)?.listeners.push(listener);
   }

@@ -22,7 +22,7 @@ export class ReplyTooLong extends RangeError {
   readonly code = 'ERR_REPLY_TOO_LONG';
 }
 
-/** Errors by their names, as users' own models and stores throw them too. */
+/** Errors by their names, because users' own models and stores throw them too. */
 const BY_NAME: Readonly<Record<string, TurnFailureReason>> = {
   ModelError: 'model', StoreError: 'store',
 };

@@ -25,7 +25,7 @@ export interface MeasuredTurn {
 }
 
 /**
- * Maximum number of requests, tool calls and fillers that a turn keeps figures of: its first ones.
+ * Maximum number of requests, tool calls and fillers that a turn keeps figures of: the first ones.
  */
 export const MAX_FIGURES = 100;
 const MAX_DETAIL_LENGTH = 200;
@@ -46,12 +46,12 @@ export class FigureTaker {
     this.#kept = kept;
   }
 
-  /** Of a turn that begins. */
+  /** The figures of a turn that is beginning. */
   atStart({ event, startedAtMs }: MeasuredTurn): TurnFigures | undefined {
     return this.#kept.ofAllTurns ? figuresAtStart(event, startedAtMs) : undefined;
   }
 
-  /** Of a turn that ends now. */
+  /** The figures of a turn that is ending. */
   atEnd(turn: MeasuredTurn, hasFailed: boolean): TurnFigures | undefined {
     const { ofAllTurns, ofRequests } = this.#kept;
     const { event, startedAtMs, firstSpeechMs, firstWordMs, workSoFar: work, error } = turn;
@@ -101,7 +101,7 @@ function first<T, U>(all: readonly T[], figures: (one: T) => U): readonly U[] | 
   return all.length === 0 ? undefined : all.slice(0, MAX_FIGURES).map(figures);
 }
 
-/** A request that is still running ends with its turn, which may not have been told yet. */
+/** A request that is still running ends with its turn, which may not have been reported yet. */
 function requestFigures(
   request: WorkRequest,
   nowMs: number,
@@ -127,7 +127,7 @@ function requestFigures(
   };
 }
 
-/** A turn can end during the wait before that. */
+/** A turn can end during the wait before the next request. */
 function wasAskedAgain(request: WorkRequest, all: readonly WorkRequest[]): boolean {
   const next = all.slice(all.indexOf(request) + 1);
   return next.some(({ model }) => model === request.model);

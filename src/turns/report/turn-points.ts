@@ -13,8 +13,8 @@ import type { ToolEnd } from '../../tools/tool-calling-turn.ts';
 /**
  * How a delivery was answered. `replayed`: the turn had completed before, and its reply was sent
  * again. `taken over`: a newer delivery of the same turn got the reply, here or from another
- * process. `stale`: an older turn that had not completed was delivered again while a newer one ran,
- * and got only the end of the stream.
+ * process. `stale`: an older turn that had not completed was delivered again while a newer one was
+ * running, and got only the end of the stream.
  */
 export const TURN_OUTCOMES = [
   'completed',
@@ -26,7 +26,7 @@ export const TURN_OUTCOMES = [
 ] as const;
 export type TurnOutcome = (typeof TURN_OUTCOMES)[number];
 
-/** What metrics, the log and spans call it. */
+/** How metrics, the log and spans name the outcome. */
 export function outcomeName(outcome: TurnOutcome): string {
   return outcome === 'taken over' ? 'taken_over' : outcome;
 }
@@ -50,14 +50,14 @@ export interface TurnStarted {
   readonly text?: string | undefined;
 }
 
-/** It has spoken for the first time: a filler, or the agent's own words. */
+/** The run has spoken for the first time: a filler, or the agent's own words. */
 export interface TurnSpoke<T extends 'filler' | 'firstWord'> {
   readonly type: T;
   /** Since the start of the turn, in milliseconds. */
   readonly afterMs: number;
 }
 
-/** It fails, and the caller is told so. */
+/** The run fails, and the caller is told so. */
 export interface TurnApologised {
   readonly type: 'apology';
 }
@@ -78,7 +78,7 @@ export interface TurnEnded {
   readonly storeMs?: number | undefined;
   /** How long its tools waited for `SETTLE_MS`, in milliseconds. */
   readonly settleMs?: number | undefined;
-  /** The limit of its call that has ended it: the agent hung up. */
+  /** The limit of its call that ended the turn: the agent hung up. */
   readonly limit?: 'cost' | 'tokens' | undefined;
   /** What each model has used, in the order of their first requests. Undefined: nothing. */
   readonly models?: readonly ModelFigures[] | undefined;
@@ -89,12 +89,12 @@ export interface TurnEnded {
 }
 
 /**
- * A request goes to a model. Comes again with the same `request` if the model refuses a field and
+ * A request goes to a model. Occurs again with the same `request` if the model refuses a field and
  * gets the request without it.
  */
 export interface ModelSent {
   readonly type: 'modelSent';
-  /** Identifies it in this process: several may run at the same time. */
+  /** Identifies the request in this process: several may run at the same time. */
   readonly request: number;
   /** `openai:gpt-6-luna` */
   readonly model: string;

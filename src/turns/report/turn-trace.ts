@@ -22,13 +22,13 @@ export interface Tracer {
 export interface TurnFollower {
   /** Where later runs find it. Undefined if nobody collects it. */
   readonly place: TracePlace | undefined;
-  /** Links it to earlier runs, in any process. */
+  /** Links the run to earlier ones, in any process. */
   link(links: RunLinks): void;
   /** Runs a step of the turn. What the step sets off belongs to the turn. */
   run<T>(step: () => T): T;
-  /** Runs a step of the request to a model that has this number. */
+  /** Runs a step of the model request with this number. */
   runRequest<T>(request: number, step: () => T): T;
-  /** Runs a step of the tool call that has this id. */
+  /** Runs a step of the tool call with this id. */
   runTool<T>(toolCallId: string, step: () => T): T;
   note(happening: TurnHappening): void;
 }
@@ -58,7 +58,7 @@ interface DeliveryLog {
   readonly log: Logger;
 }
 
-/** The trace of a run that begins. Undefined if nobody follows it, so that it costs nothing. */
+/** The trace of a run that is beginning. Undefined if nobody follows it: then it costs nothing. */
 export function traceOf(turn: FollowedTurn): TurnTrace | undefined {
   const { tracer } = turn.host.options.tracing;
   if (tracer === undefined && !TURN_CHANNEL.hasSubscribers) return undefined;
@@ -96,7 +96,7 @@ export class TurnTrace implements WorkTrace {
     return place === undefined ? undefined : { ...place, sessionId: this.#turn.event.sessionId };
   }
 
-  /** The log of a delivery, with the trace's id in each line. Made once for each. */
+  /** The log of a delivery, with the trace's id in each line. Made once per delivery. */
   logOf(delivery: DeliveryLog): Logger {
     const traceId = this.#follower?.place?.traceId;
     if (traceId === undefined) return delivery.log;
@@ -105,7 +105,7 @@ export class TurnTrace implements WorkTrace {
     return this.#log.log;
   }
 
-  /** The store has said which runs came before it. */
+  /** The store has said which runs came before this one. */
   link(links: RunLinks): void {
     this.#follower?.link(links);
   }
@@ -116,8 +116,8 @@ export class TurnTrace implements WorkTrace {
   }
 
   note(happening: TurnHappening): void {
-    // It changes if its id was used before, for other words. A getter would give each turn a hidden
-    // class of its own, which lives until the next full collection and keeps the turn alive.
+    // The id changes if it was used before, for other words. A getter would give each turn its own
+    // hidden class, which lives until the next full collection and keeps the turn alive.
     this.#shown.turnId = this.#turn.turnId;
     this.#follower?.note(happening);
     if (TURN_CHANNEL.hasSubscribers) TURN_CHANNEL.publish({ ...happening, turn: this.#shown });

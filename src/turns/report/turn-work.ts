@@ -23,7 +23,7 @@ export type ToolEvent =
       readonly durationMs: number;
       /** JSON text for the model. */
       readonly content: string;
-      /** What it threw. Undefined if nothing, also for arguments that were refused. */
+      /** What it threw. Undefined if it threw nothing, or its arguments were refused. */
       readonly error: unknown;
     };
 
@@ -41,13 +41,13 @@ export interface WorkingTurn {
   readonly trace: WorkTrace | undefined;
 }
 
-/** Is told at once. */
+/** Told at once what happens. */
 export interface WorkTrace {
   note(happening: TurnHappening): void;
   noteWork(event: WorkEvent): void;
 }
 
-/** Is told at once what models and tools did, even if their turn is over by then. */
+/** Told at once what models and tools did, even if their turn is over by then. */
 export interface WorkObserver {
   /** For metrics. */
   modelRequest(model: string, outcome: 'completed' | 'length' | ModelRequestFailure): void;
@@ -59,7 +59,7 @@ export interface WorkObserver {
   unknownOutcome(tool: string): void;
   /** A turn has ended at that limit of its call. */
   limitReached(limit: 'cost' | 'tokens'): void;
-  /** Everything, as it happens. Default: nobody asks. */
+  /** Told everything, as it happens. Default: not told. */
   happened?(event: WorkEvent, turn: WorkingTurn): void;
 }
 
@@ -85,7 +85,7 @@ export interface WorkRequest {
   answer: ModelAnswer | undefined;
   /**
    * What it has used by now, if it gets no complete answer. Undefined for a model that does not
-   * report it, and once it was answered.
+   * report it, and once the request has been answered.
    */
   used: (() => UsedTokens | undefined) | undefined;
   /** Set if the same model is to be asked again, this much later. */
@@ -127,7 +127,7 @@ export class TurnWork {
   storeMs = 0;
   /** When its tools began to wait for `SETTLE_MS`, from the start in milliseconds. */
   settlingFromMs: number | undefined;
-  /** Of all its tools together. They may have run at the same time. */
+  /** The time of all its tools together, which may have run at the same time. */
   toolMs = 0;
   slowestTool: string | undefined;
   /** The limit of its call that has ended the turn. */
@@ -144,11 +144,11 @@ export class TurnWork {
   readonly #turn: WorkingTurn;
   readonly #observer: WorkObserver | undefined;
   #slowestMs = 0;
-  /** When that wait was over. */
+  /** When the wait for `SETTLE_MS` was over. */
   #settledAtMs: number | undefined;
-  /** By the number in their events. */
+  /** The running requests, by the number in their events. */
   readonly #running = new Map<number, WorkRequest>();
-  /** Usage that was counted already: an agent may note it, too. */
+  /** Usage that has already been counted: an agent may note it, too. */
   readonly #noted = new WeakSet<ModelUsage>();
   /** Outcomes that are more exact than what the model is told. */
   readonly #outcomes = new Map<string, ToolCallOutcome>();
@@ -288,7 +288,7 @@ export class TurnWork {
   }
 
   /**
-   * What requests without a complete answer have used by now, including those that still run.
+   * What requests without a complete answer have used by now, including those still running.
    * Estimated if the vendor has not reported it.
    */
   get cut(): readonly CutUsage[] {
@@ -299,8 +299,8 @@ export class TurnWork {
   }
 
   /**
-   * How much of the wait has passed before a failed request is made again, in milliseconds.
-   * Undefined if it is not made again.
+   * How much of the wait before a failed request is repeated has passed, in milliseconds. Undefined
+   * if it is not repeated.
    */
   waitedAfter({ startedMs, durationMs = 0, retriedAfterMs }: WorkRequest): number | undefined {
     if (retriedAfterMs === undefined) return undefined;
@@ -355,7 +355,7 @@ export class TurnWork {
   }
 }
 
-/** What the vendor has not reported of an answered request is estimated, as of one cut off. */
+/** Estimates what the vendor has not reported about an answered request, as for one cut off. */
 function withEstimate(usage: ModelUsage, used: WorkRequest['used']): AnsweredUsage {
   const { inputTokens, outputTokens } = usage;
   if (inputTokens !== undefined && outputTokens !== undefined) return usage;

@@ -32,7 +32,7 @@ export class OfferedActions {
     this.#warnOnce = warnOnce;
   }
 
-  /** The tool call that does it. Undefined if the platform offers no such tool. */
+  /** The tool call for an action. Undefined if the platform offers no such tool. */
   callFor(event: CallAction, turnId: string): CompletionToolCall | undefined {
     const tool = this.#toolFor(event.type);
     if (tool === undefined) return undefined;
@@ -56,7 +56,7 @@ export class OfferedActions {
     return this.#toolFor('transfer') !== undefined;
   }
 
-  /** Whether the platform has no word for the event. Warns once. */
+  /** Whether the event cannot be expressed on this platform. Warns once. */
   drops({ type }: SentEvent): boolean {
     if (type === 'say') return false;
     if (type !== 'data' && this.#toolFor(type) !== undefined) return false;

@@ -10,7 +10,7 @@ import { CHAT_COMPLETIONS, type CompletionEvent } from './events.ts';
 import { callerOf, firstId, firstValue, type Profile } from './profiles.ts';
 import type { ToldCall } from './request.ts';
 
-/** The conversation of a request. One that names none stands alone. */
+/** The conversation of a request. A request that names none stands alone. */
 interface RequestConversation {
   readonly conversationId: string;
   readonly isAnonymous: boolean;
@@ -28,8 +28,8 @@ export function conversationOf(
 
 /**
  * What the request means: the caller's words, or the start of the call if nobody has said anything.
- * A caller who stays silent says ''. The id of the turn is a hash of what was said. `sealed`
- * takes values out first, as they could be guessed from it.
+ * A caller who stays silent says ''. The id of the turn is a hash of what was said. `sealed` takes
+ * values out first, because they could be guessed from the hash.
  */
 export function turnEventOf(
   raw: CompletionEvent,
@@ -65,7 +65,7 @@ export function turnEventOf(
   return { type: 'message', text: words ?? '', interruption: undefined, transcript, ...fields };
 }
 
-/** Undefined if the caller has not spoken last. */
+/** Undefined if the caller was not the last to speak. */
 function lastWords(lines: readonly TranscriptLine[]): string | undefined {
   const last = lines.at(-1);
   return last?.role === 'user' ? last.text : undefined;

@@ -14,7 +14,7 @@ export interface ChunkOptions extends PartOptions {
   readonly joinsTexts: boolean;
 }
 
-/** What a chunk with a text ends with. */
+/** How a chunk with text ends. */
 const TEXT_END = '"},"finish_reason":null}]}\n\n';
 /** Joining copies what is queued, which must not be much: many texts may leave together. */
 const MAX_JOINED_LENGTH = 4_096;
@@ -51,7 +51,7 @@ export class ChunkEncoder implements ReplyEncoder {
     return this.#chunk(`{"tool_calls":[${indexed}]}`, 'null');
   }
 
-  /** What is queued and a block behind it, with the texts in one chunk if they are to be joined. */
+  /** What is queued, then a block, with the texts in one chunk if they are to be joined. */
   join(queued: string, block: string): string {
     const begin = `${this.#head}{"index":0,"delta":{"content":"`;
     const isJoined = this.#options.joinsTexts

@@ -2,19 +2,19 @@ import type { ReplyEvent } from '../../calls/reply-event.ts';
 import type { CompletionToolCall, OfferedActions } from './call-actions.ts';
 
 export interface PartOptions {
-  /** The turn's, or the conversation's if its turns have none. */
+  /** The turn's id, or the conversation's if its turns have none. */
   readonly id: string;
   /** What ends a filler. */
   readonly fillerEnd: string;
   readonly actions: OfferedActions;
 }
 
-/** What an event of a reply is in a completion, streamed or whole. */
+/** What an event of a reply becomes in a completion, streamed or whole. */
 type CompletionPart =
   | { readonly type: 'text'; readonly text: string }
   | { readonly type: 'call'; readonly call: CompletionToolCall };
 
-/** Undefined for what this wire has no word for, or this platform no tool. */
+/** Undefined for what this wire cannot express, or for which the platform has no tool. */
 export function partOf(
   event: ReplyEvent,
   { actions, fillerEnd, id }: PartOptions,

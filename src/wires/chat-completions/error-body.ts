@@ -7,7 +7,7 @@ import { CHAT_COMPLETIONS } from './events.ts';
 
 /**
  * A handler whose log lines name this wire, and whose errors are answered as its clients expect: an
- * object, with a type. A handler of the user's for the error's class comes first, as everywhere.
+ * object, with a type. A user's handler for the error's class comes first, as everywhere.
  */
 export function withErrorBody(handler: Handler): Handler {
   return (context) => {
@@ -18,7 +18,7 @@ export function withErrorBody(handler: Handler): Handler {
   };
 }
 
-/** Only clients of this wire ask for such a path, whichever agent comes before it. */
+/** Only clients of this wire ask for such a path, whichever agent precedes it. */
 const OWN_PATH = /\/chat\/completions\/?$/;
 
 /**
@@ -32,8 +32,8 @@ export function hintForUnknown(path: string, isServed: boolean): string | undefi
 }
 
 /**
- * As `withErrorBody`, for an error that comes before a handler: an unknown path, a wrong method, a
- * shutdown.
+ * Like `withErrorBody`, for an error that occurs before any handler runs: an unknown path, a wrong
+ * method, a shutdown.
  */
 export function formErrorBody(context: Context): void {
   if (OWN_PATH.test(context.path)) belongsToWire(context);

@@ -27,7 +27,7 @@ export class JsonDelivery implements Delivery {
   #events = 0;
   readonly #toolCalls: CompletionToolCall[] = [];
   #isEnded = false;
-  /** Whether the operating system has taken all of it. */
+  /** Whether the operating system has taken all of the reply. */
   #isSent = false;
 
   constructor(
@@ -89,7 +89,7 @@ export class JsonDelivery implements Delivery {
       const reply = { text: this.#text, calls: this.#toolCalls, isCut: when === 'cut short' };
       this.context.json(200, completionOf(this.#options, reply, usage));
       const { request: { socket }, response } = this.context;
-      // A failed write leaves nothing to write, too. Only the socket knows that it failed.
+      // A failed write also leaves nothing to write. Only the socket knows that it failed.
       const isLost = response.destroyed || socket?.errored instanceof Error;
       this.#isSent = response.writableLength === 0 && !isLost;
     }

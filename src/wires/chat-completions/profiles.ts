@@ -1,5 +1,5 @@
 // What differs between the platforms that speak this wire. Sources: their documentation, as of
-// November 2026. Nothing here was tried against a live platform.
+// November 2026. Nothing here has been tried against a live platform.
 
 import type { IncomingHttpHeaders } from 'node:http';
 
@@ -15,14 +15,17 @@ interface ProfiledRequest {
 /** Where a value is found: a path in the body, or the name of a header. */
 type Place = readonly string[] | string;
 
-/** A tool of a platform's that acts on the call. */
+/** A platform's tool that acts on the call. */
 export interface PlatformTool {
   readonly name: string;
   /** The argument that takes the number or name to transfer to. */
   readonly argument?: string;
-  /** A text that it requires for the caller. It is empty: the agent speaks for itself. */
+  /**
+   * The argument for a text to the caller, which it requires. It is empty: the agent speaks for
+   * itself.
+   */
   readonly message?: string;
-  /** The argument that takes a text for the person who is called, which it requires. */
+  /** The argument for a text to the person who is called, which it requires. */
   readonly briefing?: string;
 }
 
@@ -32,11 +35,13 @@ export interface Profile {
   readonly from: readonly Place[];
   readonly to: readonly Place[];
   readonly metadata: readonly Place[];
-  /** `heard`: the assistant's texts that come back are what the caller heard of them. */
+  /** `heard`: the assistant's texts come back as far as the caller heard them. */
   readonly assistantText: 'heard' | 'unknown';
   /** Whether the platform sends an `idempotency-key` of its own with each request. */
   readonly hasIdempotencyKey: boolean;
-  /** Whether texts that leave together are one chunk, as the platform limits the whole reply. */
+  /**
+   * Whether texts that leave together are one chunk, because the platform limits the whole reply.
+   */
   readonly joinsTexts: boolean;
   /** What ends a filler, so that it is spoken at once. */
   readonly fillerEnd: string;
@@ -69,7 +74,7 @@ const COMMON = {
   ],
 } as const;
 
-/** Vapi says who calls, so headers are ignored: a browser may have chosen them. */
+/** Vapi says who is calling, so headers are ignored: a browser may have chosen them. */
 const VAPI = {
   conversationId: [['call', 'id'], ['call', 'callId'], 'x-conversation-id'],
   from: [['customer', 'number'], ['call', 'customer', 'number']],

@@ -25,12 +25,12 @@ import { parseBody } from './request.ts';
 type Report = CallEnd | CallerInterruption;
 
 const STATUS_OK = { status: 'ok' } as const;
-/** Older signatures of ElevenLabs' are refused, as its own library does. */
+/** Older signatures from ElevenLabs are refused, as its own library does. */
 const TOLERANCE_SECONDS = 30 * 60;
 
-/** Answers reports of Vapi and of ElevenLabs. Each is checked by its own secret. */
+/** Answers reports from Vapi and from ElevenLabs. Each is checked by its own secret. */
 export function reports(options: WireOptions): Handler {
-  // A platform may post the reports of all its calls to one path, those of other agents too.
+  // A platform may post the reports of all its calls to one path, even those of other agents.
   const ends = new CallEnds(options, false);
   const { vapiWebhookSecret: secret, elevenLabsWebhookSecret } = options.settings;
   const vapi = secret === undefined ? undefined : new BearerKeys([secret]);
@@ -149,8 +149,8 @@ function fieldsOf(
 }
 
 /**
- * `t=<unix seconds>,v0=<hex HMAC-SHA256 of "<t>.<body>">`. Returns the check of the body. Both throw
- * an `HttpError` (401).
+ * `t=<unix seconds>,v0=<hex HMAC-SHA256 of "<t>.<body>">`. Returns a check for the body. This and
+ * the check both throw an `HttpError` (401).
  */
 function checkSignature(
   context: Context,

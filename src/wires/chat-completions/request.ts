@@ -5,7 +5,7 @@ import type { TranscriptLine } from '../../calls/call-event.ts';
 import { EventError, got, parseJsonObject } from '../json-body.ts';
 import type { CompletionEvent, CompletionMessage } from './events.ts';
 
-/** More lines of a call are not examined. */
+/** Further lines of a call are not examined. */
 const MOST_LINES = 50;
 /** Deeper JSON is refused before it is parsed. */
 const MAX_DEPTH = 200;
@@ -17,7 +17,7 @@ export const ROLES = ['system', 'developer', 'user', 'assistant', 'tool', 'funct
 export interface ToldCall {
   /** The last lines, oldest first, up to the caller's words if they come last. */
   readonly lines: readonly TranscriptLine[];
-  /** How many older ones were left out. Their texts were not looked at. */
+  /** How many older lines were left out. Their texts were not looked at. */
   readonly omitted: number;
   /** Who spoke last. `nobody` if nothing was said. */
   readonly last: 'user' | 'assistant' | 'tool' | 'nobody';
@@ -44,8 +44,8 @@ export function parseCompletion(body: Buffer): CompletionEvent {
 }
 
 /**
- * The JSON object in a body. Throws an `EventError` if there is none, if it is not in UTF-8, or is
- * nested more than 200 levels deep.
+ * The JSON object in a body. Throws an `EventError` if there is none, if it is not in UTF-8, or if
+ * it is nested more than 200 levels deep.
  */
 export function parseBody(body: Buffer): Readonly<Record<string, unknown>> {
   if (isDeeperThan(MAX_DEPTH, body)) {
@@ -150,7 +150,7 @@ function refuse(path: string, expected: string, value: unknown): never {
 const [QUOTE, BACKSLASH, OPEN_ARRAY, CLOSE_ARRAY, OPEN_OBJECT, CLOSE_OBJECT] =
   [0x22, 0x5c, 0x5b, 0x5d, 0x7b, 0x7d] as const; // " \ [ ] { }
 
-/** Whether JSON text has more levels of arrays and objects. */
+/** Whether JSON text has more than this many levels of arrays and objects. */
 function isDeeperThan(levels: number, json: Buffer): boolean {
   if (!beginsMoreThan(levels, json)) return false; // nearly always
   let depth = 0;
@@ -166,7 +166,7 @@ function isDeeperThan(levels: number, json: Buffer): boolean {
   return false;
 }
 
-/** Whether arrays and objects begin more often, in strings or not. */
+/** Whether arrays and objects begin more often than that, in strings or not. */
 function beginsMoreThan(most: number, json: Buffer): boolean {
   let count = 0;
   for (const byte of [OPEN_OBJECT, OPEN_ARRAY]) {
@@ -178,7 +178,7 @@ function beginsMoreThan(most: number, json: Buffer): boolean {
   return false;
 }
 
-/** The index of the quote that ends the string which begins at `start`. */
+/** The index of the quote that ends the string beginning at `start`. */
 function endOfString(json: Buffer, start: number): number {
   for (let end = json.indexOf('"', start + 1); end !== -1; end = json.indexOf('"', end + 1)) {
     let backslashes = 0;

@@ -12,7 +12,7 @@ export function encoderFor(event: LayercodeEvent): ReplyEncoder {
 }
 
 /**
- * The wire of the live platform: `data: <one-line JSON>` without an `event:` line. Ruled by
+ * The wire of the live platform: `data: <one-line JSON>` without an `event:` line. Specified by
  * LayerCode's page "Webhook SSE API".
  */
 export class SessionEncoder implements ReplyEncoder {
@@ -50,7 +50,7 @@ export class SessionEncoder implements ReplyEncoder {
 
 /**
  * The wire of LayerCode's older reference document: named events, plain text, `[DONE]` at the end.
- * It says the same of every reply, so all replies share it.
+ * It writes nothing that differs from reply to reply, so all replies share it.
  */
 export const callEncoder: ReplyEncoder = {
   canTransfer: false,

@@ -1,6 +1,6 @@
-// The events that the platform posts, in both dialects. The session dialect is ruled by LayerCode's
-// pages "Webhook SSE API" and "Keeping track of conversation history", the call dialect by the
-// reference document.
+// The events that the platform posts, in both dialects. The session dialect is specified by
+// LayerCode's pages "Webhook SSE API" and "Keeping track of conversation history", the call dialect
+// by the reference document.
 
 import * as field from '../../base/fields.ts';
 import type { Field, FieldTable } from '../../base/fields.ts';
@@ -30,7 +30,7 @@ export interface InterruptionContext {
   readonly assistant_turn_id?: string | null;
 }
 
-/** A session begins: a new call, or a caller who returns. */
+/** A session begins: a new call, or a returning caller. */
 export interface SessionStartEvent extends SessionFields {
   readonly type: 'session.start';
 }
@@ -55,7 +55,7 @@ export interface SessionUpdateEvent extends SessionFields {
   readonly type: 'session.update';
   readonly recording_status?: string | null;
   readonly recording_url?: string | null;
-  /** Seconds. */
+  /** In seconds. */
   readonly recording_duration?: number | null;
   readonly error_message?: string | null;
 }
@@ -75,7 +75,7 @@ export interface SessionEndEvent extends SessionFields {
   readonly agent_id?: string | null;
   readonly started_at?: number | string | null;
   readonly ended_at?: number | string | null;
-  /** Milliseconds. */
+  /** In milliseconds. */
   readonly duration?: number | null;
   readonly transcription_duration_seconds?: number | null;
   readonly tts_duration_seconds?: number | null;
@@ -125,7 +125,7 @@ export type SessionEvent =
 /** Any event of the call dialect. */
 export type CallDialectEvent =
   CallStartedEvent | TranscriptEvent | UserInterruptedEvent | CallEndedEvent;
-/** Any event of LayerCode that this version knows, in either dialect. */
+/** Any LayerCode event that this version knows, in either dialect. */
 export type LayercodeEvent = SessionEvent | CallDialectEvent;
 
 declare module '../../calls/raw-event.ts' {

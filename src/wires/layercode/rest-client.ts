@@ -1,4 +1,4 @@
-// LayerCode's REST API. Ruled by LayerCode's page "REST API".
+// LayerCode's REST API. Specified by LayerCode's page "REST API".
 
 import { readText } from '../../base/abortable-body.ts';
 import { isObject } from '../../base/fields.ts';

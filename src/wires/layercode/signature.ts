@@ -1,5 +1,5 @@
-// The webhook signature. Ruled by LayerCode's page "Webhook SSE API": `layercode-signature: t=<unix
-// seconds>,v1=<hex HMAC-SHA256 of "<t>.<raw body>">`.
+// The webhook signature. Specified by LayerCode's page "Webhook SSE API": `layercode-signature:
+// t=<unix seconds>,v1=<hex HMAC-SHA256 of "<t>.<raw body>">`.
 
 import { timingSafeEqual } from 'node:crypto';
 
@@ -13,7 +13,7 @@ export const SIGNATURE_TOLERANCE_SECONDS = 300;
 
 export const SIGNATURE_HEADER = 'layercode-signature';
 
-/** When a body is signed. */
+/** Options of `signPayload`. */
 export interface SignOptions {
   /** Unix seconds. Default: now. */
   readonly time?: number;
@@ -36,7 +36,7 @@ export function signPayload(
 /** Why a signature was refused. For the log only: the client is not told. */
 export type SignatureFault = 'missing' | 'malformed' | 'stale' | 'wrong';
 
-/** When a signature is checked. */
+/** Options of `verifySignature`. */
 export interface VerifyOptions {
   /** Unix seconds. Default: now. */
   readonly now?: number;

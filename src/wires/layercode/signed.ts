@@ -9,7 +9,7 @@ import { SIGNATURE_HEADER, SignatureVerifier, type SignatureFault } from './sign
 export type SignedHandler = (context: Context, body: Buffer) => Awaitable<void>;
 
 /**
- * A handler that only signed requests reach: any of the secrets may have signed. Other requests get
+ * A handler that only signed requests reach, signed with any of the secrets. Other requests get
  * 401: at once if the signature header is missing, malformed, stale or repeated; after the body if
  * the signature is wrong. The log says which.
  */
