@@ -4,9 +4,9 @@
 // JavaScript, because the server also runs without a loader.
 //
 // BY_REQUIRE=1 loads node:http as the server does, which is the floor of its start:
-// docs/decisions/005-tuned-for-v8.md. SLOW=1 sends the first piece at once and the rest on
-// SIGUSR2, like the server with AGENT=bench/held-agent.mjs. With WITH_AGENT=1 it runs that agent: a
-// generator with a signal, which every server of such agents has to hold.
+// docs/decisions/005-tuned-for-v8.md. SLOW=1 sends the first piece at once and the rest on SIGUSR2,
+// like the server with AGENT=bench/held-agent.mjs. With WITH_AGENT=1 it runs that agent: a
+// generator with a signal, which every server with such agents has to hold.
 import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
 import { createRequire } from 'node:module';
 

@@ -19,7 +19,7 @@ const FIGURES = {
   RSS: { figuresOf: rssOf, kind: 'at most' },
 } as const;
 
-/** How a figure of one contestant must compare with that of another. */
+/** How a figure of one contestant must compare with the same figure of another. */
 export interface Goal {
   readonly figure: keyof typeof FIGURES;
   readonly when: string;

@@ -1,4 +1,4 @@
-// The sections of `npm run bench`: each measures the contestants, prints a table, and judges.
+// The sections of `npm run bench`. Each measures the contestants, prints a table, and judges.
 import { execFileSync } from 'node:child_process';
 import { compareLoad, type Goal } from './compare-load.ts';
 import { runRounds, withFlags, type Contestants } from './contestants.ts';
@@ -14,10 +14,10 @@ import { judge } from './verdict.ts';
 import { compareWires } from './wires.ts';
 
 const STREAMS = 10_000;
-/** Descriptors a process needs besides those of its streams. */
+/** Descriptors that a process needs besides those for its streams. */
 const SPARE_DESCRIPTORS = 100;
 
-/** A hundred conversations per connection, which are still short when the window ends. */
+/** A hundred conversations per connection, all still short when the window ends. */
 const YOUNG = { connections: CONNECTIONS, conversations: 100, fill: 0 };
 
 const compareYoung: Compare = ({ bare, server, quiet }, size) =>
@@ -55,7 +55,7 @@ const compareFull: Compare = ({ bare, server, quiet, peers }, size) => {
   });
 };
 
-/** Young conversations, with a new connection for each turn: a proxy without keep-alive. */
+/** Young conversations, with a new connection for each turn, as from a proxy without keep-alive. */
 const compareConnections: Compare = ({ bare, server, quiet, peers }, size) =>
   compareLoad({
     title: 'A new connection for each turn: at most',
@@ -68,7 +68,7 @@ const compareConnections: Compare = ({ bare, server, quiet, peers }, size) =>
     ],
   });
 
-/** An agent that waits for a round of the event loop, as any does that asks somebody else. */
+/** An agent that waits for a round of the event loop, as any agent that asks somebody else does. */
 const compareLater: Compare = ({ bare, quiet }, size) => {
   const settings = { ...quiet.settings, AGENT: LATER_AGENT };
   const of = { ...quiet, name: 'the same, answering later', settings };

@@ -7,13 +7,13 @@ export class ResentCall {
   /** As JSON text. */
   #messages: string[] = [];
 
-  /** At most so many messages are resent. */
+  /** Resends at most the last `most` messages. */
   constructor(conversationId: string, most: number) {
     this.#conversationId = conversationId;
     this.#most = most;
   }
 
-  /** The bytes of a request in which the caller says this. All ASCII. */
+  /** The bytes of a request in which the caller says this text. All ASCII. */
   say(text: string): string {
     this.#add('user', text);
     const body = `{"model":"agent","stream":true,"messages":[${this.#messages.join(',')}]}`;

@@ -8,9 +8,9 @@ export interface Contestant {
   readonly script: string;
   readonly settings: Readonly<Record<string, string>>;
   readonly node: NodeBinary;
-  /** The working directory. Default: one with nothing in it. */
+  /** The working directory. Default: an empty one. */
   readonly directory?: string;
-  /** Default: none. */
+  /** Default: no flags. */
   readonly nodeFlags?: readonly string[];
 }
 
@@ -18,9 +18,9 @@ export interface Contestants {
   readonly bare: Contestant;
   /** The bare handler, loading `node:http` as the server does. */
   readonly bareRequired: Contestant;
-  /** The bare handler, where streams are held open by the same agent as the server's. */
+  /** The bare handler, with streams held open by the same agent as in the server. */
   readonly bareWithAgent: Contestant;
-  /** With its defaults: access log (to a file), metrics and history. */
+  /** The server with its defaults: access log (to a file), metrics and history. */
   readonly server: Contestant;
   readonly quiet: Contestant;
   readonly peers: readonly Contestant[];
@@ -33,7 +33,7 @@ function flagsOfNpmStart(): readonly string[] {
   return scripts.start.split(' ').slice(1, -1);
 }
 
-/** The same with the flags of `npm start`. All others run without. */
+/** The contestant with the flags of `npm start`. All others run without them. */
 export function withFlags<Some extends Contestant>(contestant: Some): Some {
   const nodeFlags = [...(contestant.nodeFlags ?? []), ...flagsOfNpmStart()];
   return { ...contestant, name: `${contestant.name}, flags of npm start`, nodeFlags };
@@ -67,8 +67,8 @@ export function createContestants(
 }
 
 /**
- * Measures every contestant once per round, in turn, so that other load on the machine affects all
- * of them alike.
+ * Measures every contestant once per round, in turn, so that other load on the machine affects them
+ * all alike.
  */
 export async function runRounds<Some extends Contestant, Result>(
   contestants: readonly Some[],

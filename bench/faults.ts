@@ -1,4 +1,6 @@
-/** Counts failures and keeps the first reasons. Beyond a hundred the measurement is hopeless. */
+/**
+ * Counts failures and keeps the first reasons. With more than a hundred, measuring is pointless.
+ */
 export class Faults {
   count = 0;
   readonly reasons: string[] = [];

@@ -8,18 +8,18 @@ import { takeTurns, takeTurnsTogether } from './take-turns.ts';
 
 export interface GrowthSize {
   readonly rounds: number;
-  /** Turns of a window. */
+  /** Turns in a window. */
   readonly turns: number;
-  /** Turns of each server before its first window, at least. They get its code compiled. */
+  /** Minimum number of turns on each server before its first window. They get its code compiled. */
   readonly warmUp: number;
 }
 
-/** Microseconds per turn by how many there were. One list per round. */
+/** Microseconds per turn, by the number of turns or conversations so far. One list per round. */
 export type TurnCosts = readonly (readonly Point[])[];
 
 export interface ConversationGrowth {
   readonly costs: TurnCosts;
-  /** Bytes of the heap by conversations seen. */
+  /** Bytes of the heap, by the number of conversations seen. */
   readonly held: readonly Point[];
 }
 
@@ -27,9 +27,9 @@ export const MAX_CONVERSATIONS = 10_000;
 const CONVERSATIONS = [1, 100, 1_000, 10_000, 100_000];
 /** The heap is measured at each of these, on the way to the last. */
 const HELD_AT = [0, 2_500, 5_000, 7_500, 10_000, 25_000, 50_000, 75_000, 100_000];
-/** Turns of a server before each of its windows. */
+/** Turns on a server before each of its windows. */
 const RUN_UP = 300;
-/** The last two are at and beyond the 200 messages that a conversation keeps. */
+/** In turns. The last two are at and beyond the 200 messages that a conversation keeps. */
 const LENGTHS = [1, 10, 100, 1_000];
 
 /**
@@ -70,7 +70,7 @@ export async function measureConversations(
 
 /** Opens conversations, and measures the heap at each step. */
 async function fillMeasured(server: HeapServer): Promise<Point[]> {
-  // The first turns load and compile code, which is no part of a conversation.
+  // The first turns load and compile code, which is not part of a conversation.
   await takeTurns(server.port, Array<string>(2_000).fill('c-0'));
   const held: Point[] = [];
   let opened = 0;
@@ -84,7 +84,7 @@ async function fillMeasured(server: HeapServer): Promise<Point[]> {
 
 /**
  * Measures conversations of different lengths on one server. Each length gets a window per round,
- * in new conversations that were brought to that length before.
+ * in new conversations that have been brought to that length.
  */
 export async function measureLengths(
   options: ServerOptions,

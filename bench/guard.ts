@@ -1,9 +1,9 @@
 // npm run bench:guard [-- --write]
-// Checks that a turn does not cost more than it did: CPU per turn compared with a bare handler at
-// the same time, the steadiest figure there is. Fails if even the best of three tries is 15 % above
-// the ratio in guard-baseline.json. On a machine without a baseline it only warns. `--write` writes
-// the greatest of ten tries as this machine's baseline: the bare handler has fast and slow minutes
-// here, a fifth apart, and those should not fail a build.
+// Checks that a turn does not cost more than it used to: CPU per turn compared with a bare handler
+// at the same time, the steadiest figure there is. Fails if even the best of three tries is 15 %
+// above the ratio in guard-baseline.json. On a machine without a baseline it only warns. `--write`
+// writes the highest of ten tries as this machine's baseline: the bare handler has fast and slow
+// minutes, a fifth apart, which should not fail a build.
 import { readFileSync, writeFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
 import { createContestants } from './contestants.ts';

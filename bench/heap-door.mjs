@@ -1,5 +1,5 @@
-// `npm run soak` loads this into the server. A connection to HEAP_PORT gets the bytes of the heap
-// that are in use after a full garbage collection.
+// `npm run soak` loads this into the server. A connection to HEAP_PORT gets the number of bytes of
+// the heap in use after a full garbage collection.
 import { createServer } from 'node:net';
 import { setImmediate as nextRound } from 'node:timers/promises';
 

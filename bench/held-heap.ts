@@ -11,7 +11,7 @@ export interface HeapServer extends RunningServer {
   heldBytes(): Promise<number>;
 }
 
-/** A server that also tells how much of its heap is in use. */
+/** A server that also reports how much of its heap is in use. */
 export async function startHeapServer(options: ServerOptions): Promise<HeapServer> {
   const heapPort = await pickFreePort();
   const server = await startServer({

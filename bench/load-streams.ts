@@ -11,17 +11,19 @@ export interface StreamsLoad {
 
 export interface StreamsResult {
   streams: number;
-  /** From the start of a connection to the first event on it: 99 of 100 had theirs by then. */
+  /**
+   * From the start of a connection to its first event: the time within which 99 of 100 had theirs.
+   */
   firstEventP99Ms: number;
   failures: number;
   faults: string[];
 }
 
-/** Callers do not wait for each other, so the pace is the same however slow the server is. */
+/** Callers do not wait for each other, so the pace is the same no matter how slow the server is. */
 const OPENED_A_SECOND = 2_500;
 
 /**
- * Opens one connection with one turn per stream, and waits until the server has ended them all.
+ * Opens one connection with one turn per stream, and waits until the server has ended all turns.
  * Calls `onAllOpen` once, when each stream has received its first event or failed.
  */
 export function runStreams(

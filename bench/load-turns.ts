@@ -8,16 +8,16 @@ import { formatTurnRequest } from './turn-request.ts';
 
 export interface TurnsLoad {
   readonly port: number;
-  /** The server's process, to read its processor time and that of the processes it started. */
+  /** The server's process, for reading its processor time and that of the processes it started. */
   readonly pid: number;
-  /** The process of the store's own server. Default: none. */
+  /** The store's server process. Default: none. */
   readonly storePid?: number;
   readonly connections: number;
-  /** How many conversations of its own each connection rotates through. */
+  /** The number of its own conversations that each connection rotates through. */
   readonly conversations: number;
   /** Turns in each conversation before the warm-up begins. Default: 0. */
   readonly fill?: number;
-  /** Most messages in a request of Chat Completions. Default: 0, LayerCode's events. */
+  /** Maximum number of messages in a Chat Completions request. Default: 0, LayerCode's events. */
   readonly messages?: number;
   /** Whether each turn has a connection of its own. Default: connections are kept. */
   readonly renewsConnections?: boolean;
@@ -42,10 +42,10 @@ export interface TurnsResult {
   firstEventP50Ms: number;
   firstEventP99Ms: number;
   serverCpuUsPerTurn: number;
-  /** Of the store's own server. */
+  /** CPU time of the store's server process. */
   storeCpuUsPerTurn: number;
   /**
-   * The share of one processor the load generator used. Near 1 it is the bottleneck, and the
+   * The share of one processor that the load generator used. Near 1 it is the bottleneck, and the
    * ratios look too good.
    */
   clientCpuShare: number;
@@ -144,7 +144,7 @@ export function runTurns(
       const calls = new Map<string, ResentCall>();
       let turn = 0;
 
-      /** A call with one message is a new one each time. */
+      /** The call so far. With one message per request, each call is new. */
       function callOf(conversationId: string): ResentCall {
         const known = calls.get(conversationId);
         const call = known ?? new ResentCall(conversationId, messages);

@@ -1,5 +1,5 @@
-// The load generator, in a process of its own: load.ts '{"port":8000,"streams":10000}'. Prints one
-// line of JSON, and others for its progress. Exits 1 if a turn fails.
+// The load generator, in a process of its own: load.ts '{"port":8000,"streams":10000}'. Prints its
+// result as one line of JSON, and other lines for its progress. Exits 1 if a turn fails.
 import { runStreams, type StreamsLoad } from './load-streams.ts';
 import { runTurns, type TurnsLoad } from './load-turns.ts';
 

@@ -8,8 +8,8 @@ type Done = (error?: Error | null) => void;
 const LAST_CHUNK = '0\r\n\r\n';
 
 /**
- * A caller, as the server's end of a connection without a kernel: the server's parser reads what it
- * asks, and what the server writes arrives at once.
+ * A caller, as the server's end of a connection without a kernel: the server's parser reads what
+ * the caller asks, and what the server writes arrives at once.
  */
 export class ModelCaller extends Duplex {
   /** When the first spoken text of this turn was written. 0 before that. */

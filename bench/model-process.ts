@@ -12,19 +12,19 @@ import { checkAnswers, runWave, type WaveTimes } from './model-waves.ts';
 import { median } from './stats.ts';
 
 export interface ModelSize {
-  /** Concurrent streams. One alone is measured too. */
+  /** Concurrent streams. A single stream is measured too. */
   readonly streams: number;
   /** Earlier turns of each conversation. */
   readonly history: number;
-  /** Per reply. */
+  /** Tokens per reply. */
   readonly tokens: number;
-  /** Measured turns with one stream, of prose and of Markdown. */
+  /** Measured turns with one stream, for prose and for Markdown. */
   readonly turns: number;
-  /** Measured turns of all streams at once, of prose and of Markdown. */
+  /** Measured turns of all streams at once, for prose and for Markdown. */
   readonly waves: number;
 }
 
-/** Microseconds per stream: the medians of the turns of a process. */
+/** Microseconds per stream: medians over the turns in a process. */
 export interface ModelFigures {
   readonly first: number;
   readonly nextProse: number;
@@ -36,7 +36,7 @@ export interface ModelResult {
   readonly many: ModelFigures;
 }
 
-/** Per reply of the earlier turns. */
+/** Tokens per reply in the earlier turns. */
 const EARLIER_TOKENS = 4;
 
 const [, , script = '', sizeJson = ''] = process.argv;
@@ -62,7 +62,7 @@ const many = await measure(callers, size.waves);
 const result: ModelResult = { one, many };
 process.send?.(result, () => process.exit());
 
-/** Replies of prose and of Markdown alternate, after some as warm-up. */
+/** Replies in prose and in Markdown alternate, after a few for warm-up. */
 async function measure(some: readonly ModelCaller[], turns: number): Promise<ModelFigures> {
   const markdown = replyOf(MARKDOWN, size.tokens);
   const proseTimes: WaveTimes[] = [];
@@ -80,7 +80,7 @@ async function measure(some: readonly ModelCaller[], turns: number): Promise<Mod
   };
 }
 
-/** Begins with a word that no filter holds back. */
+/** The reply begins with a word that no filter holds back. */
 function replyOf(texts: readonly string[], tokens: number): string[] {
   const rest = Array.from({ length: tokens - 2 }, (_, at) => texts[at % texts.length] ?? '');
   return ['Sure', '.\n\n', ...rest];

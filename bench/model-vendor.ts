@@ -1,6 +1,6 @@
 import { settle, until } from './rounds.ts';
 
-/** Node's own. Hono's server replaces the globals. */
+/** Node's own classes. Hono's server replaces the globals. */
 const { ReadableStream, Response } = globalThis;
 
 /** A reply that a model streams, as the bytes of `fetch`'s body. */
@@ -36,7 +36,7 @@ export class ModelVendor {
     return new Response(stream, { headers: { 'content-type': 'text/event-stream' } });
   };
 
-  /** The replies that were asked for, once there are `count` and all their readers wait. */
+  /** The replies that were asked for, once there are `count` and all their readers are waiting. */
   async takeReplies(count: number): Promise<readonly ModelReply[]> {
     await until(
       () => this.#replies.length === count && this.#asked >= count,
@@ -59,14 +59,14 @@ const CHUNK = {
   system_fingerprint: 'fp_7c233bf9d1',
 };
 
-/** A text on the wire. Without one, the event that begins a reply. */
+/** Text on the wire. Without `content`, the event that begins a reply. */
 export function textBlock(content?: string): string {
   const delta = content === undefined ? { role: 'assistant', content: '', refusal: null } : { content };
   const choice = { index: 0, delta, logprobs: null, finish_reason: null };
   return block({ ...CHUNK, choices: [choice], usage: null });
 }
 
-/** The events that end a reply of so many tokens. */
+/** The events that end a reply of this many tokens. */
 export function endBlocks(tokens: number): string {
   const choice = { index: 0, delta: {}, logprobs: null, finish_reason: 'stop' };
   const usage = {

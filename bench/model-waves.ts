@@ -14,8 +14,8 @@ export interface WaveTimes {
 
 /**
  * Takes one turn of all callers at once. The model's reply comes token by token. A token is done
- * when the last caller was written to or, if a filter holds it back, when the last reader has come
- * back for more.
+ * when the last caller has been written to or, if a filter holds the token back, when the last
+ * reader has come back for more.
  */
 export async function runWave(
   callers: readonly ModelCaller[],
@@ -26,9 +26,9 @@ export async function runWave(
   for (const caller of callers) caller.ask('And what is there to see?');
   const replies = await vendor.takeReplies(count);
 
-  /** Returns the time at which it began. */
+  /** Returns the time at which the sending began. */
   function sendAll(blocks: string): number {
-    // One for each: a byte stream takes over the buffer.
+    // One packet for each reply: a byte stream takes over the buffer.
     const packets = replies.map(() => utf8.encode(blocks));
     const sentAtMs = performance.now();
     for (const [index, reply] of replies.entries()) {

@@ -1,5 +1,5 @@
 // npm run bench:model -- [--quick]
-// How long a model's text takes through the server, compared with a bare node:http handler, and
+// How long a model's text takes through the server, compared with a bare node:http handler and
 // with streamText of the `ai` package behind Hono with LayerCode's SDK. This is a measurement, not
 // a test: a missed target is printed, and the exit code is 1 only if something failed to run.
 import { fork } from 'node:child_process';
@@ -113,7 +113,7 @@ async function measure(script: string): Promise<ModelResult> {
         OPENAI_API_KEY: 'sk-bench',
         MAX_MESSAGES: String(2 * size.history),
         LOG_LEVEL: 'warn',
-        // A stream among 500 waits longer than a caller would.
+        // One stream among 500 waits longer than a caller would.
         FILLER_AFTER_MS: '600000',
         FIRST_WORD_TIMEOUT_SECONDS: '600',
         TURN_TIMEOUT_SECONDS: '600',

@@ -9,13 +9,13 @@ export interface NodeBinary {
   readonly path: string;
 }
 
-/** The Node that runs this. */
+/** The Node that runs this process. */
 export const OWN_NODE: NodeBinary = { version: process.versions.node, path: process.execPath };
 
 /** `.ci/run` uses the same cache, with the same folders. */
 const CACHE = process.env['LAYERCODE_CI_CACHE'] ?? join(tmpdir(), 'layercode-microserver-ci');
 
-/** A Node of a version like `24` or `20.19`, fetched once from the npm registry. */
+/** A Node with a version like `24` or `20.19`, fetched once from the npm registry. */
 export function fetchNode(version: string): NodeBinary {
   if (!/^\d+(\.\d+){0,2}$/.test(version)) {
     throw new Error(`--nodes takes versions like 20,22.3, got "${version}"`);

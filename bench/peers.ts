@@ -12,7 +12,7 @@ export interface Peer {
 
 const SOURCE = fileURLToPath(new URL('peers', import.meta.url));
 
-/** The scripts of the peers with their packages. */
+/** The peers' scripts and their packages. */
 export function installPeerFolder(): string {
   const folder = newFolder();
   cpSync(SOURCE, folder, { recursive: true });

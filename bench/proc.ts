@@ -10,8 +10,8 @@ export function readRss(pid: number): number {
 }
 
 /**
- * Processor time used by the threads of a process, in milliseconds. Nanosecond precision, where
- * `stat` counts in steps of 10 ms.
+ * Processor time used by the threads of a process, in milliseconds. In nanosecond precision,
+ * whereas `stat` counts in steps of 10 ms.
  */
 export function readCpuMs(pid: number): number {
   let nanoseconds = 0;
@@ -29,7 +29,7 @@ export function readFamily(pid: number): number[] {
   return [pid, ...children.flatMap(readFamily)];
 }
 
-/** 0 for a process that has ended meanwhile. */
+/** Returns 0 for a process that has ended meanwhile. */
 function readParent(pid: number): number {
   try {
     return Number(/^PPid:\s+(\d+)$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);

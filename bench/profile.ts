@@ -1,4 +1,4 @@
-// Where a turn's time goes: CPU profiles of the bare handler and of the server, under one load.
+// Where a turn's time goes: CPU profiles of the bare handler and the server under the same load.
 import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 
@@ -11,7 +11,7 @@ import { LONG_CONVERSATIONS } from './throughput-table.ts';
 import { measureThroughput } from './throughput.ts';
 
 const SAMPLE_EVERY_US = 200;
-/** Parts below this many µs per turn, with every contestant, are added up as one. */
+/** Parts below this many µs per turn with every contestant are added up into one. */
 const SMALLEST_PART_US = 0.15;
 
 /** The part of a `.cpuprofile` that is read here. */
@@ -37,7 +37,7 @@ interface TurnProfile {
   readonly totalUs: number;
 }
 
-/** What V8's profiler calls what is not JavaScript. */
+/** How V8's profiler names time spent outside JavaScript. */
 const NATIVE_PARTS: Readonly<Record<string, string>> = {
   '(garbage collector)': 'garbage collector',
   '(program)': 'reading, parsing and the event loop, in C++',
@@ -95,7 +95,7 @@ async function profile(contestant: Contestant, size: BenchSize): Promise<TurnPro
   return { name: contestant.name, usByPart, totalUs: serverCpuUsPerTurn };
 }
 
-/** µs of the whole profile in which the processor was not idle. */
+/** µs in which the processor was not idle during the profile, by part. */
 function timeByPart({ nodes, samples, timeDeltas }: CpuProfile): Map<string, number> {
   const partOfNode = new Map(nodes.map(({ id, callFrame }) => [id, partOf(callFrame)]));
   const usByPart = new Map<string, number>();

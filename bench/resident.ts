@@ -16,7 +16,7 @@ export interface Resident {
 }
 
 /**
- * The server's memory over many turns of far more conversations than it keeps. The first quarter is
+ * The server's memory over many turns in far more conversations than it keeps. The first quarter is
  * warm-up.
  */
 export async function measureResident(options: ServerOptions, turns: number): Promise<Resident> {

@@ -3,7 +3,7 @@ import { setImmediate as nextRound } from 'node:timers/promises';
 /** Longer than anything takes here. A contestant that falls silent must not hang the bench. */
 const PATIENCE_MS = 60_000;
 
-/** Lets the event loop go round until `isSo`. The error names `what` if that never comes. */
+/** Lets the event loop go round until `isSo` holds. If it never does, the error names `what`. */
 export async function until(isSo: () => boolean, what: () => string): Promise<void> {
   const givesUpAtMs = performance.now() + PATIENCE_MS;
   while (!isSo()) {

@@ -1,4 +1,4 @@
-// What a turn costs, for the model of scale: a server with a model, on a real Redis, as processes.
+// What a turn costs, for the model of scale: a server with a model and a real Redis, as processes.
 // The model is a local server that sends one token at a time, and answers at once.
 import { symlinkSync } from 'node:fs';
 import { createServer, type ServerResponse } from 'node:http';
@@ -27,15 +27,15 @@ const OPEN_TURNS = 2_500;
 /** The system's queue for new connections holds no more. */
 const OPENED_AT_ONCE = 100;
 const MESSAGES = 10_000;
-/** The channel loses messages beyond those that may wait. */
+/** The channel loses messages beyond the number that may wait. */
 const MESSAGES_AT_ONCE = 500;
-/** Bytes of a message to another process: ids of a conversation, a turn and a run. */
+/** The size of a message to another process: ids of a conversation, a turn and a run. */
 const MESSAGE = JSON.stringify({ type: 'end', ids: 'x'.repeat(120) });
-/** Bytes of the headers of a request and its answer. An estimate. */
+/** Bytes in the headers of a request and its answer. An estimate. */
 const HEADER_BYTES = 1_000;
 const WORDS = 'What is the weather like in the mountains today?';
 
-/** Set while replies begin but do not continue. */
+/** True while replies begin but do not continue. */
 let isHolding = false;
 const held = new Set<ServerResponse>();
 let modelBytes = 0;
@@ -128,7 +128,7 @@ async function measureOpenTurns(server: SpawnedServer): Promise<number> {
     while (replies.length < count)
       replies.push(...await Promise.all(Array.from({ length: OPENED_AT_ONCE }, async () => {
         const reply = await createTestClient(origin, { secret: SECRET }).say(WORDS);
-        await reply[Symbol.asyncIterator]().next(); // it is spoken
+        await reply[Symbol.asyncIterator]().next(); // its first word is spoken
         return reply;
       })));
     return readRss(pid);

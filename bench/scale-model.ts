@@ -1,63 +1,63 @@
-// How many machines a number of calls needs, and what runs out first beyond that. A model: the
-// cost of a turn was measured, how people talk is assumed, and the rest is division.
+// How many machines a number of calls needs, and what runs out first beyond that. A model: the cost
+// of a turn has been measured, how people talk is assumed, and the rest is division.
 
 /** What `npm run bench:scale -- --measure` measures. */
 export interface Inputs {
   /**
-   * CPU of the process that runs the turn: reading the model's tokens, and both writes to the
-   * store.
+   * CPU time of the process that runs the turn: for reading the model's tokens, and for both writes
+   * to the store.
    */
   readonly serverCpuUsPerTurn: number;
   readonly bytesPerOpenTurn: number;
-  /** Between caller and server. */
+  /** Bytes sent between caller and server. */
   readonly callerBytesPerTurn: number;
-  /** Between server and model. */
+  /** Bytes sent between server and model. */
   readonly modelBytesPerTurn: number;
   readonly redisCpuUsPerTurn: number;
   readonly redisBytesPerTurn: number;
   readonly redisWireBytesPerTurn: number;
-  /** A message from one process to another, by pub/sub. */
+  /** For a message from one process to another, by pub/sub. */
   readonly redisCpuUsPerMessage: number;
 }
 
 export interface Assumptions {
   readonly turnsPerMinute: number;
-  /** How long a turn is open: its model answers, and its reply is sent. */
+  /** How long a turn is open: while its model is answering and its reply is being sent. */
   readonly turnSeconds: number;
   readonly callMinutes: number;
   /** `CONVERSATION_TTL_SECONDS`: how long Redis keeps a call that is over. */
   readonly ttlSeconds: number;
-  /** Messages between processes per turn, if each turn of a call runs in a different process. */
+  /** Messages between processes per turn, if every turn of a call runs in a different process. */
   readonly messagesPerTurn: number;
   /** The share of each capacity that is planned for. The rest is for bursts and failures. */
   readonly utilisation: number;
-  /** Cores of a server's machine, which runs one process per core. */
+  /** Cores of a server machine, which runs one process per core. */
   readonly cores: number;
   readonly memoryGib: number;
   readonly networkGbits: number;
   readonly pricePerHour: number;
   /** `MAX_STREAMS`, which the processes of a machine share out. */
   readonly maxStreams: number;
-  /** `LimitNOFILE`. A turn takes two: its caller's connection, and its model's. */
+  /** `LimitNOFILE`. A turn takes two descriptors: its caller's connection, and its model's. */
   readonly descriptors: number;
-  /** Per shard of Redis. */
+  /** Memory of each Redis shard. */
   readonly redisMemoryGib: number;
   readonly redisClients: number;
   readonly redisReplicas: number;
   readonly redisPricePerHour: number;
-  /** Turns that one balancer can hold open: twice as many connections. */
+  /** Turns that one balancer can hold open, with two connections each. */
   readonly balancerStreams: number;
   readonly balancerGbits: number;
 }
 
 /** Memory of a process before its first turn. */
 const IDLE_BYTES = 100 * 2 ** 20;
-/** Outgoing ports of Linux to one address: `net.ipv4.ip_local_port_range`. */
+/** Linux's outgoing ports to one address: `net.ipv4.ip_local_port_range`. */
 const PORTS = 28_232;
 /** Each process has one connection to Redis for conversations and one for messages. */
 const CLIENTS_PER_PROCESS = 2;
 const DESCRIPTORS_PER_TURN = 2;
-/** While one server ends, another takes its turns. */
+/** While one server is shutting down, another takes its turns. */
 const MIN_SERVERS = 2;
 
 /** A resource that is limited on a server, a balancer or a shard. */
@@ -82,13 +82,13 @@ export interface Plan {
   readonly costPerMillionTurns: number;
 }
 
-/** How many calls one server, balancer or shard can carry with what it has of something. */
+/** How many calls one server, balancer or shard can carry with its share of one resource. */
 export interface LimitOfOne {
   readonly what: string;
   readonly calls: number;
 }
 
-/** The fewest machines for so many calls at once. */
+/** The fewest machines for this many simultaneous calls. */
 export function plan(calls: number, inputs: Inputs, given: Assumptions): Plan {
   for (let cells = 1; cells <= calls; cells++) {
     const cell = planCell(calls / cells, inputs, given);
@@ -110,7 +110,10 @@ export function plan(calls: number, inputs: Inputs, given: Assumptions): Plan {
   throw new RangeError(`no number of machines is enough for ${calls} calls`);
 }
 
-/** At how many calls each limit of one server, balancer or shard is reached, the lowest first. */
+/**
+ * The number of calls at which each limit of one server, balancer or shard is reached, lowest
+ * first.
+ */
 export function limitsOfOne(inputs: Inputs, given: Assumptions): LimitOfOne[] {
   const load = loadOf(1e6, given);
   const ofServers = serverLimits(load, inputs, given);
@@ -202,7 +205,7 @@ function redisLimits(
   given: Assumptions,
 ): Limit[] {
   const processes = servers * given.cores;
-  // A turn usually runs in a different process than the turn before it. A message by PUBLISH goes
+  // A turn usually runs in a different process from the turn before it. A message by PUBLISH goes
   // to all shards of a cluster.
   const messages = turnsPerSecond * given.messagesPerTurn * (1 - 1 / processes);
   const ofMessages = (messages * inputs.redisCpuUsPerMessage) / 1e6;

@@ -3,7 +3,7 @@
 import { randomOf } from '../test/fixtures/random.ts';
 
 export interface Crowd {
-  /** The share of its time in which the process works, not counting bursts. */
+  /** The share of its time in which the process is busy, not counting bursts. */
   readonly utilisation: number;
   /** In the middle of each minute, `factor` times as many turns begin. */
   readonly burst: { readonly seconds: number; readonly factor: number };

@@ -1,7 +1,7 @@
 // npm run bench:scale -- [--measure] [--turns-per-minute 6] [--cores 4] …
 // How many machines a number of simultaneous calls needs, what a million turns cost, what runs out
 // first, and how long callers wait on a busy machine. Every input is printed and is an option.
-// `--measure` measures what a turn costs on this machine instead of taking the figures below; it
+// `--measure` measures what a turn costs on this machine instead of using the figures below; it
 // needs redis-server, and `npm ci` in test/peers.
 import { parseArgs } from 'node:util';
 
@@ -67,7 +67,7 @@ const { values } = parseArgs({
 
 const options: Readonly<Record<string, string | boolean | undefined>> = values;
 
-/** The figures, with those that were given as options. */
+/** The figures, replaced by those that were given as options. */
 function chosen<T extends string>(
   figures: Readonly<Record<T, readonly [number, string]>>,
 ): Record<T, number> {
@@ -94,7 +94,7 @@ function count(value: number): string {
   return value.toLocaleString('en-US', { maximumFractionDigits: 0 });
 }
 
-/** Two digits, because more would suggest too much precision. */
+/** Two digits, because more would suggest precision that is not there. */
 function about(value: number): string {
   return count(Number(value.toPrecision(2)));
 }
@@ -116,7 +116,7 @@ function rowOf(planned: Plan): string[] {
   ];
 }
 
-const fromOptions = chosen(INPUTS); // checks them, even if they are measured
+const fromOptions = chosen(INPUTS); // checks the options, even if everything is measured
 const assumptions = chosen(ASSUMPTIONS);
 const inputs = values.measure
   ? await (await import('./scale-inputs.ts')).measureInputs()

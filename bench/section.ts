@@ -1,4 +1,4 @@
-// A section of `npm run bench`: what it is given, and what it finds.
+// A section of `npm run bench`: what it gets, and what it finds.
 import type { Contestants } from './contestants.ts';
 import type { Verdict } from './verdict.ts';
 

@@ -16,7 +16,10 @@ export const SERVER = fileURLToPath(new URL('../dist/server.js', import.meta.url
 export const HELD_AGENT = fileURLToPath(new URL('held-agent.mjs', import.meta.url));
 export const LATER_AGENT = fileURLToPath(new URL('later-agent.mjs', import.meta.url));
 
-/** With all of OpenTelemetry's instrumentations it starts slowly, on a busy machine very. */
+/**
+ * With all of OpenTelemetry's instrumentations the server starts slowly, most of all on a busy
+ * machine.
+ */
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 5_000;
 
@@ -24,7 +27,7 @@ const children = new Set<ChildProcess>();
 /** The servers' working directory, which has no `.env` and holds their logs. */
 const ownDirectory = newFolder();
 
-// First: the folders that they work in are removed.
+// This listener runs first, before the folders that the processes work in are removed.
 process.prependListener('exit', () => {
   for (const child of children) child.kill('SIGKILL');
 });
@@ -33,7 +36,7 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => pr
 export interface RunningServer {
   port: number;
   pid: number;
-  /** From the spawn to the first 200 of `GET /health`. */
+  /** From the spawn to the first 200 from `GET /health`. */
   startMs: number;
   signal(name: NodeJS.Signals): void;
   /** Sends SIGTERM, and SIGKILL after 5 s. */
@@ -43,17 +46,17 @@ export interface RunningServer {
 export interface ServerOptions {
   readonly script: string;
   readonly settings?: Readonly<Record<string, string>>;
-  /** Default: the Node that runs this. */
+  /** Default: the Node that runs this process. */
   readonly node?: NodeBinary;
-  /** The working directory. Default: one with nothing in it. */
+  /** The working directory. Default: an empty one. */
   readonly directory?: string;
-  /** Default: none. */
+  /** Default: no flags. */
   readonly nodeFlags?: readonly string[];
 }
 
 /**
  * Runs a script with plain Node, in production mode, with only the given settings in its
- * environment, until `/health` answers and all its workers serve.
+ * environment, until `/health` answers and all its workers are serving.
  */
 export async function startServer(options: ServerOptions): Promise<RunningServer> {
   const { script, settings = {}, node = OWN_NODE, nodeFlags = [] } = options;
@@ -111,7 +114,7 @@ export async function startServer(options: ServerOptions): Promise<RunningServer
   };
 }
 
-/** Registers a child, so that it ends with this process at the latest. */
+/** Registers a child process, so that it ends when this process does, if not earlier. */
 export function adopt<Child extends ChildProcess>(child: Child): Child {
   children.add(child);
   child.once('exit', () => children.delete(child));
@@ -127,7 +130,7 @@ function isHealthy(port: number): Promise<boolean> {
   });
 }
 
-/** Or the load would begin with connections to the first one only. */
+/** Otherwise the load would begin with connections to the first worker only. */
 async function hasAllWorkers(port: number, count = '1'): Promise<boolean> {
   if (count === '1') return true;
   const metrics = await (await fetch(`http://127.0.0.1:${port}/metrics`)).text();

@@ -8,7 +8,7 @@ export interface Line {
   readonly intercept: number;
 }
 
-/** The straight line by least squares. */
+/** The straight line fitted by least squares. */
 export function fitLine(points: readonly Point[]): Line {
   const x = mean(points.map((point) => point.x));
   const y = mean(points.map((point) => point.y));
@@ -17,7 +17,7 @@ export function fitLine(points: readonly Point[]): Line {
   return { slope, intercept: y - slope * x };
 }
 
-/** The growth of `y` per tenfold of `x`, as a share of the mean of `y`. */
+/** The growth of `y` when `x` grows tenfold, as a share of the mean of `y`. */
 export function growthPerTenfold(points: readonly Point[]): number {
   const { slope } = fitLine(points.map(({ x, y }) => ({ x: Math.log10(x), y })));
   return slope / mean(points.map(({ y }) => y));

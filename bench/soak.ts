@@ -1,8 +1,8 @@
 // npm run soak -- [--quick] [--turns 1000000] [--server <script>]
-// Whether turns cost more, and the server holds more, after many conversations and turns. Exit
-// code 1 if something grows faster than it may. `--quick` takes smaller windows and leaves out the
-// last section. Use fewer turns only to try that section out: at 200,000 the heap is still growing
-// to its size, and the verdict is FAILED for a server that is flat at a million.
+// Whether turns cost more, and the server holds more, after many conversations and turns. The exit
+// code is 1 if something grows faster than it may. `--quick` uses smaller windows and leaves out
+// the last section. Use fewer turns only to try that section out: at 200,000 the heap is still
+// growing to its size, and the verdict is FAILED for a server that is flat at a million.
 import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 
@@ -27,7 +27,7 @@ const QUICK: GrowthSize = { rounds: 7, turns: 500, warmUp: 10_000 };
 const MAX_COST_PERCENT = 5;
 /** How far the heap may be off a straight line below the limit, as a share of its growth. */
 const MAX_BEND_PERCENT = 10;
-/** What a conversation beyond the limit may add, as a share of what one below it takes. */
+/** What a conversation beyond the limit may add, as a share of what one below the limit takes. */
 const MAX_BEYOND_PERCENT = 2;
 const MAX_RESIDENT_PERCENT = 10;
 /**

@@ -1,5 +1,5 @@
-// Prints what one turn's span costs when nobody samples it, and what the SDK's own calls for it do,
-// in µs of processor time, as JSON: one figure per round. `span-cost.ts <rounds>`, started in a
+// Prints what one turn's span costs when nobody samples it, and what the SDK's own calls for it
+// cost, in µs of processor time, as JSON: one figure per round. Start `span-cost.ts <rounds>` in a
 // folder that has the SDK.
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
@@ -26,7 +26,7 @@ const tracer = new SpanTracer(loadOpenTelemetry(), log, () => undefined);
 const headers = { host: 'localhost' };
 const step = (): void => undefined;
 
-/** As the engine does, for a turn without a model. */
+/** Starts and ends spans as the engine does, for a turn without a model. */
 function takeTurn(number: number): void {
   const follower = tracer.start(
     {

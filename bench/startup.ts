@@ -5,7 +5,7 @@ import { startServer } from './servers.ts';
 
 export interface Startup {
   startMs: number;
-  /** Resident memory after a quiet time. Undefined if only the start was measured. */
+  /** Resident memory after a quiet period. Undefined if only the start was measured. */
   idleBytes: number | undefined;
 }
 

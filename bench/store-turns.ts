@@ -1,7 +1,8 @@
-// Turns on a store without a server around it, a process of its own: prints one line of JSON.
+// Turns on a store without a server around it, in a process of its own. Prints one line of JSON.
 //   store-turns.ts --store memory | sqlite:calls.db | redis://127.0.0.1:6379
-// What a turn writes, early and late in a conversation, and how long the event loop is held up
-// while 64 conversations at a time go on. Redis needs the package `redis` in the working directory.
+// Measures what a turn writes, early and late in a conversation, and how long the event loop is
+// blocked while 64 conversations go on at a time. Redis needs the package `redis` in the working
+// directory.
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 
@@ -19,7 +20,7 @@ export interface StoreTurnsResult {
   /** Average UTF-8 bytes written per turn, over the first and the last ten turns. */
   readonly firstBytes: number;
   readonly lastBytes: number;
-  /** From the first word of a turn to its end, as the store is asked twice. */
+  /** From the first word of a turn to its end. The store is asked twice in that time. */
   readonly turnP99Ms: number;
   readonly longestBlockMs: number;
 }

@@ -1,4 +1,4 @@
-// What a durable store costs a turn, against the one in memory, and what a second worker brings.
+// What a durable store costs a turn, compared with memory, and what a second worker brings.
 import { execFileSync } from 'node:child_process';
 import { existsSync, symlinkSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
@@ -27,13 +27,16 @@ import { judge, type Verdict } from './verdict.ts';
 
 const STORE_TURNS = fileURLToPath(new URL('store-turns.ts', import.meta.url));
 const FIRST_WITH_SQLITE = 22;
-/** Conversations of each connection, and turns that each has had before the warm-up. */
+/** Conversations of each connection, and the turns that each of them has before the warm-up. */
 const CONVERSATIONS = 10;
 const FILL = 5;
 
 interface Store {
   readonly name: 'memory' | 'SQLite' | 'Redis';
-  /** Before each start of the server: an empty store, and the process that serves it, if any. */
+  /**
+   * Called before each start of the server. Gives an empty store, and the process that serves it,
+   * if any.
+   */
   readonly begin: () => Promise<{ readonly url: string; readonly pid?: number }>;
 }
 
@@ -42,7 +45,7 @@ interface StoreContestant extends Contestant {
   readonly workers: 1 | 2;
 }
 
-/** With SQLite, and with Redis where it is installed. The log is off. */
+/** Compares with SQLite, and with Redis where it is installed. The log is off. */
 export async function compareStores(
   { quiet }: Contestants,
   size: BenchSize,
@@ -189,11 +192,11 @@ function judgeRedis(rounds: readonly Throughput[], memory: readonly Throughput[]
 }
 
 /**
- * How many turns two workers make against one, if each has a core of its own. On two cores they
- * share them with the load generator and with Redis, so what they make there says little of it.
- * What does is the turns that a second of the server's processor time makes, all its processes
- * together. Time in which they only wait, as for SQLite's lock, is not in it: the cores that were
- * idle show that.
+ * How many turns two workers complete, compared with one, if each has a core of its own. On a
+ * machine with two cores they share these with the load generator and with Redis, so turns per
+ * second say little about that. Turns per second of processor time, over all the server's
+ * processes, do. That leaves out time in which the workers only wait, as for SQLite's lock: the
+ * idle cores show it.
  */
 function judgeWorkers(
   name: Exclude<Store['name'], 'memory'>,

@@ -14,8 +14,8 @@ export interface OpenStreams extends StreamsResult {
 const SETTLE_MS = 2000;
 
 /**
- * Measures resident memory with nothing open and with all streams open at once. Then lets them
- * end, which all must do.
+ * Measures resident memory with nothing open and with all streams open at once. Then lets the
+ * streams end, which all of them must do.
  */
 export async function measureStreams(
   contestant: Contestant,

@@ -5,7 +5,7 @@ import { printTable } from './table.ts';
 import type { Throughput } from './throughput.ts';
 
 export const CONNECTIONS = 64;
-/** Of each connection, all with the maximum of 200 messages. For `measureThroughput`. */
+/** For `measureThroughput`: every conversation has the maximum of 200 messages. */
 export const LONG_CONVERSATIONS = { connections: CONNECTIONS, conversations: 3, fill: 100 };
 export const MEBIBYTE = 2 ** 20;
 
@@ -29,7 +29,7 @@ export const COLUMNS: readonly Column<Throughput>[] = [
   { name: 'load generator CPU', digits: 2, figure: ({ clientCpuShare }) => clientCpuShare },
 ];
 
-/** A row for each contestant, a summary of its rounds in each column. */
+/** Prints a row for each contestant, with a summary of its rounds in each column. */
 export function printFigures<Result>(
   contestants: readonly { readonly name: string }[],
   results: readonly (readonly Result[])[],
@@ -53,7 +53,7 @@ export function p99sOf(rounds: readonly Throughput[]): number[] {
   return rounds.map((result) => result.firstEventP99Ms);
 }
 
-/** The steadiest figure on a machine that is also doing other things. */
+/** CPU per turn, the steadiest figure on a machine that is also doing other things. */
 export function cpuOf(rounds: readonly Throughput[]): number[] {
   return rounds.map((result) => result.serverCpuUsPerTurn);
 }

@@ -7,7 +7,7 @@ import { startServer } from './servers.ts';
 export type ThroughputOptions = Omit<TurnsLoad, 'port' | 'pid'>;
 
 export interface Throughput extends TurnsResult {
-  /** Resident memory of all processes of the server when the load is over. */
+  /** Resident memory of all the server's processes when the load is over. */
   readonly rssBytes: number;
 }
 

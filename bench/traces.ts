@@ -23,7 +23,7 @@ import { judge } from './verdict.ts';
 const SPAN_COST = fileURLToPath(new URL('span-cost.ts', import.meta.url));
 const PACKAGES = join(PEERS, 'node_modules');
 const ALL = '@opentelemetry/auto-instrumentations-node/register';
-/** Long ones take a while to fill, and cost a trace no more. */
+/** Long conversations take a while to fill, and a trace costs the same in them. */
 const SHORT_CONVERSATIONS = { connections: CONNECTIONS, conversations: 3, fill: 0 };
 /** Eight set-ups take long, and differ by far more than the rounds do. */
 const MOST_ROUNDS = 3;
@@ -37,7 +37,9 @@ const SDK = `
 import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
 new NodeTracerProvider().register();
 `;
-/** The same work for each request, but unseen by the server: it is not there when that starts. */
+/**
+ * The same work for each request, but hidden from the server: the SDK is not there when it starts.
+ */
 const SDK_ALONE = `
 import { subscribe } from 'node:diagnostics_channel';
 import { context, ROOT_CONTEXT, trace } from '@opentelemetry/api';
@@ -56,18 +58,18 @@ subscribe('http.server.request.start', () => {
 
 interface SpanCost {
   readonly whole: number;
-  /** What its calls of the SDK take. */
+  /** What its calls to the SDK take. */
   readonly sdk: number;
 }
 
-/** In µs of processor time, without a server around it. */
+/** The cost in µs of processor time, without a server around the span. */
 function costOfSpan(node: NodeBinary, directory: string, rounds: number): readonly SpanCost[] {
   const argv = ['--import', import.meta.resolve('tsx'), SPAN_COST, String(rounds)];
   const output = execFileSync(node.path, argv, { cwd: directory, encoding: 'utf8' });
   return JSON.parse(output) as SpanCost[];
 }
 
-/** The set-ups of docs/tracing.md. Needs `npm ci` in test/peers. */
+/** Compares the set-ups in docs/tracing.md. Needs `npm ci` in test/peers. */
 export async function compareTraces(
   { bare, quiet }: Contestants, size: BenchSize,
 ): Promise<Comparison> {

@@ -2,7 +2,7 @@ import { connect, type Socket } from 'node:net';
 import { createTurnResponse, type TurnResponse } from './turn-response.ts';
 
 /**
- * Longer than any stream is held open here. A server that falls silent cannot hang the
+ * Longer than any stream is held open here. A server that falls silent must not hang the
  * measurement.
  */
 const SILENCE_MS = 60_000;
@@ -14,8 +14,8 @@ export interface TurnTimes {
 
 export interface TurnConnection {
   /**
-   * Sends one request and reports its end to `onEnd`; `fault` says what was wrong. One request at
-   * a time.
+   * Sends one request and reports its end to `onEnd`; `fault` says what was wrong. Only one request
+   * may be open at a time.
    */
   run(
     request: string,
@@ -35,14 +35,14 @@ interface OpenTurn {
 
 export interface TurnConnectionOptions {
   readonly onFirstEvent?: () => void;
-  /** What the last event of an answer holds. Default: that of LayerCode's. */
+  /** What the last event of an answer contains. Default: what LayerCode's last event does. */
   readonly ending?: string;
   /** Whether each turn has a connection of its own, which the server closes. Default: false. */
   readonly isRenewed?: boolean;
 }
 
 /**
- * A keep-alive connection that carries turns one after another, and reconnects if the server
+ * A keep-alive connection that carries turns one after another, and reconnects if the server has
  * closed it in between.
  */
 export function createTurnConnection(

@@ -8,7 +8,7 @@ export interface TurnRequest {
   conversationId: string;
   turnId: string;
   text: string;
-  /** Whether the connection is for this turn alone. Default: it is kept. */
+  /** Whether the connection is for this turn only. Default: the connection is kept. */
   isOnly?: boolean;
 }
 

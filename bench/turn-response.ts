@@ -1,6 +1,6 @@
 /**
- * One answer as it arrives: knows when the first event is there, when it is complete, and whether
- * it is correct.
+ * One answer as it arrives: knows when the first event is there, when the answer is complete, and
+ * whether it is correct.
  */
 export interface TurnResponse {
   add(chunk: string): void;

@@ -6,7 +6,10 @@ export interface Target {
   limit: number;
   /** Whether the figure must reach the limit or stay within it. */
   kind: 'at least' | 'at most';
-  /** What is judged: the ratio to the other figure, or how much is added to it, in this unit. */
+  /**
+   * Missing: the ratio to the other figure is judged. Otherwise the difference from it, in this
+   * unit.
+   */
   unit?: 'µs' | 'ms';
 }
 

@@ -1,4 +1,4 @@
-// What a turn costs over Chat Completions, where each request holds the call so far.
+// What a turn costs over Chat Completions, where each request contains the call so far.
 import { fileURLToPath } from 'node:url';
 
 import { compareLoad } from './compare-load.ts';
@@ -10,12 +10,12 @@ import { CONNECTIONS } from './throughput-table.ts';
 const BARE = fileURLToPath(new URL('completions-bare.mjs', import.meta.url));
 
 /**
- * Turns before the warm-up, of each conversation or as many new ones: on a busy machine a warm-up
- * of seconds ends before V8 has compiled much.
+ * Turns in each conversation before the warm-up, or new conversations in their place: on a busy
+ * machine a warm-up of seconds ends before V8 has compiled much.
  */
 const FILL = 25;
 
-/** By how many messages a request holds at most: the limit of CPU per turn, against bare. */
+/** Limits for CPU per turn, relative to bare, by the maximum number of messages in a request. */
 const LIMITS = [[1, 1.4], [50, 1.8]] as const;
 
 export async function compareWires(

@@ -1,4 +1,4 @@
-// npm run api: writes what docs/api.md says of each export.
+// npm run api: writes what docs/api.md says about each export.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

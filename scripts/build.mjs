@@ -1,6 +1,6 @@
 // npm run build: declarations by TypeScript, JavaScript by esbuild. It bundles the code into few
-// files, because loading more than a hundred files one by one makes the start half as long again
-// (npm run bench -- --only start).
+// files, because loading more than a hundred files one by one makes the start take half as long
+// again (npm run bench -- --only start).
 
 import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs';
@@ -36,7 +36,7 @@ execFileSync(process.execPath, [tsc, '-p', 'tsconfig.build.json'], { cwd: ROOT, 
 function keepDeclarationsOf(entries) {
   const needed = new Set(entries.map((entry) => join(root, 'dist', `${entry}.d.ts`)));
   const imports = /(?:from |import\()['"](\.[^'"]+)['"]/g;
-  // A Set also visits what is added meanwhile.
+  // Iterating over a Set also visits what is added meanwhile.
   for (const path of needed) {
     for (const [, to] of readFileSync(path, 'utf8').matchAll(imports)) {
       const declaration = resolve(dirname(path), to.replace(/\.[jt]s$/, '.d.ts'));
@@ -53,9 +53,9 @@ function keepDeclarationsOf(entries) {
 keepDeclarationsOf(TYPED);
 
 /**
- * Makes every entry into the code, by a process or by `import()`, import the server. The server's
- * modules are then shared by all entries and end up in one chunk. Otherwise there would be a chunk
- * for every set of entries that share something, and the server would have to load 17 of them.
+ * Makes every way into the code, by a process or by `import()`, import the server. All entries then
+ * share the server's modules, which end up in one chunk. Otherwise there would be a chunk for every
+ * set of entries that share something, and the server would have to load 17 of them.
  */
 const oneCore = {
   name: 'one core',
@@ -78,7 +78,7 @@ const oneCore = {
   },
 };
 
-/** The path as in an import. */
+/** The path as an import would spell it. */
 function fromRoot(path) {
   return `./${relative(root, path).split(sep).join('/')}`;
 }
@@ -89,7 +89,7 @@ const { outputFiles: [sqliteWorker] } = await esbuild.build({
   entryPoints: ['./src/conversations/stores/sqlite-worker.ts'],
   write: false,
   bundle: true,
-  format: 'cjs', // a thread that is given code takes no ES module
+  format: 'cjs', // a thread that gets its code as text takes no ES module
   platform: 'node',
   target: 'node22.13',
   logLevel: 'warning',

@@ -1,17 +1,19 @@
-// For esbuild: dist/ takes Node's modules by `require`. An `import` of a built-in module evaluates
-// every export, including the lazy ones: of `node:http` all of undici, of `node:fs` its promises
-// and readline, of `node:util` the worker threads (https://github.com/nodejs/node/issues/59686).
-// `require` evaluates what is used. docs/decisions/005-tuned-for-v8.md has the price.
+// For esbuild: dist/ loads Node's modules by `require`. An `import` of a built-in module evaluates
+// every export, including the lazy ones: in `node:http` all of undici, in `node:fs` its promises
+// and readline, in `node:util` the worker threads (https://github.com/nodejs/node/issues/59686).
+// `require` evaluates only what is used. docs/decisions/005-tuned-for-v8.md gives the price.
 
 import { readFile } from 'node:fs/promises';
 
-/** All imports of a built-in module but for types, and of `node:module`, which `require` needs. */
+/**
+ * All imports of built-in modules, except of types, and of `node:module`, which `require` needs.
+ */
 const IMPORT = /^import (?!type\b)([^'";]+) from '(node:(?!module')[\w/]+)';$/gm;
 
 /**
  * `process.getBuiltinModule` would need Node 20.16 or 22.3. For built-in modules any absolute path
- * will do, and `import.meta.url` is undefined in bundles that are CommonJS. The default import,
- * because webpack warns of a `createRequire` whose path it cannot know.
+ * will do, and `import.meta.url` is undefined in bundles that are CommonJS. This uses the default
+ * import, because webpack warns about a `createRequire` whose path it cannot know.
  */
 const BY_REQUIRE = `import module from 'node:module';
 export const byRequire = module.createRequire(process.execPath);
@@ -25,7 +27,7 @@ export const builtinsByRequire = {
     build.onLoad({ filter: /\.ts$/, namespace: 'file' }, async ({ path }) => {
       const source = await readFile(path, 'utf8');
       const contents = source.replace(IMPORT, requirement);
-      // Behind the source, so that its lines keep their numbers.
+      // After the source, so that its lines keep their numbers.
       const isChanged = contents !== source;
       return {
         contents: isChanged ? `${contents}import { byRequire } from 'by-require';\n` : source,

@@ -1,8 +1,8 @@
 // npm run deploy-test -- [--calls N] [--turns N] [--only "what happens"] [--short] [--details]
-// Runs many calls on two servers behind nginx with a real Redis. In the middle of them something
-// fails, or is deployed. Prints the damage. Exits with 1 if there was more than is allowed: a
-// rolling restart must lose nothing, and no failure may lose a caller's words. Then callers go on
-// talking while payments run, and nobody may be charged twice.
+// Runs many calls on two servers behind nginx with a real Redis. In the middle of the calls,
+// something fails or is deployed. Prints the damage. Exits with 1 if there was more than is
+// allowed: a rolling restart must lose nothing, and no failure may lose a caller's words. Then
+// callers go on talking while payments are running, and nobody may be charged twice.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -25,13 +25,13 @@ import { DOUBLE_PAYMENT, tryDoublePayments } from './double-payment.ts';
 interface Stage {
   readonly servers: Servers;
   readonly redis: RedisServer;
-  /** Between the servers and Redis. With a replica, sentinels direct the servers instead. */
+  /** Stands between the servers and Redis. With a replica, sentinels direct the servers instead. */
   readonly proxy: CuttingProxy;
 }
 
 interface Scenario {
   readonly name: string;
-  /** Part of the short form. */
+  /** Whether it is part of the short form. */
   readonly isShort?: boolean;
   /** What must not be lost. */
   readonly spares: 'everything' | 'words';
@@ -39,7 +39,7 @@ interface Scenario {
   /** Processes of each server. Default: one. */
   readonly workers?: number;
   readonly hasReplica?: boolean;
-  /** Replies of 9 s, and servers that close their port at once. Calls have fewer turns. */
+  /** Replies last 9 s, and servers close their port at once. Calls have fewer turns. */
   readonly isSlow?: boolean;
   readonly fail: (stage: Stage) => Promise<void>;
 }
@@ -157,7 +157,7 @@ const { values } = parseArgs({
   },
 });
 
-/** Calls begin within this time. Then something fails in the middle of all of them. */
+/** All calls begin within this time. Then something fails in the middle of all of them. */
 const BEGIN_MS = 2_500;
 const FAILS_AFTER_MS = 4_000;
 /** A turn that takes longer has failed. */
@@ -185,7 +185,7 @@ interface Cost {
   readonly firstWordMs: number[];
 }
 
-/** End the processes that a scenario has started, the last one first. */
+/** These end the processes that a scenario has started, the last one first. */
 const cleanups: (() => Promise<unknown> | void)[] = [];
 
 async function cleanUp(): Promise<void> {
@@ -212,7 +212,7 @@ async function run(scenario: Scenario): Promise<Cost> {
         await sleep(50);
       storeUrl = `redis+sentinel://127.0.0.1:${sentinel.port}/main`;
     }
-    // Unless the store fails, a busy machine must not look as if it did.
+    // Unless the store fails, a busy machine must not look like a failing store.
     const timeoutMs = scenario.storeFails === true ? undefined : 2_000;
     const environment = scenario.isSlow === true ? SLOW : {};
     const { workers } = scenario;
@@ -223,7 +223,7 @@ async function run(scenario: Scenario): Promise<Cost> {
     const failing = sleep(FAILS_AFTER_MS).then(() => scenario.fail({ servers, redis, proxy }));
     const talking = talk(`http://127.0.0.1:${nginx.port}`, scenario);
     const [calls] = await Promise.all([talking, failing]);
-    await Promise.all([servers.stop(0), servers.stop(1)]); // which writes everything
+    await Promise.all([servers.stop(0), servers.stop(1)]); // this makes them write everything
     const doubled = [...servers.effects()].filter(([, count]) => count > 1).map(([key]) => key);
     return await costOf(scenario, calls, storeUrl, doubled);
   } finally {
@@ -321,7 +321,7 @@ for (const scenario of chosen) {
   const unanswered = cost.failures.filter((failure) => failure.includes('nothing for'));
   const wrong = [
     ...cost.lostMessages,
-    // The server lives when its worker dies: each turn is answered or breaks off.
+    // The server survives when its worker dies: each turn is answered or breaks off.
     ...(workers === undefined ? [] : unanswered),
     ...(spares === 'words' && !values.details
       ? []
@@ -336,5 +336,5 @@ function report(wrong: readonly string[]): void {
   for (const line of wrong) console.error(`  ${line}`);
   if (wrong.length > 0) process.exitCode = 1;
 }
-// Left to itself, Node 20 sometimes spins for ever in its last loop, with nothing left to wait for.
+// Otherwise Node 20 sometimes spins for ever in its last loop, with nothing left to wait for.
 process.exit();

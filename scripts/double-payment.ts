@@ -16,7 +16,7 @@ const PLANS: readonly (Pick<PaymentPlan, 'processes' | 'isOnce'> & { readonly na
 ];
 
 /**
- * Prints a table. Returns what is wrong. That includes a play that shows nothing: the last row has
+ * Prints a table. Returns what is wrong. That includes a run that proves nothing: the last row has
  * to find double payments.
  */
 export async function tryDoublePayments(): Promise<readonly string[]> {

@@ -1,6 +1,6 @@
 // npm run echo-path
-// Prints the path of a message: the files of src in which a function runs while a second message is
-// echoed, by V8's coverage. A reader who wants to follow a message opens these.
+// Prints the path of a message: the files in src in which, according to V8's coverage, a function
+// runs while a second message is being echoed. Open these files to follow a message.
 
 import { request } from 'node:http';
 import { Session } from 'node:inspector/promises';

@@ -1,4 +1,4 @@
-// npm run eval:defects: breaks agents on purpose, and says which scenarios notice.
+// npm run eval:defects: breaks agents on purpose, and says which scenarios notice. See
 // test/kit/eval/defects/README.md
 
 import { spawn, spawnSync } from 'node:child_process';
@@ -20,11 +20,11 @@ const EVALS = 'examples/evals';
 const COPIED = ['src', 'assets', 'examples', 'package.json', 'tsconfig.json'];
 /** The share of all defects that a check on behaviour must catch. */
 const MIN_CAUGHT = 0.6;
-/** How many are played unless all are asked for: about a minute's worth. */
+/** How many defects are played unless all are asked for: about a minute's worth. */
 const SAMPLE = 16;
-/** More at once would be late for what scenarios measure. */
+/** More at once would be too slow for the times that scenarios measure. */
 const AT_ONCE = 2;
-/** What scenarios call the agents that are not built in. */
+/** How scenarios name the agents that are not built in. */
 const PATHS: Readonly<Record<string, readonly string[]>> = {
   cashier: ['../cashier.ts', './till.ts'],
   corner_shop: ['../../assets/templates/agent.ts'],
@@ -43,7 +43,7 @@ interface Report {
   readonly unplayable?: readonly { readonly file: string; readonly problems: readonly string[] }[];
 }
 
-/** What failed in the copy: a check on behaviour, and what else shows that something changed. */
+/** What failed in the copy: a check on behaviour, and anything else that shows a change. */
 interface Outcome {
   readonly caughtBy: string | undefined;
   readonly noticedBy: string | undefined;
@@ -119,7 +119,7 @@ function outcomeOf({ scenarios, unplayable = [] }: Report): Outcome {
   };
 }
 
-/** Plays the sound agents, which must raise no alarm. Returns the number that did. */
+/** Plays the agents without defects, which must not raise an alarm. Returns the number that did. */
 async function playSound(runs: number): Promise<number> {
   const { scenarios, unplayable = [] } = await evaluate(ROOT, [EVALS], runs);
   const results = scenarios.flatMap((scenario) => scenario.runs);

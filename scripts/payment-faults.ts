@@ -1,10 +1,10 @@
 // npm run payment-faults -- [--store sqlite|stored|replicated|fsynced] [--seconds N] [--seed S]
 //                           [--callers N]
-// Callers pay through two processes while these are killed and stopped, also between a claim and
-// its act, cut off from the store, and an hour apart; the store freezes, fails over to a replica
-// that is behind, restarts, and loses a key or all of them. Prints a table for each kind of claim,
-// and what nothing explains: then it exits with 1. SQLite needs Node 22. A seed plans the same
-// faults again, but not at the same moments.
+// Callers pay through two processes. These are killed and stopped, even between a claim and its
+// act, are cut off from the store, and have clocks an hour apart. The store freezes, fails over to
+// a replica that is behind, restarts, and loses a key or all of them. Prints a table for each kind
+// of claim, and every fault that nothing explains. If there is one, exits with 1. SQLite needs Node
+// 22. A seed plans the same faults again, but not at the same moments.
 
 import { randomInt, randomUUID } from 'node:crypto';
 import { existsSync } from 'node:fs';
@@ -19,9 +19,11 @@ import {
 import { randomOf } from '../test/fixtures/random.ts';
 
 const STORES = ['sqlite', 'stored', 'replicated', 'fsynced'] as const;
-/** How many of a hundred payments fail in the tool itself. */
+/** How many payments in a hundred fail in the tool itself. */
 const OWN_FAULTS_PERCENT = 2;
-/** Workers that die again and again are started ever later: then nobody listens for a while. */
+/**
+ * Workers that keep dying are restarted after ever longer waits, with nobody listening meanwhile.
+ */
 const ANSWER_MS = 90_000;
 
 type Fault = readonly [name: string, make: () => Promise<void>];
@@ -32,7 +34,7 @@ class Play {
   readonly #redis: FailingRedis | undefined;
   readonly #answers = new Map<string, Answer[]>();
   readonly #made = new Map<string, number>();
-  /** Callers who ask again for an outcome that was unknown: what comes late counts. */
+  /** Callers who ask again about an unknown outcome: a late answer counts too. */
   readonly #late: Promise<void>[] = [];
 
   constructor(seed: number, processes: PayingProcesses, redis: FailingRedis | undefined) {
@@ -41,7 +43,7 @@ class Play {
     this.#redis = redis;
   }
 
-  /** What was made to fail, and how often. */
+  /** What was made to fail, and how many times. */
   get made(): ReadonlyMap<string, number> {
     return this.#made;
   }
@@ -132,7 +134,7 @@ class Play {
     this.#late.push(later());
   }
 
-  /** Until there is an outcome. */
+  /** Asks until there is an outcome. */
   async #askOn(id: string, pay: string, answers: Answer[]): Promise<Answer | undefined> {
     const endMs = performance.now() + ANSWER_MS;
     for (let tries = 0; performance.now() < endMs; tries++) {

@@ -39,8 +39,8 @@ const place = realpathSync(mkdtempSync(join(tmpdir(), 'prove-init-')));
 const project = join(place, 'my-agent');
 
 /**
- * The environment without another npm run's variables and without this machine's keys, because a
- * newcomer has neither.
+ * The environment without the variables of the npm run around this one, and without this machine's
+ * keys: a newcomer has neither.
  */
 const OUTER_NPM = /^(npm_(package|lifecycle|command|config_local_prefix)|NODE_OPTIONS$|INIT_CWD$)/i;
 const newcomer = Object.fromEntries(
@@ -55,7 +55,7 @@ interface StartOptions {
   readonly uid?: number | undefined;
 }
 
-/** A command and everything it starts: one process group, which ends as one. */
+/** A command and everything it starts: one process group, which is ended as one. */
 class Running {
   static readonly all = new Set<Running>();
   readonly #command: string;
@@ -92,7 +92,7 @@ class Running {
     });
   }
 
-  /** Signals the whole group. Does nothing if it is gone. */
+  /** Signals the whole group. Does nothing if the group is gone. */
   signal(name: NodeJS.Signals): void {
     const { pid } = this.#process;
     if (pid === undefined || this.#end !== undefined) return;
@@ -108,8 +108,8 @@ class Running {
   }
 
   /**
-   * The origin in the server's log. If the server restarts: the one it logs when it listens for
-   * the nth time.
+   * The origin in the server's log. If the server restarts, the origin that it logs when it listens
+   * for the nth time.
    */
   async origin(nth = 1): Promise<string> {
     const line = await this.#until(() => this.#lines('"listening"')[nth - 1], 'listen');
@@ -132,7 +132,7 @@ class Running {
     return this.output.split('\n').slice(0, -1).filter((line) => line.includes(text));
   }
 
-  /** What it finds. Rejects when that takes too long, or comes no more. */
+  /** Resolves with what `find` returns. Rejects if that takes too long, or can no longer happen. */
   async #until<T>(
     find: () => T | undefined, what: string, timeoutMs = SERVER_TIMEOUT_MS,
   ): Promise<T> {
@@ -161,8 +161,8 @@ async function run(
 }
 
 /**
- * Starts a server, uses it, and ends it with SIGTERM. Checks that it logs that and that its port
- * is closed.
+ * Starts a server, uses it, and ends it with SIGTERM. Checks that the server logs its end and
+ * closes its port.
  */
 async function serve(
   command: readonly string[],
@@ -240,7 +240,7 @@ async function testProject(): Promise<void> {
   assert.match(evals, /^3 of 3 scenarios passed\.$/m);
 }
 
-/** Checks that it restarts after a change, and, after a broken file, when that is fixed. */
+/** Checks that the server restarts after a change and, once a broken file is fixed, after that. */
 async function serveForDevelopment(): Promise<void> {
   const file = join(project, 'agent.ts');
   const source = readFileSync(file, 'utf8');
@@ -296,7 +296,7 @@ async function runImage(): Promise<void> {
   const installed = readdirSync(modules).filter(
     (name) => !name.startsWith('.') && readdirSync(join(modules, name)).length > 0,
   );
-  assert.deepEqual(installed, [PACKAGE]); // npm prune leaves the folders of scopes, empty
+  assert.deepEqual(installed, [PACKAGE]); // npm prune leaves the folders of scopes behind, empty
   chmodSync(place, 0o755); // mkdtemp makes it private
   const uid = process.geteuid?.() === 0 ? 1_000 : undefined;
   const production = {

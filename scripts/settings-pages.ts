@@ -1,4 +1,4 @@
-// npm run settings: writes what docs/settings.md and .env.example say of the settings.
+// npm run settings: writes what docs/settings.md and .env.example say about the settings.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';

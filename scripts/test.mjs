@@ -1,7 +1,7 @@
 // node scripts/test.mjs [kind] [--try-again] [<file>…]: runs test files with Node's test runner.
-// Without a kind it runs what `npm test` runs, many files in one process: one process per file, as
-// the runner would have it, spends most of its time on loading src. With --try-again, files that
-// failed are run once more, alone, and the last line names those that passed then.
+// Without a kind it runs what `npm test` runs, many files in one process. One process per file, the
+// runner's way, would spend most of its time on loading src. With --try-again, files that failed
+// are run once more, each alone, and the last line names those that passed that time.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -16,7 +16,7 @@ import { COMPILED, ROOT } from './typescript/transform.mjs';
 /** How the files of a kind are named, and what else is particular to it. */
 const KINDS = {
   unit: { ending: '.test.ts', isGrouped: true },
-  /** For the Nodes between the oldest and the newest: without the files of SAME_ON_EVERY_NODE. */
+  /** For the Nodes between the oldest and the newest: without the files in SAME_ON_EVERY_NODE. */
   between: { ending: '.test.ts', isGrouped: true },
   process: { ending: '.process-test.ts' },
   large: { ending: '.large-test.ts' },
@@ -29,10 +29,12 @@ const KINDS = {
 };
 const SAME_ON_EVERY_NODE = 'test/same-on-every-node.txt';
 
-/** Many, as each process costs its start. Few enough for all processes to end at about one time. */
+/**
+ * Many, because starting a process costs time. Few enough for all to end at about the same time.
+ */
 const FILES_PER_PROCESS = 32;
 
-/** Of this run: another one may run in the same folder. */
+/** This run's folder: another run may be going on in the same project. */
 const OWN = `${COMPILED}-run-${process.pid}`;
 const FAILED = join(OWN, 'failed-files');
 
@@ -57,8 +59,8 @@ function filesOf(kind) {
 }
 
 /**
- * Hooks at the top of a file would run for the tests of all files in its process, what others have
- * left behind would be measured as memory, and their threads would be taken for its own.
+ * Hooks at the top of a file would run for the tests of all files in its process, what other files
+ * have left behind would be measured as memory, and their threads would be taken for its own.
  */
 function standsAlone(file) {
   const source = readFileSync(join(ROOT, file), 'utf8');
@@ -74,7 +76,7 @@ function groupsOf(files) {
   const shared = Array.from({ length: count }, (_, group) =>
     together.slice(startOf(group), startOf(group + 1)),
   );
-  // What takes long starts first, so that all processes end at about one time.
+  // What takes long starts first, so that all processes end at about the same time.
   return [...shared.sort((a, b) => sizeOf(b) - sizeOf(a)), ...alone.map((file) => [file])];
 }
 

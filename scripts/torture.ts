@@ -2,15 +2,15 @@
 //                    [--store memory|promised|thenable|shared|sqlite|machines|fleet|platforms]
 //                    [--redis]
 //                  | --hostile [--seconds N]
-// Plays random talks against the server until the time is up, or the talk of the given seed and,
-// with --talks, those of the seeds after it: the same ones each time. Each talk chooses a store
-// unless one is named. With fleet, two or three processes share one that fails, forgets and
-// restarts; Node 24 plays these talks three times as fast as Node 20. With platforms, those that
-// send the whole call with each request call one process or two: with --redis always two, which
-// share a real one. If a talk goes wrong, prints it and its seed, and exits with 1. A real Redis
-// may answer in another order when the talk is played again.
-// With --hostile plays no talks: 200 clients misbehave for 5 to 600 seconds, 120 unless named,
-// while ten calls pay. Exits with 1 if the calls or the server suffer more than is allowed.
+// Plays random talks against the server until the time is up, or the talk with the given seed and,
+// with --talks, those with the seeds after it: the same ones each time. Each talk chooses a store
+// unless one is named. With fleet, two or three processes share a store that fails, forgets and
+// restarts; Node 24 plays these talks three times as fast as Node 20. With platforms, voice
+// platforms that send the whole call with each request call one process or two. With --redis it is
+// always two, which share a real Redis. If a talk goes wrong, prints it and its seed, and exits
+// with 1. A real Redis may answer in a different order when the talk is played again.
+// With --hostile it plays no talks: 200 clients misbehave for 5 to 600 seconds (default 120) while
+// callers pay in ten calls. Exits with 1 if the calls or the server suffer more than is allowed.
 
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
@@ -60,7 +60,7 @@ async function beHostile(seconds: number): Promise<void> {
   if (breaches.length > 0) process.exitCode = 1;
 }
 
-/** Returns the number of steps. */
+/** Returns the number of steps in the talk. */
 async function play(seed: number): Promise<number> {
   if (store === 'fleet') {
     const talk = composeFleetTalk(seed);

@@ -10,7 +10,7 @@ import { filesBelow, ROOT } from './fixtures/source-files.ts';
 const SRC = join(ROOT, 'src');
 
 /**
- * The house, in the order in which layout.md lists it: each room, and the rooms its files may
+ * The house, in the order in which CONTRIBUTING.md lists it: each room, and the rooms its files may
  * import besides their own. A room is a folder, or a file at the top of src. Every arrow points
  * down this list.
  */
@@ -143,10 +143,10 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
 /** Rooms with one door: the only file that other rooms import. */
 const DOORS: readonly (readonly [room: string, door: string])[] = [['schema', 'schema/schema.ts']];
 
-/** More rooms than this and nobody finds anything. Doors are no rooms. */
+/** With more rooms than this, nobody would find anything. Entries do not count as rooms. */
 const MAX_ROOMS = 36;
 
-/** What a server must not load before it is asked for: taken by `import()`, or as types. */
+/** What a server must not load before it is needed: imported by `import()`, or as types. */
 const LOADED_ON_DEMAND = [
   'app/create-app.ts',
   'kit/platform',
@@ -191,7 +191,7 @@ const LOADED_ON_DEMAND = [
   'process/whole-lines.ts',
 ];
 
-/** What a folder may take of another only as a type. */
+/** Files of which another folder may import only types. */
 const TYPES_ONLY: readonly (readonly [from: string, file: string])[] = [
   ['models', 'conversations/message.ts'],
 ];
@@ -273,7 +273,7 @@ function reachedFrom(entries: readonly string[], arrows: readonly Import[]): Set
 }
 
 describe('src', () => {
-  it('has imports to speak of', () => assert.ok(inner.length > 100, String(inner.length)));
+  it('has more than a hundred imports', () => assert.ok(inner.length > 100, String(inner.length)));
 
   it('imports only files that exist', () => {
     assert.deepEqual(
@@ -311,7 +311,7 @@ describe('src', () => {
       );
     });
 
-    it(`lets ${room} import no room that it does not need`, () => {
+    it(`allows ${room} no import that it does not need`, () => {
       const used = new Set(
         inner.filter(({ from }) => roomOf(from) === room).map(({ to }) => roomOf(to)),
       );

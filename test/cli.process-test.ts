@@ -16,7 +16,7 @@ import {
 
 const CLI = join(import.meta.dirname, '../dist/cli.js');
 
-/** Runs it in a directory of its own, gone with the test. */
+/** Runs a command in a directory of its own, which is removed with the test. */
 function start(
   t: TestContext,
   argv: readonly string[],
@@ -39,7 +39,7 @@ async function ended(server: SpawnedServer): Promise<Ended> {
 }
 
 describe('layercode-microserver', () => {
-  it('lists its commands, says of no command that it takes one, and prints its version', async (t) => {
+  it('lists its commands if asked or given none, and prints its version', async (t) => {
     const [help, nothing, printed] = await Promise.all(
       [['--help'], [], ['--version']].map((argv) => ended(start(t, argv))),
     ) as [Ended, Ended, Ended];
@@ -98,7 +98,7 @@ describe('layercode-microserver', () => {
 describe('layercode-microserver run', () => {
   const secret = { LAYERCODE_WEBHOOK_SECRET: SECRET };
 
-  it('serves with settings as flags, and ends with code 0 at SIGTERM', async (t) => {
+  it('serves with settings as flags, and ends with code 0 on SIGTERM', async (t) => {
     const server = start(t, ['run', '--agent', 'echo', '--agent-route', '/hook'], secret);
     const client = createTestClient(await server.url(), { secret: SECRET, agentRoute: '/hook' });
     assert.equal(await (await client.say('Hello')).text(), 'You said: Hello');
@@ -124,7 +124,7 @@ describe('layercode-microserver run', () => {
     assert.deepEqual([...statuses, authorize.status], [404, 404, 503]);
   });
 
-  it('serves it in production if asked to', async (t) => {
+  it('serves the playground in production if asked to', async (t) => {
     const server = start(t, ['run', '--agent', 'echo', '--playground', 'true'], {
       ...secret,
       NODE_ENV: 'production',

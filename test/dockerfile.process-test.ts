@@ -73,14 +73,14 @@ class PlayedStages {
       }
       const path = from === undefined ? join(ROOT, source) : this.pathOf(from, source);
       assert.ok(existsSync(path), `${source} does not exist`);
-      // A folder's content goes to the destination; a file goes there, or into it where it ends
-      // with a slash.
+      // A folder's content goes to the destination; a file goes there, or into it if it ends with a
+      // slash.
       const target = to.endsWith('/') ? join(to, basename(source)) : to;
       cpSync(path, this.pathOf(name, target), { recursive: true, dereference: true });
     }
   }
 
-  /** `--prefix` names another folder, of whose packages this checkout may have none. */
+  /** `--prefix` names another folder, whose packages this checkout may lack. */
   #install(name: string, command: string): void {
     const prefix = /--prefix (\S+)/.exec(command)?.[1];
     const target = this.pathOf(name, join(prefix ?? '.', 'node_modules'));
@@ -99,7 +99,7 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
     const played = new PlayedStages();
     const app = played.pathOf('runtime', '.');
     const isRoot = process.geteuid?.() === 0;
-    /** Stands for `node` of the image. Only root can become another user. */
+    /** Stands for the image's user `node`. Only root can become another user. */
     const uid = isRoot ? 1_000 : undefined;
     let server: SpawnedServer | undefined;
     let url: string;
@@ -164,7 +164,7 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
       assert.equal(run('1'), 1);
     });
 
-    it('ends with code 0 at SIGTERM', async () => {
+    it('ends with code 0 on SIGTERM', async () => {
       server?.kill('SIGTERM');
       assert.deepEqual(await server?.exit, { code: 0, signal: null });
     });

@@ -42,7 +42,7 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
       assert.deepEqual([...letIn()].toSorted(), [...new Set(whole)].toSorted());
     });
 
-    it('copies into the build stage all modules of the build', () => {
+    it('copies all modules of the build into the build stage', () => {
       const copied = textsOf(build, 'COPY').flatMap((text) => copyOf(text).sources);
       const isIn = (paths: readonly string[], module: string): boolean =>
         paths.some((path) => module === path || module.startsWith(`${path}/`));
@@ -52,7 +52,7 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
       assert.deepEqual(modules.filter((module) => !isIn(letIn(), module)), []);
     });
 
-    it('leaves everything that the server reads in the image', () => {
+    it('puts everything that the server reads into the image', () => {
       const sources = readdirSync(join(ROOT, 'src'), { recursive: true, encoding: 'utf8' }).filter(
         (path) => path.endsWith('.ts') && !path.startsWith('cli'),
       ); // commands are for the machine one works on
@@ -81,7 +81,7 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
       assert.deepEqual(textsOf(runtime, 'EXPOSE'), ['8000']);
     });
 
-    it('has node with the flags of npm start for process 1, without a shell or npm before it', () => {
+    it("has node with npm start's flags as process 1, without a shell or npm around it", () => {
       const command = execForm(textsOf(runtime, 'ENTRYPOINT')[0] ?? '');
       assert.deepEqual(command, ['node', ...FLAGS, 'dist/server.js']);
       assert.deepEqual(textsOf(runtime, 'CMD'), []);

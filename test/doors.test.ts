@@ -54,7 +54,7 @@ describe('the types of the package', () => {
   ]);
   const exported = doors.flatMap((place) => homeOf(place) ?? []);
   const names = new Set(exported.map(key));
-  /** The types that a declaration names, without those of a class: only we construct one. */
+  /** The types that a declaration names. Those of classes are left out: only we construct these. */
   const namedBy = (place: Place): Place[] => {
     const text = (declared(place) ?? '').replaceAll(/'[^']*'/g, '');
     if (/^export declare class/.test(text)) return [];

@@ -6,7 +6,7 @@ import { createLogger, MAX_LINE_LENGTH, type LogFields, type LoggerOptions } fro
 
 const SECRET = 'whsec_0123456789abcdef';
 
-/** The line that a record becomes, its line break included. */
+/** The line that a record becomes, including its line break. */
 function lineOf(message: string, fields?: LogFields, options: Partial<LoggerOptions> = {}): string {
   let text = '';
   const log = createLogger({
@@ -52,7 +52,7 @@ describe('createLogger', () => {
   const levels = ['debug', 'info', 'warn', 'error'] as const;
   for (const level of [...levels, 'silent', undefined] as const) {
     const expected = level === 'silent' ? [] : levels.slice(levels.indexOf(level ?? 'info'));
-    it(`writes ${expected.join(', ') || 'nothing'} at level ${level ?? 'by default'}`, () => {
+    it(`writes ${expected.join(', ') || 'nothing'} at level ${level ?? 'info by default'}`, () => {
       const written: string[] = [];
       const log = createLogger({
         ...(level === undefined ? {} : { level }),
@@ -85,7 +85,7 @@ describe('createLogger', () => {
     });
   }
 
-  it('never throws: a message that has no text is a line lost, and others are not', async () => {
+  it('never throws: only a message that cannot become text is a lost line', async () => {
     const log = createLogger({ write: () => Promise.resolve() });
     for (const message of [Object.create(null) as string, 'one']) log.info(message);
     await soon();
@@ -107,8 +107,8 @@ describe('createLogger', () => {
     ['null', null, null],
     ['an object', { a: [1, { b: true }] }, { a: [1, { b: true }] }],
     ['a date', new Date(0), '1970-01-01T00:00:00.000Z'],
-    ['no undefined', undefined, undefined],
-    ['no function', () => 1, undefined],
+    ['nothing for undefined', undefined, undefined],
+    ['nothing for a function', () => 1, undefined],
   ];
   for (const [title, value, written] of values) {
     it(`writes ${title}`, () => assert.deepEqual(recordOf('x', { value })['value'], written));
@@ -144,7 +144,7 @@ describe('createLogger', () => {
   // What plain JavaScript may pass.
   const asFields: readonly (readonly [title: string, fields: unknown, written: LogFields])[] = [
     ['null', null, {}],
-    ['a text', 'ab', { 0: 'a', 1: 'b' }],
+    ['a string', 'ab', { 0: 'a', 1: 'b' }],
     ['an object that inherits', Object.create({ a: 1 }), { a: 1 }],
     ['a date', new Date(0), {}],
     ['an object that describes itself', new Described(), { a: 1 }],
@@ -191,7 +191,7 @@ describe('a child logger', () => {
     return JSON.parse(line) as Record<string, unknown>;
   }
 
-  it("carries its fields and its parent's, the nearest of one name, once", () => {
+  it("carries its fields and its parent's, and of one name only the nearest", () => {
     const { a, b, c, same } = childLine([{ a: 1, same: 1 }, { b: 2, same: 2 }], { c: 3, same: 3 });
     assert.deepEqual([a, b, c, same], [1, 2, 3, 3]);
     let line = '';
@@ -254,16 +254,16 @@ describe('an error in the log', () => {
   const quoting: readonly (readonly [what: string, make: () => unknown])[] = [
     ['what JSON.parse could not read', () => thrownBy(() => JSON.parse(words))],
     [
-      'what JSON.parse could not read, of several lines',
+      'what JSON.parse could not read, on several lines',
       () => thrownBy(() => JSON.parse(`\n    at ${words}\n at ${words}`)),
     ],
-    ['a pattern that is none', () => thrownBy(() => new RegExp(`(${words}`))],
+    ['an invalid pattern', () => thrownBy(() => new RegExp(`(${words}`))],
     [
       'a SyntaxError among several',
       () => new AggregateError([thrownBy(() => JSON.parse(words))], 'all failed'),
     ],
-    ['a cause that is a text', () => new Error('the model failed', { cause: words })],
-    ['a part that is a text', () => new AggregateError([words], 'all failed')],
+    ['a cause that is a string', () => new Error('the model failed', { cause: words })],
+    ['a part that is a string', () => new AggregateError([words], 'all failed')],
     [
       'the source line in the stack of a module',
       () =>
@@ -279,7 +279,7 @@ describe('an error in the log', () => {
     });
   }
 
-  it('says of a SyntaxError where it was', () => {
+  it('says where a SyntaxError was', () => {
     const { name, message } = described(thrownBy(() => JSON.parse('{"a":1,')));
     assert.match(
       `${name}: ${message}`,
@@ -319,7 +319,7 @@ describe('redaction', () => {
     ["in an error's message and stack", 'x', { error: new Error(`bad key ${SECRET}`) }],
     ["in an error's cause", 'x', { error: new Error('x', { cause: new Error(SECRET) }) }],
     ['in a nested name', 'x', { a: { b: [{ [SECRET]: 1 }] } }],
-    ['in a name of a long text', 'x', { a: { ['x'.repeat(3_000) + SECRET]: 1 } }],
+    ['in a very long name', 'x', { a: { ['x'.repeat(3_000) + SECRET]: 1 } }],
     ['in what toJSON returns', 'x', { a: { toJSON: () => ({ [SECRET]: SECRET }) } }],
     [
       'across the place where a long message is cut',
@@ -335,7 +335,7 @@ describe('redaction', () => {
   for (const format of ['json', 'pretty'] as const) {
     for (const [where, message, fields] of places) {
       it(`hides a secret ${where} (${format})`, () => {
-        // All but the last character of a secret is no secret either.
+        // A secret without its last character must not be shown either.
         assert.equal(
           lineOf(message, fields, { format, secrets: [SECRET] }).includes(SECRET.slice(0, -1)),
           false,
@@ -356,7 +356,7 @@ describe('redaction', () => {
     ['a Uint8Array', new TextEncoder().encode(SECRET)],
     ['a DataView', new DataView(new ArrayBuffer(22))],
   ] as const) {
-    // Was: `{"type":"Buffer","data":[119,104,115,…]}`, which is the secret, spelt out.
+    // It wrote `{"type":"Buffer","data":[119,104,115,…]}`, which is the secret, spelt out.
     it(`writes only the size of ${what}, wherever it is`, () => {
       assert.deepEqual(recordOf('x', { data, in: [{ data }] }, { secrets: [SECRET] }), {
         time: '2026-01-02T03:04:05.678Z',
@@ -387,7 +387,7 @@ describe('redaction', () => {
     assert.equal(line.includes('longer'), false);
   });
 
-  it('stays JSON where a secret reads like a number or the text of the record, or is empty', () => {
+  it('keeps the line JSON if a secret looks like a number or like JSON, or is empty', () => {
     for (const secret of ['12345678', '","msg":"', '']) {
       const { msg } = recordOf('hello', { bytes: 1234567890 }, { secrets: [secret] });
       if (secret === '') assert.equal(msg, 'hello');
@@ -428,7 +428,7 @@ describe('the longest line', () => {
     ],
   ];
   for (const [what, message, fields] of long) {
-    it(`has at most MAX_LINE_LENGTH with ${what}, in both formats`, () => {
+    it(`is at most MAX_LINE_LENGTH long with ${what}, in both formats`, () => {
       for (const format of ['json', 'pretty'] as const) {
         const line = lineOf(message, fields, { format }).slice(0, -1);
         if (format === 'json') JSON.parse(line);
@@ -437,7 +437,7 @@ describe('the longest line', () => {
     });
   }
 
-  it('is at most MAX_LINE_LENGTH even if what hides secrets is longer than they are', () => {
+  it('is at most MAX_LINE_LENGTH long even if hiding secrets makes it longer', () => {
     const fields = Object.fromEntries(
       Array.from({ length: 4 }, (_, index) => [`f${index}`, 'secret12'.repeat(230)]),
     );

@@ -17,7 +17,7 @@ describe('Counter', () => {
     assert.equal(counter.samples(), 'a_total{x="1",y="2"} 6\na_total{x="1",y="3"} 1\n');
   });
 
-  it('keeps a count to be incremented often, which is not a sample before', () => {
+  it('gives out a count to increment often, which is not a sample until then', () => {
     const counter = new Counter('a_total', '', ['x']);
     const count = counter.labelled(['1']);
     assert.equal(counter.samples(), '');
@@ -42,7 +42,7 @@ describe('Counter', () => {
 
 describe('Metrics', () => {
   it('escapes backslashes and line breaks in a help text, but not quotes', () => {
-    // Was: a help text with a line break broke the whole answer for Prometheus.
+    // A help text with a line break broke the whole answer for Prometheus.
     const metrics = new Metrics();
     metrics.add(new Counter('a_total', 'in C:\\logs,\n"quoted"\ntwice'));
     assert.equal(
@@ -62,7 +62,7 @@ describe('Gauge', () => {
 });
 
 describe('a Gauge that cannot be read at once', () => {
-  it('has no sample, and the promised value from the next reading on', async () => {
+  it('has no sample at first, and the promised value from the next reading on', async () => {
     const gauge = new Gauge('g', '', () => Promise.resolve(7));
     const first = gauge.samples();
     await new Promise((resolve) => setImmediate(resolve));
@@ -81,7 +81,7 @@ describe('a Gauge that cannot be read at once', () => {
     assert.equal(gauge.samples(), 'g 7\n');
   });
 
-  it("has none again when the promise rejects, which is not an unhandled rejection", async () => {
+  it("has no sample after the promise rejects, and leaves no rejection unhandled", async () => {
     let count = 0;
     const gauge = new Gauge('g', '', async () => {
       count += 1;
@@ -135,7 +135,7 @@ describe('Histogram', () => {
     ]);
   });
 
-  it('counts in each bucket what is in the lower ones', () => {
+  it('also counts in each bucket what is in the lower ones', () => {
     assert.deepEqual(bucketsOf(0.5, 2, 3, 100).slice(0, 3), [
       'h_bucket{le="1"} 1',
       'h_bucket{le="2.5"} 2',
@@ -143,7 +143,7 @@ describe('Histogram', () => {
     ]);
   });
 
-  it("includes a bucket's upper end in it", () =>
+  it("includes the upper bound of a bucket in it", () =>
     assert.equal(bucketsOf(1)[0], 'h_bucket{le="1"} 1'));
   it('adds up what it saw', () =>
     assert.deepEqual(bucketsOf(0.5, 2).slice(3), ['h_sum 2.5', 'h_count 2']));
@@ -166,7 +166,7 @@ describe('Metrics', () => {
 });
 
 describe('Metrics.labelled', () => {
-  it('exports one more label, first, with what every kind of metric has', () => {
+  it('adds one more label, in first place, to every kind of metric', () => {
     const metrics = new Metrics();
     const sales = metrics.labelled('agent', 'sales');
     sales.add(new Counter('a_total', 'A.', ['x'])).increment(['1']);
@@ -183,7 +183,7 @@ describe('Metrics.labelled', () => {
     ]);
   });
 
-  it('describes metrics of one name once, side by side', () => {
+  it('describes metrics with the same name once, side by side', () => {
     const metrics = new Metrics();
     for (const name of ['sales', 'support']) {
       const own = metrics.labelled('agent', name);

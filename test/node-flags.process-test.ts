@@ -1,4 +1,4 @@
-// What the flags do with which `npm start`, the image and the systemd unit start Node.
+// The effects of the flags with which `npm start`, the image and the systemd unit start Node.
 // dockerfile.test.ts holds those places to each other.
 
 import assert from 'node:assert/strict';
@@ -13,7 +13,7 @@ const manifest = readFileSync(join(ROOT, 'package.json'), 'utf8');
 const { scripts } = JSON.parse(manifest) as { readonly scripts: { start: string } };
 const FLAGS = scripts.start.split(' ').slice(1, -1);
 
-/** What a script prints in a process with these flags. All that it makes may survive. */
+/** What a script prints in a process with these flags. What it puts into `kept` survives. */
 function run(script: string, flags: readonly string[]): string {
   const args = [...flags, '--input-type=module', '--eval', `const kept = []; ${script}`];
   const { status, stdout, stderr } = spawnSync(process.execPath, args, { encoding: 'utf8' });

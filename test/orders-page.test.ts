@@ -49,7 +49,7 @@ describe(PAGE, () => {
 
   it('has types that fit the project', () => assert.equal(typeErrors(folder), ''));
 
-  // A list had the milk twice: what is put aside while an order is sent is not taken back.
+  // A list had the milk twice: what is put aside while an order is being sent is not taken back.
   it('puts nothing aside twice if a turn that also sends an order is replaced', async (t) => {
     const [sent, replaced] = [deferred(), deferred()];
     const shop = createServer(async (_request, response) => {
@@ -74,7 +74,7 @@ describe(PAGE, () => {
     assert.deepEqual(JSON.parse(result?.content ?? ''), { allPutAside: [bread, milk.args] });
   });
 
-  // With the code as it was, the second order had the first goods again.
+  // With the earlier code, the second order had the first goods again.
   it('orders what was put aside once, in each of two orders of a call', async (t) => {
     const orders: [url: string, goods: unknown][] = [];
     const shop = createServer(async (request, response) => {

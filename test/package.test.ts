@@ -1,4 +1,4 @@
-// What the package hands out, and what package.json says of it.
+// What the package hands out, and what package.json says about it.
 
 import assert from 'node:assert/strict';
 import { existsSync, readFileSync } from 'node:fs';
@@ -30,7 +30,7 @@ describe('package.json', () => {
     assert.deepEqual(scripts.filter((name) => name in manifest.scripts), []);
   });
 
-  it('is developed with what design.md allows', () => {
+  it('has no development dependencies besides the allowed ones', () => {
     const allowed = ['@types/node', 'esbuild', 'redis', 'tsx', 'typescript'];
     assert.deepEqual(
       Object.keys(manifest.devDependencies).filter((name) => !allowed.includes(name)),
@@ -51,7 +51,7 @@ describe('package.json', () => {
     assert.deepEqual(forgotten, []);
   });
 
-  it('asks for the Node version of design.md', () =>
+  it('asks for the Node version that CONTRIBUTING.md names', () =>
     assert.equal(manifest.engines.node, '>=20.19'));
 
   it('points to files that the build makes', () => {
@@ -89,7 +89,7 @@ function withoutDocstring(door: string): string[] {
 
 describe('a door of the package', () => {
   for (const door of ['index.ts', 'testing.ts', 'platform.ts']) {
-    it(`${door} hands out something, and nothing without a docstring`, async () => {
+    it(`hands out something from ${door}, and nothing without a docstring`, async () => {
       const exported = (await import(join(SRC, door))) as object;
       assert.ok(Object.keys(exported).length > 0);
       assert.deepEqual(withoutDocstring(door), []);

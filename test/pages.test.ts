@@ -48,7 +48,7 @@ const source = filesBelow('src')
   .map((path) => readFileSync(join(ROOT, path), 'utf8'))
   .join('\n');
 
-/** What is read of a command of the command line. */
+/** The part of a command that is read here. */
 interface Command {
   readonly help: string;
 }
@@ -131,14 +131,14 @@ describe('docs/models.md', () => {
 });
 
 describe('docs/agents.md', () => {
-  it('has every built-in agent', () => {
+  it('names every built-in agent', () => {
     const names = listAgents().map(({ name }) => name);
     assert.deepEqual(names.filter((name) => !agentsPage.includes(`\`${name}\``)), []);
   });
 });
 
 describe('docs/observability.md', () => {
-  it('has every metric, and no others', async () => {
+  it('lists every metric, and no others', async () => {
     const isWell = { isDegraded: false, turnsWaiting: 0, failures: 0, conflicts: 0 };
     const store = new MemoryStore({ ttlMs: 1_000, maxConversations: 1 });
     const storeThatCanFail = Object.assign(store, { health: () => isWell });
@@ -155,7 +155,7 @@ describe('docs/observability.md', () => {
 });
 
 describe('docs/wire.md', () => {
-  it('has every route of the app, and no others', async () => {
+  it('lists every route of the app, and no others', async () => {
     const client = createTestClient(createAppOfPages(), { secret: SECRET });
     const answer = await fetch(`${await client.origin()}/openapi.json`);
     const { paths } = (await answer.json()) as { paths: Record<string, object> };
@@ -174,7 +174,7 @@ describe('docs/errors.md', () => {
   const listed = [...errorsPage.matchAll(/^\| (debug|info|warn|error) \| (.*?) \|/gm)].flatMap(
     ([, level = '', cell = '']) => captures(cell, /`([^`]+)`/g).map((text) => `${level} ${text}`));
 
-  it('has every message that the server logs, at its level', () => {
+  it('lists every message that the server logs, at its level', () => {
     const logged = new Map<string, string[]>();
     for (const [, level = '', text = ''] of
       source.matchAll(/\blog\.(debug|info|warn|error)\('([^']+)'/g))
@@ -194,14 +194,14 @@ describe('docs/errors.md', () => {
     assert.deepEqual(messages.filter((message) => !isKnown(message)), []);
   });
 
-  it('has every code of a model\'s error', () => {
+  it('lists every code of a model\'s error', () => {
     const [, union = ''] = /export type ModelErrorCode =([^;]+);/.exec(source) ?? [];
     const codes = captures(union, /'(\w+)'/g);
     assert.ok(codes.length > 10, union);
     assert.deepEqual(codes.filter((code) => !errorsPage.includes(`\`${code}\``)), []);
   });
 
-  it('has every fixed sentence that a client can get as an answer', () => {
+  it('lists every fixed sentence that a client can get as an answer', () => {
     const THROWN = /new (?:HttpError\(\d+, |BadRequest\(|ServiceUnavailable\()'((?:[^'\\]|\\.)+)'/g;
     const sentences = captures(source, THROWN).map((text) => text.replaceAll('\\\'', '\''));
     assert.ok(sentences.length > 10, sentences.join('\n'));
@@ -276,7 +276,7 @@ describe('the code of the pages', () => {
   it('type-checks if it is a whole file, and parses if it is part of one', () => {
     const isPart = ({ language, file }: CodeBlock): boolean =>
       /^[jt]s$/.test(language) && file === undefined;
-    // Nothing but its syntax is checked of a part: it has names that stand elsewhere on the page.
+    // Only the syntax of a part is checked: it uses names that stand elsewhere on the page.
     const parts = codeBlocks.filter(isPart).map(({ page, line, text }) => {
       const name = `${page.replaceAll(/\W/g, '-')}-line-${line}.js`;
       return [name, `// @ts-nocheck\n${text}`] as const;

@@ -30,7 +30,7 @@ function spawn(options?: Omit<SpawnOptions, 'directory'>): SpawnedServer {
   return workplace.spawn(options);
 }
 
-/** With a secret, and so with nothing written to the directory. */
+/** Starts a server with a secret, so nothing is written to the directory. */
 function spawnWithSecret(
   env: Readonly<Record<string, string>> = {},
   argv: readonly string[] = [],
@@ -56,7 +56,7 @@ describe('a server without any configuration', () => {
   }
 
   it(
-    'answers a turn that is signed with the secret it made, and never shows it',
+    'answers a turn signed with the secret that it made, which it never shows',
     LIMIT,
     async () => {
       const server = spawn();
@@ -104,7 +104,7 @@ describe('a server without any configuration', () => {
     assert.ok(server.stderr.includes(line), server.stderr);
   });
 
-  it('says so for each agent that has a key, and where each gets its events', LIMIT, async () => {
+  it('names the platform of each agent with a key, and the URL of each', LIMIT, async () => {
     const env = { SALES_CHAT_COMPLETIONS_KEYS: 'key', AGENTS: 'front=echo,sales=slow' };
     const server = spawn({ env });
     const url = `${await server.url()}/api/agent`;
@@ -130,7 +130,7 @@ describe('a server without any configuration', () => {
   );
 
   it(
-    'serves without the file if it cannot be written, and does not say that it was',
+    'serves without the secret file if that cannot be written, without claiming to have it',
     LIMIT,
     async () => {
       workplace.write('.layercode', 'a file where the folder should be');
@@ -213,8 +213,8 @@ describe('a server in production', () => {
 });
 
 describe('settings of a server', () => {
-  it('are told all at once where they are wrong, a line each, and so is an agent that fails', LIMIT, async () => {
-    // Was: fixed one by one, for the agent was looked for only when all others were right.
+  it('are all reported if wrong, a line each, as is an agent that fails', LIMIT, async () => {
+    // They were fixed one by one, because the agent was looked for only when all others were right.
     workplace.write(
       'my-agent.mjs',
       `throw new Error('no database at ' + process.env.MY_DATABASE);`,
@@ -299,7 +299,7 @@ describe('the address of a server', () => {
 });
 
 describe('the agent of a server', () => {
-  it('is loaded from a module in the working directory, and finds the variables of .env', LIMIT, async () => {
+  it('is loaded from a module in the working directory, and sees .env', LIMIT, async () => {
     workplace.write('.env', 'MY_SHOP=from the file\nMY_CITY=from the file\n');
     workplace.write(
       'my-agent.mjs',
@@ -313,7 +313,7 @@ describe('the agent of a server', () => {
     assert.equal((ready as { agent: string }).agent, 'mine');
   });
 
-  it('in a module that is TypeScript is served if Node can load it', LIMIT, async () => {
+  it('in a TypeScript module is served if Node can load that', LIMIT, async () => {
     workplace.write(
       'my-agent.ts',
       `const name: string = 'typed';\nexport default { name, onMessage: (turn: { text: string }): string => turn.text };`,

@@ -6,7 +6,7 @@ import { z } from 'zod';
 import { serveOnHono } from './hono-app.mjs';
 import { MODEL, PROMPT, TOOLS } from './model-turn.mjs';
 
-/** As many as the server keeps. */
+/** As many messages as the server keeps. */
 const MAX_MESSAGES = Number(process.env.MAX_MESSAGES);
 
 const openai = createOpenAI({ apiKey: process.env.OPENAI_API_KEY });

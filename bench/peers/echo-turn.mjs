@@ -1,4 +1,4 @@
-// What the peers have in common with bare.mjs: the check of the signature, and an echo's events.
+// What the peers share with bare.mjs: the check of the signature, and the events of an echo.
 import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
 
 export const PORT = Number(process.env.PORT);

@@ -1,4 +1,4 @@
-// An echo agent on Express: raw body, signature, and the reply written to its response.
+// An echo agent on Express: raw body, signature, and the reply written to Express's response.
 import express from 'express';
 import { answer, isSigned, PORT } from './echo-turn.mjs';
 

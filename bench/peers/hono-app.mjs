@@ -1,10 +1,10 @@
-// What the agents on Hono have in common, as the page of LayerCode's SDK shows it.
+// What the agents on Hono share, as the page of LayerCode's SDK shows it.
 import { serve } from '@hono/node-server';
 import { verifySignature } from '@layercode/node-server-sdk';
 import { Hono } from 'hono';
 import { PORT, SECRET } from './echo-turn.mjs';
 
-/** Serves an agent. `answer` gets each event whose signature is right, and returns the response. */
+/** Serves an agent. `answer` gets each event with a valid signature, and returns the response. */
 export function serveOnHono(answer) {
   const app = new Hono();
   app.get('/health', (context) => context.json({ status: 'healthy' }));

@@ -1,5 +1,5 @@
 // The yardstick of bench:model: node:http and `fetch` with nothing around them. It parses each line
-// of the model's answer and writes an event for each text.
+// of the model's answer and writes an event for each piece of text.
 import { createServer } from 'node:http';
 import { isSigned, PORT, SSE_HEADERS } from './echo-turn.mjs';
 import { MODEL, PROMPT } from './model-turn.mjs';

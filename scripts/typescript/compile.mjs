@@ -1,5 +1,5 @@
 // npm run compile:tests: compiles the TypeScript that tests load, before they run. tsx would start
-// a compiler in each process that loads a new file, and is slower even when no file is new.
+// a compiler in each process that loads a new file, and is slower even without new files.
 
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

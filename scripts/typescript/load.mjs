@@ -1,4 +1,4 @@
-// The `load` hook of Node's module loader: TypeScript, compiled.
+// The `load` hook for Node's module loader: loads TypeScript, compiled.
 
 import { existsSync, readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -18,6 +18,6 @@ function compiled(file) {
   const source = readFileSync(file, 'utf8');
   const kept = compiledFile(file, source);
   if (existsSync(kept)) return readFileSync(kept);
-  // A test has written it, or it was edited after `npm test` began.
+  // A test has written the file, or it was edited after `npm test` began.
   return require('esbuild').transformSync(source, optionsFor(file)).code;
 }

@@ -13,7 +13,10 @@ export function compiledFile(file, source) {
   return join(COMPILED, `${hash}.js`);
 }
 
-/** For esbuild. The name in a source map is relative to the URL under which the file is loaded. */
+/**
+ * Options for esbuild. The name in a source map is relative to the URL from which the file is
+ * loaded.
+ */
 export function optionsFor(file) {
   return {
     loader: 'ts',

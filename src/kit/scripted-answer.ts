@@ -10,9 +10,9 @@ export interface ScriptedCall {
   readonly args?: object;
 }
 
-/** The model is late. What follows in the answer comes after this. */
+/** The model is late. The rest of the answer comes after this wait. */
 export interface ScriptedWait {
-  /** From 0 to 2,147,483,647. The end of the request ends the wait, too. */
+  /** From 0 to 2,147,483,647. The end of the request also ends the wait. */
   readonly waitMs: number;
 }
 
@@ -20,7 +20,7 @@ export interface ScriptedWait {
  * The model fails with a `ModelError`. Nothing follows in the answer.
  *
  * - A number is the HTTP status of the vendor's answer, 400 to 599. No text or call precedes it.
- * - A text is the error's code: `connection_dropped` for a stream that breaks off,
+ * - A string is the error's code: `connection_dropped` for a stream that breaks off,
  *   `content_filter` for a refusal.
  */
 export interface ScriptedFailure {
@@ -36,7 +36,7 @@ export interface ScriptedCut {
 export type ScriptedPart = string | ScriptedCall | ScriptedWait | ScriptedFailure | ScriptedCut;
 
 /**
- * The answer to one request: a text, a call, a wait, a failure, a cut, or several of them in order.
+ * The answer to one request: text, a call, a wait, a failure, a cut, or several of these in order.
  * After calls the model is asked again with their results, and gives its next answer.
  */
 export type ScriptedAnswer = ScriptedPart | readonly ScriptedPart[];

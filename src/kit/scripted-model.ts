@@ -18,11 +18,11 @@ import {
 export interface ScriptedRequest {
   /** The system message comes first. */
   readonly messages: readonly ChatMessage[];
-  /** Empty if the model had none to call. */
+  /** Empty if the model had no tools to call. */
   readonly tools: readonly ModelTool[];
 }
 
-/** Answers by what the model was asked. If it throws, the turn fails. */
+/** Answers according to what the model was asked. If it throws, the turn fails. */
 export type ScriptedFunction = (request: ScriptedRequest) => ScriptedAnswer;
 
 /** The answers in order, one per request, or a function that answers every request. */
@@ -40,7 +40,7 @@ const ACCESS = { name: SCRIPTED_MODEL, keyNames: ['SCRIPTED_API_KEY'], key: 'scr
  * A model for tests. Each request gets the next answer of the script. A request after the last one
  * fails, and the turn with it. Texts arrive word by word, without delay unless the script waits.
  *
- * Throws a `TypeError` for an invalid answer. An invalid answer of a function fails the turn.
+ * Throws a `TypeError` for an invalid answer. An invalid answer from a function fails the turn.
  */
 export function scriptedModel(script: Script): ScriptedModel {
   const partsFor = compile(script);
@@ -155,14 +155,14 @@ function ranOut(count: number, last: ChatMessage | undefined): string {
     + `after ${asked}`;
 }
 
-/** Split as vendors do: a blank belongs to the word after it. */
+/** Splits text as vendors do: a blank belongs to the word after it. */
 export function toWords(text: string): readonly ModelDelta[] {
   return (text.match(/\s*\S+|\s+$/g) ?? []).map((word) => ({ type: 'text', text: word }));
 }
 
 const NO_TOKENS = { inputTokens: undefined, outputTokens: undefined };
 
-/** In the form that vendors get. */
+/** The request in the form that vendors get. */
 function bodyOf({ messages, tools }: ScriptedRequest): string {
   const offered = tools.map((tool) => ({ type: 'function', function: tool }));
   const more = tools.length === 0 ? {} : { tools: offered };

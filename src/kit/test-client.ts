@@ -69,7 +69,7 @@ export interface TurnOptions {
   readonly interruptAfterWords?: number;
   /**
    * The caller speaks over the reply when this fires, perhaps before a word, while a tool runs.
-   * They have heard everything until then.
+   * They have heard everything up to then.
    */
   readonly interruptWhen?: AbortSignal;
   readonly [field: string]: unknown;
@@ -84,7 +84,7 @@ export class TestClient {
   readonly #app: App | undefined;
   readonly #wire: TestWire;
   readonly #agentRoute: string;
-  /** Of every turn. */
+  /** The fields of every turn. */
   readonly #fields: Fields;
   #origin: Promise<string> | undefined;
   #lastTurn: TestRequest | undefined;
@@ -110,8 +110,8 @@ export class TestClient {
   }
 
   /**
-   * The call begins, and the agent welcomes the caller. On LayerCode also when a caller returns. On
-   * Chat Completions a platform that speaks first itself does not ask for a welcome.
+   * The call begins, and the agent welcomes the caller. On LayerCode it also does when a caller
+   * returns. On Chat Completions a platform that speaks first itself does not ask for a welcome.
    */
   start(options: TurnOptions = {}): Promise<TestReply> {
     return this.#takeTurn(undefined, options);
@@ -218,7 +218,7 @@ export function createTestClient(target: App | string, options: TestClientOption
 
 /**
  * The events of a reply until its caller stops listening, or until the signal fires; then the reply
- * is dropped. The last one is cut at the word at which they stopped.
+ * is dropped. The last event is cut at the word at which the caller stopped.
  */
 async function heardEvents(
   reply: TestReply,

@@ -23,8 +23,8 @@ export interface ReplySource {
 }
 
 /**
- * The streamed answer to a request. Iterate it, once, or call `text()` or `events()`: each of them
- * reads it to its end.
+ * The streamed answer to a request. Iterate over it once, or call `text()` or `events()`: each of
+ * these reads it to its end.
  */
 export class TestReply implements AsyncIterable<TestEvent> {
   readonly response: Response;
@@ -32,7 +32,7 @@ export class TestReply implements AsyncIterable<TestEvent> {
   #isTaken = false;
   #events: Promise<TestEvent[]> | undefined;
 
-  /** Use a `TestClient`. */
+  /** Use a `TestClient` instead. */
   constructor(response: Response, source: ReplySource) {
     this.response = response;
     this.#source = source;
@@ -56,8 +56,8 @@ export class TestReply implements AsyncIterable<TestEvent> {
   }
 
   /**
-   * Everything that was spoken, once the stream has ended, or up to the interruption. Rejects if
-   * the request was refused, with what the server said.
+   * Everything that was spoken, once the stream has ended, or up to the interruption. If the
+   * request was refused, rejects with what the server said.
    */
   async text(): Promise<string> {
     if (!this.response.ok) throw new Error(await this.#refusal());

@@ -41,8 +41,8 @@ describe('the browser of these tests', () => {
   it('reaches no other machine', async () => {
     const { tab, errors } = await openTab(browser);
     await tab.goto(origin);
-    // A name that Chromium would resolve by itself, and find our server: the test needs no network
-    // to tell that it is not tried.
+    // With this name Chromium would find our server by itself, so the test needs no network to show
+    // that it does not try.
     await tab.evaluate(async (url) => {
       await fetch(url, { mode: 'no-cors' }).catch(() => undefined);
     }, origin.replace('127.0.0.1', 'elsewhere.localhost'));
@@ -54,7 +54,7 @@ describe('the browser of these tests', () => {
 describe('test/browser', () => {
   it('has no type errors, with the DOM and puppeteer-core', () => {
     const lines = typeErrors(import.meta.dirname).split('\n');
-    // `src` is written without the DOM: `npm run typecheck` reads it so.
+    // `src` is written without the DOM, and `npm run typecheck` checks it that way.
     assert.deepEqual(lines.filter((line) => !/^(?:\.\.\/\.\.\/src\/|  |$)/.test(line)), []);
   });
 });

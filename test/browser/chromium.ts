@@ -1,4 +1,4 @@
-// Headless Chromium, driven by puppeteer-core of test/peers, and what its pages complain of.
+// Headless Chromium, driven by puppeteer-core from test/peers, and what its pages complain about.
 
 import { mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -14,20 +14,20 @@ import { ROOT } from '../fixtures/source-files.ts';
 const require = createRequire(join(PEERS, 'package.json'));
 const { default: puppeteer } = require('puppeteer-core') as typeof import('puppeteer-core');
 
-/** Of whatever a page is to show. Long, as others may be using the machine. */
+/** How long to wait for what a page should show. Long, because others may be using the machine. */
 const WAIT_MS = 10_000;
 const ARGS = [
-  '--no-sandbox', // which root and most containers lack the rights for
+  '--no-sandbox', // root and most containers lack the rights for one
   '--disable-gpu',
   '--disable-quic',
   '--lang=en',
-  // A page that needs the world fails everywhere, and not only where the world is out of reach.
+  // A page that needs the network fails everywhere, not only where there is none.
   '--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE localhost, EXCLUDE 127.0.0.1, EXCLUDE [::1]',
 ];
 
 /** Starts the browser of a test file, and closes it after the tests. */
 export async function launchChromium(args: readonly string[] = []): Promise<Browser> {
-  // Of downloads, caches and crash reports.
+  // For downloads, caches and crash reports.
   const home = newFolder();
   const browser = await puppeteer.launch({
     executablePath: process.env['CHROMIUM'] || '/usr/bin/chromium',
@@ -42,7 +42,7 @@ export async function launchChromium(args: readonly string[] = []): Promise<Brow
 
 export interface Tab {
   readonly tab: Page;
-  /** What went wrong in it: exceptions, `console.error`, and what could not be loaded. */
+  /** What went wrong in the tab: exceptions, `console.error`, and what could not be loaded. */
   readonly errors: string[];
 }
 
@@ -60,7 +60,7 @@ export async function openTab(browser: Browser): Promise<Tab> {
   return { tab, errors };
 }
 
-/** As `setViewport` would, but that loads the page again. */
+/** Like `setViewport`, which would load the page again. */
 export async function emulatePhone(
   tab: Page,
   { width, height }: Pick<Viewport, 'width' | 'height'>,
@@ -72,8 +72,8 @@ export async function emulatePhone(
 }
 
 /**
- * The file that keeps a picture: `<name>.png` in the folder that the environment's ARTEFACTS names,
- * by default `artefacts` of the repository. The folder is made.
+ * The file for a picture: `<name>.png` in the folder that the variable ARTEFACTS names, by default
+ * `artefacts` in the repository. Makes the folder.
  */
 export function artefact(name: string): `${string}.png` {
   const folder = resolve(ROOT, process.env['ARTEFACTS'] || 'artefacts');

@@ -1,4 +1,4 @@
-// How well texts stand out from what is behind them. Ruled by
+// How well texts stand out from their background, as defined by
 // https://www.w3.org/TR/WCAG22/#contrast-minimum
 
 export interface Contrast {
@@ -6,7 +6,7 @@ export interface Contrast {
   readonly text: string;
   /** 1–21. */
   readonly ratio: number;
-  /** Which of the selectors asked for find the element, or one that it is in. */
+  /** Those of the given selectors that match the element, or one that it is in. */
   readonly of: readonly string[];
 }
 
@@ -15,7 +15,7 @@ interface Color {
   readonly alpha: number;
 }
 
-/** Of every text that is displayed now, placeholders among them. Runs in the page. */
+/** The contrasts of all text that is displayed now, including placeholders. Runs in the page. */
 export function readContrasts(selectors: readonly string[]): Contrast[] {
   const parse = (color: string): Color => {
     const [red, green, blue, alpha = 1] =

@@ -1,5 +1,5 @@
-// A voice and an ear for a headless browser, which has the interfaces and nobody behind them. They
-// do what the test says, when it says it. Ruled by https://webaudio.github.io/web-speech-api/
+// A voice and an ear for a headless browser, which has the interfaces but nothing behind them. They
+// do what the test says, when it says so. Defined by https://webaudio.github.io/web-speech-api/
 
 import type { JSHandle, Page } from 'puppeteer-core';
 
@@ -11,8 +11,8 @@ interface Fake {
 }
 
 /**
- * Put in place of the methods that the page finds on the browser's own objects, which it holds on
- * to from its start.
+ * Replaces methods on the browser's own objects, because the page holds on to these objects from
+ * its start.
  */
 function installFake(): Fake {
   const fake: Fake = { spoken: [], waiting: [], sent: [], ear: undefined };
@@ -22,7 +22,7 @@ function installFake(): Fake {
       fake.spoken.push(utterance.text);
       fake.waiting.push(utterance);
     },
-    // An utterance that is taken out of the queue ends with an error, a little later.
+    // An utterance that is taken off the queue ends with an error, a little later.
     cancel() {
       for (const utterance of fake.waiting.splice(0)) {
         setTimeout(() => utterance.dispatchEvent(new Event('error')));
@@ -30,7 +30,7 @@ function installFake(): Fake {
     },
   });
   speechSynthesis.dispatchEvent(new Event('voiceschanged'));
-  // The compiler's DOM has no such name yet.
+  // The compiler's DOM does not have this name yet.
   const { SpeechRecognition } = globalThis as unknown as {
     readonly SpeechRecognition: { readonly prototype: object };
   };
@@ -59,22 +59,22 @@ export class FakeVoice {
     this.#fake = fake;
   }
 
-  /** Into the page as it is now, until it is left. */
+  /** Installs a fake in the current page, until that is left. */
   static async install(tab: Page): Promise<FakeVoice> {
     return new FakeVoice(tab, await tab.evaluateHandle(installFake));
   }
 
-  /** All that the page gave the voice to speak. */
+  /** Everything that the page gave the voice to speak. */
   async spoken(): Promise<string[]> {
     return this.#fake.evaluate(({ spoken }) => spoken);
   }
 
-  /** What of it is not spoken yet; empty where the page fell silent. */
+  /** What has not been spoken yet; empty once the page has fallen silent. */
   async unspoken(): Promise<string[]> {
     return this.#fake.evaluate(({ waiting }) => waiting.map(({ text }) => text));
   }
 
-  /** Waits until the page has given the voice so many sentences. */
+  /** Waits until the page has given the voice this many sentences. */
   async speaks(count: number): Promise<void> {
     await this.#tab.waitForFunction(
       (fake, length) => fake.spoken.length === length, {}, this.#fake, count,
@@ -85,28 +85,28 @@ export class FakeVoice {
     await this.#tab.waitForFunction((fake) => fake.waiting.length === 0, {}, this.#fake);
   }
 
-  /** The sentence that is being spoken ends: `end` as it should, `error` for another reason. */
+  /** Ends the sentence that is being spoken: with `end` as it should, with `error` otherwise. */
   async endSentence(event: 'end' | 'error' = 'end'): Promise<void> {
     await this.#fake.evaluate(
       ({ waiting }, type) => waiting.shift()?.dispatchEvent(new Event(type)), event,
     );
   }
 
-  /** All of it is spoken. */
+  /** Ends all sentences that are waiting, as spoken. */
   async endAll(): Promise<void> {
     await this.#fake.evaluate(({ waiting }) => {
       for (const utterance of waiting.splice(0)) utterance.dispatchEvent(new Event('end'));
     });
   }
 
-  /** The frames of a type that the page sent since the voice is there. */
+  /** The frames of a type that the page has sent since the fake was installed. */
   async sent(type: string): Promise<Readonly<Record<string, unknown>>[]> {
     return this.#fake.evaluate(
       ({ sent }, wanted) => sent.filter((frame) => frame.type === wanted), type,
     );
   }
 
-  /** The caller begins to speak. Nobody hears it before the page has begun to listen. */
+  /** The caller begins to speak. Nobody hears them before the page has begun to listen. */
   async beginSpeech(): Promise<void> {
     await this.#fake.evaluate(({ ear }) => ear?.dispatchEvent(new Event('speechstart')));
   }
@@ -121,7 +121,7 @@ export class FakeVoice {
     );
   }
 
-  /** Recognition fails, and is over. */
+  /** Recognition fails and ends. */
   async deafen(error: string): Promise<void> {
     await this.#fake.evaluate(({ ear }, reason) => {
       ear?.dispatchEvent(Object.assign(new Event('error'), { error: reason }));

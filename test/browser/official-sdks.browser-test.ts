@@ -18,12 +18,12 @@ import { PEERS } from '../fixtures/pages.ts';
 import { launchChromium, openTab, type Tab } from './chromium.ts';
 import { servePages } from './sdk/page-server.ts';
 
-/** The script of a page, with all that it imports. */
+/** The script of a page, with everything that it imports. */
 function bundle(name: string): string {
   const { outputFiles } = buildSync({
     entryPoints: [join(import.meta.dirname, 'sdk', `${name}.js`)],
     nodePaths: [join(PEERS, 'node_modules')],
-    define: { 'process.env.NODE_ENV': '"development"' }, // React says more then
+    define: { 'process.env.NODE_ENV': '"development"' }, // React reports more
     bundle: true,
     write: false,
     logLevel: 'error',
@@ -43,7 +43,7 @@ const browser = await launchChromium([
 ]);
 
 interface Stage {
-  /** `localhost:<port>`, as a page names the server. */
+  /** `localhost:<port>`, the name that a page has for the server. */
   readonly host: string;
   /** The messages that the agent got. */
   readonly posted: Told<MessageEvent>;
@@ -80,7 +80,7 @@ function linesOf({ transcript }: SessionEndEvent): unknown[] {
   return (transcript ?? []).map(({ role, text }) => [role, text]);
 }
 
-/** The page js-sdk.js, and what its client told. */
+/** The page js-sdk.js, and what its client reported. */
 class JsPage {
   readonly tab: Page;
   readonly errors: string[];
@@ -90,14 +90,14 @@ class JsPage {
     this.errors = errors;
   }
 
-  /** Opens it and connects. Resolves when the agent's welcome is through. */
+  /** Opens the page and connects. Resolves when the agent's welcome has arrived. */
   async connect(host: string, query = ''): Promise<void> {
     await this.tab.goto(`${pages.origin}/js-sdk?server=${host}${query}`);
     await this.tab.evaluate('client.connect()');
     await this.hears('turn.end assistant');
   }
 
-  /** All that a callback was given. */
+  /** Everything that a callback was given. */
   async told(callback: string): Promise<unknown[]> {
     return this.tab.evaluate(`toldTo('${callback}')`) as Promise<unknown[]>;
   }
@@ -108,14 +108,14 @@ class JsPage {
   }
 
   /**
-   * What the platform sent and `onMessage` got, in short. The client also tells there what it says
-   * itself.
+   * What the platform sent and `onMessage` got, in short. The client also reports there what it
+   * says itself.
    */
   async messages(): Promise<string[]> {
     return (await this.shapes('onMessage')).filter((shape) => !shape.startsWith('trigger.'));
   }
 
-  /** Waits until `onMessage` got that `count` times. */
+  /** Waits until `onMessage` has got this shape `count` times. */
   async hears(shape: string, count = 1): Promise<void> {
     const isShape = `(message) => shapeOf(message) === ${JSON.stringify(shape)}`;
     await this.tab.waitForFunction(`toldTo('onMessage').filter(${isShape}).length >= ${count}`);
@@ -191,7 +191,7 @@ describe('@layercode/js-sdk', () => {
     assert.deepEqual(await data.next(), { item: 'tent', count: 2 });
   });
 
-  it('interrupts a reply by what is typed over it', async (t) => {
+  it('interrupts a reply with what is typed over it', async (t) => {
     const dropped = deferred<unknown>();
     const { host, posted } = await stage(t, {
       async *onMessage({ text, signal }) {
@@ -213,7 +213,7 @@ describe('@layercode/js-sdk', () => {
     await page.hears('response.text "Very well."');
   });
 
-  it('ends the session by disconnect(), and resumes its conversation', async (t) => {
+  it('ends the session with disconnect(), and resumes its conversation', async (t) => {
     const { host, ends } = await stage(t, {
       onSessionStart: ({ isResumed }) => (isResumed ? 'Where were we?' : 'Hello there.'),
       onMessage: ({ history }) => `I know of ${history.length} messages.`,
@@ -253,7 +253,7 @@ describe('@layercode/js-sdk', () => {
 });
 
 describe('@layercode/js-sdk with its microphone and speaker on, as by default', () => {
-  it('works as text while its sound means nothing here', async (t) => {
+  it('works as text, while its sound is ignored here', async (t) => {
     const { host, posted } = await stage(t, {});
     const page = new JsPage(await openTab(browser));
     await page.connect(host, '&audio=true');

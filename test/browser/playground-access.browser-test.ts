@@ -1,6 +1,6 @@
 // The playground by keyboard, by screen reader, and to the eye.
 //
-// Pictures of a talk are kept as artefacts (artefact.ts), README's too. To take that one again:
+// Pictures of a talk are kept as artefacts, including README's. To take that one again:
 //   README_PICTURE=1 npm run test:browser -- test/browser/playground-access.browser-test.ts
 
 import assert from 'node:assert/strict';
@@ -22,7 +22,7 @@ const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 
 const browser = await launchChromium();
 
-/** What a screen reader is told of, in the order of the document. */
+/** What a screen reader is told about, in the order of the document. */
 async function accessibleNodes({ tab }: Playground): Promise<SerializedAXNode[]> {
   const withChildren = (node: SerializedAXNode): SerializedAXNode[] =>
     [node, ...(node.children ?? []).flatMap(withChildren)];
@@ -30,7 +30,7 @@ async function accessibleNodes({ tab }: Playground): Promise<SerializedAXNode[]>
   return root === null ? [] : withChildren(root);
 }
 
-/** What the page learns of the reader's wishes. */
+/** Tells the page the reader's preferences. */
 function wish({ tab }: Playground, wishes: Readonly<Record<string, string>>): Promise<void> {
   const features = Object.entries(wishes).map(([name, value]) => ({ name, value }));
   return tab.emulateMediaFeatures(features);
@@ -38,14 +38,14 @@ function wish({ tab }: Playground, wishes: Readonly<Record<string, string>>): Pr
 
 describe('the playground', () => {
   describe('the keyboard', () => {
-    /** The element that has it, by its id or class. */
+    /** The element that has the keyboard, by its id or class. */
     const focused = (page: Playground): Promise<string> =>
       page.tab.evaluate(() => {
         const { activeElement } = document;
         return activeElement?.id || activeElement?.className || activeElement?.tagName || '';
       });
 
-    /** Strikes until that element has the keyboard; what had it on the way. */
+    /** Strikes the key until this element has the keyboard. Returns what had it on the way. */
     async function walk(
       page: Playground,
       key: 'Tab' | 'Shift+Tab',
@@ -60,9 +60,9 @@ describe('the playground', () => {
       return stops;
     }
 
-    it('reaches everything, in the order of the page, and is visible there', async (t) => {
+    it('reaches everything in the order of the page, with its place visible', async (t) => {
       const page = await openPlayground(t, browser);
-      assert.equal(await focused(page), 'say'); // to speak at once
+      assert.equal(await focused(page), 'say'); // so that the caller can speak at once
       const outlines = await page.tab.evaluateHandle(() => {
         const lines: string[] = [];
         document.addEventListener('focusin', (event) => {
@@ -84,7 +84,7 @@ describe('the playground', () => {
       assert.ok(seen.length > order.length);
       assert.deepEqual(seen.filter((line) => !line.endsWith(' solid 2px')), []);
       await page.strike('Tab');
-      // out of the page; a browser without a window may begin anew at once
+      // out of the page; a browser without a window may start over at once
       assert.match(await focused(page), /^(?:BODY|skip)$/);
     });
 
@@ -110,7 +110,7 @@ describe('the playground', () => {
       assert.equal((await page.nextAsked()).text, 'No');
     });
 
-    it('chooses a tab with the arrow keys, which is one stop', async (t) => {
+    it('chooses a tab with the arrow keys: all tabs are one stop', async (t) => {
       const page = await openPlayground(t, browser);
       await page.tab.focus('#end-session');
       await page.strike('Tab');
@@ -171,7 +171,7 @@ describe('the playground', () => {
       assert.deepEqual(usable.filter((role) => !seen.has(role)), []);
     });
 
-    it('is told of the whole reply, once, and not of each piece', async (t) => {
+    it('is told of the whole reply once, and not of each piece', async (t) => {
       const page = await openPlayground(t, browser);
       const told = await page.tab.evaluateHandle(() => {
         const texts: (string | null)[] = [];
@@ -251,7 +251,7 @@ describe('the playground', () => {
     const closers: (() => Promise<void>)[] = [];
     let page: Playground;
 
-    // One talk for all: none of them says a word.
+    // One talk for all tests: none of them says a word.
     before(async () => {
       page = await openPlayground({ after: (close) => closers.push(close) }, browser);
       await page.exchange(
@@ -261,7 +261,7 @@ describe('the playground', () => {
       await page.press('redeliver');
       await page.shows('transcript', [/^good notice/]);
       await page.streams('When?', LONG);
-      await page.hearSomeWords(); // else the history forgets the reply when the caller goes on
+      await page.hearSomeWords(); // otherwise the history forgets the reply when the caller goes on
       await page.press('drop');
       await page.shows('transcript', [/^plain notice/]);
       const asked = await page.asks('Hello');
@@ -333,7 +333,7 @@ describe('the playground', () => {
     it('does not move if the reader prefers reduced motion', async () => {
       const moving = (): number => document.getAnimations().length;
       await wish(page, { 'prefers-reduced-motion': 'no-preference' });
-      assert.notEqual(await page.tab.evaluate(moving), 0); // the caret of a reply that streams
+      assert.notEqual(await page.tab.evaluate(moving), 0); // the caret of a streaming reply
       await wish(page, { 'prefers-reduced-motion': 'reduce' });
       assert.equal(await page.tab.evaluate(moving), 0);
     });
@@ -381,7 +381,7 @@ describe('the playground', () => {
   });
 
   describe('a screenshot', () => {
-    it('is taken of it in daylight, in the dark and on a phone', async (t) => {
+    it('is taken in daylight, in the dark and on a phone', async (t) => {
       const page = await openPlaygroundOf(t, browser, openBakery());
       await page.shows('transcript', [/^Agent: Good morning/]);
       const voice = await FakeVoice.install(page.tab);

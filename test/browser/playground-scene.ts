@@ -1,5 +1,5 @@
-// A talk to take pictures of: a bakery that speaks with a model, all of the server's own but the
-// model's words and their pace.
+// A talk to take pictures of: a bakery that speaks with a model. Everything is the server's own but
+// the model's words and their pace.
 
 import assert from 'node:assert/strict';
 
@@ -23,8 +23,7 @@ interface Line {
 }
 
 /**
- * By the caller's words. `args`: the tool is called first, and the words come when its result is
- * there.
+ * Keyed by the caller's words. `args`: the tool is called first, and the words follow its result.
  */
 const SCRIPT: Readonly<
   Record<string, Line & { readonly call?: string; readonly args?: JsonObject }>
@@ -58,7 +57,7 @@ const SCRIPT: Readonly<
   },
 };
 
-/** Its last reply does not end. */
+/** The bakery's last reply does not end. */
 export function openBakery(): Agent {
   const bakery = defineAgent({
     name: 'bakery',
@@ -110,8 +109,8 @@ function answer({ messages }: ScriptedRequest): ScriptedAnswer {
 }
 
 /**
- * Plays it up to the middle of the last reply: a tool and its data, an interruption, an order, a
- * delivery that comes twice.
+ * Plays the talk up to the middle of the last reply: a tool and its data, an interruption, an
+ * order, a repeated delivery.
  */
 export async function playScene(page: Playground, voice: FakeVoice): Promise<void> {
   const [menu = '', making = '', order = '', hours = ''] = Object.keys(SCRIPT);

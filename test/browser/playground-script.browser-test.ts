@@ -21,7 +21,7 @@ import {
 
 const browser = await launchChromium();
 
-/** What `talk --script` reads of a file with that text. */
+/** What `talk --script` reads from a file with this text. */
 function read(text: string): Scenario {
   const folder = newFolder();
   writeFileSync(join(folder, 'talk.txt'), text);
@@ -30,7 +30,7 @@ function read(text: string): Scenario {
 
 describe('the playground', () => {
   describe('Export as script', () => {
-    /** Deterministic, and with all that a script can expect. */
+    /** Deterministic, with everything that a script can expect. */
     const shop = defineAgent({
       name: 'shop',
       welcome: 'Welcome!  What can I\nget you?',

@@ -1,4 +1,4 @@
-// The playground in a real browser, a server behind it, and an agent whose part the test plays:
+// The playground in a real browser, with a server behind it and an agent whose part the test plays:
 // nothing is said before the test says it.
 
 import assert from 'node:assert/strict';
@@ -25,10 +25,10 @@ export const LONG =
   'Ostend, where a boat waits for its travellers until the last of them has come on board and ' +
   'the lights of the harbour have gone out.';
 
-/** In which some words are heard, and not many: 170 in a minute. */
+/** Enough time to hear some words, but not many, at 170 words a minute. */
 const SOME_WORDS_MS = 1_000;
 
-/** One time that the agent was asked: the caller's words, and the reply that the test gives. */
+/** One turn in which the agent was asked: the caller's words, and the reply that the test gives. */
 export class AskedTurn {
   readonly text: string;
   readonly event: Readonly<Record<string, unknown>>;
@@ -69,7 +69,7 @@ export class AskedTurn {
     this.#over.reject(new Error(message));
   }
 
-  /** Waits until the agent is told that nobody listens any more. */
+  /** Waits until the agent is told that nobody is listening any more. */
   async aborted(): Promise<void> {
     await within(fired(this.#turn.signal), "the agent's signal fires", 5_000);
   }
@@ -87,7 +87,7 @@ export class AskedTurn {
     return this;
   }
 
-  /** What the platform told of an interruption; undefined where it told of none. */
+  /** What the platform said about an interruption; undefined if it reported none. */
   get interruption(): JsonObject | undefined {
     return this.event['interruption_context'] as JsonObject | undefined;
   }
@@ -96,15 +96,15 @@ export class AskedTurn {
 /** Parts of the page as lines of text. */
 export interface View {
   /**
-   * `You: …`; `Agent: …`, with `~…~` around what was not heard and the mark behind it in `<…>`;
-   * `good notice: …`, also bad and plain ones.
+   * `You: …`; `Agent: …`, with `~…~` around what was not heard and the mark after it in `<…>`;
+   * `good notice: …`, or `bad` or `plain`.
    */
   readonly transcript: readonly string[];
   /** `1 Hello: completed` */
   readonly turns: readonly string[];
   /** `user: Hello` */
   readonly history: readonly string[];
-  /** Those that the filter lets through: `→ message Hello`, `← HTTP 200`. */
+  /** The frames that the filter lets through: `→ message Hello`, `← HTTP 200`. */
   readonly events: readonly string[];
   readonly announced: readonly string[];
   /** As text, newest first. */
@@ -150,10 +150,11 @@ function readView(): View {
 
 export interface PlaygroundOptions {
   /**
-   * Hooks and texts of the agent, whose welcome is `WELCOME` else. Its `onMessage` is the test's.
+   * Hooks and texts of the agent. Its default welcome is `WELCOME`, and the test is its
+   * `onMessage`.
    */
   readonly agent?: Partial<Omit<Agent, 'onMessage'>>;
-  /** The path that is opened, or none. Default `/playground`. */
+  /** The path that is opened; `false` opens none. Default `/playground`. */
   readonly path?: string | false;
   /** What the browser runs before the page's own script. */
   readonly script?: string | undefined;
@@ -173,9 +174,9 @@ export class Playground {
   readonly app: App;
   readonly origin: string;
   readonly log: RecordedLog;
-  /** All that the agent was asked, in order. */
+  /** All turns in which the agent was asked, in order. */
   readonly asked: readonly AskedTurn[];
-  /** The next time that the agent is asked. */
+  /** The next turn in which the agent is asked. */
   readonly nextAsked: () => Promise<AskedTurn>;
   #expected: RegExp[] = [];
 
@@ -195,7 +196,7 @@ export class Playground {
     await this.strike('Enter');
   }
 
-  /** The same, and waits until the agent is asked. */
+  /** Says the text, and waits until the agent is asked. */
   async asks(text: string): Promise<AskedTurn> {
     await this.say(text);
     return this.nextAsked();
@@ -216,8 +217,8 @@ export class Playground {
   }
 
   /**
-   * Some words of a reply that has begun: nothing tells that a word was heard, for the platform
-   * counts so many a minute.
+   * Waits for some words of a reply that has begun. Nothing tells when a word was heard: the
+   * platform counts a fixed number a minute.
    */
   async hearSomeWords(): Promise<void> {
     await sleep(SOME_WORDS_MS);
@@ -227,7 +228,7 @@ export class Playground {
     for (const id of ids) await this.tab.locator(`#${id}`).click();
   }
 
-  /** Says something, and sees the beginning of the reply, which goes on. */
+  /** Says something, and waits for the beginning of the reply, which goes on. */
   async streams(text: string, reply: string): Promise<AskedTurn> {
     const asked = await this.asks(text);
     asked.say(reply);
@@ -235,11 +236,11 @@ export class Playground {
     return asked;
   }
 
-  /** A turn to its end: what the caller says, and the whole reply. */
+  /** Plays a turn to its end: what the caller says, and the whole reply. */
   async exchange(text: string, reply: string): Promise<void> {
     (await this.asks(text)).say(reply).end();
     await this.shows('transcript', [`You: ${text}`, `Agent: ${reply}`]);
-    // the server has told its figures
+    // the server has sent its figures
     await this.tab.waitForFunction(
       () => !document.querySelector('#timeline > tr:last-child')?.textContent?.includes('≈'),
     );
@@ -271,13 +272,13 @@ export class Playground {
     }
   }
 
-  /** The text of the first such element, as it is displayed. */
+  /** The text of the first matching element, as it is displayed. */
   async text(css: string): Promise<string> {
     return this.tab.$eval(css, (element) =>
       (element as HTMLElement).innerText.replaceAll(/\n+/g, '\n').trim());
   }
 
-  /** Waits until the first such element has that text. */
+  /** Waits until the first matching element has this text. */
   async becomes(css: string, text: string | RegExp): Promise<void> {
     try {
       await this.tab.waitForFunction(
@@ -303,12 +304,12 @@ export class Playground {
     return this.tab.evaluate(() => document.activeElement?.id);
   }
 
-  /** The test provokes an error of the console. */
+  /** Announces errors in the console that the test provokes. */
   expectError(...errors: readonly RegExp[]): void {
     this.#expected.push(...errors);
   }
 
-  /** Leaves the page, which does not complain of the server's end then, and ends the server. */
+  /** Leaves the page, so that it does not complain when the server ends, and ends the server. */
   async close(): Promise<void> {
     try {
       await this.tab.browserContext().close();
@@ -321,7 +322,7 @@ export class Playground {
   }
 }
 
-/** For the page, to which no `RegExp` can be passed. */
+/** A pattern as the page can get it: a `RegExp` cannot be passed. */
 function patternOf(text: string | RegExp): Pick<RegExp, 'source' | 'flags'> {
   if (typeof text !== 'string') return { source: text.source, flags: text.flags };
   return { source: `^${text.replaceAll(/[$()*+.?[\\\]^{|}]/g, '\\$&')}$`, flags: '' };
@@ -333,8 +334,8 @@ export interface Closing {
 }
 
 /**
- * Serves an agent with its playground for the length of a test, and opens it. The test fails where
- * the console has errors.
+ * Serves an agent with its playground for the length of a test, and opens it. The test fails if
+ * there are errors in the console.
  */
 export async function openPlayground(
   t: Closing,
@@ -353,12 +354,12 @@ export async function openPlayground(
     },
   });
   const page = await openPlaygroundOf(t, browser, played, { ...options, told });
-  // which is the last that happens by itself
+  // the last thing that happens by itself
   if (options.path !== false) await page.shows('history', [`assistant: ${WELCOME}`]);
   return page;
 }
 
-/** The same, with agents that need no test to speak. */
+/** The same, with agents that speak without the test. */
 export async function openPlaygroundOf(
   t: Closing,
   browser: Browser,
@@ -384,7 +385,7 @@ export async function serveWithPlayground(
   agent: Agent | NamedAgents,
   { log = recordLog(), port = 0 }: {
     readonly log?: RecordedLog;
-    /** Default a free one. */
+    /** Default: a free port. */
     readonly port?: number;
   } = {},
 ): Promise<Pick<Playground, 'app' | 'origin'>> {
@@ -394,7 +395,7 @@ export async function serveWithPlayground(
   return { app, origin: `http://127.0.0.1:${address.port}` };
 }
 
-/** A `script` with which the page sees that answer of `/ready`. */
+/** A `script` that makes the page see this answer from `/ready`. */
 export function seesReady(ready: object): string {
   return `{ const { fetch } = globalThis; globalThis.fetch = (url, ...rest) =>
     url === '/ready'

@@ -10,7 +10,7 @@ import { launchChromium } from './chromium.ts';
 import { openPlayground, type Playground } from './playground-stage.ts';
 
 const browser = await launchChromium([
-  // As a name server of theirs would answer: https://en.wikipedia.org/wiki/DNS_rebinding
+  // What an attacker's name server would answer: https://en.wikipedia.org/wiki/DNS_rebinding
   '--host-resolver-rules=MAP rebound.example 127.0.0.1, MAP other.example 127.0.0.1, '
     + 'MAP * ~NOTFOUND, EXCLUDE 127.0.0.1, EXCLUDE localhost',
 ]);
@@ -23,7 +23,7 @@ const { port, close } = await listen(other);
 after(close);
 
 describe('the playground for strangers', () => {
-  /** What a browser asks for beside a page that names none. */
+  /** A browser asks for it if a page names no icon. */
   const FAVICON = /favicon\.ico/;
   const elsewhere = `http://other.example:${port}/`;
 
@@ -45,7 +45,7 @@ describe('the playground for strangers', () => {
     return Object.assign(page, { key });
   }
 
-  /** What becomes of a socket that the page opens: `open`, or the status of the refusal. */
+  /** The outcome for a socket that the page opens: `open`, or the status of the refusal. */
   async function openSocket(page: Playground, origin: string, key: string): Promise<unknown> {
     const wires = `${origin.replace('http', 'ws')}/v1/agents/web/websocket`;
     const isOpen = await page.tab.evaluate((url) => {
@@ -56,12 +56,12 @@ describe('the playground for strangers', () => {
       });
     }, `${wires}?client_session_key=${key}&trace=true`);
     if (isOpen) return 'open';
-    // a socket that is open is not yet
+    // a socket that is still open has not been logged yet
     const lines = await within(page.log.wait('request', 2), 'the key and the socket are logged');
     return lines.find(({ path }) => path === '/v1/agents/web/websocket')?.['status'];
   }
 
-  it('opens no socket to a page of another site, nor by a name that was rebound', async (t) => {
+  it('opens no socket for a page of another site, nor under a rebound name', async (t) => {
     for (const host of ['127.0.0.1', 'rebound.example']) {
       const page = await openElsewhere(t);
       const origin = page.origin.replace('127.0.0.1', host);
@@ -69,15 +69,15 @@ describe('the playground for strangers', () => {
     }
   });
 
-  it('opens a socket with that key to its own page', async (t) => {
+  it('opens a socket with that key for its own page', async (t) => {
     const page = await openElsewhere(t);
     page.expectError(FAVICON);
     await page.tab.goto(`${page.origin}/playground/page.css`);
-    // else the tests before prove nothing
+    // otherwise the tests above prove nothing
     assert.equal(await openSocket(page, page.origin, page.key), 'open');
   });
 
-  it('gives a page of another site neither key nor history', async (t) => {
+  it('gives neither key nor history to a page of another site', async (t) => {
     const page = await openElsewhere(t);
     const answers = await page.tab.evaluate(async (origin) => {
       const ask = (path: string, init?: RequestInit): Promise<string> =>
@@ -114,6 +114,6 @@ describe('the playground for strangers', () => {
     assert.deepEqual(
       page.log.records().filter(({ path }) => path === '/playground/page.css'),
       [],
-    ); // the page did not come to life
+    ); // the page did not start
   });
 });

@@ -1,5 +1,5 @@
-// A talk in the playground, as a caller has it: a real Chromium, a real server, and an agent that
-// says what the test says, when the test says it.
+// A talk in the playground, from the caller's side: a real Chromium, a real server, and an agent
+// that says what the test says, when the test says it.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -86,7 +86,7 @@ describe('the playground', () => {
       await page.shows('transcript', [...first, 'You: Two', 'billing: Billing: Two']);
     });
 
-    it('shows a reply piece by piece while it streams', async (t) => {
+    it('shows a reply piece by piece while it is streaming', async (t) => {
       const page = await openPlayground(t, browser);
       const asked = await page.asks('Hello');
       assert.equal(asked.text, 'Hello');
@@ -100,7 +100,7 @@ describe('the playground', () => {
       await page.becomes('#activity', '');
     });
 
-    it('clears the field and keeps the keyboard in it, and says nothing of blanks', async (t) => {
+    it('clears the field and keeps the keyboard in it, and sends no blanks', async (t) => {
       const page = await openPlayground(t, browser);
       await page.say('  ');
       await page.tab.locator('#say').fill('');
@@ -184,7 +184,7 @@ describe('the playground', () => {
       assert.equal(await page.text('#history-count'), '3');
     });
 
-    it('folds the words of a reply into a row, which may be open, until data comes', async (t) => {
+    it('folds the words of a reply into one row, open or not, until data comes', async (t) => {
       const page = await openPlayground(t, browser);
       const asked = await page.asks('Hello');
       asked.say('One ').say('two ');
@@ -208,7 +208,7 @@ describe('the playground', () => {
       ]);
     });
 
-    it('lets through the frames of this turn, or those with errors', async (t) => {
+    it('lets through only the frames of this turn, or those with errors', async (t) => {
       const page = await openPlayground(t, browser);
       await page.exchange('One', 'Yes.');
       await page.exchange('Two', 'Yes.');
@@ -348,7 +348,7 @@ describe('the playground', () => {
   });
 
   describe('a session', () => {
-    it('ends with 200, and a reconnection goes on with the conversation', async (t) => {
+    it('ends with 200, and continues the conversation after a reconnection', async (t) => {
       const page = await openPlayground(t, browser);
       await page.exchange('One', 'Yes.');
       const conversation = await page.text('#conversation');
@@ -377,7 +377,7 @@ describe('the playground', () => {
       ]);
     });
 
-    it('says that nothing can be sent when it is over, and keeps the words', async (t) => {
+    it('says once it is over that nothing can be sent, and keeps the words', async (t) => {
       const page = await openPlayground(t, browser);
       await page.press('end-session');
       await page.becomes('#connection', 'closed');
@@ -388,7 +388,7 @@ describe('the playground', () => {
       assert.equal(await page.tab.$eval('input#say', ({ value }) => value), 'Hello?');
     });
 
-    it('is over when the agent hangs up', async (t) => {
+    it('ends when the agent hangs up', async (t) => {
       const page = await openPlayground(t, browser);
       (await page.asks('Bye')).hangUp('Goodbye!');
       await page.shows('transcript', [
@@ -401,7 +401,7 @@ describe('the playground', () => {
       await page.becomes('#connection', 'closed');
     });
 
-    it('goes on by itself after the server was restarted', async (t) => {
+    it('continues by itself after a restart of the server', async (t) => {
       const page = await openPlayground(t, browser);
       await page.exchange('One', 'Yes.');
       const conversation = await page.text('#conversation');

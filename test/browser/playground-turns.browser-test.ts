@@ -8,7 +8,7 @@ import { launchChromium } from './chromium.ts';
 import { openBakery } from './playground-scene.ts';
 import { LONG, openPlayground, openPlaygroundOf, type Playground } from './playground-stage.ts';
 
-/** Where some was heard, or nothing: that is a matter of time. */
+/** A reply of which some was heard, or nothing: that depends on timing. */
 const STRUCK = /^Agent: .*~.+~ <interrupted, (?:the rest was not|nothing was) heard>$/;
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 
@@ -80,7 +80,7 @@ describe('the playground', () => {
       const picture = `${row} td.picture`;
       const title = await tab.$eval(picture, (cell) => cell.getAttribute('title')) ?? '';
       const [, ms] = /^tools: make_order ([\d.]+) ms$/.exec(title) ?? [];
-      assert.ok(Number(ms) < 200, title); // not until the end of the reply, which takes longer
+      assert.ok(Number(ms) < 200, title); // not counted to the end of the reply, which takes longer
       assert.equal(
         await tab.$eval(`${picture} .sr-only`, ({ textContent }) => textContent),
         title,
@@ -178,7 +178,7 @@ describe('the playground', () => {
       assert.equal((await page.asks('Two')).interruption, undefined);
     });
 
-    it('does not count when the reply was heard to its end', async (t) => {
+    it('does not count once the reply has been heard to its end', async (t) => {
       const page = await openPlayground(t, browser);
       await page.exchange('One', LONG); // without a voice a reply is heard as soon as it is there
       assert.equal((await page.asks('Two')).interruption, undefined);
@@ -203,7 +203,7 @@ describe('the playground', () => {
       assert.equal(page.asked.length, 1);
     });
 
-    it('while a reply streams takes it over, and no word comes twice', async (t) => {
+    it('while a reply is streaming takes it over, and no word comes twice', async (t) => {
       const page = await openPlayground(t, browser);
       const asked = await page.asks('Hello');
       asked.data({ one: 1 }).say('One ');
@@ -236,7 +236,7 @@ describe('the playground', () => {
   });
 
   describe('a failing agent', () => {
-    it('is heard to apologise behind what it said, and the page says why', async (t) => {
+    it('is heard to apologise after what it said, and the page says why', async (t) => {
       const page = await openPlayground(t, browser);
       const asked = await page.streams('Hello', 'One moment');
       asked.fail('the oven is cold');
@@ -257,7 +257,7 @@ describe('the playground', () => {
       ['forge-wrong', 'Bad signature'],
       ['forge-stale', 'Stale signature'],
     ] as const) {
-      it(`of ${id} is refused with 401, which is told as right, and the talk goes on`, async (t) => {
+      it(`by ${id} is refused with 401, as the page expects, and the talk goes on`, async (t) => {
         const page = await openPlayground(t, browser);
         await page.exchange('One', 'Yes.');
         await page.press(id);

@@ -7,7 +7,7 @@ import { launchChromium } from './chromium.ts';
 import { FakeVoice } from './fake-voice.ts';
 import { LONG, openPlayground, type Playground } from './playground-stage.ts';
 
-/** Where some was heard, or nothing: that is a matter of time. */
+/** A reply of which some was heard, or nothing: that depends on timing. */
 const STRUCK = /^Agent: .*~.+~ <interrupted, (?:the rest was not|nothing was) heard>$/;
 
 const browser = await launchChromium();
@@ -19,7 +19,7 @@ async function open(t: TestContext): Promise<{ page: Playground; voice: FakeVoic
 
 describe('the playground', () => {
   describe('the voice', () => {
-    it('speaks a reply sentence by sentence while it streams', async (t) => {
+    it('speaks a reply sentence by sentence while it is streaming', async (t) => {
       const { page, voice } = await open(t);
       const asked = await page.asks('Hello');
       asked.say('One is here. Tw');
@@ -34,7 +34,7 @@ describe('the playground', () => {
       );
     });
 
-    it('ends before the platform is told that the reply was heard', async (t) => {
+    it('has ended before the platform is told that the reply was heard', async (t) => {
       const { page, voice } = await open(t);
       const asked = await page.asks('When?');
       asked.say(`Soon. ${LONG}`).end();
@@ -128,7 +128,7 @@ describe('the playground', () => {
       await page.tab.waitForSelector('#microphone[aria-pressed=false]');
     });
 
-    it('is switched off in mid-sentence, which counts as heard', async (t) => {
+    it('can be switched off in mid-sentence, which then counts as heard', async (t) => {
       const { page, voice } = await open(t);
       await page.exchange('One', 'Yes.');
       assert.deepEqual(await voice.unspoken(), ['Yes.']);
@@ -147,7 +147,7 @@ describe('the playground', () => {
       assert.equal((await voice.sent('trigger.response.audio.replay_finished')).length, 1);
     });
 
-    it('says goodbye to the end when the agent has hung up', async (t) => {
+    it('finishes the goodbye when the agent has hung up', async (t) => {
       const { page, voice } = await open(t);
       (await page.asks('Bye')).hangUp('Goodbye!');
       await page.becomes('#connection', 'closed');

@@ -1,4 +1,4 @@
-// The playground's choice of a wire: the same agent, called as LayerCode or as another platform.
+// The playground's choice of a wire: the same agent, called by LayerCode or by another platform.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -50,7 +50,7 @@ describe("the playground's choice of a wire", () => {
     ]);
   });
 
-  it('delivers twice, drops, and is refused with another key', async (t) => {
+  it('delivers twice, drops, and is refused with a wrong key', async (t) => {
     const page = await openPlayground(t, browser);
     await choose(page, 'elevenlabs');
     assert.equal(await page.isDisplayed('#forge-stale'), false);

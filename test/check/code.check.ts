@@ -8,7 +8,7 @@ import { describe, it } from 'node:test';
 import { filesBelow, ROOT } from '../fixtures/source-files.ts';
 import { gluedWords, MAX_COLUMNS } from './text-look.ts';
 
-/** Sorts before those of the imports that stand below it. */
+/** A sort key for import paths: a path that stands higher has a smaller key. */
 function rankOf(path: string): string {
   return path.startsWith('.') ? `1 ${9 - path.split('../').length} ${path}` : `0 ${path}`;
 }
@@ -45,7 +45,7 @@ describe('how src is laid out', () => {
       })), []);
   });
 
-  it('begins lines with operators, and ends none with one', () =>
+  it('begins lines with operators, and ends no line with one', () =>
     assert.deepEqual(wrong((text) => /^(?! *(?:\*|\/\/)).* (?:&&|\|\||\?\?|\+)$/m.test(text)), []));
 
   it('has all parameters beside the name, or one on each line', () => {
@@ -55,17 +55,18 @@ describe('how src is laid out', () => {
   });
 });
 
-/** A text in quotes, or a regular expression. */
+/** Text in quotes, or a regular expression. */
 const LITERAL = new RegExp([
   /'(?:[^'\\]|\\.)*'/, /"(?:[^"\\]|\\.)*"/, /`(?:[^`\\]|\\.)*`/,
   /\/(?![/*])(?:[^/\\\[]|\\.|\[(?:[^\]\\]|\\.)*\])+\//,
 ].map(({ source }) => source).join('|'), 'g');
 
-/** Lines of these hold pages' scripts, types to compare, or what another program prints. */
+/** Lines of these files hold pages' scripts, types to compare, or what another program prints. */
 const HOLDS_TEXTS = /^(?:test\/types|bench\/model|test\/kit\/tunnel\/fake-)/;
 
 /**
- * Lines that are too wide and could be broken: not links, nor one long text, nor a line of a text.
+ * Lines that are too wide and could be broken: not links, one long string, or a line inside a
+ * template.
  */
 function wideLines(file: string): string[] {
   let isInText = false;
@@ -83,7 +84,7 @@ function wideLines(file: string): string[] {
 
 describe('a line of code', () => {
   for (const folder of ['src', 'test', 'bench', 'scripts', 'examples', 'assets/templates']) {
-    it(`of ${folder} ends by column ${MAX_COLUMNS}`, () => {
+    it(`in ${folder} ends by column ${MAX_COLUMNS}`, () => {
       const paths = filesBelow(folder)
         .filter((path) => /\.(?:ts|mjs)$/.test(path) && !HOLDS_TEXTS.test(path));
       assert.ok(paths.length > 0);

@@ -19,7 +19,7 @@ describe('README.md', () => {
 });
 
 describe('docs/README.md', () => {
-  it('links every page of docs/', () => {
+  it('links to every page of docs/', () => {
     const map = readPage('docs/README.md');
     const missing = pages
       .filter((page) => page.startsWith('docs/') && page !== 'docs/README.md')
@@ -41,8 +41,8 @@ describe('a page that a script writes', () => {
   }
 });
 
-describe('a link of the pages', () => {
-  /** As GitHub makes them. */
+describe('a link on the pages', () => {
+  /** The anchors as GitHub makes them. */
   function anchorsOf(page: string): Set<string> {
     const seen = new Map<string, number>();
     const anchors = new Set<string>();
@@ -73,7 +73,7 @@ describe('a link of the pages', () => {
   }
 });
 
-describe('a line of the pages', () => {
+describe('a line on the pages', () => {
   /** Where a link leads does not count: nobody can break it. */
   const widthOf = (line: string): number => [...line.replaceAll(/\]\([^)]*\)/g, '](')].length;
 
@@ -93,14 +93,14 @@ describe('a line of the pages', () => {
   }
 });
 
-describe('a paragraph of the pages', () => {
+describe('a paragraph on the pages', () => {
   it('has no two words glued together', () => {
     const glued = pages.flatMap((page) =>
       gluedWords(proseOf(page)).map((word) => `${page}: ${word}`));
     assert.deepEqual(glued, []);
   });
 
-  it('occurs only once in its page', () => {
+  it('occurs only once on its page', () => {
     for (const page of pages) {
       const parts = proseOf(page).split(/\n\s*\n/);
       const paragraphs = parts.filter((text) => text !== '' && !text.startsWith('#'));

@@ -2,7 +2,7 @@
 
 export const WELCOME = 'Hello there.';
 
-/** Said one word at a time, with this between them unless the environment's WORD_MS says more. */
+/** The time between two words, unless the variable WORD_MS names another. */
 const WORD_MS = 45;
 
 export function replyTo(words: string): string {
@@ -13,7 +13,7 @@ export function isToolTurn(words: string): boolean {
   return words.startsWith('count');
 }
 
-/** The agent as a module for a server's process. Its tool adds a line to the file: its key. */
+/** The agent as a module for a server's process. Its tool adds its key to the file, as a line. */
 export function agentModule(library: string, effects: string): string {
   return `
 import { appendFileSync } from 'node:fs';

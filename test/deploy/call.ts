@@ -1,5 +1,5 @@
-// One caller of a deploy test: says its words, hears the replies, interrupts some of them, and has
-// some delivered twice. Writes down what was said and heard.
+// One caller in a deploy test: says its words, hears the replies, interrupts some of them, and has
+// some turns delivered twice. Writes down what was said and heard.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -13,17 +13,17 @@ export interface SeenTurn {
   readonly words: string | undefined;
   /** The whole reply. */
   readonly expected: string;
-  /** What was heard of it. */
+  /** What was heard of the reply. */
   readonly heard: string;
-  /** From the request to the first word; undefined if none came. */
+  /** From the request to the first word; undefined if no word came. */
   readonly firstWordMs: number | undefined;
   readonly end: TurnEnd;
   readonly usesTool: boolean;
 }
 
 /**
- * `whole`: all of the reply was heard. `interrupted`: by its caller. `failed`: it broke off, or
- * none came; `failure` says how.
+ * `whole`: all of the reply was heard. `interrupted`: its caller interrupted it. `failed`: it broke
+ * off, or no reply came; `failure` says how.
  */
 export type TurnEnd =
   | { readonly kind: 'whole' | 'interrupted' }
@@ -36,9 +36,9 @@ export interface SeenCall {
 
 export interface CallPlan {
   readonly number: number;
-  /** The caller's turns behind the welcome. */
+  /** The number of the caller's turns after the welcome. */
   readonly turns: number;
-  /** Between 0 and 1. */
+  /** Returns numbers between 0 and 1. */
   readonly random: () => number;
   /** A turn that takes longer has failed. */
   readonly patienceMs: number;
@@ -53,7 +53,7 @@ interface Heard {
 
 /** Between the end of a reply and the caller's next words. */
 const PAUSE_MS = [700, 1_900] as const;
-/** Until a turn is delivered a second time: while it is spoken, mostly. */
+/** The time until a turn is delivered again, mostly while it is still being spoken. */
 const AGAIN_MS = [0, 400] as const;
 /** The shares of turns that the caller interrupts, and that are delivered twice. */
 const INTERRUPTED = 0.12;
@@ -66,7 +66,7 @@ export async function playCall(origin: string, secret: string, plan: CallPlan): 
 class Call {
   readonly #client: TestClient;
   readonly #plan: CallPlan;
-  /** What the next message tells of an interruption. */
+  /** What the next message says about an interruption. */
   #context: object | undefined;
 
   constructor(client: TestClient, plan: CallPlan) {
@@ -106,7 +106,7 @@ class Call {
     const deliveries = [this.#deliver(event, isInterrupted ? 3 : undefined)];
     if (isTwice)
       deliveries.push(sleep(this.#between(AGAIN_MS)).then(() => this.#deliver(event)));
-    // Of two deliveries the caller hears the one that says more.
+    // Of two deliveries, the caller hears the one that says more.
     const heard = (await Promise.all(deliveries)).reduce((first, second) =>
       first.text.length > second.text.length ? first : second);
     if (heard.end === 'dropped') {
@@ -125,7 +125,7 @@ class Call {
     };
   }
 
-  /** Never rejects: what fails is heard as silence. */
+  /** Never rejects: a failure is heard as silence. */
   async #deliver(event: object, dropsAfterEvents = Infinity): Promise<Heard> {
     const began = performance.now();
     let text = '';
@@ -139,7 +139,7 @@ class Call {
     const tooLate = `nothing for ${this.#plan.patienceMs} ms`;
     try {
       const posting = this.#client.post(event);
-      // Before the headers there is no reply that could be dropped: the request is abandoned.
+      // Before the headers there is no reply to drop: the request is abandoned.
       reply = await Promise.race([posting, late]);
       if (reply === undefined) {
         posting.then((answer) => answer.drop(), () => undefined);

@@ -24,7 +24,7 @@ describe('the verdict on payments while callers go on talking', () => {
     assert.deepEqual(verdictOf([CALLER], ['I10']).faults, ['I1 was not charged']);
   });
 
-  it('counts a caller who is told that the outcome is unknown, and finds no fault in that', () => {
+  it('counts callers who are told that the outcome is unknown, without finding fault', () => {
     const told = { ...CALLER, heard: '8 {"error":"outcome unknown"}' };
     for (const charged of [['I1'], []]) {
       const { unknown, faults } = verdictOf([told], charged);

@@ -1,5 +1,5 @@
-// The double payment: a payment runs, its caller goes on talking, the next words reach another
-// process, and the model calls `pay` again.
+// The double payment: while a payment is running, its caller goes on talking, the next words reach
+// another process, and the model calls `pay` again.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -15,7 +15,7 @@ export interface PaymentPlan {
   readonly storeUrl: string;
   /** Two servers, or one with two workers. */
   readonly processes: 'servers' | 'workers';
-  /** Whether the tool acts once. Without it the play has to find double payments. */
+  /** Whether the tool acts once. If it does not, the play has to find double payments. */
   readonly isOnce: boolean;
   readonly callers: number;
 }
@@ -26,8 +26,8 @@ export interface PaymentVerdict {
   /** Invoices that were charged more than once. */
   readonly doubled: readonly string[];
   /**
-   * Callers who were told that the outcome is unknown, as the process that pays did not answer the
-   * other one in time: the machine is busy. They were charged once, or never.
+   * Callers who were told that the outcome is unknown, because the paying process did not answer
+   * the other one in time: the machine is busy. They were charged once, or never.
    */
   readonly unknown: number;
   /** Invoices that were not charged, and callers who were told nothing true. */
@@ -36,12 +36,12 @@ export interface PaymentVerdict {
 
 /** How long the bank takes. The caller goes on talking meanwhile. */
 const BANK_MS = 500;
-/** Callers begin within this time. */
+/** All callers begin within this time. */
 const BEGIN_MS = 2_500;
 
 /**
  * The model of this agent calls `pay` whenever the caller says something, and then says what came
- * of it. Its first word is the id of the process. The bank adds a line to the file: the invoice.
+ * of it. Its first word is the id of the process. The bank adds the invoice to the file, as a line.
  */
 function agentModule(bank: string, isOnce: boolean): string {
   const built = (name: string): string => JSON.stringify(pathToFileURL(join(ROOT, name)).href);
@@ -103,7 +103,7 @@ async function serve(
       AGENT: './agent.mjs',
       LAYERCODE_WEBHOOK_SECRET: SECRET,
       CONVERSATION_STORE: storeUrl,
-      STORE_TIMEOUT_MS: '2000', // a busy machine must not pass for a store that fails
+      STORE_TIMEOUT_MS: '2000', // a busy machine must not look like a failing store
       ACCESS_LOG: 'false',
       WORKERS: workers,
     },

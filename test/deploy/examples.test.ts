@@ -1,5 +1,5 @@
-// What examples/deploy says must fit the server. The programs that read these files are asked in
-// test/peers/deploy-examples.peer-test.ts.
+// What examples/deploy says must fit the server. test/peers/deploy-examples.peer-test.ts asks the
+// programs that read these files.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -19,17 +19,17 @@ interface Metric {
   readonly labels: readonly string[];
 }
 
-/** All metrics of the server: test/pages.test.ts holds the page to it. */
+/** All metrics of the server, read from the page: test/pages.test.ts holds that to the server. */
 const METRICS = new Map<string, Metric>(
   [...readPage('docs/observability.md').matchAll(/^\| `(\w+)` \| (\w+) \| (.*?) \|/gm)].map(
     ([, name = '', type = '', labels = '']): [string, Metric] =>
       [name, { type, labels: [...labels.matchAll(/\w+/g)].map(([label]) => label) }],
   ),
 );
-/** Of the series that Prometheus makes of a histogram. */
+/** The endings of the series that Prometheus makes from a histogram. */
 const HISTOGRAM = /_(?:bucket|sum|count)$/;
 
-/** A metric with its selector, and the function that it is given to. */
+/** A metric with its selector, and the function that it is passed to. */
 interface Use {
   readonly name: string;
   readonly selector: string;
@@ -87,7 +87,7 @@ describe('examples/deploy/grafana.json', () => {
   const dashboard = readDashboard();
   const panels = dashboard.panels.filter(({ type }) => type !== 'row');
 
-  it('has panels with a title, an id of their own, and queries', () => {
+  it('has panels with a unique title and id, and queries', () => {
     const { length } = panels;
     assert.equal(new Set(panels.map(({ title }) => title)).size, length);
     const ids = dashboard.panels.map(({ id }) => id);
@@ -113,7 +113,7 @@ describe('examples/deploy/grafana.json', () => {
     }
   });
 
-  it('asks the data source and the servers that were chosen above it', () => {
+  it('asks the data source and the servers that were chosen at its top', () => {
     const names = dashboard.templating.list.map(({ name }) => name);
     assert.deepEqual(names, ['datasource', 'instance']);
     assert.deepEqual(panels.filter(({ datasource }) => datasource?.uid !== '${datasource}'), []);
@@ -127,7 +127,7 @@ describe('examples/deploy/Dockerfile', () => {
     read(path).split('\n').filter((line) => /^(FROM|RUN|COPY|ENV|USER|ENTRYPOINT)/.test(line));
   const example = steps('examples/deploy/Dockerfile');
 
-  it('builds an image with everything the one at the top has', () => {
+  it('builds an image with everything that the root Dockerfile puts into one', () => {
     for (const step of steps('Dockerfile')) assert.ok(example.includes(step), step);
   });
 

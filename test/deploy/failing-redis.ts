@@ -9,11 +9,11 @@ import { RedisServer } from '../fixtures/redis-server.ts';
 export interface Loss {
   readonly atMs: number;
   readonly kind: 'flush' | 'epoch' | 'evict' | 'fail over';
-  /** Conversations without a claim then, of those that were asked for. Undefined: all. */
+  /** Which of the given conversations had no claim after that. Undefined: all of them. */
   readonly ids: ReadonlySet<string> | undefined;
 }
 
-/** Returns those of its arguments, conversations, that have no claim. */
+/** Returns those of the conversations in its arguments that have no claim. */
 const LACKING = `
 local lacking = {}
 for _, id in ipairs(ARGV) do
@@ -25,13 +25,13 @@ for _, id in ipairs(ARGV) do
 end
 return table.concat(lacking, ' ')`;
 
-/** Each of its two clients has a way of its own to it, which can be cut. */
+/** A Redis with two clients. Each has its own way to it, which can be cut. */
 export class FailingRedis {
   readonly losses: Loss[] = [];
   readonly ways: readonly CuttingProxy[];
   #primary: RedisServer;
   #replica: RedisServer | undefined;
-  /** Between the two. */
+  /** Stands between the primary and the replica. */
   readonly #link: CuttingProxy;
 
   private constructor(
@@ -86,14 +86,17 @@ export class FailingRedis {
     await this.#primary.command('DEL', `layercode:${id}`);
   }
 
-  /** It keeps its file. */
+  /** Restarts the server, which keeps its file. */
   async restart(ms: number): Promise<void> {
     await this.#primary.kill();
     await sleep(ms);
     await this.#primary.start();
   }
 
-  /** To the replica, which has not heard of what came within `ms`. `recent`: conversations. */
+  /**
+   * Fails over to the replica, which lacks what was written in the last `ms`. `recent`:
+   * conversations.
+   */
   async failOver(ms: number, recent: () => readonly string[]): Promise<void> {
     const [old, next] = [this.#primary, this.#replica];
     if (next === undefined) return this.restart(ms);

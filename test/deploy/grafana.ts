@@ -1,4 +1,4 @@
-// The dashboard of examples/deploy, as far as tests read it.
+// The parts of the dashboard in examples/deploy that tests read.
 
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -28,7 +28,7 @@ export function readDashboard(): Dashboard {
   return JSON.parse(text) as Dashboard;
 }
 
-/** The queries as Prometheus takes them: Grafana fills in its own variables. */
+/** The queries as Prometheus gets them, with Grafana's own variables filled in. */
 export function queriesOf({ panels }: Dashboard): string[] {
   return panels.flatMap(({ targets = [] }) =>
     targets.map(({ expr }) => expr.replaceAll('$__rate_interval', '5m')));

@@ -46,7 +46,7 @@ describe('the judge of a deploy test', () => {
     assert.deepEqual(counts([a], [...kept(a).slice(0, 1), ...kept(a)]), [1, 0, 0]);
   });
 
-  it('finds a reply that was heard and is missing or different', () => {
+  it('finds a reply that was heard but is missing or different in history', () => {
     assert.deepEqual(counts([a], kept(a).slice(0, 1)), [0, 1, 0]);
     assert.deepEqual(counts([a], kept({ ...a, expected: 'Another.' })), [0, 1, 0]);
   });
@@ -68,7 +68,7 @@ describe('the judge of a deploy test', () => {
     assert.equal(wordsLost(a), 0);
   });
 
-  it('finds turns out of order, and turns of nobody', () => {
+  it('finds turns out of order, and turns that nobody took', () => {
     assert.deepEqual(counts([a, b], [...kept(b), ...kept(a)]), [0, 0, 1]);
     assert.deepEqual(counts([a], [...kept(a), ...kept(b).slice(1)]), [0, 0, 1]);
   });

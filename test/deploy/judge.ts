@@ -1,15 +1,15 @@
-// Compares what callers saw with what the store has of their calls.
+// Compares what callers saw with what the store holds about their calls.
 
 import type { Message } from '../../src/conversations/message.ts';
 import type { SeenCall, SeenTurn } from './call.ts';
 
 /** What is wrong with the history of a call. */
 export interface Verdict {
-  /** Caller's words that history does not have, or has twice. */
+  /** Callers' words that history lacks, or has twice. */
   readonly lostMessages: readonly string[];
-  /** Replies that were heard, and are not in history as they were heard. */
+  /** Replies that are not in history as they were heard. */
   readonly wrongReplies: readonly string[];
-  /** Whatever else no history may have. */
+  /** Whatever else must not be in a history. */
   readonly faults: readonly string[];
 }
 
@@ -39,7 +39,7 @@ export function judge(call: SeenCall, history: readonly Message[]): Verdict {
   return { lostMessages, wrongReplies, faults };
 }
 
-/** How many of the reply's words were not heard. An interruption is its caller's own wish. */
+/** How many of the reply's words were lost. An interruption loses none: the caller wanted it. */
 export function wordsLost({ end, expected, heard }: SeenTurn): number {
   if (end.kind !== 'failed') return 0;
   return Math.max(0, countWords(expected) - countWords(heard));
@@ -62,7 +62,7 @@ function faultOfReply(
     case 'whole':
       return text === expected && states.has('completed') ? undefined : found;
     case 'interrupted': {
-      // Of the last turn nobody said how much was heard.
+      // For the last turn, nobody reported how much was heard.
       const isRight = isLast ? text.startsWith(heard.trim()) : text === heard.trim();
       return isRight ? undefined : found;
     }
@@ -78,7 +78,7 @@ function faultOfTool(
   const results = messages.filter((message) => message.role === 'tool');
   const running = results.filter(({ state }) => state === 'running');
   if (running.length > 0 && end.kind === 'whole') return 'has a tool call that runs for ever';
-  // A run that was taken from its process leaves its call in front of the new run's, with its key.
+  // A run that was taken from its process leaves its call before the new run's, with the same key.
   const completed = new Set(
     results.filter(({ state }) => state === 'completed').map(({ key, toolCallId }) =>
       key ?? toolCallId),

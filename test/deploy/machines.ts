@@ -20,11 +20,11 @@ import { agentModule } from './agent-words.ts';
 export const SECRET = 'whsec_deploy_test';
 
 export const NGINX_EXAMPLE = join(ROOT, 'examples/deploy/nginx.conf');
-/** Debian keeps it where only root looks. */
+/** Debian keeps nginx where only root looks. */
 const NGINX = ['/usr/sbin/nginx', '/usr/bin/nginx', '/usr/local/sbin/nginx'].find(existsSync)
   ?? 'nginx';
 
-/** Why nginx cannot be run; undefined where it can. */
+/** Why nginx cannot be run; undefined if it can. */
 export function nginxIsMissing(): string | undefined {
   const { error } = spawnSync(NGINX, ['-v'], { stdio: 'ignore' });
   return error === undefined ? undefined : 'no nginx here: apt-get install nginx-light';
@@ -66,12 +66,12 @@ export class Nginx {
     nginx.#process = spawn(NGINX, nginx.#args(), { stdio: ['ignore', 'ignore', 'inherit'] });
     while (!(await accepts(nginx.port))) {
       if (nginx.#process.exitCode !== null) throw new Error('nginx ended at once');
-      await sleep(20); // it tells nobody when it is ready
+      await sleep(20); // it does not say when it is ready
     }
     return nginx;
   }
 
-  /** What `nginx -t` says of the example; empty where nothing is wrong with it. */
+  /** What `nginx -t` says about the example; empty if nothing is wrong with it. */
   static async check(): Promise<string> {
     const nginx = new Nginx(await freePort(), [1, 2]);
     const { status, stderr } = spawnSync(NGINX, ['-t', ...nginx.#args()], { encoding: 'utf8' });
@@ -109,7 +109,7 @@ async function accepts(port: number): Promise<boolean> {
 const HANGS_MS = 100;
 
 export interface ServersOptions {
-  /** That of the store; default: as the servers have it. */
+  /** The timeout of the store. Default: the servers' own. */
   readonly timeoutMs?: number | undefined;
   /** Processes of each server. Default: one. */
   readonly workers?: number | undefined;
@@ -146,7 +146,7 @@ export class Servers {
     return servers;
   }
 
-  /** Resolves when it listens. */
+  /** Resolves when the server is listening. */
   async start(index: 0 | 1): Promise<void> {
     const { timeoutMs, workers = 1 } = this.#options;
     const server = this.#workplace.spawn({
@@ -169,8 +169,8 @@ export class Servers {
   }
 
   /**
-   * Kills the worker of a server that listens for the shortest time. It hangs for a moment before,
-   * so that some turns reach it in vain. Resolves when another one listens.
+   * Kills the worker of a server that has been listening for the shortest time. It hangs for a
+   * moment before, so that some turns reach it in vain. Resolves when another worker is listening.
    */
   async killWorker(index: 0 | 1): Promise<void> {
     const server = this.#running[index];
@@ -182,7 +182,7 @@ export class Servers {
     await server?.lines('listening', listening.length + 1);
   }
 
-  /** As a deploy ends it: resolves when it has closed by itself. */
+  /** Ends a server as a deploy does. Resolves when it has closed by itself. */
   async stop(index: 0 | 1): Promise<void> {
     const server = this.#running[index];
     server?.kill('SIGTERM');
@@ -195,7 +195,7 @@ export class Servers {
     await this.#running[index]?.exit;
   }
 
-  /** How often the tool acted, by its idempotency key. */
+  /** How many times the tool acted, by its idempotency key. */
   effects(): ReadonlyMap<string, number> {
     const counts = new Map<string, number>();
     for (const line of readFileSync(this.#effects, 'utf8').split('\n').filter(Boolean))

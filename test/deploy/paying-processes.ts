@@ -1,4 +1,4 @@
-// Two processes whose tool takes money, which fail, and whose store fails: see
+// Two failing processes whose tool takes money, on a store that also fails: see
 // scripts/payment-faults.ts.
 
 import { randomUUID } from 'node:crypto';
@@ -15,10 +15,12 @@ export const TURN_MS = 20_000;
 export const STOP_MS = 8_000;
 const SECOND_CLOCK_MS = 3_600_000;
 
-/** What `pay` does to its own process, in a few calls of a hundred. */
+/** What `pay` does to its own process, in a few calls out of a hundred. */
 export const OWN_FAULTS = ['die first', 'die after', 'stop first', 'stop after', 'block'] as const;
 
-/** Acts are lines of the file `bank`, which outlives everything. So are faults, before them. */
+/**
+ * Acts are lines in the file `bank`, which outlives everything. So are faults, which come first.
+ */
 const AGENT = `
 import { spawn } from 'node:child_process';
 import { appendFileSync } from 'node:fs';
@@ -76,7 +78,7 @@ export interface Answer {
   readonly text: string;
 }
 
-/** From when to when processes could not put back a claim, or say that they live. */
+/** A time in which processes could not put back a claim, or report that they are alive. */
 export interface Down {
   readonly pids: readonly number[];
   readonly fromMs: number;
@@ -109,14 +111,14 @@ export class PayingProcesses {
     return join(this.#workplace.directory, 'bank');
   }
 
-  /** Ports of the store. */
+  /** Starts the servers. `ports`: those of the store. */
   async start(ports: readonly number[]): Promise<void> {
     const stores = ports.map((port) => `redis://127.0.0.1:${port}`);
     const all = this.#claims === undefined ? ['sqlite:calls.db'] : stores;
     await Promise.all(all.map((store, index) => this.#serve(index, store)));
   }
 
-  /** Errors that were logged by the processes that serve now, and how often. */
+  /** Errors that the current processes have logged, and how many times. */
   errors(): ReadonlyMap<string, number> {
     const all = this.#servers.flatMap(({ process }) => process.log);
     const errors = all.filter(({ level }) => level === 'error').map(({ msg, error }) =>
@@ -129,7 +131,7 @@ export class PayingProcesses {
     await this.#workplace.clear();
   }
 
-  /** Starts the server, and again whenever it has ended. */
+  /** Starts the server, and starts it again whenever it has ended. */
   async #serve(index: number, store: string): Promise<void> {
     const isShared = this.#claims !== undefined;
     const env = {
@@ -138,7 +140,7 @@ export class PayingProcesses {
       CONVERSATION_STORE: store,
       ...(isShared
         ? { ONCE_CLAIMS: this.#claims, AHEAD_MS: String(index * SECOND_CLOCK_MS) }
-        // When both have died, port 0 would be another one.
+        // After both workers have died, port 0 would be another port.
         : { WORKERS: '2', PORT: String(await freePort()) }),
     };
     const process = this.#workplace.spawn({ env });
@@ -159,7 +161,7 @@ export class PayingProcesses {
     }
   }
 
-  /** Ids of what may be killed: servers, or the workers of the one. */
+  /** Ids of the processes that may be killed: the servers, or the workers of the only one. */
   get pids(): readonly number[] {
     const known = this.#servers.flatMap(({ pids }) => pids);
     if (known.length > 0) return known;
@@ -167,7 +169,7 @@ export class PayingProcesses {
     return begun.slice(-2).map((line) => Number(line['worker']));
   }
 
-  /** Sends it, and `SIGCONT` after that time, unless it is `Infinity`. */
+  /** Sends the signal, and after `ms` `SIGCONT`, unless that is `Infinity`. */
   async signal(pid: number, signal: NodeJS.Signals, ms: number): Promise<void> {
     const fromMs = Date.now();
     const send = (name: NodeJS.Signals): void => {
@@ -184,7 +186,7 @@ export class PayingProcesses {
     send('SIGCONT');
   }
 
-  /** The caller speaks. Both indexes reach the one server with workers. */
+  /** The caller speaks. With workers, both indexes reach the only server. */
   async ask(id: string, index: number, text: string): Promise<Answer> {
     const server = this.#claims === undefined ? 0 : index;
     const fromMs = Date.now();

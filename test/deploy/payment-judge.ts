@@ -1,23 +1,23 @@
-// Whether callers have paid once, and were told the truth: see scripts/payment-faults.ts.
+// Whether callers paid once, and were told the truth: see scripts/payment-faults.ts.
 
 import { readFileSync } from 'node:fs';
 
 import type { Loss } from './failing-redis.ts';
 import { grouped, STOP_MS, TURN_MS, type Answer, type Down } from './paying-processes.ts';
 
-/** A line of the file `bank`. */
+/** A line in the file `bank`. */
 interface Line {
   readonly kind: string;
   readonly id: string;
   readonly pid: number;
   readonly atMs: number;
-  /** Of an act: the milliseconds since it was asked for. Of a fault: which. */
+  /** For an act, the milliseconds since it was asked for. For a fault, its name. */
   readonly more: string;
 }
 
 export interface PaymentEvidence {
   readonly bank: string;
-  /** By conversation. The last was given when nothing failed any more. */
+  /** By conversation. The last one was given when nothing was failing any more. */
   readonly answers: ReadonlyMap<string, readonly Answer[]>;
   readonly downs: readonly Down[];
   readonly losses: readonly Loss[];
@@ -28,17 +28,17 @@ export interface PaymentEvidence {
 export interface PaymentFaultsVerdict {
   readonly acts: number;
   readonly twice: number;
-  /** Which losses explain how many of them. */
+  /** How many of the double acts each kind of loss explains. */
   readonly explained: ReadonlyMap<Loss['kind'], number>;
   readonly unknown: number;
-  /** Of those, how many were known to be done at last. */
+  /** How many of the unknown payments were known to be done in the end. */
   readonly late: number;
   readonly notStarted: number;
   /** Milliseconds from a call to the beginning of its act. */
   readonly waits: readonly number[];
-  /** The same, unless the store had lost something in the 15 s before. */
+  /** The same, without acts in the 15 s after the store had lost something. */
   readonly calmWaits: readonly number[];
-  /** How long callers waited who asked for a payment whose process had died. */
+  /** How long callers waited if the process of their payment had died. */
   readonly deaths: readonly number[];
   readonly ownFaults: number;
   /** What nothing explains. */
@@ -107,8 +107,8 @@ class PaymentCase {
   }
 
   /**
-   * Why it has two acts: the store lost the claim between them, and the process of the first could
-   * not put it back, as it was dead, stopped, or cut off. An evicted key is noticed by nobody.
+   * Why there are two acts: the store lost the claim between them, and the process of the first
+   * could not put it back, because it was dead, stopped, or cut off. Nobody notices an evicted key.
    */
   get explanation(): Loss | undefined {
     const [first, second] = this.acts;
@@ -148,7 +148,7 @@ class PaymentCase {
     return toMs - fromMs > TURN_MS + 3_000 && !this.#isDown(undefined, fromMs, toMs);
   }
 
-  /** Whether one of these processes was, or any. */
+  /** Whether one of these processes, or any, was down in this time. */
   #isDown(pids: readonly number[] | undefined, fromMs: number, toMs: number): boolean {
     return this.#evidence.downs.some((down) =>
       (pids?.some((pid) => down.pids.includes(pid)) ?? true)

@@ -19,7 +19,9 @@ const INPUTS: Inputs = {
   redisCpuUsPerMessage: 1,
 };
 
-/** So many calls are a tenth of it in turns per second, of which each is open for 1 s. */
+/**
+ * With these, there are a tenth as many turns per second as calls, and each turn is open for 1 s.
+ */
 const GIVEN: Assumptions = {
   turnsPerMinute: 6,
   turnSeconds: 1,
@@ -56,12 +58,13 @@ describe('the plan of a number of calls', () => {
     assert.deepEqual([servers, balancers, shards, cells], [2, 1, 1, 1]);
   });
 
-  // 100,000 calls are 10,000 turns/s: 10 cores of servers, of which half may be used.
+  // 100,000 calls are 10,000 turns/s: with half of each core in use, they need 10 servers of 2
+  // cores.
   const SERVERS: readonly (readonly [by: string, Partial<Assumptions>, servers: number])[] = [
     ['CPU', {}, 10],
-    ['CPU of which less may be used', { utilisation: 0.25 }, 20],
-    ['CPU of more cores', { cores: 5 }, 4],
-    ['CPU, and has the memory for it', { memoryGib: 1 }, 10],
+    ['CPU, if less of it may be used', { utilisation: 0.25 }, 20],
+    ['CPU, with more cores', { cores: 5 }, 4],
+    ['CPU, if there is memory for it', { memoryGib: 1 }, 10],
     ['memory, of which each core takes 100 MiB', { cores: 4, memoryGib: 0.5 }, 9],
     ['MAX_STREAMS', { maxStreams: 1_000 }, 20],
     ['file descriptors, two for each turn', { descriptors: 1_000 }, 40],
@@ -73,7 +76,7 @@ describe('the plan of a number of calls', () => {
     });
   }
 
-  it('counts servers by ports to one address, 28,232 of each', () => {
+  it('counts servers by their ports to one address, 28,232 each', () => {
     assert.equal(planned(100_000, { turnSeconds: 100 }).servers, 71);
   });
 
@@ -83,13 +86,13 @@ describe('the plan of a number of calls', () => {
   });
 
   it('counts shards by CPU, by the calls that Redis keeps, and by network', () => {
-    assert.equal(planned(100_000).shards, 2); // 0.5 and 0.001 cores, of half a core each
+    assert.equal(planned(100_000).shards, 2); // 0.5 and 0.001 cores, at half a core each
     assert.equal(planned(100_000, { redisMemoryGib: 0.25 }).shards, 9); // 200,000 of 6 KB
     assert.equal(planned(100_000, { redisMemoryGib: 0.25, ttlSeconds: 120 }).shards, 14);
     assert.equal(planned(100_000, {}, { redisWireBytesPerTurn: 2e7 }).shards, 4);
   });
 
-  it('has several installations if messages or clients fill every shard', () => {
+  it('has several installations if messages or clients would fill every shard', () => {
     // 1,000,000 calls send 10,000 messages per second, to each shard.
     assert.equal(planned(1_000_000, {}, { redisCpuUsPerMessage: 40 }).cells, 1);
     assert.equal(planned(1_000_000, {}, { redisCpuUsPerMessage: 60 }).cells, 2);
@@ -97,7 +100,7 @@ describe('the plan of a number of calls', () => {
   });
 
   it('has a price: servers, shards and their replicas', () => {
-    // 10 servers and 2 × 2 of Redis for 36 million turns per hour.
+    // 10 servers and 2 × 2 Redis machines for 36 million turns per hour.
     assert.equal(planned(100_000).costPerMillionTurns, 14 / 36);
     const cheap = planned(100_000, { redisReplicas: 0, redisPricePerHour: 0.5 });
     assert.equal(cheap.costPerMillionTurns, 11 / 36);
@@ -142,14 +145,14 @@ describe('the waits in a busy process', () => {
     assert.deepEqual(waits, waits.toSorted((one, other) => one - other));
   });
 
-  it('match the theory for random arrivals: half of it waits for half of it', () => {
+  it('match the theory for random arrivals: at half load, half of them wait', () => {
     // M/M/1: P(wait > t) = ρ e^(−(1 − ρ) t / s), here with ρ = 0.5 and s = 2 ms.
     const { p50Ms, p99Ms } = waitsIn({ ...CALM, pieces: 1, minutes: 20 });
     assert.ok(p50Ms < 0.1, String(p50Ms));
     assert.ok(Math.abs(p99Ms / (Math.log(50) * 4) - 1) < 0.1, String(p99Ms));
   });
 
-  it('are long in a burst that exceeds its capacity', () => {
+  it("are long in a burst that exceeds the process's capacity", () => {
     assert.ok(waitsIn(CALM).longestMs < 20);
     const { longestMs } = waitsIn({ ...CALM, burst: { seconds: 3, factor: 3 } });
     assert.ok(longestMs > 300 && longestMs < 3_000, String(longestMs));
@@ -157,7 +160,7 @@ describe('the waits in a busy process', () => {
 });
 
 describe('docs/deploy.md', () => {
-  it('has the first table that bench:scale prints', () => {
+  it('contains the first table that bench:scale prints', () => {
     const output = execFileSync(process.execPath, [...TYPESCRIPT, 'bench/scale.ts'], {
       cwd: ROOT,
       encoding: 'utf8',

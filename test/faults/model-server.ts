@@ -1,5 +1,5 @@
-// A model vendor of our own on a real socket: speaks the Chat Completions wire, and fails in every
-// way vendors do.
+// A stand-in for a model vendor on a real socket: speaks the Chat Completions wire, and fails in
+// every way that vendors do.
 
 import { once } from 'node:events';
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
@@ -19,8 +19,8 @@ export interface ModelRequest {
   /** The parsed JSON. */
   readonly body: Record<string, unknown>;
   /**
-   * Resolves with true when the client closed the connection before the answer ended, with false
-   * when it was sent whole.
+   * Resolves with true if the client closed the connection before the answer ended, with false if
+   * the answer was sent whole.
    */
   readonly wasCut: Promise<boolean>;
 }
@@ -35,10 +35,10 @@ export interface ModelServer {
   readonly requests: readonly ModelRequest[];
   /** Requests other than POST so far; they are answered with 404. */
   readonly warmUps: number;
-  /** TCP connections that are open now, and all there have been. */
+  /** TCP connections that are open now, and the number there have been. */
   readonly openConnections: number;
   readonly connectionsSeen: number;
-  /** The request with this number (from 0), as soon as it has come. */
+  /** The request with this number (from 0), as soon as it has arrived. */
   request(number: number): Promise<ModelRequest>;
   close(): Promise<void>;
 }
@@ -120,10 +120,12 @@ export function stream(...blocks: string[]): Answer {
   };
 }
 
-/** Says these texts and ends as it should. */
+/** Says these texts and ends properly. */
 export const says = (...texts: string[]): Answer => stream(...textReply(...texts));
 
-/** Slow: sends the blocks, then waits for the promise before it sends the rest and ends. */
+/**
+ * A slow answer: sends the blocks, then waits for the promise before it sends the rest and ends.
+ */
 export function pausing(
   before: readonly string[],
   until: Promise<unknown>,
@@ -138,8 +140,8 @@ export function pausing(
 }
 
 /**
- * Sends these blocks, then nothing: neither a word nor an end. With no blocks, a stream that opens
- * and is silent.
+ * Sends these blocks, then nothing: neither a word nor an end. Without blocks, the stream opens and
+ * is silent.
  */
 export function silentAfter(...blocks: string[]): Answer {
   return (response) => {
@@ -148,7 +150,7 @@ export function silentAfter(...blocks: string[]): Answer {
   };
 }
 
-/** Takes the request and sends no headers. */
+/** Takes the request and never sends headers. */
 export const mute: Answer = () => undefined;
 
 /** Sends these blocks, then breaks the connection. */

@@ -1,5 +1,5 @@
-// LayerCode's REST API as far as agents go, on a real socket: keeps their webhooks, and fails in
-// every way such a server does.
+// LayerCode's REST API for agents, on a real socket: keeps their webhooks, and fails in every way
+// that such a server does.
 
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http';
 
@@ -9,7 +9,7 @@ export const REST_KEY = 'lk_test_0123456789abcdef';
 
 export interface RestRequest {
   readonly method: string;
-  /** As it came, encoded. */
+  /** The path as it came, encoded. */
   readonly path: string;
   readonly headers: IncomingHttpHeaders;
   readonly body: string;
@@ -21,14 +21,14 @@ export type RestAnswer = (response: ServerResponse, request: RestRequest) => voi
 export interface RestServer {
   /** `http://127.0.0.1:<port>` */
   readonly url: string;
-  /** The webhook of each agent there is, null for none. */
+  /** The webhook of each existing agent; null if it has none. */
   readonly webhooks: Map<string, string | null>;
   /** How an agent shows its webhook. */
   shape: (webhook: string | null) => object;
   readonly requests: readonly RestRequest[];
   /**
-   * Called for each request once it is read; what it returns answers in the place of what is right,
-   * undefined leaves it be.
+   * Called for each request once it has been read. What it returns answers instead of the right
+   * answer; undefined leaves that in place.
    */
   fault: (request: RestRequest) => RestAnswer | undefined;
   close(): Promise<void>;
@@ -91,7 +91,7 @@ export const SHAPES = {
 function answerRight({ webhooks, shape }: RestServer): RestAnswer {
   return (response, { method, path, headers, body }) => {
     const agentId = decodeURIComponent(/^\/v1\/agents\/([^/?]+)$/.exec(path)?.[1] ?? '');
-    // Many an API quotes the key that it refuses.
+    // Many APIs quote the key that they refuse.
     if (headers.authorization !== `Bearer ${REST_KEY}`) {
       return answerJson(401, { error: `Invalid API key: ${headers.authorization?.slice(7)}` })(
         response,
@@ -118,7 +118,7 @@ export function answerJson(
       .end(JSON.stringify(value));
 }
 
-/** What a proxy says. */
+/** What a proxy answers. */
 export function answerHtml(status: number): RestAnswer {
   return (response) =>
     response

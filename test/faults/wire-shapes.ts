@@ -1,6 +1,6 @@
 // Bytes as vendors send them, each with its public source. Ids and texts are ours.
 
-/** An event of a stream: the object as JSON in one `data:` field, as all of them do. */
+/** An event of a stream: the object as JSON in one `data:` field, as all vendors send it. */
 export function event(data: object | string): string {
   return `data: ${typeof data === 'string' ? data : JSON.stringify(data)}\n\n`;
 }
@@ -8,7 +8,8 @@ export function event(data: object | string): string {
 export const DONE = event('[DONE]');
 
 /**
- * https://platform.openai.com/docs/api-reference/chat-streaming/streaming, its example's fields.
+ * https://platform.openai.com/docs/api-reference/chat-streaming/streaming, with the fields of its
+ * example.
  */
 const CHUNK = {
   id: 'chatcmpl-123', object: 'chat.completion.chunk', created: 1694268190, model: 'gpt-6-luna',
@@ -36,7 +37,7 @@ export function usageChunk(promptTokens: number, completionTokens: number): stri
   });
 }
 
-/** A whole reply of texts, as OpenAI streams it: the role first, then a chunk a token. */
+/** A whole reply with these texts, as OpenAI streams it: the role first, then a chunk per token. */
 export function textReply(...texts: string[]): string[] {
   return [
     chunk({ role: 'assistant', content: '', refusal: null }),
@@ -93,7 +94,7 @@ export function googleFinish(): string {
   });
 }
 
-/** https://openrouter.ai/docs/api-reference/streaming: sent while a provider is waited for. */
+/** https://openrouter.ai/docs/api-reference/streaming: sent while it waits for a provider. */
 export const KEEP_ALIVE = ': OPENROUTER PROCESSING\n\n';
 
 /**

@@ -1,5 +1,5 @@
-// Clients that misbehave, as a process of their own: node clients.ts <port> <how many> <key>. Only
-// one kind of them has a key. They go on until the process is ended.
+// Clients that misbehave, in a process of their own: node clients.ts <port> <how many> <key>. Only
+// one kind of client has a key. They go on until the process is ended.
 
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -7,7 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 const MIB = 1_048_576;
 /** Between two attempts of a client. */
 const PAUSE_MS = 100;
-/** An answer that a client does not read holds its connection for 30 s and more. */
+/** An answer that a client does not read holds its connection for 30 s or more. */
 const HOLD_MS = 45_000;
 
 const [port, count, key] = process.argv.slice(2);
@@ -43,7 +43,7 @@ function unread(text: string): Attack {
   };
 }
 
-/** Sends a body but for its last byte. */
+/** Sends a body without its last byte. */
 function heldBack(path: string, headers: readonly string[]): Attack {
   return (socket) => {
     socket.write(post(path, MIB, headers));
@@ -51,7 +51,7 @@ function heldBack(path: string, headers: readonly string[]): Attack {
   };
 }
 
-/** A byte now and then: of the headers, or of a body. */
+/** Sends a byte now and then, of the headers or of a body. */
 function trickled(text: string): Attack {
   return async (socket) => {
     for (const byte of text) {
@@ -80,7 +80,7 @@ const ATTACKS: readonly Attack[] = [
   },
 ];
 
-/** Attacks again and again, the first time after a part of the pause. */
+/** Attacks again and again, for the first time after part of the pause. */
 async function misbehave(attack: Attack, index: number): Promise<never> {
   await sleep((index * 7) % PAUSE_MS);
   for (;;) {

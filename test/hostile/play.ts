@@ -1,4 +1,4 @@
-// Calls with payments while others misbehave: first alone, then beside them.
+// Calls with payments: first alone, then while other clients misbehave.
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { readFileSync } from 'node:fs';
@@ -12,7 +12,9 @@ import { ROOT } from '../fixtures/source-files.ts';
 import { SECRET, Workplace } from '../fixtures/spawned-server.ts';
 
 export interface HostilePlan {
-  /** How long the others misbehave. The calls are alone for a quarter of it, at most 15 s. */
+  /**
+   * How long the other clients misbehave. The calls are alone for a quarter of that, at most 15 s.
+   */
   readonly seconds: number;
   readonly hostileClients: number;
   readonly calls: number;
@@ -20,13 +22,15 @@ export interface HostilePlan {
 
 export interface HostileFigures {
   readonly turns: number;
-  /** Of a turn, in milliseconds: half of them while the calls were alone, and the slowest later. */
+  /**
+   * How long turns took, in milliseconds: the median while the calls were alone, the slowest later.
+   */
   readonly quietMs: number;
   readonly slowestMs: number;
-  /** The most that the server held, in bytes: while the calls were alone, and later. */
+  /** The most memory that the server held, in bytes: while the calls were alone, and later. */
   readonly quietBytes: number;
   readonly mostBytes: number;
-  /** Turns without the right words, and invoices that were not charged once. */
+  /** Turns without the right words, and invoices that were not charged exactly once. */
   readonly faults: readonly string[];
 }
 
@@ -37,7 +41,7 @@ const MAX_DELAY_MS = 1_000;
  * would judge V8: Node 24 lets garbage double the heap of a process that is free to grow.
  */
 const MAX_GROWTH_BYTES = 128 * 2 ** 20;
-/** In MiB. A heap that cannot grow shows what the server needs: it would end if that were more. */
+/** In MiB. A heap that cannot grow shows what the server needs: it would end if it needed more. */
 const HEAP = 96;
 const LOOK_EVERY_MS = 100;
 /** Node 20 has no SQLite. */
@@ -45,7 +49,10 @@ const STORE = isBuiltin('node:sqlite') ? 'sqlite:calls.db' : 'memory';
 
 const KEY = 'key-of-the-hostile-test';
 
-/** Pays the invoice that the caller names, or talks at length. The bank adds a line to the file. */
+/**
+ * Pays the invoice that the caller names, or talks at length. The bank adds it to the file, as a
+ * line.
+ */
 function agentModule(bank: string): string {
   const built = (name: string): string => JSON.stringify(pathToFileURL(join(ROOT, name)).href);
   return `
@@ -84,7 +91,7 @@ export async function playHostile(plan: HostilePlan): Promise<HostileFigures> {
     const bank = workplace.write('bank', '');
     workplace.write('agent.mjs', agentModule(bank));
     const server = workplace.spawn({
-      execArgv: [ // as `npm start`, but for the last
+      execArgv: [ // as in `npm start`, except for the last
         '--no-allocation-site-pretenuring', '--max-semi-space-size=4',
         `--max-old-space-size=${HEAP}`,
       ],
@@ -104,7 +111,7 @@ export async function playHostile(plan: HostilePlan): Promise<HostileFigures> {
     hostile = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'inherit'] });
     const later = await watched(pid, () => calls.goOn(plan.seconds));
     hostile.kill();
-    const last = await calls.goOn(0); // once more alone: nothing has to be restarted
+    const last = await calls.goOn(0); // alone again: nothing has to be restarted
     const charged = readFileSync(bank, 'utf8').split('\n').filter(Boolean);
     return {
       turns: quiet.ms.length + later.ms.length + last.length,
@@ -120,7 +127,7 @@ export async function playHostile(plan: HostilePlan): Promise<HostileFigures> {
   }
 }
 
-/** What is more than is allowed, a sentence each. */
+/** What exceeds the limits, a sentence each. */
 export function breachesOf(figures: HostileFigures): readonly string[] {
   const { quietMs, slowestMs, quietBytes, mostBytes, faults } = figures;
   return [
@@ -144,7 +151,7 @@ class Calls {
     this.#count = count;
   }
 
-  /** Returns how long each turn took. Each caller has at least one. */
+  /** Returns how long each turn took. Each caller takes at least one turn. */
   async goOn(seconds: number): Promise<number[]> {
     const end = performance.now() + seconds * 1_000;
     const ms: number[] = [];
@@ -180,7 +187,7 @@ class Calls {
   }
 }
 
-/** The most that a process held meanwhile. */
+/** Plays, and watches the most memory that the process held meanwhile. */
 async function watched(
   pid: number,
   play: () => Promise<number[]>,

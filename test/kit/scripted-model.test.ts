@@ -27,7 +27,7 @@ const addPizza = tool({
   run: ({ kind, count }) => ({ added: `${count} ${kind}` }),
 });
 
-/** A pizza agent for the length of a test, which speaks with this model. */
+/** A pizza agent that speaks with this model, for the length of a test. */
 function serveWith(t: TestContext, model: ScriptedModel): Served {
   const pizza = defineAgent({ name: 'pizza', prompt: 'You sell.', tools: [addPizza, hangUp] });
   return serve(t, withModel(pizza, model));
@@ -93,7 +93,7 @@ describe('scriptedModel', () => {
     assert.deepEqual(model.requests[0]?.tools.map((shown) => shown.name), ['add_pizza', 'hang_up']);
   });
 
-  it('reports one request without tokens to the log line', async (t) => {
+  it('reports one request without tokens in the log line', async (t) => {
     const { client, logLines } = serveWith(t, scriptedModel(['Hi.']));
     await (await client.say('Hi.')).text();
     await client.close();
@@ -230,13 +230,13 @@ describe('a scripted model that is late', () => {
     assert.ok(last.firstDeltaMs >= 5_000 && last.firstDeltaMs < 7_000, `${last.firstDeltaMs}`);
   });
 
-  it('waits often without a warning of Node', async (t) => {
+  it('waits many times without a warning from Node', async (t) => {
     const warned = t.mock.method(process, 'emitWarning', () => undefined);
     await deltasOf(scriptedModel([Array.from({ length: 20 }, () => ({ waitMs: 0 }))]));
     assert.equal(warned.mock.callCount(), 0);
   });
 
-  it('ends its wait when its signal fires, quietly', async () => {
+  it('quietly ends its wait when its signal fires', async () => {
     const caller = new AbortController();
     const failures: string[] = [];
     const model = scriptedModel([['One', { waitMs: 60_000 }, 'two']]);
@@ -280,7 +280,7 @@ describe('a script that is a function', () => {
     return { call: 'add_pizza', args: { kind: 'funghi', count: Number(count) } };
   };
 
-  it('answers every request by what it was asked', async (t) => {
+  it('answers every request according to what was asked', async (t) => {
     const { client } = serveWith(t, scriptedModel(clerk));
     assert.equal(await (await client.say('Funghi.')).text(), 'How many?');
     assert.equal(await (await client.say('Take 2.')).text(), 'It said {"added":"2 funghi"}');

@@ -14,7 +14,7 @@ import { itDropsReplies } from '../fixtures/dropped-reply.ts';
 import { foreignServer, type Sent } from '../fixtures/foreign-server.ts';
 import { wireBody } from '../fixtures/wire.ts';
 
-/** A client of a server that is none of ours, and what it is sent. */
+/** A client of a server that is not ours, and what that server is sent. */
 async function clientOf(
   t: TestContext,
   answer: Parameters<typeof foreignServer>[1] = (response) => response.end(),
@@ -48,11 +48,11 @@ describe('createTestClient', () => {
     ['JSON to /api/agent by default', (client) => client.say('Hello?'),
       ({ request: { method, url, headers } }) => [method, url, headers['content-type']],
       ['POST', '/api/agent', 'application/json']],
-    ['no signature where that is null', (client) => client.post({}, { signature: null }),
+    ['no signature if that is null', (client) => client.post({}, { signature: null }),
       ({ request }) => request.headers['layercode-signature'], undefined],
-    ["headers of the caller's", (client) => client.post({}, { headers: { 'x-tenant': 'acme' } }),
+    ['additional headers', (client) => client.post({}, { headers: { 'x-tenant': 'acme' } }),
       ({ request }) => request.headers['x-tenant'], 'acme'],
-    ['fields in place of those of the event',
+    ["fields in place of the event's own",
       (client) => client.say('Hello?', { turn_id: 't-1', custom_metadata: { plan: 'gold' } }),
       ({ text }) => {
         const { turn_id, custom_metadata, text: said } = JSON.parse(text);
@@ -171,8 +171,8 @@ describe('interruptAfterWords', () => {
     ]);
   });
 
-  // Was: the client waited for the headers, which come with the first event, so it left only after
-  // a filler or an apology.
+  // The client waited for the headers, which come with the first event, so it left only after a
+  // filler or an apology.
   it('interrupts a turn while a silent tool is running', async (t) => {
     const running = new AbortController();
     const stopped = deferred<unknown>();
@@ -197,7 +197,7 @@ describe('interruptAfterWords', () => {
     ['ends before the signal fires', { interruptWhen: new AbortController().signal }],
     ['has fewer words', { interruptAfterWords: 3 }],
   ] as const) {
-    it(`leaves a reply alone that ${what}`, async (t) => {
+    it(`leaves alone a reply that ${what}`, async (t) => {
       const { client, history } = serve(t, { onMessage: ({ text }) => text });
       const reply = await client.say('One two.', options);
       assert.deepEqual(typesOf(await reply.events()), ['response.tts', 'response.end']);
@@ -213,13 +213,13 @@ describe('interruptAfterWords', () => {
     await assert.rejects(both, /a reply is interrupted once/);
   });
 
-  it('leaves a turn in which nothing is said alone', async (t) => {
+  it('leaves alone a turn in which nothing is said', async (t) => {
     const { client } = serve(t, { onMessage: (_turn, reply) => void reply.data('no') });
     const reply = await client.say('Hello?', { interruptAfterWords: 0 });
     assert.deepEqual(typesOf(await reply.events()), ['response.data', 'response.end']);
   });
 
-  it('is not reported by a session.start, nor by a message after one', async (t) => {
+  it('reports nothing with a session.start, nor with a message after one', async (t) => {
     const { client, sent } = await clientOf(t, threeWords);
     await client.say('Go on.', { interruptAfterWords: 1 });
     await client.start();
@@ -228,7 +228,7 @@ describe('interruptAfterWords', () => {
     assert.ok(sent.all.every(({ text: body }) => !body.includes('interruption_context')));
   });
 
-  it('is reported to the conversation that was interrupted, and to no other', async (t) => {
+  it('reports to the interrupted conversation, and to no other', async (t) => {
     const { client, history } = serve(t, { onMessage: ({ text }) => text });
     await client.say('One two.', { conversation_id: 'a', interruptAfterWords: 1 });
     await (await client.say('Three four.', { conversation_id: 'b' })).text();
@@ -237,14 +237,14 @@ describe('interruptAfterWords', () => {
     assert.deepEqual((await history('b'))[1], ['assistant', 'Three four.', 'completed']);
   });
 
-  it('yields to an interruption_context of the test', async (t) => {
+  it('yields to an interruption_context from the test', async (t) => {
     const { client, history } = serve(t, { onMessage: ({ text }) => text });
     await client.say('One two.', { interruptAfterWords: 1 });
     await (await client.say('Three.', { interruption_context: null })).text();
     assert.deepEqual((await history())[1], ['assistant', 'One two.', 'completed']);
   });
 
-  it('has no text of a request that was refused, but says why', async (t) => {
+  it('gives no text for a refused request, but says why', async (t) => {
     const { client } = await clientOf(t, (response) => {
       response.writeHead(401, { 'content-type': 'application/json' }).end('{"error":"no"}');
     });
@@ -252,7 +252,7 @@ describe('interruptAfterWords', () => {
     await assert.rejects((await client.say('Hello?')).text(), { message });
   });
 
-  it('leaves an answer that is not a stream to be read', async (t) => {
+  it('does not read an answer that is not a stream', async (t) => {
     const { client } = await clientOf(t, (response) => {
       response.writeHead(503, { 'content-type': 'application/json' }).end('{"error":"full"}');
     });
@@ -320,7 +320,7 @@ describe('TestReply.toolCalls', () => {
     ]);
   });
 
-  it('can be asked before and after the text, and after a loop', async (t) => {
+  it('can be called before and after the text, and after a loop', async (t) => {
     const { client } = serve(t, callingAgent(price));
     const first = await client.say('One.');
     assert.equal((await first.toolCalls()).length, 1);
@@ -333,7 +333,7 @@ describe('TestReply.toolCalls', () => {
     assert.equal((await third.toolCalls()).length, 1);
   });
 
-  it('lists no call of another turn', async (t) => {
+  it('does not list calls of another turn', async (t) => {
     const { client } = serve(t, { ...callingAgent(price), onSessionStart: () => 'Hello.' });
     await (await client.say('How much?')).text();
     assert.deepEqual(await (await client.start()).toolCalls(), []);
@@ -370,7 +370,7 @@ describe('TestReply.toolCalls', () => {
     });
   });
 
-  it('fails if only the wire is known, which does not show them', async (t) => {
+  it('fails if only the wire is known, which does not show calls', async (t) => {
     const { client } = serve(t, callingAgent(price));
     const other = createTestClient(await client.origin(), { secret: SECRET });
     await assert.rejects((await other.say('How much?')).toolCalls(), {

@@ -1,5 +1,5 @@
-// The agents on the `ai` package that README and examples/ show, on the real package, with a vendor
-// of our own at the other end of its provider. Needs `npm ci` in this folder.
+// The agents on the `ai` package that README and examples/ show, on the real package, with a
+// stand-in for the vendor at the other end of its provider. Needs `npm ci` in this folder.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -48,7 +48,7 @@ const failsAfter = (text: string): Answer => (response) => {
   response.end(responses.begin + responses.text(text) + responses.failure);
 };
 
-/** Leaves the stream open. */
+/** Says the text and leaves the stream open. */
 const saysOnly = (text: string): Answer => (response) => {
   openStream(response);
   response.write(responses.begin + responses.text(text));
@@ -70,7 +70,7 @@ const hangsUp: Answer = (response) => {
 };
 
 let answer: Answer = refuses;
-// One for all: a provider reads its address once.
+// One server for all: a provider reads its address once.
 const server = await startModelServer((response, request) => answer(response, request));
 process.env['OPENAI_API_KEY'] = 'sk-peers';
 process.env['OPENAI_BASE_URL'] = server.url;
@@ -124,7 +124,7 @@ for (const name of ['ai-agent.ts', 'ai-sdk.ts', 'ai-model.ts']) {
       assert.match(JSON.stringify(lastInput()), /Rain\?.*It rains\..*Still\?/);
     });
 
-    it('apologises when the model refuses, which textStream does not throw', async (t) => {
+    it('apologises when the model refuses, though textStream throws nothing', async (t) => {
       answer = refuses;
       assert.equal(await (await (await call(t, name)).say('Rain?')).text(), APOLOGY);
     });

@@ -1,5 +1,5 @@
 // The package inside other people's bundles: installed from its tarball, bundled, and started in a
-// folder that has neither the package nor anything of it. Needs `npm run build`, and `npm ci` in
+// folder that has neither the package nor any part of it. Needs `npm run build`, and `npm ci` in
 // this folder.
 
 import assert from 'node:assert/strict';
@@ -32,11 +32,13 @@ const SLOW_MS = 20_000;
 const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as {
   readonly version: string;
 };
-/** Of the program that bundles the package. */
+/** The package.json of the program that bundles the package. */
 const OTHER = JSON.stringify({ name: 'my-app', version: '99.0.0' });
 const hasSqlite = isBuiltin('node:sqlite');
 
-/** Makes every agent, which reads its prompt and data, and serves one that fails on demand. */
+/**
+ * Makes every agent, each of which reads its prompt and data, and serves one that fails on demand.
+ */
 const VOICE = `
 import {
   createApp, createLogger, defineAgent, listAgents, loadSettings, openStore,
@@ -139,7 +141,10 @@ const BUNDLERS = {
   },
 } satisfies Readonly<Record<string, Bundle>>;
 
-/** Starts it away from everything that it was made of, and asks it what only the package knows. */
+/**
+ * Starts the bundle away from everything that it was made of, and asks it what only the package
+ * knows.
+ */
 async function assertServes(
   t: TestContext,
   folder: string,
@@ -252,7 +257,7 @@ describe("Next's standalone output", () => {
     ['with serverExternalPackages', { serverExternalPackages: ['layercode-microserver'] }],
   ] as const) {
     it(`serves turns, built-in agents and its own version, ${how}`, async (t) => {
-      const port = await freePort(); // Next takes port 0 for its default
+      const port = await freePort(); // for Next, port 0 means its default
       await assertServes(t, await buildSite(config), { port: String(port) });
     });
   }

@@ -1,6 +1,6 @@
-// Clients of Chat Completions as voice platforms use them: each asks for a reply and tells what it
-// has read. The packages of this folder may not be installed, so their types are written here, as
-// far as they are needed.
+// Clients of Chat Completions as voice platforms use them: each asks for a reply and returns what
+// it has read. The packages of this folder may not be installed, so the types that are needed are
+// written here.
 
 import { createRequire } from 'node:module';
 
@@ -19,7 +19,7 @@ export interface Question {
 export interface Read {
   readonly text: string;
   readonly calls: readonly ReadCall[];
-  /** Undefined if the client does not show it. */
+  /** Why the reply ended. Undefined if the client does not show that. */
   readonly finish: string | undefined;
   readonly tokens: readonly [prompt: number, completion: number];
 }
@@ -154,7 +154,7 @@ export async function readFirstPiece(question: Question): Promise<string> {
   const stream = await openAi(question).chat.completions.create(bodyOf(question, STREAMED));
   for await (const { choices } of stream) {
     const content = choices[0]?.delta.content ?? '';
-    if (content !== '') return content; // ends the request
+    if (content !== '') return content; // returning ends the request
   }
   return '';
 }
@@ -383,7 +383,7 @@ function livekitModel({ baseURL, apiKey }: Question): LivekitModel {
   return new LLM({ baseURL, apiKey, model: 'agent' });
 }
 
-/** It has native parts. They do not exist for every machine. */
+/** Why LiveKit's plugin cannot be used: its native parts do not exist for every machine. */
 export const livekitProblem = problemOf(livekit);
 
 function problemOf(use: () => unknown): string | undefined {
@@ -395,7 +395,9 @@ function problemOf(use: () => unknown): string | undefined {
   }
 }
 
-/** Connects before there is anything to ask, as LiveKit's agents do. Nothing tells the outcome. */
+/**
+ * Connects before there is anything to ask, as LiveKit's agents do. Nothing reports the outcome.
+ */
 export function prewarmLivekit(question: Question): void {
   livekitModel(question).prewarm();
 }

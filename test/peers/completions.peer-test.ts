@@ -80,7 +80,7 @@ function question(words: string, more: Partial<Question> = {}): Question {
   return { words, baseURL, apiKey: KEY, conversationId: `c-${questions}`, ...more };
 }
 
-/** The client asked once, although it retries some errors. */
+/** Asserts that the client asked only once, although it retries some errors. */
 async function assertRefusedOnce(reading: Promise<unknown>, status: number): Promise<string> {
   const before = requests.all.length;
   const error: unknown = await reading.then(() => undefined, (failure: unknown) => failure);
@@ -98,11 +98,11 @@ for (const { name, problem, read } of readers) {
     for (const [what, words, text, finish, calls, tokens] of [
       ['a reply, and the tokens of its model', 'Hours?', 'We open at nine.', 'stop', [], [9, 3]],
       [
-        'a filler in front of a reply', 'Sunday?', 'Let me look... We are closed.', 'stop', [],
+        'a filler before a reply', 'Sunday?', 'Let me look... We are closed.', 'stop', [],
         [0, 0],
       ],
       ['the end of the call as a tool call', 'Bye.', 'Goodbye!', 'tool_calls', [endCall], [0, 0]],
-      ['the apology of a turn that failed', 'Cakes?', `We have ${APOLOGY}`, 'stop', [], [0, 0]],
+      ['the apology of a failed turn', 'Cakes?', `We have ${APOLOGY}`, 'stop', [], [0, 0]],
     ] as const)
       it(`reads ${what}`, async () => {
         const expected = { text, finish: isLivekit ? undefined : finish, calls, tokens };
@@ -147,7 +147,7 @@ describe('the clients', () => {
     assert.deepEqual([next.path, next.status], ['/api/agent/models', 200]);
   });
 
-  it('end the turn when they leave', async () => {
+  it('end the turn if they leave', async () => {
     assert.equal(await readFirstPiece(question('Listen.')), 'Well…');
     assert.match(String(await within(interrupted.next(), 'the end of the turn')), /left/);
   });

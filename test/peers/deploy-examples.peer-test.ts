@@ -1,5 +1,5 @@
-// The files of examples/deploy, by the programs that read them. Those are Debian's packages, which
-// `.ci/run` installs; where one is missing, its test is skipped.
+// The files of examples/deploy, checked by the programs that read them. Those are Debian's
+// packages, which `.ci/run` installs; if one is missing, its test is skipped.
 
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
@@ -18,7 +18,7 @@ import { RedisServer } from '../fixtures/redis-server.ts';
 import { ROOT } from '../fixtures/source-files.ts';
 import { SECRET, SpawnedServer } from '../fixtures/spawned-server.ts';
 
-/** As much of these packages as is used: what they return has the shape of the file. */
+/** The parts of these packages that are used: what they return has the shape of the file. */
 interface Yaml {
   parse(text: string, options?: { readonly merge: boolean }): unknown;
   stringify(value: unknown): string;
@@ -32,13 +32,13 @@ const require = createRequire(join(PEERS, 'package.json'));
 const yaml = require('yaml') as Yaml;
 const toml = require('smol-toml') as Toml;
 
-/** Why a test with this program is skipped; false if it need not be. */
+/** Why a test with this program is skipped; false if it is not. */
 function isMissing(program: string): string | false {
   const { error } = spawnSync(program, ['--version'], { stdio: 'ignore' });
   return error === undefined ? false : `no ${program} here`;
 }
 
-/** Runs the program to its end; what it wrote where that is not 0. */
+/** Runs the program to its end. Returns what it wrote if its exit code is not 0. */
 function complaint(program: string, args: readonly string[], env: NodeJS.ProcessEnv = {}): string {
   const { status, stdout, stderr } = spawnSync(program, args, {
     encoding: 'utf8',
@@ -65,7 +65,7 @@ describe('examples/deploy', () => {
   });
 
   it('has a unit that systemd accepts', { skip: isMissing('systemd-analyze') }, () => {
-    // It looks whether the program is there.
+    // systemd checks whether the program is there.
     const unit = readFileSync(join(FOLDER, 'voice-agent.service'), 'utf8')
       .replace('/usr/bin/node ', `${process.execPath} `);
     const path = join(newFolder(), 'voice-agent.service');
@@ -141,11 +141,11 @@ describe('examples/deploy', () => {
   });
 });
 
-/** What is asked of an example that runs the server, whatever its format. */
+/** What is required of an example that runs the server, whatever its format. */
 interface Deployment {
-  /** The variables of the server. Secrets have some value. */
+  /** The server's variables. Secrets have some value. */
   readonly environment: Readonly<Record<string, string>>;
-  /** Until a server that was told to end is killed. */
+  /** The time until a server that was told to end is killed. */
   readonly graceSeconds: number;
   readonly ports: readonly number[];
   readonly paths: readonly string[];
@@ -208,7 +208,7 @@ interface Blueprint {
   }[];
 }
 
-/** Of a secret, and of what the platform fills in. */
+/** Values of secrets, and of what the platform fills in. */
 const FILLED_IN: Readonly<Record<string, string>> = {
   LAYERCODE_WEBHOOK_SECRET: 'whsec_of_nobody_',
   OPENAI_API_KEY: 'sk-of-nobody',
@@ -219,7 +219,7 @@ function read(name: string): string {
   return readFileSync(join(FOLDER, name), 'utf8');
 }
 
-/** The variables that a comment says to set: `NAME=value`. */
+/** The variables that comments say to set: `NAME=value`. */
 function variablesOfComments(text: string): Record<string, string> {
   const comments = text.split('\n').filter((line) => line.startsWith('#')).join('\n');
   const names = [...comments.matchAll(/\b([A-Z][A-Z_]{3,})=/g)].map(([, name = '']) => name);
@@ -323,7 +323,7 @@ for (const [name, deploymentOf] of Object.entries(DEPLOYMENTS)) {
       assert.ok(drainDelaySeconds + shutdownTimeoutSeconds + 2 < graceSeconds, `${graceSeconds} s`);
     });
 
-    it('asks the port and the routes that the server has', () => {
+    it('asks on the port and for the routes that the server has', () => {
       const { port } = parseSettings(production, []);
       assert.deepEqual(ports.filter((one) => one !== port), []);
       assert.deepEqual(paths.filter((path) => !ROUTES.includes(path)), []);
@@ -332,7 +332,7 @@ for (const [name, deploymentOf] of Object.entries(DEPLOYMENTS)) {
 }
 
 describe('examples/deploy/fly.toml', () => {
-  it('sends a machine no more turns than it accepts, and holds back no word', () => {
+  it('sends a machine no more turns than it accepts, and does not hold back words', () => {
     const { maxStreams, turnTimeoutSeconds } = parseSettings({ ...FILLED_IN, ...fly.env }, []);
     const { concurrency, http_options: options } = fly.http_service;
     assert.ok(concurrency.soft_limit < concurrency.hard_limit);
@@ -343,7 +343,7 @@ describe('examples/deploy/fly.toml', () => {
 });
 
 describe('examples/deploy/render.yaml', () => {
-  it('names an existing Dockerfile, and a store of its own', () => {
+  it('names an existing Dockerfile, and a store that it defines', () => {
     const [server, store] = render.services;
     assert.ok(existsSync(join(ROOT, server?.dockerfilePath ?? 'none')));
     const variable = server?.envVars.find(({ key }) => key === 'CONVERSATION_STORE');
@@ -355,13 +355,13 @@ describe('examples/deploy/render.yaml', () => {
 });
 
 describe("examples/deploy/Dockerfile, its run-time stage laid out in a folder", () => {
-  it('serves a turn from Redis, with nothing in the folder that it could write', {
+  it('serves a turn from Redis, without a file in the folder that it could write', {
     skip: isMissing('redis-server'),
   }, async (t) => {
     const app = join(newFolder(), 'app');
     for (const name of ['package.json', 'assets', 'dist'])
       cpSync(join(ROOT, name), join(app, name), { recursive: true });
-    // What `npm install redis` brings: redis itself, and packages of its own scope.
+    // What `npm install redis` installs: redis itself, and packages in its own scope.
     for (const name of ['redis', '@redis', 'cluster-key-slot'])
       if (existsSync(join(PEERS, 'node_modules', name)))
         cpSync(join(PEERS, 'node_modules', name), join(app, 'node_modules', name), {

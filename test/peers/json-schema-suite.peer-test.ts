@@ -1,5 +1,5 @@
-// The required tests of the JSON Schema test suite, as Debian's `json-schema-test-suite` has
-// them: no value is judged wrongly, and few schemas are refused. `.ci/run` installs the package.
+// The required tests in the JSON Schema test suite from Debian's `json-schema-test-suite`: no value
+// is judged wrongly, and few schemas are refused. `.ci/run` installs the package.
 
 import assert from 'node:assert/strict';
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
@@ -21,20 +21,20 @@ interface Group {
 interface Judged {
   right: number;
   readonly wrong: string[];
-  /** How many cases have a schema that is refused, by the file of the suite. */
+  /** How many cases have a schema that is refused, by the file in the suite. */
   readonly refused: Record<string, number>;
 }
 
 const DRAFT = 'draft7';
-/** For schemas that name none. */
+/** For schemas that name no dialect. */
 const DIALECT = 'http://json-schema.org/draft-07/schema#';
-/** Files of the suite that have schemas with remote references, which are refused by name. */
+/** Files in the suite that have schemas with remote references, which are refused by name. */
 const MAY_REFUSE = ['definitions', 'ref', 'refRemote'];
 
 const SUITE = '/usr/share/json-schema-test-suite/tests';
 const IS_INSTALLED = existsSync(SUITE);
 
-/** The suite's files by their names. What it has in folders is optional. */
+/** The suite's files by their names. What is in folders is optional. */
 function suite(): Readonly<Record<string, readonly Group[]>> {
   const folder = join(SUITE, DRAFT);
   const names = readdirSync(folder).filter((name) => name.endsWith('.json'));
@@ -73,8 +73,8 @@ function sumOf(counts: Readonly<Record<string, number>>): number {
   return Object.values(counts).reduce((sum, count) => sum + count, 0);
 }
 
-describe('the JSON Schema test suite', { skip: !IS_INSTALLED }, () => {
-  it(`is right in all of ${DRAFT} that is not refused by name`, (t) => {
+describe('a schema of the JSON Schema test suite', { skip: !IS_INSTALLED }, () => {
+  it(`judges every value in ${DRAFT} correctly unless it is refused by name`, (t) => {
     const { right, wrong, refused } = judge();
     t.diagnostic(`${right} right, ${wrong.length} wrong, ${sumOf(refused)} refused`);
     assert.deepEqual(wrong, []);

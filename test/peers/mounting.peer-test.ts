@@ -111,7 +111,7 @@ for (const file of SERVERS) {
       await within(server.says(/"outcome":"interrupted"/), 'an interrupted turn');
     });
 
-    it('ends at SIGTERM', async (t) => {
+    it('ends on SIGTERM', async (t) => {
       const { server, client } = await start(t, file, { SHUTDOWN_TIMEOUT_SECONDS: '0' });
       assert.equal(await (await client.say('Hello.')).text(), 'You said: Hello.');
       server.kill('SIGTERM');
@@ -122,7 +122,7 @@ for (const file of SERVERS) {
 }
 
 describe('voice.js', () => {
-  it('serves the agents of AGENTS, each on its path', async (t) => {
+  it('serves the agents in AGENTS, each on its own path', async (t) => {
     const environment = { AGENT: '', AGENTS: 'half=./half-said.js,other=echo' };
     const { origin } = await start(t, 'express-server.js', environment);
     for (const [path, reply] of [['half', 'You said: Hello.'], ['other', 'Hello.']]) {
@@ -168,7 +168,7 @@ describe('express-server.js with its body parser first', () => {
 });
 
 describe('express-server.js with the app below a path', () => {
-  it('answers there', async (t) => {
+  it('answers below that path', async (t) => {
     const { client } = await start(t, 'below-a-path.js', { AGENT_ROUTE: '/voice/agent' });
     assert.equal(await (await client.say('Hello.')).text(), 'You said: Hello.');
   });

@@ -1,6 +1,6 @@
-// Random talks with platforms whose two processes share a real server of Redis or Valkey. Needs
-// `npm ci` in this folder, and Debian's packages of the servers, which `.ci/run` installs.
-// `npm run torture -- --store platforms --redis` plays others.
+// Random talks between platforms and two processes that share a real Redis or Valkey server. Needs
+// `npm ci` in this folder, and Debian's packages of the servers, which `.ci/run` installs. `npm run
+// torture -- --store platforms --redis` plays other talks.
 
 import { describe, it } from 'node:test';
 
@@ -13,7 +13,7 @@ const TALKS = 120;
 
 for (const program of REDIS_PROGRAMS) {
   describe(`two processes that share ${program}`, { skip: isMissing(program) }, () => {
-    it('answer platforms that send the whole call with each request as promised', async (t) => {
+    it('answer as promised when platforms send the whole call with each request', async (t) => {
       const redis = await SharedRedis.start(program);
       t.after(() => redis.stop());
       for (let seed = 1; seed <= TALKS; seed++)

@@ -1,4 +1,4 @@
-// Apps that share a real server of Redis or Valkey, and what they tell each other through it. Needs
+// Apps that share a real Redis or Valkey server, and what they tell each other through it. Needs
 // `npm ci` in this folder, and Debian's packages of the servers, which `.ci/run` installs.
 
 import assert from 'node:assert/strict';
@@ -25,7 +25,7 @@ import { createClient, Redis } from './redis-clients.ts';
 const ID = { conversation_id: 'c' } as const;
 const log = createLogger({ level: 'silent', write: () => undefined });
 
-/** Clients of a program's own, connected. */
+/** A program's own clients, connected. */
 interface Clients {
   readonly redis: RedisClient;
   readonly redisSubscriber: RedisSubscriber;
@@ -54,7 +54,7 @@ async function ioredis(t: TestContext, url: string): Promise<Clients> {
 
 const CLIENTS = { 'the package redis': nodeRedis, ioredis } as const;
 
-/** An app of its own on the store of that URL, as each machine has one. */
+/** An app on the store at this URL. Each machine has one. */
 async function machine(
   t: TestContext,
   url: string,
@@ -96,7 +96,7 @@ class Inbox {
     });
   }
 
-  /** Sends it until it arrives: until a connection stands, messages are lost. */
+  /** Resends the message until it arrives: before there is a connection, messages are lost. */
   async getsFrom(channel: RedisChannel, to: RedisChannel, message: string): Promise<void> {
     const resend = setInterval(() => channel.send(to.address, message), 20);
     try {
@@ -118,12 +118,12 @@ for (const program of REDIS_PROGRAMS) {
   };
 
   describe(`apps that share ${program}`, { skip: isMissing(program), timeout: 60_000 }, () => {
-    it('end a turn of another one within 250 ms', async (t) => {
+    it("end each other's turns within 250 ms", async (t) => {
       const { url } = await start(t);
       const [a, b] = [await machine(t, url), await machine(t, url)];
       await endsOther(a, b);
       await until(() => a.outcomes()['interrupted'] === 1, 'the interruption');
-      await a.history('c'); // behind what its turn writes
+      await a.history('c'); // waits for what its turn writes
       assert.deepEqual(await b.history('c'), [
         ['user', 'hold'], ['assistant', 'hold?', 'interrupted'],
         ['user', 'Stop'], ['assistant', 'Stop?', 'completed'],
@@ -131,19 +131,19 @@ for (const program of REDIS_PROGRAMS) {
     });
 
     for (const [name, connect] of Object.entries(CLIENTS)) {
-      it(`do so through clients of ${name} that a program passes in`, async (t) => {
+      it(`end each other's turns through ${name} clients that a program passes in`, async (t) => {
         const { url } = await start(t);
         const open = async (): Promise<AskingBack> => machine(t, url, await connect(t, url));
         await endsOther(await open(), await open());
       });
     }
 
-    it('run a turn again whose process does not answer', async (t) => {
+    it('run a turn again if its process does not answer', async (t) => {
       const server = await start(t);
       const proxy = await CuttingProxy.open(server.port, t);
       const [a, b] = [await machine(t, urlOf(proxy)), await machine(t, server.url)];
       await hold(a, 'hold', 'hold', ID);
-      proxy.close(); // its process is as good as dead
+      proxy.close(); // as if its process were dead
       const moved = await again(b);
       assert.equal(await moved.next(), 'hold?');
       b.go('hold');
@@ -151,7 +151,7 @@ for (const program of REDIS_PROGRAMS) {
       assert.deepEqual(b.runs, ['hold']);
     });
 
-    /** Says what came of its payment. */
+    /** An agent that says what came of its payment. */
     function cashier(): TestAgent {
       let payments = 0;
       return {
@@ -181,7 +181,7 @@ for (const program of REDIS_PROGRAMS) {
           await machine(t, server.url, undefined, agent),
         ];
         assert.equal(await says(b, 'Hello'), 'Yes.');
-        assert.equal(await says(a, 'Pay'), '{"payment":1}'); // once the server has run for 10 s
+        assert.equal(await says(a, 'Pay'), '{"payment":1}'); // once the server is 10 s old
         await loses(server);
         let reply = '{"error":"not started"}';
         for (let tries = 1; reply === '{"error":"not started"}'; tries++) // it is not back yet
@@ -200,7 +200,7 @@ for (const program of REDIS_PROGRAMS) {
       while ((await subscriptions()).length > 0);
     });
 
-    it('are served even if none of their messages arrives', async (t) => {
+    it('answer even if none of their messages arrives', async (t) => {
       const { url } = await start(t);
       const clients = await nodeRedis(t, url);
       const redis = failingToPublish(clients.redis);
@@ -222,7 +222,7 @@ for (const program of REDIS_PROGRAMS) {
       await inbox.getsFrom(a, b, 'two');
     });
 
-    it('notices that its server has gone without a word', async (t) => {
+    it('notices that its server has silently gone', async (t) => {
       const [frozen, other] = [await start(t), await start(t)];
       const proxy = await CuttingProxy.open(frozen.port, t);
       const [a, b] = [await channel(t, other.url), await channel(t, urlOf(proxy))];
@@ -231,7 +231,7 @@ for (const program of REDIS_PROGRAMS) {
       await new Inbox(b).getsFrom(a, b, 'one');
     });
 
-    it('loses what is sent while there is no server, and does not grow with it', async (t) => {
+    it('loses what is sent while there is no server, and does not grow', async (t) => {
       const server = await start(t);
       const [a, b] = [await channel(t, server.url), await channel(t, server.url)];
       const inbox = new Inbox(b);
@@ -242,14 +242,14 @@ for (const program of REDIS_PROGRAMS) {
       assert.equal(inbox.messages.includes('lost'), false);
     });
 
-    it('starts to exist when the server does', async (t) => {
+    it('opens once its server starts', async (t) => {
       const port = await freePort();
       const [a, b] = [await channel(t, urlOf({ port })), await channel(t, urlOf({ port }))];
       await start(t, '--port', String(port));
       await new Inbox(b).getsFrom(a, b, 'one');
     });
 
-    it('says once that nothing acts once yet if its server has just started', async (t) => {
+    it('warns a single time that nothing acts once yet after its server has started', async (t) => {
       const server = await start(t);
       const said = async (): Promise<string[]> => {
         const lines: string[] = [];
@@ -264,7 +264,7 @@ for (const program of REDIS_PROGRAMS) {
       assert.deepEqual(await said(), []);
     });
 
-    it('is refused to a user who may not use it, and needs no more than this', async (t) => {
+    it('is refused to a user without permission, and needs only these permissions', async (t) => {
       const open = async (...more: string[]): Promise<void> => {
         const { port } = await start(t, '--user', 'bot', 'on', '>pw', 'resetchannels', ...more);
         const url = `redis://bot:pw@127.0.0.1:${port}`;

@@ -1,4 +1,4 @@
-// Payments on a Redis whose replica, or whose disk, must have the claim first. Needs `npm ci` in
+// Payments on a Redis whose replica, or whose disk, must get the claim first. Needs `npm ci` in
 // this folder, and Debian's packages of the servers, which `.ci/run` installs.
 
 import assert from 'node:assert/strict';
@@ -46,7 +46,7 @@ for (const program of REDIS_PROGRAMS) {
   };
 
   describe(`payments on ${program}`, { skip: isMissing(program), timeout: 180_000 }, () => {
-    it('start once the replica has their claims, or not at all', async (t) => {
+    it('begin once the replica has their claims, or not at all', async (t) => {
       const primary = await start(t);
       const replica = await replicaOf(primary, t);
       await primary.hasRunForLong();
@@ -62,7 +62,7 @@ for (const program of REDIS_PROGRAMS) {
       assert.equal(readFileSync(join(workplace().directory, 'bank'), 'utf8').split('\n').length, 2);
     });
 
-    it('are not confirmed by what the replica had before when a claim is sent again', async (t) => {
+    it('are not confirmed by what the replica had before a claim was sent again', async (t) => {
       const primary = await start(t);
       const replica = await replicaOf(primary, t);
       const claims = { replicas: 1, isOnDisk: false };
@@ -76,7 +76,7 @@ for (const program of REDIS_PROGRAMS) {
       await assert.rejects(async () => store.write('c', claim), { name: 'UnsafeClaim' });
     });
 
-    it('are erased on its replica, too, or that is said', async (t) => {
+    it('are erased with a warning unless a replica has confirmed that', async (t) => {
       const primary = await start(t);
       const erase = async (): Promise<string> => {
         const store = await openStore(settings, { directory: PEERS, log: noLog() });

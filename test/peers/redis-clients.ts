@@ -1,4 +1,4 @@
-// The real clients of test/peers, as far as tests use them.
+// The parts of the real clients in test/peers that tests use.
 
 import { createRequire } from 'node:module';
 import { join } from 'node:path';

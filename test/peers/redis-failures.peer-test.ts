@@ -50,7 +50,7 @@ async function open(t: TestContext, url: string): Promise<Opened> {
 
 type Act = (server: RedisServer) => unknown;
 
-/** One turn of the conversation, from its words to its reply. */
+/** Takes one turn in the conversation, from its words to its reply. */
 async function talk({ store }: Opened, id: string, text: string): Promise<void> {
   const runId = 1;
   await store.update(id, (conversation) =>
@@ -71,7 +71,7 @@ async function bytesAt(server: RedisServer): Promise<number> {
   return [...all].reduce((sum, [, bytes]) => sum + Number(bytes), 0);
 }
 
-/** What the database has of it, past everything that a process remembers. */
+/** What the database itself holds of the conversation, whatever a process remembers. */
 async function turnsIn({ parts }: Opened, id: string): Promise<string[]> {
   const found = await parts.read(id);
   assert.ok(found !== 'unchanged');
@@ -84,7 +84,7 @@ async function turnsIn({ parts }: Opened, id: string): Promise<string[]> {
     });
 }
 
-/** Conversations at a server whose connections can be cut. */
+/** Conversations on a server whose connections can be cut. */
 async function behindProxy(
   t: TestContext, { port }: RedisServer,
 ): Promise<{ readonly proxy: CuttingProxy; readonly opened: Opened }> {
@@ -97,13 +97,13 @@ for (const program of REDIS_PROGRAMS) {
     RedisServer.startFor(t, program, args);
 
   describe(`conversations in ${program}`, { skip: isMissing(program), timeout: 60_000 }, () => {
-    it('send no more for a long state to which each turn adds an item', async (t) => {
+    it('send no more with a long state to which each turn adds an item', async (t) => {
       const server = await start(t);
       const both = [await open(t, server.url), await open(t, server.url)];
       const cart = (items: number): string =>
         JSON.stringify({ items: Array.from({ length: items }, (_, n) => ({ n, dish: 'pizza' })) });
       let turns = 0;
-      /** Both processes in turn. */
+      /** The bytes of twelve turns, taken by both processes in turn. */
       const bytesOfTurns = async (id: string, items?: number): Promise<number> => {
         const before = await bytesAt(server);
         for (let n = 0; n < 12; n++) {
@@ -146,7 +146,7 @@ for (const program of REDIS_PROGRAMS) {
         assert.deepEqual(await turnsIn(opened, 'a'), ['One completed', 'Two completed']);
       });
 
-    it('reach another server that has taken the address of a frozen one', async (t) => {
+    it('reach another server that has taken over the address of a frozen one', async (t) => {
       const [frozen, other] = [await start(t), await start(t)];
       const { proxy, opened } = await behindProxy(t, frozen);
       frozen.freeze();
@@ -156,7 +156,7 @@ for (const program of REDIS_PROGRAMS) {
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed']);
     });
 
-    it('count a write as made if it was made and its answer was lost', async (t) => {
+    it('count a write as made if only its answer was lost', async (t) => {
       const { proxy, opened } = await behindProxy(t, await start(t));
       proxy.isSwallowing = true;
       await talk(opened, 'a', 'One');
@@ -167,7 +167,7 @@ for (const program of REDIS_PROGRAMS) {
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed']);
     });
 
-    it('are connected again after a cut', async (t) => {
+    it('reconnect after a cut', async (t) => {
       const { proxy, opened } = await behindProxy(t, await start(t));
       for (const text of ['One', 'Two', 'Three']) {
         proxy.cut();
@@ -180,7 +180,7 @@ for (const program of REDIS_PROGRAMS) {
       ]);
     });
 
-    it('follow the address when their server has become a replica', async (t) => {
+    it('follow the address once their server has become a replica', async (t) => {
       const [server, other] = [await start(t), await start(t)];
       const { proxy, opened } = await behindProxy(t, server);
       await server.command('REPLICAOF', '127.0.0.1', String(other.port));
@@ -200,7 +200,7 @@ for (const program of REDIS_PROGRAMS) {
       const opened = await open(t, `redis+sentinel://${hosts.join(',')}/main`);
       await talk(opened, 'a', 'One');
       await primary.command('WAIT', '1', '5000');
-      // A sentinel asks for the replicas every now and then.
+      // A sentinel asks for the replicas only now and then.
       const known = (): Promise<string> => sentinel.command('SENTINEL', 'REPLICAS', 'main');
       while (!(await known()).includes(String(replica.port))) await sleep(50);
       await primary.kill();
@@ -210,7 +210,7 @@ for (const program of REDIS_PROGRAMS) {
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed', 'Two completed']);
     });
 
-    it('hold nothing that grows while it is down', async (t) => {
+    it('hold nothing that grows while the server is down', async (t) => {
       const server = await start(t);
       const { proxy, opened: { parts } } = await behindProxy(t, server);
       server.freeze();
@@ -224,7 +224,7 @@ for (const program of REDIS_PROGRAMS) {
       assert.ok(proxy.connections <= 1);
     });
 
-    it('begin without it, and are written when it comes', async (t) => {
+    it('begin without the server, and are written once it is up', async (t) => {
       const port = await freePort();
       const opened = await open(t, `redis://:${SECRET}@127.0.0.1:${port}`);
       await opened.lines.wait(LATER);
@@ -253,7 +253,7 @@ for (const program of REDIS_PROGRAMS) {
         ['a wrong password', ['--requirepass', 'another'], `:${SECRET}@`, /: WRONGPASS /],
         ['no password', ['--requirepass', 'another'], '', /: NOAUTH /],
         ['a password that nobody set', [], `x:${SECRET}@`, /: WRONGPASS /],
-        ['a user who may not write', acl, 'tipsy:pw@', /: .*permissions/],
+        ['a user who is not allowed to write', acl, 'tipsy:pw@', /: .*permissions/],
       ] as const)
         it(`for ${what}`, async (t) => {
           const { port } = await start(t, ...args);
@@ -309,12 +309,12 @@ for (const program of REDIS_PROGRAMS) {
       const opened = await open(t, `redis://bot:pw@127.0.0.1:${port}/1`);
       await talk(opened, 'a', 'One');
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed']);
-      assert.equal(await opened.store.count(), 2); // with that of the epoch
+      assert.equal(await opened.store.count(), 2); // including the key of the epoch
       assert.equal(opened.store.health().failures, 0);
     });
 
     for (const isTold of [true, false])
-      it(`are known to be lost by FLUSHALL ${isTold ? 'with' : 'without'} INFO`, async (t) => {
+      it(`are known to be lost after FLUSHALL, ${isTold ? 'with' : 'without'} INFO`, async (t) => {
         const may = `--user bot on >pw ~layercode:* +@all ${isTold ? '' : '-info'}`;
         const server = await start(t, ...may.trim().split(' '));
         const { parts, lines } = await open(t, `redis://bot:pw@127.0.0.1:${server.port}`);
@@ -329,7 +329,7 @@ for (const program of REDIS_PROGRAMS) {
 }
 
 describe('the package redis', () => {
-  it('is said to be missing, and how to install it', async () => {
+  it('is reported as missing, with how to install it', async () => {
     const directory = newFolder();
     await assert.rejects(openRedisStore('redis://x', { directory, log: noLog() }), {
       name: 'StoreError',

@@ -36,7 +36,7 @@ async function open(t: TestContext, program: RedisProgram, ...args: string[]): P
   return { redis, urls: await Promise.all(servers.map((server) => server.url())) };
 }
 
-/** Freezes it for so long, again and again, until the calls are over. */
+/** Plays calls, and freezes Redis for this long, again and again, until they are over. */
 async function callsDuring(
   { redis, urls }: Restaurant, stallMs: number, count: number,
 ): Promise<readonly Bill[]> {
@@ -57,7 +57,7 @@ for (const program of REDIS_PROGRAMS)
     skip: isMissing(program), timeout: 120_000,
   }, () => {
     for (const stallMs of [300, 600])
-      it(`hear the right totals and pay them once, while it stalls for ${stallMs} ms`, async (t) => {
+      it(`hear the right totals and pay once while it stalls for ${stallMs} ms`, async (t) => {
         const bills = await callsDuring(await open(t, program), stallMs, 16);
         assert.deepEqual(bills.flatMap(({ wrong }) => wrong), []);
         assertPaid(workplace().directory, bills);

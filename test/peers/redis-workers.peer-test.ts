@@ -1,5 +1,5 @@
-// Workers of a server that keep their conversations in a real server of Redis or Valkey, and tell
-// each other of turns through it. Needs `npm ci` in this folder, and Debian's packages of the
+// Workers of a server that keep their conversations in a real Redis or Valkey server, and tell each
+// other about turns through it. Needs `npm ci` in this folder, and Debian's packages of the
 // servers, which `.ci/run` installs.
 
 import assert from 'node:assert/strict';
@@ -20,7 +20,7 @@ for (const program of REDIS_PROGRAMS) {
 
   async function serve(): Promise<Service> {
     const redis = await (starting ??= RedisServer.start(program));
-    // A busy machine must not pass for a store that fails.
+    // A busy machine must not look like a failing store.
     const store = { CONVERSATION_STORE: redis.url, STORE_TIMEOUT_MS: '5000' };
     return serving(workplace().spawn({ env: { ...WORKERS_ENV, ...store } }));
   }

@@ -58,7 +58,7 @@ interface Serving {
   readonly lines: readonly string[];
 }
 
-/** A server of calls that keeps them at `url`. */
+/** A server that keeps its calls at `url`. */
 async function serve(
   t: TestContext,
   url: string,
@@ -110,7 +110,7 @@ for (const program of REDIS_PROGRAMS) {
       assert.deepEqual(await store.read('many'), { version: 'v2', parts });
     });
 
-    it('keeps records of calls, for a user who may do what the pages say', async (t) => {
+    it('keeps records of calls for a user with the permissions that the pages name', async (t) => {
       const may = [
         '~layercode:* +eval +evalsha +dbsize +hget +hgetall +hset +hdel +del +pexpire',
         '&layercode:* +publish +subscribe +ping +info +time +hmget',
@@ -144,7 +144,7 @@ for (const program of REDIS_PROGRAMS) {
       await archive.close();
     });
 
-    // The words of an erased call stood in that file 67 times.
+    // The words of an erased call were in that file 67 times.
     for (const kept of ['no', 'yes'])
       it(`says whether an append-only file may hold what was erased: ${kept}`, async (t) => {
         const own = await RedisServer.startFor(t, program, ['--appendonly', kept]);

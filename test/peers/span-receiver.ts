@@ -1,4 +1,4 @@
-// A collector of our own: takes what the official exporter sends as OTLP over HTTP, in JSON.
+// A stand-in for a collector: takes what the official exporter sends as OTLP over HTTP, in JSON.
 // https://opentelemetry.io/docs/specs/otlp/#otlphttp
 
 import { EventEmitter, once } from 'node:events';
@@ -61,7 +61,7 @@ export interface ReceivedSpan
 
 export class SpanReceiver {
   readonly spans: ReceivedSpan[] = [];
-  /** All bodies, as they were sent. */
+  /** All bodies as they were sent. */
   bytes = '';
   /** For `OTEL_EXPORTER_OTLP_ENDPOINT`. */
   readonly url: string;
@@ -87,7 +87,7 @@ export class SpanReceiver {
     return receiver;
   }
 
-  /** The spans that fit, as soon as there are so many. Rejects after 10 s. */
+  /** The spans that fit, as soon as there are this many. Rejects after 10 s. */
   async received(count: number, fits: (span: ReceivedSpan) => boolean): Promise<ReceivedSpan[]> {
     const signal = AbortSignal.timeout(10_000);
     for (;;) {
@@ -100,7 +100,7 @@ export class SpanReceiver {
     }
   }
 
-  /** The first span of that name. */
+  /** The first span with this name. */
   async span(name: string, fits = (_span: ReceivedSpan): boolean => true): Promise<ReceivedSpan> {
     const [span] = await this.received(1, (span) => span.name === name && fits(span));
     if (span === undefined) throw new Error(`no span ${name}`);

@@ -116,7 +116,7 @@ describe('schemas of other libraries', () => {
       assert.deepEqual(run(checked.args, {} as ToolContext), { kind: 'funghi', count: 1 });
     });
 
-    it(`tell the model what is wrong with ${name}`, async () => {
+    it(`tell the model what is wrong with its arguments, with ${name}`, async () => {
       const checked = await check({ kind: 'hawaii', count: 99 });
       assert.match(
         'problem' in checked ? checked.problem : '',
@@ -131,7 +131,7 @@ describe('schemas of other libraries', () => {
       /this valibot schema has no JSON Schema.*toStandardJsonSchema\(\)/,
     ],
     [
-      "with the library's reason where JSON Schema has no such type", schemas.unwritable,
+      "with the library's reason, if JSON Schema has no such type", schemas.unwritable,
       /^tool add_pizza: parameters: zod cannot convert it to JSON Schema: .*Date/,
     ],
     [

@@ -30,7 +30,7 @@ const LIGHT = codeBlocks.find(({ file }) => file === 'tracing.mjs')?.text ?? '';
 const ALL = '@opentelemetry/auto-instrumentations-node/register';
 const PAGE = readPage('docs/tracing.md');
 
-/** Asks a service by `fetch`. What holds the answer back holds the tool. */
+/** Asks a service by `fetch`. Holding its answer back holds up the tool. */
 const AGENT = `
 import { tool } from '${ROOT}dist/index.js';
 export default {
@@ -53,9 +53,9 @@ export default {
 const workplace = new Workplace();
 let receiver: SpanReceiver;
 let model: ModelServer;
-/** What the tool asks. */
+/** The service that the tool asks. */
 let service: Listening;
-/** The requests that it got, and what lets it answer. */
+/** The requests that the service got, with the function that answers each. */
 let asked: Told<{ readonly headers: IncomingHttpHeaders; readonly answer: () => void }>;
 let answersAtOnce: boolean;
 
@@ -126,7 +126,7 @@ function traceIdOf({ traceparent }: IncomingHttpHeaders): string | undefined {
   return String(traceparent).split('-')[1];
 }
 
-/** From this span up to the first one that was not sent. */
+/** The names from this span up to the last ancestor that was sent. */
 function ancestors(span: ReceivedSpan): string[] {
   const parent = receiver.spans.find(({ spanId }) => spanId === span.parentSpanId);
   return [span.name, ...(parent === undefined ? [] : ancestors(parent))];
@@ -175,13 +175,13 @@ describe('docs/tracing.md', LIMIT, () => {
     assert.equal((await receiver.span('invoke_agent waiter')).traceId, TRACE_ID);
   });
 
-  // The newest of each no longer fit each other: npm refused them on Node 24.
+  // The newest versions did not fit each other any more: npm refused them on Node 24.
   it('installs what its set-up imports, in the versions that are tried here', () => {
     const imported = [...LIGHT.matchAll(/ from '(@[^']+)'/g)].map(([, name = '']) => name);
     const installs = PAGE.matchAll(/npm install (?:\\\n|[^`\n])*/g);
     const commands = [...installs].map(([command]) => command);
     const light = commands.filter((command) => command.includes('exporter-trace'));
-    assert.equal(light.length, 2); // and in Docker
+    assert.equal(light.length, 2); // one of them for Docker
     for (const command of light)
       for (const name of ['@opentelemetry/api', ...imported]) {
         const [version = ''] = /^\d+\.\d+/.exec(TRIED[name] ?? '') ?? [];
@@ -189,7 +189,7 @@ describe('docs/tracing.md', LIMIT, () => {
       }
   });
 
-  it('has all names that spans and events have, and those of all attributes', () => {
+  it('lists the names of all spans, events and attributes', () => {
     const names = [
       ...Object.values(ATTRIBUTES), ...Object.values(EVENTS), ...Object.values(OPERATIONS),
       STORE_SPAN,
@@ -199,15 +199,15 @@ describe('docs/tracing.md', LIMIT, () => {
 });
 
 describe('a traced turn', LIMIT, () => {
-  it('says who spoke and what was asked of the model, and passes no baggage on', async () => {
+  it('says who spoke and what the model was asked, and passes no baggage on', async () => {
     const { client } = await serve('./tracing.mjs', {
       MODEL_PRICES: '{"openai:gpt-6-luna":{"input":1,"output":100}}',
     });
     const headers = { baggage: 'tenant=of-a-stranger' };
     await (await client.post(message('t-1'), { headers })).text();
     const turn = await receiver.span('invoke_agent waiter');
-    assert.equal(turn.parentSpanId ?? '', ''); // as its webhook continues no trace
-    assert.equal(turn.kind, 1); // internal, as OTLP counts
+    assert.equal(turn.parentSpanId ?? '', ''); // because its webhook does not continue a trace
+    assert.equal(turn.kind, 1); // "internal" in OTLP
     assert.equal(turn.scope, 'layercode-microserver');
     assert.deepEqual(turn.attributes, {
       'gen_ai.operation.name': 'invoke_agent',
@@ -272,7 +272,7 @@ describe('a traced turn', LIMIT, () => {
     assert.ok(Number(turn.attributes['layercode.store_ms']) > 0);
   });
 
-  it('has words with OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT alone', async () => {
+  it('has words only with OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT', async () => {
     const { client } = await serve('./tracing.mjs', {
       OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: 'true',
     });
@@ -309,7 +309,7 @@ describe('a traced turn', LIMIT, () => {
     ]);
   });
 
-  it('has its id in log lines and record, and is sent before SIGTERM ends a server', async () => {
+  it('has its id in log lines and its record, and is sent before SIGTERM ends it', async () => {
     const { client, server } = await serve('./tracing.mjs', {
       CALL_RECORDS: 'file:calls.jsonl', OTEL_BSP_SCHEDULE_DELAY: '60000',
     });
@@ -327,7 +327,7 @@ describe('a traced turn', LIMIT, () => {
 });
 
 describe('a turn that interrupts another', LIMIT, () => {
-  it('is a separate trace, with a link; the tool of the other stays in its trace', async () => {
+  it("is a separate trace with a link, and the other's tool stays in its own", async () => {
     answersAtOnce = false;
     const { client } = await serve('./tracing.mjs');
     const first = client.post(message('t-1'), PARENT);
@@ -453,7 +453,7 @@ describe('a server with workers', { ...LIMIT, skip: isMissing('redis-server') },
   });
 });
 
-/** Collectors that take no spans: where they listen. */
+/** Collectors that take no spans. Each starts one and returns where it listens. */
 const COLLECTORS: Readonly<Record<string, () => Promise<string>>> = {
   async 'is down'() {
     const closed = await SpanReceiver.open();
@@ -462,7 +462,7 @@ const COLLECTORS: Readonly<Record<string, () => Promise<string>>> = {
   },
   'never answers': () => listening(createServer(() => undefined)),
   'answers 500': () => listening(createServer((_, response) => response.writeHead(500).end())),
-  'speaks no HTTP': () => listening(createTcpServer((socket) => {
+  'does not speak HTTP': () => listening(createTcpServer((socket) => {
     socket.on('error', () => undefined).end('What?\n');
   })),
 };
@@ -480,7 +480,7 @@ async function listening(server: Parameters<typeof listen>[0]): Promise<string> 
 
 for (const [what, open] of Object.entries(COLLECTORS)) {
   describe(`a collector that ${what}`, LIMIT, () => {
-    it('costs no turn, and does not delay the end', async () => {
+    it('does not cost a turn, and does not delay the end', async () => {
       const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: await open() };
       const { client, server } = await serve('./tracing.mjs', endpoint);
       for (const turnId of ['t-1', 't-2', 't-3']) {
@@ -495,7 +495,7 @@ for (const [what, open] of Object.entries(COLLECTORS)) {
 }
 
 describe('a server without an SDK', LIMIT, () => {
-  it('loads nothing of OpenTelemetry', async () => {
+  it('loads nothing from OpenTelemetry', async () => {
     workplace.write('nothing.mjs', '');
     workplace.write('agent.mjs', `
       import module from 'node:module';

@@ -1,4 +1,4 @@
-// Compiled, and not run: how the type of a state reaches hooks and tools. `npm run test:types`.
+// Compiled, but not run: how the type of a state reaches hooks and tools. `npm run test:types`.
 
 import { defineAgent, defineState, hangUp, tool, type Agent, type Caller, type Message, type Tool } from 'layercode-microserver';
 
@@ -40,13 +40,13 @@ const plain = tool({
   },
 });
 
-// Tools of the agent's state, and tools without one.
+// Tools with the agent's state, and tools without a state.
 const agent = defineAgent({ name: 'pizza', state: order, prompt: 'Hi.', tools: [addPizza, plain, hangUp] });
 same<typeof agent, Agent>(true);
 
-// @ts-expect-error A tool of another state.
+// @ts-expect-error A tool with another state.
 defineAgent({ name: 'pizza', state: order, prompt: 'Hi.', tools: [addPizza, bookTable] });
-// @ts-expect-error A tool with a state, and an agent without.
+// @ts-expect-error A tool with a state, and an agent without one.
 defineAgent({ name: 'pizza', prompt: 'Hi.', tools: [addPizza] });
 // @ts-expect-error A state that is written in place reaches no tool.
 defineAgent({ name: 'pizza', state: () => ({ cart: [] as Line[], name: undefined }), prompt: 'Hi.', tools: [addPizza] });
@@ -100,9 +100,9 @@ defineAgent({
   tools: async ({ state }) => (state.cart.length > 0 ? [addPizza, plain] : [plain]),
   model: ({ text }) => (text.length > 99 ? 'openai:gpt-5' : undefined),
 });
-// @ts-expect-error A function that makes tools of another state.
+// @ts-expect-error A function that makes tools with another state.
 defineAgent({ name: 'per turn', state: order, prompt: 'Hi.', tools: () => [bookTable] });
-// @ts-expect-error A prompt that is no text.
+// @ts-expect-error A prompt that is not a string.
 defineAgent({ name: 'per turn', state: order, prompt: ({ state }) => state.cart.length });
 
 // A state is an object.

@@ -1,4 +1,4 @@
-// Compiled, and not run: what TypeScript knows of a tool's arguments. `npm run test:types`.
+// Compiled, but not run: what TypeScript knows about a tool's arguments. `npm run test:types`.
 
 import { handOver, tool, type ArgumentsOf, type HandOver, type Json, type JsonObject, type Schema, type StandardSchema } from 'layercode-microserver';
 
@@ -38,7 +38,7 @@ tool({
 tool({
   ...named,
   parameters: { type: 'object', properties: { city: { type: 'string' } }, required: ['city'] },
-  // @ts-expect-error A misspelt argument, where arguments are taken apart.
+  // @ts-expect-error A misspelt argument, where arguments are destructured.
   run: ({ town }) => town,
 });
 
@@ -100,7 +100,7 @@ tool({
   tellBrowsers: 'nothing',
 });
 
-// What `listTools()` of the MCP SDK returns: of its schemas, TypeScript knows the type alone.
+// What the MCP SDK's `listTools()` returns: of its schemas, TypeScript knows only the type.
 interface McpTool {
   name: string;
   description?: string | undefined;
@@ -133,12 +133,12 @@ declare const brief: {
   required?: string[];
 };
 tool({ ...named, parameters: brief, run: (args) => same<typeof args, JsonObject>(true) });
-// @ts-expect-error Its type must be an object's.
+// @ts-expect-error Its type must be "object".
 tool({ ...named, parameters: { ...brief, type: 'array' }, run: () => 1 });
-// @ts-expect-error A library's object is no schema, whatever fields it has.
+// @ts-expect-error A library's object is not a schema, whatever fields it has.
 tool({ ...named, parameters: { ...brief, '~standard': {} }, run: () => 1 });
 
-// @ts-expect-error A type that there is none of.
+// @ts-expect-error A type that does not exist.
 tool({ ...named, parameters: { type: 'object', properties: { a: { type: 'int' } } }, run: () => 1 });
 
 // A tool with raw has the same arguments as any other.

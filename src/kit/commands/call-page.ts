@@ -41,7 +41,7 @@ const WIDTH = 1_000;
 const MOMENT = 4;
 
 /**
- * The calls of an id as one page without scripts: each turn with its timeline. `hasRequests`:
+ * The calls with an id as one page without scripts: each turn with its timeline. `hasRequests`:
  * including what models were sent, if that was captured.
  */
 export function callPage(records: readonly CallRecord[], hasRequests: boolean): string {
@@ -123,7 +123,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
   '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;',
 };
 
-/** Shown as it is written, whatever it is. */
+/** Any value as text that a page shows literally. */
 function escaped(text: unknown): string {
   return printable(String(text), ' ').replace(/[&<>"']/g, (sign) => ENTITIES[sign] ?? '');
 }

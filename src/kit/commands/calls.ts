@@ -194,15 +194,15 @@ const NO_RECORDS: CallSource = {
   async close() {},
 };
 
-/** Conversations can be erased where no records are kept. */
+/** Conversations can be erased even if no records are kept. */
 function withoutRecords(action: ActionName, { conversationStore }: Settings): CallSource {
   if (action === 'erase' && conversationStore !== 'memory') return NO_RECORDS;
   throw new CommandError('CALL_RECORDS is not set; use the same settings as the server');
 }
 
 /**
- * The records of the id, or all records. Throws if the command is interrupted, and if there is no
- * record of the id.
+ * The records with the id, or all records. Throws if the command is interrupted, and if no record
+ * has the id.
  */
 async function* recordsOf(
   id: string | undefined,
@@ -276,7 +276,7 @@ async function exportAll(id: string | undefined, query: CallQuery): Promise<void
     await write(query.terminal.stdout, `${JSON.stringify(record)}\n`);
 }
 
-/** A scenario is one call. */
+/** A scenario is made from one call. */
 async function printScenario(id: string | undefined, query: CallQuery): Promise<void> {
   const { callScenario } = await import('../eval/call-scenario.ts');
   const records = await listOf(id, query);

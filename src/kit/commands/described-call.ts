@@ -7,7 +7,7 @@ import { printable } from '../terminal/text.ts';
 const SLOWEST = 3;
 
 /**
- * A call to read on a terminal: what it was, its turns in order, and what took longest.
+ * A call as text for a terminal: what it was, its turns in order, and what took longest.
  * `hasRequests`: including what models were sent, if that was captured.
  */
 export function describedCall(record: CallRecord, hasRequests: boolean): string {
@@ -22,7 +22,7 @@ export function describedCall(record: CallRecord, hasRequests: boolean): string 
   return lines.map((line) => `${printable(line, ' ')}\n`).join('');
 }
 
-/** What is known of a call as a whole, by name. */
+/** What is known about a call as a whole, by name. */
 export function factsOf(record: CallRecord): readonly (readonly [name: string, value: string])[] {
   const { conversationId, sessionId, agent, from, to, tokens, cost } = record;
   const { input = 0, output = 0, isEstimated } = tokens;
@@ -59,7 +59,7 @@ function lineOf(line: StoryLine): string {
   return `${labelOf(line)}${text === '' ? '' : `: ${text}`}${took}`;
 }
 
-/** An agent's line has the name of the agent that spoke, if it is not the call's. */
+/** An agent's line names the agent that spoke, if it is not the call's own. */
 export function labelOf({ kind, speaker, atMs }: StoryLine): string {
   switch (kind) {
     case 'agent':

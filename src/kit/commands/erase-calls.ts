@@ -1,4 +1,4 @@
-// `calls erase`: what is erased of an id or of a caller, and what cannot be reached.
+// `calls erase`: what is erased for an id or a caller, and what cannot be reached.
 
 import { isSameNumber, isSurelySameNumber } from '../../base/phone-number.ts';
 import type { PartStore } from '../../conversations/stores/part-store.ts';
@@ -12,7 +12,7 @@ import { CommandError, type Terminal } from '../terminal/command.ts';
 import { interruptedError, write } from '../terminal/output.ts';
 import { printable } from '../terminal/text.ts';
 
-/** The records, and who asks for them. */
+/** The records, and the settings and the terminal of the command that uses them. */
 export interface CallAccess {
   readonly archive: Pick<CallArchive, 'all' | 'erase' | 'overwrite'>;
   readonly settings: Settings;
@@ -23,7 +23,7 @@ function nothingOf(id: string): string {
   return `nothing is known here about ${JSON.stringify(printable(id, ' ').slice(0, 256))}`;
 }
 
-/** A conversation may be under way, or its end not reported. */
+/** The conversation may still be under way, or its end may not have been reported. */
 export function noRecordOf(id: string, settings: Settings): string {
   return `${nothingOf(id)}; ${whenRecorded(settings)}`;
 }
@@ -43,7 +43,9 @@ const HELD =
 /** What has been erased, and why that is not everything. */
 class Erasure {
   count = 0;
-  /** Whether SQLite has not overwritten it yet, or no replica of Redis has confirmed it. */
+  /**
+   * Whether SQLite has not overwritten the data yet, or no Redis replica has confirmed the erasure.
+   */
   isHeld = false;
   isInWriteLog = false;
   readonly failures = new Set<string>();
@@ -59,7 +61,7 @@ class Erasure {
     this.stopIfInterrupted();
   }
 
-  /** A store may fail for a part of what it holds. The rest is erased nevertheless. */
+  /** A store may fail for part of what it holds. The rest is erased nevertheless. */
   async attempt(step: () => Promise<void>): Promise<void> {
     this.stopIfInterrupted();
     try {
@@ -70,7 +72,7 @@ class Erasure {
     }
   }
 
-  /** Call it when everything that can be erased from the store has been. */
+  /** Call this once everything that can be erased from the store has been. */
   async overwrite(store: Pick<PartStore, 'overwrite' | 'keepsWriteLog'>): Promise<void> {
     await this.attempt(async () => {
       if ((await store.overwrite?.()) === false) this.isHeld = true;
@@ -86,7 +88,7 @@ class Erasure {
   }
 }
 
-/** A caller's number, and those found that may be the same in another spelling. */
+/** A caller's number, and the numbers found that may be the same in another spelling. */
 class Caller {
   readonly number: string;
   readonly similar = new Set<string>();
@@ -102,7 +104,7 @@ class Caller {
   };
 }
 
-/** Erases the records of a conversation or a session, and the conversation, at every agent. */
+/** Erases the records of a conversation or a session, and the conversation, for every agent. */
 export async function eraseId(id: string, access: CallAccess): Promise<void> {
   const agents = access.settings.agents.map(({ name }) => `${name}/`);
   const keysAtAgents = (one: string): string[] => [one, ...agents.map((agent) => agent + one)];
@@ -133,9 +135,12 @@ export async function eraseCaller(number: string, access: CallAccess): Promise<v
 }
 
 interface Erased {
-  /** Fragments of records that have it as a value are erased too. */
+  /** Fragments of records in which this text is a value are erased too. */
   readonly text: string;
-  /** Conversations whose last call came from them, and such fragments, are erased too. */
+  /**
+   * Conversations whose last call came from this caller, and fragments with the number, are erased
+   * too.
+   */
   readonly caller?: Caller;
   /** Keys of conversations that may have no record. */
   readonly keys: readonly string[];
@@ -145,9 +150,9 @@ interface Erased {
 }
 
 /**
- * Erases conversations first. A record whose conversation could not be erased is kept: nothing else
- * may tell which one it is when this is run again. Then says what is not erased, and throws if any
- * of it should have been in reach.
+ * Erases conversations first. A record whose conversation could not be erased is kept: the next run
+ * may find the conversation only through the record. Then says what is not erased, and throws if
+ * any of that should have been within reach.
  */
 async function erase(
   { archive, settings, terminal }: CallAccess,
@@ -179,7 +184,7 @@ async function erase(
 
 /**
  * Erases conversations by their keys, and those of a caller if one is given. Returns the keys of
- * those that are gone.
+ * all that are gone.
  */
 async function eraseConversations(
   keys: ReadonlySet<string>,

@@ -1,4 +1,4 @@
-// `layercode-microserver eval`: plays scenarios to an agent, and reports what came of them.
+// `layercode-microserver eval`: plays scenarios to an agent, and reports the results.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { isBuiltin } from 'node:module';
@@ -160,7 +160,9 @@ wrong, or a scenario is: the others are played all the same.
   },
 };
 
-/** Each scenario gets a process of this same program, which is told to serve that scenario. */
+/**
+ * Each scenario gets its own process of this same program, which is told to serve that scenario.
+ */
 function stageProcesses(
   flags: Readonly<Record<string, string>>,
   switches: ReadonlySet<string>,

@@ -151,8 +151,8 @@ export function packageSpec({ option, from, directory, packageRoot }: PackageSou
 }
 
 /**
- * Where the project in `root`, which may be npx's cache, has this package from: a file, a URL or a
- * repository. This version if it is from the registry, or if `root` does not say.
+ * Where the project in `root`, which may be npx's cache, got this package from: a file, a URL or a
+ * repository. This version if it came from the registry, or if `root` does not say.
  */
 function installedSpec(root: string, directory: string): string {
   const file = join(root, 'package.json'); // a global installation has none
@@ -166,7 +166,7 @@ function installedSpec(root: string, directory: string): string {
   return isRange ? `^${version}` : spec;
 }
 
-/** The path that a spec is; undefined for a version, URL or repository. */
+/** The path, if the spec is one; undefined for a version, URL or repository. */
 function pathIn(spec: string): string | undefined {
   const path = spec.replace(/^file:/, '');
   const isPath =
@@ -199,9 +199,10 @@ function manifest(name: string, spec: string): object {
       start: `${PACKAGE} run --agent ./dist/agent.js`,
       dev: `tsx watch node_modules/${PACKAGE}/dist/cli.js run --agent ./agent.ts`,
       talk: `${PACKAGE} talk`,
-      // The tests run from source: dist/ keeps those whose source was removed.
+      // The tests run from source: dist/ keeps tests whose source has been removed.
       pretest: 'tsc --noEmit',
-      // Without a limit a call that hangs would block the tests. It also holds for a whole file.
+      // Without a limit, a hanging call would block the tests. The limit also holds for a whole
+      // file.
       test: 'node --import tsx --test --test-timeout=60000 *.test.ts',
       preeval: 'npm run --silent build',
       eval: `${PACKAGE} eval --agent ./dist/agent.js`,
@@ -227,8 +228,8 @@ function projectFiles(name: string, spec: string): ReadonlyMap<string, string> {
 
 /**
  * Writes the files, and creates the directory if it is missing. Throws a `CommandError` that names
- * the files that exist already, or what failed. Files written until then are removed again, or
- * named.
+ * the files that exist already, or what failed. Files written before the failure are removed again,
+ * or named.
  */
 export function writeProject(directory: string, files: ReadonlyMap<string, string>): void {
   const made: string[] = [];
@@ -262,7 +263,7 @@ function makeDirectory(path: string, made: string[]): void {
 
 function makeFile(path: string, text: string, made: string[]): void {
   makeDirectory(dirname(path), made);
-  // Follows no link, and fails if a file was created meanwhile.
+  // Does not follow links, and fails if a file was created meanwhile.
   const descriptor = openSync(path, 'wx');
   made.push(path);
   try {

@@ -127,7 +127,7 @@ function printWebhook(url: string | undefined, agentId: string, terminal: Termin
   return EXIT.OK;
 }
 
-/** What `set` reports as the old webhook. If that is unclear, `set` works nevertheless. */
+/** What `set` reports as the old webhook. If that is unclear, `set` still works. */
 async function describeWebhook(
   client: RestClient,
   agentId: string,
@@ -182,7 +182,7 @@ function parseWebhookUrl(
   return text;
 }
 
-/** The host as `URL` spells it: it writes 127.1 out. */
+/** The host as `URL` spells it: 127.1 is written out in full. */
 function isThisMachine(host: string): boolean {
   return /^(localhost|.+\.localhost|127\.\d+\.\d+\.\d+|0\.0\.0\.0|\[::1?\]|\[::ffff:7f[\da-f]{2}:[\da-f]{1,4}\])\.?$/.test(
     host,

@@ -24,12 +24,12 @@ interface BackstageOptions extends Cast, Pick<PlayOptions, 'allowsRealTools' | '
   readonly scenario: Scenario;
   readonly store: WatchedStore;
   readonly notes: Notes;
-  /** How far the clock is ahead. Undefined: it is the true one. */
+  /** How far the clock is ahead. Undefined: it shows the true time. */
   readonly aheadMs?: number | undefined;
 }
 
 export interface Backstage extends Stage {
-  /** Whether the agent goes on without its store. */
+  /** Whether the agent is working without its store. */
   isStoreAway(): boolean;
 }
 
@@ -42,7 +42,7 @@ export function backstage(options: BackstageOptions): Backstage {
   let answers: ScriptedAnswer[] = [];
   let app: App | undefined;
 
-  /** Stands in for the agent's own, if the scenario scripts it. */
+  /** Stands in for the agent's own model, if the scenario scripts the answers. */
   const scripted = scriptedModel(() => {
     const answer = answers.shift();
     if (answer !== undefined) return answer;

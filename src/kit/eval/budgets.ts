@@ -6,13 +6,13 @@ import type { Tokens } from './result.ts';
 export interface Budgets {
   /** Runs of each scenario that must pass. Undefined: all. */
   readonly minPasses: number | undefined;
-  /** For the times to the first word of each scenario, in milliseconds. */
+  /** For the times to the first word in each scenario, in milliseconds. */
   readonly maxP95Ms: number | undefined;
   /** For everything together, in the currency of MODEL_PRICES. */
   readonly maxCost: number | undefined;
 }
 
-/** Whether as many runs have passed as required. An undecided one has not. */
+/** Whether enough runs have passed. An undecided run has not. */
 export function hasPassed(
   { passed, failed, undecided }: Pick<ScenarioFigures, 'passed' | 'failed' | 'undecided'>,
   { minPasses = passed + failed + undecided }: Budgets,
@@ -21,8 +21,8 @@ export function hasPassed(
 }
 
 /**
- * What is over budget, one line each. Unknown figures are over it. `evalTokens`: what the judge and
- * played callers used; undefined if they were not asked.
+ * What is over budget, one line each. Unknown figures count as over budget. `evalTokens`: what the
+ * judge and played callers used; undefined if they were not asked.
  */
 export function overBudget(
   figures: readonly ScenarioFigures[],

@@ -15,23 +15,23 @@ import { valueInventor } from './invented-values.ts';
 const MAX_COMMENT_LENGTH = 200;
 /** Marks that change the writing direction: they could hide from a reader what a line does. */
 const DIRECTIONS = /[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g;
-/** Tools that act on the call itself, and do so in a scenario, too. */
+/** Tools that act on the call itself. In a scenario they do so too. */
 const CALL_TOOLS: readonly string[] = ['hang_up', 'transfer_call'];
 const STATE_NOTE =
   '# A mock changes no state. Where another tool needs it, write "real NAME" instead of it.';
 /** What such a tool returns if it has ended the turn. */
 const ENDED = resultText(undefined);
-/** What begins the result of a call whose tool had acted earlier in the conversation. */
+/** How the result of a call begins if its tool had acted earlier in the conversation. */
 const DONE_BEFORE = '{"status":"done before","result":';
-/** The result of a call that handed over, as history has it. */
+/** The result of a call that handed over, as it stands in history. */
 const HANDED_OVER = /^\{"status":"handed over","agent":"([a-z][a-z0-9-]{0,63})"\}$/;
 
 /**
  * The text of a scenario in which the caller says what they said in the call, the model answers as
  * it did, and tools return what they returned. It expects that no turn fails, that nothing is said
- * twice, and that no tool acts twice unless it did then. Ids, numbers and e-mail addresses are
- * invented, and cards for those that were redacted. `agents`: the names in `AGENTS`, as a scenario
- * cannot name the agent of a server that has only one.
+ * twice, and that no tool acts twice unless it did in the call. Ids, numbers and e-mail addresses
+ * are invented, and so are cards in place of redacted ones. `agents`: the names in `AGENTS`,
+ * because a scenario cannot name the agent of a server that has only one.
  */
 export function callScenario(
   { agent, wire, from, to, turns }: CallRecord,
@@ -66,7 +66,8 @@ export function callScenario(
 }
 
 /**
- * No record says which tools have `once`: those that were not called twice with the same arguments.
+ * No record says which tools have `once`: any that was never called twice with the same arguments
+ * may.
  */
 function actsOnce(turns: readonly RecordedTurn[]): readonly string[] {
   const messages = turns.flatMap((turn) => turn.messages);
@@ -113,7 +114,7 @@ function isRepaired({ retriedAfterMs, fellBackTo }: RequestFigures): boolean {
   return retriedAfterMs !== undefined || fellBackTo !== undefined;
 }
 
-/** What the model answered, a line for each text and call. None if no model was asked. */
+/** What the model answered, a line for each text and call. No lines if no model was asked. */
 function modelLines(
   { messages, outcome, models = [], requests = [] }: RecordedTurn,
   invented: Change,
@@ -144,15 +145,15 @@ function untilEnded(messages: readonly RecordedMessage[]): readonly RecordedMess
   return end === -1 ? messages : messages.slice(0, end);
 }
 
-/** The status of a failure that has one, unless its reason says another. */
+/** The status of a failure that has one, unless its reason names another. */
 const STATUSES: ReadonlyMap<string, number> = new Map([
   ['rate_limited', 429], ['http_error', 500], ['no_credit', 402], ['key_refused', 401],
   ['key_missing', 401],
 ]);
 
 /**
- * How a failure is written, so that the model is asked again only if it was in the call. Undefined
- * for an answer, or for a request that was only cut short.
+ * How a failure is written, so that the model is asked again only if it was asked again in the
+ * call. Undefined for an answer, and for a request that was only cut short.
  */
 function failureLine({ failure, reason = '' }: RequestFigures): string | undefined {
   if (failure === undefined || failure === 'interrupted') return undefined;
@@ -171,12 +172,12 @@ function refused(messages: readonly RecordedMessage[]): readonly string[] {
   return [...new Set(names)].map((name) => `expect-tool ${name} refused`);
 }
 
-/** Whether the arguments were not an object or did not fit, as a check by schema words it. */
+/** Whether the arguments were not an object or did not fit, in the words of a schema check. */
 function isRefusal(result = ''): boolean {
   return /^\{"error":"(?:the )?arguments/.test(result);
 }
 
-/** Numbers that the finder of cards takes for card numbers, in place of what was redacted. */
+/** Replaces redacted card numbers with numbers that the card finder recognises as cards. */
 function withCards(text: string): string {
   return text.replace(/\[card (\d{1,3})\]/g, (placeholder, count: string) => {
     const numbers = [...'0123456789'].map((last) =>
@@ -185,14 +186,16 @@ function withCards(text: string): string {
   });
 }
 
-/** None if the caller interrupted a silence: a scenario interrupts only what has begun. */
+/** No line if the caller interrupted a silence: a scenario interrupts only what has begun. */
 function interruption({ firstSpeechMs }: RecordedTurn, heard: string): readonly string[] {
   if (heard === '') return firstSpeechMs === undefined ? [] : ['interrupt']; // it was a filler
   const words = heard.split(' ').length;
   return [`interrupt after ${words} ${words === 1 ? 'word' : 'words'}`];
 }
 
-/** One for each tool that returned something; the last result, if it was called several times. */
+/**
+ * A mock for each tool that returned something; the last result, if it was called several times.
+ */
 function mocksOf(messages: readonly RecordedMessage[], invented: Change): readonly string[] {
   const names = new Map(messages.flatMap(({ toolCalls = [] }) =>
     toolCalls.map(({ id, name }) => [id, name] as const),
@@ -200,7 +203,8 @@ function mocksOf(messages: readonly RecordedMessage[], invented: Change): readon
   const results = new Map<string, string>();
   for (const { role, content, toolCallId = '', state } of messages) {
     const name = names.get(toolCallId);
-    // One of unknown outcome threw, or its process ended: an earlier mock would let it succeed.
+    // A call of unknown outcome threw, or its process ended. An earlier result would let it
+    // succeed.
     const hasEnded = state === 'completed' || state === 'unknown';
     if (role !== 'tool' || !hasEnded || !isToolName(name) || isRefusal(content)) continue;
     if (content !== NOT_STARTED && !CALL_TOOLS.includes(name)) results.set(name, mocked(content));
@@ -208,7 +212,7 @@ function mocksOf(messages: readonly RecordedMessage[], invented: Change): readon
   return [...results].map(([name, result]) => `mock ${name} ${invented(result)}`);
 }
 
-/** A tool that threw has left an object with nothing but `error`. */
+/** A tool that threw leaves an object with nothing but `error`. */
 function mocked(result: string): string {
   const hadActed = result.startsWith(DONE_BEFORE) && result.endsWith('}');
   const content = hadActed ? result.slice(DONE_BEFORE.length, -1) : result;
@@ -223,7 +227,7 @@ function mocked(result: string): string {
   return `returns ${withoutComment(json)}`;
 }
 
-/** Two spaces before a # would begin a comment. */
+/** A # after two spaces would begin a comment. */
 function withoutComment(text: string): string {
   return text.replaceAll('  #', '  \\u0023');
 }

@@ -1,4 +1,4 @@
-// The steps that can fail. Pure: everything was seen before.
+// The steps that can fail. Pure: everything has been seen already.
 
 import { canonicalJson } from '../../base/canonical-json.ts';
 import { parseTime } from '../terminal/flags.ts';
@@ -11,7 +11,7 @@ import {
 } from './seen-call.ts';
 import { parseToolCheck } from './tool-check.ts';
 
-/** Longest message of a prompt, in UTF-16 code units. */
+/** Longest message of a prompt that is shown whole, in UTF-16 code units. */
 const MAX_PROMPT_SHOWN = 300;
 /** A shorter sentence, such as "Yes, please.", may be said again. */
 const MIN_REPEATED_WORDS = 4;
@@ -48,7 +48,7 @@ export const CHECKS = {
   judge: parseJudge,
 } satisfies Words;
 
-/** These hold for the whole call, wherever they are. */
+/** These hold for the whole call, wherever they stand. */
 export const CALL_CHECKS = {
   never: expecting((wanted, { turns }) => {
     const wrong = turns.filter((turn) => wanted.matches(turn.heard));
@@ -134,7 +134,7 @@ function timeFault(what: string, ms: number | undefined, limitMs: number): Fault
   return ms <= limitMs ? undefined : [`${what} took ${Math.round(ms)} ms`];
 }
 
-/** The time to the first word, or tokens. */
+/** A limit on the time until the first word, or on tokens. */
 function parseWithin(argument: string): Check & { readonly tokens?: number } {
   const [, written, inAll] = /^(\d{1,9}) tokens?( in all)?$/.exec(argument) ?? [];
   if (written === undefined) {
@@ -158,7 +158,7 @@ function tokensFault(limit: number, turns: readonly PlayedTurn[]): Fault {
 
 export interface JudgeLine {
   readonly question: string;
-  /** How often it is asked. More than half of the verdicts must agree. */
+  /** How many times it is asked. More than half of the verdicts must agree. */
   readonly times: number;
 }
 
@@ -187,7 +187,7 @@ function sentencesOf(text: string): readonly string[] {
     .filter((sentence) => sentence.trim().split(/\s+/).length >= MIN_REPEATED_WORDS);
 }
 
-/** For a named tool without `once`, calls with the same arguments are the same thing. */
+/** For a named tool without `once`, calls with the same arguments count as the same act. */
 function secondActs(named: readonly string[], turns: readonly PlayedTurn[]): Fault {
   const acts = turns.flatMap(({ tools, conversation }) =>
     tools
@@ -199,7 +199,7 @@ function secondActs(named: readonly string[], turns: readonly PlayedTurn[]): Fau
   return orNothing(again.map(({ run }) => `again     ${runText(run)}`));
 }
 
-/** Those whose key one before them has. */
+/** The items whose key an earlier item has. */
 function seenBefore<T>(items: readonly T[], keyOf: (item: T) => string): readonly T[] {
   const keys = items.map(keyOf);
   return items.filter((_item, index) => keys.indexOf(keys[index] ?? '') < index);

@@ -5,8 +5,8 @@ import { MISSING, percent, shown, shownCost, type ScenarioFigures } from './figu
 import { fisherExact, holmCorrection, type Passes } from './statistics.ts';
 
 /**
- * `no difference seen`: there may be one, too small for these runs. `too few runs`: even all
- * against none could be chance.
+ * `no difference seen`: there may be one that is too small for so few runs to show. `too few runs`:
+ * even all passes against none could be chance.
  */
 type ScenarioDifference = 'better' | 'worse' | 'no difference seen' | 'too few runs';
 

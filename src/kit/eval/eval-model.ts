@@ -11,8 +11,8 @@ import { agentsOf } from './problems.ts';
 import type { Scenario } from './scenario.ts';
 
 /**
- * Opens `provider:model`. `option` is what it was given as, for the `UsageError` that an unknown
- * name throws. A missing key is not an error: a recording needs none.
+ * Opens `provider:model`. `option` is the flag that gave the name, for the `UsageError` that an
+ * unknown name throws. A missing key is not an error: a recording needs none.
  */
 export function openEvalModel(name: string, option: string, settings: Settings): ChatModel {
   const { environment } = settings;

@@ -1,4 +1,4 @@
-// A text, a pattern, or fields of an object: what a line of a script expects.
+// Text, a pattern, or fields of an object: what a line of a script expects.
 
 import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
@@ -14,8 +14,8 @@ export interface Expectation {
 }
 
 /**
- * A pattern between slashes, or a text that is compared without regard to case and white space. A
- * value is compared as its JSON text, without spaces. A text that is a JSON object or list also
+ * A pattern between slashes, or text that is compared without regard to case and white space. A
+ * value is compared as its JSON text, without spaces. Text that is a JSON object or list also
  * matches a value that has at least its fields.
  */
 export function parseExpectation(name: string, written: string): Expectation {
@@ -31,14 +31,14 @@ export function parseExpectation(name: string, written: string): Expectation {
   };
 }
 
-/** The same for a value. Throws a `LineFault` for what begins like JSON and is not. */
+/** The same for a value. Throws a `LineFault` for text that begins like JSON but is not. */
 export function parseValueExpectation(name: string, written: string): Expectation {
   if (JSON_BEGINS.test(written) && parseJson(written) === undefined)
     throw new LineFault(`${name}: ${oneLine(written, 80)} is not JSON`);
   return parseExpectation(name, written);
 }
 
-/** Not just any [: a placeholder such as [card 1] is a text. */
+/** Not just any [: a placeholder such as [card 1] is text. */
 const JSON_BEGINS = /^(?:\{|\[\s*(?:[\]["{\d-]|true\b|false\b|null\b))/;
 
 function matcherOf(written: string): (text: string) => boolean {

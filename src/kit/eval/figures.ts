@@ -7,13 +7,13 @@ import { quantile, wilsonInterval } from './statistics.ts';
 
 /** Plain JSON: part of what `--json` prints, and what `--compare` reads. */
 export interface ScenarioFigures {
-  /** As it was given. */
+  /** The path as it was given. */
   readonly file: string;
   readonly passed: number;
   readonly failed: number;
-  /** Neither counts as passed nor as failed. */
+  /** These count neither as passed nor as failed. */
   readonly undecided: number;
-  /** Of all turns with words, in milliseconds. */
+  /** Over all turns with words, in milliseconds. */
   readonly firstWordMs?: { readonly p50: number; readonly p95: number };
   /** Per run. Missing if no vendor reported any. */
   readonly tokens?: { readonly input: number; readonly output: number };
@@ -111,6 +111,6 @@ const FIGURES = objectOf({
 });
 
 export function isScenarioFigures(value: unknown): value is ScenarioFigures {
-  // Unlike in events, what is missing is never null.
+  // Unlike in events, a missing field is never null.
   return FIGURES.check(value) === undefined && !Object.values(value as object).includes(null);
 }

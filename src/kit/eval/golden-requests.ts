@@ -1,4 +1,4 @@
-// The golden file beside a scenario: what models are sent, as it was accepted.
+// The golden file beside a scenario: the accepted requests to models.
 
 import { readFileSync, writeFileSync } from 'node:fs';
 import { basename } from 'node:path';
@@ -10,7 +10,7 @@ import { shownDiff, textDiff } from './text-diff.ts';
 
 const HEADING = /^=== (\d+)\n/m;
 
-/** Why a turn's requests are not those that the line with this number has accepted. */
+/** Why a turn's requests are not those accepted for the line with this number. */
 export type CompareRequests = (lineNumber: number, text: string) => Fault;
 
 /**
@@ -23,7 +23,7 @@ export function goldenRequests(
   isUpdating: boolean,
 ): CompareRequests {
   const path = besideScenario(scenarioPath, '.requests.golden');
-  // The file counts the lines that compare from 1.
+  // The file numbers the comparing lines, from 1.
   const lines = steps.filter(({ name }) => name === 'expect-same-request');
 
   function compare(number: number, text: string): Fault {
@@ -70,7 +70,7 @@ function readGolden(path: string): Map<number, string> {
   ));
 }
 
-/** The same for texts that differ in the kind of line breaks, or in blanks around them. */
+/** The same for texts that differ only in the kind of line break, or in blanks around them. */
 function normal(text: string): string {
   return text.replaceAll(/\r\n?/g, '\n').trim();
 }

@@ -1,7 +1,7 @@
 import { replaceVarying, type VaryingKind } from './varying-values.ts';
 
 /**
- * Replaces ids, numbers of six or more digits and e-mail addresses by invented ones of the same
+ * Replaces ids, numbers of six or more digits and e-mail addresses with invented ones of the same
  * form, so that a file can be committed. The same value gets the same replacement. Times stay.
  */
 export function valueInventor(): (text: string) => string {
@@ -22,13 +22,13 @@ const INVENTORS = {
 } satisfies Record<Exclude<VaryingKind, 'time'>, (value: string, count: number) => string>;
 
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-/** Beginnings like `cus_` say what the id is of. */
+/** Beginnings like `cus_` say what the id identifies. */
 const PREFIX = /^([A-Za-z]+[_-])?(.+)$/s;
 
 function inventId(id: string, count: number): string {
   if (UUID.test(id)) return `00000000-0000-4000-8000-${String(count).padStart(12, '0')}`;
   const [, prefix = 'id_', rest = ''] = PREFIX.exec(id) ?? [];
-  // Long enough that it is still found as an id.
+  // Long enough to be recognised as an id again.
   const length = Math.max(6, rest.length, 16 - prefix.length);
   return `${prefix}${String(count).padStart(length, '0')}`;
 }

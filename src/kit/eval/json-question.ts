@@ -10,7 +10,7 @@ interface JsonQuestion<T> {
   readonly messages: readonly ChatMessage[];
   /** Undefined if the object is not of the form that was asked for. */
   parse(object: Readonly<Record<string, unknown>>): T | undefined;
-  /** What is said to a model that has answered something else. */
+  /** What is said to a model whose answer has another form. */
   readonly again: string;
   readonly signal: AbortSignal | undefined;
 }
@@ -18,12 +18,13 @@ interface JsonQuestion<T> {
 /** A model that says more than this is not answering. In UTF-16 code units. */
 const MAX_ANSWER_LENGTH = 10_000;
 const MAX_QUOTED_LENGTH = 80;
-/** Longest text of a turn or a tool that a model sees. */
+/** Longest text of a turn or a tool that a model is shown. */
 const MAX_ENTRY_LENGTH = 4_000;
 
 /**
- * Asks once more if the answer is not of that form. Rejects with the model's error, with the reason
- * of `signal`, and with an error if the second answer is not of that form either.
+ * Asks once more if the answer is not of the form that was asked for. Rejects with the model's
+ * error, with the reason of `signal`, and with an error if the second answer is not of that form
+ * either.
  */
 export async function askForJson<T>(model: ChatModel, question: JsonQuestion<T>): Promise<T> {
   const { messages, again } = question;
@@ -56,7 +57,7 @@ async function answerOf(
 }
 
 function parsed<T>(answer: string, question: JsonQuestion<T>): T | undefined {
-  // Some models put it into a code block.
+  // Some models put the object into a code block.
   const [, text = answer] = /^\s*```(?:json)?\s*(\{[^]*\})\s*```\s*$/.exec(answer) ?? [];
   const object: unknown = parseJson(text);
   return isObject(object) ? question.parse(object) : undefined;

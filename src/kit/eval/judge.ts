@@ -1,4 +1,4 @@
-// A model that decides whether a reply is as a scenario asks.
+// A model that decides whether a reply is what a scenario asks for.
 
 import { messageOf } from '../../base/thrown-values.ts';
 import type { ChatMessage, ChatModel } from '../../models/model.ts';
@@ -23,8 +23,8 @@ const AGAIN =
 
 /**
  * A judge that asks this model. Before its first verdict about a scenario it is asked about the
- * scenario's examples: every `good` one must meet all questions of the scenario, every `bad` one
- * must miss at least one. If the model judges one of them otherwise, nothing is decided. `signal`
+ * scenario's examples: every `good` one must pass all questions of the scenario, every `bad` one
+ * must fail at least one. If the model judges any example differently, nothing is decided. `signal`
  * ends a question: the verdict is then `undecided`.
  */
 export function modelJudge(model: ChatModel, signal?: AbortSignal): Judge {

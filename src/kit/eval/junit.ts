@@ -40,7 +40,7 @@ export function junitXml(
 interface Case {
   readonly result: ScenarioResult;
   readonly runs: ScenarioRuns;
-  /** Whether it did not pass, and enough others of its scenario did. */
+  /** Whether it did not pass, but enough other runs of its scenario did. */
   readonly isBorne: boolean;
 }
 
@@ -75,7 +75,7 @@ function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, one) => total + one, 0);
 }
 
-/** Also without the characters that XML cannot hold at all. */
+/** Escaped, and without the characters that XML cannot hold at all. */
 function escaped(text: string): string {
   return text
     .replace(/[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\u{10000}-\u{10ffff}]/gu, '\ufffd')

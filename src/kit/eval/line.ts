@@ -1,4 +1,4 @@
-// What many lines of a script take.
+// The arguments that many lines of a script take.
 
 import { isToolName } from '../../models/well-formed-call.ts';
 import { oneLine } from '../terminal/text.ts';

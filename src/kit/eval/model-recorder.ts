@@ -15,7 +15,7 @@ export class ModelRecorder {
   /** Never reject. */
   readonly #answers: Promise<readonly PromiseSettledResult<RecordedReply>[]>[] = [];
 
-  /** The same model, heard by this recorder. */
+  /** The same model, with this recorder listening. */
   record(model: ChatModel): ChatModel {
     return withStream(model, (messages, options) => {
       const end = new AbortController();
@@ -24,7 +24,7 @@ export class ModelRecorder {
   }
 
   /**
-   * What models have answered, in the order of the requests, and why requests got no complete
+   * What models have answered, in the order of the requests, and why some requests got no complete
    * reply. Waits for replies that are still arriving.
    */
   async heard(): Promise<{ replies: readonly RecordedReply[]; failures: readonly unknown[] }> {

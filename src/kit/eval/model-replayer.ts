@@ -5,18 +5,18 @@ import { withPartTexts, type RecordedPart, type RecordedReply } from './recordin
 import { textDiff } from './text-diff.ts';
 
 /**
- * Answers requests with recorded replies, word by word and without a key. Asks nobody: a request
- * that no reply fits throws, and is listed in `misses`.
+ * Answers requests with recorded replies, word by word and without a key. Never asks a model: a
+ * request that no reply fits throws, and is listed in `misses`.
  *
- * Ids, numbers, e-mail addresses and times in a request may differ from the recorded ones. In the
- * reply, those of the request stand in their place.
+ * Ids, numbers, e-mail addresses and times in a request may differ from the recorded ones. The
+ * reply then has those of the request.
  */
 export class ModelReplayer {
-  /** By their request, in the order in which they were recorded. */
+  /** Replies by request, in the order in which they were recorded. */
   readonly #kept = new Map<string, RecordedReply[]>();
   /**
    * What differs between a request that no recorded reply fits and the nearest recorded one, as
-   * lines that begin with `-` (recorded) or `+` (asked), or with a blank for the line before.
+   * lines that begin with `-` (recorded), `+` (asked) or a blank (the line before).
    */
   readonly misses: (readonly string[])[] = [];
   #calls = 0;
@@ -26,7 +26,7 @@ export class ModelReplayer {
       this.#kept.set(reply.request, [...(this.#kept.get(reply.request) ?? []), reply]);
   }
 
-  /** A model of the same name that answers from the recording. */
+  /** A model with the same name that answers from the recording. */
   replay({ name }: Pick<ChatModel, 'name'>): ChatModel {
     return {
       name,
@@ -63,8 +63,8 @@ export class ModelReplayer {
   }
 
   /**
-   * The next reply to this request. The last one is given again after that: a turn that runs again
-   * asks again. It has the request's values.
+   * The next reply to this request, with the request's values. The last one is repeated, because a
+   * turn that runs again asks again.
    */
   #replyTo({ text, values }: NormalRequest): RecordedReply | undefined {
     const kept = this.#kept.get(text) ?? [];

@@ -11,13 +11,13 @@ export interface NormalRequest {
    * of values that differ in each run.
    */
   readonly text: string;
-  /** The ids, numbers, addresses and times in it, one for each place. */
+  /** The ids, numbers, addresses and times in the text, one for each place. */
   readonly values: readonly string[];
 }
 
 /**
- * Equal ids and numbers stay equal. Times do not: one that somebody names may be the present one by
- * chance.
+ * Equal ids and numbers stay equal. Times do not: a time that somebody mentions may be the present
+ * one by chance.
  */
 export function normalRequest(
   model: string,
@@ -48,7 +48,7 @@ export function normalRequest(
   return { text: [...head, normal].join('\n'), values };
 }
 
-/** Those that are set and decide the answer. */
+/** The options that are set and decide the answer. */
 export function optionsOf(options: ModelStreamOptions): JsonFields {
   const { temperature, maxOutputTokens, reasoningEffort, providerOptions, toolChoice } = options;
   const known = { temperature, maxOutputTokens, reasoningEffort, providerOptions, toolChoice };

@@ -3,19 +3,19 @@ import { Watchers } from '../platform/watchers.ts';
 import type { PlayedTurn, Tokens, ToolRunSeen } from './result.ts';
 import { turnText } from './sent-request.ts';
 
-/** What is told of the agent's side. All arguments are plain JSON: it may be another process. */
+/** What the agent's side reports. All arguments are plain JSON: it may be in another process. */
 export type Notes = Pick<
   Notebook,
   | 'toolBegan' | 'toolOver' | 'toolRefused' | 'toolHeld' | 'toolBarred' | 'killed' | 'asked'
   | 'unscripted' | 'cut' | 'used' | 'logged'
 >;
 
-/** Distinguishes runs of tools, also those of several processes: that of the process is first. */
+/** Distinguishes runs of tools, even in several processes: the process's id comes first. */
 type RunId = `${number}.${number}`;
 
 type Run = { -readonly [Field in keyof ToolRunSeen]: ToolRunSeen[Field] };
 
-/** What was seen during one delivery of a turn. A tool may go on after it. */
+/** What was seen during one delivery of a turn. A tool may still be running after it. */
 class Entry {
   readonly tools: Run[] = [];
   readonly prompts: (readonly ChatMessage[])[] = [];
@@ -35,14 +35,14 @@ export function addTokens(
   };
 }
 
-/** Writes down what is seen of the agent's side, by the delivery in which it began. */
+/** Writes down what happens on the agent's side, under the delivery in which it began. */
 export class Notebook {
   readonly #entries: Entry[] = [];
   readonly #runs = new Map<RunId, Run>();
   readonly watchers = new Watchers();
   /** Tools with effects that were called although nothing says what they may do. */
   readonly barred = new Set<string>();
-  /** How often a scripted model was asked once more than there are answers. */
+  /** How many times a scripted model was asked when it had no answer left. */
   timesUnscripted = 0;
   #held: { readonly tool: string; readonly isShown: boolean } | undefined;
 
@@ -76,12 +76,12 @@ export class Notebook {
     return this.#held?.isShown === true;
   }
 
-  /** Whether a run that `counts` goes on. */
+  /** Whether a tool that `counts` is running. */
   isRunning(counts: (tool: string) => boolean): boolean {
     return [...this.#runs.values()].some(({ tool, state }) => state === 'running' && counts(tool));
   }
 
-  /** A tool begins to run, or would have, with arguments that fit. */
+  /** A tool, or its mock, begins to run with arguments that fit. */
   toolBegan(id: RunId, tool: string, args: unknown, onceKey: string | undefined): void {
     const run: Run = { tool, args, onceKey, state: 'running', result: undefined, hasActed: true };
     this.#runs.set(id, run);
@@ -92,14 +92,14 @@ export class Notebook {
     this.#note(() => Object.assign(this.#runs.get(id) ?? {}, outcome));
   }
 
-  /** It did not run. */
+  /** A call was refused, so its tool did not run. */
   toolRefused(run: ToolRunSeen): void {
     this.#note(({ tools }) => tools.push(run));
   }
 
   /**
    * A run is kept from returning until the stage lets it go on. `isShown`: the caller's page knows
-   * that it runs.
+   * that it is running.
    */
   toolHeld(tool: string, isShown: boolean): void {
     this.#note(() => (this.#held = { tool, isShown }));
@@ -110,13 +110,13 @@ export class Notebook {
     this.#note(() => this.barred.add(tool));
   }
 
-  /** A process is killed, by its id: runs that were under way in it are lost. */
+  /** The process with this id is killed: runs that were under way in it are lost. */
   killed(process: number): void {
     const lost = [...this.#runs.keys()].filter((id) => id.startsWith(`${process}.`));
     this.#note(() => lost.forEach((id) => this.#runs.delete(id)));
   }
 
-  /** `rest`: of the request, for a golden file; empty if there is none. */
+  /** `rest`: the rest of the request, for a golden file; empty if there is none. */
   asked(messages: readonly ChatMessage[], rest: string): void {
     this.#note(({ prompts, sent }) => {
       prompts.push(messages);
@@ -124,7 +124,7 @@ export class Notebook {
     });
   }
 
-  /** A scripted model was asked once more than there are answers. */
+  /** A scripted model was asked when it had no answer left. */
   unscripted(): void {
     this.#note(() => (this.timesUnscripted += 1));
   }

@@ -7,8 +7,8 @@ import type { Notes } from './notebook.ts';
 import type { Tokens } from './result.ts';
 
 /**
- * The model, which notes what it was shown and what it used. `describe` gives the rest of a request
- * as a golden file has it.
+ * The model, with notes of what it is shown and what it uses. `describe` gives the rest of a
+ * request in the form of a golden file.
  */
 export function observed(
   model: ChatModel,

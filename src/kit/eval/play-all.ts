@@ -10,7 +10,7 @@ export interface ScenarioRuns {
   readonly figures: ScenarioFigures;
 }
 
-/** More at once would take time from each other, and scenarios measure time. */
+/** More at once would slow each other down, and scenarios measure time. */
 const MAX_AT_ONCE = 8;
 
 /**

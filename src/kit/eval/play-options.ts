@@ -1,4 +1,4 @@
-// What a scenario is played to, and with what.
+// The app that a scenario is played to, and the options.
 
 import type { Agent } from '../../agents/agent.ts';
 import type { NamedAgents } from '../../app/assemble-app.ts';
@@ -13,7 +13,7 @@ import type { Scenario } from './scenario.ts';
 import type { Access } from './stage-settings.ts';
 import type { Stage } from './stage.ts';
 
-/** What an app is made of. Each scenario gets one of its own. */
+/** What an app is made of. Each scenario gets an app of its own. */
 export interface Cast {
   readonly settings: Settings;
   readonly agent: Agent | NamedAgents;
@@ -39,11 +39,11 @@ export type OpenStage = (
 ) => Stage;
 
 export interface PlayOptions {
-  /** The longest a reply may take, in milliseconds. */
+  /** The longest time that a reply may take, in milliseconds. */
   readonly timeoutMs: number;
   /** Whether tools with effects run without a line that allows it. */
   readonly allowsRealTools: boolean;
-  /** Stands in for one of the agent's own models: it records or replays it. */
+  /** Stands in for one of the agent's own models, to record or replay it. */
   readonly modelFor?: ((own: ChatModel) => ChatModel) | undefined;
   /** Decides `judge` lines. A scenario that has one is refused without it. */
   readonly judge?: Judge | undefined;

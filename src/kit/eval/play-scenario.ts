@@ -47,7 +47,7 @@ export async function playScenario(
   };
   const clock = shiftedClock(aheadMs);
   try {
-    // What LayerCode signs has a time, which must be the agent's.
+    // What LayerCode signs includes a time, which must be the time on the agent's clock.
     return await clock.run(() => playCall(scenario, playing));
   } finally {
     clock.close(); // the stage has one of its own
@@ -56,8 +56,8 @@ export async function playScenario(
 }
 
 /**
- * Reads replies as they come. What they have heard is exactly what was read, up to the word at
- * which they paused, so it is the same in each run.
+ * Reads replies as they arrive. What the caller has heard is exactly what was read, up to the word
+ * at which they paused, so it is the same in each run.
  */
 function callerOf(
   { platform, language, ...caller }: Origin,

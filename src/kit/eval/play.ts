@@ -15,7 +15,7 @@ import { StageLost } from './stage-process.ts';
 import type { Address, OwnProcess, Stage } from './stage.ts';
 import type { StepOf } from './steps.ts';
 
-/** Longest wait for what follows at once, unless something is broken. */
+/** Longest wait for something that should follow at once. */
 const SOON_MS = 2_000;
 const QUIET_MS = 100;
 
@@ -42,11 +42,11 @@ export interface Playing
   extends Pick<PlayOptions, 'timeoutMs' | 'signal' | 'judge' | 'golden' | 'playedCaller'> {
   readonly stage: Stage;
   readonly notebook: Notebook;
-  /** A caller from this number. `address`: where the agent is at the moment. */
+  /** A caller with this number. `address`: where the agent is at the moment. */
   readonly callerFrom: (from: string | undefined, address: () => Address) => CallerSession;
-  /** A failure in words for the report. */
+  /** The failure in words, for the report. */
   readonly explain: (failure: CallFailure) => string;
-  /** Gets each act as it is over, with what failed in it, and the last turn. */
+  /** Gets each act once it is over, with what failed in it, and the last turn. */
   readonly onAct?: (
     act: Act, failures: readonly ScenarioFailure[], turn: PlayedTurn | undefined,
   ) => void;
@@ -62,7 +62,7 @@ export async function playCall(scenario: Scenario, playing: Playing): Promise<Sc
   const deliveries: PlayedExchange[] = [];
   const failures: ScenarioFailure[] = [];
   const undecided: string[] = [];
-  /** Tools that a mock has made hang. */
+  /** Tools that hang because of a mock. */
   const hanging = new Set<string>();
   let address: Address = { origin: '', route: '' };
   let speaker = callerFrom(origin.from, () => address);
@@ -412,7 +412,7 @@ export async function playCall(scenario: Scenario, playing: Playing): Promise<Sc
 
 /** Resolves once nothing has arrived for a moment: what was sent has been heard. */
 async function quiet(reply: CallerTurn): Promise<void> {
-  // A local socket takes much less, and nothing says that it is empty.
+  // A local socket takes much less, and nothing tells when it is empty.
   const isMore = (): Promise<boolean> => {
     const { length } = reply.text;
     return reply.until(() => reply.isOver || reply.text.length !== length, QUIET_MS);

@@ -15,7 +15,7 @@ export type CallerMove =
   | { readonly say: string }
   | { readonly hangsUp: true; readonly hasReachedGoal: boolean; readonly reason: string };
 
-/** Decides on the next move after the turns played so far. Rejects if the model makes none. */
+/** Decides on the next move after the turns played so far. Rejects if the model makes no move. */
 export type PlayedCaller = (
   persona: Persona, turns: readonly PlayedTurn[],
 ) => Promise<CallerMove>;
@@ -34,7 +34,7 @@ const AGAIN =
   'That was not the JSON object. Answer with {"say": "…"}, or with '
   + '{"hang_up": true, "reached": true or false, "reason": "…"}.';
 
-/** A caller whose words this model finds. */
+/** A caller played by this model. */
 export function modelCaller(model: ChatModel, signal?: AbortSignal): PlayedCaller {
   return ({ persona, goal }, turns) => {
     const heard = turns.flatMap((turn) => linesOfTurn({ ...turn, tools: [] }, 'you'));

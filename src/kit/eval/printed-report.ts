@@ -46,7 +46,7 @@ export function progressOn(
   };
 }
 
-/** What was not as expected, with the transcript around it, what was skipped, and the sum. */
+/** What was not as expected, with the transcript around it, what was skipped, and the totals. */
 export function printReport(
   all: readonly ScenarioRuns[],
   skipped: readonly Unplayable[],

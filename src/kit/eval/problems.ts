@@ -12,10 +12,10 @@ import type { Scenario } from './scenario.ts';
 import type { Step } from './steps.ts';
 import { hasEffects, isTool } from './tool-stand-ins.ts';
 
-/** These happen to a process of the agent's own. */
+/** These act on the agent's own process. */
 const OF_PROCESS: ReadonlySet<Step['name']> = new Set(['kill', 'store', 'elsewhere']);
 
-/** Why the scenario can only be played with `--process`. Undefined if it cannot also without. */
+/** Why the scenario can only be played with `--process`. Undefined if it does not need that. */
 export function needsProcess({ steps }: Scenario): string | undefined {
   const step = steps.find(({ name }) => OF_PROCESS.has(name));
   return step && `line ${step.lineNumber}: ${needFor(step)}`;
@@ -47,7 +47,7 @@ export async function problemsOf(
   return [...problems, ...problemsOfStore(scenario), ...problemsOfAgent(scenario, cast)];
 }
 
-/** A process cannot open a store that is away, so none may begin while it is. */
+/** A process cannot open a store that is away, so no process may begin while it is. */
 function problemsOfStore({ acts }: Scenario): readonly string[] {
   let isAway = false;
   let hasOther = false;
@@ -64,7 +64,7 @@ function problemsOfStore({ acts }: Scenario): readonly string[] {
 
 interface KnownTools {
   readonly tools: ReadonlyMap<string, Tool>;
-  /** Whether there are no others: some agents choose their tools for each turn. */
+  /** Whether there are no other tools: some agents choose their tools for each turn. */
   readonly isComplete: boolean;
 }
 

@@ -12,7 +12,7 @@ const CASE_NUMBER = /#(\d{1,6})$/;
 /** A line such as `case {"guests": 2}`. */
 const CASE = /^\s*case(?:\s+(.*))?$/;
 
-/** A place such as `{guests}`. In a pattern, `\p{Lu}` is none. */
+/** A place such as `{guests}`. In a pattern, `\p{Lu}` is not one. */
 const PLACE = /(?<!\\[pPu])\{(\w+)\}/g;
 
 export function withoutCase(path: string): string {
@@ -21,7 +21,7 @@ export function withoutCase(path: string): string {
 
 /**
  * Reads a file: a scenario, or one for each of its cases. Throws a `ScriptError` for a file that
- * cannot be read or is not one.
+ * cannot be read or is not a scenario.
  */
 export function readScenarios(path: string, directory: string): readonly Scenario[] {
   const file = shellWord(oneLine(path, 200));
@@ -37,12 +37,14 @@ export function readScenarios(path: string, directory: string): readonly Scenari
   return asked.map((one) => one());
 }
 
-/** Whether the line is a case, also if what it says is wrong. */
+/** Whether the line is a case, even if what it says is wrong. */
 export function isCase(line: string): boolean {
   return CASE.test(withoutComment(line));
 }
 
-/** A text, and one for each line such as `case {"guests": 2}`, with 2 in place of `{guests}`. */
+/**
+ * The text, and a copy for each line such as `case {"guests": 2}`, with 2 in place of `{guests}`.
+ */
 export function casesIn(
   text: string,
   file: string,

@@ -6,7 +6,7 @@ import type { ModelDelta } from '../../models/model.ts';
 import { valueInventor } from './invented-values.ts';
 
 /**
- * A piece of a reply: a text, or a tool call with its arguments as the model wrote them. In both,
+ * A piece of a reply: text, or a tool call with its arguments as the model wrote them. In both,
  * `<value 3>` stands for the third value of the request.
  */
 export type RecordedPart = string | { readonly call: string; readonly args: string };
@@ -56,7 +56,7 @@ const FILE = objectOf({
 
 /**
  * The file's text. Ids, numbers and e-mail addresses that a model has made up are replaced by
- * invented ones, the same one everywhere for the same value. What an agent redacts has never been
+ * invented ones, the same value by the same one everywhere. What an agent redacts has never been
  * shown to a model.
  */
 export function formatRecording(recorded: readonly RecordedReply[]): string {
@@ -98,7 +98,7 @@ function faultOf(value: unknown): string | undefined {
   return fault && `${fault.path} must be ${fault.expected}`;
 }
 
-/** With other texts. Names of tools stay. */
+/** The parts with their texts changed. Names of tools stay. */
 export function withPartTexts(
   parts: readonly RecordedPart[],
   change: (text: string) => string,

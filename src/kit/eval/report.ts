@@ -9,7 +9,7 @@ import { callsShown } from './sent-request.ts';
 
 /** Longest line of a transcript, in UTF-16 code units. */
 const MAX_SHOWN = 1_000;
-/** Turns of the transcript that are shown before the one that failed. */
+/** Number of turns of the transcript that are shown before the one that failed. */
 const TURNS_BEFORE = 1;
 
 /** Why a run did not pass, and the transcript around it. Empty for one that did. */
@@ -62,7 +62,7 @@ function turnLines(turn: PlayedTurn | undefined): readonly string[] {
   ];
 }
 
-/** Calls that failed before a tool began, such as one of a tool that the agent does not have. */
+/** Calls that failed before a tool began, such as a call of a tool that the agent does not have. */
 function refusals({ prompts, tools }: PlayedTurn): readonly string[] {
   return callsShown(prompts).flatMap(({ name, args, result }) => {
     const value = parseJson(result);

@@ -15,14 +15,14 @@ export interface Tokens {
   readonly cost: number | undefined;
 }
 
-/** A call of a tool, in the order in which they began. */
+/** One call of a tool. Lists are in the order in which the calls began. */
 export interface ToolRunSeen {
   readonly tool: string;
   /** As `run` received them, or as the model sent them if they were refused. */
   readonly args: unknown;
   /**
-   * `refused`: the arguments did not fit the schema. `not-begun`: its `once` threw. `running`:
-   * nothing came of it before the scenario ended.
+   * `refused`: the arguments did not fit the schema. `not-begun`: its `once` threw. `running`: it
+   * had not returned when the scenario ended.
    */
   readonly state: 'running' | 'completed' | 'failed' | 'refused' | 'not-begun';
   /**
@@ -30,7 +30,7 @@ export interface ToolRunSeen {
    * it threw.
    */
   readonly result: unknown;
-  /** Equal for calls that must act only once together. Undefined if it may act again. */
+  /** Equal for calls of which only one may act. Undefined if it may act again. */
   readonly onceKey: string | undefined;
   /** False if it was refused, did not begin, or reported that it had no effect. */
   readonly hasActed: boolean;
@@ -38,13 +38,13 @@ export interface ToolRunSeen {
 
 /** A delivery of a turn, as the caller and their page saw it. */
 export interface PlayedTurn {
-  /** Of the line that began it. Undefined: the welcome. */
+  /** The number of the line that began it. Undefined: the welcome. */
   readonly lineNumber: number | undefined;
-  /** Of the caller's conversation: the first one's is 0. */
+  /** The number of the caller's conversation, from 0. */
   readonly conversation: number;
   /** The caller's words. Undefined: the call begins. */
   readonly said: string | undefined;
-  /** Whether the turn before was delivered again. */
+  /** Whether this is the turn before, delivered again. */
   readonly isAgain: boolean;
   /** What the caller heard. */
   readonly heard: string;
@@ -60,7 +60,7 @@ export interface PlayedTurn {
   /** Milliseconds from the request. Undefined if nothing was said. */
   readonly firstWordMs: number | undefined;
   readonly durationMs: number;
-  /** Whether the model's limit has cut one of its answers. */
+  /** Whether one of the model's answers was cut at its limit. */
   readonly isCut: boolean;
   /** Undefined if no vendor reported any. */
   readonly tokens: Tokens | undefined;
@@ -72,17 +72,17 @@ export interface PlayedTurn {
 export interface ScenarioFailure {
   /**
    * `expectation`: something that the scenario expects is not so. `judge`: the same, in a judge's
-   * opinion. `course`: the call could not go on as the scenario has it, for example because the
-   * reply had fewer words than an interruption needs. `request`: a model was sent something else
-   * than what was accepted.
+   * opinion. `course`: the call could not go on as the scenario says, for example because the reply
+   * had fewer words than an interruption needs. `request`: a model was sent something other than
+   * what was accepted.
    */
   readonly kind: 'expectation' | 'judge' | 'course' | 'request';
-  /** Of the scenario; undefined if it is not about a line. */
+  /** The line of the scenario; undefined if the failure is not about a line. */
   readonly lineNumber: number | undefined;
   /** The line as it was written, or what was being done. */
   readonly written: string;
   readonly reasons: readonly string[];
-  /** Index of the turn in `turns`; undefined if it is about the whole call. */
+  /** Index of the turn in `turns`; undefined if the failure is about the whole call. */
   readonly turn: number | undefined;
 }
 

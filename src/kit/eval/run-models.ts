@@ -18,17 +18,17 @@ import { besideScenario } from './scenario.ts';
 import { shownDiff } from './text-diff.ts';
 
 /**
- * Where replies come from. `recording`: from one if there is one, else from the models. `record`:
- * from the models, and a recording is made.
+ * Where replies come from. `recording`: from the recording if there is one, else from the models.
+ * `record`: from the models, and a recording is made.
  */
 export type ModelSource = 'recording' | 'live' | 'record';
 
 type RunModels = Pick<PlayOptions, 'modelFor' | 'judge' | 'playedCaller'>;
 
 interface ScenarioModels {
-  /** Whether nobody is asked. */
+  /** Whether no model is asked. */
   readonly isReplayed: boolean;
-  /** Plays a run with its models. The result has what these add to it. */
+  /** Plays a run with its models. The result includes what the models add to it. */
   play(run: (models: RunModels) => Promise<ScenarioResult>): Promise<ScenarioResult>;
 }
 
@@ -96,7 +96,7 @@ async function keep(
   }
 }
 
-/** What is there stays until the new text has been written. */
+/** The old file stays until the new text has been written. */
 async function writeWhole(path: string, text: string): Promise<void> {
   const draft = `${path}.${process.pid}`;
   try {
@@ -108,8 +108,8 @@ async function writeWhole(path: string, text: string): Promise<void> {
 }
 
 /**
- * A run in which a model is asked something else fails for that reason alone: what follows from a
- * missing reply says nothing about the agent.
+ * A run in which a model is asked something that was not recorded fails for that reason alone: what
+ * follows from a missing reply says nothing about the agent.
  */
 function withMiss({ misses: [diff] }: ModelReplayer, result: ScenarioResult): ScenarioResult {
   if (diff === undefined) return result;

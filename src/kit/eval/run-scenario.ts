@@ -17,7 +17,7 @@ import { stageScenario } from './staging.ts';
 
 /** Options of `runScenario`. */
 export interface RunScenarioOptions {
-  /** The longest a reply may take, in milliseconds. Default 30,000. */
+  /** The longest time that a reply may take, in milliseconds. Default 30,000. */
   readonly timeoutMs?: number;
   /** Whether tools with effects run without a line that allows it. Default false. */
   readonly realTools?: boolean;
@@ -45,8 +45,8 @@ export class ScenarioError extends Error {
 /**
  * Plays the scenario in a file: docs/evals.md. It gets an app of its own, with the agents and
  * settings that `app` was created with, in memory; `app` itself is not used and need not be closed.
- * Replies are those of the recording beside the file, if there is one. A relative path is one from
- * the working directory. Of several cases the last one's result is returned.
+ * Replies come from the recording beside the file, if there is one. A relative path starts at the
+ * working directory. With several cases, the result is that of the last one.
  *
  * Rejects with a `ScenarioError` if the scenario does not pass, with a `ScriptError` that names the
  * line if it cannot be played, and with a `RecordingError` for a broken recording.

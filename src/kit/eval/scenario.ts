@@ -21,9 +21,9 @@ export interface ScriptedExchange {
   readonly name: 'exchange';
   /** Undefined: the call begins. */
   readonly opening: StepOf<keyof typeof OPENINGS | 'deliver-again'> | undefined;
-  /** What a scripted model answers, one per request. */
+  /** The answers of a scripted model, one per request. */
   readonly answers: readonly ScriptedAnswer[];
-  /** What the caller's page sends while the reply comes. */
+  /** What the caller's page sends while the reply is coming. */
   readonly meanwhile: readonly StepOf<'data'>[];
   readonly trouble: TroubleAt | undefined;
 }
@@ -42,14 +42,14 @@ export interface Origin {
 }
 
 export interface Scenario {
-  /** As it was given. */
+  /** The path as it was given. */
   readonly file: string;
   /** The file's name without its ending. */
   readonly name: string;
   /** A built-in name, or a path relative to the file. Undefined: whatever is evaluated. */
   readonly agent: string | undefined;
   readonly origin: Origin;
-  /** What the clock says as the call begins. Undefined: the truth. */
+  /** What the clock says as the call begins. Undefined: the true time. */
   readonly clock: Clock | undefined;
   /** By their names in `Settings`. */
   readonly settings: Readonly<Record<string, unknown>>;
@@ -57,13 +57,13 @@ export interface Scenario {
   readonly realTools: ReadonlySet<string>;
   /** Whether a scripted model answers, instead of the agent's own. */
   readonly isScripted: boolean;
-  /** How many scripted models there are, with retries. Undefined: one, without. */
+  /** How many scripted models there are, with retries. Undefined: one, without retries. */
   readonly models: number | undefined;
-  /** Words that a judge must let pass, or must not. */
+  /** Replies that a judge must let pass, and replies that it must not. */
   readonly examples: { readonly good: readonly string[]; readonly bad: readonly string[] };
   /** The first one is the welcome. */
   readonly acts: readonly Act[];
-  /** Of the whole call. */
+  /** Those that are about the whole call. */
   readonly checks: readonly CheckStep[];
   readonly steps: readonly Step[];
 }
@@ -161,7 +161,7 @@ function onlyOnce(steps: readonly Step[], fault: TellFault) {
   };
 }
 
-/** An exchange while its lines are read. */
+/** An exchange whose lines are still being read. */
 interface Draft extends ScriptedExchange {
   readonly answers: ScriptedPart[][];
   readonly meanwhile: StepOf<'data'>[];
@@ -194,7 +194,7 @@ function actsOf(steps: readonly Step[], isLive: boolean, fault: TellFault): read
       acts.push(step);
     }
   }
-  // A mock above the first say holds for the welcome, too.
+  // A mock above the first say also holds for the welcome.
   const first = acts.findIndex((act) => act.name === 'exchange' && act.opening !== undefined);
   const before = acts.slice(1, first === -1 ? acts.length : first);
   const mocks = before.filter(({ name }) => name === 'mock');
@@ -212,7 +212,9 @@ function draft(opening: ScriptedExchange['opening']): Draft {
   return { name: 'exchange', opening, answers: [], meanwhile: [], trouble: undefined };
 }
 
-/** After calls or a failure, anything but another call is the answer to the next request. */
+/**
+ * After calls or a failure, anything but another call belongs to the answer to the next request.
+ */
 function addPart(answers: ScriptedPart[][], { part, isNext }: StepOf<'model'>): void {
   const last = answers.at(-1);
   const isCall = typeof part === 'object' && 'call' in part;

@@ -23,7 +23,10 @@ export class ScriptError extends Error {
 
 const MAX_PROBLEMS = 20;
 
-/** The text of a script. Throws a `ScriptError` if there is none. `file` is for the message. */
+/**
+ * The text of a script. Throws a `ScriptError` if the file cannot be read or is not text. `file` is
+ * for the message.
+ */
 export function readText(path: string, file: string): string {
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(readFileSync(path));

@@ -5,10 +5,10 @@ import { oneLine } from '../terminal/text.ts';
 import type { PlayedTurn, ToolRunSeen } from './result.ts';
 
 export interface Seen {
-  /** At least the welcome. The last one is meant, unless a check is about the whole call. */
+  /** At least the welcome. A check means the last one, unless it is about the whole call. */
   readonly turns: readonly PlayedTurn[];
   readonly last: PlayedTurn;
-  /** The agent's, as stored. */
+  /** The agent's state, as stored. */
   readonly state: JsonObject | undefined;
 }
 

@@ -6,7 +6,10 @@ import { replaceVarying } from './varying-values.ts';
 
 const PRESENT_MS = 36 * 3_600_000; // the same day in any time zone
 
-/** Without messages. `model` is its name in the agent. Undefined: that of the settings. */
+/**
+ * A request without its messages. `model` is its name in the agent. Undefined: the model in the
+ * settings.
+ */
 export function sentText(
   model: string | undefined,
   messages: readonly ChatMessage[],
@@ -27,7 +30,7 @@ export function sentText(
   return blocks.join('\n').trim();
 }
 
-/** All requests of a turn: each text once, then the results that the last one has of this turn. */
+/** All requests of a turn: each text once, then the turn's results as the last request has them. */
 export function turnText(
   sent: readonly string[],
   prompts: readonly (readonly ChatMessage[])[],
@@ -51,8 +54,8 @@ export function callsShown(prompts: readonly (readonly ChatMessage[])[]) {
 }
 
 /**
- * The same in each run: ids are left out and, in a line that names the present day, all times.
- * Other times, such as opening hours, stay. A tool that is not typed may lack a description.
+ * Text that is the same in each run: ids are left out and, in a line that names the present day,
+ * all times. Other times, such as opening hours, stay. An untyped tool may lack a description.
  */
 function steady(text = ''): string {
   return text.split('\n').map((line) => {

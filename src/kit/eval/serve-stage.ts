@@ -16,7 +16,9 @@ import type { Staged } from './staging.ts';
 import { lineOf } from './unawaited-errors.ts';
 import { watched } from './watched-store.ts';
 
-/** Whether this process is a stage. Removes the mark: programs that the agent starts are not. */
+/**
+ * Whether this process is a stage. Removes the mark: programs that the agent starts are not stages.
+ */
 export function takeStageMark(): boolean {
   const isStage = process.env[STAGE_VARIABLE] !== undefined && process.send !== undefined;
   delete process.env[STAGE_VARIABLE];
@@ -42,7 +44,7 @@ export function serveStage(staged: Staged, options: PlayOptions): Promise<void> 
         return undefined;
       }
       if (stage === undefined) throw new Error('the stage has not begun');
-      // Not checked once more: `stageProcess` is this same program.
+      // Not checked again: `stageProcess` is this same program.
       return Reflect.apply(stage[method], stage, args) as unknown;
     };
     done().then(

@@ -2,20 +2,22 @@ import { AsyncLocalStorage } from 'node:async_hooks';
 
 import type { Scenario } from './scenario.ts';
 
-/** By how many milliseconds the clock is ahead, for the work that runs now. */
+/** How many milliseconds the clock is ahead for the work that is running. */
 const ahead = new AsyncLocalStorage<number>();
 const RealDate = Date;
 let openClocks = 0;
 
-/** How far the clock of the scenario is ahead as its call begins. Undefined: it is the true one. */
+/**
+ * How far the clock of the scenario is ahead as its call begins. Undefined: it shows the true time.
+ */
 export function aheadOf({ clock }: Pick<Scenario, 'clock'>): number | undefined {
   if (clock === undefined) return undefined;
   return RealDate.parse(`${clock.date ?? today()}T${clock.time}`) - RealDate.now();
 }
 
 /**
- * A clock that is ahead, for the work that it runs. Others that the process plays meanwhile have
- * times of their own. As the last one is closed, `Date` is what it was. Undefined: the true clock.
+ * A clock that is ahead for the work that it runs. Other scenarios in the process have clocks of
+ * their own. Once the last clock is closed, `Date` is what it was. Undefined: the true clock.
  */
 export function shiftedClock(aheadMs: number | undefined) {
   let isOpen = aheadMs !== undefined;

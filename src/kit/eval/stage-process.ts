@@ -16,14 +16,14 @@ import type { Access } from './stage-settings.ts';
 import type { Address, OwnProcess, Stage } from './stage.ts';
 import type { Mock } from './stand-in-lines.ts';
 
-/** Marks a process as a stage. Its parent talks with it over IPC. */
+/** Marks a process as a stage. Its parent talks to it over IPC. */
 export const STAGE_VARIABLE = 'LAYERCODE_MICROSERVER_STAGE';
 
 /** What the process needs to know before it opens. */
 export interface StageAccess extends Access {
-  /** Of the SQLite database that outlives the process. */
+  /** The path of the SQLite database, which outlives the process. */
   readonly storePath: string;
-  /** How far the clock is ahead. It does not begin again in the next process. */
+  /** How far the clock is ahead. It does not start again in the next process. */
   readonly aheadMs: number | undefined;
 }
 
@@ -47,7 +47,7 @@ export type StageAnswer =
   /** The process is about to end. */
   | { readonly type: 'failing'; readonly reason: string };
 
-/** The process of the agent ended by itself, or goes on without its store. */
+/** The agent's process ended by itself, or is working without its store. */
 export class StageLost extends Error {
   override readonly name = 'StageLost';
 }
@@ -62,7 +62,7 @@ interface StageProcessOptions {
   readonly aheadMs?: number | undefined;
 }
 
-/** Nothing tells that a store has come back. */
+/** Nothing announces that a store has come back. */
 const LOOK_MS = 50;
 const MAX_LOOKS = 100;
 
@@ -86,11 +86,11 @@ export function stageProcess(
   const waiting = new Map<number, Waiting>();
   const mocks = new Map<string, Mock>();
   let calls = 0;
-  /** The one that is called. */
+  /** The process that is called. */
   let current: Served | undefined;
-  /** The one that was called before. */
+  /** The process that was called before. */
   let other: Served | undefined;
-  /** Set while the store takes no writes. */
+  /** Set while the store accepts no writes. */
   let letWrite: (() => void) | undefined;
   /** Why the process is about to end. */
   let reason: string | undefined;
@@ -108,7 +108,7 @@ export function stageProcess(
     const id = ++calls;
     return new Promise((resolve, reject) => {
       waiting.set(id, { resolve: resolve as Waiting['resolve'], reject });
-      // What cannot be sent is answered by the end of the process.
+      // A call that cannot be sent is rejected when the process ends.
       served.child.send({ id, method, args } satisfies StageCall, () => undefined);
     });
   }
@@ -149,7 +149,7 @@ export function stageProcess(
     return (served.address = await call(current, 'open'));
   }
 
-  /** Gives the process what the model has not been asked for. */
+  /** Gives the process the answers that have not been asked for. */
   async function prepareRest(): Promise<void> {
     await call(current, 'prepare', answers.slice(asked));
   }
@@ -162,7 +162,7 @@ export function stageProcess(
     await exit;
   }
 
-  /** Resolves once the agent uses the store again, which it tries every two seconds at most. */
+  /** Resolves once the agent uses the store again, which it tries at least every two seconds. */
   async function noticed(): Promise<void> {
     for (let looks = 0; looks < MAX_LOOKS; looks += 1) {
       if (!(await call(current, 'isStoreAway'))) return;

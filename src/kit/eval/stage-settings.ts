@@ -11,13 +11,13 @@ export interface Access {
   readonly key: string;
 }
 
-/** Access that nobody else knows. */
+/** A secret and a key that nobody else knows. */
 export function newAccess(): Access {
   const random = (): string => randomBytes(32).toString('base64url');
   return { secret: `whsec_${random()}`, key: random() };
 }
 
-/** The settings of a server on a free port of this machine, for whoever has this access. */
+/** The settings of a server on a free port of this machine, open to whoever has this access. */
 export function privateSettings(settings: Settings, { secret, key }: Access): Settings {
   return {
     ...settings,

@@ -8,17 +8,22 @@ import type { ToolMoment } from './steps.ts';
 /** Where the agent is called. */
 export interface Address {
   readonly origin: string;
-  /** Of the agent. */
+  /** The agent's path. */
   readonly route: string;
 }
 
 /** What can happen to an agent that has a process of its own, and a store that is a file. */
 export interface OwnProcess {
-  /** Kills the process and goes on in another. */
+  /** Kills the process and continues in another. */
   kill(): Promise<Address>;
-  /** Goes on in the other of two processes over the same store, while the first one lives on. */
+  /**
+   * Continues in the other of the two processes on the same store, while the first one lives on.
+   */
   switch(): Promise<Address>;
-  /** For this time the store takes no writes. `Infinity`: until the next call; 0: it does again. */
+  /**
+   * The store accepts no writes for this long. `Infinity`: until the next call; 0: it accepts them
+   * again.
+   */
   stall(awayMs: number): Promise<void>;
 }
 
@@ -35,13 +40,15 @@ export interface Stage {
   /** Keeps the next run of the tool from acting or from returning, until `release`. */
   hold(moment: ToolMoment): Awaitable<void>;
   release(): Awaitable<void>;
-  /** Waits until no turn of the conversation runs. False if one still does after the time. */
+  /**
+   * Waits until no turn of the conversation is running. False if one still is after the timeout.
+   */
   settled(conversationId: string, timeoutMs: number): Promise<boolean>;
   /** How the turn stands. Undefined if it left nothing. */
   turnState(conversationId: string, turnId: string): Promise<TurnState | undefined>;
   /** The agent's state, as stored. */
   state(conversationId: string): Promise<JsonObject | undefined>;
-  /** Closes the app and opens another one over the same store. */
+  /** Closes the app and opens another one on the same store. */
   restart(): Promise<Address>;
   /** Undefined if the stage is in this process. */
   readonly own?: OwnProcess;

@@ -28,7 +28,7 @@ import { stageScenario, type Staged, type StagingOptions } from './staging.ts';
 
 /** A file whose scenario cannot be played here. */
 export interface Unplayable {
-  /** As it was given. */
+  /** The path as it was given. */
   readonly file: string;
   /** One line each. */
   readonly problems: readonly string[];
@@ -67,7 +67,7 @@ export async function stageAll(
     const cast = await castFor(scenario, general, directory);
     const path = resolve(directory, scenario.file);
     const staged = await stageScenario(scenario, cast, path, { ...staging, evalModel }, options);
-    // What else it refuses about the agent, it refuses here, and not in the middle of the others.
+    // Whatever else `createApp` refuses is refused here, not while others are being played.
     createApp(stageSettings(cast.settings, scenario, newAccess()), cast.agent, { log: noLog() });
     return staged;
   };
@@ -113,21 +113,21 @@ function filesOf(word: string, directory: string): readonly string[] {
   return names.map((name) => join(word, name));
 }
 
-/** Of a script, of an agent that cannot be opened, or of a recording that cannot be replayed. */
+/** What is wrong with a script, an agent that cannot be opened, or a recording. */
 function problemsIn(error: unknown): readonly string[] {
   if (error instanceof ScriptError) return error.problems;
   const problems = error instanceof SettingsError ? error.problems : [messageOf(error)];
   return problems.map((problem) => oneLine(problem));
 }
 
-/** All that keeps files from being played, a line for each file. */
+/** Everything that keeps files from being played, a line for each file. */
 export function refusalOf(unplayable: readonly Unplayable[]): UsageError {
   const lines = unplayable.map(({ file, problems }) =>
     `${shellWord(oneLine(file, 200))}: ${problems.join('; ')}`);
   return new UsageError(lines.join('\n'));
 }
 
-/** A scenario may name an agent of the settings, a built-in one, or a module beside it. */
+/** A scenario may name an agent from the settings, a built-in one, or a module beside the file. */
 async function castFor(
   { agent: named, file }: Scenario,
   settings: Settings,

@@ -15,22 +15,22 @@ import { ScriptError } from './script.ts';
 export interface Staged {
   readonly scenario: Scenario;
   readonly cast: Cast;
-  /** Plays it once. Rejects with the reason of the options' signal. */
+  /** Plays the scenario once. Rejects with the reason of the options' signal. */
   readonly play: () => Promise<ScenarioResult>;
 }
 
 export interface StagingOptions {
   readonly source: ModelSource;
-  /** Whether golden files are written instead of compared with. */
+  /** Whether golden files are written instead of being compared with. */
   readonly isUpdating: boolean;
   /** Decides `judge` lines and plays callers. */
   readonly evalModel: ChatModel | undefined;
 }
 
 /**
- * `path` is that of the scenario's file, perhaps with the number of a case. Throws a `ScriptError`
- * for a scenario that cannot be played to this cast, and a `RecordingError` for a recording that
- * cannot be replayed.
+ * `path` is that of the scenario's file, perhaps followed by the number of a case. Throws a
+ * `ScriptError` for a scenario that cannot be played to this cast, and a `RecordingError` for a
+ * recording that cannot be replayed.
  */
 export async function stageScenario(
   scenario: Scenario,

@@ -1,4 +1,4 @@
-// Lines that put something else in the place of a model or a tool.
+// Lines that put something else in place of a model or a tool.
 
 import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
@@ -10,7 +10,7 @@ import { LineFault } from './line.ts';
 /** What a scripted model answers, in the turn that the line belongs to. */
 interface ModelLine {
   readonly part: ScriptedPart;
-  /** Whether another request gets this, after the results of the calls before it. */
+  /** Whether this answers another request, made with the results of the calls before it. */
   readonly isNext: boolean;
 }
 
@@ -26,7 +26,7 @@ type MockOutcome =
   /** The tool throws. `not-done`: it throws `NotDone`. */
   | { readonly kind: 'fails' | 'not-done'; readonly message: string }
   | { readonly kind: 'hands-over'; readonly agent: string }
-  /** Until its signal fires. */
+  /** The tool hangs until its signal fires. */
   | { readonly kind: 'hangs' };
 
 const MODEL_RULE =

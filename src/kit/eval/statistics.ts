@@ -19,8 +19,8 @@ const Z_95 = 1.959963984540054;
 const TIE = 1 + 1e-7;
 
 /**
- * The interval in which the true pass rate lies at 95 %, by Wilson's score method (1927). Without
- * runs it is everything from 0 to 1.
+ * The 95 % confidence interval of the true pass rate, by Wilson's score method (1927). Without runs
+ * it is everything from 0 to 1.
  */
 export function wilsonInterval({ passed, runs }: Passes): Interval {
   if (runs === 0) return { low: 0, high: 1 };
@@ -28,7 +28,7 @@ export function wilsonInterval({ passed, runs }: Passes): Interval {
   const square = Z_95 ** 2 / runs;
   const middle = rate + square / 2;
   const half = Z_95 * Math.sqrt((rate * (1 - rate) + square / 4) / runs);
-  // At the ends, rounding would put the rate itself outside.
+  // At the ends, rounding would leave the rate itself outside.
   return {
     low: passed === 0 ? 0 : (middle - half) / (1 + square),
     high: passed === runs ? 1 : (middle + half) / (1 + square),
@@ -36,8 +36,8 @@ export function wilsonInterval({ passed, runs }: Passes): Interval {
 }
 
 /**
- * How likely a difference at least as rare as this one is if both rates are the same: the p-value
- * of Fisher's exact test, two-sided.
+ * How likely a difference at least as rare as this one is when both rates are the same: the p-value
+ * of Fisher's two-sided exact test.
  */
 export function fisherExact(one: Passes, other: Passes): number {
   const passed = one.passed + other.passed;
@@ -58,9 +58,7 @@ export function fisherExact(one: Passes, other: Passes): number {
   return Math.min(1, sum);
 }
 
-/**
- * The p-values after Holm's correction (1979) for testing all of them together, in the same order.
- */
+/** The p-values after Holm's correction (1979) for testing them all together, in the same order. */
 export function holmCorrection(pValues: readonly number[]): readonly number[] {
   const corrected = new Array<number>(pValues.length).fill(1);
   const order = [...pValues.keys()].sort((a, b) => (pValues[a] ?? 0) - (pValues[b] ?? 0));
@@ -73,7 +71,7 @@ export function holmCorrection(pValues: readonly number[]): readonly number[] {
 }
 
 /**
- * The value below or at which this share of the values lies, by nearest rank. Undefined without
+ * The value at or below which this share of the values lies, by nearest rank. Undefined without
  * values.
  */
 export function quantile(values: readonly number[], share: number): number | undefined {

@@ -1,4 +1,4 @@
-// The steps of a scenario: what each of them takes, and where it stands. docs/evals.md lists them.
+// The steps of a scenario: what each one takes, and where it may stand. docs/evals.md lists them.
 
 import { isObject } from '../../base/fields.ts';
 import { parseJson, type JsonObject } from '../../base/json.ts';
@@ -11,7 +11,7 @@ import { CALL_CHECKS, CHECKS } from './check-steps.ts';
 import { LineFault, standsAlone, textOf, toolNames, type Words } from './line.ts';
 import { parseMock, parseModelLine } from './stand-in-lines.ts';
 
-/** What a platform of Chat Completions does: `CHAT_COMPLETIONS_PROFILE`. */
+/** How a Chat Completions platform behaves: `CHAT_COMPLETIONS_PROFILE`. */
 export type Profile = Settings['chatCompletionsProfile'];
 
 /** In the time zone of the process. */
@@ -22,7 +22,7 @@ export interface Clock {
   readonly time: string;
 }
 
-/** When something goes wrong: while the reply is spoken, or while a tool runs. */
+/** When something goes wrong: while the reply is being spoken, or while a tool is running. */
 export type Moment =
   /** This many words have been heard. 0: as soon as the reply begins. */
   | { readonly words: number }
@@ -30,7 +30,7 @@ export type Moment =
 
 export interface ToolMoment {
   readonly tool: string;
-  /** True: it has been called and has not acted. False: it has acted and not yet returned. */
+  /** True: it has been called but has not acted. False: it has acted but has not returned. */
   readonly isBeginning: boolean;
 }
 
@@ -51,7 +51,7 @@ export const SET_UP = {
   set: parseSetting,
   /** Tools with effects that run as they are. */
   real: (argument, name) => ({ tools: toolNames(argument, name) }),
-  /** Models behind the agent's, with the real retries: the others are fall-backs. */
+  /** How many models the agent has, with the real retries: all but the first are fall-backs. */
   models(argument) {
     if (!/^[1-5]$/.test(argument))
       throw new LineFault('models takes a number from 1 to 5: models 2');
@@ -69,13 +69,13 @@ export const OPENINGS = {
   call: parseCall,
 } satisfies Words;
 
-/** These are done one after the other, whatever the reply. */
+/** These are done one after the other, whatever the reply says. */
 export const ACTIONS = {
   caller: parseCaller,
   data: (argument) => ({ data: objectOf(argument, 'data', '{"page": 2}') }),
   mock: parseMock,
   store: parseStore,
-  /** The calls go on in the other of two processes. */
+  /** The calls continue in the other of the two processes. */
   elsewhere: standsAlone,
 } satisfies Words;
 
@@ -166,7 +166,7 @@ function parseCall(argument: string): { readonly from: string | undefined } {
   return { from: numberOf(from, 'call from').text };
 }
 
-/** How long the store takes no writes: `Infinity` until it is back, 0: it is back. */
+/** How long the store accepts no writes. `Infinity`: until it is back; 0: it is back. */
 function parseStore(argument: string): { readonly awayMs: number } {
   if (argument === 'is away') return { awayMs: Infinity };
   if (argument === 'is back') return { awayMs: 0 };
@@ -181,12 +181,12 @@ function objectOf(argument: string, name: string, example: string): JsonObject {
   throw new LineFault(`${name} takes a JSON object: ${name} ${example}`);
 }
 
-/** Undefined: once the reply is complete. */
+/** The moment; undefined means once the reply is complete. */
 function orAfterReply(argument: string, name: string): { readonly at: Moment | undefined } {
   return { at: momentOf(argument, name) };
 }
 
-/** Undefined if nothing is said. */
+/** The moment; undefined if the line names none. */
 function momentOf(argument: string, name: string): Moment | undefined {
   if (argument === '') return undefined;
   const words = /^after (\d{1,4}) words?$/.exec(argument)?.[1];
@@ -205,7 +205,7 @@ const CALLER_RULE =
   + 'caller "a hurried customer" wants "a table for two" in 8 turns';
 const MAX_TURNS = 50;
 
-/** `caller "PERSONA" wants "GOAL" in 8 turns`. `maxTurns`: how many times they speak at most. */
+/** `caller "PERSONA" wants "GOAL" in 8 turns`. `maxTurns`: the most times that they speak. */
 function parseCaller(
   argument: string,
 ): { readonly persona: string; readonly goal: string; readonly maxTurns: number } {

@@ -1,8 +1,8 @@
 // What changed between two texts, line by line.
 
 /**
- * The changed lines, `-` for those of `before` and `+` for those of `after`, each change with the
- * line before it. Empty if the texts are the same.
+ * The changed lines, with `-` for those of `before` and `+` for those of `after`. The line before
+ * each change comes first. Empty if the texts are the same.
  */
 export function textDiff(before: string, after: string): readonly string[] {
   const [old, now] = [before.split('\n'), after.split('\n')];
@@ -21,7 +21,7 @@ export function textDiff(before: string, after: string): readonly string[] {
   return lines;
 }
 
-/** Where the texts have a line in common, the nearest one from these on. */
+/** The nearest place, from `i` and `j` on, where the texts have a line in common. */
 function nextCommon(
   old: readonly string[],
   now: readonly string[],

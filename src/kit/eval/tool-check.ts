@@ -9,16 +9,16 @@ import { LineFault } from './line.ts';
 import type { PlayedTurn, ToolRunSeen } from './result.ts';
 import { MAX_LISTED, runText, sameTurn, type Check, type Fault } from './seen-call.ts';
 
-/** How often a tool ran, with what, and with what result. */
+/** How many times a tool ran, with which arguments, and with which result. */
 interface ToolExpectation {
   readonly tool: string;
   /** Undefined: at least once. 0: never. */
   readonly times: number | undefined;
-  /** In the call so far, instead of the turn. */
+  /** Counted over the call so far, instead of the turn. */
   readonly isInAll: boolean;
   /** The arguments have these fields. */
   readonly args: JsonObject | undefined;
-  /** `not-done`: it says that it had no effect, or its `once` did not let it begin. */
+  /** `not-done`: the tool says that it had no effect, or its `once` did not let it begin. */
   readonly outcome: 'returns' | 'fails' | 'not-done' | 'refused' | undefined;
   /** Whether a run had that outcome. */
   readonly hasOutcome: (run: ToolRunSeen) => boolean;
@@ -46,7 +46,7 @@ export function parseToolCheck(written: string, name: string): ToolExpectation &
   return { ...expected, faultIn: ({ turns }) => faultOf(expected, turns) };
 }
 
-/** The JSON object ends at the first brace that makes it whole. */
+/** The JSON object ends at the first brace that completes it. */
 function parseWith(written: string): { readonly args: JsonObject; readonly rest: string } {
   for (let end = written.indexOf('}'); end !== -1; end = written.indexOf('}', end + 1)) {
     const value = parseJson(written.slice(0, end + 1));

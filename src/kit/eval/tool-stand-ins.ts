@@ -15,7 +15,7 @@ import type { ToolMoment } from './steps.ts';
 interface StandInOptions {
   /** Tools with effects that run as they are. */
   readonly realTools: ReadonlySet<string>;
-  /** Whether all of them do. */
+  /** Whether all tools with effects do. */
   readonly allowsAll: boolean;
   readonly notes: Notes;
 }
@@ -32,7 +32,7 @@ interface ToolStandIns extends Pick<Stage, 'mock' | 'hold' | 'release'> {
 
 /**
  * Tools that report when they run. A mock replaces only `run`: arguments are still checked, and
- * once, time limits and interruptions work as ever.
+ * `once`, time limits and interruptions work as usual.
  */
 export function toolStandIns({ realTools, allowsAll, notes }: StandInOptions): ToolStandIns {
   const mocks = new Map<string, Mock>();
@@ -45,7 +45,7 @@ export function toolStandIns({ realTools, allowsAll, notes }: StandInOptions): T
     if (held?.tool === name) notes.toolHeld(name, tellBrowser !== 'nothing');
   }
 
-  /** The tool has been called or has done its work, but nothing more happens before the trouble. */
+  /** The tool has been called or has done its work. Nothing more happens before the trouble. */
   async function wait(tool: Tool, { signal }: ToolContext, isBeginning: boolean): Promise<void> {
     if (held?.tool !== tool.name || held.isBeginning !== isBeginning) return;
     tellHeld(tool);

@@ -6,8 +6,8 @@ import { oneLine } from '../terminal/text.ts';
 
 /**
  * An error that nobody awaits would end the process and every run in it. Until this is closed, each
- * such error is noted with the run that it comes from, or with all current runs if that is unknown.
- * As in a server, an abort does not count as an error.
+ * such error is noted with the run that it comes from, or with all current runs if its run is
+ * unknown. As in a server, an abort does not count as an error.
  */
 export function noteUnawaitedErrors() {
   const running = new AsyncLocalStorage<string[]>();
@@ -17,9 +17,9 @@ export function noteUnawaitedErrors() {
     const own = running.getStore();
     for (const lines of own === undefined ? open : [own]) lines.push(lineOf(error));
   };
-  process.on('uncaughtException', note); // rejections come here, too
+  process.on('uncaughtException', note); // rejections come here too
   return {
-    /** Adds to `lines` what comes from the run, even after it. */
+    /** Adds the errors that come from the run to `lines`, even after the run has ended. */
     async during<T>(lines: string[], run: () => Promise<T>): Promise<T> {
       open.add(lines);
       try {

@@ -13,7 +13,7 @@ const UUID = '[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}';
 /** Random ids have both cases or several digits. Names of tools seldom do. */
 const IS_RANDOM = '(?=[\\w-]*\\d)(?:(?=[\\w-]*[A-Z])(?=[\\w-]*[a-z])|(?=(?:[A-Za-z_-]*\\d){3}))';
 
-/** Between groups of digits. No comma: an invented value in a list must be JSON, too. */
+/** Between groups of digits. No comma: a list with an invented value must still be JSON. */
 const BETWEEN = '[\\s.\\u00ad\\u00b7\\u200b-\\u200f\\u2010-\\u2015\\u2026\\u2060-]{1,3}';
 
 /** Tried in this order at each place, all in linear time. The forms of dates are `Date`'s. */

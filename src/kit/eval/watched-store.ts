@@ -3,13 +3,13 @@ import { Watchers } from '../platform/watchers.ts';
 
 export interface WatchedStore extends ConversationStore {
   readonly watchers: Watchers;
-  /** Whether what uses it goes on without it. */
+  /** Whether its users are working without it. */
   readonly isAway: boolean;
   /** Closes it for good. */
   end(): Promise<void>;
 }
 
-/** The store, whose changes can be waited for, and which stays open when its app closes. */
+/** The store, whose changes can be awaited, and which stays open when its app closes. */
 export function watched(store: ConversationStore): WatchedStore {
   const watchers = new Watchers();
   return {
@@ -26,7 +26,7 @@ export function watched(store: ConversationStore): WatchedStore {
     },
     runsAt: (address) => store.runsAt?.(address),
     count: () => store.count(),
-    close: () => undefined, // the next app goes on with it
+    close: () => undefined, // the next app uses it too
     end: async () => store.close(),
   };
 }

@@ -35,7 +35,7 @@ const FRAMES: Readonly<Record<ClientFrame['type'], Field>> = {
   'local.end': object,
 };
 
-/** The largest message comes back as text in three frames, and as many trace frames. */
+/** The largest message comes back as text in three frames, and in three trace frames. */
 const MAX_UNSENT_BYTES = 8 * 1_048_576;
 
 const MAX_CAUSES = 4;
@@ -101,7 +101,7 @@ export function browserSocket(
 
   return {
     /**
-     * Sends the server's own figures of a turn to a traced browser, if the turn belongs to this
+     * Sends the server's own figures for a turn to a traced browser, if the turn belongs to this
      * session.
      */
     turnEnded({ requestId, turnId, error, work, ...figures }: DeliveryReport): void {
@@ -120,7 +120,7 @@ export function browserSocket(
   };
 }
 
-/** The frame; undefined for an unknown type; a string says what is wrong with it. */
+/** The frame; undefined for an unknown type; a string that says what is wrong with it. */
 function parseFrame(text: string): ClientFrame | string | undefined {
   const value: unknown = parseJson(text);
   if (value === undefined) return 'a message must be JSON';

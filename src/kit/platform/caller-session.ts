@@ -12,7 +12,7 @@ import {
 } from './test-wire.ts';
 import { SessionTranscript } from './transcript.ts';
 
-/** Is given what the caller hears. If it returns a promise, more is read after that. */
+/** Gets what the caller hears. If it returns a promise, reading goes on once that has resolved. */
 export interface CallListener {
   onText?(piece: string, turn: CallerTurn): Awaitable<unknown>;
   onData?(content: Json, turn: CallerTurn): Awaitable<unknown>;
@@ -20,9 +20,9 @@ export interface CallListener {
   onSaid?(text: string, turnId: string): void;
   /** The reply is complete, or has broken off. */
   onReply?(turn: CallerTurn): Awaitable<unknown>;
-  /** The caller has left the reply while it came. */
+  /** The caller has left the reply while it was coming. */
   onLeft?(turn: CallerTurn): void;
-  /** If a request is sent more than once unchanged, only what is heard is traced. */
+  /** If a request is sent several times unchanged, only the delivery that is heard is traced. */
   onTrace?(frame: DeliveryFrame): Awaitable<unknown>;
   /** The agent has hung up or transferred the call, after its last words. */
   onHangUp?(): void;
@@ -34,35 +34,35 @@ export interface CallerSessionOptions {
   readonly url: () => string;
   readonly listener?: CallListener | undefined;
   readonly caller?: CallerFacts | undefined;
-  /** Of each request. */
+  /** Sent with each request. */
   readonly headers?: Readonly<Record<string, string>>;
-  /** Default: a new one. */
+  /** Default: a new id. */
   readonly id?: string | undefined;
   /** The pace of the voice, which decides how much of a reply can have been heard. */
   readonly wordsPerMinute?: number | undefined;
   /** The call goes on, so no welcome is asked for. */
   readonly isResumed?: boolean;
-  /** Each turn is sent a second time while it is answered, as a retrying client does. */
+  /** Each turn is sent a second time while it is being answered, as retrying clients do. */
   readonly isRetrying?: boolean;
-  /** Each message is first sent without its last word, as a platform does that guesses its end. */
+  /** Each message is first sent without its last word, as platforms that guess its end do. */
   readonly isSpeculating?: boolean;
 }
 
-/** A request of a turn. */
+/** A turn's request. */
 interface Posted {
-  /** Counts the requests that are traced, from 1. */
+  /** The number of the request among those that are traced, from 1. */
   readonly number: number;
   readonly turn: CallerTurn;
   readonly request: TestRequest;
   readonly signature: SignatureKind;
-  /** The one that is traced: the newest. */
+  /** The delivery that is traced: the newest. */
   delivery?: OutgoingDelivery;
 }
 
 /**
  * A caller in text mode, and the platform between them and the agent. Methods that return a turn do
- * so at once, before it is answered; where nothing is posted, it is over. `redeliver` and `forge`
- * resolve with nothing, once the answer is over.
+ * so at once, before it is answered; if nothing is posted, it is over already. `redeliver` and
+ * `forge` resolve with nothing, once the answer is over.
  */
 export class CallerSession {
   readonly id: string;
@@ -93,7 +93,7 @@ export class CallerSession {
     return new CallerSession(this.#options);
   }
 
-  /** The call begins. The answer is the agent's welcome. */
+  /** The call begins. The agent answers with its welcome. */
   start(): CallerTurn {
     const { wire, isResumed } = this.#options;
     if (this.#isOver || isResumed === true) return this.#answer(undefined);
@@ -125,8 +125,8 @@ export class CallerSession {
   }
 
   /**
-   * The caller begins to speak. Drops the reply's request. The next message says how much of it
-   * can have been heard. Returns false if nobody would be speaking.
+   * The caller begins to speak. Drops the reply's request. The next message says how much of the
+   * reply can have been heard. Returns false if no voice would be speaking.
    */
   interrupt(): boolean {
     const { turn, request } = this.#newest ?? {};
@@ -146,8 +146,8 @@ export class CallerSession {
   }
 
   /**
-   * The front end has played a reply to its end, or plays none. It may say so in the middle of a
-   * reply, which does not end it. Default: the newest reply.
+   * The front end has played a reply to its end, or plays no replies. It may say so in the middle
+   * of a reply, which does not end the reply. Default: the newest reply.
    */
   finishPlaying(turnId?: string): void {
     const { turn } = this.#newest ?? {};
@@ -155,8 +155,8 @@ export class CallerSession {
   }
 
   /**
-   * Delivers the last message again. If its reply is still streaming, it continues in the new
-   * delivery. A complete reply is only traced.
+   * Delivers the last message again. If its reply is still streaming, the reply continues in the
+   * new delivery. If it is complete, the new delivery is only traced.
    */
   async redeliver(): Promise<void> {
     const { posted } = this.#lastSaid ?? {};
@@ -176,13 +176,13 @@ export class CallerSession {
     await this.#hear(again, this.#post(again, request, told));
   }
 
-  /** The same for the newest turn, as a turn of its own. */
+  /** Delivers the newest turn again, as a turn of its own. */
   deliverAgain(): CallerTurn {
     if (this.#newest === undefined) throw new Error('nothing was delivered');
     return this.#begin(this.#newest.request);
   }
 
-  /** The connection breaks in the middle of a reply, and nobody interrupted. */
+  /** The connection breaks in the middle of a reply that nobody interrupted. */
   drop(): void {
     if (this.#newest?.turn.drop() !== true) return;
     this.#remember(this.#newest);
@@ -262,7 +262,9 @@ export class CallerSession {
     await this.#hear(posted, last);
   }
 
-  /** Waits for the end of a delivery that speaks, as long as no other one does. */
+  /**
+   * Waits for the end of a delivery. The turn ends with it, unless another delivery speaks by then.
+   */
   async #hear(posted: Posted, delivery: OutgoingDelivery): Promise<void> {
     const { turn } = posted;
     const end = await delivery.end;
@@ -292,10 +294,10 @@ export class CallerSession {
       turn.isPlayed = true; // the last words are spoken before the call is ended
       this.#listener.onHangUp?.();
     }
-    if (turn.delivery === undefined) turn.settle(end, status); // no other delivery goes on
+    if (turn.delivery === undefined) turn.settle(end, status); // no other delivery is open
   }
 
-  /** Posts a request whose answer nobody hears. Without one, it is over. */
+  /** Posts a request whose answer nobody hears. Without a request, the turn is over already. */
   #answer(request: TestRequest | undefined, signature?: SignatureKind): CallerTurn {
     const { wire } = this.#options;
     const turn = new CallerTurn({ wire, id: request?.ids.turnId, isReply: false });

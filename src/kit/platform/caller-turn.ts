@@ -7,7 +7,7 @@ import { SpokenText, type Heard } from './spoken-text.ts';
 import type { Meaning, TestEvent, TestWire } from './test-wire.ts';
 import { Watchers } from './watchers.ts';
 
-/** A caller who reads: what has arrived was heard, and no time passes. */
+/** A caller who reads: whatever has arrived has been heard, without any time passing. */
 export const AT_ONCE = Infinity;
 /** How often the number of words heard is checked: a few times per word. */
 const HEARING_MS = 50;
@@ -21,11 +21,13 @@ export interface CallFailure {
 
 interface CallerTurnOptions {
   readonly wire: Pick<TestWire, 'meaningOf' | 'lastEvent'>;
-  /** On the wire, if it has one. */
+  /** The turn's id on the wire, if the wire has ids. */
   readonly id?: string | undefined;
-  /** The pace of the voice. Default: that of an ordinary one. */
+  /** The pace of the voice. Default: that of an ordinary voice. */
   readonly wordsPerMinute?: number | undefined;
-  /** Gets each piece of the reply. If it returns a promise, more is read after that. */
+  /**
+   * Gets each piece of the reply. If it returns a promise, reading goes on once that has resolved.
+   */
   readonly onText?: (piece: string, turn: CallerTurn) => Awaitable<unknown>;
   /** Gets the data of the reply. */
   readonly onData?: (content: Json, turn: CallerTurn) => Awaitable<unknown>;
@@ -38,25 +40,27 @@ export class CallerTurn {
   readonly id: string;
   readonly data: Json[] = [];
   endsCallBy: Meaning['endsCallBy'];
-  /** The delivery that speaks: the newest one. Undefined once it is over, or the caller left. */
+  /**
+   * The delivery that speaks: the newest one. Undefined once it is over, or the caller has left.
+   */
   delivery: OutgoingDelivery | undefined;
-  /** What was heard of it, if the caller spoke over it. */
+  /** What was heard of the reply, if the caller spoke over it. */
   cut: Heard | undefined;
-  /** Whether the front end has played it to its end, or plays nothing. */
+  /** Whether the front end has played the reply to its end, or plays nothing. */
   isPlayed = false;
-  /** Time from the request to the first word; undefined until there is one. */
+  /** Time from the request to the first word; undefined before that. */
   firstWordMs: number | undefined;
   /** Time from the request to the end of the answer. */
   durationMs: number | undefined;
   failure: CallFailure | undefined;
-  /** Whether its last event has arrived. */
+  /** Whether the reply's last event has arrived. */
   isWhole = false;
   readonly #options: CallerTurnOptions;
   readonly #spoken: SpokenText;
   readonly #startedAtMs = performance.now();
   readonly #watchers = new Watchers();
   #pausesAt = Infinity;
-  /** What was heard up to there. */
+  /** What was heard up to that pause. */
   #pause: Heard | undefined;
   /** What the caller already has when a turn is delivered again: characters and data. */
   #knownText = 0;
@@ -73,12 +77,12 @@ export class CallerTurn {
     return this.#spoken.text;
   }
 
-  /** What was heard of it; all of it, unless somebody stops listening. */
+  /** What was heard of the reply: all of it, unless the caller stopped listening. */
   get heard(): string {
     return (this.cut ?? this.#pause)?.text ?? this.text;
   }
 
-  /** The number of words in it, and the number that the caller can have heard by now. */
+  /** The number of words in the reply, and how many of them the caller can have heard by now. */
   get words(): { readonly said: number; readonly heard: number } {
     return { said: this.#spoken.words, heard: this.#heardByNow.words };
   }
@@ -92,7 +96,9 @@ export class CallerTurn {
     return this.durationMs !== undefined;
   }
 
-  /** Whether somebody is listening: it still arrives, or a voice would still be speaking it. */
+  /**
+   * Whether the caller is listening: the reply is still arriving, or a voice is still speaking it.
+   */
   get isHeard(): boolean {
     if (this.cut !== undefined) return false;
     if (this.delivery !== undefined) return true;
@@ -105,7 +111,7 @@ export class CallerTurn {
     return this.#pause !== undefined;
   }
 
-  /** Whether what still arrives is not heard. */
+  /** Whether what is still arriving goes unheard. */
   get #isLeft(): boolean {
     return this.cut !== undefined || this.isPaused;
   }
@@ -142,7 +148,7 @@ export class CallerTurn {
     return this.#options.onData?.(content, this);
   }
 
-  /** It is delivered again from its beginning: what is known is not taken twice. */
+  /** The reply is about to arrive again from its beginning: what is known is not taken twice. */
   expectRepeat(): void {
     this.#knownText = this.text.length;
     this.#knownData = this.data.length;
@@ -159,12 +165,12 @@ export class CallerTurn {
     this.#watchers.changed();
   }
 
-  /** What arrives after that word is not heard. 0: as soon as the reply begins. */
+  /** What arrives after this many words is not heard. 0: as soon as the reply begins. */
   pauseAt(words: number): void {
     this.#pausesAt = words;
   }
 
-  /** The caller leaves the reply, and its connection is closed. What was heard is final. */
+  /** The caller leaves the reply, and its connection is closed. No more of it is heard. */
   stop(): Heard {
     const { text, words } = this.#heardByNow;
     this.cut = { text: text.trimEnd(), words };
@@ -188,14 +194,14 @@ export class CallerTurn {
     return this.#watchers.until(isSo, timeoutMs);
   }
 
-  /** Whether it is over within this time. */
+  /** Whether the answer is over within this time. */
   over(timeoutMs?: number): Promise<boolean> {
     return this.until(() => this.isOver, timeoutMs);
   }
 
   /**
-   * Listens up to that word; for 0, until the reply begins. A caller who reads pauses there, one
-   * who listens to a voice waits for it. False if the reply ends before that, or the voice has
+   * Listens to this many words; with 0, until the reply begins. A caller who reads pauses there;
+   * one who listens waits for the voice. False if the reply has fewer words, or the voice has
    * stopped.
    */
   async hear(words: number, timeoutMs: number): Promise<boolean> {

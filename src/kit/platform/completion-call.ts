@@ -1,4 +1,4 @@
-// A call as platforms of Chat Completions keep it: all that was said, sent whole with each request.
+// A call as Chat Completions platforms keep it: all that was said, sent whole with each request.
 
 import { randomUUID } from 'node:crypto';
 
@@ -9,9 +9,9 @@ import type { Fields } from './test-wire.ts';
 
 export interface CompletionCaller {
   readonly profile: ProfileName;
-  /** Of a call whose fields do not name another. */
+  /** Used when a call's fields do not name another. */
   readonly conversationId: string;
-  /** Names of the platform's tools. Default: all that hang up or transfer. */
+  /** Names of the platform's tools. Default: all of those that hang up or transfer. */
   readonly tools?: readonly string[] | undefined;
 }
 
@@ -36,7 +36,10 @@ export class CompletionTurn {
     this.#words = words;
   }
 
-  /** The reply comes from its beginning. Returns what takes its events, until it comes again. */
+  /**
+   * The reply arrives from its beginning. The returned function takes its events, until it starts
+   * again.
+   */
   begin(): (event: ReceivedPart) => void {
     const toolCalls: PlatformToolCall[] = [];
     this.#heard = '';
@@ -68,8 +71,8 @@ export class CompletionTurn {
 }
 
 /**
- * The request that the caller's words make after these turns, or without words that for the
- * welcome. Fields replace its own.
+ * The request for the caller's words after these turns or, without words, for the welcome. `fields`
+ * replace its own.
  */
 export function completionRequest(
   caller: CompletionCaller,

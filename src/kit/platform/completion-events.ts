@@ -9,20 +9,20 @@ import { decodeEvents } from '../../sse/decode.ts';
 export type PlatformToolCall = {
   readonly id: string;
   readonly name: string;
-  /** As the model would write them: JSON, nearly always. */
+  /** As a model would write them: nearly always JSON. */
   readonly arguments: string;
 };
 
 export type ReceivedPart =
   | { readonly type: 'content'; readonly content: string }
-  /** A tool of the platform's is to be called. Our server sends each call in one piece. */
+  /** One of the platform's tools is to be called. Our server sends each call in one piece. */
   | { readonly type: 'tool_call'; readonly content: PlatformToolCall }
   /** Why the reply is over: `stop` or `tool_calls`. */
   | { readonly type: 'finish'; readonly content: string }
   | { readonly type: 'usage' | 'error'; readonly content: JsonObject }
   | { readonly type: 'done' };
 
-/** The events of an answer. None for one that is not a completion, which is left unread. */
+/** The events of an answer. An answer that is not a completion has none, and is left unread. */
 export async function* completionEvents(
   response: Response,
   signal: AbortSignal,

@@ -19,8 +19,8 @@ export interface CompletionsTestWire extends TestWire {
 }
 
 /**
- * Plays a platform of Chat Completions. It keeps what was said, and resends all of it with each
- * request: what was read of a reply is what the caller has heard.
+ * Plays a Chat Completions platform. It keeps what was said, and resends all of it with each
+ * request. What was read of a reply is what the caller has heard.
  */
 export function completionsTestWire(options: CompletionsTestWireOptions): CompletionsTestWire {
   const { profile, key: ownKey, conversationId } = options;
@@ -51,7 +51,7 @@ export function completionsTestWire(options: CompletionsTestWireOptions): Comple
     get hasBegun() {
       return turnsOf().length > 0;
     },
-    // As platforms do with a base URL.
+    // The same path that platforms append to a base URL.
     pathOn: (agentRoute) => `${agentRoute.replace(/\/$/, '')}/chat/completions`,
     draft,
     byHand(body) {
@@ -108,7 +108,7 @@ export function completionsTestWire(options: CompletionsTestWireOptions): Comple
   };
 }
 
-/** The ids that the server gives a request: this wire has none for a turn. */
+/** The ids that the server gives a request: on this wire a turn has no id of its own. */
 function idsIn(body: Buffer, headers: IncomingHttpHeaders, profile: ProfileName): TurnIds {
   try {
     const raw = parseCompletion(body);

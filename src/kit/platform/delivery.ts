@@ -7,11 +7,13 @@ import type { TestEvent, TestRequest } from './test-wire.ts';
 
 interface DeliveryOptions {
   readonly request: Pick<TestRequest, 'events'>;
-  /** Posts it. Rejects as `fetch` does. */
+  /** Posts the request. Rejects as `fetch` does. */
   readonly post: (signal: AbortSignal) => Promise<Response>;
-  /** If it returns a promise, the answer is read after that. */
+  /** If it returns a promise, the answer is read once that has resolved. */
   readonly onStatus?: (status: number) => Awaitable<unknown>;
-  /** Gets each event of a reply. If it returns a promise, more is read after that. */
+  /**
+   * Gets each event of a reply. If it returns a promise, reading goes on once that has resolved.
+   */
   readonly onEvent: (event: TestEvent) => Awaitable<unknown>;
   /** Gets an answer that is not a reply. */
   readonly onOther?: (answer: Json) => Awaitable<unknown>;
@@ -19,7 +21,7 @@ interface DeliveryOptions {
 
 export type OutgoingDelivery = ReturnType<typeof deliver>;
 
-/** One POST of a request, and what it answers. Begins at once. */
+/** One POST of a request, and its answer. Begins at once. */
 export function deliver({ request, post, onStatus, onEvent, onOther }: DeliveryOptions) {
   const controller = new AbortController();
   const { signal } = controller;
@@ -51,7 +53,7 @@ export function deliver({ request, post, onStatus, onEvent, onOther }: DeliveryO
   }
 
   return {
-    /** Resolves when the answer begins, or when there is none. */
+    /** Resolves when the answer begins, or when it is clear that there is none. */
     answered: response.then(() => undefined, () => undefined),
     /** Resolves when the answer has been read. Neither ever rejects. */
     end: read(),
@@ -63,7 +65,9 @@ export function deliver({ request, post, onStatus, onEvent, onOther }: DeliveryO
   };
 }
 
-/** A text on LayerCode's wire, an object with a message on Chat Completions. '' for others. */
+/**
+ * The error: text on LayerCode's wire, an object with a message on Chat Completions. '' for others.
+ */
 function errorIn(answer: unknown): string {
   const error = isObject(answer) ? answer['error'] : undefined;
   const text = isObject(error) ? error['message'] : error;

@@ -17,7 +17,7 @@ export type ServerFrame =
       readonly content: string;
       readonly turn_id: string;
     }
-  /** Contains no sound. Shows a client that waits for the voice that the agent has not finished. */
+  /** Contains no sound. Shows a client waiting for the voice that the agent has not finished. */
   | {
       readonly type: 'response.audio';
       readonly content: '';
@@ -45,8 +45,8 @@ export type DeliveryFrame = { readonly delivery: number } & (
       readonly signature: SignatureKind;
       readonly event: JsonObject;
       /**
-       * How much of the previous reply was heard, if the wire has no place to say so: as
-       * `interruption_context` of LayerCode's wire. Missing if it was not interrupted.
+       * How much of the previous reply was heard, if the wire has no place for that. In the form of
+       * `interruption_context` on LayerCode's wire. Missing if the reply was not interrupted.
        */
       readonly interruption?: JsonObject;
     }
@@ -60,7 +60,7 @@ export type DeliveryFrame = { readonly delivery: number } & (
 export type TraceFrame =
   /** `at` is in milliseconds since the session began. */
   | (DeliveryFrame & { readonly at: number })
-  /** The server's own figures of a turn that is over, in milliseconds since the request. */
+  /** The server's own figures for a turn that is over, in milliseconds since the request. */
   | {
       readonly type: 'local.turn';
       readonly delivery: number;
@@ -79,7 +79,7 @@ export type TraceFrame =
       readonly reason?: string;
     };
 
-/** What one model request took. A count is missing if the vendor did not report it. */
+/** What one model request used. A count is missing if the vendor did not report it. */
 export interface TokenUsage {
   readonly model: string;
   readonly inputTokens?: number | undefined;
@@ -106,7 +106,7 @@ export type ClientFrame =
     }
   /** Delivers the last message again, under the same `turn_id`. */
   | { readonly type: 'local.redeliver' }
-  /** Drops the request that is streaming. No message follows. */
+  /** Drops the request whose reply is streaming. No message follows. */
   | { readonly type: 'local.drop' }
   /**
    * Posts the last message with a signature that must be refused, or with a wrong key. Only

@@ -6,15 +6,15 @@ import type { CallerTurn } from './caller-turn.ts';
 import type { ServerFrame } from './frames.ts';
 
 /**
- * Some clients start their turn three seconds after the last sound. While a reply streams they get
- * a silent audio frame at this interval.
+ * Some clients start their turn three seconds after the last sound. While a reply is streaming they
+ * get a silent audio frame at this interval.
  */
 const SILENT_AUDIO_MS = 1_000;
 
 export interface FrontEndOptions {
   /**
    * Receives every frame for the front end, in order. If it returns a promise, the rest of the
-   * reply is read after that, so back-pressure reaches the agent.
+   * reply is read once that has resolved, so back-pressure reaches the agent.
    */
   readonly onFrame: (frame: ServerFrame) => Awaitable<unknown>;
   readonly onHangUp: () => void;
@@ -27,7 +27,7 @@ export function frontEnd({ onFrame: tell, onHangUp, isTraced }: FrontEndOptions)
   const zeroMs = performance.now();
   const begun = new WeakSet<CallerTurn>();
 
-  /** Called at the first text, not earlier: clients measure the wait for the voice from here. */
+  /** Called with the first text, not earlier: clients measure the wait for the voice from here. */
   async function start(turn: CallerTurn): Promise<void> {
     if (begun.has(turn)) return;
     begun.add(turn);

@@ -15,13 +15,13 @@ interface LayercodeTestWireOptions {
   readonly conversationId: string;
   /** Default `test-session`. */
   readonly sessionId?: string | undefined;
-  /** Who is called, as `session.end` has it. Default `test-agent`. */
+  /** The agent that is called, for `session.end`. Default `test-agent`. */
   readonly agentId?: string | undefined;
-  /** What the first message says of a reply before it. */
+  /** What the first message says about a reply before it. */
   readonly interruption?: JsonObject | undefined;
 }
 
-/** Plays LayerCode: signs events, and reports what was heard of a reply with the next message. */
+/** Plays LayerCode: signs events, and reports with the next message what was heard of a reply. */
 export function layercodeTestWire(options: LayercodeTestWireOptions): TestWire {
   const { secret, conversationId, sessionId = 'test-session', agentId = 'test-agent' } = options;
   const startedAt = new Date();
@@ -48,7 +48,7 @@ export function layercodeTestWire(options: LayercodeTestWireOptions): TestWire {
     });
   }
 
-  /** A test may have several. */
+  /** A test may have several conversations. */
   function conversationIn({ conversation_id: named = conversationId }: Fields): unknown {
     return named;
   }
@@ -69,7 +69,7 @@ export function layercodeTestWire(options: LayercodeTestWireOptions): TestWire {
         cutTo: (heard) => void interruptions.set(conversation, interruptionContext(turnId, heard)),
         endAt() {
           const { assistant_turn_id: cut } = interruptions.get(conversation) ?? {};
-          if (cut === turnId) interruptions.delete(conversation); // it was delivered again
+          if (cut === turnId) interruptions.delete(conversation); // that reply comes again
         },
       };
     },
@@ -143,7 +143,7 @@ function meaningOf({ type, content }: TestEvent): Meaning {
   }
 }
 
-/** What LayerCode says of a reply that the caller spoke over. */
+/** What LayerCode says about a reply that the caller spoke over. */
 export function interruptionContext(turnId: string, { words, text }: Heard): JsonObject {
   return {
     previous_turn_interrupted: true,
@@ -153,7 +153,7 @@ export function interruptionContext(turnId: string, { words, text }: Heard): Jso
   } satisfies InterruptionContext;
 }
 
-/** The ids in a body, if it is that of an event. */
+/** The ids in a body, if it is an event. */
 function idsIn(body: string | Uint8Array): TurnIds & { readonly isCallDialect: boolean } {
   const event = parseJson(Buffer.from(body).toString('utf8'));
   const idOf = (name: string): string | undefined => {

@@ -1,5 +1,6 @@
 // Stands in for LayerCode on a developer's machine: keys for browsers, the browser's WebSocket in
-// text mode, and a page to try both. Production never loads this folder unless it serves the page.
+// text mode, and a page for trying both. Production never loads this folder unless it serves the
+// page.
 
 import { randomBytes, randomUUID } from 'node:crypto';
 
@@ -38,10 +39,10 @@ const WEBSOCKET_PATH = '/v1/agents/web/websocket';
 const COMPLETIONS_PATH = '/playground/completions';
 /** Beyond this the oldest call is forgotten. */
 const MAX_CALLS = 100;
-/** How long `close` waits for the agents to be told that their sessions are over. */
+/** How long `close` waits until the agents have been told that their sessions are over. */
 const CLOSE_TIMEOUT_MS = 1_000;
 
-/** Stands in for LayerCode. Every route answers this machine only. */
+/** Stands in for LayerCode. Every route answers only this machine. */
 export class LocalPlatform implements AppPlatform {
   readonly webSocketPaths: readonly string[] = [WEBSOCKET_PATH];
   readonly showsRequests: boolean;
@@ -63,8 +64,8 @@ export class LocalPlatform implements AppPlatform {
    * Answers an authorize request as LayerCode does, with a key for one conversation, valid for ten
    * minutes. With several agents, `agent_id` names the one to call; any other id means the first.
    * `wire` and `profile` choose what the session speaks: LayerCode's wire by default. Throws
-   * `BadRequest` for a wire or a profile that is not known, and for a phone number or headers that
-   * cannot be sent.
+   * `BadRequest` for an unknown wire or profile, and for a phone number or headers that cannot be
+   * sent.
    */
   async authorizeSession(request: JsonObject): Promise<JsonObject> {
     const { conversation_id: known } = request;
@@ -78,7 +79,7 @@ export class LocalPlatform implements AppPlatform {
       customHeaders: parseCustomHeaders(objectIn(request, 'custom_headers') ?? {}),
       profile: profileIn(request),
     });
-    // Without `config` the official browser client fails. "automatic" is its default.
+    // Without `config` the official browser client fails. "automatic" is the client's default.
     return {
       client_session_key: key,
       conversation_id: conversationId,
@@ -86,7 +87,7 @@ export class LocalPlatform implements AppPlatform {
     };
   }
 
-  /** Every route of the platform. All of them are for this machine only. */
+  /** Every route of the platform. All of them answer only this machine. */
   serve(agents: readonly PlatformAgent[]): readonly Route[] {
     this.#agents = agents;
     const history: Handler = (context) => this.#showHistory(context);
@@ -99,7 +100,7 @@ export class LocalPlatform implements AppPlatform {
       { method: 'POST', path: '/playground/session', handler: session },
       { method: 'GET', path: '/playground/history/:conversation', handler: history },
     ];
-    // Each agent for our own sessions, as the platform of each profile would call it.
+    // Routes to each agent for our own sessions, as the platform of each profile would call it.
     const completions = agents.flatMap((agent, index) => PROFILE_NAMES.map((profile): Route => ({
       method: 'POST',
       path: `${COMPLETIONS_PATH}/${profile}/${index}`,
@@ -114,7 +115,7 @@ export class LocalPlatform implements AppPlatform {
     return routes.map((route) => ({ ...route, handler: afterChecks(checks, route.handler) }));
   }
 
-  /** Sends the figures of a turn to the browser it belongs to. */
+  /** Sends the figures for a turn to the browser it belongs to. */
   turnEnded(report: DeliveryReport): void {
     for (const socket of this.#sockets) socket.turnEnded(report);
   }
@@ -137,7 +138,7 @@ export class LocalPlatform implements AppPlatform {
 
   /**
    * Shows a conversation's history as a model would see it, without the prompt, and the last
-   * requests as models were sent them.
+   * requests in the form in which models got them.
    */
   async #showHistory(context: Context): Promise<void> {
     const agentId = new URLSearchParams(context.query).get('agent_id') ?? '';
@@ -219,7 +220,7 @@ function profileIn({ wire, profile = 'generic' }: JsonObject): ProfileName | und
 
 const MAX_PHONE_NUMBER_LENGTH = 64;
 
-/** Our own field, for trying an agent as a caller on the telephone. */
+/** Our own field, for trying an agent as somebody who calls by phone. */
 function phoneNumberIn({ from_phone_number: number }: JsonObject): string | undefined {
   if (number === undefined || number === null) return undefined;
   if (typeof number === 'string' && number !== '' && number.length <= MAX_PHONE_NUMBER_LENGTH) {

@@ -15,7 +15,7 @@ const TYPES: Readonly<Record<string, string>> = {
 
 /**
  * Sends a file of `assets/playground/`, or 404 if the page has no such file. Files are read for
- * each request, so that a change shows at once.
+ * each request, so a change shows at once.
  */
 export async function pageFile(context: Context, name: string): Promise<void> {
   // A plain file name: nothing that leads out of the folder.
@@ -45,7 +45,7 @@ async function read(name: string): Promise<string | undefined> {
 
 /**
  * Allows only the page's own files and its socket, which some browsers do not count as 'self'.
- * `host` has been checked: it is this machine.
+ * `host` has been checked: it names this machine.
  */
 function contentSecurityPolicy(host: string): string {
   return [

@@ -25,7 +25,7 @@ const MAX_KEYS = 1_000;
 
 type KeptGrant = SessionGrant & { readonly expiresAtMs: number };
 
-/** Keys for one conversation each, valid for ten minutes. */
+/** Keys that are valid for one conversation each, for ten minutes. */
 export class SessionKeys {
   readonly #grants = new BoundedMap<string, KeptGrant>(MAX_KEYS);
 

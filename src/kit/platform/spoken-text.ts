@@ -28,7 +28,7 @@ const SLICES = /[^]{1,6000}(?=\s|$)|[^]{6000}/g;
 const words = new Intl.Segmenter(undefined, { granularity: 'word' });
 
 /**
- * Simulates a voice that speaks a text while it arrives: at a steady pace, one word after the
+ * Simulates a voice that speaks text while it is arriving: at a steady pace, one word after the
  * other, and none before it has arrived. Words are Unicode's (UAX #29), so scripts without spaces
  * have words too.
  */

@@ -1,4 +1,4 @@
-// A wire as our test kit speaks it: the platform's side, one file per wire.
+// A wire as our test kit speaks it, on the platform's side. There is one file per wire.
 
 import type { Json, JsonObject } from '../../base/json.ts';
 import type { Heard } from './spoken-text.ts';
@@ -8,7 +8,7 @@ import type { Heard } from './spoken-text.ts';
  *
  * - LayerCode, session dialect: `response.tts`, `response.data`, and so on.
  * - LayerCode, call dialect: `message`, `data`, `hangup`, `error` or `done`.
- * - Chat Completions: `content` (a text), `tool_call` (`{ id, name, arguments }`), `finish` (the
+ * - Chat Completions: `content` (text), `tool_call` (`{ id, name, arguments }`), `finish` (the
  *   reason), `usage`, `error` or `done`.
  */
 export interface TestEvent {
@@ -18,7 +18,7 @@ export interface TestEvent {
 }
 
 export interface PostOptions {
-  /** Default: the agent's, as the client was created. */
+  /** Default: the agent's path that the client was created with. */
   readonly path?: string;
   /** Replaces the correct signature; null sends none. Only on LayerCode's wire. */
   readonly signature?: string | null;
@@ -27,30 +27,30 @@ export interface PostOptions {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Which turn of which conversation, as far as a request says. */
+/** Which turn of which conversation a request is about, as far as it says. */
 export interface TurnIds {
   readonly conversationId: string | undefined;
   readonly turnId: string | undefined;
 }
 
-/** One request of the platform's, which can be posted again. */
+/** One of the platform's requests, which can be posted again. */
 export interface TestRequest {
   readonly body: string | Uint8Array;
-  /** Those that say which call it is. */
+  /** The headers that say which call it is. */
   readonly headers: Readonly<Record<string, string>>;
   readonly ids: TurnIds;
   /** The events of a streamed answer. Call it once per answer. */
   events(response: Response, signal: AbortSignal): AsyncIterable<TestEvent>;
   /** The caller spoke over the reply, and heard this much of it. */
   cutTo(heard: Heard): void;
-  /** Nobody spoke over the reply: this was all of it, however it ended. */
+  /** Nobody spoke over the reply: this was all of it, whichever way it ended. */
   endAt(text: string): void;
 }
 
 /** Fields that are added to a request, or replace its own: see `TurnOptions`. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** What an event of a reply means to the caller. Of most events: nothing. */
+/** What an event of a reply means to the caller. Most events mean nothing. */
 export interface Meaning {
   readonly text?: string;
   readonly data?: Json;
@@ -61,15 +61,15 @@ export interface Meaning {
 export type Forgery = 'wrong' | 'stale';
 
 export interface TestWire {
-  /** The one that is meant where fields name no other. */
+  /** The conversation that is meant unless the fields name another. */
   readonly conversationId: string;
   /** The type of the event that ends a whole reply. */
   readonly lastEvent: string;
   /** Where requests go if the agent has this path. */
   pathOn(agentRoute: string): string;
-  /** The request that begins a turn of the caller's words, or without words the call. */
+  /** The request that begins a turn with the caller's words or, without words, the call. */
   turn(words: string | undefined, fields: Fields): TestRequest;
-  /** The same for words that the platform does not remember: there may be more to come. */
+  /** The same for words that the platform does not remember, because more may follow. */
   draft(words: string, fields: Fields): TestRequest;
   /** The caller's page sends data. Missing if the wire has no such event. */
   data?(data: JsonObject, fields: Fields): TestRequest;
@@ -83,7 +83,7 @@ export interface TestWire {
     options: PostOptions,
     signal: AbortSignal,
   ): Promise<Response>;
-  /** What makes a server refuse the request. */
+  /** Options that make a server refuse the request. */
   forged(request: TestRequest, forgery: Forgery): PostOptions;
   meaningOf(event: TestEvent): Meaning;
 }
@@ -97,7 +97,7 @@ export interface CallerFacts {
   readonly customMetadata?: JsonObject | undefined;
 }
 
-/** The fields of every request of a caller's. */
+/** The fields of every request for a caller. */
 export function fieldsOf({ from, to, metadata, customMetadata }: CallerFacts): Fields {
   return Object.fromEntries(Object.entries({
     from_phone_number: from, to_phone_number: to, metadata, custom_metadata: customMetadata,

@@ -1,6 +1,6 @@
 /**
- * Bounds: entries, and UTF-16 code units of text. They keep `session.end` below the size of any
- * webhook's body. The oldest entries are dropped.
+ * Bounds: entries, and UTF-16 code units of text. They keep `session.end` below any webhook's limit
+ * for bodies. The oldest entries are dropped.
  */
 const MAX_ENTRIES = 1_000;
 const MAX_LENGTH = 262_144;
@@ -23,7 +23,7 @@ export class SessionTranscript {
     return [...this.#entries];
   }
 
-  /** Replaces what the turn said before. An empty text leaves the turn out. */
+  /** Replaces what the turn said before. Empty text leaves the turn out. */
   set(role: TranscriptEntry['role'], turnId: string, text: string): void {
     this.#remove(this.#entries.findIndex((entry) => entry.turn_id === turnId));
     if (text === '') return;

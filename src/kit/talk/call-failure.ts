@@ -4,7 +4,7 @@ import type { CallFailure } from '../platform/caller-turn.ts';
 import { oneLine } from '../terminal/text.ts';
 import type { CallTarget } from './call-target.ts';
 
-/** What is called on each wire, and what to do about a refusal. */
+/** What is being called on each wire, and what to do about a refusal. */
 const LAYERCODE = {
   address: 'a webhook',
   unauthorized:
@@ -17,7 +17,7 @@ const COMPLETIONS: typeof LAYERCODE = {
   notFound: 'has the server CHAT_COMPLETIONS_KEYS? See also --url and AGENT_ROUTE',
 };
 
-/** What a webhook answers that speaks Chat Completions only. */
+/** Found in the refusal of a server that speaks only Chat Completions. */
 const ASKS_FOR_KEY = /API key/;
 
 /** One line: where it happened, what happened, and what to do. */

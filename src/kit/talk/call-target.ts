@@ -24,7 +24,7 @@ export interface CallTarget {
   readonly url: string;
   /** The webhook secret or, for completions, the key. */
   readonly secret: string;
-  /** A platform of Chat Completions. Undefined: LayerCode calls. */
+  /** A Chat Completions platform. Undefined: LayerCode calls. */
   readonly platform?: PlatformBehaviour & { readonly profile: ProfileName } | undefined;
   readonly caller?: CallerFacts | undefined;
 }
@@ -55,9 +55,9 @@ export function findTarget(
 }
 
 /**
- * The agent that is called, on a server that is started if `--agent` is given, or if there is no
- * `--url` and no server answers. `tell` gets a line that describes the target, then the warnings
- * and errors of the server's log.
+ * The agent to call, on a server that is started if `--agent` is given, or if there is no `--url`
+ * and no server answers. `tell` gets a line that describes the target, then the warnings and errors
+ * of the server's log.
  */
 export async function openTarget(
   flags: TargetFlags & Flags<'--agent'>,
@@ -88,7 +88,7 @@ export async function openTarget(
     : { url: completionsUrl(url), secret: key, platform: { ...completions, profile }, close };
 }
 
-/** A server for this process alone. `tell` gets what it gets in `openTarget`. */
+/** A server for this process alone. `tell` gets the same as in `openTarget`. */
 async function openOwnServer(
   settings: Settings,
   directory: string,
@@ -103,7 +103,7 @@ async function openOwnServer(
   };
   const { app, origin, agentName } = await openServer(own, { directory, write, isTerminal: false });
   const model = app.model === undefined ? '' : ` and ${oneLine(app.model.name, 200)}`;
-  const called = oneLine(app.agents[0]?.name ?? agentName, 80); // of several, the first
+  const called = oneLine(app.agents[0]?.name ?? agentName, 80); // the first of several
   tell(`Talking with the agent "${called}"${model}, on a server of its own.`);
   tellLog = tell;
   early.forEach(tell);
@@ -167,7 +167,7 @@ function findSecret(
   );
 }
 
-/** With several agents it is one of the first one's. */
+/** With several agents, a key of the first one. */
 function findKey(settings: () => Settings): string {
   const { agents: [first], chatCompletionsKeys } = settings();
   const [key] = first === undefined ? chatCompletionsKeys : keysOfAgent(settings(), first.name);

@@ -11,7 +11,7 @@ export type CallerFlags = Flags<(typeof CALLER_FLAGS)[number]>;
 
 const MAX_NUMBER_LENGTH = 64;
 
-/** Throws a `UsageError` for what no platform would send. */
+/** Throws a `UsageError` for values that no platform would send. */
 export function parseCallerFlags(
   { '--from': from, '--metadata': metadata }: CallerFlags,
 ): CallerFacts {
@@ -21,7 +21,7 @@ export function parseCallerFlags(
   };
 }
 
-/** Some wires put it into a header. */
+/** Some wires put the number into a header. */
 function parseNumber(value: string): string {
   if (/^[ -~]+$/.test(value) && value.length <= MAX_NUMBER_LENGTH) return value;
   const rule = `must be a number such as +15550100: at most ${MAX_NUMBER_LENGTH} characters of ASCII`;

@@ -1,4 +1,4 @@
-// What one `turn` must know of the one before it in the same conversation, in `.layercode/`.
+// What one `turn` must know about the one before it in the same conversation, in `.layercode/`.
 
 import { createHash } from 'node:crypto';
 import { rmSync } from 'node:fs';
@@ -9,13 +9,13 @@ import { privateFile, readPrivateFile, writePrivateFile } from '../../process/pr
 
 export interface KeptCall {
   readonly sessionId: string;
-  /** What the next message says of the reply that the caller spoke over. */
+  /** What the next message says about the reply that the caller spoke over. */
   readonly interruption: JsonObject | undefined;
 }
 
 const MAX_BYTES = 65_536;
 
-/** Undefined if there is none. Changes nothing. */
+/** Undefined if no call is kept. Changes nothing. */
 export function readKeptCall(directory: string, conversationId: string): KeptCall | undefined {
   const text = readPrivateFile(directory, nameOf(conversationId), MAX_BYTES);
   const value: unknown = text === undefined ? undefined : parseJson(text);
@@ -27,7 +27,10 @@ export function readKeptCall(directory: string, conversationId: string): KeptCal
   };
 }
 
-/** Does nothing if no file can be written. Then the next message says nothing about this one. */
+/**
+ * Does nothing if no file can be written. Then the next message says nothing about the reply to
+ * this one.
+ */
 export function keepCall(directory: string, conversationId: string, call: KeptCall): void {
   try {
     writePrivateFile(directory, nameOf(conversationId), JSON.stringify(call));
@@ -41,7 +44,7 @@ export function forgetCall(directory: string, conversationId: string): void {
   try {
     rmSync(privateFile(directory, nameOf(conversationId)), { force: true });
   } catch {
-    // If none can be written, there is none.
+    // Where no file can be written, there is none to remove.
   }
 }
 

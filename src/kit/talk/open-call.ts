@@ -6,10 +6,10 @@ import { layercodeTestWire } from '../platform/layercode-test-wire.ts';
 import type { CallTarget } from './call-target.ts';
 import type { KeptCall } from './kept-call.ts';
 
-/** How long to wait for the end of the call after a failed turn, or when a person waits. */
+/** How long to wait for the end of the call after a failed turn, or when a person is waiting. */
 export const END_TIMEOUT_MS = 5_000;
 
-/** A call to the agent. `kept`: the one that goes on, on LayerCode's wire. Default: a new one. */
+/** A call to the agent. `kept`: the call to continue, on LayerCode's wire. Default: a new call. */
 export function openCall(
   target: CallTarget,
   conversationId: string,

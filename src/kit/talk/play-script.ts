@@ -18,7 +18,7 @@ const MAX_SHOWN = 2_000;
 const NOWHERE = { origin: '', route: '' };
 const nothing = (): undefined => undefined;
 
-/** A server that is not ours: nothing of it is seen but its replies. */
+/** A server that is not ours: only its replies can be seen. */
 const NO_STAGE: Stage = {
   open: async () => NOWHERE,
   restart: async () => NOWHERE,
@@ -33,7 +33,7 @@ const NO_STAGE: Stage = {
   release: nothing,
 };
 
-/** A line of the script; without a number, a step before or after all of them. */
+/** A line of the script; without a number, a step before or after all lines. */
 interface Line {
   readonly lineNumber?: number | undefined;
   readonly written: string;
@@ -111,7 +111,7 @@ export async function playScript(
   } catch (error) {
     throw interrupted.aborted ? interruptedError(interrupted) : error;
   } finally {
-    await call.end().over(END_TIMEOUT_MS); // nothing is posted if that is done
+    await call.end().over(END_TIMEOUT_MS); // nothing is posted if the call has ended
     call.abandon();
   }
 

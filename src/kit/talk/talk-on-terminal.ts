@@ -75,7 +75,7 @@ export function talkOnTerminal(
   async function follow(reply: CallerTurn): Promise<void> {
     newest = reply;
     await reply.over();
-    // The caller spoke over it, and the next reply has begun.
+    // If it is not the newest any more, the caller has spoken over it.
     if (reply !== newest || isQuitting) return;
     above(() => {
       showHeld();
@@ -125,7 +125,7 @@ export function talkOnTerminal(
     onQuit?.();
   }
 
-  /** During a reply, what readline draws for the key gets a separate line. */
+  /** During a reply, what readline draws for a key gets a separate line. */
   function beforeKey({ name = '', ctrl = false }: Key): void {
     const drawsNothing =
       name === 'return' || name === 'enter' || (ctrl && ['c', 'd', 'z'].includes(name));
@@ -163,7 +163,7 @@ export function talkOnTerminal(
     isMidLine = false;
   }
 
-  /** Writes whole lines above the prompt, if there is one, and what has been typed so far. */
+  /** Writes whole lines above the prompt, if there is one, and above what has been typed so far. */
   function above(print: () => void): void {
     if (!hasPrompt) return print();
     erasePrompt();
@@ -176,7 +176,7 @@ export function talkOnTerminal(
     cursorTo(stdout, 0);
     clearScreenDown(stdout);
     // readline moves up by this many rows before it redraws the line. The field is not in its
-    // types, and Nodes differ in what it holds.
+    // types, and versions of Node differ in what it holds.
     Object.assign(lines, { prevRows: 0 });
   }
 

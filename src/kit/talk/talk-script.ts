@@ -15,8 +15,8 @@ const TALK_STEPS: readonly StepName[] = [
 ];
 
 /**
- * Throws one `UsageError` with every problem, also for steps that need a server of their own, or
- * that the wire does not have.
+ * Throws one `UsageError` with every problem. Steps that need a server of their own, or that the
+ * wire does not have, are problems too.
  */
 export function readTalkScript(path: string, directory: string, hasData: boolean): Scenario {
   const file = shellWord(oneLine(path, 200));

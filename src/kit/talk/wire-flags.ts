@@ -16,7 +16,7 @@ export interface PlatformBehaviour {
   readonly isSpeculating: boolean;
 }
 
-/** What was given for Chat Completions. The settings have what is missing. */
+/** What was given for Chat Completions. The rest is in the settings. */
 export interface CompletionsFlags extends PlatformBehaviour {
   readonly profile?: ProfileName | undefined;
   readonly key?: string | undefined;

@@ -4,8 +4,8 @@ import type { Terminal } from './command.ts';
 import type { Flags } from './flags.ts';
 
 /**
- * The settings of a command other than `run`. `names`: those of its flags that are settings.
- * `loadSettings` checks their values.
+ * The settings of a command other than `run`. `names`: the flags that are settings. `loadSettings`
+ * checks their values.
  */
 export function commandSettings<Flag extends string>(
   names: readonly Flag[],

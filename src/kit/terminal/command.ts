@@ -35,13 +35,13 @@ export interface Terminal {
  */
 export const EXIT = { OK: 0, FAILED: 1, USAGE: 2 } as const;
 
-/** The arguments are wrong. The message names the wrong one, in a line for each file. */
+/** The arguments are wrong. The message names the wrong one, or wrong files on a line each. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }
 
 /**
- * A failure that is not a bug of this program. The message is one line and printed without a stack.
+ * A failure that is not a bug of this program. The message is one line, printed without a stack.
  */
 export class CommandError extends Error {
   override readonly name = 'CommandError';

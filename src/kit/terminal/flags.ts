@@ -10,7 +10,7 @@ export type Flags<Flag extends string> = Readonly<Partial<Record<Flag, string>>>
 
 export interface Arguments<Flag extends string, Switch extends string = never> {
   readonly flags: Flags<Flag>;
-  /** Those without a value that were given. */
+  /** The flags without a value that were given. */
   readonly switches: ReadonlySet<Switch>;
   readonly words: readonly string[];
 }
@@ -18,7 +18,7 @@ export interface Arguments<Flag extends string, Switch extends string = never> {
 /**
  * Reads `--flag value`, `--flag=value` and `--switch`. If a flag is repeated, the last one counts.
  * After `--` there are only words. Throws a `UsageError` that shows no value, because it may be a
- * secret or part of one. `example` is said after "needs a value".
+ * secret or part of one. `example` follows "needs a value" in its message.
  */
 export function parseFlags<Flag extends string, Switch extends string = never>(
   command: string,
@@ -74,7 +74,7 @@ export function parseTime(written: string): number | undefined {
   return Number(amount) * (unit === 's' ? 1_000 : 1);
 }
 
-/** The value of `--timeout`, in seconds, in milliseconds. Throws a `UsageError`. */
+/** The value of `--timeout`, which is in seconds, as milliseconds. Throws a `UsageError`. */
 export function parseTimeout(value: string = String(TIMEOUT_SECONDS)): number {
   const ms = parseTime(`${value}s`);
   if (ms !== undefined && ms <= MAX_TIMEOUT_SECONDS * 1_000) return ms;

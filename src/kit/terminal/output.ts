@@ -24,8 +24,8 @@ export function write(stream: Writable, text: string): Awaitable<void> {
 }
 
 /**
- * The terminal. It also counts as interrupted when nobody reads its output any more: behind
- * `| head -1`, or when its window was closed.
+ * The terminal. It also counts as interrupted when nobody reads its output any more: when piped
+ * into `head -1`, or once its window has been closed.
  */
 export function withBrokenPipes(terminal: Terminal): Terminal {
   const controller = new AbortController();
@@ -40,7 +40,7 @@ export function interruptedError({ reason }: AbortSignal): CommandError {
   return new CommandError(reason === NOBODY_READS ? NOBODY_READS : 'interrupted');
 }
 
-/** Colours a text, or leaves it as it is. */
+/** Colours text, or leaves it as it is. */
 type Paint = (style: 'dim' | 'green' | 'red' | 'cyan', text: string) => string;
 
 /**

@@ -1,4 +1,4 @@
-// An agent's webhook for as long as a tunnel runs: set to the tunnel, then put back.
+// An agent's webhook for as long as a tunnel is running: set to the tunnel, then put back.
 
 import { messageOf } from '../../base/thrown-values.ts';
 import { PlatformError, type RestClient } from '../../wires/layercode/rest-client.ts';
@@ -7,7 +7,7 @@ import { oneLine, shellWord } from '../terminal/text.ts';
 import { describePlatformError } from './platform-failure.ts';
 import { ReplacedWebhooks } from './replaced-webhooks.ts';
 
-/** Stands for no webhook on the command line and in messages. No URL looks like it. */
+/** Stands for "no webhook" on the command line and in messages. No URL looks like it. */
 export const NO_WEBHOOK = 'none';
 
 interface BorrowOptions {
@@ -17,7 +17,7 @@ interface BorrowOptions {
   readonly url: string;
   /**
    * What happens to the webhook is reported on its stderr. `.layercode/` is in its directory, and
-   * its signal ends the calls.
+   * its signal ends the requests.
    */
   readonly terminal: Terminal;
 }
@@ -32,9 +32,9 @@ export interface BorrowedWebhook {
 }
 
 /**
- * Sets the webhook. Rejects with a `CommandError`, before changing anything if it is unclear what
- * would have to be put back. After any other failure the webhook is what it was, or stderr says
- * how to restore it.
+ * Sets the webhook. Rejects with a `CommandError`: before changing anything, if it is unclear what
+ * would have to be put back. After any other failure the webhook is what it was, or stderr says how
+ * to restore it.
  */
 export async function borrowWebhook(
   { client, agentId, url, terminal }: BorrowOptions,
@@ -43,16 +43,18 @@ export async function borrowWebhook(
   const replaced = new ReplacedWebhooks(directory);
   /** The webhook at the start; undefined for none. */
   let before: string | undefined;
-  /** The one to put back. Differs from `before` only when that is the tunnel of a killed run. */
+  /** The webhook to put back. Differs from `before` only if that is the tunnel of a killed run. */
   let old: string | undefined;
-  /** Once LayerCode has shown our URL. Until then a request of ours may still take effect. */
+  /** True once LayerCode has shown our URL. Until then our request may still take effect. */
   let isSet = false;
   let givingBack: Promise<void> | undefined;
 
   const say = (text: string): void => void stderr.write(`  ${oneLine(text, 10_000)}\n`);
   const report = (text: string): void => say(`webhook of agent ${agentId}: ${text}`);
 
-  /** A quick tunnel's URL is dead once its run is over. What it replaced is put back, if known. */
+  /**
+   * A quick tunnel's URL is dead once its run is over. What it had replaced is put back, if known.
+   */
   function whatToPutBack(current: string | undefined): string | undefined {
     if (current === undefined || !isQuickTunnel(current)) return current;
     const kept = replaced.get(agentId);
@@ -84,7 +86,7 @@ export async function borrowWebhook(
     }
   }
 
-  /** An unclear one counts as ours: it was clear at the start, so our URL made it unclear. */
+  /** An unclear webhook counts as ours: it was clear at the start, so our URL made it unclear. */
   async function webhookNow(): Promise<string | undefined> {
     try {
       return await client.webhookUrl(agentId);
@@ -106,7 +108,7 @@ export async function borrowWebhook(
         report(`somebody has set it to ${current ?? NO_WEBHOOK} since, `
           + `and it stays that way; before the tunnel it was ${shown}`);
       }
-      // If it is another run's tunnel, that run may need what this one was to put back.
+      // If the URL is another run's tunnel, that run may need what this one was to put back.
       if (isOurs || current === undefined || !isQuickTunnel(current)) forget();
     } catch (error) {
       const reason = error instanceof PlatformError
@@ -124,8 +126,8 @@ export async function borrowWebhook(
   try {
     before = await client.webhookUrl(agentId, interrupted);
     old = whatToPutBack(before);
-    // Before the webhook is set: if this process is killed after that, the next run finds the old
-    // one.
+    // Before the webhook is set: if this process is killed later, the next run finds the old
+    // webhook.
     remember();
     isAsked = true;
     await client.setWebhookUrl(agentId, url, interrupted);
@@ -134,7 +136,7 @@ export async function borrowWebhook(
     return { giveBack };
   } catch (error) {
     const isRefused = error instanceof PlatformError && error.kind === 'refused';
-    // Without an answer it may have been set nevertheless.
+    // Without an answer the webhook may have been set nevertheless.
     if (isAsked && !isRefused) await giveBack();
     else if (isAsked && before === old) forget();
     if (interrupted.aborted)

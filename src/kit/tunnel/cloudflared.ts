@@ -18,9 +18,9 @@ import { oneLine } from '../terminal/text.ts';
 interface CloudflaredOptions {
   readonly program: string;
   readonly origin: string;
-  /** All that can be reached. */
+  /** The only paths that can be reached. */
   readonly paths: readonly string[];
-  /** For getting the URL and connecting together. */
+  /** For getting the URL and connecting, together. */
   readonly timeoutMs: number;
   /** The environment of this process. Only what cloudflared needs is passed on. */
   readonly environment: Terminal['environment'];
@@ -31,9 +31,11 @@ interface CloudflaredOptions {
 interface Cloudflared {
   /** `https://<words>.trycloudflare.com`, without a slash at the end. */
   readonly url: string;
-  /** False if it had not said so when the time was up. */
+  /** False if cloudflared had not reported a connection when the time was up. */
   readonly isConnected: boolean;
-  /** Resolves with one line that says how it ended, with its last output. Never rejects. */
+  /**
+   * Resolves with one line that says how the program ended, with its last output. Never rejects.
+   */
   readonly exited: Promise<string>;
   /**
    * Sends SIGTERM, and SIGKILL 3 s later. Resolves when the program is gone. May be called again.
@@ -51,12 +53,12 @@ const INSTALL =
 const PUBLIC_URL = /https:\/\/(?:[a-z0-9]+-)+[a-z0-9]+\.trycloudflare\.com(?![\w-]|\.\w)/i;
 const CONNECTED = /\bRegistered tunnel connection\b/;
 
-/** After SIGTERM it lets open requests finish for 30 s, which is too long to wait. */
+/** After SIGTERM cloudflared lets open requests finish for 30 s, which is too long to wait. */
 const KILL_AFTER_MS = 3_000;
 
 /**
- * How long to read its output after it has ended. Bounded, because a child of its own may keep the
- * pipes open.
+ * How long to read the program's output after it has ended. Bounded, because a child of its own may
+ * keep the pipes open.
  */
 const LAST_OUTPUT_MS = 250;
 
@@ -78,8 +80,8 @@ type Child = ChildProcessByStdio<null, Readable, Readable>;
 
 /**
  * Starts the program and waits until it has a URL and a connection. Rejects with a `CommandError`
- * if it is not installed, ends, or has no URL in time; it is not left running then. It ends with
- * this process, unless that is killed with SIGKILL.
+ * if it is not installed, ends, or has no URL in time; it is not left running in that case. It ends
+ * with this process, unless that is killed with SIGKILL.
  */
 export async function startCloudflared(options: CloudflaredOptions): Promise<Cloudflared> {
   const folder = mkdtempSync(join(tmpdir(), 'layercode-tunnel-'));
@@ -95,7 +97,7 @@ export async function startCloudflared(options: CloudflaredOptions): Promise<Clo
 /**
  * YAML, as all JSON is. Strangers must reach neither the authorize route, which spends the
  * developer's balance, nor the metrics. Rules take precedence over `--url` since 2023.3.1. Older
- * versions refuse the two together.
+ * versions refuse the combination.
  */
 function rulesFor({ origin, paths }: CloudflaredOptions): string {
   const path = `^(${paths.map((one) => one.replace(/[.$+()]/g, '\\$&')).join('|')})$`;
@@ -139,7 +141,7 @@ async function spawnCloudflared(options: CloudflaredOptions, config: string): Pr
       env: Object.fromEntries(needed),
     });
     await once(child, 'spawn');
-    // It has started, so this can only be a signal that could not be sent.
+    // The program has started, so this can only be a signal that could not be sent.
     child.on('error', () => undefined);
     return child;
   } catch (error) {
@@ -173,24 +175,24 @@ async function exitOf(child: Child, program: string, output: CloudflaredOutput):
 
 const MAX_LAST_LINES = 4;
 
-/** What its output says, of which it keeps the last lines. */
+/** What the program's output says. Keeps its last lines. */
 export class CloudflaredOutput {
   /** The first URL in the output. */
   url: string | undefined;
   isConnected = false;
   #connect = (): void => undefined;
-  /** Resolves once it is connected and has a URL. */
+  /** Resolves once the program is connected and has a URL. */
   readonly connected = new Promise<void>((resolve) => {
     this.#connect = resolve;
   });
   #lastLines: readonly string[] = [];
 
-  /** The last lines joined by ` | `, preceded by `: `; empty if it said nothing. */
+  /** The last lines joined by ` | `, preceded by `: `; empty if there was no output. */
   get lastLines(): string {
     return this.#lastLines.length === 0 ? '' : `: ${this.#lastLines.join(' | ')}`;
   }
 
-  /** Bound. */
+  /** Bound to this object. */
   readonly take = (line: string): void => {
     this.url ??= PUBLIC_URL.exec(line)?.[0].toLowerCase();
     if (this.url !== undefined && CONNECTED.test(line)) {

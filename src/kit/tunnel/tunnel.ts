@@ -1,4 +1,4 @@
-// `run --tunnel`: a public URL for a server on this machine, for as long as it runs.
+// `run --tunnel`: a public URL for a server on this machine, for as long as it is running.
 
 import type { RestClient } from '../../wires/layercode/rest-client.ts';
 import type { Terminal } from '../terminal/command.ts';
@@ -10,20 +10,22 @@ export interface TunnelOptions {
   readonly origin: string;
   /** The path of the webhook. */
   readonly agentRoute: string;
-  /** All that can be reached. */
+  /** The only paths that can be reached. */
   readonly paths: readonly string[];
-  /** The URL is printed on its stderr. Its signal ends the opening, not the tunnel. */
+  /**
+   * The URL is printed on its stderr. Its signal cancels the opening, but does not end the tunnel.
+   */
   readonly terminal: Terminal;
   /**
-   * The agent that gets the public URL for as long as the tunnel runs. Undefined: the URL is only
-   * printed.
+   * The agent that gets the public URL for as long as the tunnel is running. Undefined: the URL is
+   * only printed.
    */
   readonly webhook?: { readonly client: RestClient; readonly agentId: string };
   /** The program to run. Default `cloudflared`, found in PATH. */
   readonly program?: string;
   /**
-   * How long to wait for a URL and a connection. Default 30,000 ms. With a URL but no connection,
-   * it continues then.
+   * How long to wait for a URL and a connection. Default 30,000 ms. If there is a URL but no
+   * connection by then, it continues.
    */
   readonly timeoutMs?: number;
 }
@@ -33,7 +35,7 @@ export interface Tunnel {
   readonly webhookUrl: string;
   /**
    * Resolves when the tunnel has ended and the old webhook is back; never rejects. The reason is
-   * undefined if the tunnel was closed, or ended together with us when we were interrupted.
+   * undefined if the tunnel was closed, or ended together with this process on an interrupt.
    */
   readonly ended: Promise<{ readonly reason: string | undefined }>;
   /**
@@ -45,8 +47,8 @@ export interface Tunnel {
 
 /**
  * Opens the tunnel. Rejects with a `CommandError` if the program is not installed, ends early or
- * has no URL in time, if the webhook cannot be set, or if the terminal's signal fires. Nothing is
- * left open or changed then.
+ * has no URL in time, if the webhook cannot be set, or if the terminal's signal fires. In those
+ * cases nothing is left open or changed.
  */
 export async function openTunnel(options: TunnelOptions): Promise<Tunnel> {
   const { origin, agentRoute, paths, terminal, webhook } = options;

@@ -1,4 +1,5 @@
-// A front end with the official client for browsers. `?server=localhost:8000` is where ours is, `&audio=true` leaves the sound on.
+// A front end with the official client for browsers. `?server=localhost:8000` says where our server
+// is, `&audio=true` leaves the sound on.
 
 import LayercodeClient from '@layercode/js-sdk';
 
@@ -6,7 +7,7 @@ const query = new URLSearchParams(location.search);
 const server = query.get('server');
 const isSilent = query.get('audio') !== 'true';
 
-/** What the client told, in order: a callback's name, and what it was given. */
+/** What the client reported, in order: a callback's name, and what the callback was given. */
 globalThis.told = [];
 const tell = (name) => (value) =>
   globalThis.told.push([name, value instanceof Error ? value.message : value]);
@@ -16,7 +17,7 @@ globalThis.toldTo = (callback) =>
 globalThis.shapeOf = ({ type, role, content }) =>
   [type, role, JSON.stringify(content)].filter((part) => part !== undefined).join(' ');
 
-/** The types of the frames that it sent, looked at where they leave the page. */
+/** The types of the frames that the client sent, noted where they leave the page. */
 globalThis.sent = [];
 const { send } = WebSocket.prototype;
 WebSocket.prototype.send = function (data) {

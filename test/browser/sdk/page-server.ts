@@ -1,10 +1,10 @@
-// The front ends' own server, which has another origin than ours.
+// The front ends' own server, which has a different origin from ours.
 
 import { createServer } from 'node:http';
 
 import { listen } from '../../fixtures/listen.ts';
 
-/** Serves each script as a page of that name: `origin/name`. `name` needs no escaping. */
+/** Serves each script as a page with its name: `origin/name`. `name` needs no escaping. */
 export async function servePages(
   scripts: Readonly<Record<string, string>>,
 ): Promise<{ readonly origin: string; readonly close: () => Promise<void> }> {

@@ -1,4 +1,4 @@
-// A front end with the official hook for React. `?server=localhost:8000` is where ours is.
+// A front end with the official hook for React. `?server=localhost:8000` says where our server is.
 
 import { useLayercodeAgent } from '@layercode/react-sdk';
 import { createElement as h, useState } from 'react';
@@ -14,7 +14,8 @@ function Chat() {
   const agent = useLayercodeAgent({
     agentId: 'ag-1',
     authorizeSessionEndpoint: `http://${server}/api/authorize`,
-    // The one option that a front end needs to talk to this machine. It is not in the hook's types, which let any other pass.
+    // The one option that a front end needs to talk to this machine. It is not in the hook's types,
+    // but these let any option pass.
     _websocketUrl: `ws://${server}/v1/agents/web/websocket`,
     // Text mode: no microphone, no list of microphones, no speaker, nothing to measure.
     audioInput: false,

@@ -68,7 +68,7 @@ describe('the page of a call', () => {
     assert.doesNotMatch(page, / style=| on\w+=|javascript:|<script/);
   });
 
-  it('has what models were sent only if asked to', () => {
+  it('shows what models were sent only if asked to', () => {
     const requests = [{ request: 0, messages: [{ role: 'user', content: 'sent words' }] }];
     const turn = { ...TURN, captured: { requests } } as unknown as RecordedTurn;
     assert.match(callPage([recordOf(turn)], true), /<pre>.*sent words/);

@@ -1,4 +1,4 @@
-// `layercode-microserver calls` over files, and over a store where Node has SQLite.
+// `layercode-microserver calls` on files, and on a store where Node has SQLite.
 
 import assert from 'node:assert/strict';
 import { appendFileSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
@@ -66,7 +66,7 @@ async function keepCalls(
   await archive.close();
 }
 
-/** Stores a conversation of each of these ids, whose last call came from the number. */
+/** Stores a conversation for each of these ids, with a last call from its number. */
 async function storeConversations(
   calls: readonly (readonly [id: string, from?: string])[],
 ): Promise<void> {
@@ -86,7 +86,7 @@ async function run(...argv: string[]): Promise<number> {
   return calls.run(argv, terminal);
 }
 
-/** What a run prints that succeeds. */
+/** What a successful run prints. */
 async function printed(...argv: string[]): Promise<string> {
   const before = terminal.out.length;
   assert.equal(await run(...argv), 0);
@@ -129,7 +129,7 @@ for (const [where, environment, skip] of [
       ]);
     });
 
-    it('exports records as they are kept: all, or those of an id', async () => {
+    it('exports records as they are kept: all, or those with an id', async () => {
       assert.deepEqual(await exported('s-3'), [recordOf('s-3', 'c-2', 14)]);
       assert.equal((await exported()).length, 3);
       await assert.rejects(run('export', 'c-9'), {
@@ -137,7 +137,7 @@ for (const [where, environment, skip] of [
       });
     });
 
-    it('erases one call, or those of a conversation, and says what it cannot reach', async () => {
+    it('erases one call, or a whole conversation, and says what it cannot reach', async () => {
       await run('erase', 's-1');
       assert.deepEqual(await left(), ['s-2', 's-3']);
       const said = await printed('erase', 'c-1');
@@ -151,7 +151,7 @@ for (const [where, environment, skip] of [
       });
     });
 
-    it('erases all calls from a number, and no other', async () => {
+    it('erases all calls from a number, and no others', async () => {
       await keepCalls([recordOf('s-4', 'c-4', 15, '+15550199')]);
       const said = await printed('erase', '--from', '+1 (555) 0100');
       assert.equal(said.match(/^erased the record of session/gm)?.length, 3);
@@ -160,7 +160,7 @@ for (const [where, environment, skip] of [
       await assert.rejects(run('erase', '--from', '+15550100'), NOTHING);
     });
 
-    it('erases by number no call of another caller with the same ids', async () => {
+    it("erases by number, but not another caller's call with the same ids", async () => {
       await keepCalls([recordOf('s-1', 'c-1', 15, '+15550199')], 'sales/');
       await run('erase', '--from', '+15550100');
       assert.deepEqual((await exported()).map(({ from }) => from), ['+15550199']);
@@ -174,19 +174,19 @@ describe('calls, with records in a file', () => {
     await keepCalls();
   });
 
-  it('says so if no record has been made, and when one is made', async () => {
+  it('says that there are no records, and when one is made', async () => {
     use(FILE);
     await keepCalls([]);
     await run('list', '--from', '+1');
     assert.equal(terminal.err, `No calls found; ${WHEN_RECORDED}.\n`);
   });
 
-  it('says that no recorded call matches, and not when a record is made', async () => {
+  it('says that no recorded call matches, but not when a record is made', async () => {
     await run('list', '--failed');
     assert.equal(terminal.err, 'No recorded call matches the flags.\n');
   });
 
-  it('has a dash for a cost that nobody knows, and nothing for a number', async () => {
+  it('shows a dash for an unknown cost, and nothing for an unknown number', async () => {
     const { cost: _cost, from: _from, ...unknown } = recordOf('s-4', 'c-4', 15);
     await keepCalls([unknown]);
     assert.match(await printed('list'), / – +c-4 +s-4\n/);
@@ -199,7 +199,7 @@ describe('calls, with records in a file', () => {
     assert.equal((await printed('list', ...others)).split('\n').length, 2);
   });
 
-  it('shows what was said and done, without what a terminal would obey', async () => {
+  it('shows what was said and done, without anything that a terminal would obey', async () => {
     assert.equal(await printed('show', 's-3'), [
       'session       s-3',
       'conversation  c-2',
@@ -252,7 +252,7 @@ describe('calls, with records in a file', () => {
   });
 
   // A number in Singapore, and one in Tampa without its +.
-  it('erases by number no call of another country, but names it', async () => {
+  it('erases by number, but not a call from another country, which it names', async () => {
     for (const from of ['+6562345678', '6562345678'])
       await keepCalls([recordOf(from, from, 12, from)]);
     const said = await printed('erase', '--from', '+65 6234 5678');
@@ -267,19 +267,19 @@ describe('calls, with records in a file', () => {
     );
   });
 
-  it('leaves the cut line of a caller whose number differs by its +, and names it', async () => {
+  it('leaves a cut line whose number differs only by a +, and names it', async () => {
     const [name = ''] = readdirSync(terminal.directory);
     const path = join(terminal.directory, name);
     const cut = JSON.stringify(recordOf('s-9', 'c-9', 12, '15550100')).slice(0, -20);
-    appendFileSync(path, cut); // by a full disk
+    appendFileSync(path, cut); // as a full disk leaves it
     const said = await printed('erase', '--from', '+15550100');
     assert.equal(readFileSync(path, 'utf8').trim(), cut);
     assert.match(said, /^ {2}calls from 15550100, which may be another number: /m);
   });
 });
 
-describe('calls erase, of conversations', { skip: WITHOUT_SQLITE }, () => {
-  it('erases the conversation from the store, of every agent', async () => {
+describe('calls erase, with a conversation store', { skip: WITHOUT_SQLITE }, () => {
+  it('erases the conversation from the store for every agent', async () => {
     const environment = {
       CONVERSATION_STORE: 'sqlite:calls.db', AGENTS: 'sales=echo,support=echo',
     };
@@ -294,7 +294,7 @@ describe('calls erase, of conversations', { skip: WITHOUT_SQLITE }, () => {
     await again.close();
   });
 
-  it('keeps a record while the conversation of one agent cannot be erased', async () => {
+  it("keeps a record while one agent's conversation cannot be erased", async () => {
     use({
       ...FILE, CONVERSATION_STORE: 'sqlite:calls.db', AGENTS: 'sales=echo,support=echo',
     });
@@ -313,14 +313,14 @@ describe('calls erase, of conversations', { skip: WITHOUT_SQLITE }, () => {
     assert.deepEqual(await left(), ['s-3']);
   });
 
-  it('erases conversations if no records are kept', async () => {
+  it('erases conversations even if no records are kept', async () => {
     use({ CONVERSATION_STORE: 'sqlite:calls.db' });
     await storeConversations([['c-1', '+1']]);
     assert.match(await printed('erase', '--from', '+1'), /^erased the conversation c-1$/m);
     await assert.rejects(run('erase', 'c-2'), NOTHING);
   });
 
-  it('finds the conversations of a caller that have no record, and marks them erased', async () => {
+  it("finds a caller's conversations without records, and marks them as erased", async () => {
     use(STORE);
     await storeConversations([['c-1', '+1'], ['sales/c-2', '+1'], ['c-3', '+12'], ['c-4', '1']]);
     const said = await printed('erase', '--from', '+1');
@@ -337,7 +337,7 @@ describe('calls erase, of conversations', { skip: WITHOUT_SQLITE }, () => {
   });
 
   for (const argv of [['s-1'], ['--from', '+15550100']]) {
-    it(`reaches those that only records name, of ${argv.join(' ')}`, async () => {
+    it(`reaches conversations that only records name, with ${argv.join(' ')}`, async () => {
       use({ ...FILE, CONVERSATION_STORE: 'sqlite:calls.db' });
       await keepCalls();
       await storeConversations([['c-1']]);
@@ -348,10 +348,10 @@ describe('calls erase, of conversations', { skip: WITHOUT_SQLITE }, () => {
   }
 });
 
-describe('calls erase, while a backup reads the SQLite file', { skip: WITHOUT_SQLITE }, () => {
+describe('calls erase, with a backup of the SQLite file', { skip: WITHOUT_SQLITE }, () => {
   const HELD = /^Another process uses the SQLite file, so what was erased is not .*\.\n$/;
 
-  /** Erases a call, and returns what the command says on stderr. The backup begins with `begin`. */
+  /** Erases a call, and returns what the command says on stderr. `begin` starts the backup. */
   async function said(
     environment: Readonly<Record<string, string>>,
     prepare: (begin: () => void) => void,
@@ -375,7 +375,7 @@ describe('calls erase, while a backup reads the SQLite file', { skip: WITHOUT_SQ
     assert.match(await said(environment, (begin) => begin()), HELD);
   });
 
-  it('says so about records, too, which are erased last', async (t) => {
+  it('says the same about records, which are erased last', async (t) => {
     const environment = { CALL_RECORDS: 'store', CONVERSATION_STORE: 'sqlite:calls.db' };
     const err = await said(environment, (begin) => {
       const { stdout } = terminal;
@@ -390,7 +390,7 @@ describe('calls erase, while a backup reads the SQLite file', { skip: WITHOUT_SQ
     assert.match(err, HELD);
   });
 
-  it('says nothing if nobody reads it', async () => {
+  it('says nothing if the backup is not reading', async () => {
     const environment = { CALL_RECORDS: 'store', CONVERSATION_STORE: 'sqlite:calls.db' };
     assert.equal(await said(environment, () => undefined), '');
   });
@@ -443,14 +443,14 @@ describe('calls', () => {
     assert.equal(terminal.err, '');
   });
 
-  it('promises no record of a call without an end if there will be none', async () => {
+  it('does not promise a record of a call without an end if none will be made', async () => {
     use({ CALL_RECORDS: 'file:calls.jsonl', CALL_RECORDS_IDLE_SECONDS: '0' });
     await keepCalls([]);
     await run('list', '--from', '+1');
     assert.match(terminal.err, /^No calls found; a record .* of a call is reported\.$/m);
   });
 
-  // A misspelt name was made into a file, in which there were no calls.
+  // A misspelt name used to become a file, with no calls in it.
   for (const [argv, environment, message] of [
     [
       ['list'], { CALL_RECORDS: 'file:typo.jsonl' },
@@ -471,7 +471,7 @@ describe('calls', () => {
       assert.deepEqual([terminal.out, readdirSync(terminal.directory)], ['', []]);
     });
 
-  it('erases no record while the SQLite file of the conversations is missing', async () => {
+  it('does not erase a record while the SQLite file of the conversations is missing', async () => {
     use({ CALL_RECORDS: 'file:calls.jsonl', CONVERSATION_STORE: 'sqlite:typo.db' });
     await keepCalls();
     const before = readdirSync(terminal.directory);

@@ -1,4 +1,4 @@
-// How a call is shown on a terminal. What is said of its turns: test/records/call-story.test.ts.
+// How a call is shown on a terminal. What is said about its turns: test/records/call-story.test.ts.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -30,7 +30,7 @@ const DETAILS = [
 
 describe('describedCall', () => {
   for (const hasRequests of [true, false]) {
-    it(`has what happened, what took longest, and requests only if asked: ${hasRequests}`, () => {
+    it(`says what happened and took longest, with requests only if asked: ${hasRequests}`, () => {
       const lines = describedCall(RECORD, hasRequests).split('\n');
       assert.deepEqual(lines.slice(lines.indexOf('') + 1), [
         '[12:00:07] completed after 800 ms, turn t',

@@ -42,7 +42,7 @@ class Folder extends EvalFolder {
 }
 
 describe('eval --record', () => {
-  it('writes replies beside the scenario, which are then replayed without a key', async (t) => {
+  it('writes replies beside the scenario, and later replays them without a key', async (t) => {
     const folder = new Folder({ 'a.txt': TALK });
     const server = await vendor(t, 'Your number is +15550177.');
     assert.equal((await folder.play(['--record'], server)).code, 0);
@@ -53,7 +53,7 @@ describe('eval --record', () => {
     assert.equal(server.requests.length, 1);
   });
 
-  it('asks nobody if nothing fits: the run fails with the difference', async (t) => {
+  it('does not ask a model if no reply fits: the run fails with the difference', async (t) => {
     const folder = new Folder({ 'a.txt': TALK });
     const server = await vendor(t, 'Your number is +15550177.');
     await folder.play(['--record'], server);
@@ -135,7 +135,7 @@ describe('eval --eval-model', () => {
     assert.equal((await folder.play([...argv, '9'], server)).code, 0);
   });
 
-  it('leaves a run undecided, which is not passed, if the judge misses an example', async (t) => {
+  it('leaves a run undecided, and so not passed, if the judge misses an example', async (t) => {
     const folder = new Folder({ 'a.txt': JUDGED });
     const { code, out } = await folder.play(JUDGE, await vendor(t, 'Your number.', [NO, YES]));
     assert.equal(code, 1);
@@ -168,7 +168,7 @@ describe('a played caller', () => {
 });
 
 describe('eval --runs and --compare', () => {
-  it('prints pass rates, and what got better or worse since another --json', async (t) => {
+  it('prints pass rates, and what got better or worse since an earlier --json', async (t) => {
     const folder = new Folder({ 'a.txt': TALK, 'b.txt': TALK });
     const good = await vendor(t, 'Your number is +15550177.');
     const { out: main } = await folder.play(['--runs', '5', '--json'], good);

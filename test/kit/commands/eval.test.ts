@@ -11,7 +11,7 @@ import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 import { EvalFolder } from './eval-folder.ts';
 
 const GOOD = 'agent echo\nsay Hello there\nexpect You said: Hello there\n';
-/** Modules that cannot be played to. */
+/** Modules to which no scenario can be played. */
 const MODULES = {
   'broken.mjs': 'throw new Error("out of order");',
   'unbound.mjs': 'export default { name: "a", onMessage: () => "Hi", '
@@ -24,7 +24,7 @@ function folder(files: Readonly<Record<string, string>>): RecordedTerminal {
   return new RecordedTerminal({}, new EvalFolder(files).directory);
 }
 
-/** Lines without times. */
+/** The lines of a text, without times. */
 function linesOf(text: string): string[] {
   return text.trim().split('\n').map((line) => line.trimEnd().replace(/\d+ ms/, '… ms'));
 }
@@ -62,7 +62,7 @@ describe('eval', () => {
     ]);
   });
 
-  it('plays each this many times, and prints JSON', async () => {
+  it('plays each scenario as often as asked, and prints JSON', async () => {
     const terminal = folder({ 'a.txt': GOOD });
     assert.equal(await evalCommand.run(['--json', '--runs', '3'], terminal), 0);
     const { passed, scenarios } = JSON.parse(terminal.out) as {
@@ -92,12 +92,12 @@ describe('eval', () => {
     assert.match(await refusal(terminal, ...argv, '5'), /^--min-passes .* from 1 to 4, got "5"/);
   });
 
-  it('fails over budget, and says where', async () => {
+  it('fails if it is over budget, and says where', async () => {
     const terminal = folder({ 'a.txt': GOOD });
     assert.equal(await evalCommand.run(['--max-p95', '30s', '--max-cost', '0'], terminal), 0);
     assert.equal(await evalCommand.run(['--max-p95', '0.001ms'], terminal), 1);
     assert.match(terminal.err, /^over budget: evals\/a\.txt: p95 of the first word is \d+ ms$/m);
-    // Was: not said beside a scenario that cannot be played.
+    // This was not said beside a scenario that cannot be played.
     writeFileSync(join(terminal.directory, 'evals/x.txt'), 'sing');
     const before = terminal.err.length;
     await refusal(terminal, '--max-p95', '0.001ms');
@@ -131,7 +131,7 @@ describe('eval', () => {
     ['agent ./unbound.mjs\nexpect Hi', 'evals/x.txt: no model will have it'],
   ];
   for (const [script, problem] of bad) {
-    it(`plays the others if one says ${JSON.stringify(script)}`, async () => {
+    it(`plays the other scenarios if one says ${JSON.stringify(script)}`, async () => {
       const terminal = folder({ ...MODULES, 'a.txt': GOOD, 'x.txt': script });
       const message = await refusal(terminal);
       assert.ok(message.startsWith('evals/x.txt: ') && message.includes(problem), message);
@@ -168,7 +168,7 @@ describe('eval', () => {
     const needs = /^evals\/x\.txt: line 3: kill needs a process of its own: add --process$/;
     assert.match(await refusal(terminal, 'evals/x.txt'), needs);
     assert.match(await refusal(terminal, 'evals', 'evals/x.txt'), needs);
-    // Was: code 2, as if the folder could not be played.
+    // The exit code was 2, as if the folder could not be played.
     rmSync(join(terminal.directory, 'evals/a.txt'));
     const before = terminal.out.length;
     assert.equal(await evalCommand.run([], terminal), 0);
@@ -193,7 +193,7 @@ describe('eval', () => {
     assert.match(alone, /tests="1" failures="0" errors="1"/);
   });
 
-  it('plays the others if an app refuses an agent', async () => {
+  it('plays the other scenarios if the app of one refuses its agent', async () => {
     const terminal = folder({
       'a.txt': GOOD, 'x.txt': 'agent starter\nsay Hi\nmodel says Hi\nexpect Hi',
       '.env': '',
@@ -215,7 +215,7 @@ describe('eval', () => {
   it('plays the scenarios of the built-in agents, without a key', async () => {
     const terminal = new RecordedTerminal();
     const folder = join(ROOT, 'examples/evals');
-    // The cashier imports the built package, whose NotDone is not the one of these sources.
+    // The cashier imports the built package, whose NotDone is not the one in these sources.
     const files = readdirSync(folder)
       .filter((name) => name.endsWith('.txt') && !name.startsWith('cashier'))
       .map((name) => join(folder, name));

@@ -10,7 +10,7 @@ import { newFolder } from '../../fixtures/folder.ts';
 import { failureOf } from '../terminal/recorded-terminal.ts';
 import { FILES, manifestIn, read, run } from './init-project.ts';
 
-/** What lies in the project's directory itself. */
+/** What is directly in the project's directory. */
 const ENTRIES = [...new Set(FILES.map((name) => name.replace(/\/.*/, '')))];
 
 function refusal(directory: string, ...argv: string[]): Promise<string> {
@@ -24,7 +24,7 @@ describe('init', () => {
     assert.deepEqual(readdirSync(join(directory, 'my-agent')).sort(), ENTRIES);
   });
 
-  it('makes it in the working directory by default, named after that', async () => {
+  it('makes it in the working directory by default, and names it after that', async () => {
     const directory = newFolder();
     mkdirSync(join(directory, 'Front Desk'));
     const { stdout } = await run(join(directory, 'Front Desk'));
@@ -32,7 +32,7 @@ describe('init', () => {
     assert.equal(manifestIn(join(directory, 'Front Desk')).name, 'front-desk');
   });
 
-  it('leaves other files of the directory alone', async () => {
+  it('leaves other files in the directory alone', async () => {
     const directory = newFolder();
     mkdirSync(join(directory, '.git'));
     writeFileSync(join(directory, 'notes.txt'), 'mine');
@@ -49,7 +49,7 @@ describe('init', () => {
     assert.match(stdout, /^ {2}cd \.\/-agent$/m);
   });
 
-  it('says what was made, and the commands to go on with', async () => {
+  it('says what was made, and which commands come next', async () => {
     const { stdout } = await run(newFolder(), 'my-agent');
     for (const name of FILES) {
       assert.match(stdout, new RegExp(`^  ${name.replaceAll('.', '\\.')} `, 'm'));
@@ -63,7 +63,7 @@ describe('init', () => {
   });
 });
 
-describe('what init refuses', () => {
+describe('init refuses', () => {
   const wrong: readonly (readonly [what: string, argv: readonly string[], says: RegExp])[] = [
     [
       'a flag that it does not know',
@@ -71,12 +71,12 @@ describe('what init refuses', () => {
       /--force is not a flag of init; it takes --package/,
     ],
     ['a second directory', ['one', 'two'], /one directory, but also got two/],
-    ['a directory of no name', [''], /empty/],
+    ['a directory without a name', [''], /empty/],
     ['a directory with a line break in it', ['a\nb'], /control characters/],
     ['a directory that gives no npm name', ['日本'], /'日本' gives no npm name/],
     ['the root of the file system', ['/'], /\/ gives no npm name/],
     [
-      'a directory called as this package',
+      'a directory with the name of this package',
       ['layercode-microserver'],
       /cannot be called layercode-microserver/,
     ],
@@ -107,21 +107,21 @@ describe('what init refuses', () => {
     assert.match(await refusal(directory), /already has agent\.ts, \.gitignore/);
   });
 
-  it('a link that leads nowhere in the place of a file, and does not write through it', async () => {
+  it('a link that leads nowhere in place of a file, and does not write through it', async () => {
     const directory = newFolder();
     symlinkSync(join(directory, 'elsewhere'), join(directory, 'agent.ts'));
     assert.match(await refusal(directory), /already has agent\.ts/);
     assert.deepEqual(readdirSync(directory), ['agent.ts']);
   });
 
-  it('a link that leads nowhere in the place of the directory', async () => {
+  it('a link that leads nowhere in place of the directory', async () => {
     const directory = newFolder();
     symlinkSync(join(directory, 'elsewhere'), join(directory, 'my-agent'));
     assert.match(await refusal(directory, 'my-agent'), /my-agent'; nothing was left behind$/);
     assert.ok(lstatSync(join(directory, 'my-agent')).isSymbolicLink());
   });
 
-  it('a file in the place of the directory, and leaves it', async () => {
+  it('a file in place of the directory, and does not touch it', async () => {
     const directory = newFolder();
     writeFileSync(join(directory, 'my-agent'), 'mine');
     assert.match(
@@ -178,11 +178,11 @@ describe('packageSpec', () => {
   ];
   const CARET = `^${version}`;
 
-  it('is this version where the package was installed for all users', () => {
+  it('is this version if the package was installed for all users', () => {
     assert.equal(spec({ packageRoot: '/usr/lib/node_modules/layercode-microserver/' }), CARET);
   });
 
-  // Was: this version for all, which no registry has.
+  // It was this version in all these cases, even if no registry had that.
   for (const [installed, expected] of [
     ['file:../packed.tgz', 'file:../../packed.tgz'],
     ['../packed.tgz', 'file:../../packed.tgz'],
@@ -211,15 +211,15 @@ describe('packageSpec', () => {
     }
   }
 
-  it('is the path to the clone in a clone', () => assert.equal(spec({}), 'file:../clone'));
+  it('is the path to the clone if run in one', () => assert.equal(spec({}), 'file:../clone'));
 
   for (const folder of ['100% #1?', 'node_modules-old']) {
-    it(`is the way to a clone in ${folder}, as npm reads it`, () =>
+    it(`is the path to a clone in ${folder}, as npm reads it`, () =>
       assert.equal(spec({ packageRoot: `/home/ada/${folder}/clone/` }), `file:../${folder}/clone`));
   }
 
   for (const given of ['^1.2.3', '1.x', 'latest', ...others]) {
-    it(`is ${given} as it was given`, () => assert.equal(spec({ option: given }), given));
+    it(`is ${given} if that was given`, () => assert.equal(spec({ option: given }), given));
   }
 
   for (const form of [
@@ -240,7 +240,7 @@ describe('packageSpec', () => {
     });
   }
 
-  it('is the path that was given from the root on', () => {
+  it('is a relative path even if an absolute one was given', () => {
     const from = newFolder();
     writeFileSync(join(from, 'packed.tgz'), '');
     assert.equal(

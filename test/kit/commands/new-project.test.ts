@@ -27,7 +27,7 @@ describe('a project', () => {
     return directory;
   }
 
-  it('depends on this package, and is built and run with what this package is', async () => {
+  it('depends on this package, and is built and run with the same tools', async () => {
     const manifest = manifestIn(await made('--package', '^1.2.3'));
     const { tsx, typescript, '@types/node': types } = ours.devDependencies;
     const { dependencies, devDependencies, engines, private: isPrivate } = manifest;
@@ -58,7 +58,7 @@ describe('a project', () => {
     assert.equal(await evalCommand.run(['--agent', agent], terminal), 0, terminal.out);
   });
 
-  it('keeps secrets and calls out of git, and of images what is not named', async () => {
+  it('keeps secrets and calls out of git, and unlisted files out of images', async () => {
     const directory = await made();
     const ignored = read(directory, '.gitignore').split('\n');
     for (const name of ['.env', '.layercode/', '*.db', 'calls-*.jsonl', 'node_modules/'])
@@ -67,7 +67,7 @@ describe('a project', () => {
     assert.doesNotMatch(read(directory, '.dockerignore'), /env|layercode/);
   });
 
-  it('leads users of both wires to their settings and their page', async () => {
+  it('leads users of both wires to their settings and pages', async () => {
     const directory = await made();
     const readme = read(directory, 'README.md');
     const names = ['CHAT_COMPLETIONS_KEYS', 'CHAT_COMPLETIONS_PROFILE', 'LAYERCODE_WEBHOOK_SECRET'];
@@ -97,7 +97,7 @@ describe("a project's .env.example", () => {
     ([, variable = '', value = '']): [string, string] => [variable, value],
   );
 
-  it('names variables that are settings, and none twice', () => {
+  it('names only variables that are settings, and none of them twice', () => {
     const known = settingRows.map(({ variable }) => variable);
     const names = assignments.map(([variable]) => variable);
     assert.deepEqual(
@@ -107,7 +107,7 @@ describe("a project's .env.example", () => {
     assert.deepEqual([names.length > 5, new Set(names).size], [true, names.length]);
   });
 
-  it('changes nothing as it is', () => {
+  it('changes nothing if left as it is', () => {
     const directory = newFolder();
     writeFileSync(join(directory, '.env'), text);
     assert.deepEqual(loadSettings({ directory, environment: {}, argv: [] }), parseSettings({}, []));
@@ -137,7 +137,7 @@ describe("a project's Dockerfile", () => {
     ]);
   });
 
-  it('has a health check with node alone', () => {
+  it('has a health check that needs only node', () => {
     const [check = ''] = of('HEALTHCHECK');
     const [command] = JSON.parse(check.slice(check.indexOf('['))) as string[];
     assert.equal(command, 'node');
@@ -152,8 +152,8 @@ describe("a project's agent", () => {
     );
   }
 
-  // It had 2 + 3 loaves, and waited for SETTLE_MS each time.
-  it('puts aside only what the last version of an order says, and makes nobody wait', async (t) => {
+  // It put aside 2 + 3 loaves, and waited for SETTLE_MS each time.
+  it('puts aside only what the last version of an order says, without waiting', async (t) => {
     const put = (count: number): ScriptedAnswer =>
       ({ call: 'put_aside', args: { goods: 'loaf', count } });
     const looks: ScriptedAnswer = { call: 'opening_hours', args: { day: 'Sunday' } };

@@ -22,7 +22,7 @@ export function openTerminal(
 }
 
 interface PersonOptions extends ServeOptions {
-  /** Of the terminal's environment. */
+  /** Variables of the terminal's environment. */
   readonly terminal?: Readonly<Record<string, string>>;
   readonly columns?: number;
 }
@@ -52,12 +52,12 @@ export class Person {
     return new Person(terminal, ['--url', await client.origin()]);
   }
 
-  /** All that was written, as it was. */
+  /** Everything that was written, unchanged. */
   get raw(): string {
     return this.#terminal.out;
   }
 
-  /** All that was written, without colours and movements of the cursor. */
+  /** Everything that was written, without colours and movements of the cursor. */
   get out(): string {
     return stripVTControlCharacters(this.raw).replaceAll('\r', '');
   }
@@ -66,13 +66,13 @@ export class Person {
     this.#terminal.stdin.write(keys);
   }
 
-  /** Once there is a prompt. */
+  /** Types the line once there is a prompt. */
   async says(line: string): Promise<void> {
     await this.endsWith('you  › ');
     this.type(`${line}\r`);
   }
 
-  /** By Ctrl-D. */
+  /** Hangs up with Ctrl-D. */
   hangUp(): Promise<number> {
     this.type('\u0004');
     return this.exitCode;
@@ -82,7 +82,7 @@ export class Person {
     this.#terminal.interrupt();
   }
 
-  /** Waits until this was written, behind what was waited for before. */
+  /** Waits until this text has been written after the text that was seen before. */
   async sees(text: string): Promise<void> {
     await until(
       () => this.out.indexOf(text, this.#seen) !== -1,
@@ -91,7 +91,7 @@ export class Person {
     this.#seen = this.out.indexOf(text, this.#seen) + text.length;
   }
 
-  /** As `sees`, but text that is there for good: it comes last. */
+  /** Like `sees`, but for text that comes last and stays. */
   async endsWith(text: string): Promise<void> {
     await until(
       () => this.out.endsWith(text),
@@ -101,7 +101,7 @@ export class Person {
   }
 }
 
-/** Begins a story, and goes on when it is told to. Its turns are noted. */
+/** Begins a story, and continues when told to. Its turns are noted. */
 export function storyteller() {
   const turns: MessageTurn[] = [];
   const goOn = deferred();

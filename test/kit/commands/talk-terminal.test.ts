@@ -7,7 +7,7 @@ import { Person, storyteller } from './talk-person.ts';
 const CTRL_C = '\u0003';
 
 describe('talk on a terminal', () => {
-  it('prompts, and prints replies as they come', async (t) => {
+  it('prompts, and prints replies as they arrive', async (t) => {
     const { agent, goOn } = storyteller();
     const person = await Person.talksTo(t, { ...agent, welcome: 'Hi!' });
     await person.endsWith('agent› Hi!\nyou  › ');
@@ -67,7 +67,7 @@ describe('talk on a terminal', () => {
     person.type('st');
     await person.endsWith('\nyou  › st');
     first.resolve();
-    await person.sees('[data]'); // so the words before it have come
+    await person.sees('[data]'); // so the words before it have arrived
     assert.ok(!person.out.includes('there was'));
     person.type('\u007f\u007f');
     await person.endsWith('agent›  there was');
@@ -91,7 +91,7 @@ describe('talk on a terminal', () => {
     await person.hangUp();
   });
 
-  it('redraws a line of several rows where it was, below what came meanwhile', async (t) => {
+  it('redraws a line of several rows once, below what arrived meanwhile', async (t) => {
     const goOn = deferred();
     const person = await Person.talksTo(t, {
       async *onMessage(_turn, reply) {
@@ -108,7 +108,7 @@ describe('talk on a terminal', () => {
     const typedUntil = person.raw.length;
     goOn.resolve();
     await person.endsWith(`agent›  this.\nyou  › ${'x'.repeat(40)}`);
-    // Up from the last of three rows, and not once more below the text.
+    // Up from the last of three rows, without another copy below the text.
     const drawn = `\u001b[1G\u001b[0Jyou  › ${'x'.repeat(40)}\u001b[8G`;
     const erased = '\u001b[2A\u001b[1G\u001b[0J';
     assert.equal(
@@ -119,7 +119,7 @@ describe('talk on a terminal', () => {
     await person.exitCode;
   });
 
-  it('interrupts the reply at Ctrl-C, and hangs up at the next one', async (t) => {
+  it('interrupts the reply on Ctrl-C, and hangs up on the next one', async (t) => {
     const ended = deferred<void>();
     const person = await Person.talksTo(t, {
       ...storyteller().agent,
@@ -144,10 +144,10 @@ describe('talk on a terminal', () => {
   });
 
   for (const [what, hangUp] of [
-    ['Ctrl-C while nobody speaks', (person: Person) => person.type(CTRL_C)],
+    ['Ctrl-C while nobody is speaking', (person: Person) => person.type(CTRL_C)],
     ['a signal', (person: Person) => person.interrupt()],
   ] as const) {
-    it(`hangs up at ${what}`, async (t) => {
+    it(`hangs up on ${what}`, async (t) => {
       const person = await Person.talksTo(t, {});
       await person.endsWith('you  › ');
       hangUp(person);
@@ -181,7 +181,7 @@ describe('talk on a terminal', () => {
     assert.equal(await person.hangUp(), 0);
   });
 
-  it('shows data on a line of its own, and what a terminal would obey', async (t) => {
+  it('shows data on a line of its own, with control characters made visible', async (t) => {
     const person = await Person.talksTo(t, {
       onMessage(_turn, reply) {
         reply.say('One\u001b[31m');

@@ -56,7 +56,7 @@ describe('talk through a pipe', () => {
         reply.hangup();
       },
     });
-    terminal.stdin.write('one\ntwo\n'); // and no end
+    terminal.stdin.write('one\ntwo\n'); // and it does not end
     assert.equal(await talk.run(['--url', await client.origin()], terminal), 0);
     assert.deepEqual(
       [terminal.out, terminal.err],
@@ -70,7 +70,7 @@ describe('talk through a pipe', () => {
     assert.match(err, /^\S+\/api\/agent refused: 401 Invalid signature; the server has another webhook secret \(see --secret\).*\n$/);
   });
 
-  it('ends with code 1 when the agent cannot be told that it is over', async (t) => {
+  it('ends with code 1 when the agent cannot be told that the call is over', async (t) => {
     const { exitCode, err } = await pipe(t, {
       onSessionEnd() {
         throw new Error('broken');
@@ -91,7 +91,7 @@ describe('talk through a pipe', () => {
     );
   });
 
-  it('drops the reply at Ctrl-C, and tells the agent that it is over', async (t) => {
+  it('drops the reply on Ctrl-C, and tells the agent that the call is over', async (t) => {
     const terminal = openTerminal();
     const ended = deferred<void>();
     const { agent } = storyteller();
@@ -108,7 +108,7 @@ describe('talk through a pipe', () => {
     assert.equal(interrupted.all.length, 1);
   });
 
-  it('is the same on a dumb terminal', async (t) => {
+  it('works the same way on a dumb terminal', async (t) => {
     const person = await Person.talksTo(
       t,
       { onMessage: ({ text }) => text },
@@ -152,7 +152,7 @@ describe('talk over Chat Completions', () => {
   }
 
   for (const argv of [[], ['--retry'], ['--speculate'], ['--speculate', '--retry']]) {
-    it(`prints what it prints on LayerCode ${argv.join(' ')}`, async (t) => {
+    it(`prints the same as on LayerCode's wire ${argv.join(' ')}`, async (t) => {
       const { exitCode, out, err, history } = await platform(t, {
         welcome: 'Hi!', onMessage: ({ text }) => `You said\n${text}.`,
       }, { input: 'one two\n\nthree\n', argv });
@@ -172,7 +172,9 @@ describe('talk over Chat Completions', () => {
 });
 
 describe('talk and its server', () => {
-  /** What a server's settings put into the process's environment is taken out again. */
+  /**
+   * After the test, takes out again what a server's settings put into the process's environment.
+   */
   function keepEnvironment(t: TestContext): void {
     const names = Object.keys(process.env);
     t.after(() => {
@@ -182,7 +184,7 @@ describe('talk and its server', () => {
     });
   }
 
-  it('finds the server of the settings, and says so', async (t) => {
+  it('finds the server named by the settings, and says so', async (t) => {
     const { client } = serve(t, { welcome: 'Hi!' }, { environment: { AGENT_ROUTE: '/voice' } });
     const { port } = new URL(await client.origin());
     const terminal = openTerminal({ PORT: port, AGENT_ROUTE: '/voice' });
@@ -201,10 +203,10 @@ describe('talk and its server', () => {
   ])[] = [
     ['where none answers', { AGENT: 'echo' }, [],
       /^No server answers at http:\/\/localhost:\d+\.\nTalking with the agent "echo", on a server/],
-    ['that speaks Chat Completions, with the profile of the flag', { AGENT: 'echo' },
+    ['that speaks Chat Completions, with the profile from the flag', { AGENT: 'echo' },
       ['--wire', 'chat-completions', '--profile', 'vapi'],
       /\nTalking with the agent "echo", on a server of its own\.\n$/],
-    ['on which another agent of AGENTS is called', { AGENTS: 'front=slow,back=echo' },
+    ['on which it calls another agent of AGENTS', { AGENTS: 'front=slow,back=echo' },
       ['--agent', 'back'], /^Talking with the agent "back", on a server of its own\.$/m],
   ];
   for (const [what, environment, argv, said] of own) {
@@ -218,7 +220,7 @@ describe('talk and its server', () => {
     });
   }
 
-  it('does not take another program on that port for ours', async (t) => {
+  it('does not mistake another program on that port for the server', async (t) => {
     keepEnvironment(t);
     const { origin } = await foreignServer(t, (response) => response.end('{"status":"fine"}'));
     const terminal = openTerminal({ PORT: new URL(origin).port, AGENT: 'echo' });

@@ -116,7 +116,7 @@ describe('turn', () => {
     assert.notEqual(told[1], undefined);
   });
 
-  it('counts a reply without an end as a failure, and has printed it', async (t) => {
+  it('counts a reply without an end as a failure, but prints it', async (t) => {
     const terminal = openTerminal();
     const { origin: url } = await foreignServer(t, (response) => {
       response.setHeader('content-type', 'text/event-stream');
@@ -132,7 +132,7 @@ describe('turn', () => {
   const ends: readonly (readonly [
     when: string, end: (terminal: RecordedTerminal) => void, message: string,
   ])[] = [
-    ['at Ctrl-C', (terminal) => terminal.interrupt(), 'interrupted'],
+    ['on Ctrl-C', (terminal) => terminal.interrupt(), 'interrupted'],
     ['when nobody reads the output any more',
       ({ stdout }) => void stdout.destroy(new Error('write EPIPE')),
       'nobody reads the output any more'],

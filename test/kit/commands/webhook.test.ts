@@ -1,4 +1,4 @@
-// `layercode-microserver webhook` against a LayerCode of our own.
+// `layercode-microserver webhook` against a stand-in for LayerCode.
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -20,7 +20,7 @@ const OTHER = 'https://other.example/api/agent?region=eu';
 let rest: RestServer;
 let terminal: RecordedTerminal;
 
-/** Call it in a `describe`, for each of its tests. */
+/** Call it in a `describe`: each of its tests gets a server. */
 function useRestServer(): void {
   beforeEach(async () => {
     rest = await startRestServer({ 'ag-1': PRODUCTION, 'ag-2': OTHER, 'ag-none': null });
@@ -38,7 +38,7 @@ function openTerminal(environment: Readonly<Record<string, string>> = {}): Recor
   });
 }
 
-/** Another environment, in the place of the one there is. */
+/** Replaces the environment. */
 function use(environment: Readonly<Record<string, string>>): void {
   terminal = openTerminal(environment);
 }
@@ -113,7 +113,7 @@ describe('webhook', () => {
     assert.equal(terminal.out, `${PRODUCTION}\n`);
   });
 
-  it('names LAYERCODE_API_KEY, and where to get it, if there is none', async () => {
+  it('names LAYERCODE_API_KEY, and says where to get it, if that is not set', async () => {
     use({ LAYERCODE_API_KEY: '' });
     assert.match(
       await refusal(run('get'), CommandError),
@@ -158,7 +158,7 @@ describe('webhook get', () => {
     assert.match(terminal.err, /^agent ag-none has no webhook.*\n$/);
   });
 
-  it('prints one line, whatever the platform has', async () => {
+  it('prints one line, whatever the platform sends', async () => {
     rest.webhooks.set('ag-1', 'https://voice.example/\u001b[2J\nrm -rf');
     await run('get');
     assert.equal(terminal.out, 'https://voice.example/ [2J rm -rf\n');
@@ -178,7 +178,7 @@ describe('webhook set', () => {
     ['gives an agent its first webhook', 'ag-none', PRODUCTION, 'none', PRODUCTION],
     ['removes the webhook', 'ag-1', 'none', PRODUCTION, null],
   ] as const) {
-    it(`${what}, and prints what it was and is`, async () => {
+    it(`${what}, and prints the old webhook and the new one`, async () => {
       assert.equal(await run('set', given, '--agent-id', agentId), 0);
       assert.equal(rest.webhooks.get(agentId), now);
       const out = `was     ${was}\nis now  ${now ?? 'none'}\n`;
@@ -186,7 +186,7 @@ describe('webhook set', () => {
     });
   }
 
-  it('sets the URL if it is unclear what it was, and says why', async () => {
+  it('sets the URL even if it is unclear what it was, and says why', async () => {
     rest.fault = () => (rest.requests.length === 1 ? answerJson(200, { id: 'ag-1' }) : undefined);
     assert.equal(await run('set', OTHER), 0);
     assert.equal(terminal.out, `was     unclear: the agent has neither webhook_url nor config.plugins nor config.endpoint\nis now  ${OTHER}\n`);
@@ -252,7 +252,7 @@ describe('webhook set', () => {
     }
   });
 
-  it('suggests AGENT_ROUTE if that is set, and not if it is /', async () => {
+  it('suggests AGENT_ROUTE if that is set, but not if it is /', async () => {
     use({ AGENT_ROUTE: '/hook' });
     await run('set', 'https://voice.example/');
     assert.match(terminal.err, /https:\/\/voice\.example\/hook\?/);
@@ -261,13 +261,13 @@ describe('webhook set', () => {
     assert.equal(terminal.err, '');
   });
 
-  it('sets nothing when what it was cannot be read', async () => {
+  it('sets nothing if the old URL cannot be read', async () => {
     rest.fault = ({ method }) => (method === 'GET' ? answerJson(500, {}) : undefined);
     await refusal(run('set', OTHER), CommandError);
     assert.equal(rest.webhooks.get('ag-1'), PRODUCTION);
   });
 
-  it('says that it does not know when it is interrupted', async () => {
+  it('says how to check the outcome if it is interrupted', async () => {
     rest.fault = ({ method }) => (method === 'POST' ? () => terminal.interrupt() : undefined);
     assert.match(
       await refusal(run('set', OTHER), CommandError),

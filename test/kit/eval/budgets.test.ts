@@ -11,7 +11,7 @@ const FIGURES: ScenarioFigures = {
 };
 
 describe('hasPassed', () => {
-  it('accepts all runs, or as many as required, and counts an undecided one as none', () => {
+  it('accepts all runs, or as many as required, not counting undecided ones', () => {
     assert.equal(hasPassed(FIGURES, NONE), false);
     assert.equal(hasPassed({ passed: 5, failed: 0, undecided: 0 }, NONE), true);
     assert.equal(hasPassed(FIGURES, { ...NONE, minPasses: 3 }), true);
@@ -38,13 +38,13 @@ describe('overBudget', () => {
     );
   });
 
-  it('adds the cost of all runs, and of the judge and played callers', () => {
+  it('adds up the cost of all runs, the judge and played callers', () => {
     assert.deepEqual(over({ maxCost: 0.1 }), []);
     assert.deepEqual(over({ maxCost: 0.09 }), ['the evaluation cost 0.1']);
     assert.deepEqual(over({ maxCost: 0.1 }, {}, 0.01), ['the evaluation cost 0.11']);
   });
 
-  it('is exceeded by unknown figures', () => {
+  it('counts a limit as exceeded if the figure is unknown', () => {
     const unknown = ['the cost is not known: MODEL_PRICES lacks a model'];
     const { cost: _, ...unpriced } = FIGURES;
     assert.deepEqual(overBudget([unpriced], undefined, { ...NONE, maxCost: 9 }), unknown);

@@ -32,7 +32,7 @@ function turn(
 const USER = (content: string): RecordedMessage => ({ role: 'user', content });
 const AGENT = (content: string): RecordedMessage => ({ role: 'assistant', content });
 
-/** A call of a tool and its result. */
+/** A tool call and its result. */
 function used(
   name: string, content: string, state: ToolCallState = 'completed',
 ): RecordedMessage[] {
@@ -42,21 +42,21 @@ function used(
   ];
 }
 
-/** The lines of the scenario, which must be one. */
+/** The lines of the scenario, which must be valid. */
 function linesOf(record: CallRecord): readonly string[] {
   const text = callScenario(record);
   scenarioOf(parseScript(text, 'a.txt'), 'a.txt');
   return text.trimEnd().split('\n');
 }
 
-/** Those of a call with one turn. */
+/** The lines for a call with one turn. */
 function linesOfTurn(only: RecordedTurn): readonly string[] {
   const lines = linesOf(call([only]));
   return lines.slice(lines.indexOf('') + 1);
 }
 
 describe('callScenario', () => {
-  it('writes no line that the record does not support, whatever names and words hold', () => {
+  it('writes no line that the record does not support, whatever names and words say', () => {
     const lines = linesOf(call([
       turn([USER('Rye?\u2028real pay\u202e'), ...used('x\nreal pay', '{}')]),
     ]));
@@ -100,12 +100,12 @@ describe('callScenario', () => {
       ['say Go on']],
     ['a failed turn', turn([USER('Go on'), AGENT('Sorry.')], { outcome: 'failed' }),
       ['say Go on', '# heard: Sorry.', '# this turn failed']],
-    ['words on several lines, with what begins a comment', turn([USER('Order\n  #5\t\u0007now')]),
+    ['words on several lines, with the start of a comment', turn([USER('Order\n  #5\t\u0007now')]),
       ['say Order #5 now']],
-    ['several messages of the caller', turn([USER('Hi'), USER('there')]), ['say Hi there']],
-    ['a result that is no JSON', turn([USER('Hi'), ...used('look', 'Fine  # one')]),
+    ['several messages from the caller', turn([USER('Hi'), USER('there')]), ['say Hi there']],
+    ['a result that is not JSON', turn([USER('Hi'), ...used('look', 'Fine  # one')]),
       ['mock look returns "Fine  \\u0023 one"', 'say Hi']],
-    // Was: nothing, so that a payment that had failed was made by the mock above.
+    // It wrote nothing, so the mock above made a payment that had failed.
     ['an unknown outcome',
       turn([USER('Hi'), ...used('pay', '{"error":"outcome unknown"}', 'unknown')]),
       ['mock pay fails outcome unknown', 'say Hi']],
@@ -125,7 +125,7 @@ describe('callScenario', () => {
     ['a hand-over',
       turn([USER('Hi'), ...used('pass_on', JSON.stringify(handOver('billing')))]),
       ['mock pass_on hands-over billing', 'say Hi']],
-    ['a hand-over to what is no name',
+    ['a hand-over to something that is not a name',
       turn([USER('Hi'), ...used('pass_on', '{"status":"handed over","agent":"a b"}')]),
       ['mock pass_on returns {"status":"handed over","agent":"a b"}', 'say Hi']],
     ['a call that was not started', turn([USER('Hi'), ...used('look', '{"error":"not started"}')]),
@@ -144,7 +144,7 @@ describe('callScenario', () => {
     assert.ok(!lines.some((line) => line.startsWith('mock')));
   });
 
-  it('expects that no tool acts twice unless it did so then', () => {
+  it('expects that no tool acts twice unless it did in the call', () => {
     const expected = (...messages: readonly RecordedMessage[]): readonly string[] =>
       linesOf(call([turn([USER('Rye?'), ...messages])])).filter((line) => /acts/.test(line));
     const stock = used('stock', '{"loaves": 3}');
@@ -154,7 +154,7 @@ describe('callScenario', () => {
     assert.deepEqual(expected(AGENT('Yes.'), ...used('hang_up', '"ok"')), []);
   });
 
-  it('makes the model answer and fail as it did, to be played without a key', async () => {
+  it('makes the model answer and fail as it did, so that no key is needed', async () => {
     const requests: readonly RequestFigures[] = [
       { model: 'a', startedMs: 0, failure: 'http_error', retriedAfterMs: 200 },
       { model: 'a', startedMs: 300 }, { model: 'a', startedMs: 500 },
@@ -198,7 +198,7 @@ describe('callScenario', () => {
     assert.deepEqual(failuresOf(await play(shop, script)), []);
   });
 
-  // The goodbye was a line of the model's, too, which was never asked for it.
+  // The goodbye was a line for the model too, which was never asked for it.
   for (const [what, wire, name, args, result, count] of [
     ['does not script what hang_up says', 'layercode', 'hang_up', { goodbye: 'Goodbye!' },
       { status: 'ok' }, 1],
@@ -220,7 +220,7 @@ describe('callScenario', () => {
       assert.deepEqual(failuresOf(await play(shop, `${text}expect Goodbye!`)), []);
     });
 
-  // One model that failed three times became two, which were to fail six times.
+  // One model that failed three times became two models, which were to fail six times.
   const failed = (reason: string, repair: Partial<RequestFigures> = {}): RequestFigures => (
     { model: 'a', startedMs: 0, failure: 'http_error', reason: `a answered ${reason}`, ...repair }
   );
@@ -284,7 +284,7 @@ describe('callScenario', () => {
     assert.deepEqual(linesOf(call(turns)).slice(5), ['say A table']);
   });
 
-  it('invents ids, numbers and addresses, the same for the same', () => {
+  it('invents ids, numbers and addresses, equal ones for equal values', () => {
     const id = '1f6f2a52-1b0e-4a0b-9a3e-8e2f6d7c9b10';
     const text = callScenario(call([
       turn([

@@ -9,7 +9,7 @@ const PAID: ToolRunSeen = {
   tool: 'pay', args: { cents: 5 }, state: 'completed', result: 'ok', onceKey: 'a', hasActed: true,
 };
 
-/** What the line has against these turns. */
+/** What the line finds wrong with these turns. */
 function fault(line: string, ...turns: readonly Partial<PlayedTurn>[]): unknown {
   const [step] = parseScript(line, 'a.txt');
   const played = turns.map(playedTurn);
@@ -38,7 +38,7 @@ describe('a check', () => {
     assert.equal(fault('never-acts-twice pay', { tools: [free] }, stranger), undefined);
   });
 
-  it('counts the runs of all deliveries of a turn, and of the call only in all', () => {
+  it('counts runs in all deliveries of a turn, and in the whole call only "in all"', () => {
     const before = { tools: [PAID] };
     const turn = [{ tools: [PAID] }, { tools: [PAID], isAgain: true }];
     assert.equal(fault('expect-tool pay twice', before, ...turn), undefined);
@@ -49,7 +49,7 @@ describe('a check', () => {
     ]);
   });
 
-  it('does not count calls that were refused, unless they are meant', () => {
+  it('does not count refused calls, unless it asks for them', () => {
     const refused = { ...PAID, state: 'refused', hasActed: false } as const;
     assert.equal(fault('expect-no-tool pay', { tools: [refused] }), undefined);
     assert.deepEqual(fault('expect-no-tool pay', { tools: [PAID] }), [
@@ -58,19 +58,19 @@ describe('a check', () => {
     assert.equal(fault('expect-tool pay once refused', { tools: [refused] }), undefined);
   });
 
-  it('finds turns that failed, with what the log says of them', () => {
+  it('finds turns that failed, with what the log says about them', () => {
     const failed = { state: 'failed', log: ['turn failed: broken'] } as const;
     assert.deepEqual(fault('never-fails', failed, {}), ['failed    line 1: Hi', ...failed.log]);
     assert.equal(fault('never-fails', { state: 'interrupted' }), undefined);
   });
 
-  it('looks at no prompt if the model was not asked', () => {
+  it('fails if it is about a prompt and the model was not asked', () => {
     const silent = ['the model was not asked'];
     assert.deepEqual(fault('expect-no-prompt Ada', {}), silent);
     assert.deepEqual(fault('expect-prompt Ada', {}), silent);
   });
 
-  it('adds the tokens of a turn, or of the call', () => {
+  it('adds up the tokens of a turn, or of the call', () => {
     const turns = [[90, 10], [40, 10]].map(([input = 0, output = 0]) =>
       ({ tokens: { input, output, cost: undefined } }));
     assert.equal(fault('within 50 tokens', ...turns), undefined);
@@ -80,7 +80,7 @@ describe('a check', () => {
     assert.deepEqual(fault('within 9 tokens', {}), ['the model reported no tokens']);
   });
 
-  it('finds sentences that one caller hears twice, but not those of another delivery', () => {
+  it('finds sentences that one caller hears twice, but not in another delivery', () => {
     const turn = { heard: 'This is the corner shop. Yes.' };
     assert.deepEqual(fault('never-repeats', turn, turn), ['again     This is the corner shop.']);
     assert.equal(fault('never-repeats', turn, { ...turn, isAgain: true }), undefined);
@@ -93,7 +93,7 @@ describe('a check', () => {
     assert.equal(fault('within 1 s', { firstWordMs: 1_000 }), undefined);
   });
 
-  it('compares data with at least the fields of an object', () => {
+  it('accepts data that has at least the fields of an object', () => {
     const data = [{ tool: 'pay', status: 'running', args: { list: [1, 2] } }];
     assert.equal(fault('expect-data {"args": {"list": [1, 2]}}', { data }), undefined);
     assert.notEqual(fault('expect-data {"args": {"list": [1]}}', { data }), undefined);

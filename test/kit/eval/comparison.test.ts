@@ -26,7 +26,7 @@ describe('compareScenarios', () => {
     [[200, 200], [18, 20], 'worse'],
   ] as const) {
     const [old, current] = [before, now].map(([passed, runs]) => figures('a', passed, runs));
-    it(`calls ${before.join('/')} and then ${now.join('/')} ${difference}`, () => {
+    it(`says "${difference}" for ${before.join('/')} and then ${now.join('/')}`, () => {
       assert.ok(old !== undefined && current !== undefined);
       const [compared] = compareScenarios([old], [current]);
       assert.equal(compared?.difference, difference);
@@ -137,7 +137,7 @@ describe('isScenarioFigures', () => {
   const right = {
     ...figures('a', 1, 2), firstWordMs: { p50: 1, p95: 2 }, tokens: { input: 1, output: 2 },
   };
-  it('accepts what figuresOf makes', () => assert.ok(isScenarioFigures(right)));
+  it('accepts what figuresOf returns', () => assert.ok(isScenarioFigures(right)));
   for (const damage of [
     { file: 1 }, { cost: null }, { passed: -1 }, { failed: 0.5 }, { undecided: '0' },
     { firstWordMs: { p50: 1 } }, { firstWordMs: 3 }, { tokens: { input: 'x', output: 2 } },

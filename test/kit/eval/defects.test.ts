@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const DEFECTS = 'test/kit/eval/defects';
 
-/** What `npm run eval:defects` breaks on purpose. It takes too long to be played here. */
+/** What `npm run eval:defects` breaks on purpose. Playing it here would take too long. */
 describe('a defect for the scenarios', () => {
   for (const name of readdirSync(`${ROOT}${DEFECTS}`).filter((file) => file.endsWith('.patch'))) {
     it(`can be made in the sources as they are: ${name}`, () => {

@@ -1,4 +1,4 @@
-// Plays scenarios to agents of a test's own.
+// Plays scenarios to a test's own agents.
 
 import assert from 'node:assert/strict';
 
@@ -21,7 +21,7 @@ export function problems(
   return problemsOf(scenario, { settings: SETTINGS, agent }, { ...OPTIONS, ...options });
 }
 
-/** Plays the script to the agent, which must be possible. */
+/** Plays the script to the agent. Fails if that is impossible. */
 export async function play(
   agent: Cast['agent'], script: string, options: Partial<PlayOptions> = {},
 ): Promise<ScenarioResult> {

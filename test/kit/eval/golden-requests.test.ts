@@ -8,7 +8,7 @@ import { EvalFolder } from '../commands/eval-folder.ts';
 
 const ASKED = 'agent ./shop.mjs\nsay Hi\nmodel calls look {"what": "x"}\nmodel says Hello.\n';
 
-/** An agent's module, of which tests change one thing. */
+/** An agent's module, in which tests change one thing. */
 function moduleOf({ prompt, temperature }: typeof SHOP): string {
   const { href } = new URL('../../../src/index.ts', import.meta.url);
   return `import { defineAgent, tool } from '${href}';
@@ -54,7 +54,7 @@ describe('expect-same-request', () => {
     assert.match(text, /\n\nresult of look \{"what":"x"\}:\n"bread"\n$/);
   });
 
-  it('shows what has changed, and --update accepts it', async () => {
+  it('shows what has changed, which --update accepts', async () => {
     const folder = new Folder(`${ASKED}expect-same-request\n`);
     await folder.play(SHOP, '--update');
     const now = { ...SHOP, prompt: 'You sell bread.\\nShout.' };
@@ -101,14 +101,14 @@ describe('sentText', () => {
   const of = (content: string): string =>
     sentText(undefined, [{ role: 'system', content }], { signal: new AbortController().signal });
 
-  it('leaves out today\'s date and what is beside it, and no other time', () => {
+  it('leaves out today\'s date and what is beside it, but no other time', () => {
     const today = new Date().toISOString().slice(0, 10);
     const text = of(`It is ${today}, 10:05.\nOpen Tuesday to Sunday, 07:00 to 15:00.`);
     assert.equal(text, 'prompt:\nIt is <time>, <time>.\nOpen Tuesday to Sunday, 07:00 to 15:00.');
     assert.match(of('Since 2019-01-31, always.'), /Since 2019-01-31, always/);
   });
 
-  it('leaves out ids, and no other number', () => {
+  it('leaves out ids, but no other number', () => {
     const id = '1f6f2a52-1b0e-4a0b-9a3e-8e2f6d7c9b10';
     assert.equal(of(`Call ${id} from +15550100`), 'prompt:\nCall <id> from +15550100');
   });

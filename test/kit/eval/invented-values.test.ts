@@ -16,12 +16,12 @@ describe('valueInventor', () => {
     ['ada@mail.example', 'person1@example.com'],
     ['14:05 on 2026-11-28 for 12.50', '14:05 on 2026-11-28 for 12.50'],
   ] as const) {
-    it(`replaces ${text} by a value of the same form`, () => {
+    it(`turns ${text} into ${expected}`, () => {
       assert.equal(valueInventor()(text), expected);
     });
   }
 
-  it('replaces equal values by equal ones, and others by others', () => {
+  it('replaces equal values with equal ones, and different ones with different ones', () => {
     const invented = valueInventor();
     const [first, second] = ['+15550100', '+15550199'].map(invented);
     assert.notEqual(first, second);

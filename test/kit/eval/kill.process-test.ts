@@ -82,9 +82,9 @@ function play(script: string): ReturnType<typeof evalIn> {
 
 describe('eval --process', () => {
   for (const [what, script] of [
-    ["kills the agent's process while a tool runs", killed('during make_order')],
+    ["kills the agent's process while a tool is running", killed('during make_order')],
     ["kills the agent's process as a tool begins", killed('as make_order begins')],
-    ['goes on in another process over the same store, and comes back', ELSEWHERE],
+    ['continues in another process on the same store, and comes back', ELSEWHERE],
     ['keeps a payment from a store that is away, and lets it through a stall', AWAY],
   ] as const) {
     it(what, { skip: WITHOUT_SQLITE }, async () => {
@@ -94,7 +94,7 @@ describe('eval --process', () => {
     });
   }
 
-  it('says if the process of the agent ends by itself', { skip: WITHOUT_SQLITE }, async () => {
+  it("says if the agent's process ends by itself", { skip: WITHOUT_SQLITE }, async () => {
     const script = 'agent ../suicide.mjs\nsay Hi\nexpect Hi\n';
     const { code, stdout } = await play(script);
     assert.equal(code, 1);

@@ -45,14 +45,14 @@ const playedCaller: PlayedCaller = () =>
 /** What a part of a scenario needs above it. */
 const PAYING = 'say Hi\nmodel calls pay {"cents": 500}\nmodel says Paid.\n';
 
-/** The commands that it shows, without comments. */
+/** The commands that the page shows, without comments. */
 const commands = codeBlocks
   .filter(({ page: name, language }) => name === 'docs/evals.md' && language === 'sh')
   .flatMap(({ text }) => [...text.matchAll(/^npx layercode-microserver eval ?(.*?)(?: {2}.*)?$/gm)])
   .map(([, argv = '']) => argv.trim());
 
 describe('docs/evals.md', () => {
-  it('has every step, and no other', () => {
+  it('lists every step, and no others', () => {
     const cells = [...page.matchAll(/^\| (`.+?) \|/gm)].map(([, cell = '']) => cell);
     const named = cells.flatMap((cell) => [...cell.matchAll(/`([a-z-]+)/g)].map(([, name]) => name));
     const known = ['good', 'bad', 'kill', ...named];
@@ -60,10 +60,10 @@ describe('docs/evals.md', () => {
     assert.deepEqual(named.filter((name) => name !== undefined && !Object.hasOwn(WORDS, name)), []);
   });
 
-  it('has scenarios to speak of', () => assert.ok(snippets.length >= 4));
+  it('has at least four scenarios', () => assert.ok(snippets.length >= 4));
 
   for (const { file, text, line } of snippets) {
-    it(`plays the scenario in line ${line}`, async () => {
+    it(`has a passing scenario in line ${line}`, async () => {
       const agent = file === undefined ? shop : getAgent('bakery');
       const before = /^(?:say|caller) /m.test(text) ? '' : PAYING;
       const after = /^(?:never|expect)/m.test(text) ? '' : '\nnever-fails';

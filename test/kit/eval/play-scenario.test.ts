@@ -54,7 +54,7 @@ const RealDate = Date;
 
 describe('playScenario', () => {
   for (const wire of ['layercode', 'chat-completions'])
-    it(`shows the agent the clock of its scenario alone, over ${wire}`, async () => {
+    it(`shows the agent only the clock of its own scenario, over ${wire}`, async () => {
       const clock = defineAgent({
         name: 'clock',
         async onMessage() {
@@ -80,7 +80,7 @@ describe('playScenario', () => {
       onMessage: ({ wire, language, caller, metadata }) =>
         `${wire} ${language} ${caller?.from} ${metadata?.['plan']}`,
     });
-    // Vapi tells number and metadata in the body, where no other profile looks.
+    // Vapi puts number and metadata into the body, where no other profile looks.
     const result = await play(caller, `
       wire chat-completions vapi
       language de-DE
@@ -108,7 +108,7 @@ describe('playScenario', () => {
   });
 
   const passing: readonly (readonly [what: string, script: string])[] = [
-    ['has a scripted model call tools, whose runs and state are expected', `
+    ['has a scripted model call tools, and expects runs and state', `
       from +15550100
       real pay
       say I pay five euros.
@@ -132,7 +132,7 @@ describe('playScenario', () => {
       expect-tool look
       never-acts-twice
     `],
-    ['mocks what a tool does, and nothing else of it', `
+    ['mocks what a tool does, and nothing else about it', `
       mock pay returns {"paid": 7}
       say Hello
         model calls pay {"cents": "five"}
@@ -162,7 +162,7 @@ describe('playScenario', () => {
       expect One moment. Here.
       within 800 ms
     `],
-    ['delivers a turn again, after its end and while a tool runs', `
+    ['delivers a turn again, after its end and while a tool is running', `
       real pay
       say I pay.
         model calls pay {"cents": 5}
@@ -175,7 +175,7 @@ describe('playScenario', () => {
       expect-tool pay once
       never-repeats
     `],
-    ['restarts the app over the same store, between turns and in the middle of one', `
+    ['restarts the app on the same store, between turns and in the middle of one', `
       real pay
       say I pay.
         model calls pay {"cents": 5}
@@ -192,7 +192,7 @@ describe('playScenario', () => {
       expect-state {"paid": 11}
       never-acts-twice
     `],
-    ['has a tool hang until it is interrupted or too late', `
+    ['lets a tool hang until it is interrupted or out of time', `
       set TURN_TIMEOUT_SECONDS 0.3
       mock look hangs
       say Look.
@@ -223,9 +223,9 @@ describe('playScenario', () => {
   ])[] = [
     ['a reply has too few words to be interrupted', echo,
       'say Hi\ninterrupt after 9 words\nexpect Hi', 2, ['the reply had only 3 words']],
-    ['too few words came in time, even if the reply has more', slow,
+    ['too few words arrive in time, even if the reply has more', slow,
       'say Hi\ninterrupt after 9 words\nexpect One', 2, ['the caller heard only 2 words']],
-    ['the tool did not run', shop,
+    ['the tool does not run', shop,
       'real pay\nsay Hi\nmodel says Hi.\ndrop during pay\nexpect Hi', 4, ['pay did not run']],
     ['the model has too few lines', shop, 'say One\nmodel calls look\nexpect wrong', 1,
       ['the model was asked once more than it has lines here']],
@@ -235,7 +235,7 @@ describe('playScenario', () => {
     ['a single model has a line to be asked again', shop,
       'say One\nmodel fails 503\nmodel says Here.\nexpect went wrong', 1,
       ['the model was not asked for an answer of its lines here']],
-    ["the model's limit has cut a reply, in any line", shop,
+    ["the model's limit has cut any reply", shop,
       'never-cut\nsay One\nmodel says We open\nmodel is cut\nsay Two\nmodel says Yes.', 1,
       ['cut       line 2: One', 'heard     We open']],
     ['the agent has hung up', shop,
@@ -266,7 +266,7 @@ describe('playScenario', () => {
     assert.ok(result.turns[1]?.log.includes('tool call refused: unknown: there is no such tool'));
   });
 
-  // It was shown as undefined.
+  // The result was shown as undefined.
   for (const [what, returned, result] of [
     ['nothing', undefined, { status: 'ok' }],
     ['what is not JSON', { cents: NaN }, { error: 'result.cents is NaN, which is not JSON' }],
@@ -285,7 +285,7 @@ describe('playScenario', () => {
       assert.deepEqual(failuresOf(played), []);
     });
 
-  it('makes a tool hand the call over, which does not run', async () => {
+  it('makes a tool hand the call over without running it', async () => {
     const passOn = tool({
       name: 'pass_on',
       description: 'Passes the caller on.',
@@ -334,7 +334,7 @@ describe('playScenario', () => {
     }
   });
 
-  it('interrupts as a tool begins: one that is aborted does not act', async () => {
+  it('interrupts as a tool begins: an aborted tool does not act', async () => {
     const slow = tool({
       name: 'slow', description: 'Is slow.', parameters: { type: 'object', properties: {} },
       run: () => assert.fail('it is mocked'),
@@ -401,7 +401,7 @@ describe('playScenario', () => {
     assert.deepEqual(failuresOf(declined), []);
   });
 
-  it('asks scripted models again, and then another one, as real ones are', async () => {
+  it('retries scripted models and falls back to others, as with real ones', async () => {
     const result = await play(shop, `
       models 2
       set FILLER_AFTER_MS 0
@@ -453,7 +453,7 @@ describe('playScenario', () => {
     assert.deepEqual(failuresOf(result), []);
   });
 
-  it('makes the caller call again, and somebody else', async () => {
+  it('makes the caller call again, and then somebody else call', async () => {
     const result = await play(shop, `
       from +1
       real pay

@@ -86,7 +86,7 @@ describe('a caller line', () => {
     assert.deepEqual(turns.map(({ said }) => said), [undefined, 'One', 'Two']);
   });
 
-  it('is enough of an expectation', async () => {
+  it('counts as an expectation', async () => {
     assert.equal((await play(echo, LINE, { playedCaller: making(DONE) })).outcome, 'passed');
   });
 

@@ -29,7 +29,7 @@ describe('problemsOf', () => {
     ]);
   });
 
-  it('lets one pass if its refusal is expected in the turn, or later "in all"', async () => {
+  it('accepts a call whose refusal is expected in the turn, or later "in all"', async () => {
     for (const lines of [
       ['expect-tool pay refused'],
       ['deliver-again', 'expect-tool pay refused'],
@@ -43,7 +43,7 @@ describe('problemsOf', () => {
     assert.deepEqual(await problems(till, script('charge', 'expect Hi')), []);
   });
 
-  it('needs a tool with once for never-acts-twice, or the name of one', async () => {
+  it('requires a tool with once, or a named one, for never-acts-twice', async () => {
     const look = tool({ name: 'look', description: 'Looks.', parameters, run: () => 1 });
     const free = defineAgent({ name: 'free', prompt: 'Look.', tools: [look] });
     const [problem] = await problems(free, 'expect Hi\nnever-acts-twice');

@@ -1,4 +1,4 @@
-// Replies are recorded from a live model, for which a scripted one stands, written as text, read
+// Replies are recorded from a live model (a scripted one stands in for it), written as text, read
 // back and replayed.
 
 import assert from 'node:assert/strict';
@@ -34,7 +34,7 @@ function replayerOf(text: string): ModelReplayer {
   return new ModelReplayer(parseRecording(text, 'a.recorded.json'));
 }
 
-/** The model of the recording, by its name. */
+/** A model that answers from the recording. */
 function replayed(text: string): { model: ChatModel; replayer: ModelReplayer } {
   const replayer = replayerOf(text);
   return { replayer, model: replayer.replay(scriptedModel([])) };
@@ -107,14 +107,14 @@ describe('a recorded call', () => {
     assert.deepEqual(await play(t, agent, WORDS), texts);
     assert.deepEqual(orders, ['+15550100']);
     assert.deepEqual(replayer.misses, []);
-    // Nor has its file any number, id, key or header of the call.
+    // Nor does its file hold any number, id, key or header of the call.
     assert.doesNotMatch(text, /15550100|authorization|headers|cacheKey|scripted_api_key/i);
     const ids = shown.match(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g) ?? [];
     assert.ok(ids.length > 3);
     for (const id of ids) assert.ok(!text.includes(id), id);
   });
 
-  it('has nothing that the agent redacts, not even spelled out', async (t) => {
+  it('holds nothing that the agent redacts, not even spelled out', async (t) => {
     const recorder = new ModelRecorder();
     const live = scriptedModel(['Thank you.']);
     const agent = defineAgent({
@@ -205,7 +205,7 @@ describe('ModelReplayer', () => {
     name: 'book', description: 'Books.', parameters: { type: 'object', properties: {} },
   } as const;
 
-  it('covers the model, its options, the tools and the messages', async () => {
+  it('compares the model, its options, the tools and the messages', async () => {
     const text = await recordingOf(['Yes.'], [HELLO], { temperature: 0.5, tools: [book] });
     const same = { temperature: 0.5, tools: [book] };
     assert.equal((await read(replayed(text).model, same)).text, 'Yes.');
@@ -239,7 +239,7 @@ describe('ModelReplayer', () => {
     await assert.rejects(read(replayer.replay({ name: 'openai:gpt-4o-2024-08-06' })));
   });
 
-  it('replaces the recorded values by the present ones', async () => {
+  it('replaces the recorded values with the present ones', async () => {
     const script = ['On Friday at 19:30, +15550100. Your code is 482913.'];
     const text = await recordingOf(script, [said('On Friday at 19:30, I am +15550100')]);
     const { model } = replayed(text);
@@ -250,7 +250,7 @@ describe('ModelReplayer', () => {
     );
   });
 
-  it('distinguishes a number that comes again from another one', async () => {
+  it('distinguishes a repeated number from a different one', async () => {
     const text = await recordingOf(['Yes.'], [said('Is 123456 the same as 123456?')]);
     await read(replayed(text).model, { messages: said('Is 777777 the same as 777777?') });
     const other = { messages: said('Is 777777 the same as 888888?') };

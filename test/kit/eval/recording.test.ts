@@ -14,14 +14,14 @@ const REPLY: RecordedReply = {
 const TEXT = formatRecording([REPLY]);
 
 describe('formatRecording', () => {
-  it('is read back as it was', () => {
+  it('writes text that is read back as it was', () => {
     const next = { ...REPLY, request: `${REPLY.request}\nassistant: Done.\nuser: Thanks` };
     const other = { ...REPLY, request: REPLY.request.replace(/system.*/s, 'user: Bye') };
     for (const replies of [[], [REPLY], [REPLY, REPLY, next, other, next]])
       assert.deepEqual(parseRecording(formatRecording(replies), 'a'), replies);
   });
 
-  it('writes what a request shares with the one before it once', () => {
+  it('writes only once what a request shares with the one before it', () => {
     assert.equal(formatRecording([REPLY, REPLY]).split('Be brief.').length, 2);
   });
 });
@@ -33,7 +33,7 @@ describe('besideScenario', () => {
     ['v1.2/booking', 'v1.2/booking.recorded.json'],
     ['v1.2/booking.txt#2', 'v1.2/booking.2.recorded.json'],
   ] as const) {
-    it(`is beside ${scenario}`, () =>
+    it(`gives a path beside ${scenario}`, () =>
       assert.equal(besideScenario(scenario, '.recorded.json'), path));
   }
 });
@@ -44,9 +44,9 @@ describe('parseRecording', () => {
     ['a list', '[]', 'it is not a JSON object'],
     ['another format', TEXT.replace('"format": 3', '"format": 2'), 'its format is not 3'],
     ['no replies', TEXT.replace('"replies"', '"r"'), 'replies must be an array'],
-    ['a request that is no text', TEXT.replace('"user: A table"', '1'),
+    ['a request that is not text', TEXT.replace('"user: A table"', '1'),
       'replies[0].request[3] must be a string'],
-    ['a part of no kind', TEXT.replace('"call": "book"', '"say": "book"'),
+    ['a part of an unknown kind', TEXT.replace('"call": "book"', '"say": "book"'),
       'replies[0].reply[1].call must be a string'],
     ['a count in words', TEXT.replace('"inputTokens": 12', '"inputTokens": "12"'),
       'replies[0].usage.inputTokens must be a number'],

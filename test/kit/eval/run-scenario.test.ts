@@ -51,7 +51,7 @@ describe('runScenario', () => {
     });
   }
 
-  it('replays the recording beside the file unless it is to ask the model', async () => {
+  it('replays the recording beside the file unless told to ask the model', async () => {
     const live = scriptedModel(['Live.']);
     const recorder = new ModelRecorder();
     await read(recorder.record(scriptedModel(['Recorded.'])), { toolChoice: undefined });

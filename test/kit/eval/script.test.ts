@@ -6,7 +6,7 @@ import { casesIn } from '../../../src/kit/eval/read-scenario.ts';
 import { scenarioOf, type Scenario } from '../../../src/kit/eval/scenario.ts';
 import { parseScript, ScriptError } from '../../../src/kit/eval/script.ts';
 
-/** The step without what is the same for all, and without what a check finds. */
+/** The step without what all steps have, and without the function of a check. */
 function parsed(line: string): unknown {
   const [step] = parseScript(line, 'a.txt');
   return JSON.parse(JSON.stringify({ ...step, lineNumber: undefined, written: undefined }));
@@ -99,7 +99,7 @@ describe('parseScript', () => {
     assert.deepEqual(read.map(({ lineNumber }) => lineNumber), [3, 5]);
   });
 
-  it('tells of all faults at once, and of a script without a step', () => {
+  it('reports all faults at once, and a script without steps', () => {
     const script = 'say\n\nexpect\nsay Hello\n\u001bx';
     const told = problemsIn(() => parseScript(script, 'a.txt'));
     const numbers = told.map((problem) => problem.split(':')[0]);
@@ -207,7 +207,7 @@ describe('scenarioOf', () => {
     ]);
   });
 
-  it('is named after its file', () => assert.equal(scenario('expect Hi').name, 'a'));
+  it('names the scenario after its file', () => assert.equal(scenario('expect Hi').name, 'a'));
 
   const faults: readonly (readonly [lines: readonly string[], problem: string])[] = [
     [['say Hi'], 'it expects nothing, so it could never fail: add a line such as expect Hello'],
@@ -247,15 +247,15 @@ describe('scenarioOf', () => {
 describe('casesIn', () => {
   const two = 'case {"guests": 2, "day": "Monday"}\ncase {"guests": 3}\n';
 
-  // They were said as they are written, in braces, and the scenario could pass.
-  it('refuses a name in braces that a case has not', () => {
+  // Such names were said as they are written, in braces, and the scenario could pass.
+  it('refuses a name in braces that a case does not have', () => {
     const text = `${two}say {guest} and {guests}, {guest}\n# {week}\nexpect {day}`;
     assert.deepEqual(problemsIn(() => casesIn(text, 'a.txt')), [
       'line 3: no case has guest', 'line 5: case 2 has no day',
     ]);
   });
 
-  it('leaves braces of patterns alone, and those of a scenario without cases', () => {
+  it('leaves braces in patterns alone, and in a scenario without cases', () => {
     const { cases } = casesIn(`${two}expect /\\d{2} \\p{Lu} {guests}/u`, 'a.txt');
     assert.deepEqual(cases.map((one) => one.trim()), [
       'expect /\\d{2} \\p{Lu} 2/u', 'expect /\\d{2} \\p{Lu} 3/u',

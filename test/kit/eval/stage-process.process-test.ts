@@ -8,7 +8,9 @@ import { stageProcess } from '../../../src/kit/eval/stage-process.ts';
 import { newFolder } from '../../fixtures/folder.ts';
 import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
 
-/** Remembers its answers, has been asked for one, and never uses its store again. */
+/**
+ * A stage that keeps its answers, reports a request on `release`, and never uses its store again.
+ */
 const PROGRAM = `
 let answers = [];
 let aheadMs;
@@ -30,7 +32,7 @@ function open(t: TestContext) {
   const program = join(newFolder(), 'stage.mjs');
   writeFileSync(program, PROGRAM);
   const notes = new Notebook();
-  // The process gets the same flags of Node, which may name files of this directory.
+  // The process gets the same Node flags, which may name files in this directory.
   const directory = process.cwd();
   const stage = stageProcess({
     program, argv: [], directory, access: { secret: 's', key: 'k' }, aheadMs: 60_000, notes,
@@ -40,8 +42,8 @@ function open(t: TestContext) {
 }
 
 describe('stageProcess', () => {
-  // The process that was returned to kept the answers it had when it was left.
-  it('gives the answers that are left to the process to which it returns', async (t) => {
+  // On its return, the first process still had the answers from before it was left.
+  it('gives the remaining answers to the process to which it returns', async (t) => {
     const { stage } = open(t);
     const { origin } = await stage.open();
     await stage.prepare(['One.', 'Two.', 'Three.'].map((say) => [say]));
@@ -52,7 +54,7 @@ describe('stageProcess', () => {
     assert.equal(await stage.answersLeft(), 1);
   });
 
-  it('tells which process it kills', async (t) => {
+  it('says which process it kills', async (t) => {
     const { stage, notes } = open(t);
     const { mock } = t.mock.method(notes, 'killed');
     await stage.open();
@@ -61,14 +63,14 @@ describe('stageProcess', () => {
     assert.deepEqual(mock.calls.map((call) => call.arguments), [[Number(origin)]]);
   });
 
-  // The clock of `at 23:30` said 23:30 once more in each new process.
+  // With `at 23:30` the clock said 23:30 again in each new process.
   it('has one clock in all processes', async (t) => {
     const { stage } = open(t);
     const routes = [await stage.open(), await stage.own.switch(), await stage.own.kill()];
     assert.deepEqual(routes.map(({ route }) => route), ['/60000', '/60000', '/60000']);
   });
 
-  it('says if the agent does not use a store again that has come back', {
+  it('says if the agent does not use its store once that has come back', {
     skip: WITHOUT_SQLITE,
   }, async (t) => {
     const { stage } = open(t);

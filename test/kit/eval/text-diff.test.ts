@@ -5,15 +5,15 @@ import { shownDiff, textDiff } from '../../../src/kit/eval/text-diff.ts';
 
 describe('textDiff', () => {
   for (const [what, before, after, expected] of [
-    ['nothing', 'a b c', 'a b c', []],
-    ['a line that was added', 'a b c', 'a b x c', [' b', '+x']],
-    ['a line that was removed', 'a b c', 'a c', [' a', '-b']],
-    ['a line that was changed', 'a b c', 'a x c', [' a', '-b', '+x']],
-    ['two places', 'a b c d e f', 'x b c d y f', ['-a', '+x', ' d', '-e', '+y']],
-    ['the beginning and the end', 'b c', 'a b c d', ['+a', ' c', '+d']],
-    ['lines that moved', 'a b', 'b a', ['+b', ' a', '-b']],
+    ['nothing for equal texts', 'a b c', 'a b c', []],
+    ['an added line, after the line before it', 'a b c', 'a b x c', [' b', '+x']],
+    ['a removed line, after the line before it', 'a b c', 'a c', [' a', '-b']],
+    ['a changed line, after the line before it', 'a b c', 'a x c', [' a', '-b', '+x']],
+    ['two changes', 'a b c d e f', 'x b c d y f', ['-a', '+x', ' d', '-e', '+y']],
+    ['a change at the beginning and at the end', 'b c', 'a b c d', ['+a', ' c', '+d']],
+    ['lines that have moved', 'a b', 'b a', ['+b', ' a', '-b']],
   ] as const) {
-    it(`shows ${what}, after the line before it`, () => {
+    it(`shows ${what}`, () => {
       const lines = (words: string): string => words.replaceAll(' ', '\n');
       assert.deepEqual(textDiff(lines(before), lines(after)), expected);
     });

@@ -27,7 +27,7 @@ function play(
 }
 
 describe('eval of an agent with an error that nobody awaits', () => {
-  // Was: the first of them ended the run, and the process.
+  // The first such error ended the run, and the process.
   it('fails the scenario in which it happened, and plays the others', async () => {
     const { code, stdout } = await play({
       fine: 'await pause(40)',
@@ -46,7 +46,7 @@ describe('eval of an agent with an error that nobody awaits', () => {
       ));
   });
 
-  it('fails everything that is being played if nothing says where it comes from', async () => {
+  it("fails everything that is being played if the error's origin is unknown", async () => {
     const { code, stdout } = await play({
       other: 'await pause(100)', rejects: 'atLoad(); await pause(100)',
     });
@@ -54,7 +54,7 @@ describe('eval of an agent with an error that nobody awaits', () => {
     assert.match(stdout, /^0 of 2 scenarios passed\.$/m);
   });
 
-  it('says what it was in a process of its own', { skip: WITHOUT_SQLITE }, async () => {
+  it("says what ended the agent's own process", { skip: WITHOUT_SQLITE }, async () => {
     const { code, stdout } = await play({
       fine: '', rejects: 'void fail(0); await pause(2_000)',
     }, '--process');

@@ -16,7 +16,7 @@ export interface Grant {
   readonly config: unknown;
 }
 
-/** Asks the authorize route as a page of this machine does. */
+/** Asks the authorize route as a page on this machine does. */
 export async function authorize(
   origin: string,
   fields: Readonly<Record<string, unknown>> = {},
@@ -47,7 +47,7 @@ const HANDSHAKE = {
   'sec-websocket-key': 'dGhlIHNhbXBsZSBub25jZQ==',
 };
 
-/** Opens a socket, or tells how it was refused. */
+/** Opens a socket, or reports how it was refused. */
 export async function connect(
   origin: string,
   query: string,
@@ -78,7 +78,7 @@ export async function connect(
 
 export class Browser {
   readonly frames = new Told<ServerFrame>();
-  /** The code of the server's close frame; 1006 where the connection went without one. */
+  /** The code of the server's close frame; 1006 if the connection ended without one. */
   readonly closed: Promise<number>;
   readonly #socket: Socket;
   #rest: Buffer;
@@ -100,7 +100,7 @@ export class Browser {
     this.#socket.write(text(typeof frame === 'string' ? frame : JSON.stringify(frame)));
   }
 
-  /** The next frame of that type. */
+  /** The next frame of this type. */
   async next<T extends ServerFrame['type']>(type: T): Promise<ServerFrame & { readonly type: T }> {
     for (;;) {
       const frame = await this.frames.next(`a frame ${type}`);
@@ -108,12 +108,12 @@ export class Browser {
     }
   }
 
-  /** Without a code, as the official client's `disconnect()` does. */
+  /** Closes without a code, as the official client's `disconnect()` does. */
   close(): void {
     this.#socket.write(close());
   }
 
-  /** Without a word. */
+  /** Drops the connection without a close frame. */
   destroy(): void {
     this.#socket.destroy();
   }

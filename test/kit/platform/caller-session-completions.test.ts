@@ -26,7 +26,7 @@ function createCaller(
   return callerOf(url, { wire, isTraced: true, wordsPerMinute: undefined, ...options });
 }
 
-/** A caller of an agent that is served. */
+/** A caller of a served agent. */
 async function call(
   t: TestContext, agent: TestAgent, options: Options = {},
 ): Promise<ReturnType<typeof callerOf>> {
@@ -46,7 +46,7 @@ function ends({ all }: Told<ServerFrame>): unknown[] {
   return all.flatMap((frame) => (frame.type === 'local.over' ? [frame.outcome] : []));
 }
 
-/** What the caller said in a request, and the agent. */
+/** What the caller and the agent said, according to a request. */
 function said({ text }: Sent): string[] {
   const { messages } = JSON.parse(text) as { messages: { content: string }[] };
   return messages.slice(1).map(({ content }) => content);
@@ -81,7 +81,7 @@ describe('CallerSession over Chat Completions', () => {
     ]);
   });
 
-  it('shows where a call is transferred to, and ends it there', async (t) => {
+  it('shows where a call is transferred to, and ends the call', async (t) => {
     const { session, hangUps, frames } = await call(t, {
       onMessage: (_turn, reply) => void reply.transfer({ to: '+4930333' }),
     });
@@ -95,7 +95,7 @@ describe('CallerSession over Chat Completions', () => {
 });
 
 describe('CallerSession that retries', () => {
-  it('sends each request twice with the same bytes, and is heard once', async (t) => {
+  it('sends each request twice with the same bytes, and hears the reply once', async (t) => {
     const { origin, sent } = await foreignServer(t, (response, _sent, count) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.write(chunk({ content: 'One two' }));
@@ -111,7 +111,7 @@ describe('CallerSession that retries', () => {
 });
 
 describe('CallerSession that speculates', () => {
-  it('sends a message without its last word first, and drops that', async (t) => {
+  it('first sends a message without its last word, and drops that request', async (t) => {
     const { origin, sent } = await foreignServer(t, (response, _sent, count) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.write(chunk({ content: count === 1 ? 'Guessed.' : 'Known.' }));

@@ -14,8 +14,8 @@ import {
   type Call,
 } from './text-caller.ts';
 
-describe('CallerSession at a barge-in', () => {
-  it('ends the turn without a whole text', async (t) => {
+describe('CallerSession on a barge-in', () => {
+  it('ends the turn without the whole text', async (t) => {
     const { session, next, frames } = await call(t, { onMessage: inTwoParts().onMessage });
     const said = session.say('Hello?');
     await next('response.text.delta');
@@ -32,7 +32,7 @@ describe('CallerSession at a barge-in', () => {
     [NEVER, 0, ''],
   ];
   for (const [rate, words, text] of heard) {
-    it(`reports what was heard at ${rate} words a minute with the next message`, async (t) => {
+    it(`reports with the next message what was heard at ${rate} words a minute`, async (t) => {
       const pass = jumpingClock(t);
       const { session, next, posted } = await call(
         t,
@@ -56,7 +56,7 @@ describe('CallerSession at a barge-in', () => {
     });
   }
 
-  it('is not an interruption when the reply was delivered again and has been heard', async (t) => {
+  it('reports no interruption if the reply was delivered again and heard', async (t) => {
     const { session, posted, next } = await call(t, {
       async *onMessage({ signal }) {
         yield 'One two ';
@@ -77,15 +77,15 @@ describe('CallerSession at a barge-in', () => {
   const whole: readonly (readonly [
     what: string, rate: number, finish: (call: Call) => void, isOne: boolean,
   ])[] = [
-    ['all has been spoken', AT_ONCE, () => undefined, false],
-    ['a voice would still speak', NEVER, () => undefined, true],
+    ['all of it has been spoken', AT_ONCE, () => undefined, false],
+    ['a voice would still be speaking it', NEVER, () => undefined, true],
     ['the front end has played it', NEVER,
       ({ session, posted }) => session.finishPlaying(posted[0]?.turn_id ?? ''), false],
     ['the front end has played another turn', NEVER,
       ({ session }) => session.finishPlaying('another'), true],
   ];
   for (const [what, rate, finish, isOne] of whole) {
-    it(`is ${isOne ? 'one' : 'none'} of a whole reply if ${what}`, async (t) => {
+    it(`${isOne ? 'interrupts' : 'does not interrupt'} a whole reply if ${what}`, async (t) => {
       const pass = jumpingClock(t);
       const called = await call(t, {}, { wordsPerMinute: rate });
       await called.session.say('Hello?');
@@ -110,13 +110,13 @@ describe('CallerSession when the webhook fails', () => {
   const cases: readonly (readonly [
     what: string, answer: Parameters<typeof foreignServer>[1], reason: RegExp,
   ])[] = [
-    ['a stream that holds no JSON',
+    ['a stream without JSON',
       (response) => response.writeHead(200, stream).end('data: <html>\n\n'), /JSON/],
-    ['a redirect, as it follows none with what it signed',
+    ['a redirect, which it does not follow with what it signed',
       (response) => response.writeHead(307, { location: 'http://127.0.0.1:9/' }).end(), /redirect/],
   ];
   for (const [what, answer, reason] of cases) {
-    it(`says so of ${what}`, async (t) => {
+    it(`says why after ${what}`, async (t) => {
       const { origin } = await foreignServer(t, answer);
       const { session, next } = createCaller(origin, { isTraced: true });
       await session.say('Hello?');
@@ -124,7 +124,7 @@ describe('CallerSession when the webhook fails', () => {
     });
   }
 
-  it('keeps what it had of a stream that breaks off', async (t) => {
+  it('keeps what has arrived of a stream that breaks off', async (t) => {
     const { origin } = await foreignServer(t, (response) => {
       response.writeHead(200, stream);
       response.write('data: {"type":"response.tts","content":"One "}\n\n', () =>

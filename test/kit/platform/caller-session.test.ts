@@ -34,7 +34,7 @@ describe('CallerSession', () => {
     assert.deepEqual([ids.size, ids.has(posted[0]?.turn_id ?? 'none')], [2, true]);
   });
 
-  it('posts nothing for a blank text', async (t) => {
+  it('posts nothing for blank text', async (t) => {
     const { session, frames } = await call(t, {});
     await session.say(' \n');
     assert.deepEqual(frames.all, []);
@@ -68,7 +68,7 @@ describe('CallerSession', () => {
     ]);
   });
 
-  it('sends audio without sound each second while a reply streams, for clients that wait for the voice', async (t) => {
+  it('sends silent audio each second of a reply, for clients that wait for a voice', async (t) => {
     const { gate, onMessage } = inTwoParts();
     const { session, next, frames } = await call(t, { onMessage });
     const said = session.say('Hello?');
@@ -202,8 +202,8 @@ describe('CallerSession at its end', () => {
   });
 });
 
-describe('CallerSession provoking', () => {
-  it('redelivers a streaming turn twice, asks the agent once, sends nothing twice', async (t) => {
+describe('CallerSession provoking faults', () => {
+  it('redelivers a streaming turn twice, but asks and sends everything only once', async (t) => {
     const gate = deferred();
     const { session, next, frames, posted } = await call(t, {
       async onMessage(_turn, reply) {
@@ -217,7 +217,7 @@ describe('CallerSession provoking', () => {
     const said = session.say('Hello?');
     await next('response.text.delta');
     const again = [session.redeliver(), session.redeliver()];
-    await next('local.over'); // an older response ends, as the newer one takes the stream over
+    await next('local.over'); // an older response ends when the newer one takes over the stream
     await next('local.over');
     gate.resolve();
     await Promise.all([said, ...again]);
@@ -247,7 +247,7 @@ describe('CallerSession provoking', () => {
     );
   });
 
-  it('redelivers a dropped turn as a turn that runs again', async (t) => {
+  it('redelivers a dropped turn, which then runs again', async (t) => {
     const { session, next, posted, frames } = await call(t, {
       onMessage: ({ signal }) =>
         messages.length === 0 ? (messages.push(''), held(signal)) : 'Anew.',

@@ -1,4 +1,4 @@
-// The local platform's socket where the session speaks Chat Completions.
+// The local platform's socket when its session speaks Chat Completions.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -28,7 +28,7 @@ async function stage(t: TestContext, settings: Partial<Settings> = {}) {
 }
 
 describe('a socket whose session speaks Chat Completions', () => {
-  it('talks to an agent that has no key for them', async (t) => {
+  it('talks to an agent that has no Chat Completions key', async (t) => {
     const { open, turns } = await stage(t);
     const browser = await open({ profile: 'vapi', conversation_id: 'call-7' });
     browser.send({ type: 'client.ready' });
@@ -42,7 +42,7 @@ describe('a socket whose session speaks Chat Completions', () => {
     );
   });
 
-  it('is counted with the turns that come another way, once in each series', async (t) => {
+  it('shares each series of metrics with turns that come another way', async (t) => {
     const key = 'k'.repeat(32);
     const { origin, open } = await stage(t, { chatCompletionsKeys: [key] });
     const browser = await open({ profile: 'vapi' });
@@ -61,7 +61,7 @@ describe('a socket whose session speaks Chat Completions', () => {
     assert.deepEqual(series.filter((name, index) => series.indexOf(name) !== index), []);
   });
 
-  it('resends the call to a caller who reconnects, and welcomes nobody again', async (t) => {
+  it('resends the call to a caller who reconnects, without a second welcome', async (t) => {
     const { open, turns } = await stage(t);
     for (const [content, reply] of [
       ['', 'Hi!'], ['One', 'You said: One'], ['Two', 'You said: Two'],
@@ -90,7 +90,7 @@ describe('a socket whose session speaks Chat Completions', () => {
     assert.deepEqual([turn.delivery, turn.outcome], [delivery, 'completed']);
   });
 
-  it('is refused with another key, and is not answered', async (t) => {
+  it('is refused with a wrong key, and does not reach the agent', async (t) => {
     const { open, turns } = await stage(t);
     const browser = await open({}, '&trace=true');
     browser.send({ type: 'local.forge', signature: 'wrong' });
@@ -115,7 +115,7 @@ describe('a socket whose session speaks Chat Completions', () => {
       assert.deepEqual([response.status, await response.json()], [400, { error: message }]);
     });
 
-  it('is not spoken by a client without the key of the process', async (t) => {
+  it('has routes that refuse clients without the key of the process', async (t) => {
     const { origin, turns } = await stage(t);
     const statuses = [];
     for (const path of ['vapi/0', 'vapi/1', 'vapi/-1', 'pigeon/0']) {

@@ -1,4 +1,4 @@
-// The client that users test their agents with, as a platform of Chat Completions.
+// The client that users test their agents with, as a Chat Completions platform.
 
 import assert from 'node:assert/strict';
 import type { IncomingHttpHeaders } from 'node:http';
@@ -23,7 +23,7 @@ interface Sent {
   readonly body: Readonly<Record<string, unknown>>;
 }
 
-/** A client of a server that is none of ours, and what it is sent. */
+/** A client of a server that is not ours, and what that server is sent. */
 async function clientOf(
   t: TestContext, options: Partial<CompletionsClientOptions> = {},
 ): Promise<{ readonly client: TestClient; readonly sent: Told<Sent> }> {
@@ -38,7 +38,7 @@ async function clientOf(
   return { client, sent };
 }
 
-/** An app over this wire, and a client of it. */
+/** An app, and a client of it over this wire. */
 function served(t: TestContext, agent: TestAgent, profile: ProfileName = 'generic'): Served {
   const environment = {
     CHAT_COMPLETIONS_KEYS: KEY, CHAT_COMPLETIONS_PROFILE: profile, SETTLE_MS: '0',
@@ -55,7 +55,7 @@ function served(t: TestContext, agent: TestAgent, profile: ProfileName = 'generi
   };
 }
 
-/** The messages of the last request behind the platform's prompt, as role and content. */
+/** The messages of the last request after the platform's prompt, as role and content. */
 function said({ all }: Told<Sent>): unknown[] {
   const messages = all.at(-1)?.body['messages'] as readonly { role: string; content: unknown }[];
   return messages.slice(1).map(({ role, content }) => [role, content]);
@@ -132,7 +132,7 @@ describe('createTestClient over Chat Completions', () => {
     assert.deepEqual(tools.map((tool) => tool.function.name), ['endCall']);
   });
 
-  it('delivers again the same bytes under the same headers', async (t) => {
+  it('delivers the same bytes again with the same headers', async (t) => {
     const { client, sent } = await clientOf(t, { profile: 'cartesia' });
     await (await client.say('Hello?')).text();
     await client.deliverAgain();
@@ -181,7 +181,7 @@ describe('createTestClient over Chat Completions', () => {
     ],
     [{ wire: 'relay' }, /wire must be one of layercode, chat-completions, got "relay"$/],
   ] as const) {
-    it(`is not created with ${JSON.stringify(options)}`, () => {
+    it(`refuses ${JSON.stringify(options)}`, () => {
       const wrong = options as unknown as TestClientOptions;
       assert.throws(() => createTestClient('http://127.0.0.1:9', wrong), {
         name: 'TypeError', message,
@@ -237,7 +237,7 @@ describe('a reply over Chat Completions', () => {
 
   itDropsReplies(served);
 
-  it('lists the tool calls of its turn, also delivered again', async (t) => {
+  it('lists the tool calls of its turn, even if delivered again', async (t) => {
     const { client } = served(t, {
       async onMessage({ journal }) {
         await journal.runTools([{ id: 'c', name: 'price', args: '{}' }], () => ({

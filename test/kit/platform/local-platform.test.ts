@@ -15,7 +15,7 @@ import { authorize } from './browser.ts';
 import { openBrowser, stage } from './local-stage.ts';
 
 describe('authorize without an API key, outside production', () => {
-  it('answers with a key, a conversation and what the official client needs of the configuration', async (t) => {
+  it('answers with a key, a conversation and what the official client needs', async (t) => {
     const { origin } = await stage(t);
     const { client_session_key, conversation_id, config } = await authorize(origin);
     // some clients put it into a URL as it is
@@ -27,17 +27,17 @@ describe('authorize without an API key, outside production', () => {
   const number = /^from_phone_number must be a string of 1 to 64 characters$/;
   const refused: readonly (readonly [what: string, fields: object, message: RegExp])[] = [
     ['an empty number', { from_phone_number: '' }, number],
-    ['a number that is no text', { from_phone_number: 7 }, number],
+    ['a number that is not a string', { from_phone_number: 7 }, number],
     ['a number that is too long', { from_phone_number: '+'.repeat(65) }, number],
-    ['a header that signs', { custom_headers: { 'Layercode-Signature': 'x' } },
+    ['a header for signatures', { custom_headers: { 'Layercode-Signature': 'x' } },
       /must not contain Layercode-Signature/],
-    ['a header that frames', { custom_headers: { 'content-length': '1' } },
+    ['a header for framing', { custom_headers: { 'content-length': '1' } },
       /must not contain content-length/],
-    ['a header that is no string', { custom_headers: { 'x-a': 1 } },
+    ['a header that is not a string', { custom_headers: { 'x-a': 1 } },
       /custom_headers\.x-a must be a string/],
     ['a header with a line break', { custom_headers: { 'x-a': 'b\r\nc: d' } },
       /custom_headers\.x-a is not a header/],
-    ['a header of a name that is none', { custom_headers: { 'x a': 'b' } },
+    ['a header with an invalid name', { custom_headers: { 'x a': 'b' } },
       /custom_headers\.x a is not a header/],
   ];
   for (const [what, fields, message] of refused) {
@@ -52,7 +52,7 @@ describe('authorize without an API key, outside production', () => {
   }
 });
 
-describe('the local platform of several agents', () => {
+describe('the local platform for several agents', () => {
   const OWN_SECRET = 'whsec_of_support_0123456789';
 
   const agree: Agent['onMessage'] = () => 'Yes.';
@@ -110,7 +110,7 @@ describe('the local platform of several agents', () => {
 });
 
 describe('authorize with an API key', () => {
-  it('asks LayerCode, and issues no key of our own', async (t) => {
+  it('asks LayerCode, and issues no key of its own', async (t) => {
     const platform = new LocalPlatform({ playground: true });
     const { fetch } = await serve(t, {
       platform,
@@ -183,7 +183,7 @@ describe("the playground's routes", () => {
     );
   });
 
-  it('show the history as a model is shown it', async (t) => {
+  it('show the history as a model sees it', async (t) => {
     const { fetch, app } = await stage(t);
     await app.conversations.addMessage('c/1', { role: 'user', content: 'One' });
     await app.conversations.addMessage('c/1', { role: 'user', content: 'Two' });
@@ -211,7 +211,7 @@ describe("the playground's routes", () => {
     }]);
   });
 
-  it('are closed to pages of other sites, and to names that were rebound', async (t) => {
+  it('are closed to pages of other sites, and to rebound names', async (t) => {
     const { fetch, raw } = await stage(t);
     assert.equal(
       (await fetch('/playground/history/c1', { headers: { origin: 'https://evil.example' } }))

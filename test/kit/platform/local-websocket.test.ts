@@ -19,7 +19,7 @@ async function refused(answer: Promise<Browser | Refusal>): Promise<Refusal> {
 }
 
 describe('the local WebSocket', () => {
-  it('welcomes at client.ready, once', async (t) => {
+  it('welcomes the caller at client.ready, once', async (t) => {
     const { open } = await stage(t, { welcome: 'Hi!' });
     const browser = await open();
     browser.send({ type: 'client.ready' });
@@ -118,9 +118,9 @@ describe('the local WebSocket', () => {
   for (const [what, error, reason] of [
     ['with the messages of the error and its causes',
       new Error('the oven is cold', { cause: new Error('no gas') }), 'the oven is cold: no gas'],
-    ['with a bounded text, if the message is long or the error its own cause', itself,
+    ['with bounded text if the message is long or the error its own cause', itself,
       'x'.repeat(2_000)],
-    ['with a value that is no error', 'out of flour', 'out of flour'],
+    ['with a value that is not an error', 'out of flour', 'out of flour'],
   ] as const) {
     it(`tells only a client that asks for a trace why a turn failed, ${what}`, async (t) => {
       const agent = { onMessage: () => Promise.reject(error as Error) };
@@ -132,7 +132,7 @@ describe('the local WebSocket', () => {
     });
   }
 
-  it("also takes the beginning of the caller's speech for one", async (t) => {
+  it("also takes the beginning of the caller's speech for an interruption", async (t) => {
     const aborted = deferred();
     const browser = await greeted(t, {
       async *onMessage({ signal }) {
@@ -186,7 +186,7 @@ describe('the local WebSocket', () => {
     assert.equal(browser.frames.all.at(-1)?.type, 'turn.end');
   });
 
-  it('closes with 1001 when the server shuts down, after the agent knows', async (t) => {
+  it('closes with 1001 when the server shuts down, once the agent knows', async (t) => {
     const ends: string[] = [];
     const { open, app } = await stage(t, {
       onSessionEnd: ({ event }) => void ends.push(event.type),
@@ -196,7 +196,7 @@ describe('the local WebSocket', () => {
     assert.deepEqual([await browser.closed, ends], [1001, ['session.end']]);
   });
 
-  it('is no longer opened while the server shuts down, which /ready says at once', async (t) => {
+  it('does not open while the server is shutting down, as /ready says at once', async (t) => {
     const isTold = deferred();
     const gate = deferred();
     const { open, app, origin, fetch } = await stage(t, {
@@ -218,14 +218,14 @@ describe('the local WebSocket', () => {
     await closing;
   });
 
-  it('passes on a text nearly as long as a message may be, with all that is traced', async (t) => {
+  it('passes on text nearly as long as a message may be, with all that is traced', async (t) => {
     const { open } = await stage(t, { onMessage: ({ text }) => String(text.length) });
     const browser = await open('&trace=true');
     browser.send({ type: 'client.response.text', content: 'x'.repeat(1_040_000) });
     assert.equal((await browser.next('response.text')).content, '1040000');
   });
 
-  it('logs one line for a socket, when it is over', async (t) => {
+  it('logs one line per socket, once it has closed', async (t) => {
     const { open, recorded } = await stage(t);
     const browser = await open();
     browser.close();
@@ -240,10 +240,10 @@ describe('the local WebSocket', () => {
 
   const broken: readonly (readonly [what: string, frame: string])[] = [
     ['is not JSON', '{'],
-    ['is no object', '[]'],
+    ['is not an object', '[]'],
     ['has no type', '{}'],
-    ['has a text that is none', '{"type":"client.response.text","content":1}'],
-    ['has data that are no object', '{"type":"client.response.data","data":[]}'],
+    ['has text that is not a string', '{"type":"client.response.text","content":1}'],
+    ['has data that is not an object', '{"type":"client.response.data","data":[]}'],
     [
       'is nested too deeply',
       `{"type":"client.response.data","data":{"a":${'['.repeat(100_000)}${']'.repeat(100_000)}}}`,
@@ -259,15 +259,15 @@ describe('the local WebSocket', () => {
 });
 
 describe("the local WebSocket's door", () => {
-  // Who is of this machine is the rule of localOnly.
+  // Which clients are on this machine is decided by localOnly.
   const doors: readonly (readonly [
     who: string, status: number, options: ConnectOptions & { readonly query?: string },
   ])[] = [
     ['somebody without a key', 401, { query: '' }],
-    ['somebody with a key of another make', 401, { query: 'client_session_key=abc' }],
+    ['somebody with an unknown key', 401, { query: 'client_session_key=abc' }],
     ['a page of another site', 403, { headers: { origin: 'https://evil.example' } }],
     ['a client of an older protocol', 426, { headers: { 'sec-websocket-version': '8' } }],
-    ['a WebSocket of another path', 400, { path: '/health' }],
+    ['a WebSocket on another path', 400, { path: '/health' }],
   ];
   for (const [who, status, { query, ...options }] of doors) {
     it(`is closed with ${status} to ${who}`, async (t) => {
@@ -278,7 +278,7 @@ describe("the local WebSocket's door", () => {
     });
   }
 
-  it('says to an ordinary request that it takes an upgrade', async (t) => {
+  it('tells an ordinary request that it takes an upgrade', async (t) => {
     const { fetch } = await stage(t);
     const response = await fetch('/v1/agents/web/websocket');
     assert.deepEqual([response.status, response.headers.get('upgrade')], [426, 'websocket']);
@@ -286,7 +286,7 @@ describe("the local WebSocket's door", () => {
 });
 
 describe('a WebSocket after a request that is still being answered', () => {
-  // It threw while its response was assigned to the socket, which ended the process.
+  // Assigning its response to the socket threw, which ended the process.
   it('is closed, and the server goes on', async (t) => {
     const { raw, fetch } = await stage(t);
     const connection = await raw();

@@ -28,7 +28,7 @@ describe('SessionKeys', () => {
     assert.equal(keys.find(key), undefined);
   });
 
-  it('keeps a thousand keys, and the newest if there are more', () => {
+  it('keeps a thousand keys, the newest ones if there are more', () => {
     const keys = new SessionKeys();
     const all = Array.from({ length: 1_001 }, () => keys.issue(GRANT));
     assert.deepEqual(

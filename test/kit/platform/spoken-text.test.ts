@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { SpokenText } from '../../../src/kit/platform/spoken-text.ts';
 import { processorMs } from '../../fixtures/processor-time.ts';
 
-/** A word a second. */
+/** Text that is spoken at a word a second. */
 function spoken(...pieces: readonly (readonly [piece: string, atMs: number])[]): SpokenText {
   const text = new SpokenText(60);
   for (const [piece, atMs] of pieces) text.add(piece, atMs);
@@ -12,7 +12,7 @@ function spoken(...pieces: readonly (readonly [piece: string, atMs: number])[]):
 }
 
 describe('SpokenText', () => {
-  it('counts a word as heard when it was spoken to its end, and not before', () => {
+  it('counts a word as heard once it has been spoken to its end, and not before', () => {
     const text = spoken(['Hello there, friend!', 0]);
     const heard = [0, 999, 1_000, 1_999, 2_000, 2_999, 3_000].map((ms) => text.heardBy(ms));
     assert.deepEqual(
@@ -37,7 +37,7 @@ describe('SpokenText', () => {
     assert.deepEqual(text.heardBy(6_000), { text: 'One two three', words: 3 });
   });
 
-  it('counts a word that comes in pieces as one, complete with its last piece', () => {
+  it('counts a word that arrives in pieces as one, complete with its last piece', () => {
     const text = spoken(['Good mor', 0], ['ning', 1_500]);
     assert.deepEqual(text.heardBy(2_499), { text: 'Good', words: 1 });
     assert.deepEqual(text.heardBy(2_500), { text: 'Good morning', words: 2 });
@@ -63,7 +63,7 @@ describe('SpokenText', () => {
     assert.deepEqual([text.heardBy(60_000), text.endsAtMs], [{ text: '', words: 0 }, undefined]);
   });
 
-  // Each piece was looked at again with all the marks behind the last word: 8,000 dots took half a
+  // Each piece was looked at again with all the marks after the last word: 8,000 dots took half a
   // minute of the event loop.
   for (const [what, piece] of [
     ['marks', '.'],
@@ -72,7 +72,7 @@ describe('SpokenText', () => {
     ['one word', 'x'],
     ['words with marks', "a'"],
   ] as const) {
-    it(`takes ${what} piece by piece in a time that grows with their number`, () => {
+    it(`takes ${what} piece by piece in time proportional to their number`, () => {
       const text = new SpokenText(60);
       const begun = process.cpuUsage();
       for (let count = 0; count < 20_000; count++) text.add(piece, count);
@@ -80,7 +80,7 @@ describe('SpokenText', () => {
     });
   }
 
-  it('takes a long piece in a time that grows with its length', () => {
+  it('takes a long piece in time proportional to its length', () => {
     const text = new SpokenText(60);
     const begun = process.cpuUsage();
     const piece = 'It is well. '.repeat(13_334);
@@ -91,7 +91,7 @@ describe('SpokenText', () => {
     assert.equal(text.endsAtMs, 40_002_000);
   });
 
-  it('hears the same whichever way a text is cut into pieces that come at once', () => {
+  it('says the same whichever way text is cut into pieces that arrive at once', () => {
     const whole = "It can't be 3.5 °C, said Ana-Maria; «vraiment»? 🙂 No.";
     const expected = spoken([whole, 0]);
     for (let cut = 0; cut <= whole.length; cut++) {

@@ -34,14 +34,14 @@ function waiting(session: CallerSession) {
 
 interface Caller {
   readonly session: ReturnType<typeof waiting>;
-  /** Those of the front end. */
+  /** The frames that the front end got. */
   readonly frames: Told<ServerFrame>;
   readonly hangUps: Told<void>;
-  /** The next frame of that type. */
+  /** The next frame of this type. */
   next<T extends ServerFrame['type']>(type: T): Promise<ServerFrame & { readonly type: T }>;
 }
 
-/** A caller at a front end, over LayerCode's wire unless there is another one. */
+/** A caller at a front end, over LayerCode's wire unless another one is given. */
 export function createCaller(
   url: string,
   { onFrame, isTraced = false, wire = layercode(), ...options }: CallerOptions & {
@@ -78,7 +78,7 @@ export interface Call extends Caller, Served {
   readonly posted: MessageEvent[];
 }
 
-/** A caller of an agent that is served. */
+/** A caller of a served agent. */
 export async function call(
   t: TestContext,
   agent: TestAgent,

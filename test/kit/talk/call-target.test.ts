@@ -12,21 +12,21 @@ describe('the webhook that talk and turn call', () => {
   const urls: readonly (readonly [
     what: string, flags: TargetFlags, environment: Readonly<Record<string, string>>, url: string,
   ])[] = [
-    ['the server of this machine', {}, {}, 'http://localhost:8000/api/agent'],
+    ['the server on this machine', {}, {}, 'http://localhost:8000/api/agent'],
     [
-      'the server of the settings',
+      'the server named by the settings',
       {},
       { PORT: '8001', AGENT_ROUTE: '/voice' },
       'http://localhost:8001/voice',
     ],
     [
-      'the agent route of a URL without a path',
+      'the agent route below a URL without a path',
       { '--url': 'https://a.example' },
       { AGENT_ROUTE: '/voice' },
       'https://a.example/voice',
     ],
     [
-      'the path and query of a URL, without its fragment',
+      'a URL with its path and query, without its fragment',
       { '--url': 'https://a.example/other?b=c#d' },
       { AGENT_ROUTE: '/voice' },
       'https://a.example/other?b=c',
@@ -46,7 +46,7 @@ describe('the webhook that talk and turn call', () => {
     ['http://me@a.example/', 'not contain a user name or password'],
     ['http://:secret@a.example/', 'not contain a user name or password'],
   ] as const) {
-    it(`is not ${url}, and no secret of it is shown`, () => {
+    it(`is not ${url}, and no secret in it is shown`, () => {
       const terminal = new RecordedTerminal({ LAYERCODE_WEBHOOK_SECRET: SECRET });
       assert.throws(() => findTarget({ '--url': url }, undefined, terminal), (error: unknown) => {
         assert.ok(error instanceof UsageError);
@@ -64,7 +64,7 @@ describe('the webhook that talk and turn call', () => {
 });
 
 describe('the secret that talk and turn sign with', () => {
-  it('is the flag, else the first in the settings, else what a server here has made', () => {
+  it('is from the flag, else the first setting, else the one that a server here made', () => {
     const kept = new RecordedTerminal();
     assert.throws(() => findTarget({}, undefined, kept), /no webhook secret/);
     const { secret } = openDevelopmentSecret(kept.directory);
@@ -83,7 +83,7 @@ describe('the secret that talk and turn sign with', () => {
     assert.equal(findTarget({}, undefined, terminal).secret, 'of-sales');
   });
 
-  it('ignores faults in the settings if a URL and a secret are given', () => {
+  it('is found despite faults in the settings if it is given with a URL', () => {
     const terminal = new RecordedTerminal({ PORT: 'wrong' });
     const flags = { '--url': 'http://a.example/x', '--secret': 's' };
     assert.deepEqual(findTarget(flags, undefined, terminal), {
@@ -100,7 +100,7 @@ describe('the secret that talk and turn sign with', () => {
 describe('the agent that talk calls over Chat Completions', () => {
   const behaviour = { isRetrying: false, isSpeculating: false };
 
-  it('is below the agent route, with the first key and the profile in the settings', () => {
+  it('is below the agent route, with the first key and the profile of the settings', () => {
     const terminal = new RecordedTerminal({
       PORT: '8001', CHAT_COMPLETIONS_KEYS: 'one-key,another', CHAT_COMPLETIONS_PROFILE: 'livekit',
     });

@@ -20,7 +20,7 @@ describe('parseCallerFlags', () => {
     assert.deepEqual(parseCallerFlags(flags), { from: '+15550100', metadata });
   });
 
-  it('accepts a number of exactly 64 characters and refuses one more', () => {
+  it('accepts a number of exactly 64 characters, and refuses one of 65', () => {
     const longest = '5'.repeat(64);
     assert.equal(parseCallerFlags({ '--from': longest }).from, longest);
     assert.throws(() => parseCallerFlags({ '--from': `${longest}5` }), { name: 'UsageError' });
@@ -40,7 +40,7 @@ describe('parseCallerFlags', () => {
   }
 });
 
-/** Tells who calls. */
+/** An agent that says who is calling. */
 const telling = {
   onMessage: ({ caller, metadata }: { caller: unknown; metadata: unknown }) =>
     `${JSON.stringify(caller)} ${JSON.stringify(metadata)}`,
@@ -74,7 +74,7 @@ describe('createTestClient with a number and metadata', () => {
     ['layercode', { secret: SECRET }],
     ['chat-completions', { wire: 'chat-completions', key: KEY }],
   ] as const) {
-    it(`tells the agent who is calling in every turn that says nothing else: ${wire}`, async (t) => {
+    it(`tells the agent who is calling, unless a turn says otherwise: ${wire}`, async (t) => {
       const { app } = serve(t, telling, { environment });
       const client = createTestClient(app, {
         ...options, from: '+15550100', metadata: { plan: 'gold' },

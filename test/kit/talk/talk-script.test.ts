@@ -9,7 +9,9 @@ import { readTalkScript } from '../../../src/kit/talk/talk-script.ts';
 import { deferred, fired, serve, within, type TestAgent } from '../../fixtures/app.ts';
 import { openTerminal } from '../commands/talk-person.ts';
 
-/** For what never comes; what does come has this time too, also on a busy machine. */
+/**
+ * A timeout for what never comes. Whatever does come also has this long, even on a busy machine.
+ */
 const SHORT = ['--timeout', '0.5'];
 
 describe('readTalkScript', () => {
@@ -114,7 +116,7 @@ describe('talk --script', () => {
         '',
         '1 failure in 1 step.',
       ], SHORT],
-    ['of data that is not answered, and goes on', { onData: never },
+    ['data that is not answered, and goes on', { onData: never },
       ['data {}', 'say Hello'], 1, [
         '✓    welcome  (silence)',
         '✗ 1  data {}',
@@ -123,7 +125,7 @@ describe('talk --script', () => {
         '',
         '1 failure in 2 steps.',
       ], SHORT],
-    ['of a reply that does not end, and ends', hesitant,
+    ['a reply that does not end, and stops there', hesitant,
       ['say Hello', 'expect hello', 'say more'], 1, [
         '✓    welcome  (silence)',
         '✗ 1  say Hello',
@@ -134,7 +136,7 @@ describe('talk --script', () => {
       ], SHORT],
   ];
   for (const [what, agent, script, exitCode, lines, argv] of reports) {
-    it(`tells ${what}`, async (t) => {
+    it(`reports ${what}`, async (t) => {
       assert.deepEqual(await play(t, agent, script.join('\n'), argv), { exitCode, lines });
     });
   }
@@ -153,7 +155,7 @@ describe('talk --script', () => {
     await within(dropped.promise, 'the agent to be aborted');
   });
 
-  it('interrupts what was sent whole when this many words can have been heard', async (t) => {
+  it('interrupts a reply sent whole once this many words can have been heard', async (t) => {
     const turns: MessageTurn[] = [];
     const { exitCode } = await play(t, {
       onMessage(turn) {
@@ -168,7 +170,7 @@ describe('talk --script', () => {
     assert.ok(String(text).startsWith('One'), String(text));
   });
 
-  it('cannot interrupt what nobody waits to hear because the agent has hung up', async (t) => {
+  it('cannot interrupt words that nobody waits for after the agent has hung up', async (t) => {
     const { exitCode, lines } = await play(t, {
       onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye, and thank you for calling.' }),
     }, 'say Bye\ninterrupt after 5 words');
@@ -176,7 +178,7 @@ describe('talk --script', () => {
     assert.match(lines.join('\n'), /^the caller heard only [0-4] words?$/m);
   });
 
-  it('sends data while a reply comes', async (t) => {
+  it('sends data while a reply is coming', async (t) => {
     const sent = deferred<unknown>();
     const { exitCode, lines } = await play(t, {
       async *onMessage() {
@@ -226,7 +228,7 @@ describe('talk --script', () => {
     assert.deepEqual([exitCode, lines[2]], [1, '✗    end']);
   });
 
-  it('ends at Ctrl-C', async (t) => {
+  it('ends on Ctrl-C', async (t) => {
     const terminal = openTerminal();
     const begun = deferred();
     const ended = deferred();

@@ -26,7 +26,7 @@ describe('write', () => {
     assert.deepEqual([stream.listenerCount('drain'), stream.listenerCount('close')], [0, 0]);
   });
 
-  it('does not wait for a stream that is closed, before or meanwhile', async () => {
+  it('does not wait for a stream that is or gets closed', async () => {
     const stream = new Writable({ highWaterMark: 1, write: () => undefined });
     const written = write(stream, 'text');
     stream.destroy();
@@ -47,7 +47,7 @@ describe('withBrokenPipes', () => {
     });
   }
 
-  it('passes on an interruption by the user, which is another reason', () => {
+  it('passes on an interruption by the user, with its own reason', () => {
     const terminal = new RecordedTerminal();
     const { interrupted } = withBrokenPipes(terminal);
     terminal.interrupt();
@@ -64,9 +64,9 @@ describe('paintFor', () => {
     ['with an empty NO_COLOR, which counts as not set', terminal, { NO_COLOR: '', TERM: 'xterm' }, RED],
     ['with NO_COLOR', terminal, { NO_COLOR: '1' }, 'x'],
     ['on a terminal without colours', terminal, { TERM: 'dumb' }, 'x'],
-    ['in a file', new PassThrough(), {}, 'x'],
+    ['to a file', new PassThrough(), {}, 'x'],
   ] as const) {
-    it(`paints ${JSON.stringify(painted)} ${what}`, () => {
+    it(`writes ${JSON.stringify(painted)} ${what}`, () => {
       assert.equal(paintFor(stream, environment)('red', 'x'), painted);
     });
   }

@@ -27,7 +27,7 @@ export class RecordedTerminal implements Terminal {
     this.stderr = this.#recorder('err');
   }
 
-  /** All that was written so far. */
+  /** Everything that has been written so far. */
   get out(): string {
     return this.#written.out;
   }
@@ -51,7 +51,7 @@ export class RecordedTerminal implements Terminal {
   }
 }
 
-/** The message of the error of that type, in one line. */
+/** The message of the rejection, which must be an error of this type, in one line. */
 export async function failureOf(
   promise: Promise<unknown>,
   type: new (...args: never[]) => Error = CommandError,

@@ -1,4 +1,4 @@
-// An agent's webhook that is borrowed and given back, against a LayerCode of our own.
+// An agent's webhook that is borrowed and given back, against a stand-in for LayerCode.
 
 import assert from 'node:assert/strict';
 import {
@@ -32,7 +32,7 @@ const DEAD = 'https://of-a-killed-run.trycloudflare.com/api/agent';
 let rest: RestServer;
 let terminal: RecordedTerminal;
 
-/** Call it in a `describe`, for each of its tests. */
+/** Call it in a `describe`: each of its tests gets a server. */
 function useRestServer(): void {
   beforeEach(async () => {
     rest = await startRestServer({ 'ag-1': PRODUCTION });
@@ -68,14 +68,14 @@ function kept(): unknown {
   return existsSync(file()) ? JSON.parse(readFileSync(file(), 'utf8')) : undefined;
 }
 
-/** What a run that was killed leaves. */
+/** What a killed run leaves behind. */
 function leave(urls: unknown, mode = 0o600): void {
   mkdirSync(folder(), { mode: 0o700 });
   writeFileSync(file(), JSON.stringify(urls), { mode });
   chmodSync(file(), mode);
 }
 
-/** Has the webhook set, and the answer to that come to nothing. */
+/** Lets the webhook be set, but the answer to that get lost. */
 function setInVain(becomes: () => void): void {
   rest.fault = ({ method, body }) => {
     if (method !== 'POST' || !body.includes(OURS)) return undefined;
@@ -118,7 +118,7 @@ describe('borrowWebhook', () => {
   }
 
   for (const [what, becomes, says] of [
-    ['it was set and the answer was lost', () => undefined,
+    ['the new one was set but the answer was lost', () => undefined,
       /^the webhook is not set: LayerCode cannot be reached/],
     ['it is interrupted meanwhile', () => terminal.interrupt(),
       /^interrupted before the webhook was set/],
@@ -131,10 +131,10 @@ describe('borrowWebhook', () => {
   }
 });
 
-describe('borrowWebhook of an agent whose webhook is unclear', () => {
+describe('borrowWebhook for an agent whose webhook is unclear', () => {
   useRestServer();
 
-  it('fails if LayerCode accepts the URL without using it, and sets the old one', async () => {
+  it('fails if LayerCode accepts the URL without using it, and restores the old one', async () => {
     const posted: unknown[] = [];
     rest.fault = ({ method, body }) => {
       if (method !== 'POST') return undefined;
@@ -164,7 +164,7 @@ describe('borrowWebhook of an agent whose webhook is unclear', () => {
     assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [PRODUCTION, undefined]);
   });
 
-  // It is set in one place and read from two.
+  // The webhook is set in one place and read from two.
   it('restores the old one if setting ours made it unclear', async () => {
     let webhookUrl: unknown = PRODUCTION;
     rest.fault = ({ method, body }) => {
@@ -192,7 +192,7 @@ describe('giveBack', () => {
     });
   }
 
-  it('does so once, and after an interrupt, too', async () => {
+  it('puts it back only once, and even after an interrupt', async () => {
     const borrowed = await borrow();
     terminal.interrupt();
     const before = rest.requests.length;
@@ -204,7 +204,7 @@ describe('giveBack', () => {
     );
   });
 
-  it('leaves a webhook alone that somebody has set meanwhile, and says so', async () => {
+  it('leaves alone a webhook that somebody has set meanwhile, and says so', async () => {
     const borrowed = await borrow();
     rest.webhooks.set('ag-1', 'https://new.example/hook');
     await borrowed.giveBack();
@@ -213,7 +213,7 @@ describe('giveBack', () => {
   });
 
   for (const before of [PRODUCTION, DEAD]) {
-    it(`sets and says nothing if somebody restored the right one, which was ${before}`, async () => {
+    it(`does and says nothing if somebody restored the right one, first ${before}`, async () => {
       rest.webhooks.set('ag-1', before);
       leave({ 'ag-1': PRODUCTION });
       const borrowed = await borrow();
@@ -302,7 +302,7 @@ describe('.layercode/webhook-url', () => {
     });
   }
 
-  it('is kept if another run has the webhook at the end: that one may need it', async () => {
+  it('is kept if another run has the webhook at the end: that run may need it', async () => {
     const borrowed = await borrow();
     rest.webhooks.set('ag-1', DEAD);
     await borrowed.giveBack();
@@ -323,7 +323,7 @@ describe('.layercode/webhook-url', () => {
     });
   }
 
-  it("is not believed as a file that others may write, and the dead tunnel's URL is named", async () => {
+  it("is not trusted if others may write it, and the dead tunnel's URL is named", async () => {
     rest.webhooks.set('ag-1', DEAD);
     leave({ 'ag-1': 'https://evil.example' }, 0o622);
     const borrowed = await borrow();
@@ -332,7 +332,7 @@ describe('.layercode/webhook-url', () => {
     assert.equal(rest.webhooks.get('ag-1'), DEAD);
   });
 
-  it('is only missed if it cannot be written', async () => {
+  it('does not stop a run if it cannot be written', async () => {
     writeFileSync(folder(), 'a file');
     const borrowed = await borrow();
     assert.match(

@@ -13,19 +13,19 @@ describe('CloudflaredOutput', () => {
     return output;
   }
 
-  it('finds the URL, and that it is connected', () => {
+  it('finds the URL, and says that it is connected', () => {
     const { url, isConnected } = read(BOX + CONNECTED);
     assert.deepEqual([url, isConnected], [URL_OF_TUNNEL, true]);
   });
 
-  it('uses the first of two', () => {
+  it('uses the first of two URLs', () => {
     assert.equal(
       read('https://a-b.trycloudflare.com https://c-d.trycloudflare.com').url,
       'https://a-b.trycloudflare.com',
     );
   });
 
-  it('finds it in JSON, between colours, and before a full stop', () => {
+  it('finds the URL in JSON, between colours, and before a full stop', () => {
     for (const text of [
       `{"message":"|  ${URL_OF_TUNNEL}  |"}`,
       `\u001b[32m${URL_OF_TUNNEL}\u001b[0m`,
@@ -49,11 +49,11 @@ describe('CloudflaredOutput', () => {
     'https://developers.cloudflare.com/a-b.trycloudflare.com',
   ];
   for (const text of others) {
-    it(`takes no other URL for it: ${text.slice(-60).trim()}`, () =>
+    it(`ignores any other URL: ${text.slice(-60).trim()}`, () =>
       assert.equal(read(text).url, undefined));
   }
 
-  it('keeps a few lines of much output', () => {
+  it('keeps a few lines of long output', () => {
     const output = read(
       Array.from({ length: 500 }, (_, index) => `${index} ${'x'.repeat(5_000)}`).join('\n'),
     );

@@ -1,5 +1,5 @@
-// A program in cloudflared's place, which does what a test tells it over a socket; that the socket
-// closes is how the test knows it is gone.
+// A program in place of cloudflared, which does what a test tells it over a socket. When the socket
+// closes, the test knows that the program is gone.
 
 import { writeFileSync } from 'node:fs';
 import { createServer, type Socket } from 'node:net';
@@ -12,7 +12,7 @@ import { listen, type Listening } from '../../fixtures/listen.ts';
 
 export const URL_OF_TUNNEL = 'https://four-dashed-words-2.trycloudflare.com';
 
-// As cloudflared 2025.4 says it, with other URLs around.
+// What cloudflared 2025.4 says, with other URLs around.
 export const BOX = `2026-02-03T13:19:49Z INF Thank you for trying Cloudflare Tunnel. [...] Terms of Use (https://www.cloudflare.com/website-terms/), and [...] \
 by following: https://developers.cloudflare.com/cloudflare-one/connections/connect-apps
 2026-02-03T13:19:49Z INF Requesting new quick Tunnel on trycloudflare.com...
@@ -28,7 +28,7 @@ export const REFUSED = `2026-02-03T13:19:49Z INF Requesting new quick Tunnel on 
 failed to request quick Tunnel: Post "https://api.trycloudflare.com/tunnel": dial tcp: lookup api.trycloudflare.com: no such host
 `;
 
-/** The port stands in the script: cloudflared's environment is an allow-list. */
+/** The port is part of the script, because only listed variables reach cloudflared. */
 const script = (port: number): string => `#!${process.execPath}
 const socket = require('node:net').connect(${port}, '127.0.0.1', () => {
   const { pid, argv, env } = process;
@@ -58,7 +58,7 @@ interface Greeting {
   readonly environment: Readonly<Record<string, string>>;
 }
 
-/** One that runs. */
+/** A fake that is running. */
 export class RunningFake {
   readonly pid: number;
   readonly argv: readonly string[];
@@ -77,22 +77,22 @@ export class RunningFake {
     this.gone = new Promise((resolve) => socket.once('close', resolve));
   }
 
-  /** On stderr, as cloudflared does. Resolves when it is written. */
+  /** Writes to stderr, as cloudflared does. Resolves when the text has been written. */
   async say(text: string): Promise<void> {
     await this.#do('say', text);
   }
 
-  /** On stdout. */
+  /** Writes to stdout. */
   async print(text: string): Promise<void> {
     await this.#do('print', text);
   }
 
-  /** Minds no SIGTERM from now on, but tells of it. */
+  /** Ignores SIGTERM from now on, but reports it. */
   async defy(): Promise<void> {
     await this.#do('defy');
   }
 
-  /** Starts a process that keeps the output open; its pid. */
+  /** Starts a process that keeps the output open. Resolves with its pid. */
   async leaveChild(): Promise<number> {
     return Number(await this.#do('leaveChild'));
   }
@@ -101,7 +101,7 @@ export class RunningFake {
     this.#socket.write(`${JSON.stringify(['exit', [text, code]])}\n`);
   }
 
-  /** The next thing that it tells. */
+  /** The next thing that the program reports. */
   async told(): Promise<unknown> {
     const { value } = await this.#answers.next();
     return value === undefined ? undefined : JSON.parse(String(value));
@@ -113,9 +113,9 @@ export class RunningFake {
   }
 }
 
-/** Where they come from. */
+/** Starts fakes: whoever runs the program gets one. */
 export class FakeCloudflared {
-  /** The program. */
+  /** The path of the program. */
   readonly program: string;
   readonly #close: () => Promise<void>;
   readonly #sockets: Socket[] = [];
@@ -125,8 +125,8 @@ export class FakeCloudflared {
     this.#close = close;
     const directory = newFolder();
     this.program = join(directory, 'cloudflared');
-    // Else what a package.json further up says, such as one that was left in /tmp, would count for
-    // a file without an ending.
+    // Otherwise a package.json further up, such as one left in /tmp, would apply to a file without
+    // an ending.
     writeFileSync(join(directory, 'package.json'), '{"type":"commonjs"}');
     writeFileSync(this.program, script(port), { mode: 0o755 });
   }
@@ -138,12 +138,12 @@ export class FakeCloudflared {
     return fakes;
   }
 
-  /** The next one that runs. */
+  /** The next fake that is running. */
   running(): Promise<RunningFake> {
     return this.#running.next('a cloudflared runs');
   }
 
-  /** Whatever still runs is killed. */
+  /** Kills whatever is still running. */
   clear(): void {
     for (const socket of this.#sockets) socket.destroy();
     void this.#close();

@@ -1,4 +1,4 @@
-// `run --tunnel` with a program in cloudflared's place and a LayerCode of our own.
+// `run --tunnel` with a program in place of cloudflared and a stand-in for LayerCode.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -33,7 +33,7 @@ const OURS = `${URL_OF_TUNNEL}/api/agent`;
 let fakes: FakeCloudflared;
 let terminal: RecordedTerminal;
 
-/** Call it in a `describe`, for each of its tests. */
+/** Call it in a `describe`: each of its tests gets the fakes. */
 function useFakes(): void {
   beforeEach(async () => {
     fakes = await FakeCloudflared.open();
@@ -55,7 +55,7 @@ function open(options: Partial<TunnelOptions> = {}): Promise<Tunnel> {
   return opening;
 }
 
-/** A tunnel whose program runs. */
+/** A tunnel whose program is running. */
 async function begun(options: Partial<TunnelOptions> = {}) {
   const opening = open(options);
   return { opening, fake: await fakes.running() };
@@ -66,7 +66,7 @@ interface Opened {
   readonly fake: RunningFake;
 }
 
-/** A tunnel that stands. */
+/** A tunnel that is open. */
 async function opened(options: Partial<TunnelOptions> = {}): Promise<Opened> {
   const { opening, fake } = await begun(options);
   await fake.say(BOX + CONNECTED);
@@ -100,7 +100,7 @@ describe('openTunnel', () => {
     assert.equal(existsSync(config), false);
   });
 
-  it('gives cloudflared what it needs of the environment, and no key or secret', async () => {
+  it('gives cloudflared what it needs from the environment, but no key or secret', async () => {
     const needed = {
       PATH: dirname(process.execPath),
       HOME: terminal.directory,
@@ -165,7 +165,7 @@ describe('openTunnel', () => {
     assert.equal((await opening).webhookUrl, OURS);
   });
 
-  it('goes on after 30 s when it does not say that it is connected, and says so', async (t) => {
+  it('goes on after 30 s without a connection, and says so', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const opening = open();
     await (await fakes.running()).say(BOX);
@@ -196,7 +196,7 @@ describe('openTunnel', () => {
     assert.equal((await opening).webhookUrl, `${URL_OF_TUNNEL}/`);
   });
 
-  it('fails with its last lines when it ends early, even if it had a URL', async () => {
+  it("fails with cloudflared's last lines if that ends early, even with a URL", async () => {
     const { opening, fake } = await begun();
     await fake.say(BOX);
     fake.exit(1, REFUSED);
@@ -270,7 +270,7 @@ describe('a tunnel', () => {
       /cloudflared ended with SIGKILL/],
   ];
   for (const [what, end, reason] of ends) {
-    it(`ends with cloudflared, for the reason of ${what}`, async () => {
+    it(`ends with cloudflared, and gives ${what} as the reason`, async () => {
       const { tunnel, fake } = await opened();
       end(fake);
       assert.match((await tunnel.ended).reason ?? '', reason);
@@ -291,7 +291,7 @@ describe('a tunnel', () => {
     assert.deepEqual(await tunnel.ended, { reason: undefined });
   });
 
-  it('may be closed again, and after it died', async () => {
+  it('may be closed again, even after it has died', async () => {
     const { tunnel, fake } = await opened();
     fake.exit(3);
     await tunnel.ended;
@@ -299,7 +299,7 @@ describe('a tunnel', () => {
     await tunnel.close();
   });
 
-  it('asks cloudflared to end, and kills it 3 s later when it does not', async (t) => {
+  it('asks cloudflared to end, and kills it 3 s later if it does not', async (t) => {
     const { tunnel, fake } = await opened();
     await fake.defy();
     const clock = mockTimers(t, ['setTimeout']);
@@ -322,7 +322,7 @@ describe('a tunnel', () => {
     }
   });
 
-  it('reads all that cloudflared says while it runs', async () => {
+  it('reads all that cloudflared says while it is running', async () => {
     const { fake } = await opened();
     await fake.say('x'.repeat(1_000_000)); // more than a pipe holds: it would wait for ever
   });
@@ -345,7 +345,7 @@ describe('a tunnel with --update-webhook', () => {
     };
   }
 
-  it('restores the old one when it is closed, before the tunnel ends', async () => {
+  it('restores the old webhook when it is closed, before cloudflared ends', async () => {
     const { tunnel, fake } = await opened(webhook());
     await fake.defy();
     const order: string[] = [];
@@ -361,7 +361,7 @@ describe('a tunnel with --update-webhook', () => {
     assert.deepEqual([order, rest.webhooks.get('ag-1')], [['webhook', 'tunnel'], PRODUCTION]);
   });
 
-  it('has restored it by the time it is over because cloudflared died', async () => {
+  it('has restored the old webhook by the time it ends because cloudflared died', async () => {
     const { tunnel, fake } = await opened(webhook());
     fake.exit(3);
     assert.match((await tunnel.ended).reason ?? '', /code 3/);
