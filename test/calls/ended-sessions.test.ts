@@ -3,7 +3,9 @@ import { describe, it } from 'node:test';
 
 import { EndedSessions } from '../../src/calls/ended-sessions.ts';
 
-/** Ends of sessions in a server that has run for an hour. Its clock stands until it is moved. */
+/**
+ * Ends of sessions in a server that has run for an hour. Its clock stands still until it is moved.
+ */
 function ended(): { readonly sessions: EndedSessions; pass(ms: number): void } {
   let time = 3_600_000;
   return { sessions: new EndedSessions(() => time), pass: (ms) => (time += ms) };

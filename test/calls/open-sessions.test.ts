@@ -8,12 +8,12 @@ interface Bench {
   readonly sessions: OpenSessions;
   /** Lets that much time pass. */
   pass(ms: number): Promise<void>;
-  /** Whether the wait that was begun last is over. */
+  /** Whether the last wait is over. */
   isOver(): boolean;
   wait(ms: number): void;
 }
 
-/** Sessions count as over when they were idle for a minute. */
+/** Sessions count as over once they have been idle for a minute. */
 function open(t: TestContext): Bench {
   const clock = mockTimers(t, ['setTimeout']);
   let now = 0;
@@ -47,7 +47,7 @@ describe('OpenSessions', () => {
     assert.equal(isOver(), true);
   });
 
-  it('are waited for no longer than that', async (t) => {
+  it('are waited for no longer than the given time', async (t) => {
     const { sessions, wait, pass, isOver } = open(t);
     sessions.start('a');
     wait(1_000);
@@ -66,7 +66,7 @@ describe('OpenSessions', () => {
     assert.equal(isOver(), true);
   });
 
-  it('are not over while turns come, and a turn alone does not open one', async (t) => {
+  it('are not over while turns arrive, and a turn alone does not open one', async (t) => {
     const { sessions, wait, pass, isOver } = open(t);
     sessions.start('long');
     await pass(59_999);

@@ -1,4 +1,4 @@
-// Which exchanges of a platform's transcript are which of ours.
+// Which exchanges in a platform's transcript correspond to which of ours.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -15,68 +15,68 @@ function exchanges(...texts: readonly string[]): Exchange[] {
   });
 }
 
-/** The pairs as `theirs=ours`, by the words of theirs and the indices of both. */
+/** The pairs as `theirs=ours`, by their indices. */
 function shown(theirs: readonly Exchange[], ours: readonly Exchange[]): string[] {
   return align(theirs, ours).map(([their, our]) => `${their}=${our}`);
 }
 
-/** What it does, an exchange list of theirs, one of ours, and the pairs. */
+/** What it does, their list of exchanges, ours, and the pairs. */
 const CASES: readonly (
   readonly [name: string, theirs: readonly string[], ours: readonly string[], pairs: string[]]
 )[] = [
-  ['finds one exchange that is all of both lists', ['Hi > Hello.'], ['Hi > Hello.'], ['0=0']],
-  ['goes back to two exchanges in a row, and no further',
+  ['matches one exchange that is all of both lists', ['Hi > Hello.'], ['Hi > Hello.'], ['0=0']],
+  ['goes back to two matching exchanges in a row, and no further',
     ['A > a', 'B > b', 'C > c'], ['A > a', 'B > b', 'C > c'], ['1=1', '2=2']],
-  ['finds the place where theirs is cut in front',
+  ['finds the place where their list was cut at the front',
     ['C > c', 'D > d'], ['A > a', 'B > b', 'C > c', 'D > d'], ['0=2', '1=3']],
   // Seed 36796 of the random platforms.
-  ['finds words that repeat by the replies before them, of which theirs was cut to',
+  ['finds repeated words by the replies before them, even if their list was cut to those',
     ['> Sure. | One moment.', 'Yes >', 'Yes >'],
     ['A > Sure. | One moment.', 'Yes >', 'Yes >', 'Yes > Fine.'], ['1=1', '2=2']],
   // Seed 98168.
-  ['takes the place where the replies before words that repeat are most like ours',
+  ['takes the place where the replies before repeated words are most like ours',
     ['> Line 1 is open.', 'Yes > Line 2 is open.', 'Yes >'],
     ['Yes > Line 1 is open.', 'Yes > Line 2 is open.', 'Yes >', 'Yes > Sure.'], ['1=1', '2=2']],
   // Seed 49740.
-  ['takes a reply that is new for one to the newest of equal words',
+  ['counts a new reply as one to the newest of equal words',
     ['Yes >', 'Yes > Sure.'], ['Yes >', 'Yes >', 'Yes >'], ['0=1', '1=2']],
-  // The same one.
-  ['does not lose several exchanges with equal words for a reply that is only alike',
+  // The same seed.
+  ['does not lose several exchanges with equal words over a reply that is only similar',
     ['Yes >', 'Yes >', 'Yes > Line 6 is busy.'],
     ['Yes >', 'Yes >', 'Yes > Line 3 is busy.', 'Yes >', 'Yes >', 'Yes >'], ['0=3', '1=4', '2=5']],
   // Seed 501002.
-  ['counts the replies that a cut list begins with, where its last one is a foreign one',
+  ['counts the replies at the beginning of a cut list whose last reply is not ours',
     ['> Line 2 is', 'Yes > Line 3 is open.', 'Yes >', 'Yes > Please hold.'],
     ['Yes > Line 1 is open.', 'Yes > Line 2 is', 'Yes > Line 3 is open.', 'Yes >', 'Yes > I'],
     ['2=3', '3=4']],
   // Seed 85981.
-  ['loses no exchanges for what is as much like a greeting as like a reply',
+  ['loses no exchanges over a text that is as much like a greeting as like a reply',
     ['> Line 3 is open. | Trains 9 run to Rome.', 'C >'],
     ['> Line 1 is open.', 'A >', 'B > Trains 2 run to Rome.', 'C >'], ['1=3']],
-  ['finds the place where ours is cut in front',
+  ['finds the place where our list was cut at the front',
     ['A > a', 'B > b', 'C > c', 'D > d'], ['C > c', 'D > d'], ['2=0', '3=1']],
   ['compares letters and digits only',
     ['two tickets > Sure', 'for saturday >'], ['Two tickets! > Sure.', 'For Saturday. > Done.'],
     ['0=0', '1=1']],
   ['compares words without letters as they are',
     ['?! > a', '... > b'], ['?! > a', '... > b'], ['0=0', '1=1']],
-  ['takes the first of two equal words whose reply theirs has',
+  ['takes the first of two equal words if their list has its reply',
     ['Tea? > Milk?', 'Yes. > Sugar?'], ['Tea? > Milk?', 'Yes. > Sugar?', 'Yes. > Lemon?'],
     ['0=0', '1=1']],
-  ['takes the one that was answered for equal words whose newest has no reply yet',
+  ['takes the answered one of equal words if the newest has no reply yet',
     ['Yes. > Sugar?'], ['Yes. > Sugar?', 'Yes. >'], ['0=0']],
-  ['goes back beyond equal words, of which ours has one more',
+  ['goes back beyond equal words, of which our list has one more',
     ['Tea? > Milk?', 'Yes. >', 'Yes. >', 'Yes. >'],
     ['Tea? > Milk?', 'Yes. > Sugar?', 'Yes. > Lemon?', 'Yes. > Rum?', 'Yes. >'],
     ['0=0', '1=1', '2=2', '3=3']],
-  ['begins at the first of equal words that are all of both lists',
+  ['begins at the first of equal words if both lists have nothing else',
     ['Yes. >', 'Yes. >'], ['Yes. > Sugar?', 'Yes. > Lemon?', 'Yes. >'], ['0=0', '1=1']],
-  ['takes a reply that was cut for the reply',
+  ['recognises a reply that was cut',
     ['Tea? > Milk?', 'Yes. > Do you take'],
     ['Tea? > Milk?', 'Yes. > Do you take sugar?', 'Yes. > Lemon?'], ['0=0', '1=1']],
-  ['does not take a reply without letters for another one',
+  ['does not count a reply without letters as a different one',
     ['Yes. > ...', 'No. > n'], ['Yes. > Milk?', 'No. > n', 'Yes. > Sugar?'], ['0=0', '1=1']],
-  ['takes words as said again if the replies are certain to be others',
+  ['counts words as said again if the replies certainly differ',
     ['Yes. > Sugar?'], ['Yes. > Milk?', 'Yes. > Lemon?'], []],
   ['begins at one exchange whose words are in each list once',
     ['X > x', 'B > b', 'Y >'], ['A > a', 'B > b', 'C > c'], ['1=1']],
@@ -84,30 +84,30 @@ const CASES: readonly (
     ['X > x', 'Yes. >', 'Y >'], ['Yes. >', 'Yes. >', 'C > c'], []],
   ['finds nothing in lists that share no words',
     ['X > x', 'Y > y'], ['A > a', 'B > b'], []],
-  ['finds nothing in an empty list of theirs', [], ['A > a'], []],
-  ['finds nothing in an empty list of ours', ['A > a'], [], []],
+  ['finds nothing if their list is empty', [], ['A > a'], []],
+  ['finds nothing if our list is empty', ['A > a'], [], []],
   ['begins at the first words of both lists if those are said again in theirs',
     ['Yes. >', 'Yes. >'], ['Yes. > Sugar?'], ['0=0']],
-  ['tells two in a row that were said last from equal ones before',
+  ['tells the last two in a row from equal ones before them',
     ['Tea? > Milk?', 'Yes. > Fine.', 'No. >', 'Yes. > Fine.', 'No. >'],
     ['Tea? > Milk?', 'Yes. > Fine.', 'No. >', 'Yes. > Fine.'], ['2=2', '3=3']],
   ['begins at a greeting that both lists have',
     ['> Welcome.', 'X >'], ['> Welcome.', 'A > a', 'B > b'], ['0=0']],
-  ['takes the newer of equal words whose reply theirs has, behind one that is nearly so',
+  ['takes the newer of equal words if their list has its reply, after a similar one',
     ['Tea? > Milk?', 'Yes. > Line 2 is free now.'],
     ['Tea? > Milk?', 'Yes. > Line 1 is free now.', 'Yes. > Line 2 is free now.'], ['0=0', '1=2']],
   // Seed 3610: the last words were said once more, and discarded.
-  ['takes the older of equal words at the end of a list that was cut in front',
+  ['takes the older of equal words at the end of a list that was cut at the front',
     ['Yes. >', 'Yes. > Sugar?', 'Yes. >'],
     ['> Welcome.', 'Yes. >', 'Yes. > Sugar?', 'Yes. > Milk?', 'Yes. > Rum?'], ['1=2', '2=3']],
   // Seed 7691: another process was saying the last reply.
-  ['takes equal replies and one that says nothing yet for more than nearly equal ones',
+  ['rates equal replies and one that has hardly begun above nearly equal ones',
     ['Yes. > L', 'Yes. > Line 3 is free.', 'Yes. > Line 4 is free.', 'Yes. > Line 5 is free.'],
     ['Yes. > Line 1 is free.', 'Yes. > L', 'Yes. > Line 3 is free.', 'Yes. > Line 4 is free.',
       'Yes. >'],
     ['2=3', '3=4']],
   // The turn that was to discard C ended before it was opened.
-  ['goes on to two in a row where the last exchange is in both lists, and none before it',
+  ['goes on to two in a row if both lists have the last exchange, but not the one before',
     ['A > a', 'B > b', 'D > d'], ['A > a', 'B > b', 'C > c', 'D > d'], ['0=0', '1=1', '2=3']],
 ];
 
@@ -127,7 +127,7 @@ describe('align', () => {
     ['agree on no words', (nth) => `Words ${nth} that are not there again.`],
   ];
   for (const [what, wordsOf] of costly)
-    it(`takes less than 20 ms of the processor for 50 of theirs and 60 of ours that ${what}`, () => {
+    it(`takes less than 20 ms of CPU time for 50 of theirs and 60 of ours that ${what}`, () => {
       const list = (length: number, name: string): Exchange[] =>
         Array.from({ length }, (_, index) => ({
           words: index === length - 1 ? name : wordsOf(`${name} ${index}`),

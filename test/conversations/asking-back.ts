@@ -12,19 +12,19 @@ import {
 } from '../fixtures/app.ts';
 
 export interface AskingBack extends Served {
-  /** The caller's words of the runs that began. */
+  /** The caller's words in the runs that have begun. */
   readonly runs: readonly string[];
-  /** The caller's words of the runs whose signal fired. */
+  /** The caller's words in the runs whose signal has fired. */
   readonly aborted: readonly string[];
-  /** Lets the turn go on whose words these are. */
+  /** Lets the turn with these words go on. */
   go(words: string): void;
   /** How often each outcome of a turn was counted. */
   outcomes(): Record<string, number>;
-  /** The history, such as `One > One? / hold > hold?*`: broken off, or `…` while it goes on. */
+  /** The history, such as `One > One? / hold > hold?*`: `*` if broken off, `…` while it goes on. */
   told(): Promise<string>;
 }
 
-/** Serves an agent that asks back, and then waits for `go` where the words begin with "hold". */
+/** Serves an agent that asks back, and then waits for `go` if the words begin with "hold". */
 export function askingBack(
   t: TestContext,
   store: ConversationStore,
@@ -66,7 +66,7 @@ export function askingBack(
   };
 }
 
-/** What was spoken, and that the stream ended properly. */
+/** What was spoken. Asserts that the stream ended properly. */
 export async function spoken(reply: TestReply | Promise<TestReply>): Promise<string> {
   const events = await (await reply).events();
   assert.equal(events.at(-1)?.type, 'response.end');
@@ -86,7 +86,7 @@ export class HeldReply {
     this.#listener = new Listener(reply);
   }
 
-  /** The next piece of text, or the type of the event that is none. */
+  /** The next piece of text, or the type of an event that has no text. */
   async next(): Promise<unknown> {
     const event = await this.#listener.next();
     return event?.type === 'response.tts' ? event.content : event?.type;

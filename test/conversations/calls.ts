@@ -1,4 +1,4 @@
-// Calls as what was said in them. Some platforms send all of it with each request.
+// Calls, written as what was said in them. Some platforms send all of it with each request.
 
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
@@ -11,7 +11,7 @@ import { transcriptOf } from '../fixtures/transcript.ts';
 import { reply, round, Talk, yes } from './talk.ts';
 
 /**
- * A request: the newest words, and the exchanges before as the platform has them. Each is
+ * A request: the newest words, and the exchanges before them as the platform has them. Each is
  * `words > reply | reply`, `> reply` where the agent spoke first, or only `words`.
  */
 export function call(
@@ -25,7 +25,7 @@ export function call(
   return { text, transcript: transcriptOf(lines, fields) };
 }
 
-/** Turns t1, t2 … of texts such as `words > reply`. */
+/** Turns t1, t2 … from texts such as `words > reply`. */
 export function callOf(...texts: readonly string[]): Talk {
   const talk = new Talk();
   for (const [index, text] of texts.entries()) {
@@ -36,18 +36,19 @@ export function callOf(...texts: readonly string[]): Talk {
 }
 
 /**
- * A name, requests with `; ` between them, and the history then. A request is its words, and what
- * we reply: `Hi > Hello.` A reply that is broken off has `*` behind it, and an apology `!`; without
- * one, the turn goes on. Between them may be what the platform sends along: in brackets the call so
- * far as it has it, `C (A > a / B > b) > c`, in square ones if it knows what was heard, or what was
- * heard of a turn, `C after "Hel" of t1 > c`. Turns are counted, `t2: C` is the turn t2 again, and
- * without other words a turn's are its id. `t1 in b` is the second of several processes, all of
- * which live. `end t1 > c` is the end of a run that was not over, and `heard "Hel" of t1` a report
- * that begins no turn; with `…` the platform does not know what was heard.
+ * A name, requests with `; ` between them, and the history that results. A request is the caller's
+ * words, and our reply: `Hi > Hello.` A reply that is broken off ends in `*`, an apology in `!`;
+ * without a reply, the turn goes on. Between them may be what the platform sends along: the call so
+ * far as it has it, in round brackets, `C (A > a / B > b) > c`, or in square ones if it knows what
+ * was heard; or what was heard of a turn, `C after "Hel" of t1 > c`. Turns are counted, `t2: C` is
+ * the turn t2 again, and a turn without other words has its id for words. `t1 in b` runs in the
+ * second of several processes, all of which are alive. `end t1 > c` is the end of a run that was
+ * not over, and `heard "Hel" of t1` a report that begins no turn; with `…` the platform does not
+ * know what was heard.
  */
 type CallTold = readonly [name: string, requests: string, finds: string];
 
-/** A test of each. */
+/** One test for each. */
 export function tellCalls(calls: readonly CallTold[]): void {
   for (const [name, requests, finds] of calls)
     it(name, () => assert.equal(shown(afterRequests(requests)), finds));
@@ -90,8 +91,8 @@ function take(talk: Talk, request: string, nth: string): void {
 }
 
 /**
- * The history as exchanges: a reply that was broken off has `*` behind it, and one that goes on is
- * `…`. Behind a semicolon are the turns that were discarded.
+ * The history as exchanges: a reply that was broken off ends in `*`, and one that goes on is `…`.
+ * The turns that were discarded come after a semicolon.
  */
 export function shown(talk: Talk): string {
   const exchanges: string[] = [];

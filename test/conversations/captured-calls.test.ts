@@ -52,7 +52,7 @@ class Call extends Talk {
     return sentIn(this.turns);
   }
 
-  /** What counts for the store besides texts. */
+  /** What counts towards the store's limit besides texts. */
   get bytes(): number {
     return lengthOf(this.conversation) - this.conversation.textLength;
   }
@@ -144,7 +144,7 @@ describe('what was captured of a call', () => {
     assert.equal(counts.at(-1), counts[1]);
   });
 
-  it('is bounded over all its turns, and counts for the store', () => {
+  it('is limited over all its turns, and counts towards the limit of the store', () => {
     const call = new Call();
     for (let n = 1; n <= 25; n += 1)
       call.send(`t-${n}`, [asked(said(String(n % 10).repeat(200_000)))]);

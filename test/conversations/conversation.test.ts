@@ -40,7 +40,7 @@ describe("the agent's state", () => {
     return talk.settle(turnId, 'completed', 'Yes.', { runId, agentState: setTo(text) });
   }
 
-  it('is what the last settlement that has one says, for the turns that open then', () => {
+  it('is that of the last settlement that has one, for the turns that open after it', () => {
     const talk = new Talk();
     talk.open('t1');
     keep(talk, 't1', '{"n":1}');
@@ -50,7 +50,7 @@ describe("the agent's state", () => {
     assert.equal(talk.conversation.state, '{"n":22}');
   });
 
-  it('is cleared with caller and agent, and no turn that still runs brings it back', () => {
+  it('is cleared with caller and agent, and no running turn brings it back', () => {
     const talk = new Talk();
     talk.open('t1', { caller: { sessionId: 's', from: '+1', to: '+2' } });
     keep(talk, 't1', '{"n":1}');
@@ -63,7 +63,7 @@ describe("the agent's state", () => {
 });
 
 describe('forgetHead', () => {
-  it('leaves no trace of the state and the caller in the limit', inTalk((talk) => {
+  it('leaves no trace of the state and the caller in the length', inTalk((talk) => {
     talk.open('t1');
     const { conversation } = talk;
     const { textLength } = conversation;

@@ -11,7 +11,7 @@ describe('a call that was cut to replies', () => {
   const both = 'Tea? () > Tea is one euro.; Cake? (Tea? > Tea is one euro.) > Cake is two euros.';
   const WELCOME = '> Welcome to the bakery. How can I help?';
   tellCalls([
-    // Seed 98700029 of the random platforms: the corrected words were there twice.
+    // Seed 98700029 of the random platforms: the corrected words were in history twice.
     ['asks for another reply to the words after them',
       `${both}; Cake and milk? (> Tea is one euro. | Line 2 of the bakery.)`,
       'Tea? > Tea is one euro. | Line 2 of the bakery. / Cake and milk? > …; not t2'],

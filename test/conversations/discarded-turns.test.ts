@@ -1,4 +1,5 @@
-// What a turn finds in its place in the call: the calls and the state of those that it replaces.
+// What a turn finds in its place in the call: the calls and the state of the turns that it
+// replaces.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -27,12 +28,12 @@ class Replaced {
     for (const turn of [this.discarded, this.record]) addTurn(this.conversation, turn);
   }
 
-  /** The discarded turn, or the other one, has changed the state. */
+  /** The discarded turn, or another one, changes the state. */
   change(from: string, to: string, by = this.discarded, call?: ToolMessage): void {
     keepState(this.conversation, by, { agentState: change(from, to) }, call);
   }
 
-  /** The conversation once a turn has the place. */
+  /** The conversation once a turn has taken the place. */
   taken(record = this.record, from = [this.discarded]): Conversation {
     takePlace(this.conversation, record, from, 0);
     return this.conversation;
@@ -46,7 +47,7 @@ describe('the calls of a turn that was replaced', () => {
     return calls.map(({ toolCallId }) => toolCallId);
   }
 
-  it('lists waiting calls first, and leaves out interrupted ones', () => {
+  it('list waiting calls first, and leave out interrupted ones', () => {
     const running = { state: 'running' } as const;
     const results = [{}, running, { ...running, joins: true }, { state: 'interrupted' }] as const;
     assert.deepEqual(idsOf(results, false), ['call-2', 'call-1', 'call-0']);
@@ -54,7 +55,7 @@ describe('the calls of a turn that was replaced', () => {
 
   for (const [what, hasGoneBack, ids] of [
     ['leave out repeatable ones if the state has been restored', true, ['call-1']],
-    ['have repeatable ones if the state has not been restored', false, ['call-0', 'call-1']],
+    ['include repeatable ones if the state has not been restored', false, ['call-0', 'call-1']],
   ] as const)
     it(what, () => assert.deepEqual(idsOf([{ isRepeatable: true }, {}], hasGoneBack), ids));
 });
@@ -112,10 +113,10 @@ describe('the state of a turn that was replaced', () => {
 
   for (const [what, result, state] of [
     ['loses what a call may do again', { isRepeatable: true }, before],
-    ['loses what a call has changed that only waited for another turn', { joins: true }, before],
+    ['loses what a call that only waited for another turn has changed', { joins: true }, before],
     ['loses what an interrupted call has changed', { state: 'interrupted' }, before],
-    ['keeps what a call has changed whose result stays', {}, changed],
-    ['keeps what a call has changed that may have acted', { state: 'unknown' }, changed],
+    ['keeps what a call whose result stays has changed', {}, changed],
+    ['keeps what a call that may have acted has changed', { state: 'unknown' }, changed],
   ] as const)
     it(what, () => {
       const place = new Replaced([result]);
@@ -125,14 +126,14 @@ describe('the state of a turn that was replaced', () => {
       assert.equal(place.taken().state, state);
     });
 
-  it('keeps what changes while a call whose result is kept runs: it may be its change', () => {
+  it('keeps changes made while a call whose result stays is running: it may have made them', () => {
     const place = new Replaced([{ state: 'running' }]);
     Object.assign(place.conversation, { state: before, runningCalls: 1 });
     place.change(before, changed);
     assert.equal(place.taken().state, changed);
   });
 
-  it('keeps what changes while a call of another turn runs', () => {
+  it('keeps changes made while a call of another turn is running', () => {
     const place = new Replaced();
     const messages = round('t0', 'a', { state: 'running' });
     addTurn(place.conversation, { ...newTurn('t0', 'completed', 9), messages });
@@ -159,7 +160,7 @@ describe('the agent that has a conversation', () => {
 
   for (const [what, later, agent] of [
     ['that of the last hand-over, in the order of turns', handingOver, 'b'],
-    ['the one that an older turn handed over to late, if no later turn has', newer, 'a'],
+    ['the one that an older turn handed over to late, unless a later turn did', newer, 'a'],
   ] as const)
     it(`is ${what}`, () => {
       const conversation = emptyConversation('c');

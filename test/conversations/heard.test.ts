@@ -1,5 +1,5 @@
 // text_heard is written only where it can have been heard: each row is a conversation, a report,
-// and what history holds then.
+// and what history then holds.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -47,21 +47,21 @@ describe('a text that was heard', () => {
   for (const [title, past, textHeard, expected] of [
     ['that is two fillers leaves an older reply alone', [SPOKEN, { ...FILLERS, ...WORDLESS }],
       'One moment.  Still looking. ', [`t1: ${TUESDAY}`]],
-    ['that begins with two fillers is the words behind them', [{ ...FILLERS, said: 'It is ten.' }],
+    ['that begins with two fillers is the words after them', [{ ...FILLERS, said: 'It is ten.' }],
       'One moment. Still looking. It', ['t1: It *']],
 
-    ['cuts an older reply behind a wordless turn, white space aside', [SPOKEN, WORDLESS],
+    ['cuts an older reply before a wordless turn, whatever the white space', [SPOKEN, WORDLESS],
       'Your  appointment\nis', ['t1: Your  appointment\nis *']],
     ['looks past several wordless turns', [SPOKEN, WORDLESS, WORDLESS], 'Your', ['t1: Your *']],
-    ['never looks past a turn that spoke', [SPOKEN, { said: 'Yes.' }], 'Your',
+    ['never looks past a turn that has spoken', [SPOKEN, { said: 'Yes.' }], 'Your',
       [`t1: ${TUESDAY}`, 't2: Your *']],
-    ['finds nothing where nobody spoke', [WORDLESS], 'Your', []],
+    ['finds nothing if nobody spoke', [WORDLESS], 'Your', []],
 
     ['is the reply of a turn whose process died', [SPOKEN, LOST], 'It is ten',
       [`t1: ${TUESDAY}`, 't2: It is ten *']],
-    ["that is empty is the reply of a turn whose process died, and no older one's",
+    ["that is empty is the reply of a turn whose process died, not an older one's",
       [SPOKEN, LOST], '', [`t1: ${TUESDAY}`]],
-    ['is found behind a wordless turn, at one whose process died', [LOST, WORDLESS], 'It is ten',
+    ['is found before a wordless turn, in one whose process died', [LOST, WORDLESS], 'It is ten',
       ['t1: It is ten *']],
   ] as const satisfies readonly (readonly [string, readonly Past[], string, readonly string[]])[])
     it(title, () => assert.deepEqual(left(past, { textHeard }), expected));
@@ -76,7 +76,7 @@ describe('a text that was heard', () => {
   ] as const)
     it(title, () => assert.deepEqual(left(past, { textHeard, turnId }), expected));
 
-  // Was: a server that could not ask the store cut its own newest reply to the words of another's.
+  // A server that could not ask the store once cut its own newest reply to words of another server.
   for (const [title, past, textHeard, expected] of [
     ['leaves the newest turn alone', [{ said: 'One.' }], 'Two', ['t1: One.']],
     ['that is empty leaves the newest turn alone', [{ said: 'One.' }], '', ['t1: One.']],
@@ -96,7 +96,7 @@ describe('a text that was heard', () => {
       assert.deepEqual(left([{ said: '$5' }], named), ['t1: five *']);
     });
 
-  it('knows what a turn of this process has sent so far, even if it is not settled', () => {
+  it('is compared with what a turn of this process has sent, even if not settled yet', () => {
     const talk = new Talk();
     talk.exchange('t1', TUESDAY);
     talk.open('t2');
@@ -108,10 +108,10 @@ describe('a text that was heard', () => {
 });
 
 describe('an interruption that does not say what was heard', () => {
-  it('marks nothing where nobody spoke', () =>
+  it('marks nothing if nobody spoke', () =>
     assert.deepEqual(left([], { textHeard: undefined }), []));
 
-  it('is written onto what a run elsewhere has stored of its reply, and closes the turn', () => {
+  it('marks what a run elsewhere has stored of its reply, and closes the turn', () => {
     const talk = new Talk();
     talk.open('t1');
     talk.progress('t1', round('t1', 'a', { said: 'I look.', saidState: 'open' }));
@@ -120,8 +120,8 @@ describe('an interruption that does not say what was heard', () => {
     assert.deepEqual(talk.replies, ['t1: I look. *']);
   });
 
-  for (const [what, filler] of [['nothing', undefined], ['but a filler', 'One moment.']] as const)
-    it(`leaves a turn completed that said ${what}, and reports nothing`, inTalk((talk) => {
+  for (const [what, filler] of [['nothing', undefined], ['only a filler', 'One moment.']] as const)
+    it(`leaves a turn that said ${what} completed, and reports nothing`, inTalk((talk) => {
       talk.open('t1');
       talk.settle('t1', 'completed', '', { filler });
       assert.equal(talk.hear(undefined), undefined);
@@ -129,8 +129,8 @@ describe('an interruption that does not say what was heard', () => {
     }));
 });
 
-describe('noteHeard of a turn with tools', () => {
-  /** Died behind a call, with the words before it written down. */
+describe('noteHeard on a turn with tools', () => {
+  /** A turn that died after a call, with the words before it written down. */
   function lostBehindCall(): Talk {
     const talk = new Talk();
     talk.open('t1');
@@ -152,7 +152,7 @@ describe('noteHeard of a turn with tools', () => {
       assert.equal(talk.calls.length, 1);
     });
 
-  /** A turn that has said all of this, with a call between two rounds. */
+  /** A turn that has said all of this, with a call between rounds. */
   function after(rounds: readonly string[], filler?: string): Talk {
     const talk = new Talk();
     talk.open('t1');
@@ -164,13 +164,13 @@ describe('noteHeard of a turn with tools', () => {
     return talk;
   }
 
-  // Was: 'one moment a' before the call, and 'll right' behind it.
+  // It was once 'one moment a' before the call, and 'll right' after it.
   for (const [title, rounds, heard, expected] of [
     ['all of it', ['One moment. ', 'All right.'], 'one moment all right',
       ['One moment. ', 'All right.']],
     ['the words before the call', ['One moment. ', 'All right.'], 'one moment',
       ['One moment.', '']],
-    ['half a word behind the call', ['One moment. ', 'All right.'], 'ONE MOMENT al',
+    ['half a word after the call', ['One moment. ', 'All right.'], 'ONE MOMENT al',
       ['One moment. ', 'Al']],
     ['three rounds', ['Well, let me see. ', 'One more thing… ', 'All right, done.'],
       'well let me see one more thing all right', [
@@ -214,7 +214,7 @@ describe('cutTurn', () => {
       assert.equal(talk.turn('t1').state, 'interrupted');
     }));
 
-  it('leaves the newest turn alone while an older one runs elsewhere: that one is meant', () => {
+  it('leaves the newest turn alone if an older one is running elsewhere: that is meant', () => {
     const talk = new Talk();
     talk.open('t1');
     talk.exchange('t2', 'Second.');
@@ -240,14 +240,14 @@ describe('cutTurn', () => {
   }));
 });
 
-describe('cutTurn of a turn with tools', () => {
+describe('cutTurn on a turn with tools', () => {
   const call = ['assistant(interrupted): Let me see. [call-1]', 'tool: 42'];
   for (const [title, heard, left] of [
     ['in the text before the call', 'Let', ['assistant(interrupted): Let [call-1]', 'tool: 42']],
-    ['right behind it', 'Let me see.', call],
-    ['in the text behind it', 'Let me see.It is', [...call, 'assistant(interrupted): It is']],
+    ['right after it', 'Let me see.', call],
+    ['in the text after it', 'Let me see.It is', [...call, 'assistant(interrupted): It is']],
     ['before the first word', '', ['assistant(interrupted):  [call-1]', 'tool: 42']],
-    ['where it is not known what was heard', undefined,
+    ['without knowing what was heard', undefined,
       [...call, 'assistant(interrupted): It is 42.']],
   ] as const)
     it(`keeps the call and its result whole when cut ${title}`, inTalk((talk) => {
@@ -273,7 +273,7 @@ describe('withoutPrefix', () => {
     ['👋🏽 Hi', '👋🏽', 'Hi'],
     ['👋🏽 Hi', '👋🏿', '👋🏽 Hi'],
   ] as const)
-    it(`makes "${rest}" of ${JSON.stringify(text)} without "${prefix}"`, () => {
+    it(`leaves "${rest}" of ${JSON.stringify(text)} without "${prefix}"`, () => {
       assert.equal(withoutPrefix(text, prefix), rest);
     });
 });

@@ -5,7 +5,7 @@ import { trim, type ConversationBounds } from '../../src/conversations/history-b
 import { addMessage } from '../../src/conversations/conversation.ts';
 import { BOUNDS, Talk, toolMessages } from './talk.ts';
 
-/** So many exchanges, each of 13 characters. */
+/** This many exchanges, each of 13 characters. */
 function filled(turns: number, bounds: Partial<ConversationBounds>): Talk {
   const talk = new Talk(bounds);
   for (let count = 1; count <= turns; count++)
@@ -20,7 +20,7 @@ function ids({ turns }: Talk): string[] {
 describe('the limits of a conversation', () => {
   for (const [maxMessages, turns, left] of [
     [4, 2, ['t1', 't2']], // exactly the bound
-    [8, 5, ['t3', 't4', 't5']], // three quarters of it are left
+    [8, 5, ['t3', 't4', 't5']], // three quarters of that are left
     [8, 6, ['t3', 't4', 't5', 't6']], // nothing is removed until it is exceeded again
     [8, 7, ['t5', 't6', 't7']],
     [4, 3, ['t3']], // half a turn is not kept
@@ -35,8 +35,8 @@ describe('the limits of a conversation', () => {
 
   for (const [what, turns, maxTextLength, left] of [
     ['exactly the limit of texts', 4, 52, ['t1', 't2', 't3', 't4']],
-    ['three quarters of the texts beyond that', 5, 52, ['t3', 't4', 't5']],
-    ['whole turns, and one less for one unit more', 2, 25, ['t2']],
+    ['three quarters of the texts beyond the limit', 5, 52, ['t3', 't4', 't5']],
+    ['whole turns, and one fewer beyond the limit', 2, 25, ['t2']],
   ] as const)
     it(`keep ${what}`, () => assert.deepEqual(ids(filled(turns, { maxTextLength })), left));
 

@@ -1,4 +1,4 @@
-// What attacks on the reconciling of transcripts have found, each as a rule.
+// What attacks on the reconciliation of transcripts have found, each as a rule.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -78,12 +78,12 @@ describe('words that are joined in one list', () => {
   ]);
 });
 
-describe('a reply that another process says', () => {
+describe('a reply that another process is saying', () => {
   const REPLY = 'We open at nine. We close at six.';
 
   for (const [what, told, isHeard, shown] of [
     // Seeds 985 and 5379 of the random platforms: all of it was in history.
-    ['was not heard if the platform reports nothing of it, though the call went on', '', false, []],
+    ['was not heard if the platform reports none of it though the call went on', '', false, []],
     ['keeps its words, and those that the platform has reported meanwhile', 'Are you there?',
       false, [`assistant(interrupted): ${REPLY}`, 'assistant(completed): Are you there?']],
     ['is cut to what the platform has reported', 'We open at nine.', false,
@@ -99,7 +99,7 @@ describe('a reply that another process says', () => {
 
 describe('a filler', () => {
   // Seed 4723: "Yes." was said four times, and only fillers told which turn was the last.
-  it('of a turn that still runs distinguishes its words from equal ones', inTalk((talk) => {
+  it('of a running turn distinguishes its words from equal ones', inTalk((talk) => {
     const filler = 'One moment.';
     for (const [index, turnId] of ['t1', 't2', 't3', 't4'].entries()) {
       talk.open(turnId, call('Yes.', Array<string>(index).fill(`Yes. > ${filler}`)));
@@ -112,7 +112,7 @@ describe('a filler', () => {
   }));
 
   // Seed 23333: only the last turns were looked at, without the one that had the filler.
-  it('is not taken for a text of the platform if its list was cut at the front', () => {
+  it('is not mistaken for a text of the platform if its list was cut at the front', () => {
     const talk = callOf(HELLO);
     talk.open('t2', call('book', [HELLO]));
     talk.settle('t2', 'interrupted', '', { filler: 'One moment.' });
@@ -153,14 +153,14 @@ function assertCheap(
     talk.ask('next', request);
     return processorMs(before);
   });
-  assert.ok(costMs < 50, `${costMs} ms`); // the first try is compiled, or loads a dictionary
+  assert.ok(costMs < 50, `${costMs} ms`); // the first try compiles code, or loads a dictionary
 }
 
 class UncheckedTalk extends Talk {
   override check(): void {}
 }
 
-/** So many of these. */
+/** This many of these. */
 function times<T>(count: number, of: (nth: number) => T): T[] {
   return Array.from({ length: count }, (_, nth) => of(nth));
 }
@@ -203,7 +203,7 @@ describe('a turn begins in less than 50 ms', () => {
         times(50, (turn) => [turn === 0 ? 'Hello' : '', asked(turn)]),
       ));
 
-  // Each text of the platform's was compared with each of ours, and prepared anew for that.
+  // Each of the platform's texts was once compared with each of ours, and prepared anew every time.
   for (const [why, count, reply] of [
     ['a caller was silent for fifty turns', 50, text],
     ['a reply is very long', 1, (turn: number) => text(turn).repeat(80)],

@@ -1,5 +1,5 @@
 // What runs and tools change in the state counts, whatever has become of their turn by then, unless
-// it goes with the turn or was erased.
+// the change goes with the turn or was erased.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -29,7 +29,7 @@ function open(conversation: Conversation, more: Partial<TurnOpening> = {}): void
   assert.equal(openTurn(conversation, opening, BOUNDS).kind, 'opened');
 }
 
-/** A call of the first run that has begun. */
+/** A running call of the first run. */
 function calling(toolCallId = 'x'): Message[] {
   const toolCalls = [{ id: toolCallId, name: 'pay', args: '{}' }];
   return [
@@ -71,11 +71,11 @@ const WRITES: Readonly<Record<string, (conversation: Conversation, state: StateW
   },
 };
 
-describe('a change of the state', () => {
+describe('a change to the state', () => {
   for (const [title, becomes] of Object.entries(BECOMES))
     for (const [what, write] of Object.entries(WRITES)) {
       if (title === 'was trimmed' && what === 'the calls of a run') continue; // given again later
-      it(`comes with ${what}, even if the turn ${title}`, () => {
+      it(`is stored with ${what}, even if the turn ${title}`, () => {
         const conversation = opened();
         becomes(conversation);
         write(conversation, setTo(CHANGED));
@@ -84,7 +84,7 @@ describe('a change of the state', () => {
     }
 
   for (const [what, write] of Object.entries(WRITES))
-    it(`does not come with ${what} of before an erasure`, () => {
+    it(`is not stored with ${what} from before an erasure`, () => {
       const conversation = opened();
       clearTurns(conversation);
       write(conversation, setTo(CHANGED));
@@ -92,7 +92,7 @@ describe('a change of the state', () => {
     });
 
   for (const [what, write] of Object.entries(WRITES))
-    it(`does not come with ${what} of before an erasure if the turn is there again`, () => {
+    it(`is not stored with ${what} from before an erasure if its turn is there again`, () => {
       const conversation = opened();
       clearTurns(conversation);
       open(conversation, { runId: 2 });
@@ -100,7 +100,7 @@ describe('a change of the state', () => {
       assert.equal(conversation.state, undefined);
     });
 
-  it('does not come to a conversation that is gone', () => {
+  it('is not stored in a conversation that is gone', () => {
     const conversation = emptyConversation('c');
     WRITES['the end of a run']?.(conversation, setTo(CHANGED));
     assert.equal(conversation.state, undefined);
@@ -134,7 +134,7 @@ describe('a state that a record refuses', () => {
     return { store, manager, live, save, settle, result };
   }
 
-  it('is stored by saveState if the result of a call stays that runs', async () => {
+  it('is stored by saveState if the result of a running call will stay', async () => {
     const { store, manager, live, save } = await discarded();
     live.value.paid.push('pizza');
     await save();
@@ -142,7 +142,7 @@ describe('a state that a record refuses', () => {
     store.close();
   });
 
-  it('comes with the next write that may bring it', async () => {
+  it('is stored by the next write that may store it', async () => {
     const { store, manager, live, settle, result } = await discarded();
     live.value.paid.push('pizza');
     await settle(); // of a discarded turn: it changes nothing

@@ -1,5 +1,5 @@
 // Who may overwrite what a turn says: every cell of the table is tried, with and without a report,
-// and is what the page says.
+// and must be what the page says.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -19,7 +19,7 @@ import { BOUNDS, check, holding, reply as replyOf, round } from './talk.ts';
 
 const PAGE = readFileSync(new URL('../../docs/turns.md', import.meta.url), 'utf8');
 
-/** What a run has said of turn `t`, and what the platform has reported of it: it heard "One". */
+/** What a run has said in turn `t`, and what the platform has reported of it: it heard "One". */
 function turn(account: Account, reply: string, isReported: boolean): TurnRecord {
   const record: TurnRecord = { id: 't', state: 'failed', runId: 1, words: 'Hi', reply };
   record.process = 'a';
@@ -31,7 +31,7 @@ function turn(account: Account, reply: string, isReported: boolean): TurnRecord 
   return { ...record, state: 'interrupted', reply: 'One', heard };
 }
 
-/** What comes. It brings the words "One, two." */
+/** The writer writes, with the words "One, two." */
 function come(writer: Writer, conversation: Conversation, isReported: boolean): void {
   const run = { turnId: 't', runId: 1, process: 'a' };
   const content = 'One, two.';
@@ -63,7 +63,7 @@ function come(writer: Writer, conversation: Conversation, isReported: boolean): 
   }
 }
 
-/** What the turn says then: "Zero." is what it said before. */
+/** What the turn then says: "Zero." is what it said before. */
 function wordsAfter(
   writer: Writer, account: Account, isReported: boolean, isCopyReported: boolean,
 ): string {
@@ -80,7 +80,7 @@ const VERDICT_WORDS: Readonly<Record<Verdict, string>> = {
 };
 
 describe('who may overwrite what a turn says', () => {
-  it('stands in a file that imports nothing', () => {
+  it('is in a file that imports nothing', () => {
     const source = new URL('../../src/conversations/last-word.ts', import.meta.url);
     assert.doesNotMatch(readFileSync(source, 'utf8'), /^import /m);
   });
@@ -88,7 +88,7 @@ describe('who may overwrite what a turn says', () => {
   for (const writer of WRITERS) {
     const row = ACCOUNTS.map((account) => verdictOn(account, writer));
 
-    it(`stands on the page: ${writer}`, () => {
+    it(`is on the page, for "${writer}"`, () => {
       const line = PAGE.split('\n').find((text) => text.startsWith(`| *${writer}*`));
       const [, , ...cells] = line?.split('|').map((cell) => cell.trim()) ?? [];
       assert.deepEqual(cells.slice(0, -1), row);
@@ -99,14 +99,14 @@ describe('who may overwrite what a turn says', () => {
       const verdict = row[index] ?? assert.fail();
       const before = account === 'running' ? '' : 'Zero.';
 
-      it(`${verdict}: ${writer}, when its run is ${account}`, () => {
+      it(`for "${writer}", when its run is "${account}", is "${verdict}"`, () => {
         const expected = VERDICT_WORDS[verdict];
         assert.equal(
           wordsAfter(writer, account, false, false), expected === 'Zero.' ? before : expected,
         );
       });
 
-      it(`${verdict}: ${writer}, when its run is ${account}, and with a report`, () => {
+      it(`for "${writer}", when its run is "${account}" and reported on, is "${verdict}"`, () => {
         if (verdict === 'if reported' || verdict === 'its report')
           assert.equal(wordsAfter(writer, account, false, true), 'One');
         if (account === 'running') return; // a report ends it

@@ -147,8 +147,8 @@ describe('ConversationManager', () => {
       await assert.rejects(call, failure);
   });
 
-  // Was: false for ever where agents have names.
-  it('reports that its store is away, also as one of several agents', (t) => {
+  // It was once false for ever if agents had names.
+  it('reports that its store is away, even as one of several agents', (t) => {
     const store: ConversationStore = memory(t);
     const managers = [{}, { agentName: 'a' }].map((of) => new ConversationManager(store, of));
     for (const isDegraded of [true, false]) {

@@ -11,7 +11,7 @@ storeContract('MemoryStore', () => new MemoryStore({ ttlMs: 3_600_000, maxConver
 
 const START = 1_700_000_000_000;
 
-/** A store for a second, with a clock of its own and a calendar, both moved by hand. */
+/** A store that keeps conversations for a second, with a clock and a calendar moved by hand. */
 class Stage {
   timeMs = 1_000_000;
   dateMs = START;
@@ -27,10 +27,10 @@ class Stage {
   }
 
   /**
-   * Each step changes a conversation: `a`, which it leaves with a turn that has ended, `a:open`,
-   * with one that has not, `a:10`, with so many characters, `a:empty`, without any turn, and
-   * `a:paid`, with a once call of 2,000 characters. `+1000` lets so many milliseconds pass, `sweep`
-   * the store's own timer, `close` closes it.
+   * Each step changes a conversation: `a` leaves it with a turn that has ended, `a:open` with one
+   * that has not, `a:10` with that many characters, `a:empty` without any turn, and `a:paid` with a
+   * once call of 2,000 characters. `+1000` lets that many milliseconds pass, `sweep` fires the
+   * store's own timer, `close` closes the store.
    */
   take(steps: string): void {
     for (const step of steps.split(' ')) {
@@ -54,13 +54,13 @@ class Stage {
     });
   }
 
-  /** Those of them that the store still has. */
+  /** Those of the ids that the store still has. */
   held(ids: string): string {
     return ids.split(' ').filter((id) => this.store.read(id) !== undefined).join(' ');
   }
 }
 
-/** What it does, its limits, the steps, and which of these are held then: `a, b of a b c`. */
+/** What it does, its limits, the steps, and which ids of which are then held: `a b of a b c`. */
 type Told = readonly [
   name: string, limits: Partial<MemoryStoreOptions>, steps: string, held: string,
 ];
@@ -94,7 +94,7 @@ describe('MemoryStore', () => {
     assert.equal(stage.store.read('a')?.updatedAt, START + 500);
   });
 
-  // Was: a wall clock set forward during a call, and the call was forgotten.
+  // A wall clock was once set forward during a call, and the call was forgotten.
   it('forgets nothing early, and keeps nothing longer, when the clock jumps', (t) => {
     const stage = new Stage(t);
     stage.take('a');
@@ -107,7 +107,7 @@ describe('MemoryStore', () => {
 });
 
 describe('MemoryStore by time', () => {
-  it('keeps a conversation for exactly its time since the last change, whoever reads', (t) => {
+  it('keeps a conversation for exactly its time since the last change, even if read', (t) => {
     const stage = new Stage(t);
     stage.take('a +900 a +1000');
     assert.equal(stage.held('a'), 'a');
@@ -151,7 +151,7 @@ describe('MemoryStore by time', () => {
   tell([
     ['frees memory even if nobody asks, and keeps open and young conversations', {},
       'old open:open too +1001 young sweep', 'open young of old open too young'],
-    ['keeps one whose long turn has ended for its time', {},
+    ['keeps one for its time once its long turn has ended', {},
       'a:open +5000 sweep a +1000 sweep', 'a of a'],
     ['drops an expired conversation once its long turn has ended', {},
       'a:open +5000 sweep a +1000 sweep +1 sweep', 'of a'],
@@ -171,17 +171,17 @@ describe('MemoryStore by number', () => {
   const THREE = { maxConversations: 3 };
   tell([
     ['holds exactly the limit', THREE, 'a b c', 'a b c of a b c'],
-    ['drops the one changed longest ago for one more', THREE, 'a b c d', 'b c d of a b c d'],
+    ['drops the one changed longest ago for a new one', THREE, 'a b c d', 'b c d of a b c d'],
     // How the list keeps its order: test/base/recency-list.test.ts.
     ['moves one that is used to the end', THREE, 'a b c b d e', 'b d e of a b c d e'],
-    ['has room again for one that is cleared', THREE, 'a b c b:empty d e', 'c d e of a b c d e'],
+    ['has room again after one is cleared', THREE, 'a b c b:empty d e', 'c d e of a b c d e'],
     ['has no trace left of a conversation that was used and then cleared', THREE,
       'a b a a:empty c d e f', 'd e f of a b c d e f'],
-    ['never drops one with an open turn, and takes the next one', THREE, 'a:open b c d',
+    ['never drops one with an open turn, but the next one', THREE, 'a:open b c d',
       'a c d of a b c d'],
     ['exceeds the limit by the number of open ones', { maxConversations: 2 },
       'a:open b:open c:open d:open', 'a b c d of a b c d'],
-    ['returns to the limit when those have ended', { maxConversations: 2 },
+    ['returns to the limit when open turns have ended', { maxConversations: 2 },
       'a:open b:open c:open d:open a b c d e', 'd e of a b c d e'],
     ['holds one conversation at the lowest limit', { maxConversations: 1 }, 'a b b c',
       'c of a b c'],
@@ -221,7 +221,7 @@ describe('MemoryStore by number', () => {
 
   it('drops in the order of the last change after an eviction that skipped open turns', (t) => {
     const stage = new Stage(t, { maxConversations: 4 });
-    stage.take('open:open b c d e'); // drops b; `open` moves behind e
+    stage.take('open:open b c d e'); // drops b; `open` moves after e
     assert.equal(stage.held('open b c d e'), 'open c d e');
     stage.take('open'); // completed now
     for (const [added, dropped] of [
@@ -239,23 +239,23 @@ describe('MemoryStore by characters', () => {
   const THIRTY = { maxCharacters: 30 };
   tell([
     ['holds exactly the limit', THIRTY, 'a:10 b:10 c:10', 'a b c of a b c'],
-    ['drops the one changed longest ago for one more', THIRTY, 'a:10 b:10 c:10 c:11',
+    ['drops the one changed longest ago for a new one', THIRTY, 'a:10 b:10 c:10 c:11',
       'b c of a b c'],
     ['drops as many as necessary', THIRTY, 'a:10 b:10 c:10 d:20', 'c d of a b c d'],
-    ['counts what a conversation lost once, by a change or by its end', THIRTY,
+    ['counts what a conversation loses only once, by a change or by its end', THIRTY,
       'a:10 b:10 c:10 a:5 b:empty d:15', 'a c d of a b c d'],
-    ['counts what one lost by its time once, as each begins anew', THIRTY,
+    ['counts what expired ones lose only once, though each begins anew', THIRTY,
       'a:10 b:10 c:10 +1001 a:10 b:10 c:10', 'a b c of a b c'],
     ['keeps the latest one even if it is larger than the limit', THIRTY, 'a:10 b:31', 'b of a b'],
-    ['drops that for the next one', THIRTY, 'a:10 b:31 c:1', 'c of a b c'],
+    ['drops one larger than the limit for the next one', THIRTY, 'a:10 b:31 c:1', 'c of a b c'],
     ['starts again when it is closed', THIRTY, 'a:30 close b:10 c:10', 'b c of a b c'],
     ['holds 67,108,864 characters by default', {},
       'a:16777216 b:16777216 c:16777216 d:16777216', 'a b c d of a b c d'],
     ['holds no more by default', {}, 'a:16777216 b:16777216 c:16777216 d:16777217',
       'b c d of a b c d'],
-    ['counts once calls as room that a conversation takes', { maxCharacters: 2_500 },
+    ['counts once calls as part of a conversation', { maxCharacters: 2_500 },
       'a:paid b:paid', 'b of a b'],
-    ['counts them no longer once they are gone', { maxCharacters: 2_500 }, 'b:paid b c:paid',
+    ['no longer counts once calls that are gone', { maxCharacters: 2_500 }, 'b:paid b c:paid',
       'b c of b c'],
   ]);
 });

@@ -25,14 +25,14 @@ const guessed = record('t', { ...cut, said: 'nothing', heard: { runId: 1, text: 
 /** What is there, what is remembered, and what is there afterwards: one of them, or a mixture. */
 type Case = readonly [string, TurnRecord, TurnRecord, 'theirs' | 'ours' | TurnRecord];
 
-/** Run 2, or 3, which has taken its turn over from the others. */
+/** Run 2, which as `after1` has taken its turn over from run 1. */
 const cut2 = { ...cut, runId: 2 };
 const after1 = { runId: 2, runs: 2, earlierRuns: [1] };
 const [inP, inQ] = [{ process: 'p' }, { process: 'q' }];
 
 const CASES: readonly Case[] = [
   ['an open turn takes its end', open, settled, 'ours'],
-  ['an end stays though this process knows the turn open', settled, open, 'theirs'],
+  ['an end stays even if this process knows the turn as open', settled, open, 'theirs'],
   ['an open turn takes what its run noted since', open, { ...open, reply: 'a' }, 'ours'],
   ['a turn closed by another process takes what its run had said', closed, settled, 'ours'],
   ['a turn closed by another process is not opened again', closed, open, 'theirs'],
@@ -40,77 +40,77 @@ const CASES: readonly Case[] = [
   ['an open turn takes what was reported of it', open, heard, 'ours'],
   ['a complete turn takes what was reported of it', settled, heard, 'ours'],
   ['what was reported first stays', heard, { ...heard, reply: 'o' }, 'theirs'],
-  ['what this process closed for another is no news of it', open, closed, 'theirs'],
+  ['what this process closed for another does not replace it', open, closed, 'theirs'],
   ['a turn that this process has closed takes its report along', open, guessed, 'ours'],
   ['the end of a run is cut to what was reported of it before', guessed, settled, heard],
   ['the end of a run is cut to the report of another process', settled, guessed, heard],
-  ['what may not have left is cut to it, too, and goes on leaving',
+  ['a reply that may not have left is cut to a report, too, and goes on leaving',
     { ...settled, said: 'leaving' }, guessed, { ...guessed, said: 'leaving' }],
-  ['a run that says that it was complete, when it was cut, was interrupted',
+  ['a run that says it is complete, but was cut, was interrupted',
     { ...closed, heard: { runId: 1 } }, settled, { ...heard, reply: 'of t' }],
-  ['a run that was over before it could open is no news of one that ran',
+  ['a run that was over before it could open does not replace one that ran',
     { ...open, ...inP }, { ...closed, runId: 2, ...inP, runs: 0 }, 'theirs'],
   ['a turn stays discarded', settled, { ...settled, isDiscarded: true }, 'ours'],
-  ["a reply is cut to what the platform had said of it before its run's end was there",
+  ["a reply is cut to what the platform said of it before its run's end was there",
     { ...closed, heard: { runId: 1, lines: ['of'], isHeard: true } }, settled, heard],
-  ['what the platform said of another run is no news of this one',
+  ['what the platform said of another run does not apply to this one',
     { ...closed, runId: 2, heard: { runId: 3, lines: ['of'], isHeard: true } }, settled, 'ours'],
-  ['a completed run wins over one that was not', cut2, settled, 'ours'],
+  ['a completed run wins over an interrupted one', cut2, settled, 'ours'],
   ['a completed run stays', settled, cut2, 'theirs'],
   ['a completed run that may not have left gives way to one that has',
     { ...settled, runId: 2, said: 'leaving' }, settled, 'ours'],
   ['a completed run that has left stays', settled, { ...settled, runId: 2, said: 'leaving' },
     'theirs'],
-  // As where the store answers: see `hasSaidMore` in turn-settlement.ts.
-  ['a completed run is no news of one that the platform has reported of',
+  // As when the store answers: see `hasSaidMore` in turn-settlement.ts.
+  ['a completed run does not replace one that the platform has reported on',
     heardOf2, settled, 'theirs'],
-  ['a run that the platform has reported of wins over one that completed',
+  ['a run that the platform has reported on wins over a completed one',
     settled, heardOf2, 'ours'],
-  ['a completed run wins over one that it followed, though that was reported',
+  ['a completed run wins over one that it followed, even if that was reported on',
     heard, { ...settled, ...after1 }, 'ours'],
-  ['a completed run is no news of one that took its turn over and goes on',
+  ['a completed run does not replace one that took its turn over and goes on',
     { ...open, ...after1 }, settled, 'theirs'],
-  ['a completed run is no news of one that took its turn over and is over',
+  ['a completed run does not replace one that took its turn over and is over',
     { ...cut, ...after1 }, settled, 'theirs'],
-  // Seed 85201039 of the fleet: its process had no store, and remembered the first one as open.
-  ['a run that took over one which had completed by then is no news of it',
+  // Seed 85201039 of the fleet: its process had no store, and remembered the first run as open.
+  ['a run that took over from one that had completed by then does not replace it',
     settled, { ...cut, ...after1 }, 'theirs'],
   ['of two unfinished runs the one that is there stays', { ...open, runId: 2 }, cut, 'theirs'],
   // The store has the first run, though its answer got lost: the process has gone on without it.
   ['of two unfinished runs of one process the later one wins', { ...open, ...inP },
     { ...cut2, ...inP }, 'ours'],
-  ['of two unfinished runs of one process the earlier one is no news',
+  ['of two unfinished runs of one process the earlier one loses',
     { ...open, runId: 2, ...inP }, { ...cut, ...inP }, 'theirs'],
   // Seeds 511498 and 5003524 of the fleet: the words had ended elsewhere before a slow store took
   // them, and both processes got them in the same millisecond.
   ...[1, 2, 3].map((arrivedAt): Case => [
-    `a run that goes on wins over one of another process that is over, its clock at ${arrivedAt}`,
+    `a run that goes on wins over an ended one of another process, its clock at ${arrivedAt}`,
     { ...closed, runId: 2, ...inP, arrivedAt, addedAt: 1 },
     { ...open, ...inQ, arrivedAt: 2, addedAt: 2 }, { ...open, ...inQ, arrivedAt: 2, addedAt: 1 },
   ]),
   // Seeds 30007306, 30008978 and 30017158: both went on, and only one of them had a caller.
   ['of two runs that go on the one whose delivery arrived later wins',
     { ...open, runId: 2, ...inP, arrivedAt: 1 }, { ...open, ...inQ, arrivedAt: 2 }, 'ours'],
-  ['of two runs that go on the one whose delivery arrived before is no news',
+  ['of two runs that go on the one whose delivery arrived earlier loses',
     { ...open, runId: 2, ...inP, arrivedAt: 2 }, { ...open, ...inQ, arrivedAt: 1 }, 'theirs'],
-  ['of two runs that go on one with a time in the future stays behind',
+  ['of two runs that go on one with a time in the future loses',
     { ...open, runId: 2, ...inP, arrivedAt: 8e15 }, { ...open, ...inQ, arrivedAt: 1 }, 'ours'],
   // Seed 60004244: a store that fails does not know what the others have run.
   ['a run that goes on wins over several that did not know of it',
     { ...cut, runId: 3, ...inP, runs: 2, earlierRuns: [2] }, { ...open, ...inQ }, 'ours'],
-  ['a run that goes on is no news of several of which one took its turn over',
+  ['a run that goes on does not replace several if one of them took its turn over',
     { ...cut, runId: 3, ...inP, runs: 3, earlierRuns: [1, 2] }, { ...open, ...inQ }, 'theirs'],
-  ['a turn that never ran is no news of one that was cut off',
+  ['a turn that never ran gives way to one that was cut off',
     { ...closed, runId: 2, ...inP, runs: 0 }, { ...cut, ...inQ }, 'ours'],
   // The clock of the other process may be an hour fast or slow.
   ...[1, 2, 3].map((arrivedAt): Case => [
-    `a run that goes on is no news of one that took its turn over, its clock at ${arrivedAt}`,
+    `a run that goes on loses to one that took its turn over, its clock at ${arrivedAt}`,
     { ...cut2, ...inP, arrivedAt: 2, runs: 2 }, { ...open, ...inQ, arrivedAt }, 'theirs',
   ]),
   ['a run that took its turn over wins', { ...open, ...inP }, { ...cut2, ...inQ, runs: 2 }, 'ours'],
-  ['of two runs that were completed the later one wins', settled,
+  ['of two completed runs the later one wins', settled,
     { ...settled, reply: 'b', runId: 2, runs: 2 }, 'ours'],
-  ['of two runs that were completed the earlier one is no news', { ...settled, runs: 2 },
+  ['of two completed runs the earlier one loses', { ...settled, runs: 2 },
     { ...settled, reply: 'b', runId: 2 }, 'theirs'],
   ['a completed run brings its process', { ...cut, ...inP, arrivedAt: 1 },
     { ...settled, runId: 2, ...inQ, arrivedAt: 2 }, 'ours'],
@@ -119,12 +119,12 @@ const CASES: readonly Case[] = [
 const ASKED: Message = { role: 'user', content: 'a', turnId: 't' };
 const SAID = reply('t', 'b');
 
-/** One call of a run, which every run of these tests gives the same id. */
+/** One call of a run. Every run of these tests gives it the same id. */
 function call(runId: number, more: Partial<ToolMessage> = {}): Message[] {
   return round('t', 'x', { content: 'paid 10', key: 'k', runId, ...more });
 }
 
-/** A run of the turn `t`, behind what earlier runs called. */
+/** A run of the turn `t`, after what earlier runs called. */
 function run(
   runId: number, state: TurnRecord['state'], own: readonly Message[],
   earlier: readonly Message[] = [],
@@ -144,22 +144,22 @@ const broken10 = call(1, { state: 'interrupted' });
 const said2 = run(2, 'completed', [SAID]);
 
 const CALLS: readonly Case[] = [
-  ['a result is not that of another run, though it has the same id',
+  ['a result is not that of another run, even with the same id',
     run(2, 'interrupted', paying20), run(1, 'interrupted', pays10),
     run(2, 'interrupted', paying20, pays10)],
-  ['a result stays in front of a run that completed elsewhere',
+  ['a result stays before a run that completed elsewhere',
     run(2, 'interrupted', pays20), run(1, 'completed', [...pays10, SAID]),
     run(1, 'completed', [...pays10, SAID], pays20)],
-  ['a run that still calls is not forgotten',
+  ['a run whose call is running is not forgotten',
     said2, run(1, 'interrupted', paying10), run(2, 'completed', [SAID], paying10)],
   // Seed 10002632 of the fleet: an interrupted call came back from a third process, as running.
   ['a call that a later run has forgotten was interrupted',
     { ...said2, runs: 2 }, run(1, 'interrupted', paying10), 'theirs'],
-  ['a result is kept, though a later run did not know the call',
+  ['a result is kept even if a later run did not know the call',
     { ...said2, runs: 2 }, run(1, 'interrupted', pays10),
     { ...run(2, 'completed', [SAID], pays10), runs: 2 }],
-  ['what was interrupted need not be kept', said2, run(1, 'interrupted', broken10), 'theirs'],
-  ['an earlier call finds its result, wherever it stands',
+  ['an interrupted call need not be kept', said2, run(1, 'interrupted', broken10), 'theirs'],
+  ['an earlier call gets its result, wherever that is',
     run(2, 'completed', [SAID], lost10), run(1, 'open', pays10),
     run(2, 'completed', [SAID], pays10)],
   ['the run itself knows best that a call was interrupted',
@@ -168,7 +168,7 @@ const CALLS: readonly Case[] = [
 
 describe('a merge of remembered turns', () => {
   for (const [name, theirs, ours, expected] of [...CASES, ...CALLS])
-    it(`knows that ${name}, also the second time`, () => {
+    it(`knows that ${name}, even the second time`, () => {
       const conversation = holding(theirs);
       const merged = expected === 'theirs' ? theirs : expected === 'ours' ? ours : expected;
       for (let time = 1; time <= 2; time++) {
@@ -201,7 +201,7 @@ describe('a merge of remembered turns', () => {
     assert.deepEqual(conversation, holding({ ...there, messages: withCall(DONE) }));
   });
 
-  // Seed 520181 of the fleet: what the run says itself stood twice.
+  // Seed 520181 of the fleet: the run's own words were there twice.
   it('puts a lost call of the run that owns the turn where the run replaces it', () => {
     const there = record('t', { ...closed, words: 'a', reply: null });
     const conversation = holding(there);
@@ -223,7 +223,7 @@ describe('a merge of remembered turns', () => {
     assert.deepEqual(conversation.turns[0]?.messages, said);
   });
 
-  // Seed 7000232 of the fleet: the run that a store had lost was not the turn's any more.
+  // Seed 7000232 of the fleet: the run that a store had lost no longer had the turn.
   it('recognises a later run that goes on, unless a failed change began it', () => {
     const later = { ...open, runId: 2, runs: 2 };
     for (const [runId, expected] of [[2, later], [1, open]] as const) {
@@ -237,7 +237,7 @@ describe('a merge of remembered turns', () => {
   const ofQ = { ...open, ...inQ };
   const closed2 = { ...closed, ...after1 };
   for (const [name, theirs, ours, own, expected] of [
-    // Seed 10007382 of the fleet: a third process opened a turn again that nobody ran.
+    // Seed 10007382 of the fleet: a third process reopened a turn that nobody was running.
     ['reopens a turn for a run of this process', { ...closed, runId: 2, ...inP }, ofQ, 'q', 'ours'],
     ['does not reopen a turn for a run of another process, which may be over',
       { ...closed, runId: 2, ...inP }, ofQ, 'r', 'theirs'],
@@ -245,14 +245,14 @@ describe('a merge of remembered turns', () => {
     // was the first to put it back.
     ['takes the end of a run whose turn others have closed', closed, settled, 'r', 'ours'],
     ['knows a later run that others closed', closed, closed2, 'r', 'ours'],
-    ['knows what was reported of a run that was over before, whosever process that is',
+    ['knows what was reported of a run that had ended before, in whichever process',
       { ...closed, ...inP }, { ...heardOf2, ...inQ }, 'r', 'ours'],
     ['leaves a turn that was cut', cut, settled, 'r', 'theirs'],
     ['leaves a turn that another process has closed', closed, open, 'r', 'theirs'],
     // The report may come from the change, which then found another turn.
     ['leaves a turn that its run has ended', settled, heard, 'r', 'theirs'],
   ] as const)
-    it(`of what a change has altered ${name}`, () => {
+    it(`with turns that a change has altered ${name}`, () => {
       const conversation = holding(theirs);
       mergeAltered(conversation, structuredClone([ours]), new Set([own]));
       assert.deepEqual(conversation, holding(expected === 'ours' ? ours : theirs));
@@ -265,8 +265,8 @@ describe('a merge of remembered turns', () => {
     assert.equal(conversation.turns[0]?.firstArrivedAt, 10);
   });
 
-  // Was: a payment that began while the store was away was made again by the next turn.
-  it('adds a call of an earlier run that still runs in this process, and no other', () => {
+  // A payment that began while the store was away was once made again by the next turn.
+  it('adds a call of an earlier run that is still running in this process, and no other', () => {
     const paying = (more: Partial<ToolMessage> = {}): TurnRecord =>
       run(1, 'interrupted', call(1, { state: 'running', process: 'q', ...more }));
     const theirs = { ...said2, runs: 2 };
@@ -313,7 +313,7 @@ describe('a stored turn', () => {
 });
 
 describe('the place of a turn', () => {
-  /** When the turns that are there were added, when this one was, and how many it stands behind. */
+  /** When the turns that are there were added, when this one was, and how many it comes after. */
   const places = [
     [[], 5, 0], [[1, 3], 5, 2], [[1, 7], 5, 1], [[7, 8], 5, 0], [[1, 5], 5, 2],
   ] as const;
@@ -329,8 +329,8 @@ describe('the turns that a store has lost', () => {
   const [t1, t2, t3] = [at(1), at(2), at(3)];
   const running = record('t4', { state: 'open', reply: '', addedAt: 4 });
 
-  // Was: one that a process had last seen running, and another one had trimmed, ran for ever.
-  it('are not those that were trimmed, even if they ran when they were last seen', () => {
+  // A turn that one process had last seen running, and another had trimmed, once ran for ever.
+  it('are not those that were trimmed, even if they were running when last seen', () => {
     const open = { ...t2, state: 'open' } as const;
     const conversation = holding(at(4));
     conversation.trimmedTo = 2;
@@ -340,10 +340,10 @@ describe('the turns that a store has lost', () => {
 
   for (const [what, there, remembered, touched, lost] of [
     ['are all of them if the store has started again', [record('x')], [t1, t2], [], [t1, t2]],
-    ['may be running', [t1], [t1, running], [], [t1, running]],
+    ['may include a running one', [t1], [t1, running], [], [t1, running]],
     ['are not those that a failed change has touched, unless they are gone',
       [t1, t2], [t1, t2, t3], [t2, t3], [t1, t3]],
-    ['are not those that run and are known: they may have gone on elsewhere',
+    ['are not those that run and are still there: they may have gone on elsewhere',
       [t1, running], [t1, running], [], [t1]],
   ] as const)
     it(what, () => {
@@ -357,7 +357,7 @@ describe('turns that meet in a merge', () => {
   const ahead = record('b', { process: 'q', arrivedAt: 3_600_000, addedAt: 3_600_000 });
 
   for (const [there, put] of [[open, ahead], [ahead, open]] as const)
-    it(`leave an open one to its process, perhaps for a newer one, if "${put.id}" is new`, () => {
+    it(`leave an open one to its process, for it may be newer, if "${put.id}" is new`, () => {
       const conversation = holding(there);
       mergeTurns(conversation, [structuredClone(put)], new Set(['q']));
       assert.deepEqual(conversation.turns.map(({ id, state }) => [id, state]),
@@ -385,9 +385,9 @@ describe('a turn before a change that the store did not take', () => {
 
   for (const [title, was] of [
     ['open if the change has closed it', open],
-    ['that of the run from which the change has taken it',
+    ['owned by the run from which the change has taken it',
       { ...open, runId: 2, process: 'p', arrivedAt: 1, reply: 'a' }],
-    ['closed by others, though the change has said what was heard of it', closed],
+    ['closed by others, even if the change has said what was heard of it', closed],
   ] as const)
     it(`was ${title}`, () => {
       const turn = structuredClone(heard);
@@ -445,7 +445,7 @@ describe('a call of which one process knows only the transcript', () => {
     }
   });
 
-  it('keeps words that the platform alone has heard, said twice or before', () => {
+  it('keeps words that only the platform has heard, if said twice or before', () => {
     const conversation = holding(...structuredClone(own));
     const again = record('told-3', { runId: 0, words: 'Note milk.', reply: 'Again?' });
     mergeTurns(conversation, [again], undefined, [...structuredClone(own), again]);

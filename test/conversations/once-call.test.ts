@@ -17,7 +17,7 @@ describe('isTruer', () => {
     ['an unknown outcome beats a running call', unknown, running, true],
     ['a running call does not beat an unknown outcome', running, unknown, false],
     ['nothing beats a result', unknown, completed, false],
-    ['of equals the stored one stays', running, running, false],
+    ['of two equal calls the stored one stays', running, running, false],
     ["another run's running claim stays", ofRun2(unknown), running, false],
     ["another run's unknown outcome stays", ofRun2(running), unknown, false],
     ['a result beats a claim of another run', ofRun2(completed), running, true],
@@ -32,9 +32,9 @@ describe('isTruer', () => {
   const released = onceCall({ state: 'released' });
   const again = onceCall({ nth: 2 });
   for (const [name, ours, theirs, isOwn, expected] of [
-    ['what did nothing beats an unknown outcome', released, unknown, false, true],
+    ['a call that did nothing beats an unknown outcome', released, unknown, false, true],
     ['a later claim of a call beats one that did nothing', again, released, false, true],
-    ['an earlier claim of a call does not', released, again, false, false],
+    ['an earlier claim of a call does not beat that', released, again, false, false],
     ['a claim of this process beats another call that did nothing',
       ofRun2(running), released, true, true],
     ['a claim of another process may be older than that', ofRun2(running), released, false, false],
@@ -44,7 +44,7 @@ describe('isTruer', () => {
 });
 
 describe('isOnceCall', () => {
-  it('accepts one with fields of a later version', () => {
+  it('accepts a call with fields of a later version', () => {
     assert.equal(isOnceCall(running), true);
     assert.equal(isOnceCall({ ...completed, process: 'a', more: 1 }), true);
   });
@@ -54,7 +54,7 @@ describe('isOnceCall', () => {
     claimedAt: 'now', content: {},
   };
   for (const [field, value] of Object.entries(damaged))
-    it(`refuses one whose ${field} is not what it should be`, () => {
+    it(`refuses a call whose ${field} is not what it should be`, () => {
       assert.equal(isOnceCall({ ...running, [field]: value }), false);
     });
 });

@@ -1,7 +1,7 @@
 import type { Conversation } from '../../src/conversations/conversation.ts';
 import type { OnceCall } from '../../src/conversations/once-call.ts';
 
-/** A key as the hash of one would be. */
+/** A key that looks like a hash. */
 export function onceKey(n: number): string {
   return n.toString(16).padStart(64, '0');
 }
@@ -19,7 +19,7 @@ export function onceCall(more: Partial<OnceCall> = {}): OnceCall {
   };
 }
 
-/** Frees a key, as a call does that had no effect. */
+/** Frees a key, as a call that had no effect does. */
 export function freeKey(conversation: Conversation, key: string): void {
   const { [key]: _freed, ...others } = conversation.onceCalls ?? {};
   if (Object.keys(others).length > 0) conversation.onceCalls = others;

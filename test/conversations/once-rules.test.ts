@@ -13,11 +13,11 @@ const KEY = 'k'.repeat(64);
 const A: Claimer = { turnId: 't1', runId: 1, process: 'a' };
 const B: Claimer = { turnId: 't2', runId: 2, process: 'b' };
 
-/** The claims of a conversation, most of them of one key. */
+/** The claims of a conversation, most of them for one key. */
 class Claims {
   readonly conversation = emptyConversation('c');
 
-  /** A has claimed the key, and this has come of it. */
+  /** A has claimed the key, with these outcomes. */
   static of(...ends: readonly OnceResult['state'][]): Claims {
     const claims = new Claims();
     claims.claim(A);
@@ -63,12 +63,12 @@ describe('claimOnce', () => {
     ['run', { ...A, runId: 9 }, { isRunningHere: () => true }],
     ['id', A, { toolCallId: 'c2', isRunningHere: () => true }],
   ] as const)
-    it(`makes a call of another ${what} wait for the one that runs`, () => {
+    it(`makes a call with another ${what} wait for the running one`, () => {
       const outcome = Claims.of().claim(other, more);
       assert.equal(outcome.kind === 'running' && outcome.call.runId, A.runId);
     });
 
-  it('gives the result of one that has completed, however often it is asked', () => {
+  it('gives the result of a completed call, however often it is asked for it', () => {
     const claims = Claims.of('completed');
     for (const isRepeatable of [false, true]) {
       const outcome = claims.claim(B, { isRepeatable });
@@ -76,7 +76,7 @@ describe('claimOnce', () => {
     }
   });
 
-  it('does not repeat one whose outcome is unknown, unless it is repeatable', () => {
+  it('does not repeat a call whose outcome is unknown, unless it is repeatable', () => {
     const claims = Claims.of('unknown');
     const outcome = claims.claim(B);
     assert.equal(outcome.kind === 'ended' && outcome.call.state, 'unknown');
@@ -116,11 +116,11 @@ describe('settleOnce', () => {
     assert.equal(claims.call?.content, '"paid"');
   });
 
-  it('keeps a result that comes after the outcome was unknown', () => {
+  it('keeps a result that arrives after the outcome was unknown', () => {
     assert.equal(Claims.of('unknown', 'completed').state, 'completed');
   });
 
-  it('keeps with a result which claim of its call it belongs to', () => {
+  it('keeps which claim of its call a result belongs to', () => {
     const claims = new Claims();
     claims.claim(A, { nth: 2 });
     claims.settle(A, 'completed');
@@ -137,7 +137,7 @@ describe('settleOnce', () => {
     assert.equal(claims.claim(B).kind, 'claimed');
   });
 
-  it('counts how often a call did nothing, once for each time it began', () => {
+  it('counts how often a call did nothing, once each time it began', () => {
     const claims = new Claims();
     const attempt = (claimer: Claimer): number | undefined => {
       const outcome = claims.claim(claimer);
@@ -161,9 +161,9 @@ describe('settleOnce', () => {
 
 describe('releaseOnce', () => {
   for (const [what, claims, runId, left] of [
-    ['no claim of another call', Claims.of(), 9, 'running'],
+    ['nothing that another call has claimed', Claims.of(), 9, 'running'],
     ['a claim, whatever others thought of it', Claims.of('unknown'), 1, 'released'],
-    ['no result', Claims.of('completed'), 1, 'completed'],
+    ['nothing that has a result', Claims.of('completed'), 1, 'completed'],
   ] as const)
     it(`takes back ${what}`, () => {
       claims.release(runId);
@@ -172,7 +172,7 @@ describe('releaseOnce', () => {
 });
 
 describe('loseOnceCalls', () => {
-  it('marks those that run nowhere, and lists them', () => {
+  it('marks calls that are running nowhere, and lists them', () => {
     const claims = new Claims();
     claims.claim(A, { key: 'of a' });
     claims.claim(B, { key: 'of b' });
@@ -212,10 +212,10 @@ describe('restoreOnce', () => {
     ['a claim that was lost', called('running'), undefined, 'ours'],
     ['a claim, over another that did nothing', called('running'), called('released', 2), 'ours'],
     ['a claim, over another that waits', called('running'), called('running', 2), 'ours'],
-    ['no claim that did nothing', called('released'), called('running', 2), 'theirs'],
+    ['nothing over others if ours did nothing', called('released'), called('running', 2), 'theirs'],
     ['nothing of a claim that did nothing', called('released'), undefined, 'theirs'],
     ['a result over another claim', called('completed'), called('unknown', 2), 'ours'],
-    ['no older state of a call', called('running'), called('unknown'), 'theirs'],
+    ['nothing that is an older state of a call', called('running'), called('unknown'), 'theirs'],
     ['what became of a call', called('released'), called('running'), 'ours'],
   ] as const)
     it(`puts back ${what}`, () => {
@@ -225,7 +225,7 @@ describe('restoreOnce', () => {
       assert.deepEqual(claims.call, then === 'ours' ? ours : theirs);
     });
 
-  // Seed 179624207 of the fleet: another call had the key when it ended, and it ran for ever.
+  // Seed 179624207 of the fleet: another call had the key when this one ended, which ran for ever.
   for (const [ended, left] of [
     ['unknown', 'unknown'], ['completed', undefined], ['interrupted', undefined],
   ] as const)
@@ -241,7 +241,7 @@ describe('restoreOnce', () => {
     });
 
   for (const [what, state, left] of [
-    ['no erased result', 'completed', undefined],
+    ['nothing of an erased result', 'completed', undefined],
     ['an erased claim that may still act', 'running', 'running'],
   ] as const)
     it(`puts back ${what}`, () => {

@@ -1,5 +1,5 @@
-// Stores that answer with promises, as a database does, or with thenables, as some clients do: a
-// turn lives over them as over the one in memory. What can happen while they are asked is below.
+// Stores that answer with promises, as a database does, or with thenables, as some clients do:
+// turns work with them as with the one in memory. What can happen while they are asked is below.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -87,7 +87,7 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
     assert.equal(await told(), 'One > One?');
   });
 
-  it('are given up when the caller drops, and the agent hears of it', inTurns(async (served) => {
+  it('are given up when the caller drops, and the agent is told', inTurns(async (served) => {
     const { store } = served;
     store.hold();
     const dropped = await post(served, { turn_id: 't1', text: 'One' });
@@ -97,13 +97,13 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
     store.release();
     const { conversationId } = served.client;
     assert.deepEqual(await served.interrupted.next(), { conversationId, turnId: 't1', text: '' });
-    await store.called(2); // its settlement
+    await store.called(2); // for its settlement
     assert.equal(await served.told(), 'One');
     assert.deepEqual(served.runs, []);
     assert.deepEqual(served.outcomes(), { interrupted: 1 });
   }));
 
-  // Both were begun once, and the older went on unknown to anybody, out of reach of every later
+  // Both once began, and the older one went on unknown to anybody, out of reach of every later
   // interruption.
   it('end one that began a moment earlier: two barge-ins', inTurns(async (served) => {
     const { client, store } = served;
@@ -160,7 +160,7 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
     const served = begin(t);
     const { client, store } = served;
     await spoken(client.say('One', { turn_id: 't1' }));
-    await served.history(); // behind its settlement
+    await served.history(); // after its settlement
     const calls = store.calls.length;
     store.hold();
     const again = client.say('One', { turn_id: 't1' });
@@ -176,7 +176,7 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
     assert.deepEqual(served.interrupted.all, []); // it had completed, and nobody cut it
   });
 
-  // The turn was begun once, with nobody to tell it that its caller had gone.
+  // The turn once began, with nobody to tell it that its caller had gone.
   it('do not begin for a caller who left while an older one was still speaking', async (t) => {
     const served = begin(t);
     const { store } = served;
@@ -190,7 +190,7 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
     store.release();
     await first.rest();
     store.failWith = undefined;
-    await served.history(); // behind all that was asked of the store
+    await served.history(); // after everything asked of the store
     await served.history();
     assert.deepEqual(served.runs, ['hold 1']);
     assert.equal(served.app.runningTurns, 0);

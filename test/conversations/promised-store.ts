@@ -4,13 +4,13 @@ import { emptyConversation, type Conversation } from '../../src/conversations/co
 import type { ConversationStore } from '../../src/conversations/store.ts';
 
 /**
- * A store as a database would be: every answer is a promise, what is kept is text, and calls are
- * done one behind the other. The test may hold it up and make it fail.
+ * A store like a database: every answer is a promise, what is kept is text, and calls run one after
+ * another. The test may hold it up and make it fail.
  */
 export class PromisedStore implements ConversationStore {
-  /** Calls are rejected with it while it is set. */
+  /** Calls reject with it while it is set. */
   failWith: Error | undefined;
-  /** The names of the calls that were begun, in order. */
+  /** The names of the calls so far, in order. */
   readonly calls: string[] = [];
   readonly #inner: ConversationStore;
   readonly #gate = new EventEmitter();
@@ -27,7 +27,7 @@ export class PromisedStore implements ConversationStore {
     this.#isHeld = true;
   }
 
-  /** Resolves once `count` calls were begun since the store was made. */
+  /** Resolves once `count` calls have begun since the store was made. */
   async called(count: number): Promise<void> {
     while (this.calls.length < count) await once(this.#gate, 'call');
   }
@@ -37,7 +37,7 @@ export class PromisedStore implements ConversationStore {
     this.#gate.emit('release');
   }
 
-  /** As it lies there at this moment, whatever waits. For inner stores that answer at once. */
+  /** The conversation as stored now, whatever waits. For inner stores that answer at once. */
   now(id: string): Conversation | undefined {
     return this.#inner.read(id) as Conversation | undefined;
   }
@@ -71,7 +71,7 @@ export class PromisedStore implements ConversationStore {
     this.#gate.emit('call');
     const done = this.#last.then(async () => {
       while (this.#isHeld) await once(this.#gate, 'release');
-      // a round trip takes a turn of the event loop at least
+      // a round trip takes at least one turn of the event loop
       await new Promise((resolve) => setImmediate(resolve));
       if (this.failWith !== undefined && name !== 'close') throw this.failWith;
       if (this.#isClosed && name !== 'close') throw new Error(`${name} after close`);

@@ -32,12 +32,12 @@ describe('what was heard of a reply', () => {
       'Which? () > Line 1 of ten is busy.;  (Which? > Line 1 of ten is busy.) > Line 2 of ten is '
         + 'busy.; Bye [Which? > Line 2 of ten is busy.]',
       'Which? /  > Line 2 of ten is busy. / Bye > …'],
-    // Seed 98157: a text that comes behind what was said later is not about the first reply.
-    ['belongs to the reply that follows the platform\'s line it follows',
+    // Seed 98157: a text that follows what was said later is not about the first reply.
+    ['belongs to the reply that comes after the same line of the platform\'s',
       'Hours? () > We open at nine today.;  (Hours? > Please hold the line.) > We close at six '
         + 'today.; Bye (Hours? > Please hold the line. | We)',
       'Hours? > We open at nine today. | Please hold the line. /  > We* / Bye > …'],
-    ['is no more of a reply that was already cut',
+    ['stays as it was for a reply that was already cut',
       `Hours? () > ${HOURS}; Sunday? (Hours? > We open) > No.; `
         + `Bye (Hours? > ${HOURS} / Sunday? > No.)`,
       'Hours? > We open* / Sunday? > No. / Bye > …'],
@@ -67,11 +67,11 @@ describe('what was heard of a reply', () => {
 describe("an assistant's text that is not ours", () => {
   const hours = `Hours? () > ${HOURS}`;
   tellCalls([
-    ['is added beside our reply', `${hours}; Yes (Hours? > Are you there?)`,
+    ['is added to our reply', `${hours}; Yes (Hours? > Are you there?)`,
       `Hours? > ${HOURS} | Are you there? / Yes > …`],
     ['takes the place of our reply if the platform sends back what was heard',
       `${hours}; Yes [Hours? > Are you there?]`, 'Hours? > Are you there? / Yes > …'],
-    ['is added once, however often it comes',
+    ['is added once, however often it is sent',
       `${hours}; Yes (Hours? > Are you there?) > Good.; `
         + 'Bye (Hours? > Are you there? / Yes > Good.)',
       `Hours? > ${HOURS} | Are you there? / Yes > Good. / Bye > …`],
@@ -79,7 +79,7 @@ describe("an assistant's text that is not ours", () => {
 });
 
 describe('an unknown reply whose process is gone', () => {
-  /** `t1` runs, and nobody knows what it says. */
+  /** `t1` is running, and nobody knows what it says. */
   function unknown(words = 'Hours?'): Talk {
     const talk = new Talk();
     talk.open('t1', call(words));
@@ -93,7 +93,7 @@ describe('an unknown reply whose process is gone', () => {
 
   it("is the platform's text, as far as it continues what we know", () => {
     const talk = unknown();
-    talk.turn('t1').reply = 'We open'; // stored before the process was gone
+    talk.turn('t1').reply = 'We open'; // stored before the process died
     talk.conversation.textLength += 'We open'.length;
     talk.open('t2', call('And Sunday?', [`Hours? > ${HOURS}`]));
     assert.deepEqual(talk.replies, [`t1: ${HOURS} *`]);
@@ -108,7 +108,8 @@ describe('an unknown reply whose process is gone', () => {
     assert.equal(talk.shown[1], 'assistant(interrupted):  [book]');
   });
 
-  // It was taken away before the turn's length was: the conversation seemed too long from then on.
+  // It was once removed before the turn's length was: from then on the conversation seemed too
+  // long.
   it('is gone, and no longer counts, once the turn runs again', () => {
     const talk = unknown();
     talk.open('t2', call('Yes', [`Hours? > ${HOURS}`]));

@@ -14,9 +14,9 @@ describe("the caller's words in a transcript", () => {
   tellCalls([
     ['are added if we lack them', 'A () > a; B (A > a) > b; C (A > a / B > b / X > x)',
       'A > a / B > b / X > x / C > …'],
-    ['are added once, however often they come',
+    ['are added once, however often they are sent',
       'A () > a; C (A > a / X) > c; D (A > a / X / C > c)', 'A > a / X / C > c / D > …'],
-    ["are added from the agent's last ones on if the lists have nothing in common",
+    ["are added after the agent's last reply if the lists have nothing in common",
       'A () > a; B (A > a) > b; C (X > x / Y / Z)', 'A > a / B > b / Y / Z / C > …'],
     ['are not added if they are our last ones, even if it is not certain which',
       'Yes. () > Sugar?; Yes. (Yes. > Sugar?) > Lemon?; C (X > x / Yes.)',
@@ -28,7 +28,7 @@ describe("the caller's words in a transcript", () => {
 
   it('are added between the turns where they were said', () => {
     const talk = callOf('A > a', 'B > b');
-    // The turn has ended before its record was opened, and so it has reconciled nothing.
+    // The turn ended before its record was opened, so it has reconciled nothing.
     const before = ['A > a', 'B > b', 'X > x'];
     talk.ask('t3', { ...call('C', before), isOver: yes });
     talk.open('t4', call('D', [...before, 'C']));
@@ -39,7 +39,9 @@ describe("the caller's words in a transcript", () => {
 describe('a turn that the platform lacks', () => {
   const told = ['A > a', 'B > b'];
 
-  /** A, then D, which the platform has discarded while a turn was over before it was open, B. */
+  /**
+   * A, then D, which the platform has discarded, then B, a turn that was over before it was open.
+   */
   function withGap(): Talk {
     const talk = callOf('A > a');
     talk.exchange('t2', 'd', call('D', ['A > a']));
@@ -48,7 +50,7 @@ describe('a turn that the platform lacks', () => {
     return talk;
   }
 
-  it('leaves history, even between turns that it has', () => {
+  it('leaves history, even from between turns that the platform has', () => {
     assert.deepEqual(withGap().words, ['A', 'B', 'C']);
   });
 
@@ -59,7 +61,7 @@ describe('a turn that the platform lacks', () => {
     assert.deepEqual(numbers(talk), [1, 3, 4, 5]);
   });
 
-  it('is distinguished from one with equal words by what that says while it runs', () => {
+  it('is distinguished from one with equal words by what that one is saying', () => {
     const talk = callOf('No. > n', 'Yes. > a', 'No. > b');
     talk.open('t4', call('Yes.', ['No.', 'Yes. > a', 'No. > b']));
     const running = [talk.soFar('t4', 'interrupted', 'Lemon?')];
@@ -95,7 +97,7 @@ describe('a turn that was discarded', () => {
   });
 
   tellCalls([
-    ['is another turn when its words come again',
+    ['is another turn when its words are sent again',
       'A () > a; Book (A > a) > When?; Book it (A > a) > Fine.; t2: Book (A > a / Book it > Fine.)',
       'A > a / Book it > Fine. / Book > …; not t2'],
     ['is back in its place if the platform has its words after all',
@@ -107,7 +109,7 @@ describe('a turn that was discarded', () => {
 describe('the state and the agent of a conversation', () => {
   const told = ['A > a'];
 
-  /** A, which left a state and an agent, B, which has changed both, and what replaces B. */
+  /** A, which left a state and an agent; B, which changed both; and the turn that replaces B. */
   function replacing(said: string | Message[]): OpenedTurn {
     const talk = callOf('A > a');
     const { conversation } = talk;

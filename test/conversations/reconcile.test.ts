@@ -44,7 +44,7 @@ describe("the platform's greeting", () => {
 
   // Seeds 36422 and 43813 of the random platforms.
   for (const known of ['', 'Tea is one euro.']) {
-    const what = known === '' ? 'another process has not told yet' : 'it has';
+    const what = known === '' ? 'another process has yet to tell' : 'is known';
     it(`is not all that is left of a call which was cut to a reply that ${what}`, inTalk((talk) => {
       talk.open('t1', call('Tea?', ['> Line 1 of the bakery.']));
       if (known !== '') talk.settle('t1', 'completed', known);
@@ -71,7 +71,7 @@ describe('a request for another reply to the newest words', () => {
     assert.deepEqual(numbers(afterRequests(next)), [1, 3, 3, 3, 5]);
   });
 
-  it('is known by its number, and not by its id, to the keys of its tools', () => {
+  it('is named by its number, not by its id, in the keys of its tools', () => {
     assert.equal(callOf('A > a', 'B > b').open('t3', call('B and C', told)).place, '\u00003');
   });
 
@@ -82,7 +82,7 @@ describe('a request for another reply to the newest words', () => {
       const joined = booking('t2', state).map((message) => ({ ...message, turnId: 't3' }));
       talk.exchange('t3', joined, call('Book it', told));
       const { earlierCalls } = talk.open('t4', call('Book it now', told));
-      // The last of those with one key is believed.
+      // Of those with the same key, the last one is believed.
       assert.equal(earlierCalls.findLast(({ key }) => key === 'key of t2')?.state, 'completed');
     });
 });
@@ -91,7 +91,7 @@ describe('a request that comes late', () => {
   const told = ['A > a'];
   const late = call('Book a table', told);
 
-  it('is stale after that turn has completed, and changes nothing', () => {
+  it('is stale after its completed words were answered, and changes nothing', () => {
     const talk = callOf('A > a', 'Book a table for two > Booked.');
     const before = structuredClone(talk.conversation);
     assert.deepEqual(talk.ask('t3', late), { kind: 'stale' });

@@ -23,7 +23,7 @@ function links(
   return opened.links;
 }
 
-/** The first run of `t-1`, which has ended like this. */
+/** The first run of `t-1`, which has ended in this state. */
 function after(state?: 'completed' | 'interrupted' | 'failed'): Talk {
   const talk = new Talk();
   assert.deepEqual(links(talk, 't-1', 1), {});
@@ -33,11 +33,11 @@ function after(state?: 'completed' | 'interrupted' | 'failed'): Talk {
 
 describe('the links of a run', () => {
   for (const [where, state, expected] of [
-    ['are none if the turn before has completed', 'completed', {}],
-    ['are none if the turn before has failed', 'failed', {}],
-    ['lead to a turn that still runs, perhaps in another process', undefined,
+    ['are empty if the turn before has completed', 'completed', {}],
+    ['are empty if the turn before has failed', 'failed', {}],
+    ['lead to a turn that is still running, perhaps in another process', undefined,
       { interrupts: placeOf(1) }],
-    ['lead to a turn that was interrupted before it came', 'interrupted',
+    ['lead to a turn that was interrupted before the run began', 'interrupted',
       { interrupts: placeOf(1) }],
   ] as const)
     it(where, () => assert.deepEqual(links(after(state), 't-2', 2), expected));
@@ -74,7 +74,7 @@ describe('the links of a run', () => {
     assert.deepEqual(of(4, 'another'), { interrupts: placeOf(3) });
   }));
 
-  it('lead to no run that nobody has traced', inTalk((talk) => {
+  it('do not lead to a run that nobody has traced', inTalk((talk) => {
     links(talk, 't-1', 1, { trace: undefined });
     assert.deepEqual(links(talk, 't-2', 2), { interrupts: undefined });
   }));

@@ -32,7 +32,7 @@ function call(talk: Talk, { runId, process }: Run): NotedProgress {
   return talk.progress('t1', messages, { runId, process });
 }
 
-/** Run 2 has the turn, and the calls of run 1, which came when process a could write again. */
+/** Run 2 has the turn, and the calls of run 1, which arrived when process a could write again. */
 function joined(): Talk {
   const talk = ran(A);
   call(talk, A);
@@ -49,7 +49,7 @@ describe('a complete reply, in a turn that another run owns', () => {
       't1 in b > by b*; end t1 in a > by a', 't1 > by a'],
     ['is kept if that run has failed and did not know of this one',
       't1 in b > by b!; end t1 in a > by a', 't1 > by a'],
-    ['is kept before that run has ended, which then has nothing more to say',
+    ['is kept before that run has ended, and that run then adds nothing',
       't1 in b; end t1 in a > by a; end t1 in b > by b', 't1 > by a'],
     // Seed 30009892: run 2 had taken the turn over from a run that the store then lost.
     ['is kept if that run knew of others', 't1 in c; t1 in b > by b*; end t1 in a > by a',
@@ -58,9 +58,9 @@ describe('a complete reply, in a turn that another run owns', () => {
       't1 in a; t1 in b; t1 in c; end t1 in a > by a', 't1 > …'],
     ['is not kept if that run took the turn over, and was interrupted',
       't1 in a; t1 in b; t1 in c > by c*; end t1 in a > by a', 't1 > by c*'],
-    ['is not kept if the platform has told what was heard of one that runs',
+    ['is not kept if the platform has told what was heard of a running one',
       't1 in b; t2 in c after "by" of t1; end t1 in a > by a', 't1 > by* / t2 > …'],
-    ['is not kept if the platform has told what was heard of one that was interrupted',
+    ['is not kept if the platform has told what was heard of an interrupted one',
       't1 in b > by b*; t2 in c after "by" of t1; end t1 in a > by a', 't1 > by* / t2 > …'],
     ['is not kept if the other one was complete, and then cut',
       't1 in b > by b; t2 in c after "…" of t1; end t1 in a > by a', 't1 > by b* / t2 > …'],
@@ -76,7 +76,7 @@ describe('a complete reply, in a turn that another run owns', () => {
     ]);
   });
 
-  // Seed 540099: they stood twice.
+  // Seed 540099: they were there twice.
   it('keeps its own calls once, although the other run has them, too', () => {
     const talk = joined();
     const messages = [...round('t1', 'x', { saidState: 'completed', key: 'key', process: 'a' })];

@@ -1,4 +1,4 @@
-// What a run says of its turn, and what the platform reports of it, in each order.
+// What a run says about its turn, and what the platform reports on it, in either order.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -20,7 +20,7 @@ interface Account {
   readonly filler?: string;
 }
 
-/** `t1` has said "First of all.", `t2` runs in another process, and `t3` comes with a report. */
+/** `t1` has said "First of all.", `t2` runs in another process, and `t3` brings a report. */
 class ReportedTalk extends Talk {
   readonly #account: Account;
   readonly #textHeard: string | undefined;
@@ -65,22 +65,22 @@ describe('a run that says how it ended, and a report of what was heard of it', (
     ['more than has left', { state: 'interrupted', said: 'It' }, 'It is', [first, 't2: It is *']],
     ['an apology', { state: 'failed', said: 'Sorry.' }, 'Sor', [first, 't2: Sor *']],
     ['nothing of it', { state: 'completed', said: 'It is ten.' }, '', [first]],
-    ['the words behind a filler', { state: 'completed', said: 'It is ten.', filler: 'Hm.' },
+    ['the words after a filler', { state: 'completed', said: 'It is ten.', filler: 'Hm.' },
       'Hm. It', [first, 't2: It *']],
     ['a filler', { state: 'interrupted', filler: 'One moment.' }, 'One mo', [first]],
     ['that it was cut, somewhere', { state: 'completed', said: 'It is ten.' }, undefined,
       [first, 't2: It is ten. *']],
-    ['that it was cut, of one that said nothing', { state: 'completed' }, undefined, [first]],
-    ['words of the one before, as it said nothing', { state: 'interrupted' }, 'First of',
+    ['that it was cut, though it said nothing', { state: 'completed' }, undefined, [first]],
+    ['words of the one before, since it said nothing', { state: 'interrupted' }, 'First of',
       ['t1: First of *']],
-    ['the same behind a filler', { state: 'interrupted', filler: 'Hm.' }, 'First',
+    ['the same after a filler', { state: 'interrupted', filler: 'Hm.' }, 'First',
       ['t1: First *']],
-    ['other words, of one that said nothing', { state: 'interrupted' }, 'Zero', [first]],
-    ['nothing, of one that said nothing', { state: 'interrupted' }, '', [first]],
+    ['other words, though it said nothing', { state: 'interrupted' }, 'Zero', [first]],
+    ['nothing, since it said nothing', { state: 'interrupted' }, '', [first]],
   ] as const satisfies readonly (readonly [
     string, Account, string | undefined, readonly string[],
   ])[]) {
-    it(`come in each order to the same: ${title}`, () => {
+    it(`come to the same in any order: ${title}`, () => {
       const talk = (): ReportedTalk => new ReportedTalk(account, textHeard);
       for (const order of [
         talk().end().report(), talk().leave().report(), talk().leave().end().report(),
@@ -99,13 +99,13 @@ describe('a run that says how it ended, and a report of what was heard of it', (
     assert.deepEqual(talk.replies, [first, 't2: It is *']);
   });
 
-  it('leave a report with words, if another one without them follows', () => {
+  it('keep a report with words if another one without words follows', () => {
     const talk = new ReportedTalk({ state: 'completed', said: 'It is ten.' }, 'It is').report();
     talk.hear(undefined, 't2', 't3');
     assert.deepEqual(talk.end().replies, [first, 't2: It is *']);
   });
 
-  it('say nothing of a later run of the turn', () => {
+  it('say nothing about a later run of the turn', () => {
     const talk = new ReportedTalk({ state: 'completed', said: 'It is ten.' }, 'It is').report();
     const again = { turnId: 't2', runId: 4, text: 't2', process: 'p', isAlive: no };
     assert.equal(openTurn(talk.conversation, again, BOUNDS).kind, 'opened');
@@ -113,10 +113,10 @@ describe('a run that says how it ended, and a report of what was heard of it', (
   });
 });
 
-describe('a report of a turn that is not known yet', () => {
+describe('a report on a turn that is not known yet', () => {
   const report = { textHeard: 'reply', turnId: 't2' };
 
-  it('waits for it, and no more than sixteen do', inTalk((talk) => {
+  it('waits for the turn, and no more than sixteen reports wait', inTalk((talk) => {
     talk.conversation.isBehind = true;
     for (let n = 1; n <= 20; n++) talk.hear('x', `t${n}`, 'next');
     const { reports } = talk.conversation;
@@ -124,8 +124,8 @@ describe('a report of a turn that is not known yet', () => {
     assert.equal(lengthOf(talk.conversation), 16);
   }));
 
-  // Seed 100239 of the fleet: it was taken for a report of the last turn that was known.
-  it('waits where the store is too slow to say whether it has the turn', async (t) => {
+  // Seed 100239 of the fleet: it was mistaken for a report on the last known turn.
+  it('waits if the store is too slow to say whether it has the turn', async (t) => {
     const timers = mockTimers(t, ['setTimeout']);
     const a = machine(t);
     await a.turns('t1');
@@ -148,7 +148,7 @@ describe('a report of a turn that is not known yet', () => {
     assert.deepEqual(conversation.reports, [report]);
   });
 
-  // Seed 300438 of the fleet: the words of one run stood in the reply of the next.
+  // Seed 300438 of the fleet: the words of one run ended up in the reply of the next.
   it('is not about a later run of its turn', () => {
     const talk = new ReportedTalk({ state: 'completed', said: 'It is ten.' }, 'It is').end();
     const other = { ...emptyConversation('c'), reports: [{ turnId: 't2', textHeard: 'Zero' }] };
@@ -158,7 +158,7 @@ describe('a report of a turn that is not known yet', () => {
     assert.equal(talk.conversation.reports, undefined);
   });
 
-  /** Both know `t1`. Without the store `t2` runs at one, and its report comes to the other. */
+  /** Both know `t1`. Without the store, `t2` runs in one, and its report arrives at the other. */
   async function talkApart(t: TestContext): Promise<readonly [Machine, Machine]> {
     const [a, b] = two(t);
     await a.turns('t1');
@@ -173,7 +173,7 @@ describe('a report of a turn that is not known yet', () => {
   }
 
   for (const first of ['the turn', 'the report'] as const)
-    it(`meets it when the store is back, and has ${first} first`, async (t) => {
+    it(`meets its turn once the store is back and gets ${first} first`, async (t) => {
       const timers = mockTimers(t, ['setTimeout']);
       const [a, b] = await talkApart(t);
       for (const machine of first === 'the turn' ? [a, b] : [b, a]) {

@@ -81,7 +81,7 @@ describe('spend', () => {
     assert.equal(spentIn(busy, 's').tokens, 100);
   });
 
-  it('is lowered only by an erasure, not by trimming', async () => {
+  it('is undone only by an erasure, not by trimming', async () => {
     const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
     const conversations = new ConversationManager(store);
     for (let n = 0; n < 5; n++)

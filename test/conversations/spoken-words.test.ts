@@ -1,4 +1,4 @@
-// How texts are compared with what a platform says of them.
+// How texts are compared with what a platform reports of them.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -8,7 +8,7 @@ import {
 } from '../../src/conversations/spoken-words.ts';
 
 const HOURS = 'We open at nine. We close at six.';
-/** é as one character, and as a letter with a mark behind it. */
+/** é as one character, and as a letter followed by a mark. */
 const [COMPOSED, DECOMPOSED] = ['Caf\u00e9', 'Cafe\u0301'];
 
 describe('saysSame', () => {
@@ -19,7 +19,7 @@ describe('saysSame', () => {
     ['other white space', ' Hello\n there', 'Hello there'],
     ['a tag', 'Wait. <break time="1s"/> Done.', 'Wait. Done.'],
     ['a tag inside a word', '<b>He</b>llo', 'Hello'],
-    ['a mark of its own', DECOMPOSED, COMPOSED],
+    ['a separate mark', DECOMPOSED, COMPOSED],
     ['Markdown', '**Hello** _there_', 'Hello there'],
     ['no letters at all, if they are equal', '…', '…'],
   ];
@@ -30,7 +30,7 @@ describe('saysSame', () => {
     ['another word', 'Two tickets.', 'Ten tickets.'],
     ['another digit', 'Table 4', 'Table 5'],
     ['a vowel with another mark', 'schön', 'schon'],
-    ['a vowel sign of Hindi', 'की', 'का'],
+    ['a Hindi vowel sign', 'की', 'का'],
     ['no letters in either', '!', '?'],
     ['no letters in one', '...', 'Hello'],
   ];
@@ -70,7 +70,7 @@ describe('coveredBy', () => {
     ['the same text', HOURS, HOURS],
     ['the same words', 'we open at nine, we close at six', HOURS],
     ['the same words and more', `${HOURS} Anything else?`, HOURS],
-    ['all words of a text that ends with a sign', 'See you', 'See you 👋'],
+    ['all words of a text that ends with an emoji', 'See you', 'See you 👋'],
     ['last words in another form', 'We open the shop at 9:00.', 'We open the shop at nine.'],
     ['Chinese rewritten for speech', '早上九点开门，晚上六点关门', '早上9点开门，晚上6点关门'],
     ['Japanese rewritten for speech', '朝九時に開店します', '朝9時に開店します'],
@@ -88,10 +88,10 @@ describe('coveredBy', () => {
     ['the first sentence, with its full stop', 'We open at nine', HOURS, 'We open at nine.'],
     ['the first words, with what is attached to them', 'Well', 'Well, hello', 'Well,'],
     ['half a word', 'We op', HOURS, 'We op'],
-    ['half a word behind a quotation mark', 'He said: sto', 'He said: "stop".', 'He said: "sto'],
+    ['half a word after a quotation mark', 'He said: sto', 'He said: "stop".', 'He said: "sto'],
     ['half a word with a hyphen in it', 'Try an e-ma', 'Try an e-mail', 'Try an e-ma'],
     ['a sentence of a script without spaces', '九点开门', '九点开门。六点关门。', '九点开门'],
-    ['two of three of these', '九点开门，六点关门', '九点开门。六点关门。再见。',
+    ['two of three such sentences', '九点开门，六点关门', '九点开门。六点关门。再见。',
       '九点开门。六点关门'],
     ['a beginning of Chinese rewritten for speech', '早上九点开门，晚上六点', '早上9点开门，晚上6点关门。',
       '早上9点开门，晚上6点'],
@@ -105,7 +105,7 @@ describe('coveredBy', () => {
     ['half a word with a mark', COMPOSED, `${DECOMPOSED}s are open`, DECOMPOSED],
     ['a mark that the platform has composed', `Un ${COMPOSED}`, `Un ${DECOMPOSED} noir`,
       `Un ${DECOMPOSED}`],
-    ['the words behind a tag', 'Wait', '<break time="1s"/>Wait. Done.', '<break time="1s"/>Wait.'],
+    ['the words after a tag', 'Wait', '<break time="1s"/>Wait. Done.', '<break time="1s"/>Wait.'],
     ['a beginning rewritten for speech', 'It costs five dollars for a ca',
       'It costs $5 for a cake, and tea is free.', 'It costs $5 for a'],
   ];
@@ -114,7 +114,7 @@ describe('coveredBy', () => {
 
   const foreign: readonly (readonly [why: string, told: string, reply: string])[] = [
     ['other words', 'Please hold the line.', HOURS],
-    ['half of its words only', 'We sell bread here', 'We open at nine, and sell nothing.'],
+    ['only half of its words', 'We sell bread here', 'We open at nine, and sell nothing.'],
     ['the same words in another order', 'six nine close open', HOURS],
     ['other words in Chinese', '请您稍等一下。', '早上9点开门，晚上6点关门。'],
     ['other words in Japanese', '少々お待ちください。', '朝9時に開店します。'],
@@ -142,7 +142,7 @@ describe('coveredBy', () => {
     assert.notEqual(coveredBy(reply.replaceAll('寿司', 'sushi'), reply), undefined);
   });
 
-  /** Hours of so many shops, as they are written and as they are said. */
+  /** The hours of this many shops, as they are written and as they are said. */
   const hours = (count: number): { readonly reply: string; readonly told: string } => {
     const shops = Array.from({ length: count }, (_, shop) => String.fromCharCode(0x4e10 + shop));
     const reply = shops.map((shop) => `${shop}店9点开门。`).join('');

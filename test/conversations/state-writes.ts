@@ -1,4 +1,4 @@
-// Changes of an agent's state as a run gives them to the store.
+// Changes to an agent's state, as a run gives them to the store.
 
 import { merge } from '../../src/base/json-difference.ts';
 import type { StateWrite } from '../../src/conversations/agent-state.ts';

@@ -23,7 +23,7 @@ function fullTurn(id: string): TurnRecord {
   };
 }
 
-/** A turn that nothing is known of. */
+/** A turn about which nothing is known. */
 function bareTurn(id: string, runId = 0): TurnRecord {
   return { id, state: 'completed', runId, words: null, reply: null };
 }
@@ -41,7 +41,7 @@ function empty(conversation: Conversation): void {
   conversation.turns = [];
 }
 
-/** Without what a store may add for itself. */
+/** The conversation without what a store may add for itself. */
 function plain(conversation: Conversation): Conversation {
   const { touched: _touched, ...kept } = conversation;
   const turns = kept.turns.map(({ addedAt: _addedAt, ...turn }) => turn);
@@ -53,9 +53,9 @@ function turnIds(conversation: Conversation | undefined): string[] | undefined {
 }
 
 /**
- * What every store promises, each in a new one from `open`, with room for 1,000 conversations and
- * an hour. Ids are new in every test, so that stores may share a database. One that counts keys
- * counts the mark of an erasure, too.
+ * What every store promises. Each test has a new one from `open`, which keeps 1,000 conversations
+ * for an hour. Ids are new in every test, so that stores may share a database. A store that counts
+ * keys counts the mark of an erasure, too.
  */
 export function storeContract(
   name: string,
@@ -145,7 +145,7 @@ export function storeContract(
         assert.deepEqual(turnIds(await store.read(other)), [`t${index}`], other);
     }));
 
-    it("accepts names of an object's own members as ids", begun(async (store) => {
+    it("accepts names of an object's members as ids", begun(async (store) => {
       for (const id of ['__proto__', 'constructor', 'toString']) {
         await store.update(id, empty);
         assert.equal(await store.read(id), undefined);
@@ -216,7 +216,7 @@ export function storeContract(
       assert.deepEqual(turnIds(await store.read(id)), ['t1']);
     }));
 
-    it('goes on after a change that threw, with those behind it', begun(async (store, id) => {
+    it('goes on after a change that threw, with the changes after it', begun(async (store, id) => {
       const failed = (async () => store.update(id, () => assert.fail('of the change')))();
       const then = store.update(id, push(fullTurn('t1')));
       const [first, second] = await Promise.allSettled([failed, then]);
@@ -224,7 +224,7 @@ export function storeContract(
       assert.deepEqual(turnIds(await store.read(id)), ['t1']);
     }));
 
-    it('lets go when it is closed, even twice', begun(async (store, id) => {
+    it('can be closed, even twice', begun(async (store, id) => {
       await store.update(id, push(fullTurn('t1')));
       await store.close();
       await store.close();

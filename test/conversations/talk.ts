@@ -49,7 +49,7 @@ export function round(
   ];
 }
 
-/** What a turn with a tool leaves. The call has no key, as if its arguments were no JSON. */
+/** What a turn with a tool leaves. The call has no key, as if its arguments were not JSON. */
 export function toolMessages(turnId: string): Message[] {
   const before = { said: 'Let me see.', saidState: 'completed', content: '42' } as const;
   const [asked, { key: _key, ...result }] = round(turnId, 'call-1', before);
@@ -183,7 +183,7 @@ export class Talk {
       message.role === 'tool' ? [`${message.toolCallId} ${message.state} ${message.content}`] : []);
   }
 
-  /** `t1: reply` of each turn that has ended and has one, with `*` where it was interrupted. */
+  /** `t1: reply` of each turn that has ended with a reply, with `*` if it was interrupted. */
   get replies(): string[] {
     return repliesOf(this.conversation);
   }
@@ -217,7 +217,7 @@ export function repliesOf(conversation: Conversation): string[] {
   });
 }
 
-/** The sums are what they are sums of, every message belongs to its turn, and it is plain JSON. */
+/** Asserts that the sums are right, every message belongs to its turn, and it is plain JSON. */
 export function check(conversation: Conversation): void {
   const { turns, state: kept = '', caller } = conversation;
   const turnIds = historyOf(conversation).map(({ turnId }) => turnId);

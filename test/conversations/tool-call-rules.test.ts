@@ -16,7 +16,7 @@ const RUNNING = { state: 'running', content: WAIT, saidState: 'open' } as const;
 const UNKNOWN = '{"error":"outcome unknown"}';
 const PAID = 'a completed {"paid":1}';
 
-/** `t1` runs, in a process that still has its calls. */
+/** `t1` is running, in a process that still has its calls. */
 function begun(): Talk {
   const talk = new Talk();
   talk.open('t1');
@@ -56,7 +56,7 @@ describe('what a run writes down before its calls', () => {
     assert.deepEqual(talk.calls, [PAID, `b running ${WAIT}`]);
   });
 
-  it("is kept as calls alone if a newer turn has closed the run's", () => {
+  it("is kept as calls alone if a newer turn has closed the run's turn", () => {
     const talk = begun();
     const running = [talk.soFar('t1', 'interrupted', 'One two')];
     talk.open('t2', { ...KNOWS, running, interruption: { textHeard: 'One', turnId: undefined } });
@@ -101,7 +101,7 @@ describe('the result of a call', () => {
     assert.deepEqual(talk.calls, [PAID]);
   });
 
-  it('is unknown, too, of a call without a key whose process is gone', () => {
+  it('is also unknown for a call without a key whose process is gone', () => {
     const talk = begun();
     const [asked, { key: _key, ...running }] = round('t1', 'a', RUNNING);
     talk.progress('t1', [reply('t1', 'Hm.', 'open'), asked, running]);
@@ -111,13 +111,13 @@ describe('the result of a call', () => {
   });
 
   for (const state of ['completed', 'interrupted', 'unknown'] as const)
-    it(`that is known does not become another one that is ${state}`, () => {
+    it(`that is known is not replaced by another one that is ${state}`, () => {
       const talk = paid();
       assert.equal(talk.result('t1', 'a', { state, content: '{"other":1}' }), true);
       assert.deepEqual(talk.calls, [PAID]);
     });
 
-  it('is not that of another running call with its key', () => {
+  it('is not given to another running call with the same key', () => {
     const talk = begun();
     const rounds = ['a', 'b'].flatMap((id) => round('t1', id, { ...RUNNING, key: 'key' }));
     talk.progress('t1', rounds);
@@ -187,15 +187,15 @@ describe('the result of a once call, for a call of another turn that waits for i
     return talk.open('t3', { process: 'c', isAlive: yes, ...more }).lostCalls;
   }
 
-  it('is also its result', () => {
+  it('is also the result of the waiting call', () => {
     const talk = joined();
     pay(talk);
     assert.deepEqual(talk.calls, [paid, paid]);
     assert.equal(talk.conversation.runningCalls, 0);
   });
 
-  // Seed 13231 of the random platforms: else the turn would seem to have changed something.
-  it('is noted as waiting by the write that finds it out', () => {
+  // Seed 13231 of the random platforms: otherwise the turn would seem to have changed something.
+  it('is noted as awaited by the write that finds this out', () => {
     const talk = joined();
     talk.open('t3', { process: 'b', isAlive: yes, ...KNOWS });
     const own = round('t3', 'call_0', { ...RUNNING, key, runId: 3 });
@@ -206,7 +206,7 @@ describe('the result of a once call, for a call of another turn that waits for i
   });
 
   for (const isAlive of [true, false])
-    it(`is ${isAlive ? 'not unknown while' : 'unknown once no'} process runs it`, () => {
+    it(`is ${isAlive ? 'not unknown while a' : 'unknown once no'} process runs it`, () => {
       const talk = joined();
       const isCallRunning = (_key: string, process: string | undefined): boolean =>
         isAlive && process === 'a';
@@ -218,7 +218,7 @@ describe('the result of a once call, for a call of another turn that waits for i
     });
 
   // A store without replicas took the result before the turn that had waited for it.
-  it('is its result even if that was stored before the other turn', () => {
+  it('is the result of the waiting call even if stored before its turn', () => {
     const talk = joined();
     const waiting = structuredClone(talk.turn('t2').messages);
     pay(talk);
@@ -230,10 +230,10 @@ describe('the result of a once call, for a call of another turn that waits for i
     assert.equal(talk.conversation.runningCalls, 0);
   });
 
-  // Seed 60008423: it was said to have an unknown outcome, though nothing had ever begun.
+  // Seed 60008423: its outcome was said to be unknown, though nothing had ever begun.
   for (const isAlive of [true, false])
     it(`is ${isAlive ? 'interrupted' : 'unknown'} if the other left no trace and its process ${
-      isAlive ? 'lives' : 'is gone'}`, () => {
+      isAlive ? 'is alive' : 'is gone'}`, () => {
       const talk = joined();
       delete talk.conversation.onceCalls;
       talk.result('t1', 'call_0', { state: 'interrupted', content: '{"error":"interrupted"}' });
@@ -272,7 +272,7 @@ describe('a turn that runs again', () => {
     assert.deepEqual(opened.history().map(({ role }) => role), roles);
   });
 
-  it('keeps them through its own progress, its end, and a third run', () => {
+  it('keeps those calls through its own progress, its end, and a third run', () => {
     const talk = withCalls({ a: 'completed' });
     talk.open('t1');
     const own = round('t1', 'b');
@@ -293,7 +293,7 @@ describe('a turn that runs again', () => {
     assert.equal(talk.open('t1').earlierCalls.length, 1);
   });
 
-  it('keeps the one that completed of several calls with one key', () => {
+  it('keeps the completed one of several calls with the same key', () => {
     const talk = begun();
     const states = { a: 'unknown', b: 'completed', c: 'completed' } as const;
     talk.settle('t1', 'interrupted', Object.entries(states).flatMap(([id, state]): Message[] =>
@@ -303,7 +303,7 @@ describe('a turn that runs again', () => {
   });
 });
 
-describe('an id that comes with other words', () => {
+describe('an id that is sent with other words', () => {
   it('begins a turn under an id of our own, and finds it again', inTalk((talk) => {
     const other = { text: 'other words' };
     talk.exchange('t1', 'One.');
@@ -326,7 +326,7 @@ describe('an id that comes with other words', () => {
 });
 
 describe('a turn that somebody else has closed', () => {
-  it("is still its run's to settle if that runs here, and what it had said is interrupted", () => {
+  it("can still be settled by its run, if that is here, with its words as interrupted", () => {
     const talk = begun();
     const running = [talk.soFar('t1', 'interrupted', 'One')];
     talk.open('t2', { running, interruption: { textHeard: undefined, turnId: undefined } });

@@ -11,7 +11,7 @@ import {
 import { mockTimers, type Clock } from '../fixtures/clock.ts';
 import { askingBack, cut, hold, spoken, type AskingBack } from './asking-back.ts';
 
-/** Another store, whose calls are counted, and which can be made to fail as that one would. */
+/** A store around another, which counts its calls and can be made to fail as that one would. */
 class FailingStore implements ConversationStore {
   /** Calls fail with it while it is set, and do nothing. */
   failWith: Error | undefined;
@@ -47,14 +47,14 @@ class FailingStore implements ConversationStore {
     const failed = Promise.reject<T>(this.failWith);
     if (answered instanceof Promise) return failed;
     const thenable: PromiseLike<T> = { then: failed.then.bind(failed) };
-    return thenable as Promise<T>; // which is what a store in JavaScript may answer with
+    return thenable as Promise<T>; // as a store in JavaScript may answer
   }
 }
 
 /** Milliseconds after which no write is tried again. */
 const TRIES_MS = 1_400;
 
-/** Lets the time pass between the tries of a failed write, and nothing else of it. */
+/** Lets the time between attempts at a failed write pass, and no more. */
 async function passTries(clock: Clock): Promise<void> {
   for (let ms = 0; ms < TRIES_MS; ms += 10) {
     clock.tick(10);
@@ -85,13 +85,13 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.equal(await told(), talk);
     });
 
-    it('take two calls of the store', inTurns(async ({ client, store }) => {
+    it('take two calls to the store', inTurns(async ({ client, store }) => {
       await spoken(client.say('One'));
       await spoken(client.say('Two'));
       assert.deepEqual(store.calls, ['update', 'update', 'update', 'update']);
     }));
 
-    it('show the words and a placeholder while they run', inTurns(async (served) => {
+    it('show the words and a placeholder while running', inTurns(async (served) => {
       await hold(served);
       assert.equal(await served.told(), 'hold > …');
     }));
@@ -103,7 +103,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.equal(await served.told(), 'hold > hold?*');
     }));
 
-    it('end the one that runs when a newer one begins, and stay in order', async (t) => {
+    it('end the running one when a newer one begins, and stay in order', async (t) => {
       const served = begin(t);
       const first = await hold(served, 'hold 1');
       const second = spoken(served.client.say('Two'));
@@ -142,7 +142,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
 
     it('hand the stream over to a newer delivery', inTurns(async (served) => {
       const older = await hold(served);
-      const newer = await hold(served); // it is told what was said so far
+      const newer = await hold(served); // it gets what has been said so far
       assert.deepEqual(await older.rest(), ['response.end']);
       served.go('hold');
       assert.deepEqual(await newer.rest(), [' Done.', 'response.end']);
@@ -150,7 +150,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(served.outcomes(), { taken_over: 1, completed: 1 });
     }));
 
-    it('repeat a completed one beside a newer one, but not an unfinished one', async (t) => {
+    it('repeat a completed one during a newer one, but not an unfinished one', async (t) => {
       const served = begin(t);
       const { client } = served;
       await spoken(client.say('One', { turn_id: 't1' }));
@@ -227,7 +227,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
 
     const inOutage = (test: Test<Failing>) => (t: TestContext) => test(beginFailing(t), t);
 
-    it('end in the apology, and the next one works once the store does', async (t) => {
+    it('end with the apology, and the next one works once the store does', async (t) => {
       const served = beginFailing(t);
       const { client, store } = served;
       served.fail();
@@ -253,7 +253,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.equal(await spoken(reply), 'One?');
     }));
 
-    it('end in the apology and the error event of the call dialect', inOutage(async (served) => {
+    it('end with the apology and the error event of the call dialect', inOutage(async (served) => {
       served.fail();
       const reply = served.client.post({ type: 'transcript', transcript: 'One', call_id: 'k' });
       await served.asked();
@@ -261,7 +261,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(typesOf(await (await reply).events()), ['message', 'error', 'done']);
     }));
 
-    it('are not ended by a session.start of a second sender', inTurns(async (served) => {
+    it('are not ended by a session.start from a second sender', inTurns(async (served) => {
       const { client, store } = served;
       const held = await hold(served);
       store.failWith = gone;
@@ -278,7 +278,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
     }));
 
     for (const [what, isBack, errors] of [
-      ['are spoken to their end when only their history cannot be written', false,
+      ['are spoken to the end if only their history cannot be written', false,
         ['history not written']],
       ['write their history if the store comes back in between', true, []],
     ] as const)
@@ -291,7 +291,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
         await served.pass();
         assert.deepEqual(errorsIn(served.logLines), errors);
         if (isBack) assert.equal(await served.told(), 'hold > hold? Done.');
-        else assert.equal(served.store.calls.length, 5); // the opening, and four tries
+        else assert.equal(served.store.calls.length, 5); // the opening, and four attempts
       }));
 
     it('end an older one even if the newer one cannot be opened', inOutage(async (served) => {

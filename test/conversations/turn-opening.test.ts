@@ -40,11 +40,11 @@ describe('openTurn', () => {
 
   tellCalls([
     ["closes a turn whose run is gone, and keeps the caller's words", 't1; t2', 't1 / t2 > …'],
-    ['runs a turn that failed again, in its old place', 't1 > Sorry.!; t2 > Second.; t1 > First.',
+    ['runs a failed turn again, in its old place', 't1 > Sorry.!; t2 > Second.; t1 > First.',
       't1 > First. / t2 > Second.'],
     ['never cuts the turn that it opens', 't1 > First.; t2 after "Fi" of t2', 't1 > Fi* / t2 > …'],
     // Seed 200426 of the fleet: the reply of the new run was cut to what was heard of the old one.
-    ['cuts a turn that has run again to nothing that was heard before',
+    ['does not cut a turn that has run again to what was heard before',
       't0 > Zeroth.; t1 after "Zer" of t0 > Sorry.!; t0 > Again.; t1 after "Zer" of t0',
       't0 > Again. / t1 > …'],
   ]);
@@ -62,7 +62,7 @@ describe('openTurn', () => {
   for (const [what, said, sent, again] of [
     ['sent', 'Bye.', undefined, [{ type: 'say', text: 'Bye.' }]],
     ['sent, including data and hang-up', 'Bye.', beside, beside],
-    ['did not send, if it was silent', '', undefined, []],
+    ['sent, even if that was nothing', '', undefined, []],
   ] as const)
     it(`gives what a completed turn ${what}`, inTalk((talk) => {
       talk.open('t1');
@@ -85,8 +85,8 @@ describe('openTurn', () => {
   }));
 });
 
-describe('openTurn of a turn that was interrupted', () => {
-  it('does nothing while another one after it runs here', inTalk((talk) => {
+describe('openTurn for an interrupted turn', () => {
+  it('does nothing while a later one is running here', inTalk((talk) => {
     talk.open('t1');
     talk.settle('t1', 'interrupted', 'Fir');
     talk.open('t2');
@@ -97,7 +97,7 @@ describe('openTurn of a turn that was interrupted', () => {
   }));
 });
 
-describe('openTurn of a turn that runs elsewhere', () => {
+describe('openTurn for a turn that is running elsewhere', () => {
   for (const [why, isOver] of [['', no], [', though it is over by now', yes]] as const)
     it(`leaves it to that run while a newer turn waits to be opened here${why}`, inTalk((talk) => {
       talk.open('t1', { process: 'a' });
@@ -110,7 +110,7 @@ describe('openTurn of a turn that runs elsewhere', () => {
 });
 
 describe('a turn', () => {
-  it('is kept as words and a reply if it is no more than that', inTalk((talk) => {
+  it('is kept as words and a reply if it has nothing more', inTalk((talk) => {
     talk.exchange('t1', 'Said.');
     const { words, reply, messages } = talk.turn('t1');
     assert.deepEqual([words, reply, messages], ['t1', 'Said.', undefined]);
@@ -135,7 +135,7 @@ describe('a turn', () => {
 
 describe('settleTurn', () => {
   for (const state of ['completed', 'interrupted', 'failed'] as const) {
-    it(`replaces the placeholder of a turn that is ${state}, and does so once`, inTalk((talk) => {
+    it(`replaces the placeholder of a turn that is ${state}, and only once`, inTalk((talk) => {
       talk.open('t1');
       assert.equal(talk.settle('t1', state, 'First.'), true);
       assert.deepEqual(talk.shown, ['user: t1', `assistant(${state}): First.`]);
@@ -158,7 +158,7 @@ describe('settleTurn', () => {
     assert.deepEqual(talk.conversation, new Talk().conversation);
   }));
 
-  it('does nothing for an older run of a turn that runs again', inTalk((talk) => {
+  it('does nothing for an older run of a turn that is running again', inTalk((talk) => {
     talk.open('t1');
     const { runId } = talk.turn('t1');
     talk.open('t1');
@@ -182,7 +182,7 @@ describe('a turn of a conversation that several processes share', () => {
     kind: 'elsewhere', processes: new Set(['b']), ofSameTurn: new Set(),
   };
 
-  it('is not opened before it is known whether a process that runs a call is alive', () => {
+  it('is not opened before it is known whether a process running a call is alive', () => {
     const talk = new Talk();
     talk.open('t1', b);
     talk.progress('t1', round('t1', 'x', { state: 'running' }), { process: 'b' });
@@ -202,7 +202,7 @@ describe('a turn of a conversation that several processes share', () => {
   });
 
   for (const [isAlive, kind, what] of [
-    [yes, 'stale', 'lives'], [no, 'opened', 'is gone'],
+    [yes, 'stale', 'is alive'], [no, 'opened', 'is gone'],
   ] as const)
     it(`is ${kind} for a late delivery if the process of a newer one ${what}`, inTalk((talk) => {
       for (const turnId of ['t1', 't2']) talk.open(turnId, b);
@@ -212,13 +212,13 @@ describe('a turn of a conversation that several processes share', () => {
   it('ends the runs of other processes, but not those of its own', inTalk((talk) => {
     talk.open('t1', { ...b, process: 'a' });
     talk.open('t2', b);
-    talk.turn('t1').state = 'open'; // two processes of which one had no store
+    talk.turn('t1').state = 'open'; // as if one of the two processes had no store
     talk.conversation.openTurns = 2;
     const { endedElsewhere } = talk.open('t3', { ...b, process: 'a' });
     assert.deepEqual(endedElsewhere, [{ process: 'b', runId: 2 }]);
   }));
 
-  it('leaves the state to whoever changes it: both changes count', inTalk((talk) => {
+  it('keeps the changes of both processes to the state', inTalk((talk) => {
     talk.open('t1', { ...b, process: 'a' });
     talk.open('t2', b);
     for (const [turnId, process] of [['t1', 'a'], ['t2', 'b']] as const)

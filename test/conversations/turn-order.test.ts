@@ -1,4 +1,4 @@
-// A turn that is added late, while others have changed its conversation.
+// A turn that is added late, after others have changed its conversation.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -14,8 +14,8 @@ import { BOUNDS, inTalk, no, Talk, yes } from './talk.ts';
 const HOUR_MS = 3_600_000;
 
 /**
- * Opens turns at the times of the clocks of their processes. Says what becomes of each, and how all
- * turns are then.
+ * Opens turns at times on their processes' clocks. Returns what becomes of each, and what all turns
+ * are like then.
  */
 function clocked(t: TestContext, talk = new Talk()): (
   at: number, turnId: string, process?: string, more?: Partial<TurnOpening>,
@@ -47,7 +47,7 @@ describe('an opening that waited for the store', () => {
   // Two callers' words reach two processes, and each has to ask a third one, which is gone.
   for (const [waitedMs, outcome] of [[200, 'opened b:interrupted a:open'],
     [300, 'stale a:interrupted b:open']] as const)
-    it(`for ${waitedMs} ms is ${outcome} behind one that waited for 250`, (t) => {
+    it(`for ${waitedMs} ms gives "${outcome}" after one that waited for 250 ms`, (t) => {
       const open = clocked(t);
       open(500, 'b', 'b', waited(250));
       assert.equal(open(500, 'a', 'a', waited(waitedMs)), outcome);
@@ -65,7 +65,7 @@ describe('an opening that waited for the store', () => {
     const open = clocked(t, talk);
     for (const turnId of ['old', 'newer']) open(1_000, turnId, 'b');
     for (const turn of talk.turns) turn.addedAt = 1_000_000;
-    open(1_000, 'old', 'b'); // run again, as it was interrupted
+    open(1_000, 'old', 'b'); // run again, because it was interrupted
     const order = 'old:interrupted newer:interrupted newest:open';
     assert.equal(open(1_000, 'newest', 'a', waited(250)), `opened ${order}`);
   });
@@ -79,17 +79,17 @@ describe('an opening that waited for the store', () => {
   // Seed 540764 of the fleet: neither of two such turns knew when the other one had arrived.
   for (const [waitedMs, order] of [[200, 'b:interrupted a:interrupted'],
     [300, 'a:interrupted b:interrupted']] as const)
-    it(`for ${waitedMs} ms, and could not open, is in the order ${order}`, (t) => {
+    it(`for ${waitedMs} ms, and could not open, gives the order "${order}"`, (t) => {
       const open = clocked(t);
       open(500, 'b', 'b', { ...waited(250), ...OVER });
       assert.equal(open(500, 'a', 'a', { ...waited(waitedMs), ...OVER }), `over ${order}`);
     });
 });
 
-describe('a turn that another process received later', () => {
+describe('a turn that another process received', () => {
   for (const isNew of [true, false])
     for (const [laterMs, outcome] of [[0, 'stale'], [200, 'stale'], [350, 'opened']] as const)
-      it(`${laterMs} ms ago is ${outcome} for one that waited for 300, new: ${isNew}`, (t) => {
+      it(`${laterMs} ms ago is ${outcome} here after 300 ms, new: ${isNew}`, (t) => {
         const talk = new Talk();
         const open = clocked(t, talk);
         if (!isNew) open(1_000, 'it', 'c', waited(1_000));
@@ -123,12 +123,13 @@ describe('a turn that was interrupted and is delivered again', () => {
 });
 
 describe('a turn that is over before it can be added', () => {
-  // Seed 401212 of the fleet: the words waited for a store, and stood in what was erased meanwhile.
+  // Seed 401212 of the fleet: the words waited for a store, and returned to what was erased
+  // meanwhile.
   for (const [what, erasedAt, turns] of [
     ['was erased since the turn arrived', 999_990, 0],
     ['was erased before the turn arrived', 900_000, 1],
     ['was erased in the same millisecond', 940_000, 1],
-    ['was erased by a clock in the future', 1_000_001, 1],
+    ['was erased at a time in the future', 1_000_001, 1],
   ] as const)
     it(`is ${turns === 0 ? 'not added' : 'added'} if its conversation ${what}`, inTalk((talk, t) => {
       t.mock.method(Date, 'now', () => 1_000_000);
@@ -161,11 +162,11 @@ describe('a turn that waits for the store', () => {
   it('runs, and is placed, before a newer one that was over before it could open', () => {
     const talk = new Talk();
     assert.equal(talk.ask('over', { runId: 2, process: 'a', isOver: yes }).kind, 'over');
-    talk.open('late', late); // that one silences nobody
+    talk.open('late', late); // the ended one silences nobody
     assert.deepEqual(talk.turns.map(({ id }) => id), ['late', 'over']);
   });
 
-  /** How many newer turns it sees if only this one is there, and the time stands still. */
+  /** How many newer turns it sees if only `other` is there, and time stands still. */
   function newerCount(t: TestContext, other: Partial<TurnRecord>, waitedMs: number): number {
     t.mock.timers.enable({ apis: ['Date'], now: Date.now() });
     const conversation = emptyConversation('c');
@@ -174,21 +175,21 @@ describe('a turn that waits for the store', () => {
   }
 
   for (const [waitedMs, count] of [[99, 0], [100, 1]] as const)
-    it(`of ${waitedMs} ms sees ${count} newer turns of another process, by its clock`, (t) => {
+    it(`for ${waitedMs} ms sees ${count} newer turns of another process, by its clock`, (t) => {
       const other = { process: 'b', arrivedAt: Date.now() - 50 };
       assert.equal(newerCount(t, other, waitedMs), count);
     });
 
-  it('sees no newer turn in one whose time is in the future: its clock is wrong', (t) => {
+  it('does not see one from the future as newer: its clock is wrong', (t) => {
     assert.equal(newerCount(t, { process: 'b', arrivedAt: Date.now() + HOUR_MS }, 500), 0);
   });
 
-  it('sees a newer one of the same millisecond, whichever way both were rounded', (t) => {
+  it('sees a newer one from the same millisecond, whichever way both were rounded', (t) => {
     const other = { runId: 2, process: 'a', addedAt: Date.now() - 1 };
     assert.equal(newerCount(t, other, 0), 1);
   });
 
-  it('asks nobody if it is over: its place in history waits for no answer', inTalk((talk) => {
+  it('asks nobody if it is over: its place in history needs no answer', inTalk((talk) => {
     talk.open('b', { runId: 2, process: 'b' });
     talk.conversation.onceCalls = { [onceKey(1)]: onceCall({ process: 'b' }) };
     assert.equal(talk.ask('late', { ...late, isAlive: undefined, isOver: yes }).kind, 'over');
@@ -203,7 +204,7 @@ describe('a turn that waits for the store', () => {
     assert.deepEqual([...asked.processes], ['c', 'b']);
   });
 
-  it('is stale if it is over and a newer turn runs: it must not cut that one', inTalk((talk) => {
+  it('is stale if it is over and a newer turn is running: it must not cut that', inTalk((talk) => {
     const a = { process: 'a', isAlive: yes };
     for (const turnId of ['t1', 't2']) talk.open(turnId, a);
     const running = [talk.soFar('t2', 'interrupted')];
@@ -212,8 +213,8 @@ describe('a turn that waits for the store', () => {
   }));
 });
 
-describe('a turn that other processes were asked for', () => {
-  it('runs for a later delivery if the first one\'s process is gone, whose clock was fast',
+describe('a turn about which other processes were asked', () => {
+  it('runs for a later delivery if the process of the first, whose clock was fast, is gone',
     (t) => {
       const open = clocked(t);
       open(20, 't', 'b');
@@ -249,7 +250,7 @@ describe('a turn that other processes were asked for', () => {
   });
 });
 
-describe('turns that waited after one of a clock that is an hour fast', () => {
+describe('turns that waited after one whose clock is an hour fast', () => {
   it('keep their order when they are read again', () => {
     const kept = new PartedConversation('c');
     const open = (turnId: string, runId: number, process: string, waited: number): void =>

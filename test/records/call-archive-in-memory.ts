@@ -2,7 +2,7 @@ import { isOf, type CallArchive, type CallKey } from '../../src/records/call-arc
 import type { CallRecord } from '../../src/records/call-record.ts';
 import { Told } from '../fixtures/app.ts';
 
-/** An archive whose test can make it fail, and hear of each record that it keeps. */
+/** An archive that a test can make fail, and that tells of each record it keeps. */
 export class CallArchiveInMemory implements CallArchive {
   readonly name = 'test';
   readonly kept = new Told<CallRecord>();

@@ -25,11 +25,11 @@ const KEY = { conversationKey: 'c-1', sessionId: 's-1' };
 
 let folder: string;
 let path: string;
-/** Today's. */
+/** Today's file. */
 let today: string;
 const opened: CallFile[] = [];
 
-/** Call it in a `describe`, for each of its tests. */
+/** Sets up a folder for each test of the `describe` that calls it. */
 function useFolder(): void {
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), 'call-file-'));
@@ -59,7 +59,7 @@ function recordOf(sessionId: string, conversationId = 'c-1', words = 'Hello'): C
   };
 }
 
-/** Root may read and write everything. */
+/** Root may read and write everything, so another user runs it. */
 async function asNobody(run: () => Promise<void>): Promise<void> {
   if (process.geteuid?.() !== 0) return run();
   process.seteuid?.(65_534);
@@ -90,7 +90,7 @@ describe('callFile', () => {
     assert.equal(lines[2], '');
   });
 
-  it('begins a new file at midnight UTC, and reads them all', async () => {
+  it('begins a new file at midnight UTC, and reads all files', async () => {
     let now = Date.UTC(2026, 10, 25, 23, 59, 59, 999);
     const file = open(() => now);
     await file.keep(KEY, recordOf('s-1'));
@@ -100,7 +100,7 @@ describe('callFile', () => {
     assert.deepEqual(await sessionsIn(file.all()), ['s-1', 's-2']);
   });
 
-  it('creates files that only this user can read, and closes those that others can', async () => {
+  it('creates files that only this user can read, and makes older ones like that', async () => {
     const file = open();
     await file.keep(KEY, recordOf('s-1'));
     assert.equal(statSync(today).mode & 0o777, 0o600);
@@ -122,14 +122,14 @@ describe('callFile', () => {
     ]);
   });
 
-  it('also removes them every hour, until it is closed', async (t) => {
+  it('also removes such files every hour, until it is closed', async (t) => {
     const clock = mockTimers(t, ['setInterval']);
     const names = ['calls-2026-10-01.jsonl', 'calls-2026-10-02.jsonl'];
     const [first = '', second = ''] = names.map((name) => join(folder, name));
     const file = open();
     await file.begin();
     writeFileSync(first, '');
-    // Each of these reads is later than one that a timer had begun.
+    // Each of these reads comes after one that a timer has begun.
     clock.tick(3_599_999);
     await open().all()[Symbol.asyncIterator]().next();
     assert.ok(existsSync(first));
@@ -147,7 +147,7 @@ describe('callFile', () => {
     const old = join(folder, 'calls-2026-10-01.jsonl');
     const file = open();
     await file.begin();
-    mkdirSync(old); // unlink refuses it
+    mkdirSync(old); // unlink refuses a directory
     clock.tick(3_600_000);
     await open().all()[Symbol.asyncIterator]().next();
     rmSync(old, { recursive: true });
@@ -217,8 +217,8 @@ describe('callFile', () => {
     assert.equal(await file.has({ ...KEY, sessionId: 's-2' }), true);
   });
 
-  // It parsed the files of two days for each record of a call whose end was never reported.
-  it('finds out in a time that does not grow with the day', async () => {
+  // It once parsed the files of two days for each record of a call whose end was never reported.
+  it('finds sessions in a time that does not grow with the day', async () => {
     const file = open();
     const day = `${JSON.stringify(recordOf('s-1', 'c-1', 'x'.repeat(10_000)))}\n`.repeat(2_000);
     writeFileSync(today, day);
@@ -247,7 +247,7 @@ describe('callFile', () => {
   for (const [id, erased, left] of [
     ['s-2', ['s-2'], ['s-1', 's-3']], ['c-1', ['s-1', 's-3'], ['s-2']],
   ] as const) {
-    it(`erases the records of ${id} where they stand, in every file, and leaves the others`, async () => {
+    it(`erases the records of ${id} in place, in every file, and leaves the others`, async () => {
       let now = NOON;
       const file = open(() => now);
       for (const session of ['s-1', 's-2', 's-3']) {
@@ -339,7 +339,7 @@ describe('callFile', () => {
     [0, 'read', (file: CallFile) => file.all()],
     [0o444, 'read and write', (file: CallFile) => file.erase('s-1')],
   ] as const) {
-    it(`says whose it is if this user may not ${access} a file`, async () => {
+    it(`says what to do if this user may not ${access} a file`, async () => {
       writeFileSync(today, '');
       chmodSync(today, mode);
       chmodSync(folder, 0o755);
@@ -352,7 +352,7 @@ describe('callFile', () => {
   }
 
   const wrong: readonly (readonly [what: string, make: () => string, says: RegExp])[] = [
-    ['a folder that is not there', () => join(folder, 'no/calls.jsonl'), /does not exist; create/],
+    ['a missing folder', () => join(folder, 'no/calls.jsonl'), /does not exist; create/],
     ['a directory of that name', () => (mkdirSync(today), path), /it is a directory/],
     [
       'a symbolic link',

@@ -64,14 +64,14 @@ describe('isMeant', () => {
     { outcome: 'failed' },
     { outcome: 'interrupted' },
   ] as const)
-    it(`takes the end for the first word if there was none: ${JSON.stringify(more)}`, () => {
+    it(`takes the end as the first word if there was none: ${JSON.stringify(more)}`, () => {
       const turn = { turnId: 'a', durationMs: 4_000, messages: [], ...more };
       const record: CallRecord = { ...RECORD, turns: [turn] };
       assert.equal(isMeant(record, { slowerThanMs: 3_999 }), true);
       assert.equal(isMeant(record, { slowerThanMs: 4_000 }), false);
     });
 
-  it('finds a turn that has said nothing when its process died, and no other without times', () => {
+  it('finds a turn that had said nothing when its process died, and no other without times', () => {
     const silent = { turnId: 'a', outcome: 'open', messages: [] } as const;
     const hello = { role: 'assistant', content: 'Hello.' } as const;
     const found = [silent, { ...silent, messages: [hello] }].map((turn) =>
@@ -79,7 +79,7 @@ describe('isMeant', () => {
     assert.deepEqual(found, [true, false]);
   });
 
-  it('takes the first sound for the first word in a record of format 1', () => {
+  it('takes the first sound as the first word in a record of format 1', () => {
     const turn = { turnId: 'a', outcome: 'completed', firstSpeechMs: 100, messages: [] } as const;
     const old: CallRecord = { ...RECORD, format: 1, turns: [turn] };
     assert.equal(isMeant(old, { slowerThanMs: 99 }), true);

@@ -16,7 +16,7 @@ const MODEL = {
 };
 const CALL = callOf('s-1');
 
-/** A turn that is over, of a session, with what its models used. */
+/** An ended turn of a session, with what its models used. */
 function addTurn(
   conversation: Conversation,
   turnId: string,
@@ -27,14 +27,14 @@ function addTurn(
   addTurnOf(conversation, turnId, sessionId, { messages, figures });
 }
 
-/** One with a turn of the session `s-1`. */
+/** A conversation with a turn of session `s-1`. */
 function conversationWith(turnId: string, messages?: readonly Message[]): Conversation {
   const conversation = emptyConversation('c-1');
   addTurn(conversation, turnId, 's-1', messages);
   return conversation;
 }
 
-/** One turn with these figures of its models. */
+/** A conversation of one turn, with these figures for its models. */
 function withModels(models: readonly ModelFigures[]): Conversation {
   const conversation = emptyConversation('c-1');
   addTurnOf(conversation, 't', 's-1', { figures: { models } });
@@ -98,7 +98,7 @@ describe('callRecordOf', () => {
     assert.deepEqual(turn?.messages.map(({ agent }) => agent), [undefined, undefined, 'billing']);
   });
 
-  it('begins with the first turn that has a time where the platform does not say when it began', () => {
+  it('begins with the first turn that has a time if the platform reports no beginning', () => {
     const conversation = emptyConversation('c-1');
     conversation.turns.push({ ...newTurn('told-1', 'completed', 0), reply: 'Welcome.' });
     addTurn(conversation, 'a', 's-1');
@@ -118,8 +118,8 @@ describe('callRecordOf', () => {
   });
 
   for (const [what, sent, outcome] of [
-    ['hung up where the agent did', { type: 'hangup' }, 'hung up'],
-    ['ended where it only sent data', { type: 'data', json: '1' }, 'ended'],
+    ['hung up if the agent did', { type: 'hangup' }, 'hung up'],
+    ['ended if the agent only sent data', { type: 'data', json: '1' }, 'ended'],
   ] as const) {
     it(`says ${what}`, () => {
       const conversation = conversationWith('a');
@@ -156,7 +156,7 @@ describe('callRecordOf', () => {
   });
 });
 
-describe('callRecordOf of a turn with figures', () => {
+describe('callRecordOf a turn with figures', () => {
   const figures = {
     sessionId: 's-1', startedAt: 5_000, durationMs: 900, firstSpeechMs: 100, firstWordMs: 700,
     storeMs: 40,

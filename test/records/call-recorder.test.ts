@@ -8,7 +8,7 @@ import { deferred, until } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 import { addTurn, beginTurn, callOf, openRecorder as open, spoken } from './recorded-calls.ts';
 
-/** A conversation whose only turn runs, and what settles it. */
+/** A conversation whose only turn is running, and what settles it. */
 function running(): { readonly conversation: Conversation; settle(): void } {
   const conversation = emptyConversation('c-1');
   return { conversation, settle: beginTurn(conversation, 't-1', 's-1') };
@@ -45,7 +45,7 @@ describe('callRecorder', () => {
     await recorder.close();
   });
 
-  it('leaves no record waiting that comes when the one before it was just written', async () => {
+  it('leaves no record waiting that arrives just as the one before it is written', async () => {
     for (let ticks = 0; ticks < 25; ticks += 1) {
       const { recorder } = open();
       recorder.ended(callOf('s-1'), said('s-1'));
@@ -56,7 +56,7 @@ describe('callRecorder', () => {
     }
   });
 
-  it('writes none of a call without a turn', async () => {
+  it('writes no record of a call without a turn', async () => {
     const { recorder, archive } = open();
     recorder.ended(callOf('s-2'), () => undefined);
     recorder.ended(callOf('s-2'), said('s-1'));
@@ -103,7 +103,7 @@ describe('callRecorder', () => {
       assert.equal((await archive.kept.next()).turns.length, 2);
     });
 
-  it('writes a call as it is when its turn has not ended half a minute later', async (t) => {
+  it('writes a call as it is if its turn has not ended half a minute later', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const { recorder, archive } = open();
     let reads = 0;
@@ -166,7 +166,7 @@ describe('callRecorder', () => {
     ]);
   });
 
-  describe('of a conversation that is erased', () => {
+  describe('a record of a conversation that is erased', () => {
     /** An ended turn, and what erases it. */
     function ended(): { readonly conversation: Conversation; erase(): void } {
       const { conversation, settle } = running();
@@ -217,7 +217,7 @@ describe('callRecorder', () => {
       assert.equal(archive.kept.all.length, 1);
     });
 
-    it('is not written if the recorder is told while the conversation is read', async () => {
+    it('is not written if the recorder is told while the conversation is being read', async () => {
       const { recorder, archive } = open();
       const before = deferred<Conversation>();
       let reads = 0;
@@ -229,7 +229,7 @@ describe('callRecorder', () => {
     });
 
     // A store tells of an erasure again once it has its mark.
-    it('has what was said since, even if the recorder is told once more', async (t) => {
+    it('has what was said since, even if the recorder is told again', async (t) => {
       const clock = mockTimers(t, ['setTimeout']);
       const { recorder, archive } = open();
       archive.failWith = FULL;
@@ -242,7 +242,7 @@ describe('callRecorder', () => {
       assert.equal((await archive.kept.next()).turns.length, 1);
     });
 
-    it('has as many turns since as it had in its first record', async (t) => {
+    it('is written again even if it has as many turns since as before', async (t) => {
       const { recorder, archive } = open({ idleMs: 60_000 });
       t.after(() => recorder.close());
       const { conversation, erase } = ended();
@@ -254,7 +254,7 @@ describe('callRecorder', () => {
       assert.equal((await archive.kept.next()).turns.length, 1);
     });
 
-    it('has no call in which nothing was said since', async () => {
+    it('is not written if nothing has been said in the call since', async () => {
       const { recorder, archive } = open();
       const { conversation, erase } = ended();
       erase();
@@ -285,7 +285,7 @@ describe('callRecorder', () => {
       assert.deepEqual(logged(), ['warn call record not checked for erasure']);
     });
 
-  it('records a call again that has dropped as many turns as were added', async (t) => {
+  it('records a call again if it has dropped as many turns as were added', async (t) => {
     const { recorder, archive } = open({ idleMs: 60_000 });
     t.after(() => recorder.close());
     const { conversation, settle } = running();
@@ -320,7 +320,7 @@ describe('callRecorder', () => {
     assert.equal(recorder.counts().waiting, 1);
   });
 
-  it('loses what cannot be written when it is closed, with a line that has no words', async () => {
+  it('loses what cannot be written when it is closed, and logs that without words', async () => {
     const { recorder, archive, logged } = open();
     archive.failWith = FULL;
     recorder.ended(callOf('s-1'), said('s-1'));

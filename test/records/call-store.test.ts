@@ -39,7 +39,7 @@ async function sessionsIn(records: AsyncIterable<CallRecord>): Promise<string[]>
 const change = { set: new Map([['head', '{}']]), remove: [], ttlMs: 60_000 };
 
 describe('callStore', () => {
-  it('keeps records beside conversations, and lists only records, all of them', async () => {
+  it('keeps records next to conversations, and lists all records and nothing else', async () => {
     const { store, parts } = open();
     await parts.write('c-1', { from: undefined, to: 'v1', ...change });
     const names = Array.from({ length: 25 }, (_, n) => `s-${n}`);
@@ -112,7 +112,7 @@ describe('callStore', () => {
     });
   }
 
-  it('lists and erases the records beside one that cannot be read, and names it', async () => {
+  it('lists and erases all records but one that cannot be read, and names that', async () => {
     const { store, parts } = open();
     await keep(store, recordOf('s-1'), recordOf('s-2'), recordOf('s-3'));
     parts.cannotUse = 'call\tc-1\ts-2';
@@ -138,7 +138,7 @@ describe('callStore', () => {
     const parts = new PartsInMemory(shared, {
       onCall: () => {
         calls += 1;
-        if (calls !== 4) return; // it is read, but not removed yet
+        if (calls !== 4) return; // it has been read, but not removed yet
         for (const [id, stored] of shared) shared.set(id, { ...stored, version: 'newer' });
       },
     });

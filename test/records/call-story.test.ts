@@ -112,7 +112,7 @@ describe('storyOf', () => {
   for (const [what, tools, cause] of [
     ['process ended', [], 'its process ended'],
     ['tool threw', [{ outcome: 'failed', detail: 'Error ECONNRESET' }], 'Error ECONNRESET'],
-    ['tool threw no error', [{ outcome: 'unknown' }], 'it threw something that is not an error'],
+    ['tool threw a non-error', [{ outcome: 'unknown' }], 'it threw something that is not an error'],
     ['turn ended first', [{}], 'it went on after its turn'],
   ] as const)
     it(`says why the outcome of a call is unknown: its ${what}`, () => {
@@ -159,9 +159,9 @@ describe('storyOf', () => {
         { role: 'assistant', content: 'Done.' },
       ],
     }, 'model agent tool result model agent'],
-    // The apology stood between the requests that it apologises for.
+    // The apology was once placed between the requests that it apologises for.
     ['has the apology after the requests that failed', failed, 'caller model model agent failure'],
-    ['has the apology after the requests that failed, behind a filler',
+    ['has the apology after the requests that failed, and after a filler',
       { ...failed, firstSpeechMs: 90, fillers: [{ text: 'One moment.', afterMs: 90 }] },
       'caller model filler model agent failure'],
     ['has the wait for SETTLE_MS before the tool, and after the model that calls it', {
@@ -180,7 +180,7 @@ describe('storyOf', () => {
   ] as const)
     it(what, () => assert.equal(kindsIn(turnOf(fields)).join(' '), kinds));
 
-  // It had no time, and so stood before the model that made it.
+  // It once had no time, so it came before the model that made it.
   it('has a call that did not run between the model that made it and the one that answers', () => {
     const asking = (id: string, ...others: readonly ToolCall[]): RecordedMessage => (
       { role: 'assistant', content: '', toolCalls: [{ id, name: 'pay', args: '{}' }, ...others] }

@@ -44,7 +44,7 @@ export function beginTurn(
   };
 }
 
-/** A turn of a session that is over. */
+/** An ended turn of a session. */
 export function addTurn(...turn: Parameters<typeof beginTurn>): void {
   beginTurn(...turn)();
 }

@@ -16,7 +16,7 @@ function open(t: TestContext, idleMs = 5): Opened {
 }
 
 describe('a call whose end is never reported', () => {
-  it('gets its record after some silence, and says that its end was not reported', async (t) => {
+  it('gets its record after some silence, which says that no end was reported', async (t) => {
     const { recorder, archive } = open(t);
     recorder.turnEnded(callOf('s-1'), undefined, () => spoken());
     const { outcome, endedAt, turns } = await archive.kept.next();
@@ -25,7 +25,7 @@ describe('a call whose end is never reported', () => {
   });
 
   // Another process remembered half of the turns, and wrote them right after the record was made.
-  it('waits for a store that is away, and for what other processes write then', async (t) => {
+  it('waits for a store that is away, and for what other processes then write', async (t) => {
     const { recorder, archive } = open(t);
     const conversation = spoken();
     let asked = 0;
@@ -39,7 +39,7 @@ describe('a call whose end is never reported', () => {
     assert.deepEqual([turns.length, asked], [2, 3]);
   });
 
-  it('gets none while its end may still come, and one when it does', async (t) => {
+  it('gets no record while its end may still be reported, and one when it is', async (t) => {
     const { recorder, archive } = open(t, 60_000);
     recorder.turnEnded(callOf('s-1'), undefined, () => spoken());
     const ended = { ...callOf('s-1'), startedAt: undefined, endedAt: 9_000 };
@@ -47,7 +47,7 @@ describe('a call whose end is never reported', () => {
     assert.equal((await archive.kept.next()).outcome, 'ended');
   });
 
-  it('gets no second record when its end comes after all', async (t) => {
+  it('gets no second record if its end is reported after all', async (t) => {
     const { recorder, archive } = open(t);
     recorder.turnEnded(callOf('s-1'), undefined, () => spoken());
     await archive.kept.next();
@@ -62,9 +62,9 @@ describe('a call whose end is never reported', () => {
     assert.equal(archive.kept.all.length, 2);
   });
 
-  // On a store that processes share, the first record was the last.
+  // On a store that processes share, the first record was once the last.
   for (const process of [undefined, 'here'])
-    it(`gets a longer one if the caller has come back: ${process ?? 'in memory'}`, async (t) => {
+    it(`gets a longer record if the caller has come back: ${process ?? 'in memory'}`, async (t) => {
       const { recorder, archive } = open(t);
       const conversation = spoken('s-1', process);
       recorder.turnEnded(callOf('s-1'), process, () => conversation);

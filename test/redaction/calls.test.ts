@@ -32,7 +32,7 @@ function redacting(t: TestContext, agent: TestAgent, options?: ServeOptions): Se
 
 let turns = 0;
 
-/** The caller says it. Resolves with what was spoken. */
+/** The caller says the text. Resolves with what was spoken. */
 async function says({ client }: Served, text: string, fields: object = {}): Promise<string> {
   turns += 1;
   const event = messageEvent({ turn_id: `turn-${turns}`, text, ...fields });

@@ -14,7 +14,9 @@ function digitsFound(text: string): (string | undefined)[] {
   return [...cardNumbers.find(text)].map(({ value }) => value);
 }
 
-/** The value of a digit: in Unicode ten follow each other, and those of mathematics are 50. */
+/**
+ * The value of a digit: in Unicode they come in runs of ten, the mathematical ones in one of 50.
+ */
 function valueIn(code: number): number {
   let first = code;
   while (/\p{Nd}/u.test(String.fromCodePoint(first - 1))) first -= 1;
@@ -33,29 +35,29 @@ describe('cardNumbers', () => {
   }
 
   for (const [title, text, value] of [
-    ['with an expiry date and a code behind it', `${CARD} 12 26 123`, CARD],
-    ['with both written together with it', `${CARD}1226123`, CARD],
-    ['behind other digits', `card 1, 4242 4242 4242 4242`, CARD],
-    ['behind an oh that is no digit', `Oh, 4242 4242 4242 4242`, CARD],
-    ['behind a +, as phone numbers are shorter', `+${CARD}`, CARD],
+    ['followed by an expiry date and a code', `${CARD} 12 26 123`, CARD],
+    ['written together with both', `${CARD}1226123`, CARD],
+    ['after other digits', `card 1, 4242 4242 4242 4242`, CARD],
+    ['after an oh that is not a digit', `Oh, 4242 4242 4242 4242`, CARD],
+    ['after a +, because phone numbers are shorter', `+${CARD}`, CARD],
     ['in JSON', `{"card":${CARD},"n":1}`, CARD],
     ['over two lines', '4242 4242\n4242 4242', CARD],
-    ['with dashes of typography', '4242–4242\u20114242—4242', CARD],
-    ['in digits of full width', '４２４２ ４２４２ ４２４２ ４２４２', CARD],
-    ['in digits of two scripts at once', '𝟒242 424𝟐 ٤2٤2 4𝟐4𝟐', CARD],
+    ['with typographic dashes', '4242–4242\u20114242—4242', CARD],
+    ['in full-width digits', '４２４２ ４２４２ ４２４２ ４２４２', CARD],
+    ['in digits of several scripts at once', '𝟒242 424𝟐 ٤2٤2 4𝟐4𝟐', CARD],
     ['with other spaces', '4242\u20074242\u30004242\u20094242', CARD],
-    ['with signs that nobody sees', '4242\u200b4242\u00ad4242\u20604242', CARD],
-    ['with dots of other kinds', '4242… 4242·4242、4242', CARD],
+    ['with invisible characters', '4242\u200b4242\u00ad4242\u20604242', CARD],
+    ['with other kinds of dots', '4242… 4242·4242、4242', CARD],
     ['in bold', '**4242** **4242** **4242** **4242**', CARD],
-    ['behind a line break in JSON in JSON', `{"a":"Card:\\n${CARD}\\u00a0"}`, CARD],
-    ['behind a line break in JSON, deeper', `Card:\\\\n4242\\\\t4242 4242 4242`, CARD],
+    ['after a line break in JSON in JSON', `{"a":"Card:\\n${CARD}\\u00a0"}`, CARD],
+    ['after a line break in JSON, nested deeper', `Card:\\\\n4242\\\\t4242 4242 4242`, CARD],
     ['with 15 digits in groups of 4, 6 and 5', '3782 822463 10005', '378282246310005'],
-    ['with 15 digits, as its issuer has, and one behind them that fits',
+    ['with 15 digits, as its issuer uses, and a fitting one after them',
       '3782 822463 10005 2 1227', '378282246310005'],
-    ['with 14 digits, as its issuer has, and one behind them that fits',
+    ['with 14 digits, as its issuer uses, and a fitting one after them',
       '3056 930902 5904 9 12270', '30569309025904'],
-    ['in one group behind digits with which it passes as another', `430 ${CARD}`, CARD],
-    ['whose first group passes, but is of no issuer', '5555555550001 003', '5555555550001003'],
+    ['in one group after digits with which it passes as another', `430 ${CARD}`, CARD],
+    ['whose first group passes, but has no issuer', '5555555550001 003', '5555555550001003'],
     ['with "double" before a digit', '4242 4242 4242 4 double 0 2', '4242424242424002'],
   ] as const) {
     it(`finds a number ${title}`, () => assert.deepEqual(digitsFound(text), [value]));
@@ -77,7 +79,7 @@ describe('cardNumbers', () => {
     assert.deepEqual(digitsFound(`${CARD}5555555555554444`), [CARD, '5555555555554444']);
   });
 
-  // A tool's "6277370585329648489 and …" became "[card 1]48489 and …": 14 of its digits pass, too.
+  // A tool's "6277370585329648489 and …" once became "[card 1]48489 and …": 14 digits pass, too.
   for (const between of [' and ', ', ', ' ', '/']) {
     it(`finds numbers in one group each, listed with "${between}" between them`, () => {
       const numbers = cardNumbersOf(NUMBERS);
@@ -90,11 +92,11 @@ describe('cardNumbers', () => {
     });
   }
 
-  // Of those that are printed as 6 and 13 digits one in ten passes without the 6.
+  // Of the numbers printed as 6 and 13 digits, one in ten passes without the 6.
   for (const [title, before, behind] of [
-    ['a date and a code behind them', '', ', 12 26, 123'],
-    ['a one in front of them', '1, ', ''],
-    ['a number in one group behind them', '', ` and ${CARD}`],
+    ['a date and a code after them', '', ', 12 26, 123'],
+    ['a one before them', '1, ', ''],
+    ['a number in one group after them', '', ` and ${CARD}`],
   ] as const) {
     it(`finds numbers in groups of 6 and 13 digits, with ${title}`, () => {
       const numbers = cardNumbersOf(3_000).filter(({ length }) => length === 19);
@@ -110,19 +112,19 @@ describe('cardNumbers', () => {
 
   for (const [title, text] of [
     ['12 digits', '424242424242'],
-    ['20 digits of no issuer', '95555555555555555555'],
+    ['20 digits that no issuer uses', '95555555555555555555'],
     ['one wrong digit', '4242 4242 4242 4243'],
     ['a phone number', 'Call +4242424242426.'],
     ['part of a word', `id_${CARD} and a${CARD} and ${CARD}b`],
     // All that follow pass the Luhn check, and most begin like a card.
-    ['a number of no issuer', '9424 2424 2424 2425'],
+    ['a number that no issuer uses', '9424 2424 2424 2425'],
     ['15 digits where the issuer has 16', '4242 4242 4242 424 and 5555 5555 5555 442'],
     ['14 digits where the issuer has 16', '6011 0000 0000 04'],
     ['a list of sizes', 'Sizes 36, 38, 40, 42, 44, 46, 48, 53 are in stock.'],
     ['amounts', 'between 3,612,345 - 3,922,104'],
     ['prices', 'It is 36.50 42.99 38.00 44.11 in all.'],
     ['a fraction', '52.4242424242424242'],
-    ['a fraction of another script', '𝟓𝟐.𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐'],
+    ['a fraction in another script', '𝟓𝟐.𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐'],
     ['digits with words between them', 'four of 24 and 2 for 42, 4 in 2 at 424, 242 or 424242'],
     ['words that only contain digits', 'often tone weight fourteenth'],
     ['nothing', ''],

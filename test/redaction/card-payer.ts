@@ -6,7 +6,7 @@ import type { Redact } from '../../src/redaction/redact.ts';
 import { tool } from '../../src/tools/tool.ts';
 import type { TestAgent, Told } from '../fixtures/app.ts';
 
-/** Calls `pay` with the first placeholder of the caller's words, and says what came back. */
+/** Calls `pay` with the first placeholder in the caller's words, and says what came back. */
 const payer: ScriptedFunction = ({ messages }) => {
   const last = messages.at(-1);
   const [card] = /\[(?:card|code) [^\]]+\]/.exec(String(last?.content)) ?? [];
@@ -17,7 +17,7 @@ const payer: ScriptedFunction = ({ messages }) => {
 /** What `pay` was given, and under which key. */
 export type Paid = Told<readonly [card: string, key: string]>;
 
-/** An agent that pays with the cards that it hears of. */
+/** An agent that pays with the cards that it hears. */
 export function paying(
   paid: Paid,
   once: boolean | ((args: { readonly card: string }) => string) = false,

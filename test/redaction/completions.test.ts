@@ -18,7 +18,7 @@ function redacting(t: TestContext, agent: TestAgent, options?: ServeOptions): Se
   return serveCompletions(t, { redact: cardNumbers, ...agent }, options);
 }
 
-/** What history says, of the caller and the agent. */
+/** What the caller and the agent have said, as in history. */
 async function saidIn({ history }: ServedPlatform): Promise<string[]> {
   return (await history('c-1')).map(([role, content, state]) =>
     `${role}: ${content}${state === 'interrupted' ? ' [cut]' : ''}`);
@@ -63,7 +63,7 @@ describe('redact over Chat Completions', () => {
   for (const [heard, kept] of [
     ['Card four two 42', 'Card [card 1]'], ['Card', 'Card'],
   ] as const) {
-    it(`keeps the rest of a value out that another process spoke, cut behind "${heard}"`, async (t) => {
+    it(`keeps out the rest of a value that another process spoke up to "${heard}"`, async (t) => {
       const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
       const open = (): ServedPlatform =>
         redacting(t, { onMessage: () => `Card ${CARD} it is.` }, { store });
@@ -74,7 +74,7 @@ describe('redact over Chat Completions', () => {
     });
   }
 
-  it('makes no turn id that reveals a value, and a retry has the same one', async (t) => {
+  it('makes a turn id that reveals no value', async (t) => {
     const told = new Told<MessageTurn>();
     const served = redacting(t, { onMessage: told.tell });
     const plain = serveCompletions(t, { onMessage: told.tell });

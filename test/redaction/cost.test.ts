@@ -65,7 +65,7 @@ describe('a text of an event is looked at once', () => {
     assert.deepEqual(twice(seen), []);
   });
 
-  it('also of a reply, even if it is read with each round of tool calls', async (t) => {
+  it('in a reply, too, even if that is read with each round of tool calls', async (t) => {
     const { finder, seen } = watching();
     const { client } = serve(t, {
       redact: finder,
@@ -84,7 +84,7 @@ describe('a text of an event is looked at once', () => {
   });
 });
 
-/** The most processor time that anything takes between two rounds of the loop. */
+/** The most processor time that anything takes between two rounds of the event loop. */
 async function longestMs(work: Promise<unknown>): Promise<number> {
   let [isDone, longest] = [false, 0];
   void work.finally(() => (isDone = true));
@@ -130,11 +130,11 @@ describe('an event of up to a megabyte lets other work in between', () => {
   for (const [what, fields] of [
     ['card numbers', { text: listed(() => '4242 4242 4242 4242').join(' ') }],
     ['many addresses', { text: MANY_ADDRESSES }],
-    ['metadata in many texts', {
+    ['metadata with many texts', {
       metadata: { list: listed((index) => `${index} 4242 4242 4242`) },
     }],
   ] as const)
-    it(`of ${what}`, async () => {
+    it(`if it has ${what}`, async () => {
       const event = eventOf(fields);
       let least = Infinity;
       for (let tries = 0; tries < 10 && least >= 50; tries++) {
@@ -145,8 +145,8 @@ describe('an event of up to a megabyte lets other work in between', () => {
       assert.ok(least < 50, `${least} ms`);
     });
 
-  // Was: each of the marks beyond those that get numbers had all numbers counted.
-  it('including its whole turn', async (t) => {
+  // Once each of the marks beyond those that get numbers had all numbers counted.
+  it('during its whole turn', async (t) => {
     const { client } = serve(t, { redact: 'emails' });
     let least = Infinity;
     for (let tries = 0; tries < 10 && least >= 50; tries++) {
@@ -156,7 +156,7 @@ describe('an event of up to a megabyte lets other work in between', () => {
     assert.ok(least < 50, `${least} ms`);
   });
 
-  it('while its caller may leave', async (t) => {
+  it('such as its caller leaving', async (t) => {
     let leave = (): void => undefined;
     /** Takes 60 ms for a long text. */
     function* find(text: string): Generator<FoundValue, void, undefined> {
@@ -190,7 +190,7 @@ describe('an event of up to a megabyte lets other work in between', () => {
     ]);
   });
 
-  it('while what follows in its conversation waits', async () => {
+  it('but not what follows in its conversation', async () => {
     const turns = turnsOf(cardNumbers);
     const ends: string[] = [];
     const arrives = (name: string, fields: object): unknown => {
@@ -206,7 +206,7 @@ describe('an event of up to a megabyte lets other work in between', () => {
   });
 });
 
-// One group of a megabyte took 130 ms at once.
+// One group of a megabyte once took 130 ms in one go.
 it('a long group of digits is read in slices', () => {
   const steps = [...digitRunSteps('4'.repeat(1_000_000), 13)];
   assert.equal(steps.findIndex((run) => run !== undefined), 9);

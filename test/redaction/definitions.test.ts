@@ -20,7 +20,7 @@ function agentOf(redact?: Redact): Agent {
 
 describe('defineAgent with redact', () => {
   // What else it refuses: checkRedact in redaction.test.ts.
-  it('refuses what is no finder, with the name of the agent', () => {
+  it('refuses what is not a finder, and names the agent', () => {
     assert.throws(() => agentOf(true as unknown as Redact), {
       message: "an agent's redact must be a object or a function or a string, got boolean",
     });

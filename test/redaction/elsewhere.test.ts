@@ -36,7 +36,7 @@ describe('a value', () => {
     assert.deepEqual(names.map((name) => name.slice(2)).toSorted(), ['[card 1]', '[card 2]']);
   });
 
-  it('also has it in the transcript of a session that ends elsewhere', async (t) => {
+  it('has its placeholder in the transcript of a session that ends elsewhere, too', async (t) => {
     const told = new Told<unknown>();
     const { a, b } = machines(t, {
       ...echo, onSessionEnd: ({ event }) => told.tell('transcript' in event && event.transcript),
@@ -62,7 +62,7 @@ describe('a value', () => {
     assert.deepEqual(paid.all.map(([card]) => card), ['4242424242424242', '4242424242424242']);
   });
 
-  // "Did you pay?" in another process: the model was told to ask for the card again.
+  // "Did you pay?" in another process: the model was once told to ask for the card again.
   const asked: string[] = []; // its text becomes a hash without a key
   const onceFor = ({ card }: { readonly card: string }): string => {
     asked.push(card);
@@ -104,12 +104,12 @@ describe('a value', () => {
     assert.equal(await says(b, 'Pay with [card 1].'), JSON.stringify({ error: unknown }));
   });
 
-  // 14 of 15 digits stayed in history and in the store, and the last one follows from the others.
+  // 14 of 15 digits once stayed in history and in the store, and the last one follows from them.
   for (const [form, read, heard] of [
     ['digits', '3782 822463 10005', '3782 822463 1000'],
     ['a few words', AMEX_IN_WORDS, 'three seven ei'],
   ] as const)
-    it(`is its placeholder after a caller spoke over it, in any process: ${form}`, async (t) => {
+    it(`becomes its placeholder after an interruption, in any process: ${form}`, async (t) => {
       const { a, b } = machines(t, {
         redact: cardNumbers,
         onMessage: ({ text }) => (text === 'Read it.' ? `Your card is ${read}. Right?` : 'Yes.'),
@@ -124,10 +124,10 @@ describe('a value', () => {
       const [, cut] = await a.messages('c');
       assert.equal(cut?.content, 'Your card is [card 1]');
       const kept = JSON.stringify(await b.app.conversations.read('c'));
-      assert.doesNotMatch(kept, /3782 |822463|three seven/); // not what a time may hold
+      assert.doesNotMatch(kept, /3782 |822463|three seven/); // more than a time may hold
     });
 
-  it('keeps letters for a number while the store does not answer', async (t) => {
+  it('keeps letters instead of a number while the store does not answer', async (t) => {
     const { a, b } = machines(t, echo);
     await says(a, 'Hello.');
     a.parts.failWith = new Error('down');
@@ -140,12 +140,12 @@ describe('a value', () => {
   });
 });
 
-describe('a number that a process gave before its store failed', () => {
+describe('a number that a process assigned before its store failed', () => {
   it('is changed if another process has given it to another value meanwhile', async (t) => {
     const { a, b, c } = machines(t, echo);
     await says(a, 'Hello.');
     a.parts.failWith = new Error('down');
-    assert.equal(await says(a, CARD), '[card 1]'); // the write that gave it has failed
+    assert.equal(await says(a, CARD), '[card 1]'); // the write that assigned it has failed
     assert.equal(await says(b, OTHER), '[card 1]');
     a.parts.failWith = undefined;
     await until(() => !a.store.health().isDegraded, 'the store to answer again');

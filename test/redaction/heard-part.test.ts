@@ -4,12 +4,12 @@ import { describe, it } from 'node:test';
 import { HeardValues } from '../../src/redaction/heard-part.ts';
 import { processorMs } from '../fixtures/processor-time.ts';
 
-/** Where the part of a value starts that a text ends with. -1 if there is none. */
+/** Where the part of a value at the end of a text starts. -1 if there is none. */
 function startOfPart(text: string, value: string): number {
   return new HeardValues([['a', { kind: 'x', value }]]).partAtEnd(text)?.start ?? -1;
 }
 
-describe('the values of a conversation', () => {
+describe('HeardValues', () => {
   for (const [text, value, part] of [
     ['It is 4242 42', '4242424242424242', '4242 42'],
     ['It is 4-2-4-2-', '4242424242424242', '4-2-4-2-'],
@@ -22,7 +22,7 @@ describe('the values of a conversation', () => {
     ['Write to ann@exa', 'ann@example.com', 'ann@exa'],
     ['Write to Ann@Exa ', 'ann@example.com', 'Ann@Exa '],
   ] as const)
-    it(`finds the part of a value that "${text}" ends with`, () => {
+    it(`finds the part of a value at the end of "${text}"`, () => {
       assert.equal(text.slice(startOfPart(text, value)), part);
     });
 
@@ -36,9 +36,9 @@ describe('the values of a conversation', () => {
     ['Call Joann', 'ann@example.com'],
     ['', 'ann@example.com'],
   ] as const)
-    it(`finds none in "${text}"`, () => assert.equal(startOfPart(text, value), -1));
+    it(`finds no part at the end of "${text}"`, () => assert.equal(startOfPart(text, value), -1));
 
-  it('takes a time that grows with the text', () => {
+  it('takes time in proportion to the text', () => {
     const since = process.cpuUsage();
     const address = `${'a'.repeat(60_000)}@example.com`;
     for (const sign of ['a', 'a ', ' ', '4', '. '])

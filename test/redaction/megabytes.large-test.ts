@@ -1,4 +1,4 @@
-// What is looked for in a caller's words is found in linear time, whatever they are.
+// What is looked for in a caller's words is found in linear time, whatever those are.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';

@@ -20,7 +20,7 @@ function redaction(): Redaction {
   return new Redaction({ redact: NAMES, key: 'k', onFailure: (error) => assert.fail(`${error}`) });
 }
 
-/** With `[card]` in place of a value. */
+/** The text with `[card]` in place of a value. */
 function redacted(text: string): string {
   return redaction().seal('c', text).replaceAll(/\[([a-z]+) [a-z]{12}\]/g, '[$1]');
 }
@@ -32,12 +32,12 @@ function valuesIn(text: string): readonly string[] {
   return [...one.valuesOf('c')].map(([, { kind, value }]) => `${kind} ${value}`);
 }
 
-/** Letters, digits and placeholders: commas and blanks beside a value may go with it. */
+/** Letters, digits and placeholders: commas and blanks next to a value may go with it. */
 function plain(text: string): string {
   return text.toLowerCase().replaceAll(/[^a-z\d[\]]/g, '');
 }
 
-/** Sentences in which not just the values were replaced. A value stands as `{card:4242 …}`. */
+/** Sentences in which not just the values were replaced. Values are written `{card:4242 …}`. */
 function missedIn(name: string): readonly string[] {
   return linesOf(name).filter((line) => {
     const said = line.replaceAll(/\{[a-z]+:([^}]*)\}/g, '$1');
@@ -80,7 +80,7 @@ describe('cards, phones, ibans and emails', () => {
     it(`have equal values however they are said: ${text}`, () =>
       assert.deepEqual(valuesIn(text).toSorted(), [...values].toSorted()));
 
-  // Each would be a phone number with its homophones, as it is called one.
+  // With homophones each would be a phone number, because it is introduced as one.
   for (const text of [
     'Call one for two to three ate five.', 'Call me from 5550 to 12345.',
     'Call me for 5 to 6 for 7.', 'Call 1 2 3 for 4 people, 5 to 6 o\'clock.',
@@ -96,7 +96,7 @@ describe('cards, phones, ibans and emails', () => {
 });
 
 describe('redactorsIn', () => {
-  it('has finders with a name once, in their own order, at the place of the first name', () => {
+  it('has named finders once, in their own order, at the place of the first name', () => {
     const change = (text: string): string => text;
     const kinds = (redact: Parameters<typeof redactorsIn>[0]): readonly unknown[] =>
       redactorsIn(redact).map((part) => (typeof part === 'function' ? 'function' : part.kind));

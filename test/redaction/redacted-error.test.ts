@@ -16,7 +16,7 @@ class Declined extends Error {
   readonly [CARD] = true;
 }
 
-/** Everything that can be seen of it. */
+/** Everything that can be seen of an error. */
 function seen(error: unknown): string {
   return inspect(error, { depth: 10, showHidden: true });
 }
@@ -33,7 +33,7 @@ describe('redactedError', () => {
     ['in the errors of a plain error', Object.assign(new Error('no'), {
       errors: [{ message: CARD }, [CARD], CARD],
     })],
-    ['in a text', CARD],
+    ['in a string', CARD],
     ['in an error whose getter throws', Object.defineProperty(new Error(CARD), 'code', {
       get: () => assert.fail(CARD),
     })],
@@ -51,7 +51,7 @@ describe('redactedError', () => {
     assert.ok(copy.cause instanceof Error);
   });
 
-  it('keeps lists only under the name of an AggregateError\'s', () => {
+  it('keeps lists only under the name that an AggregateError uses', () => {
     const lists = { errors: ['a', CARD], details: ['a'], reasons: [new Error('a')] };
     const copy = redactedError(Object.assign(new Error('no'), lists), hide) as typeof lists;
     assert.deepEqual(copy.errors, ['a', '[card]']);
@@ -66,7 +66,7 @@ describe('redactedError', () => {
     assert.equal(redactedError(undefined, hide), undefined);
   });
 
-  it('ends with causes that form a cycle', () => {
+  it('stops at causes that form a cycle', () => {
     const error = new Error(CARD);
     error.cause = error;
     assert.doesNotMatch(seen(redactedError(error, hide)), /4242/);

@@ -26,7 +26,7 @@ function lettersIn(text: string): string {
 }
 
 describe('Redaction', () => {
-  it('makes other marks with another key, and in another conversation', () => {
+  it('makes different marks with another key, and in another conversation', () => {
     const marks = [
       redaction().seal('c', CARD),
       redaction({ key: 'other' }).seal('c', CARD),
@@ -53,7 +53,7 @@ describe('Redaction', () => {
     assert.deepEqual(one.reveal('c', { card: '[card 3]', was: mark }), { card: CARD, was: CARD });
   });
 
-  it('refuses to reveal what it has not heard, in this conversation', () => {
+  it('refuses to reveal what it has not heard in this conversation', () => {
     const one = redaction();
     one.learn('c', { [lettersIn(one.seal('c', CARD))]: 'card 1' });
     for (const [conversation, text] of [['c', '[card 2]'], ['d', '[card 1]']] as const) {
@@ -80,7 +80,7 @@ describe('Redaction', () => {
     assert.equal(one.numberedHere('c', text), text);
   });
 
-  it('also keeps out the part that was heard of a known value', () => {
+  it('also keeps out a part of a known value that was heard', () => {
     const one = redaction();
     const heard = (text: string): string =>
       atOnce(new SealedTexts(one, 'c').sealingHeard(text));
@@ -156,7 +156,7 @@ describe('Redaction', () => {
     ['finds a value outside of the text', { kind: 'x', find: () => [{ start: 0, end: 99 }] }],
     ['finds an empty value', { kind: 'x', find: () => [{ start: 0, end: 0 }] }],
   ] as const) {
-    it(`leaves the text out if what was given ${title}`, () => {
+    it(`leaves the text out if the function or finder ${title}`, () => {
       const onFailure = mock.fn();
       const one = redaction({ redact, onFailure });
       assert.equal(one.seal('c', `my ${CARD}`), FAILED_TEXT);

@@ -53,7 +53,7 @@ const readBackTool = tool({
   },
 });
 
-/** What a caller says in one turn: some numbers, each in another way. */
+/** What a caller says in one turn: some numbers, each in a different way. */
 function wordsFor(numbers: readonly string[], turn: number): string {
   const ways = Object.values(WAYS);
   return numbers
@@ -84,7 +84,7 @@ export interface Kept {
   readonly directory?: string;
   /** Whether tools of other processes get the values. */
   readonly isShared?: boolean;
-  /** All that the store holds in the end. Default: what is in the folder. */
+  /** Everything that the store holds in the end. Default: what is in the folder. */
   readonly contents?: () => Promise<string>;
 }
 
@@ -125,7 +125,7 @@ export async function assertNowhere(t: TestContext, kept: Kept): Promise<void> {
         ? await hear(served, messageEvent({ ...ids, text }))
         : await served.platform.hear(lines, { conversationId: id });
       for (const number of said) assert.ok(spoken.includes(number), `${number} in ${spoken}`);
-      // The platform reports a half of every other reply.
+      // The platform reports half of every other reply.
       lines.push(`agent: ${call % 4 === 1 ? spoken.slice(0, spoken.length / 2) : spoken}`);
     }
     const transcript = lines.map((text) => ({ role: 'user', text }));

@@ -1,4 +1,4 @@
-// Values that one process has heard and a raw tool of another one needs: REDACTION_KEY.
+// Values that one process has heard and a raw tool in another one needs: REDACTION_KEY.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -24,7 +24,7 @@ const SECRET = /4242 ?4242|kkkkkkkk|nnnnnnnn/;
 const UNKNOWN = /\[card 1\] is not known in this process: ask the caller to say it again/;
 const PREFIX = '\tvalue\t';
 
-/** Three processes that pay, and what they have paid. `keys` are those of all, or of each. */
+/** Three processes that pay, and what they have paid. `keys`: of all processes, or of each. */
 function desks(
   t: TestContext,
   keys: string | Readonly<Record<string, string>> = KEY,
@@ -37,7 +37,7 @@ function desks(
   return { ...all, paid };
 }
 
-/** Ids of what is kept aside, once there are so many. */
+/** The ids of what is kept aside, once there are that many. */
 async function kept({ parts }: Machine, count: number): Promise<readonly string[]> {
   const writes = (): number => parts.changes.filter(({ to }) => to?.startsWith('~')).length;
   await until(() => writes() >= count, 'values to be written');
@@ -66,7 +66,7 @@ const UNREADABLE = 'a value that another process may have kept cannot be read';
 
 describe('a value that another process has heard', () => {
   it('reaches a raw tool under any of the keys, and the model asks for nothing', async (t) => {
-    // In a rotation, c has put the new key in front already.
+    // In a rotation, b and c already have the new key first.
     const { a, b, c, paid } = desks(t, { b: `${NEXT_KEY},${KEY}`, c: `${NEXT_KEY},${KEY}` });
     assert.equal(await says(a, CARD, { turn_id: 't' }), '"paid"');
     const [id = ''] = await kept(a, 1);
@@ -74,13 +74,13 @@ describe('a value that another process has heard', () => {
     assert.equal(await says(b, 'Pay with [card 1].'), '"paid"');
     assert.equal(await says(c, 'Again with [card 1].'), '"paid"');
     assert.deepEqual(paid.all.map(([card]) => card), [DIGITS, DIGITS, DIGITS]);
-    assert.equal(await a.store.count(), 1); // it is no conversation
+    assert.equal(await a.store.count(), 1); // it is not a conversation
     for (const one of [a, b, c]) assert.doesNotMatch(one.logLines.join(''), SECRET);
     const { parts: stored } = (await b.parts.read(id)) as { parts: ReadonlyMap<string, string> };
     assert.doesNotMatch(String(stored.get('text')), SECRET);
   });
 
-  it('is paid with once under the key that it has in any process', async (t) => {
+  it('is paid with once, under the key that it has in every process', async (t) => {
     const { a, b, paid } = desks(t, KEY, (told) => paying(told, true));
     await says(a, `Now: ${CARD}`);
     await kept(a, 1);
@@ -143,7 +143,7 @@ describe('a value that another process has heard', () => {
     await replace(a, there, () => found.parts.get('text') ?? '');
     assert.match(await says(b, 'There with [card 1].', elsewhere), UNKNOWN);
     assert.equal(logged(b, UNREADABLE).length, 2);
-    assert.equal(paid.all.length, 2); // both at a
+    assert.equal(paid.all.length, 2); // both in process a
   });
 
   it('is never a security code', async (t) => {
@@ -176,7 +176,7 @@ describe('a value that another process has heard', () => {
     assert.equal(await says(b, '[card 1]'), '16');
   });
 
-  it('delays no turn if the store does not take it, and is logged', async (t) => {
+  it('does not delay a turn if the store refuses it, and that is logged', async (t) => {
     const { a } = desks(t);
     await says(a, 'Hello.');
     const write = a.parts.write.bind(a.parts);
@@ -196,14 +196,14 @@ describe('a value that another process has heard', () => {
 });
 
 describe('REDACTION_KEY', () => {
-  it('is said to have no effect where no store is shared', (t) => {
+  it('is said to have no effect if no store is shared', (t) => {
     const { logLines } = serve(t, {}, { environment: { REDACTION_KEY: KEY } });
     assert.match(logLines.join(''), /"level":"warn".*in no shared store/);
     const { a } = desks(t);
     assert.doesNotMatch(a.logLines.join(''), /has no effect/);
   });
 
-  it('ends no program if values cannot be shared, as where a file is missing', async (t) => {
+  it('does not end the program if values cannot be shared, as if a file is missing', async (t) => {
     const { store } = machines(t).a;
     const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: 'whsec_any' }, []);
     const lines: string[] = [];
@@ -219,7 +219,7 @@ describe('REDACTION_KEY', () => {
 });
 
 describe('SharedValues', () => {
-  it('writes a value again if it is heard a minute later, and a hundred of a call', async () => {
+  it('writes a value again if it is heard a minute later, and a hundred per call', async () => {
     const written: (readonly [id: string, ttlMs: number])[] = [];
     let nowMs = 0;
     const shared = new SharedValues({
@@ -257,7 +257,7 @@ describe('ValueCipher', () => {
     assert.equal(new ValueCipher([NEXT_KEY, KEY]).decrypt(text, 'here'), DIGITS);
   });
 
-  it('refuses it in another place, cut anywhere, and with any bit changed', () => {
+  it('refuses a text in another place, cut anywhere, and with any bit changed', () => {
     assert.throws(() => cipher.decrypt(text, 'there'));
     assert.throws(() => new ValueCipher([NEXT_KEY]).decrypt(text, 'here'), /another key/);
     for (let length = 0; length < text.length; length++)

@@ -2,7 +2,7 @@
 
 import { randomOf } from '../fixtures/random.ts';
 
-/** Beginnings that issuers use, and the lengths of their numbers. */
+/** Prefixes that issuers use, and the lengths of their numbers. */
 const ISSUERS: readonly (readonly [prefix: string, lengths: readonly number[]])[] = [
   ['4', [13, 16, 19]], ['51', [16]], ['55', [16]], ['2221', [16]], ['34', [15]], ['37', [15]],
   ['36', [14]], ['300', [14]], ['3528', [16]], ['6011', [16]], ['62', [16, 17, 18, 19]],
@@ -16,7 +16,7 @@ const TEENS = [
 ];
 const TENS = ['', '', 'twenty', 'thirty', 'forty', 'fifty', 'sixty', 'seventy', 'eighty', 'ninety'];
 
-/** So many different numbers that pass the Luhn check. The same for the same seed. */
+/** This many different numbers that pass the Luhn check. The same for the same seed. */
 export function cardNumbersOf(count: number, seed = 7): string[] {
   const random = randomOf(seed);
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
@@ -80,7 +80,7 @@ function inPairs(number: string): string[] {
   })];
 }
 
-/** Digits of a text, also of its words, so that no way to write a number hides it. */
+/** The digits in a text, and those in its words, so that no way of writing a number hides it. */
 export function digitsIn(text: string): string {
   const words = new RegExp(WORDS.join('|'), 'gi');
   return text

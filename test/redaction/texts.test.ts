@@ -65,8 +65,8 @@ describe('textsIn', () => {
 const LONG = '4242424242424242429';
 
 describe('withJsonTexts', () => {
-  // With the number that JSON.parse had rounded 17 of its 19 digits stayed.
-  it('changes a number that JSON would round beside another value', () => {
+  // With the number that JSON.parse had rounded, 17 of its 19 digits once stayed.
+  it('changes a number that JSON would round next to another value', () => {
     const change = (text: string): string => hide(text.replaceAll(LONG, '[long]'));
     for (const [json, expected] of [
       [`{"a":${LONG},"b":"4242424242424242"}`, '{"a":"[long]","b":"[card]"}'],
@@ -80,7 +80,7 @@ describe('withJsonTexts', () => {
     ['texts', '{"a":"4242424242424242"}', '{"a":"[card]"}'],
     ['texts with escapes', '{"a":"\\u0034242424242424242"}', '{"a":"[card]"}'],
     ['numbers', '[4242424242424242]', '["[card]"]'],
-    ['what is no JSON', 'it is 4242424242424242', 'it is [card]'],
+    ['what is not JSON', 'it is 4242424242424242', 'it is [card]'],
     ['numbers that JSON would round', '{"a":42424242424242420,"b":1}', '{"a":"[card]0","b":1}'],
     [
       'texts with escapes beside such numbers',
@@ -94,12 +94,12 @@ describe('withJsonTexts', () => {
     assert.equal(withJsonTexts(json, hide), json);
   });
 
-  it('keeps a text of digits beside numbers that JSON would round', () => {
+  it('keeps a text of digits next to numbers that JSON would round', () => {
     const json = '{"a":11111111111111111111,"b":"\\"22222222222222222222"}';
     assert.equal(withJsonTexts(json, hide), json);
   });
 
-  it('takes a time that grows with the text', () => {
+  it('takes time in proportion to the text', () => {
     for (const json of [`"${'\\"'.repeat(500_000)}`, `"${'\\n'.repeat(500_000)}"`]) {
       const since = process.cpuUsage();
       assert.equal(withJsonTexts(json, hide), json);

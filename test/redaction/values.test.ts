@@ -74,7 +74,7 @@ describe('SpokenReply with values', () => {
     ['Call +4915112345678', 'Call +4915112345678'],
     ['It is 4000 0566 5566 5557', 'It is 4000 0566 5566 5557'],
   ] as const)
-    it(`has "${kept}" of a reply that was cut after "${text}"`, () =>
+    it(`keeps "${kept}" of a reply that was cut after "${text}"`, () =>
       assert.equal(saidAtInterruption(text), kept));
 
   // A model was stopped while it read a card that nobody had said: the rest could be guessed.
@@ -87,7 +87,7 @@ describe('SpokenReply with values', () => {
     assert.equal(message?.content, 'It ends in 4242');
   });
 
-  it('has a value that was partly sent as its placeholder, and all the rest unchanged', () => {
+  it('has a partly sent value as its placeholder, and everything else unchanged', () => {
     const spoken = said('It is 4242 42', '42 4242 4242.');
     assert.equal(spoken.text(1), `It is ${NAME}`);
     assert.equal(spoken.text(), `It is ${NAME}.`);

@@ -16,16 +16,16 @@ const TOO_LONG = { problem: 'the arguments take too long to check' };
 
 describe('parseToolArguments', () => {
   // What is JSON and what is not: test/models/well-formed-call.test.ts.
-  it('takes no text as no arguments, as some vendors send them', () => {
+  it('takes an empty text as no arguments, as some vendors send it', () => {
     for (const text of ['', '\n\t']) assert.deepEqual(parseToolArguments(text), { args: {} });
   });
 
-  it('says of anything else that it is no JSON object', () => {
+  it('says of anything else that it is not a JSON object', () => {
     for (const text of ['{', '{"x":1}{"x":2}', 'null', '[]', '5'])
       assert.deepEqual(parseToolArguments(text), NOT_AN_OBJECT, text);
   });
 
-  it("gives no object a prototype chosen by the model", () => {
+  it("does not let the model choose an object's prototype", () => {
     const parsed = parseToolArguments(
       '{"__proto__":{"isAdmin":true},"constructor":{"prototype":{"isAdmin":true}}}',
     );
@@ -91,7 +91,7 @@ describe('checkBySchema', () => {
     assert.equal(checked.problem.length, 2_001);
   });
 
-  it('has one budget for all calls that share it, and one of its own without', () => {
+  it('has one budget for all calls that share it, and otherwise one of its own', () => {
     const check = checkBySchema({ properties: { x: { pattern: '(a+)+$' } } }, 'parameters');
     const budget = new CheckBudget();
     const slow = { x: `${'a'.repeat(60)}!` };

@@ -1,4 +1,4 @@
-// What a call that waits for one of another process makes of the record.
+// What a call that waits for one in another process makes of the record.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -20,8 +20,8 @@ const CLAIM: OnceCall = {
 const PAID = { state: 'completed', content: '"paid"' } as const;
 
 /**
- * The outcome, if its process lives so many seconds, and the record has these claims, one a second:
- * null is none.
+ * The outcome if its process lives for this many seconds, and the record has these claims, one per
+ * second: null for no claim.
  */
 function outcomeOf(
   t: TestContext,
@@ -56,7 +56,7 @@ describe('outcomeElsewhere', () => {
   for (const [what, then] of [
     ['was given back', { state: 'released' }], ['is gone', null],
   ] as const)
-    it(`is none if the claim ${what}`, async (t) => {
+    it(`is undefined if the claim ${what}`, async (t) => {
       assert.equal(await outcomeOf(t, 9, [{}, then]), undefined);
     });
 

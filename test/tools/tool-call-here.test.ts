@@ -1,4 +1,4 @@
-// What is noted of calls that run in this process.
+// What is noted about calls that run in this process.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -9,7 +9,7 @@ import { deferred } from '../fixtures/app.ts';
 import { Stage } from './tool-stage.ts';
 
 describe('a call that runs here', () => {
-  it('begins there after the turn has waited for the store to claim it', async () => {
+  it('is noted as begun after the turn has waited for the store to claim it', async () => {
     const stage = new Stage();
     await stage.pays(stage.calls({}), { once: () => 'it' });
     assert.deepEqual(stage.noted, ['waited for tool_calls', 'pay began', 'completed']);
@@ -28,7 +28,7 @@ describe('a call that runs here', () => {
     assert.deepEqual(attempts, [3, undefined]);
   });
 
-  it('has failed there if it throws, and the model is told why', async () => {
+  it('is noted as failed if it throws, and the model is told why', async () => {
     const stage = new Stage();
     const run = (): never => {
       throw new Error('declined');
@@ -37,7 +37,7 @@ describe('a call that runs here', () => {
     assert.deepEqual(stage.noted, ['pay began', 'failed']);
   });
 
-  it('has the result in the reply that its tool returned late', async () => {
+  it('has in the reply the result that its tool returned late', async () => {
     const stage = new Stage();
     const late = deferred<string>();
     const run = (): never => {

@@ -1,4 +1,4 @@
-// What becomes of calls that were made before, and of those whose claims others know of.
+// What becomes of calls that were made before, and of calls whose claims others know.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -15,7 +15,7 @@ import { KEY, Stage } from './tool-stage.ts';
 describe('a call that acts once', () => {
   const once = { once: () => 'it' } as const;
 
-  it('has its result if its own turn made it, and not one from before', async () => {
+  it('has its result, and was not "done before", if its own turn made it', async () => {
     const stage = new Stage();
     stage.claim = { kind: 'ended', call: { state: 'completed', content: '7', turnId: 't' } };
     assert.equal(await stage.pays(stage.calls({}), once), '7');
@@ -32,7 +32,7 @@ describe('a call that acts once', () => {
     state: 'running', content: UNFINISHED_RESULTS.running, tool: 'pay', claimedAt: 0,
     turnId: 'other', runId: 1, toolCallId: 'x', process: 'p',
   } as const;
-  /** A stage where another turn makes the call, and what the key has when it is waited for. */
+  /** A stage where another turn makes the call, and what the key has when that is waited for. */
   const waiting = (claim?: OnceCall, fields: Partial<Stage> = {}): Stage => {
     const key = onceKey('c', 'pay', 'it');
     const stored = claim === undefined ? {} : { onceCalls: { [key]: claim } };
@@ -40,7 +40,7 @@ describe('a call that acts once', () => {
     return Object.assign(stage, fields);
   };
 
-  it('is "done before" as its process remembers it, even if the store is away', async () => {
+  it('is "done before" if its process remembers that, even if the store is away', async () => {
     const stage = new Stage();
     const done = { ...running, state: 'completed', content: '7' } as const;
     stage.remembered = { onceCalls: { [onceKey('c', 'pay', 'it')]: done } };
@@ -51,7 +51,7 @@ describe('a call that acts once', () => {
     assert.equal(told, '{"status":"done before","result":7}');
   });
 
-  it('joins that of another turn, and is unknown for all if its process is gone', async () => {
+  it('joins one of another turn, and is unknown to all if its process is gone', async () => {
     const stage = waiting(running, { isGone: true });
     const joined: unknown[] = [];
     stage.waiting = () => void joined.push(stage.spoken[0]?.joins);
@@ -73,14 +73,14 @@ describe('a call that acts once', () => {
     assert.deepEqual([stage.lost.length, stage.unknown], [1, []]);
   });
 
-  it('has an unknown outcome if nobody knows which process runs it', async () => {
+  it('has an unknown outcome if nobody knows which process is running it', async () => {
     const stage = new Stage();
     stage.claim = { kind: 'running', call: { ...running, process: undefined } };
     assert.equal(await stage.pays(stage.calls({}), once), UNFINISHED_RESULTS.unknown);
     assert.deepEqual([stage.acts, stage.awaited], [[], []]);
   });
 
-  it('waits for none if its turn is over by then', async () => {
+  it('does not wait for another one if its turn is over by then', async () => {
     const stage = waiting();
     stage.storing = () => {
       stage.isOver = true;
@@ -129,7 +129,7 @@ describe('a call that an earlier run of the turn has made', () => {
   const completed = { ...earlier, state: 'completed', content: '"earlier"' } as const;
   const interrupted = { state: 'interrupted', content: UNFINISHED_RESULTS.interrupted } as const;
 
-  /** The same call runs here, too, and ends so. */
+  /** The same call also runs here, and ends with this outcome. */
   function runsHere(stage: Stage, outcome: ToolCallResult): void {
     const call = new RunningToolCall();
     stage.running.add(KEY, call);
@@ -189,7 +189,7 @@ describe('a call that an earlier run of the turn has made', () => {
     assert.deepEqual(stage.acts, []);
   });
 
-  it('no longer waits for that one in the record if it is repeated', async () => {
+  it('is no longer recorded as waiting if it is repeated', async () => {
     const stage = new Stage();
     stage.stored = storedAs(elsewhere);
     stage.isGone = true;
@@ -209,7 +209,7 @@ describe('a call that an earlier run of the turn has made', () => {
     assert.equal(calls.takeNextAgent(), 'sales');
   });
 
-  it('has an unknown outcome if it should run here and does not', async () => {
+  it('has an unknown outcome if it should be running here and is not', async () => {
     const stage = new Stage();
     const told = await stage.pays(stage.calls({}, [earlier]));
     assert.equal(told, UNFINISHED_RESULTS.unknown);

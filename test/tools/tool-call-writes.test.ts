@@ -59,7 +59,7 @@ describe('a claim', () => {
     assert.ok(performance.now() - fromMs >= 3_000);
   });
 
-  it('is not waited for when the turn ends', async () => {
+  it('is no longer waited for when the turn ends', async () => {
     const stage = new Stage();
     stage.storing = () => {
       stage.isOver = true;

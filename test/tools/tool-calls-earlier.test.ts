@@ -1,4 +1,4 @@
-// What a run knows of calls that were made before it, and what it learns of them later.
+// What a run knows about calls that were made before it, and what it learns about them later.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -20,7 +20,7 @@ const OF = { call: CALL, agent: 'reception', isOtherPlace: false } as const;
 const LEARNT: EarlierToolCall = { ...BOOKED, of: OF };
 const ASKED = { ...CALL, id: 'y' } as const;
 
-// Billing's own key of the call is another one: a key has the name of the agent.
+// Billing's own key for the call is different: a key contains the agent's name.
 describe('a call of another agent that the run learns of', () => {
   for (const known of [[{ ...BOOKED, of: OF }], [{ ...RUNNING, of: OF }], []])
     it(`is found by what it called, known before: ${known[0]?.state ?? 'no'}`, () => {

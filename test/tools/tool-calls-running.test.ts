@@ -5,7 +5,7 @@ import { RunningToolCall, RunningToolCalls } from '../../src/tools/tool-calls-ru
 import { mockTimers } from '../fixtures/clock.ts';
 
 describe('RunningToolCall', () => {
-  it('is aborted after the first time that it was given', (t) => {
+  it('is aborted after the first time limit that it was given', (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const call = new RunningToolCall();
     const reason = new Error('too late');
@@ -32,7 +32,7 @@ describe('RunningToolCalls', () => {
   const done = { state: 'completed', content: '1' } as const;
   const interrupted = { state: 'interrupted', content: '{"error":"interrupted"}' } as const;
 
-  it('gives the outcome of the calls of a key that were noted before one', async () => {
+  it('gives the outcome of the calls with a key that were noted before one', async () => {
     const calls = new RunningToolCalls();
     const [first, second] = [new RunningToolCall(), new RunningToolCall()];
     calls.add('k', first);
@@ -64,7 +64,7 @@ describe('RunningToolCalls', () => {
     assert.equal(await calls.outcomeBefore('k'), interrupted);
   });
 
-  it('aborts all of them', () => {
+  it('aborts all calls', () => {
     const calls = new RunningToolCalls();
     const all = ['a', 'a', 'b'].map((key) => {
       const call = new RunningToolCall();
@@ -92,7 +92,7 @@ describe('RunningToolCalls', () => {
     assert.equal(forgotten.length, 1_001);
   });
 
-  it('has ended when each of them has', async () => {
+  it('has ended once each call has', async () => {
     const calls = new RunningToolCalls();
     const [first, second] = [new RunningToolCall(), new RunningToolCall()];
     calls.add('a', first);

@@ -60,7 +60,7 @@ describe('a call of a turn that the platform may replace', () => {
     return { stage, calls: stage.calls({ mayBeReplaced: true, settlesAtMs }) };
   }
 
-  it('has not begun, for others and for history, before the turn has lasted', async (t) => {
+  it('has not begun, for others and for history, before the turn has settled', async (t) => {
     const { stage, calls } = settling(t);
     const paid = stage.pays(calls);
     await idle();
@@ -101,10 +101,10 @@ describe('a call of a run that has lost its turn, as the store says', () => {
 
 describe('a turn without a word', () => {
   for (const [what, tool, mayGoOn] of [
-    ['may go on while a tool runs that finishes anyway', { whenInterrupted: 'finish' }, true],
-    ['may not go on while one runs that its end aborts', { whenInterrupted: 'abort' }, false],
-    ['may not go on while one runs that says neither', {}, false],
-    ['may go on while one runs that acts once, and says nothing', { once: () => 'it' }, true],
+    ['may go on while a tool that finishes anyway is running', { whenInterrupted: 'finish' }, true],
+    ['may not go on while one that its end aborts is running', { whenInterrupted: 'abort' }, false],
+    ['may not go on while one that says neither is running', {}, false],
+    ['may go on while one that acts once is running', { once: () => 'it' }, true],
   ] as const)
     it(what, async () => {
       const stage = new Stage();

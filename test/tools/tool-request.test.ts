@@ -7,7 +7,7 @@ import { toolRun } from '../../src/tools/tool-request.ts';
 import type { Tool } from '../../src/tools/tool.ts';
 import { looking } from '../agents/weather-tool.ts';
 
-/** A call whose signal fires when it is under way: what came of it. */
+/** What came of a call whose signal fired while it was under way. */
 async function interrupted(check?: Tool['check']): Promise<readonly [number, readonly string[]]> {
   let runs = 0;
   const outcomes: string[] = [];

@@ -27,7 +27,7 @@ describe('resultText', () => {
     ['null', null, 'null'],
     ['an interface with a property that is undefined', line, '{"name":"Funghi"}'],
     ['a date', new Date(0), '"1970-01-01T00:00:00.000Z"'],
-    ['a date that is none', new Date(Number.NaN), 'null'],
+    ['an invalid date', new Date(Number.NaN), 'null'],
     ['a class with toJSON', { price: new Money() }, '{"price":"9 euros"}'],
     ['an object without a prototype', Object.assign(Object.create(null), { a: 1 }), '{"a":1}'],
     ['one object twice', [shared, shared], '[{"a":1},{"a":1}]'],
@@ -48,7 +48,7 @@ describe('resultText', () => {
     ['a symbol', Symbol('x'), 'result is a symbol, which is not JSON'],
     ['a bigint', { id: 5n }, 'result.id is a bigint, which is not JSON'],
     ['undefined in a list', [undefined], 'result[0] is undefined, which is not JSON'],
-    ['a circle', circle, 'result.again contains itself, which JSON cannot'],
+    ['a cycle', circle, 'result.again contains itself, which JSON cannot'],
   ] as const) {
     it(`names the place of ${what}`, () => {
       assert.throws(() => resultText(result), {

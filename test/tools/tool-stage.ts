@@ -40,11 +40,11 @@ export class Stage {
   remembered: Partial<Conversation> | undefined;
   /** The processes whose calls were waited for. */
   readonly awaited: string[] = [];
-  /** The calls of other runs that the store tells of when it is written. */
+  /** The calls of other runs that the store reports when it is written. */
   learnt: readonly EarlierToolCall[] = [];
-  /** Happens while the store is written. */
+  /** Called while the store is being written. */
   storing = (_options: UpdateOptions): void => undefined;
-  /** Happens while a call of another process is waited for. */
+  /** Called while a call of another process is waited for. */
   waiting = (): void => undefined;
   /** The claims that were given back. */
   readonly released: unknown[] = [];

@@ -19,7 +19,7 @@ interface Options {
   readonly input?: (options: { readonly target: string }) => Record<string, unknown>;
 }
 
-/** A schema of a library that takes a text and makes a number of it. */
+/** A library's schema that takes a string and makes it a number. */
 function schemaOf({ validate, input = () => JSON_SCHEMA }: Options = {}): StandardSchema<
   { count: string },
   Wish
@@ -45,7 +45,7 @@ function toolWith(
 }
 
 describe('a tool with a Standard Schema', () => {
-  it('sends the model its JSON Schema of draft 2020-12, with no word refused', () => {
+  it('sends the model its JSON Schema of draft 2020-12, with no keyword refused', () => {
     const targets: string[] = [];
     const input = (options: { readonly target: string }): Record<string, unknown> => {
       targets.push(options.target);
@@ -62,7 +62,7 @@ describe('a tool with a Standard Schema', () => {
     ['at once', undefined],
     ['later', async () => ({ value: { count: 2 } })],
   ] as const) {
-    it(`checks with the library, which answers ${how}, and runs with what it made of them`, async () => {
+    it(`checks with the library, which answers ${how}, and runs with its result`, async () => {
       const schema = schemaOf(validate === undefined ? {} : { validate });
       const { check, run } = toolWith(schema, ({ count }) => count + 1);
       const checked = await check({ count: '2' });

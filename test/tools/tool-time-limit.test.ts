@@ -29,7 +29,7 @@ function serveTool(t: TestContext, look: Tool): Served {
 
 describe('a tool with a time limit', () => {
   for (const [what, ends] of [['listens to', listens], ['ignores', ignores]] as const) {
-    it(`has failed in time for the model, if the tool ${what} its signal`, async (t) => {
+    it(`fails in time for the model if it ${what} its signal`, async (t) => {
       let reason: unknown;
       const { client, metric } = serveTool(t, tool({
         ...named,
@@ -47,7 +47,7 @@ describe('a tool with a time limit', () => {
     });
   }
 
-  it('has the reason of the turn, which may be over before it begins', async () => {
+  it("ends with its turn's reason, even if that is over before it begins", async () => {
     const controller = new AbortController();
     const over = new Error('the caller left');
     const signals: AbortSignal[] = [];

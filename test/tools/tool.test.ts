@@ -63,7 +63,7 @@ describe('tool', () => {
     });
   });
 
-  it('refuses what is no function for run', () => {
+  it('refuses a run that is not a function', () => {
     for (const run of [undefined, 'look'])
       assert.throws(() => toolOf({ run }), {
         name: 'TypeError',

@@ -1,4 +1,4 @@
-// What an agent may return and do with its reply, and what is heard of it.
+// What an agent may return and do with its reply, and what the caller then hears.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -10,7 +10,7 @@ import {
 } from '../fixtures/app.ts';
 import { hears, type Case } from './single-message.ts';
 
-describe('what an agent may return', () => {
+describe('an agent', () => {
   const thenable = { then: (resolve: (text: string) => void) => resolve('One.') };
   const CASES: readonly Case[] = [
     ['a string', () => 'One.', 'One.'],
@@ -21,10 +21,10 @@ describe('what an agent may return', () => {
     ['an async generator', async function* () { yield* ['One.', ' Two.']; }, 'One.| Two.'],
     ['a promise of an async iterable',
       async () => (async function* () { yield 'One.'; })(), 'One.'],
-    ['text behind what it spoke through the reply',
+    ['text, after speaking through the reply',
       (_turn, { say }) => { void say('One.'); return ' Two.'; }, 'One.| Two.'],
-    ['empty pieces among others, which are not sent', () => ['', 'One.', ''], 'One.'],
-    ['nothing, having spoken through the reply after waiting',
+    ['an array with empty pieces, which are not sent', () => ['', 'One.', ''], 'One.'],
+    ['nothing, after waiting and speaking through the reply',
       async (_turn, { say }) => {
         await new Promise((resolve) => setImmediate(resolve));
         await say('One.');
@@ -32,24 +32,24 @@ describe('what an agent may return', () => {
       'One.'],
     ['nothing at all', () => undefined, ''],
     ['a promise of nothing', async () => undefined, ''],
-    ['nothing, having ended the reply', (_turn, reply) => reply.end(), ''],
+    ['nothing, after ending the reply', (_turn, reply) => reply.end(), ''],
     ['a generator that only ends the reply',
       async function* (_turn, reply) { reply.end(); }, ''],
-    ['nothing, having said an empty text', (_turn, { say }) => void say(''), ''],
+    ['nothing, after saying an empty string', (_turn, { say }) => void say(''), ''],
     ['a generator that sends data without a word',
       async function* (_turn, { data }) { void data({ page: 2 }); }, '<data {"page":2}>'],
   ];
   for (const [what, onMessage, heard] of CASES)
-    it(`is ${what}`, async (t) => {
+    it(`may return ${what}`, async (t) => {
       await hears(t, onMessage, heard);
     });
 
-  it('may be left to a session.start without a hook, which is silent', async (t) => {
+  it('without a hook for session.start is silent at the start', async (t) => {
     const { client } = serve(t, {});
     assert.deepEqual(typesOf(await (await client.start()).events()), ['response.end']);
   });
 
-  it('is repeated by the built-in agent echo', async (t) => {
+  it('that is the built-in "echo" repeats what the caller says', async (t) => {
     const reply = await serve(t, echo).client.post(messageEvent({ text: 'Hello there' }));
     assert.equal(await reply.text(), 'You said: Hello there');
   });
@@ -65,7 +65,7 @@ describe('reply', () => {
     'data with undefined': [({ data }) => data(undefined as unknown as null), false],
   };
   for (const [verb, [write, returned]] of Object.entries(VERBS))
-    it(`.${verb} after the end sends nothing, and is no error`, async (t) => {
+    it(`.${verb} after the end sends nothing, and is not an error`, async (t) => {
       const told = new Told<unknown>();
       await hears(t, async (_turn, reply) => {
         assert.equal(await reply.say('Bye.'), true);
@@ -78,7 +78,7 @@ describe('reply', () => {
   const CASES: readonly Case[] = [
     ['.hangup says goodbye first, then hangs up',
       (_turn, { hangup }) => hangup({ say: 'Bye.' }), 'Bye.|<hangup>'],
-    ['.hangup keeps the goodbye apart from the last of several words',
+    ['.hangup puts a space between the last word and the goodbye',
       (_turn, { say, data, hangup }) => {
         void say('One. ');
         void say('Two');
@@ -108,7 +108,7 @@ describe('reply', () => {
       },
       'A|<data [{"b":null},0,""]>|C'],
     ['.say joins a character split over two pieces', () => ['Hi \ud83d', '\ude00!'], 'Hi |😀!'],
-    ['.say holds back half a character until data in between was sent',
+    ['.say holds back half a character until the data in between is sent',
       (_turn, { say, data }) => { void say('\ud83d'); void data(1); void say('\ude00'); },
       '<data 1>|😀'],
     ['.say replaces half a character that has no other half', () => ['Hi', '\ud83d'], 'Hi|\ufffd'],
@@ -134,7 +134,7 @@ describe('reply', () => {
 });
 
 describe('an iterable', () => {
-  /** Texts after "One.", and how often they were stopped. */
+  /** "One." and then what `more` yields, and how often the iterable was stopped. */
   function counted(more: () => Promise<IteratorResult<string, undefined>>): {
     readonly texts: AsyncIterable<string>; stopped: number;
   } {
@@ -181,7 +181,7 @@ describe('a reply of the maximum length', () => {
     const { client } = serve(t, { onMessage: () => kilobytes });
     for (let delivery = 0; delivery < 2; delivery++) {
       const { response } = await client.say('Hello?', { turn_id: 't-1' });
-      // Not with the client's decoder, which refuses an event of that length by default.
+      // Not read with the client's decoder, which refuses an event of that length by default.
       const text = await within(response.text(), 'the reply');
       assert.equal(text.match(/x/g)?.length, 1_048_576);
     }

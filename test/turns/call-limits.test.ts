@@ -1,4 +1,4 @@
-// A call that has used what it may ends before its next request to a model.
+// A call that has reached its limit ends before its next request to a model.
 
 import assert from 'node:assert/strict';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
@@ -36,12 +36,12 @@ const ENDED = { text: GOODBYE, hangsUp: true };
 const YES = { text: 'Yes.', hangsUp: false };
 
 interface OwnModel extends ChatModel {
-  /** How often it was asked, and how many requests are over. */
+  /** How many requests have begun, and how many are over. */
   count: number;
   ended: number;
 }
 
-/** A model of somebody's own. Each answer uses 6 tokens of input and 4 of output. */
+/** A custom model. Each answer uses 6 input tokens and 4 output tokens. */
 function ownModel(held?: Promise<void>): OwnModel {
   const model: OwnModel = {
     name: 'own:model',
@@ -68,7 +68,7 @@ function ownModel(held?: Promise<void>): OwnModel {
 
 type Ask = (turn: MessageTurn) => AsyncIterable<string>;
 
-/** An agent with hooks of its own, which `onMessage` makes. `ask` asks the model with the words. */
+/** An agent whose hook `onMessage` makes. `ask` asks the model with the caller's words. */
 function own(
   model: ChatModel, onMessage: (ask: Ask) => Agent['onMessage'], more: TestAgent = {},
 ): TestAgent {
@@ -85,7 +85,7 @@ function own(
   };
 }
 
-/** Asks the model `times` times in each turn, one after the other. */
+/** Asks the model `times` times in each turn, one after another. */
 function asking(model: ChatModel, times = 1, more: TestAgent = {}): TestAgent {
   return own(model, (ask) => async function* (turn) {
     for (let time = 0; time < times; time++) yield* ask(turn);
@@ -143,7 +143,7 @@ describe('a call with MAX_TOKENS_PER_CALL', () => {
     assert.deepEqual(limits, [undefined, undefined, 'tokens', 'tokens']);
   });
 
-  it('is ended in the middle of a turn, after what was said', async (t) => {
+  it('ends in the middle of a turn, after what has been said', async (t) => {
     const model = ownModel();
     const served = limited(t, asking(model, 3), { MAX_TOKENS_PER_CALL: '15' });
     assert.deepEqual(await hear(served, 'one'), { text: `Yes.Yes. ${GOODBYE}`, hangsUp: true });
@@ -184,21 +184,21 @@ describe('a call with MAX_TOKENS_PER_CALL', () => {
     assert.equal(model.count, 1);
   });
 
-  it('counts what an interrupted request was sent and what it had answered', async (t) => {
+  it('counts the input of an interrupted request, and its output so far', async (t) => {
     const held = deferred();
     t.after(() => held.resolve());
     const model = ownModel(held.promise);
     const served = limited(t, asking(model), { MAX_TOKENS_PER_CALL: '1000' });
     const reply = new HeldReply(await served.client.say('x'.repeat(41), SESSION));
     assert.equal(await reply.next(), 'Yes.');
-    assert.deepEqual(await spent(served, 's'), { tokens: 11, cost: 0 }); // 41 characters
+    assert.deepEqual(await spent(served, 's'), { tokens: 11, cost: 0 }); // 41 characters of input
     void served.client.say('stop', { session_id: 'other' });
     await until(() => model.ended === 1, 'the end of the request');
     await soon();
-    assert.deepEqual(await spent(served, 's'), { tokens: 12, cost: 0 }); // and 4
+    assert.deepEqual(await spent(served, 's'), { tokens: 12, cost: 0 }); // and 4 of output
   });
 
-  it('holds across processes, and counts a request that still runs in another one', async (t) => {
+  it('keeps to it across processes, and counts a request still running in another', async (t) => {
     const held = deferred();
     t.after(() => held.resolve());
     const model = ownModel(held.promise);
@@ -209,7 +209,7 @@ describe('a call with MAX_TOKENS_PER_CALL', () => {
     assert.equal(model.count, 1);
   });
 
-  it('goes on if the store does not count calls, and says so', async (t) => {
+  it('goes on if its use cannot be stored, and the log says so', async (t) => {
     const store = memory();
     const update = store.update.bind(store);
     const agent = own(ownModel(), (ask) => async function* (turn) {
@@ -227,7 +227,7 @@ describe('a call with MAX_TOKENS_PER_CALL', () => {
   });
 });
 
-describe('a call with MAX_COST_PER_CALL', () => {
+describe('MAX_COST_PER_CALL', () => {
   it('counts in the currency of MODEL_PRICES', async (t) => {
     const model = ownModel();
     const limits = { MAX_COST_PER_CALL: '0.046', MODEL_PRICES: PRICES };
@@ -238,7 +238,7 @@ describe('a call with MAX_COST_PER_CALL', () => {
     assert.match(served.logLines.join(''), /"limit":"cost","tokens":10,"cost":0\.046/);
   });
 
-  it('charges a model that reports another name at its own price', async (t) => {
+  it('charges for a model at its own price, even if it reports another name', async (t) => {
     const model = ownModel();
     const renamed: ChatModel = {
       ...model,
@@ -253,7 +253,7 @@ describe('a call with MAX_COST_PER_CALL', () => {
     assert.deepEqual(await spent(served, 's'), { tokens: 10, cost: 0.046 });
   });
 
-  it('is refused at start-up if models have no price, and all of them are named', (t) => {
+  it('is refused at start-up if models have no price, and the error names each', (t) => {
     const unknown = { ...ownModel(), name: 'own:other,own:third' };
     const limits = { MAX_COST_PER_CALL: '1', MODEL_PRICES: PRICES };
     assert.throws(() => limited(t, asking(unknown), limits), (error) => {
@@ -266,7 +266,7 @@ describe('a call with MAX_COST_PER_CALL', () => {
     });
   });
 
-  it('is refused for the models of all agents at once', () => {
+  it('is refused with the models of all agents in one error', () => {
     const [one, two] = ['ollama:one', 'ollama:two'].map((model) =>
       defineAgent({ name: 'plain', prompt: 'Be brief.', model }));
     assert.ok(one !== undefined && two !== undefined);
@@ -275,7 +275,7 @@ describe('a call with MAX_COST_PER_CALL', () => {
     assert.throws(() => createApp(settings, { one, two }), /ollama:one .*ollama:two /);
   });
 
-  it('needs a price for each model in the settings, and knows those of the defaults', (t) => {
+  it('needs a price for each model in the settings, and knows the default prices', (t) => {
     const agent = defineAgent({ name: 'plain', prompt: 'Be brief.' });
     const cap = { MAX_COST_PER_CALL: '1' };
     limited(t, agent, cap);
@@ -298,11 +298,11 @@ describe('a call with MAX_COST_PER_CALL', () => {
 describe('limitReached', () => {
   const limits = { MAX_TOKENS_PER_CALL: '1' };
   const WORDS: readonly (readonly [name: string, text: Agent['limitReached'], heard: string])[] = [
-    ['a text', 'Time is up.', 'Time is up.'],
+    ['a string', 'Time is up.', 'Time is up.'],
     ['a function of the turn', (turn) => `Bye, ${turn.conversationId.length > 0}.`, 'Bye, true.'],
-    ['an empty text', '', ''],
+    ['an empty string', '', ''],
     ['a function that throws', () => assert.fail('no words'), GOODBYE],
-    ['a function without a text', (() => 5) as unknown as () => string, GOODBYE],
+    ['a function that returns no string', (() => 5) as unknown as () => string, GOODBYE],
   ];
   for (const [name, limitReached = '', heard] of WORDS)
     it(`may be ${name}`, async (t) => {
@@ -319,7 +319,7 @@ describe('a limited call of an agent with a prompt', () => {
     name: 'look', description: 'Looks.', parameters: { type: 'object' }, run: () => 'There.',
   });
 
-  it('ends between the rounds of its tools', async (t) => {
+  it('ends between rounds of tool calls', async (t) => {
     const model = scriptedModel([{ call: 'look', args: {} }, 'Never said.']);
     const looking = defineAgent({ name: 'looking', prompt: 'Look.', tools: [look] });
     const agent = withModel(looking, model);
@@ -380,7 +380,7 @@ describe('a limited call of an agent with a prompt', () => {
 describe('a limited call over a wire', () => {
   const limits = { MAX_TOKENS_PER_CALL: '10' };
 
-  it('that cannot hang up says so again in each later turn', async (t) => {
+  it('that cannot hang up says goodbye again in each later turn', async (t) => {
     const { platform } = serveCompletions(t, asking(ownModel()), { environment: limits });
     const told = ['user: one', 'agent: Yes.', 'user: two'];
     assert.equal(await platform.hear(['user: one']), 'Yes.');

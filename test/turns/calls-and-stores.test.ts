@@ -1,5 +1,4 @@
-// Tool calls over stores that answer late, fail, or are shared by two processes, and what other
-// processes may ask of them.
+// Tool calls with stores that answer late, fail, or are shared by two processes.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -62,7 +61,7 @@ describe('a call', () => {
     process.deliver('Book');
     await until(() => runs === 2, 'the second run');
     await new Promise((resolve) => setImmediate(resolve));
-    await store.count(); // answers after the write of the calls
+    await store.count(); // resolves after the write of the calls
     work.resolve('"booked"');
     await until(() => process.turns.count === 0, 'the end');
     await process.turns.settled();
@@ -93,7 +92,7 @@ describe('a call', () => {
 });
 
 describe('a store that fails', () => {
-  it("is asked again for a call's result", async (t) => {
+  it("is asked again to store a call's result", async (t) => {
     const [store, booking] = [new PromisedStore(memory()), new Booking()];
     const process = new Process(t, { onMessage: booking.onMessage(FINISH) }, { store });
     const client = process.deliver('Book');
@@ -104,7 +103,7 @@ describe('a store that fails', () => {
     const { length } = store.calls;
     work.resolve('"booked"');
     await store.called(length + 1);
-    await assert.rejects(store.count()); // answers after the write, which has failed
+    await assert.rejects(store.count()); // rejects after the write, which has failed
     store.failWith = undefined;
     await process.turns.settled();
     assert.deepEqual(await process.results(), ['Book completed "booked"']);
@@ -171,7 +170,7 @@ describe('a tool that finishes after its turn', () => {
 });
 
 describe('a tool call of another process', () => {
-  it('is not treated as lost if the store cannot tell which processes live', async (t) => {
+  it('is not treated as lost if the store cannot tell which processes are alive', async (t) => {
     const [store, booking] = [memory(), new Booking()];
     const onMessage = booking.onMessage(FINISH);
     const a = new Process(t, { onMessage }, { store, process: 'a' });

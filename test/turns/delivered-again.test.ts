@@ -1,4 +1,4 @@
-// A turn that is delivered again while it runs, in processes that share its conversation.
+// A turn that is delivered again while it is running, in processes that share its conversation.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -14,8 +14,8 @@ async function end(client: Client, outcome: string, said?: string): Promise<void
   if (said !== undefined) assert.equal(client.said, said);
 }
 
-describe('a turn that is delivered again to the process that runs it', () => {
-  it('goes on for the older delivery if the newer one is gone already', async (t) => {
+describe('a turn that is delivered again to the process running it', () => {
+  it('goes on for the older delivery if the newer one has already gone', async (t) => {
     const gate = deferred();
     const process = new Process(t, { onMessage: () => gate.promise.then(() => 'Done.') });
     const [older, newer] = [process.deliver('t1'), new Client('t1')];
@@ -26,7 +26,7 @@ describe('a turn that is delivered again to the process that runs it', () => {
     await end(older, 'completed', 'Done.');
   });
 
-  it('ends the older delivery without a word if the store fails before it follows', async (t) => {
+  it('ends the older delivery without a word if the store cannot be read', async (t) => {
     const gate = deferred();
     const process = new Process(t, { onMessage: () => gate.promise.then(() => 'One.') });
     const [older, newer] = [process.deliver('t1'), process.deliver('t1')];
@@ -39,8 +39,8 @@ describe('a turn that is delivered again to the process that runs it', () => {
   });
 });
 
-// Else it could not be told from one that was erased while the turn ran.
-describe('a turn of a conversation that had been erased before', () => {
+// Otherwise the turn could not be told from one that was erased while it was running.
+describe('a turn of a conversation that was erased before it', () => {
   it('says which erasure it has seen when it stores its reply', async (t) => {
     const mayEnd = deferred();
     const a = new Process(t, { onMessage: () => mayEnd.promise.then(() => 'Done.') });
@@ -57,7 +57,7 @@ describe('a turn of a conversation that had been erased before', () => {
 });
 
 // Where processes share conversations, a failure is stored before the stream ends.
-describe('a failed turn that is delivered again while its end is stored', () => {
+describe('a failed turn that is delivered again while its end is being stored', () => {
   it('tells the newer stream that it has failed, like the older one', async (t) => {
     const [store, gate] = [memory(), deferred()];
     const agent = defineAgent({
@@ -86,7 +86,7 @@ describe('a failed turn that is delivered again while its end is stored', () => 
 });
 
 describe('a run that takes its turn back with its reply', () => {
-  it('gives up its place in the traces', async (t) => {
+  it('stores its place in the traces again', async (t) => {
     const place = { traceId: 'a'.repeat(32), spanId: 'b'.repeat(16), traceFlags: 1 };
     const follower: TurnFollower = {
       place, link: () => undefined, note: () => undefined,
@@ -108,7 +108,7 @@ describe('a run that takes its turn back with its reply', () => {
     });
     const client = process.deliver('t1');
     await begun.promise;
-    // As another process stores it that does not know of this run.
+    // As if stored by another process, which does not know of this run.
     store.update(CONVERSATION, ({ turns: [record = assert.fail()] }) => {
       Object.assign(record, { runId: 0, process: 'b' });
       delete record.trace;

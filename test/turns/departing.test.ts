@@ -1,4 +1,4 @@
-// A complete reply departs with others, a moment after its turn ended. Whatever happens in that
+// A complete reply departs with others, a moment after its turn has ended. Whatever happens in that
 // moment, history says what was sent.
 
 import assert from 'node:assert/strict';
@@ -7,7 +7,10 @@ import { describe, it, type TestContext } from 'node:test';
 import type { StreamEnd } from '../../src/turns/machine.ts';
 import { Client, CONVERSATION, Process } from './plain-deliveries.ts';
 
-/** A client whose stream departs with others. `hasRoom`: whether it can leave once it has to. */
+/**
+ * A client whose stream departs with others. `hasRoom`: whether the stream can leave once it has
+ * to.
+ */
 class Departing extends Client {
   hasLeft = false;
   readonly #hasRoom: boolean;
@@ -27,7 +30,7 @@ class Departing extends Client {
   }
 }
 
-/** A process, and a client whose reply is complete, and about to leave. */
+/** A process, and a client whose reply is complete and about to leave. */
 function begin(
   t: TestContext, hasRoom = true,
 ): { readonly process: Process; readonly client: Departing } {
@@ -81,7 +84,7 @@ describe('a turn whose complete reply is about to leave', () => {
   });
 
   for (const [what, happen] of [
-    ['an interruption that came too late', ({ turns }: Process) =>
+    ['an interruption that comes too late', ({ turns }: Process) =>
       assert.equal(turns.interrupt(CONVERSATION, 'user_interrupted'), false)],
     ['the server closes', ({ turns }: Process) => turns.close(0)],
   ] as const)
@@ -91,7 +94,7 @@ describe('a turn whose complete reply is about to leave', () => {
       assert.deepEqual([client.hasLeft, client.outcomes], [true, ['completed']]);
     });
 
-  it('is found like any other when its client had no room in time', (t) => {
+  it('is interrupted by a drop if its client had no room in time', (t) => {
     const { client } = begin(t, false);
     client.turn?.delayed();
     client.turn?.dropped();

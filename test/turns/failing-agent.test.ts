@@ -1,4 +1,4 @@
-// What is spoken, kept and logged where an agent fails.
+// What is spoken, kept and logged when an agent fails.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -15,12 +15,12 @@ describe('an agent that fails', () => {
   const FAILURES: readonly Case[] = [
     ['throws at once', () => fails(), APOLOGY],
     ['rejects', () => Promise.reject(new Error('x')), APOLOGY],
-    ['throws no Error', () => { throw undefined; }, APOLOGY],
-    ['throws in its generator before a word', async function* () { fails(); }, APOLOGY],
+    ['throws something that is not an Error', () => { throw undefined; }, APOLOGY],
+    ['throws in its generator before the first word', async function* () { fails(); }, APOLOGY],
     ['throws in a plain generator', function* () { fails(); }, APOLOGY],
     ['returns an empty array', () => [], APOLOGY],
     ['returns an async iterable without a word', async function* () {}, APOLOGY],
-    ['returns an iterable of empty texts', () => ['', ''], APOLOGY],
+    ['returns an iterable of empty strings', () => ['', ''], APOLOGY],
     ['returns a number', () => 7 as unknown as string, APOLOGY],
     ['returns null', () => null as unknown as string, APOLOGY],
     ['returns an object', () => ({ text: 'One.' }) as unknown as string, APOLOGY],
@@ -36,7 +36,7 @@ describe('an agent that fails', () => {
     ['throws in the middle of a sentence',
       async function* () { yield 'Your balance is 1'; fails(); },
       `Your balance is 1| |${APOLOGY}`],
-    ['says more than a reply may have',
+    ['says more than a reply may hold',
       (_turn, { say }) => { void say('Well, '); void say('x'.repeat(1_048_576)); },
       `Well, |${APOLOGY}`],
     ['hangs up with a goodbye that is too long',
@@ -87,7 +87,7 @@ describe('an agent that fails', () => {
     await hears(t, { apology: 'Oh dear.', onMessage: () => fails() }, 'Oh dear.', 'failed');
   });
 
-  it("apologises at the session's start too, and its apology is given that event", async (t) => {
+  it("apologises at the session's start too, and its apology gets that event", async (t) => {
     const { client } = serve(t, { onSessionStart: () => fails() });
     assert.equal(await (await client.start()).text(), APOLOGY);
     const own = serve(t, {

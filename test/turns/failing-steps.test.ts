@@ -43,7 +43,7 @@ const TALKS: Readonly<Record<string, readonly Step[]>> = {
   'a tool call that is interrupted': [message(says, calls, says), drop, message(says)],
 };
 
-/** More steps than any of these talks has. The count ends with a failure that is not reached. */
+/** More steps than any of these talks has. Counting stops at the first failure not reached. */
 const MOST_STEPS = 100;
 
 /** A store that answers late has more steps that can fail than one that answers at once. */
@@ -55,13 +55,13 @@ describe('history is correct', () => {
   for (const store of STORES)
     for (const agent of ['scripted', 'model'] as const)
       for (const [name, steps] of Object.entries(TALKS)) {
-        // A model's agent speaks through the same reply. Only its tools are different.
+        // An agent with a model speaks through the same reply. Only its tools are different.
         if (agent === 'model' && !name.includes('tool')) continue;
         const talk: Talk = { seed: 0, agent, store, steps, isStopped: false };
         for (const kind of [
           'call refused', 'answer lost', 'write', 'early timer', 'late timer',
         ] as const) {
-          it(`if any ${kind} fails in ${name} (${agent} agent, ${store} store)`, async () => {
+          it(`after a failure "${kind}" in ${name} (${agent} agent, ${store} store)`, async () => {
             const failures = await countFailures(talk, kind);
             assert.ok(failures > 0, 'there was nothing to fail');
           });

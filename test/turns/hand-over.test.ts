@@ -51,7 +51,7 @@ function to(agent: string): ScriptedCall {
 
 const HANDED_OVER = '{"status":"handed over","agent":"billing"}';
 
-/** Scripts by the name of the agent. The first one has the plain route. */
+/** Scripts by agent name. The first agent has the plain route. */
 type Scripts = Readonly<Record<string, readonly ScriptedAnswer[]>>;
 
 interface Staged {
@@ -103,7 +103,7 @@ function stage(t: TestContext, scripts: Scripts, staging: Staging = {}): Staged 
   };
 }
 
-/** An agent that says "One, ", and goes on when it may. */
+/** An agent that says "one, ", and goes on when it is released. */
 function slow(): { readonly agent: Agent; readonly begun: Promise<void>; release: () => void } {
   const [begun, gate] = [deferred(), deferred()];
   const agent = defineAgent({
@@ -155,7 +155,7 @@ describe('a tool that returns handOver', () => {
     ]);
   });
 
-  it('lets that agent call tools of its own, whose state is the one of the first', async (t) => {
+  it('lets that agent call tools of its own, which share the state of the first', async (t) => {
     const { app, says } = stage(t, {
       sales: [{ call: 'note', args: { text: 'a' } }, to('billing')],
       billing: [{ call: 'note', args: { text: 'b' } }, 'Noted.'],
@@ -192,7 +192,7 @@ describe('a tool that returns handOver', () => {
     assert.deepEqual(lines.map(({ speakers }) => speakers), ['sales,billing,sales', undefined]);
   });
 
-  it("belongs to the path that was called, not to the other agent's", async (t) => {
+  it("affects only the path that was called, not the other agent's own", async (t) => {
     const { app, caller, says, outline } = stage(t, {
       sales: [to('billing')], billing: ['Billing here.', 'Another call.'],
     });
@@ -250,10 +250,10 @@ describe('a hand-over that is not possible', () => {
   for (const [what, name, error, code] of [
     ['to an unknown agent', 'nobody',
       /^there is no agent \\?"nobody\\?"; the others are billing, stranger$/, 'AGENT'],
-    ['to a name that objects have of themselves', 'constructor',
+    ['to a name that every object has', 'constructor',
       /there is no agent "constructor"/, 'AGENT'],
     ['to an agent with another state', 'stranger', /"stranger" has another state/, 'STATE'],
-    ['to the agent that speaks', 'sales', /you are the agent "sales" yourself/, 'REPEATED'],
+    ['to the agent that is speaking', 'sales', /you are the agent "sales" yourself/, 'REPEATED'],
   ] as const)
     it(`${what} is an error for the model, which goes on, and is logged`, async (t) => {
       const other = defineState(() => ({ other: true }));
@@ -272,7 +272,7 @@ describe('a hand-over that is not possible', () => {
       assert.equal(await says('And?'), 'Still me.');
     });
 
-  it('is one to any agent, if there is only one', async (t) => {
+  it('is one to any other agent if there is only one', async (t) => {
     const model = scriptedModel([to('billing'), 'I am alone.']);
     const agent = defineAgent({ name: 'solo', prompt: 'You are alone.', tools: [transfer], model });
     const caller = createTestClient(createApp(settingsWith(), agent), { secret: SECRET });
@@ -290,7 +290,7 @@ describe('a hand-over that is not possible', () => {
     assert.match(content, /handed over 3 times in this turn, which is the limit/);
   });
 
-  it('is the second among calls that a model makes together', async (t) => {
+  it('is the second one that a model asks for at once', async (t) => {
     const { says, outline } = stage(t, {
       sales: [[to('billing'), to('support')]],
       billing: ['Billing here.'],
@@ -300,14 +300,14 @@ describe('a hand-over that is not possible', () => {
     assert.match((await outline())[3] ?? '', /^tool: .*is already handing the conversation over/);
   });
 
-  it('is one to an empty name', () => {
+  it('is one to an empty name or something else that names no agent', () => {
     for (const name of ['', undefined, 7, {}]) {
       const error = { name: 'TypeError', message: /takes the name of an agent/ };
       assert.throws(() => handOver(name as string), error);
     }
   });
 
-  it('is one for a call that is not running', async (t) => {
+  it('is one by a call that is not running', async (t) => {
     const careless = defineAgent({
       name: 'careless',
       onMessage: ({ journal }) => journal.handOver('c-7', 'billing'),
@@ -319,14 +319,14 @@ describe('a hand-over that is not possible', () => {
 });
 
 describe('a turn that was handed over and delivered again', () => {
-  /** The agent's model is replaced by one with that script. */
+  /** Replaces the agent's model by one with that script. */
   function rewrite({ models }: Staged, agent: string, script: ScriptedAnswer[]): ScriptedModel {
     const again = scriptedModel(script);
     Object.assign(models[agent] ?? {}, { stream: again.stream });
     return again;
   }
 
-  it('goes on with the other agent if it had not', async (t) => {
+  it('goes on with the other agent if that had failed', async (t) => {
     // an empty script fails the turn
     const staged = stage(t, { sales: [to('billing')], billing: [] });
     await staged.says('Hi');
@@ -339,7 +339,7 @@ describe('a turn that was handed over and delivered again', () => {
   });
 
   it('hands over again if its agent makes the same call again', async (t) => {
-    // sales fails when it is asked again
+    // sales fails if it is asked again
     const staged = stage(t, { sales: [to('billing')], billing: [to('sales'), 'Billing again.'] });
     await staged.says('Hi');
     const again = rewrite(staged, 'sales', [to('billing')]);
@@ -349,7 +349,7 @@ describe('a turn that was handed over and delivered again', () => {
 });
 
 describe('a hand-over after its turn is over', () => {
-  it('stays in force when the caller speaks over the other agent', async (t) => {
+  it('stays in force if the caller speaks over the other agent', async (t) => {
     const { agent, begun } = slow();
     const agents = { slow: agent };
     const { caller, says, outline } = stage(t, { sales: [to('slow')] }, { agents });

@@ -10,9 +10,9 @@ import {
 type Fields = Readonly<Record<string, unknown>>;
 
 export interface Holding extends Served {
-  /** The signals of the turns that began. */
+  /** The signals of the turns that have begun. */
   readonly begun: Told<AbortSignal>;
-  /** Says it in a turn, and resolves with the reply. */
+  /** Says the words in a turn, and resolves with the reply. */
   says(words: string, fields?: Fields): Promise<string>;
 }
 
@@ -58,7 +58,7 @@ export async function dropHeld(served: Served, fields?: Fields): Promise<void> {
   await served.interrupted.next();
 }
 
-/** What the platform reports on the turn before. */
+/** The platform's report on the turn before. */
 export function heard(text_heard: string | undefined, fields: Fields = {}): Fields {
   const report = { previous_turn_interrupted: true, words_heard: 0, text_heard, ...fields };
   return { interruption_context: report };

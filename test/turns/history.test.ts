@@ -1,4 +1,4 @@
-// What history holds while a turn runs, and afterwards.
+// What history holds while a turn is running, and afterwards.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -25,7 +25,7 @@ describe('history', () => {
     assert.deepEqual(await messages(), [words, completed]);
   });
 
-  it('is in the order of the turns, of all sessions, and shown to the agent', async (t) => {
+  it('has the turns of all sessions in order, and is shown to the agent', async (t) => {
     const seen: string[][] = [];
     const { client, history } = serve(t, {
       onSessionStart: () => 'Welcome.',
@@ -42,7 +42,7 @@ describe('history', () => {
     assert.deepEqual(seen, [contents.slice(0, 2), contents.slice(0, 4)]);
   });
 
-  it('does not hold a word that the closed connection refused', async (t) => {
+  it('does not hold a word that a closed connection refused', async (t) => {
     class Closing extends Client {
       override send(event: ReplyEvent): boolean {
         if (event.type === 'say' && event.text === 'One. ') return super.send(event);

@@ -8,13 +8,13 @@ import { dropHeld, heard, hold, holding } from './held-turns.ts';
 const HELD = ['user: hold', 'interrupted: It rains in Spain.'];
 
 describe('interruption_context', () => {
-  /** What was said before it ("hold" was dropped), the report, and what history has then. */
+  /** What the caller said before ("hold" was dropped), the report, and what history then has. */
   const CASES: readonly (readonly [
     what: string, said: readonly string[], report: object, history: readonly string[],
   ])[] = [
     ['cuts the interrupted turn to what was heard', ['hold'], heard('It rains'),
       ['user: hold', 'interrupted: It rains']],
-    ['cuts a completed turn: its text was sent, its voice was cut', ['One two'], heard('One'),
+    ['cuts a completed turn: its text was sent, but its voice cut off', ['One two'], heard('One'),
       ['user: One two', 'interrupted: One']],
     ['begins at the turn that assistant_turn_id names, and keeps the newer one',
       ['On Tuesday', 'Any more'], heard('On Tue', { assistant_turn_id: 't-0' }),
@@ -22,7 +22,7 @@ describe('interruption_context', () => {
     ['with an empty text_heard keeps no message of the reply', ['hold'], heard(''), ['user: hold']],
     ['without text_heard keeps what was sent, as interrupted', ['One'], heard(undefined),
       ['user: One', 'interrupted: One!']],
-    ['that says nothing was interrupted cuts nothing',
+    ['that reports no interruption cuts nothing',
       ['hold'], heard('It', { previous_turn_interrupted: false }), HELD],
   ];
   for (const [what, said, report, history] of CASES)
@@ -42,7 +42,7 @@ describe('interruption_context', () => {
       assert.deepEqual(told, said.includes('hold') || cut === undefined ? [] : [cut]);
     });
 
-  it('cuts the turn that still runs if the drop is noticed only afterwards', async (t) => {
+  it('cuts the turn that is still running if its drop is noticed only afterwards', async (t) => {
     const served = holding(t);
     const { drop } = await hold(served);
     await served.says('next', heard('It rains'));

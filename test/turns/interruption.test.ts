@@ -17,7 +17,7 @@ function sessionEnd({ client }: Served, fields: object = {}): Record<string, unk
   return { type: 'session.end', ...ids, ...fields };
 }
 
-/** Posts a message over a connection that can be closed before a word of the reply. */
+/** Posts a message over a connection that can be closed before the first word of the reply. */
 async function posted({ raw }: Served, begun: Promise<unknown>): Promise<RawConnection> {
   const connection = await raw();
   connection.write(rawRequest(messageEvent()));
@@ -39,7 +39,7 @@ describe('a turn that is interrupted', () => {
   for (const [by, interrupt] of WAYS)
     it(`by ${by} keeps what was sent, and its agent is told once`, async (t) => {
       const store = slowStore();
-      store.close = () => undefined; // for those who look after the end of the app
+      store.close = () => undefined; // so that it can be read after the end of the app
       const served = holding(t, {}, { store });
       const { drop, listener } = await hold(served, { turn_id: 't-7' });
       await interrupt(served, drop);
@@ -63,7 +63,7 @@ describe('a turn that is interrupted', () => {
       assert.deepEqual([errorsIn(served.logLines), served.app.runningTurns], [[], 0]);
     });
 
-  it("leaves the caller's words if its caller leaves before its first word", async (t) => {
+  it("keeps the caller's words if the caller leaves before its first word", async (t) => {
     const signals = new Told<AbortSignal>();
     const served = serve(t, {
       onMessage: ({ signal }) => (signals.tell(signal), fired(signal).then(() => undefined)),
@@ -76,7 +76,7 @@ describe('a turn that is interrupted', () => {
     assert.deepEqual(await served.history('c-1'), [['user', 'Hello?']]);
   });
 
-  it('has a fired signal that is first read afterwards', async (t) => {
+  it('has a fired signal, even if that is first read afterwards', async (t) => {
     const [gate, begun, aborted] = [deferred(), deferred(), deferred<boolean>()];
     const served = serve(t, {
       async onMessage(turn) {
@@ -153,7 +153,7 @@ describe('a newer turn', () => {
   });
 });
 
-describe('a turn that runs', () => {
+describe('a running turn', () => {
   for (const [by, happen] of [
     ['a turn of another conversation',
       (served: Holding) => served.says('next', { conversation_id: 'another' })],

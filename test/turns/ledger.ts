@@ -12,7 +12,7 @@ export interface Piece {
 /** A tool call of a run. */
 export interface Call {
   readonly id: string;
-  /** Identify the call in all runs of its turn: no other call has the same arguments. */
+  /** They identify the call in all runs of its turn: no other call has the same arguments. */
   readonly args: string;
   /** What the tool returned: JSON text. Undefined until it returns. */
   result: string | undefined;
@@ -54,7 +54,7 @@ export interface Delivery {
   readonly hasJoined: boolean;
   /** The reply of the turn, if that was complete when the delivery arrived. */
   readonly replayed: string | undefined;
-  /** What came over the wire so far. */
+  /** What has come over the wire so far. */
   events(): readonly { readonly type: string; readonly content?: unknown }[];
 }
 
@@ -63,7 +63,7 @@ export interface Cut {
   readonly arrivedAt: number;
   /** Undefined if the report does not say. */
   readonly heard: string | undefined;
-  /** Whether it must have been applied. It is if the message that has it begins a turn. */
+  /** Whether it must have been applied: so if the message that brings it begins a turn. */
   isApplied(): boolean;
 }
 
@@ -81,7 +81,7 @@ export interface TurnEntry {
   readonly cuts: Cut[];
   /** Whether its words never reached the store. */
   isLost: boolean;
-  /** Whether its place in history is unknown, as the store had no message of it at a crash. */
+  /** Whether its place in history is unknown: no message of it was stored before a crash. */
   hasNoPlace: boolean;
   /** When its process died with the record open. Until it runs again its reply is unknown. */
   diedAt: number | undefined;

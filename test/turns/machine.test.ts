@@ -8,7 +8,7 @@ import {
   HAPPENINGS, isAnswered, isOver, moveFor, RUN_STATES, type Effect, type RunState,
 } from '../../src/turns/machine.ts';
 
-/** One way through the machine. A move that stays in its state is no step. */
+/** One way through the machine. A move that stays in its state is not a step. */
 interface Way {
   readonly state: RunState;
   readonly effects: readonly Effect[];
@@ -78,13 +78,13 @@ describe('on every path through a turn', () => {
   });
 });
 
-describe('a turn in any state', () => {
+describe('a turn', () => {
   const SPEAKS = [
     'ask the agent', 'let the next agent speak', 'apologise', 'send what was sent',
   ] as const;
   const ENDS = ['settle', 'store first', 'end unstored', 'stop the agent'] as const;
 
-  it('makes no turn speak that is over, and ends or begins nothing if the state stays', () => {
+  it('does not speak once it is over, and ends or begins nothing if its state stays', () => {
     for (const state of RUN_STATES)
       for (const happening of HAPPENINGS) {
         const { to, effects = [] } = moveFor(state, happening, true) ?? {};
@@ -102,7 +102,7 @@ describe('a turn in any state', () => {
     'settled': undefined,
   };
   for (const [state, as] of Object.entries(SETTLED) as [RunState, string | undefined][])
-    it(`settles ${as ?? 'nothing'} when interrupted while ${state}`, () => {
+    it(`interrupted in the state "${state}" settles as "${as ?? 'nothing'}"`, () => {
       const effects = moveFor(state, 'interrupted', false)?.effects ?? [];
       assert.equal(effects.find((effect) => effect.do === 'settle')?.as, as);
     });

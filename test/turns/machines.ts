@@ -51,7 +51,7 @@ export function machines(
   return { a: open('a'), b: open('b'), c: open('c'), post };
 }
 
-/** Says it in a turn that is called like the words. Resolves with the reply. */
+/** Says the words in a turn that has them as its id. Resolves with the reply. */
 export function says({ client }: AskingBack, words: string, fields: Fields = {}): Promise<string> {
   return spoken(client.say(words, { turn_id: words, ...ID, ...fields }));
 }

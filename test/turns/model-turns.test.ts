@@ -32,7 +32,7 @@ async function readinessOf({ get }: ModelApp): Promise<readonly [status: number,
   return [answer.status, (await answer.json()) as Readiness];
 }
 
-/** The lines of the log with this value in one of their fields. */
+/** The log lines with this value in that field. */
 function linesOf({ logLines }: ModelApp, field: string, value: string): Record<string, unknown>[] {
   return logLines
     .map((line) => JSON.parse(line) as Record<string, unknown>)
@@ -45,7 +45,7 @@ async function wasCut(server: ModelServer): Promise<void> {
 }
 
 describe("a model's reply", () => {
-  it('is sent token by token: the first arrives before the model has the second', async (t) => {
+  it('is sent token by token: the first arrives before the model sends the second', async (t) => {
     const gate = deferred();
     const rest = [chunk({ content: 'rains.' }), chunk({}, 'stop'), DONE];
     const { client } = await serveModel(t, plain, [
@@ -78,7 +78,7 @@ describe("a model's reply", () => {
 });
 
 describe('a caller who leaves', () => {
-  // Before the headers and before the first token: test/models/chat-completions-streams.test.ts.
+  // Leaving before the headers and the first token: test/models/chat-completions-streams.test.ts.
   it('closes the connection to the model within 200 ms in mid-reply', async (t) => {
     let bestMs = Infinity; // of five tries: a busy machine may be late
     for (let tries = 0; tries < 5 && bestMs >= 200; tries++) {
@@ -98,7 +98,7 @@ describe('a caller who leaves', () => {
     ['what was heard, and that there was more', heard('It rains'), /^It rains \[interrupted\]$/],
     ['what was sent if nobody knows what was heard', {}, /^It rains, mainly\.? \[interrupted\]$/],
   ] as const)
-    it(`makes the model learn ${what}, and is no error`, async (t) => {
+    it(`lets the model know ${what}, and is not an error`, async (t) => {
       const answer = silentAfter(chunk({ content: 'It rains, ' }), chunk({ content: 'mainly.' }));
       const { client, server, logLines } = await serveModel(
         t, plain, [answer, says('Yes.')], { DEFAULT_MODEL: 'openai:a,openai:b' },

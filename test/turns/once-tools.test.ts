@@ -23,7 +23,7 @@ const STILL_RUNNING = '{"status":"still running"}';
 const AWAY = new Error('the store does not answer');
 const LATE = { timeoutMs: 20 };
 
-/** The idempotency keys in the lines of the log that say so. */
+/** The idempotency keys in the log lines with that message. */
 function keysOf(from: Shop, msg: string): unknown[] {
   return linesOf(from, msg).map(({ idempotencyKey }) => idempotencyKey);
 }
@@ -42,7 +42,7 @@ describe('a once tool', () => {
     assert.deepEqual(paid, [5, 6]);
   });
 
-  it('acts once for each text of its function, whatever the arguments', async (t) => {
+  it('acts once for each text that its `once` returns, whatever the arguments', async (t) => {
     const paid: number[] = [];
     const once = (_args: unknown, { conversationId }: { conversationId: string }): string =>
       `order of ${conversationId}`;
@@ -103,7 +103,7 @@ describe('a once tool', () => {
     assert.equal(runs, 1);
   });
 
-  it('keeps what it changes in the state after its time limit', async (t) => {
+  it('keeps its change to the state after its time limit', async (t) => {
     const state = defineState(() => ({ paid: 0 }));
     const isPaid = deferred();
     const pay = payTool(async ({ amount }, context) => {
@@ -135,7 +135,7 @@ describe('a once tool', () => {
       assert.equal(await served.says('pay 5'), '"paid"');
     });
 
-  it('cannot be one of two different tools with one name', () => {
+  it('cannot be one of two different tools with the same name', () => {
     const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: 'whsec_x' }, []);
     const one = payTool(() => 1);
     const other = payTool(() => 2, { once: false });
@@ -149,7 +149,7 @@ describe('a once tool', () => {
     assert.doesNotThrow(() => app(other, payTool(() => 3, { once: false })));
   });
 
-  it('causes a warning at start-up if it is repeatable and cannot run again as it did', (t) => {
+  it('causes a warning at start-up if it is repeatable but may not run again as it did', (t) => {
     const said = (more: Parameters<typeof payTool>[1]): unknown[] =>
       linesOf(shop(t, payTool(() => 1, more)), 'a repeatable tool may not run again as it did')
         .map(({ level, reason }) => `${level} ${reason}`);
@@ -164,10 +164,10 @@ describe('a once tool', () => {
       const { logLines } = serve(t, defineAgent({ name: 'shop', prompt: 'Pay.', state, tools }));
       return logLines.filter((line) => line.includes('may change the state')).length;
     };
-    assert.deepEqual([lines(true), lines(false)], [1, 0]); // the other only reads it
+    assert.deepEqual([lines(true), lines(false)], [1, 0]); // without `once` it only reads
   });
 
-  it('makes the server say at start-up that memory forgets, in production as a warning', (t) => {
+  it('makes the server say at start-up that memory forgets, as a warning in production', (t) => {
     const levels = (once: boolean, environment: Record<string, string> = {}): unknown[] =>
       linesOf(shop(t, payTool(() => 1, { once }), { environment }), FORGETS)
         .map(({ level }) => level);
@@ -176,7 +176,7 @@ describe('a once tool', () => {
     assert.deepEqual(levels(false), []);
   });
 
-  it('made by a function of the turn causes that message when it is first made', async (t) => {
+  it('made by a function of the turn causes this message when it is first made', async (t) => {
     for (const [once, tools] of [[true, ['pay']], [false, []]] as const) {
       const served = shop(t, () => payTool(() => 1, { once }));
       const said = (): unknown[] => linesOf(served, FORGETS).map((line) => line['tools']);
@@ -193,7 +193,7 @@ describe('a once tool', () => {
   });
 });
 
-describe('a once tool whose time was up', () => {
+describe('a once tool whose time is up', () => {
   /** The caller has been told that the outcome is unknown. */
   async function late(t: TestContext, more: object = {}): Promise<{ served: Shop; bank: Bank }> {
     const bank = new Bank();
@@ -203,7 +203,7 @@ describe('a once tool whose time was up', () => {
     return { served, bank };
   }
 
-  it('counts for good with what it returns afterwards', async (t) => {
+  it('has what it returns afterwards as its final result', async (t) => {
     const { served, bank } = await late(t);
     bank.answer(5);
     await until(() => linesOf(served, HAS_ENDED).length > 0, 'the late result');
@@ -278,7 +278,7 @@ describe('a once tool in several processes', () => {
     assert.deepEqual(bank.calls, [5]);
   });
 
-  it('has an unknown outcome once its process is gone, until that stores the result', async (t) => {
+  it('has an unknown outcome once its process is gone, until the result is stored', async (t) => {
     const { a, b, bank, first } = await lost(t);
     for (let call = 0; call < 2; call++) assert.equal(await b.says('pay 5'), UNKNOWN);
     assert.deepEqual([bank.calls, errorsOf(b, IS_UNKNOWN).length], [[5], 1]);
@@ -291,11 +291,11 @@ describe('a once tool in several processes', () => {
 
   for (const [what, once, before, name] of [
     ['acts once', true, [], 'pay'],
-    ['does not, once that process has seen it', false, ['Hello'], 'pay'],
+    ['does not act once, but was seen there', false, ['Hello'], 'pay'],
     // the model may have made up the name
-    ['does not, which that process has not seen', false, [], 'unknown'],
+    ['neither acts once nor was seen there', false, [], 'unknown'],
   ] as const)
-    it(`is called by its name elsewhere, if a function made it and it ${what}`, async (t) => {
+    it(`is called "${name}" elsewhere if a function made it and it ${what}`, async (t) => {
       const { b } = await lost(t, {
         pay: (run) => () => payTool(run, { once }),
         before: async (all) => {
@@ -307,7 +307,7 @@ describe('a once tool in several processes', () => {
       assert.equal(b.metric(`layercode_tool_outcomes_unknown_total{tool="${name}"}`), 1);
     });
 
-  // The next turn told once more of the call that another one had waited for.
+  // The next turn reported the call again that another one had waited for.
   it('has one unknown outcome if its process dies while another one waits', async (t) => {
     const { b, c, bank, waits, loseFirst } = await paying(t);
     const second = await waits(b);
@@ -326,7 +326,7 @@ describe('a once tool in several processes', () => {
     };
   }
 
-  it('is run by a call that has waited for it if it is repeatable', async (t) => {
+  it('is run again by a call that has waited for it, if it is repeatable', async (t) => {
     const bank = new Bank();
     const { b, bank: { keys }, waits, loseFirst } = await paying(t, repeatable(bank));
     const second = await waits(b);
@@ -371,7 +371,7 @@ describe('a tool that finishes', () => {
   const WORD = { FIRST_WORD_TIMEOUT_SECONDS: '10' };
   for (const [what, environment, calls, reply] of [
     ['stops the clock for the first word while it runs', WORD, 1, /^\{"paid":5\}$/],
-    // The caller was asked to say it again, and the model called once more.
+    // The caller was asked to say it again, so the model made the call once more.
     ['also stops it for a call that waits for it', WORD, 2, /^\{"paid":5\}$/],
     ['does not stop the clock of the turn', { ...WORD, TURN_TIMEOUT_SECONDS: '20' }, 1, /^Sorry, /],
   ] as const)

@@ -1,4 +1,4 @@
-// The order of turns is that of their arrival, on every machine: not that in which stores answer.
+// Turns are in the order of their arrival, on every machine: not in the order of stores' answers.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -9,7 +9,7 @@ import { deferred, until } from '../fixtures/app.ts';
 import { jumpingClock } from '../fixtures/clock.ts';
 import { hold, machines, says, type Machine } from './machines.ts';
 
-/** Both processes know the conversation. */
+/** Makes both processes know the conversation. */
 async function met(a: Machine, b: Machine): Promise<void> {
   await says(a, 'Hello');
   await says(b, 'Hi');
@@ -23,7 +23,7 @@ describe('a turn that its own slow store holds up', () => {
     const pass = (ms: number): void => (jump(ms), void (aheadMs += ms));
     const { a, b } = machines(t);
     await met(a, b);
-    pass(10); // else the last words may have come in the same millisecond
+    pass(10); // or the last words may have come in the same millisecond
     a.parts.hold();
     const slow = says(a, 'slow');
     await until(() => a.parts.calls.filter((name) => name === 'write').length === 3, 'the write');
@@ -45,7 +45,7 @@ describe('a complete reply', () => {
     readonly a: Machine;
     readonly b: Machine;
     readonly held: HeldReply;
-    /** The words leave at once. The store holds the end up from now on. */
+    /** Sends the last words at once. The store holds up the end from then on. */
     readonly completes: () => Promise<void>;
   }
 
@@ -76,9 +76,9 @@ describe('a complete reply', () => {
     assert.deepEqual((await b.history('c')).at(-1), ['assistant', 'hold? Done.', 'completed']);
   });
 
-  // Seed 5003328 of the fleet: history had all of it, as interrupted.
+  // Seed 5003328 of the fleet: history had the whole reply, as interrupted.
   for (const [how, isFailing] of [['opens', false], ['fails to open at first', true]] as const)
-    it(`stays complete if the next turn ${how} while it leaves`, async (t) => {
+    it(`stays complete if the next turn ${how} while it is leaving`, async (t) => {
       const { a, held, completes } = await leaving(t, { STORE_TIMEOUT_MS: '5000' });
       const failing = deferred();
       // a call of another process, which has to be asked before the next turn can open

@@ -17,7 +17,7 @@ function ended({ outcomes }: AskingBack, outcome: string): Promise<void> {
 }
 
 describe('a newer turn on another process', () => {
-  it('ends the one that runs, and history keeps what that one had said', async (t) => {
+  it('ends the running one, and history keeps what that one had said', async (t) => {
     const { a, b } = machines(t);
     await says(a, 'Hello');
     const held = await hold(a);
@@ -71,7 +71,7 @@ describe('the end of a session on another process', () => {
 });
 
 describe('a turn that is delivered again to another process', () => {
-  it('runs there from the start, and its agent here is not told of an interruption', async (t) => {
+  it('runs there from the start, and the first agent is not told of an interruption', async (t) => {
     const told: string[] = [];
     const { a, b } = machines(t, { onInterrupted: ({ turnId }) => void told.push(turnId) });
     const [held, moved] = [await hold(a), await hold(b)];
@@ -83,7 +83,7 @@ describe('a turn that is delivered again to another process', () => {
     assert.deepEqual(await b.history('c'), HELD);
   });
 
-  it('comes back to the first process', async (t) => {
+  it('can come back to the first process', async (t) => {
     const { a, b } = machines(t);
     const held = await hold(a);
     const moved = await hold(b);
@@ -110,10 +110,10 @@ describe('a turn that is delivered again to another process', () => {
     return { agent, asked: asked.promise, go: mayGo.resolve };
   }
 
-  // A platform that asks twice at the same moment listens to one of both: three of eight callers
-  // heard nothing.
+  // A platform that asks twice at the same moment listens to only one answer: three of eight
+  // callers heard nothing.
   for (const [where, second] of [['another process', 'b'], ['the same process', 'a']] as const)
-    it(`has the whole reply for both deliveries if the other came to ${where}`, async (t) => {
+    it(`gives both deliveries the whole reply if the other went to ${where}`, async (t) => {
       const { agent, asked, go } = waiting();
       const all = machines(t, agent);
       const deliver = async ({ client }: AskingBack): Promise<string> =>
@@ -131,7 +131,7 @@ describe('a turn that is delivered again to another process', () => {
       assert.deepEqual(await all.b.history('c'), kept);
     });
 
-  it('is over for both if the caller goes on', async (t) => {
+  it('is over for both if the caller speaks again', async (t) => {
     const { agent, asked } = waiting();
     const { a, b } = machines(t, agent);
     const both = [a, b].map((machine) => says(machine, 'Hello'));
@@ -141,13 +141,13 @@ describe('a turn that is delivered again to another process', () => {
   });
 });
 
-describe('a tool call that another process runs', () => {
-  /** Its result or what stands for it, as a process sees it. */
+describe('a tool call that another process is running', () => {
+  /** Its result, or the placeholder for that, as a process sees it. */
   async function result({ messages }: Machine): Promise<string | undefined> {
     return (await messages('c')).find(({ role }) => role === 'tool')?.content;
   }
 
-  it('is not taken for lost by a newer turn, and its result is kept', async (t) => {
+  it('does not count as lost in a newer turn, and its result is kept', async (t) => {
     const booking = new Booking();
     const { a, b } = machines(t, { onMessage: booking.onMessage({ whenInterrupted: 'finish' }) });
     const first = says(a, 'Book');
@@ -163,7 +163,7 @@ describe('a tool call that another process runs', () => {
   });
 });
 
-describe('the next run of a turn whose tool runs in another process', () => {
+describe('the next run of a turn whose tool is running in another process', () => {
   it('waits a moment for it, and has the result in its prompt', async (t) => {
     const booking = new Booking();
     const books = booking.onMessage({ whenInterrupted: 'finish' });
@@ -190,12 +190,12 @@ describe('a message from another process', () => {
 
   for (const [name, text] of Object.entries({
     'text that is not JSON': '{"type":',
-    'JSON that is no object': '["look"]',
-    'a missing field': '{"type":"look"}',
-    'a field of another type': '{"type":"look","conversationId":1}',
-    'a session of another type': '{"type":"look","conversationId":"c","left":null}',
-    'an address of nobody': '{"type":"look","conversationId":"c","waiting":""}',
-    'one with an address of any length':
+    'JSON that is not an object': '["look"]',
+    'an object that lacks a field': '{"type":"look"}',
+    'an object with a field of the wrong type': '{"type":"look","conversationId":1}',
+    'about a session of the wrong type': '{"type":"look","conversationId":"c","left":null}',
+    'from an empty address': '{"type":"look","conversationId":"c","waiting":""}',
+    'from an address that is too long':
       `{"type":"look","conversationId":"c","waiting":"${'a'.repeat(257)}"}`,
   }))
     it(`is refused if it is ${name}`, () => {
@@ -230,7 +230,9 @@ describe('a message from another process', () => {
     assert.equal(await says(a, 'Hello'), 'Hello?');
   });
 
-  /** How often the store of a process was read for these messages, while a turn ran there. */
+  /**
+   * How often the store of a process was read for these messages, while a turn was running there.
+   */
   async function readsFor(
     t: TestContext, messages: readonly string[], isRead: boolean,
   ): Promise<number> {
@@ -249,7 +251,7 @@ describe('a message from another process', () => {
     assert.equal(await readsFor(t, new Array<string>(1_000).fill(LOOK), true), 1);
   });
 
-  // It would put off the look that is needed when a turn is ended elsewhere.
+  // It would put off the read that is needed when a turn is ended elsewhere.
   it('costs no read if the sender only waits for a call', async (t) => {
     assert.equal(await readsFor(t, [LOOK.replace('}', ',"waiting":"b"}')], false), 0);
   });

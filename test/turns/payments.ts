@@ -1,5 +1,5 @@
 // An agent that pays, in one process or in several that share a store. Its model calls `pay` with
-// the amount that the caller names, and says what it got back.
+// the amount that the caller names, and says what the tool returned.
 
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
@@ -19,7 +19,7 @@ import { Post } from '../fixtures/post.ts';
 
 export const ID = { conversation_id: 'c' } as const;
 export const UNKNOWN = '{"error":"outcome unknown"}';
-/** What a call is told that asks for the same payment later. */
+/** What a later call for the same payment is told. */
 export const DONE_BEFORE = '{"status":"done before","result":{"paid":5}}';
 
 type Amount = { readonly amount: number };
@@ -56,7 +56,7 @@ export function payAgent(pay: Paying, state?: State): Agent {
 }
 
 export interface Shop extends Served {
-  /** Says it in a turn of its own, and returns the reply. */
+  /** Says the words in a turn of their own, and returns the reply. */
   says(words: string, fields?: Readonly<Record<string, unknown>>): Promise<string>;
 }
 
@@ -81,11 +81,11 @@ export interface Machines {
   readonly post: Post;
   /** The first process's way to the database. */
   readonly parts: PartsInMemory;
-  /** The first process has no messages and no heartbeats any more, and the others know it. */
+  /** From now on the first process has no messages and no heartbeats, and the others know it. */
   loseFirst(): Promise<void>;
 }
 
-/** Three processes over one store, whose time passes quickly: they wait for each other a lot. */
+/** Three processes over one store. Time passes quickly, because they wait for each other a lot. */
 export function machines(t: TestContext, pay: () => Paying): Machines {
   const clock = quickClock(t);
   const shared: SharedParts = new Map();
@@ -108,7 +108,7 @@ export function machines(t: TestContext, pay: () => Paying): Machines {
   return { a, b, c, post, parts, loseFirst };
 }
 
-/** A tool whose calls the test ends, by the amount. */
+/** A tool whose calls the test ends, each by its amount. */
 export class Bank {
   readonly calls: number[] = [];
   readonly keys = new Set<string>();
@@ -147,14 +147,14 @@ export interface Payment extends Machines {
   readonly bank: Bank;
   /** The reply to the first caller. */
   readonly first: Promise<string>;
-  /** Asks for the payment there. The reply comes when the first one is over. */
+  /** Asks for the same payment there. The reply comes once the first payment is over. */
   waits(shop: Shop): Promise<{ readonly reply: Promise<string> }>;
 }
 
 interface PaymentOptions {
   /** Makes the tool of each process. */
   readonly pay?: (pay: Pay) => Paying;
-  /** What is said before, and in which process. */
+  /** What is said first, and in which process. */
   readonly before?: (all: Machines) => Promise<unknown>;
 }
 
@@ -184,7 +184,7 @@ export async function paysAtLast(from: Shop, right: RegExp): Promise<void> {
     const reply = await from.says('pay 5');
     if (right.test(reply)) return;
     replies.add(reply);
-    await new Promise((resolve) => setTimeout(resolve, 100)); // of the quick clock
+    await new Promise((resolve) => setTimeout(resolve, 100)); // on the quick clock
   }
   assert.fail(`the replies were ${[...replies].join(', ')}`);
 }
@@ -193,7 +193,7 @@ export function errorsOf(served: Served, msg: string): Record<string, unknown>[]
   return linesOf(served, msg).filter((line) => line['level'] === 'error');
 }
 
-/** The lines of the log that say so. */
+/** The log lines with that message. */
 export function linesOf({ logLines }: Served, msg: string): Record<string, unknown>[] {
   return logLines
     .map((line) => JSON.parse(line) as Record<string, unknown>)

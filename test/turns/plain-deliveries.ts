@@ -114,7 +114,7 @@ export class Process {
       outcomes.map((outcome) => `${event.turnId} ${outcome}`));
   }
 
-  /** What each turn has said that said something. */
+  /** The words of each turn that said something. */
   get said(): string[] {
     return this.#clients.map((client) => client.said).filter((text) => text !== '');
   }
@@ -127,7 +127,7 @@ export class Process {
     await until(() => this.outcomes.length === count, `the end of ${count} turns`);
   }
 
-  /** Each message of history, as role or state and content. */
+  /** Each message of history: its role or state, and its content. */
   async history(): Promise<string[]> {
     const history = await this.conversations.getHistory(CONVERSATION);
     return history.map((message) =>
@@ -166,7 +166,7 @@ export class Booking {
     return this.#begun.next('the tool');
   }
 
-  /** Calls it, and returns its result. */
+  /** Calls the tool, and returns its result. */
   async result(journal: TurnJournal, more: Partial<ToolRun> = {}): Promise<string> {
     const [outcome] = await journal.runTools([BOOK], () => ({ run: this.run, ...more }));
     return outcome?.content ?? '';
@@ -180,7 +180,7 @@ export class Booking {
   }
 }
 
-/** Enough for everything that waits for no timer. */
+/** Long enough for everything that does not wait for a timer. */
 export async function idle(): Promise<void> {
   for (let round = 0; round < 5; round++) await new Promise((resolve) => setImmediate(resolve));
 }

@@ -29,7 +29,7 @@ interface Context {
   readonly newest: Entry | undefined;
 }
 
-/** How a talk went in which nothing was wrong. */
+/** How a talk in which nothing was wrong went. */
 export interface Played {
   /** Whether the planned failure was reached. */
   readonly hasFailed: boolean;
@@ -49,12 +49,12 @@ class Play {
   readonly #ledger: Ledger<Entry>;
   readonly #sent: Sent[] = [];
   #clock = 0;
-  /** Whether the step before is done: then the app knows what this player knows. */
+  /** Whether the previous step is done: then the app knows what this player knows. */
   #isQuiet = true;
   #words = 0;
   /** The number of the first delivery after the last crash. */
   #firstLiving = 0;
-  /** The turn that runs, if any. */
+  /** The running turn, if any. */
   #current: Entry | undefined;
   /** The last delivery that began or joined a turn. */
   #lastBegun: Sent | undefined;
@@ -288,16 +288,16 @@ class Play {
     });
   }
 
-  /** Whether the turn that runs has its place behind this one: then this one does not run again. */
+  /** Whether the running turn has its place after this one: then this one does not run again. */
   #isOld(entry: Entry): boolean {
     const { turns } = this.#ledger;
     return this.#current === undefined || turns.indexOf(entry) < turns.indexOf(this.#current);
   }
 
   /**
-   * Finds the turn that the report means by the rules. A turn may say its first word until the app
-   * has the message, and over a slow store until the turn of the message is open. Then the report
-   * may mean either turn.
+   * Finds the turn that, by the rules, the report means. A turn may still say its first word until
+   * the app has the message, and with a slow store until the turn of the message is open. Then the
+   * report may mean either turn.
    */
   #noteCut(sent: Sent, isCertain: boolean): void {
     const { context, arrivedAt } = sent;
@@ -389,7 +389,7 @@ class Play {
     for (const run of this.#ledger.turns.flatMap(({ runs }) => runs)) {
       for (const call of run.calls) {
         call.mayBeLost ||= mayLose || call.result === undefined;
-        // Its run may have ended since, with the write that notes it still on its way.
+        // Its run may have ended since, while the write that notes it was still on its way.
         if (mayLose) call.isNoted = false;
       }
       if (!run.isOver()) run.isDead = true;
@@ -484,8 +484,8 @@ function isRunning({ runs }: Entry): boolean {
 }
 
 /**
- * Whether it cannot be told what the record of the turn holds: no caller got any of its words,
- * though some may have left, or the turn may have a record without a message.
+ * Whether nobody can tell what the record of the turn holds: no caller got any of its words, though
+ * some may have left, or the turn may have a record without a message.
  */
 function isUnclear(turn: Entry): boolean {
   if (turn.hasNoPlace) return true;

@@ -1,4 +1,4 @@
-// Turns that are delivered twice, and ids that come again with something else.
+// Turns that are delivered twice, and ids that are sent again with different content.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -13,7 +13,7 @@ const OUTCOMES = ['completed', 'interrupted', 'failed', 'replayed', 'taken_over'
 const T1 = { turn_id: 't-1' };
 
 interface Serving extends Served {
-  /** Says it in the turn `t-1`, unless the fields are others, and resolves with the reply. */
+  /** Says the words in turn `t-1`, unless the fields name another, and resolves with the reply. */
   says(words: string, fields?: Readonly<Record<string, unknown>>): Promise<string>;
 }
 
@@ -24,7 +24,7 @@ function serving(t: TestContext, agent: TestAgent = {}, options: ServeOptions = 
   return { ...served, says };
 }
 
-/** The reply, once that text has come. */
+/** The reply, once that text has arrived. */
 async function upTo(content: string, reply: Promise<TestReply>): Promise<Listener> {
   const listener = new Listener(await reply);
   for (let event = await listener.next(); event?.content !== content;)
@@ -36,7 +36,7 @@ async function contents({ history }: Served): Promise<unknown[]> {
   return (await history()).map(([, content]) => content);
 }
 
-describe('a turn_id that comes again with different content', () => {
+describe('a turn_id that is sent again with different content', () => {
   it('begins another turn, which is answered with that id', async (t) => {
     const served = serving(t);
     await served.says('One');
@@ -54,7 +54,7 @@ describe('a turn_id that comes again with different content', () => {
     assert.deepEqual(await contents(served), ['Hello?', 'Hello?!', 'Welcome back.']);
   });
 
-  it('is a warning in the log, without the words', async (t) => {
+  it('causes a warning in the log, without the words', async (t) => {
     const { says, logLines } = serving(t);
     for (const words of ['swordfish', 'sunflower']) await says(words);
     const [warning = '', ...more] = logLines.filter((line) => line.includes('"level":"warn"'));
@@ -90,7 +90,7 @@ describe('a turn delivered twice', () => {
     };
   }
 
-  it('while it streams gives the newer request all of it, and ends the older one', async (t) => {
+  it('while streaming gives the newer request all of it, and ends the older one', async (t) => {
     const { client, go, runs, history, metric, interrupted } = held(t);
     const reply = await client.say('Hello?', T1);
     const first = await upTo(' And', Promise.resolve(reply));
@@ -109,7 +109,7 @@ describe('a turn delivered twice', () => {
     assert.deepEqual(outcomes, [1, 0, 0, 0, 1]);
   });
 
-  it("while it streams is interrupted by the newer request's drop", async (t) => {
+  it("while streaming is interrupted by the newer request's drop", async (t) => {
     const { client, interrupted } = held(t);
     await upTo(' And', client.say('Hello?', T1));
     const second = await client.say('Hello?', T1);
@@ -120,7 +120,7 @@ describe('a turn delivered twice', () => {
     });
   });
 
-  it('after it completed is answered with what was sent, words, data and hangup', async (t) => {
+  it('once completed is answered with what was sent: words, data and hang-up', async (t) => {
     const { client } = serving(t, {
       onMessage: async (_turn, { say, data, hangup }) => {
         await say('One.');
@@ -138,7 +138,7 @@ describe('a turn delivered twice', () => {
   for (const [what, deliveries] of [
     ['in another conversation is another turn',
       [{ ...T1, conversation_id: 'c-1' }, { ...T1, conversation_id: 'c-2' }]],
-    ['without turn_id is never taken for a duplicate',
+    ['without turn_id never counts as a duplicate',
       [{ turn_id: undefined }, { turn_id: undefined }]],
   ] as const)
     it(what, async (t) => {

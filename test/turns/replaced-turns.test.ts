@@ -31,7 +31,7 @@ class Call extends Process {
   }
 }
 
-/** A call that has asked to book. The tool runs, and the test ends it. */
+/** A call that has asked to book. The tool is running until the test ends it. */
 async function booking(
   t: TestContext, more: Partial<ToolRun> = {},
 ): Promise<{ call: Call; tool: Booking; work: Work }> {
@@ -102,7 +102,7 @@ describe('a tool call repeated by the turn that replaces its own', () => {
 });
 
 describe('a turn whose call had already been made by another turn', () => {
-  // Seed 4080: nothing was done in it, so its state went nowhere else.
+  // Seed 4080: nothing was done in that turn, so its state is not passed on.
   it('leaves no state to the turn that replaces it', async (t) => {
     const seen: string[][] = [];
     const call = new Call(t, {
@@ -130,7 +130,7 @@ describe('a turn whose call had already been made by another turn', () => {
 async function settling(t: TestContext, more: Partial<ToolRun> = {}): Promise<{
   readonly call: Call;
   readonly works: readonly Work[];
-  /** Lets time pass, and says how many calls have begun by then. */
+  /** Lets time pass, and returns how many calls have begun by then. */
   readonly after: (ms: number) => Promise<number>;
 }> {
   const clock: Clock = mockTimers(t, ['setTimeout']);
@@ -156,7 +156,7 @@ describe('a tool with effects', () => {
     assert.equal((await settling(t, { repeatable: true })).works.length, 1);
   });
 
-  it('keeps the turn that replaces it waiting no longer than its own time', async (t) => {
+  it('delays the turn that replaces its own by no more than the settling time', async (t) => {
     const { call, after } = await settling(t);
     await after(SETTLE_MS - 300);
     call.ask('Book it');
@@ -273,7 +273,7 @@ describe('a request that names no conversation', () => {
   const ANONYMOUS = { isAnonymous: true };
   const LINES = ['agent: Welcome.', 'user: A', 'agent: a'];
 
-  it('has its transcript for history, and leaves nothing in the store', async (t) => {
+  it('has its transcript as history, and leaves nothing in the store', async (t) => {
     let seen: unknown;
     const call = new Call(t, {
       onMessage: ({ history }) => {
@@ -287,7 +287,7 @@ describe('a request that names no conversation', () => {
     assert.deepEqual(await call.history(), []);
   });
 
-  it('ends no other turn', async (t) => {
+  it('does not end another turn', async (t) => {
     const gate = deferred();
     const call = new Call(t, { onMessage: () => gate.promise.then(() => 'Yes.') });
     for (const text of ['B', 'C']) call.ask(text, LINES, ANONYMOUS);

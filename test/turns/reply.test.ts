@@ -100,7 +100,7 @@ describe('a turn', () => {
     assert.deepEqual((await history()).map(([role]) => role), ['user', 'assistant']);
   });
 
-  it('has the history of its beginning, frozen, calls and results included', async (t) => {
+  it('has the history from its beginning, frozen, including calls and results', async (t) => {
     const told = new Told<MessageTurn>();
     const { client, messages } = serve(t, {
       async onMessage(turn) {
@@ -135,7 +135,7 @@ describe('a turn', () => {
 });
 
 describe('turn.caller', () => {
-  it("is remembered for the rest of the call, and no property of a browser's turn", async (t) => {
+  it("is remembered for the rest of the call, and missing in a browser's turn", async (t) => {
     const { client } = serve(t, {
       onMessage: (turn) => ('caller' in turn ? JSON.stringify(turn.caller) : 'nobody'),
     });

@@ -73,7 +73,7 @@ describe('session.start without turn_id, which may come from a second sender', (
 
   for (const [when, leave] of [
     ['its caller leaves', (_served: Served, reply: TestReply) => reply.drop()],
-    ['the server goes down', (served: Served) => void served.app.close()],
+    ['the server closes', (served: Served) => void served.app.close()],
   ] as const)
     it(`is aborted when ${when}`, async (t) => {
       const told = new Told<AbortSignal>();

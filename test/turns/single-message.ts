@@ -11,7 +11,7 @@ import { serve, within, type Served, type TestAgent } from '../fixtures/app.ts';
 export type OnMessage = Agent['onMessage'];
 export const APOLOGY = DEFAULT_APOLOGY;
 
-/** A title, what the agent does, and what is heard of it: see `heardIn`. */
+/** A title, what the agent does, and what is then heard: see `heardIn`. */
 export type Case = readonly [what: string, onMessage: OnMessage, heard: string];
 
 export function fails(error: unknown = new Error('x')): never {
@@ -19,7 +19,7 @@ export function fails(error: unknown = new Error('x')): never {
 }
 
 /**
- * The pieces of a reply with `|` between them. What is not spoken is in angle brackets, but for the
+ * The pieces of a reply with `|` between them. What is not spoken is in angle brackets, except the
  * end, which must come last.
  */
 export function heardIn(events: readonly TestEvent[]): string {
@@ -31,7 +31,7 @@ export function heardIn(events: readonly TestEvent[]): string {
   }).join('|');
 }
 
-/** Asks the agent. All that was spoken must be in history, with that state. */
+/** Asks the agent. Everything that was spoken must be in history, with that state. */
 export async function hears(
   t: TestContext,
   agent: OnMessage | TestAgent,

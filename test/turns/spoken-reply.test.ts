@@ -9,8 +9,8 @@ const HIGH = '\ud83d';
 const LOW = '\ude00';
 
 /**
- * What an agent does, one act each: a text that it says, `~` and a filler, `{` and data, `[` and
- * the ids of its calls.
+ * One act of an agent: a text that it says, `~` with a filler, data that begins with `{`, or `[`
+ * with the ids of its calls.
  */
 type Act = string;
 
@@ -53,12 +53,12 @@ function shown(reply: SpokenReply, count?: number): string[] {
 describe('SpokenReply.say', () => {
   for (const [title, pieces, sent] of [
     ['passes a piece on', ['Hello'], ['Hello']],
-    ['sends nothing for no text', [''], []],
+    ['sends nothing for an empty string', [''], []],
     ['keeps spaces as they are', [' a ', ' b '], [' a ', ' b ']],
-    ['holds half a character back until its other half comes',
+    ['holds half a character back until its other half arrives',
       [`a${HIGH}`, `${LOW}b`], ['a', `${HIGH}${LOW}b`]],
     ['sends nothing for half a character alone', [HIGH], []],
-    ['holds a half back once more where halves follow each other', [HIGH, HIGH], [HIGH]],
+    ['holds back only the second of two first halves', [HIGH, HIGH], [HIGH]],
     ['passes a lone second half on', [LOW], [LOW]],
   ] as const)
     it(title, () => {
@@ -67,7 +67,7 @@ describe('SpokenReply.say', () => {
       assert.deepEqual(events, sent.map((text): SentEvent => ({ type: 'say', text })));
     });
 
-  it('counts as spoken from the first non-blank character on', () => {
+  it('makes the reply count as spoken at its first non-blank character', () => {
     assert.deepEqual([spoken(' \n').hasSpoken, spoken(' \n', 'a').hasSpoken], [false, true]);
   });
 });
@@ -89,14 +89,14 @@ describe('SpokenReply.sayFiller', () => {
 
   for (const [title, acts, filler] of [
     ['remembers what was said', ['~One moment.'], 'One moment.'],
-    ['remembers all of several',
+    ['remembers each of several',
       ['~One moment.', '~ Still looking. '], 'One moment. Still looking.'],
     ['says nothing once the agent has spoken', ['Yes.', '~One moment.'], undefined],
     ['says nothing for blanks', ['~ '], undefined],
   ] as const)
     it(title, () => assert.equal(spoken(...acts).filler, filler));
 
-  it("is not a word of the agent's", () => {
+  it("does not count as the agent's words", () => {
     const reply = spoken('~One moment.');
     const found = [reply.hasSpoken, reply.isEmpty, reply.text(), shown(reply)];
     assert.deepEqual(found, [false, true, '', []]);
@@ -128,7 +128,7 @@ describe('SpokenReply.apart', () => {
 describe('SpokenReply.excess', () => {
   const half = 'x'.repeat(MAX_REPLY_LENGTH / 2);
 
-  it('is undefined at the limit and says which it is one character beyond', () => {
+  it('is undefined at the limit, and names it one character beyond', () => {
     const reply = spoken(half, `{${half.slice(1)}`);
     assert.equal(reply.excess, undefined);
     reply.say('x');
@@ -140,12 +140,12 @@ describe('SpokenReply.excess', () => {
 
   for (const [title, pieces, more] of [
     ['in one piece', ['one two three four '], 'five'],
-    ['in pieces that part words', [...'one two\nthree four '], 'five'],
-    ['beside signs', ['One, two: three... four!'], ' five'],
+    ['in pieces that split words', [...'one two\nthree four '], 'five'],
+    ['next to punctuation', ['One, two: three... four!'], ' five'],
     ['in a script without spaces', [...'早上九', '点 '], '门'],
     ['in fillers', ['~One two three four.'], 'five'],
   ] as const)
-    it(`is undefined at the limit of words, and says so for one word more: ${title}`, () => {
+    it(`is undefined at the limit of words, and names it one word beyond: ${title}`, () => {
       const reply = new SpokenReply(undefined, 4);
       for (const piece of [...pieces, '{"five":"six"}']) {
         const event = perform(reply, piece);
@@ -161,16 +161,16 @@ describe('SpokenReply.messages', () => {
   const ROUNDS = ['Let me see.', '[c1 c2]', ' One', ' more.', '[c3]', ' Done.'];
 
   for (const [title, acts, messages] of [
-    ['are none for silence', [], []],
+    ['are empty for silence', [], []],
     ['join the pieces of a text', ['It is', ' ten.'], ['assistant: It is ten.']],
     ['leave data out', ['a', '{}', 'b'], ['assistant: ab']],
     ['leave fillers out', ['~One moment.', 'Ten.'], ['assistant: Ten.']],
-    ['have a text for calls that no word came before',
+    ['have an empty text for calls without words before them',
       ['[c1]'], ['assistant:  [c1]', 'tool: "c1"']],
   ] as const)
     it(title, () => assert.deepEqual(shown(spoken(...acts)), messages));
 
-  // the text before the first calls, the one before the second, and what follows both
+  // the texts before the first calls and before the second, and what follows both
   for (const [count, texts] of [
     [0, ['', '']], [1, ['Let me see.', '']], [2, ['Let me see.', ' One']],
     [3, ['Let me see.', ' One more.']], [undefined, ['Let me see.', ' One more.', ' Done.']],

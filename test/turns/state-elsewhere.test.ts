@@ -26,8 +26,8 @@ interface Late {
 }
 
 /**
- * Agents put the caller's words into the cart. For "slow", a tool puts "late" into it when it may
- * go on, after the turn if need be. For "save", a tool puts "saved" into it and saves.
+ * Agents put the caller's words into the cart. For "slow", a tool puts "late" into it when
+ * released, after the turn if need be. For "save", a tool puts "saved" into it and saves.
  */
 function shops(t: TestContext, hooks: TestAgent = {}, ms?: number, environment = {}): Shop {
   let [begun, open, done] = [deferred(), deferred(), deferred()];
@@ -40,7 +40,7 @@ function shops(t: TestContext, hooks: TestAgent = {}, ms?: number, environment =
         state.cart.push(text);
         return state.cart.join(' ');
       }
-      void state.cart; // read now, as by a tool that begins
+      void state.cart; // read now, as if by a tool that begins
       await journal.runTools([{ id: 'x', name: text, args: '{}' }], () => ({
         whenInterrupted: 'finish',
         async run() {
@@ -98,8 +98,8 @@ describe('a state', () => {
   });
 });
 
-describe('the state of a turn that still runs here while another process has newer ones', () => {
-  it('is the later one if both have set it, and that is counted', async (t) => {
+describe('the state of a turn still running here while another process has newer ones', () => {
+  it('has the later value if both have set it, and that is counted', async (t) => {
     const begun = deferred();
     const { a, b } = shops(t, {
       async onMessage(turn) {
@@ -124,7 +124,7 @@ describe('the state of a turn that still runs here while another process has new
 
 describe('the state of turns while the store stalls', () => {
   for (const stalls of ['a moment', 'so long that it counts as away'])
-    it(`has everyone's changes, in order, if it stalls for ${stalls}`, async (t) => {
+    it(`has everyone's changes, in order, even for ${stalls}`, async (t) => {
       const { a, b, begins } = shops(t, {}, 50, { STORE_TIMEOUT_MS: '50' });
       assert.equal(await says(a, 'apple'), 'apple');
       assert.equal(await says(b, 'pear'), 'apple pear');

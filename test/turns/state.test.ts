@@ -75,7 +75,7 @@ describe('turn.state', () => {
     assert.equal(await says(served, 'Hi'), 'undefined false');
   });
 
-  it('is passed on with a turn that is handed on', async (t) => {
+  it('is passed on with a copy of the turn', async (t) => {
     const agent = shopping({ onMessage: (turn) => JSON.stringify({ ...turn }.state) });
     assert.equal(await says(serve(t, agent), 'Hi'), '{"cart":[]}');
   });
@@ -129,7 +129,7 @@ describe('a state that tools change', () => {
 
 describe('onSessionEnd', () => {
   for (const [what, posts, told] of [
-    ['is given the state and the history of the session dialect',
+    ['is given the state and the history in the session dialect',
       [{ ...messageEvent({ text: 'one' }), from_phone_number: '+1' },
         { type: 'session.end', session_id: 's-1', conversation_id: 'c-1' }],
       [{ cart: ['one'] }, ['user: one', 'assistant: Yes.'], { from: '+1', to: undefined }]],
@@ -165,7 +165,7 @@ describe('onSessionEnd', () => {
 });
 
 describe('the state of a tool', () => {
-  it('is that of its agent if it was defined with it, and otherwise undefined', async (t) => {
+  it("is its agent's if the tool was defined with that, and otherwise undefined", async (t) => {
     const seen: Record<string, unknown> = {};
     const look = (name: string, state: State<Order> | undefined): Tool<Order> =>
       tool({

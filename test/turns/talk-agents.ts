@@ -23,7 +23,7 @@ export interface Work {
   readonly entry: Entry;
 }
 
-/** What agents need of the talk. */
+/** What agents need from the talk. */
 export interface Director {
   /** Finds the turn that begins. Undefined if its process has crashed. */
   begin(turn: MessageTurn | StartTurn, reply: Reply): Work | undefined;
@@ -33,7 +33,7 @@ export interface Director {
 
 export class Cast {
   readonly gates = new Gates();
-  /** What agents saw that is wrong. */
+  /** What is wrong with what agents saw. */
   readonly wrongs: string[] = [];
   readonly #director: Director;
   readonly #workBySignal = new WeakMap<AbortSignal, Work & { round: number }>();
@@ -131,7 +131,7 @@ export class Cast {
     return `a${run.n}.${run.pieces.length} `;
   }
 
-  /** An agent whose model says what the plan has. Its tools return when the talk says so. */
+  /** An agent whose model says what the plan says. Its tools return when the talk lets them. */
   modelAgent(): Agent {
     const act = tool({
       name: 'act', description: 'Acts.',
@@ -189,7 +189,7 @@ export class Cast {
             args: JSON.stringify({ goodbye: goodbye.text }),
             result: '{"status":"ok"}',
             isNoted: true,
-            // It does not begin if the turn is over.
+            // The call does not begin if the turn is over.
             isInterrupted: true,
             mayBeLost: true,
           };
@@ -246,7 +246,7 @@ function argsOf(key: number): string {
   return JSON.stringify({ n: key });
 }
 
-/** Changes the history, as an agent may that hides what a caller said. It is frozen. */
+/** Tries to change the history, which is frozen, as if to hide what a caller said. */
 function maskFirst(history: readonly Message[]): void {
   const [message] = history as unknown as { content: string }[]; // as in plain JavaScript
   if (message !== undefined && !Object.isFrozen(message)) message.content = 'masked';

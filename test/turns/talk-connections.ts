@@ -88,7 +88,7 @@ export class Connections {
     channel('http.server.request.start').subscribe(this.#arrived);
   }
 
-  /** Connections to this port are the talk's. */
+  /** From now on connections to this port belong to the talk. */
   watch(port: number): void {
     this.#ports.add(port);
   }

@@ -29,8 +29,8 @@ import { Activity, nextRound } from './talks.ts';
 /**
  * `memory` answers at once, `promised` with promises, `thenable` with objects that only have
  * `then`. `shared` keeps conversations in parts, as for several processes. `sqlite` does so in a
- * file, and answers at once. With `machines` two processes share a store, and deliveries go to them
- * by turns.
+ * file, and answers at once. With `machines` two processes share a store, and take deliveries in
+ * turn.
  */
 export const STORE_KINDS = [
   'memory', 'promised', 'thenable', 'shared', 'sqlite', 'machines',
@@ -44,8 +44,8 @@ function answersAtOnce(kind: StoreKind): boolean {
 /** A failure of the n-th call, write or timer from now on, counted from 1. */
 export interface Failure {
   /**
-   * A refused call has done nothing, one whose answer is lost has done everything. At a write the
-   * connection breaks.
+   * A refused call has done nothing; one whose answer is lost has done everything. A write that
+   * fails breaks the connection.
    */
   readonly kind: 'call refused' | 'answer lost' | 'write' | 'early timer' | 'late timer';
   readonly n: number;
@@ -54,11 +54,11 @@ export interface Failure {
 export const CONVERSATION = 'c-1';
 /** For how many rounds the store is held up when an app stops. */
 const STOPPING_ROUNDS = 10;
-/** The longest pause between two tries of a write. */
+/** The longest pause between two attempts at a write. */
 const LONGEST_SHORT_MS = 1_000;
 const realSetTimeout = globalThis.setTimeout;
 
-/** What a library with promises of its own returns: it can be awaited, but is no `Promise`. */
+/** What a library with promises of its own returns: it can be awaited, but is not a `Promise`. */
 function thenable<T>(promise: Promise<T>): Promise<T> {
   // The interface says `Promise`, but a user's store may return something else.
   return { then: promise.then.bind(promise) } as Promise<T>;
@@ -189,13 +189,13 @@ class StoreControl {
     while (this.#waiting.length > 0) this.grant();
   }
 
-  /** Waits behind the calls that already wait, which keeps their order. */
+  /** Waits after the calls that are already waiting, which keeps their order. */
   turn(): Promise<void> {
     if (!this.isHeld && this.#waiting.length === 0) return Promise.resolve();
     return new Promise((resolve) => this.#waiting.push(resolve));
   }
 
-  /** Counts a call. Returns how it is to fail, if it is. */
+  /** Counts a call. Returns how it is to fail, if at all. */
   failingCall(): Failure['kind'] | undefined {
     this.calls += 1;
     const { kind, n } = this.failure ?? {};
@@ -245,7 +245,7 @@ class HeldStore implements ConversationStore {
     return this.#inner.count();
   }
 
-  /** Calls that still wait are refused, as by a client that is closed. */
+  /** Calls that are still waiting are refused, as by a closed client. */
   close(): Awaitable<void> {
     this.#isClosed = true;
     return this.#inner.close();
@@ -313,9 +313,9 @@ class Post {
 }
 
 /**
- * The timers of the app. Short ones, such as those between two tries of a write, fire in the next
- * round, so that no talk waits for them. One of the others can be made to fire early or late. The
- * talk itself has no timers.
+ * The timers of the app. Short ones, such as those between two attempts at a write, fire in the
+ * next round, so that no talk waits for them. One of the others can be made to fire early or late.
+ * The talk itself has no timers.
  */
 class Timers {
   count = 0;
@@ -403,7 +403,7 @@ export class Stage {
     return { app, port, door, channel };
   }
 
-  /** Crashes the processes in the middle of what they do. */
+  /** Crashes the processes in the middle of their work. */
   crash(): void {
     for (const { app, door, channel } of this.#processes) {
       door.die();
@@ -440,7 +440,7 @@ export class Stage {
     return this.store.hasFailed || this.timers.hasFailed || this.#hasWriteFailed;
   }
 
-  /** Posts an event to the processes by turns. Resolves when the app has it. */
+  /** Posts an event to each process in turn. Resolves when the app has it. */
   post(event: object, options: PostOptions = {}): Promise<Caller> {
     this.#posts += 1;
     const { port } = this.#processes[this.#posts % this.#processes.length] as Process;

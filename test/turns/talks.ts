@@ -1,5 +1,5 @@
 // What the models of talks share: gates at which agents and tools wait, what becomes of a call,
-// models that are played, and the record of what happened.
+// scripted models, and the record of what happened.
 
 import type { Agent, BoundAgent } from '../../src/agents/agent.ts';
 import type { ChatModel } from '../../src/models/model.ts';
@@ -41,7 +41,7 @@ export class TalkRecord {
     this.#transcript.push(line);
   }
 
-  /** What is wrong with a history is noted together with it. */
+  /** Records what is wrong with a history, together with the history. */
   judge(wrongs: Iterable<string>, history: readonly unknown[], ...more: readonly unknown[]): void {
     const found = [...wrongs];
     this.wrongs.push(...found);
@@ -54,7 +54,7 @@ export class TalkRecord {
     if (this.wrongs.length > 0) throw new TalkError(this.#head, this.wrongs, this.#transcript);
   }
 
-  /** Plays, and ends it in any case. An unhandled rejection is wrong. */
+  /** Plays, and calls `end` in any case. An unhandled rejection counts as wrong. */
   async during(play: () => Promise<void>, end: () => Promise<void>): Promise<void> {
     const onUnhandled = (reason: unknown): void =>
       void this.wrongs.push(`an unhandled rejection: ${String(reason)}`);
@@ -68,11 +68,11 @@ export class TalkRecord {
   }
 }
 
-/** Knows whether something happens. */
+/** Knows whether anything is happening. */
 export class Activity {
   #count = 0;
 
-  /** Something happened, so it is not quiet yet. */
+  /** Something has happened, so it is not quiet yet. */
   readonly news = (): void => {
     this.#count += 1;
   };
@@ -114,7 +114,7 @@ export class Gates {
     });
   }
 
-  /** One of those that wait, which waits no longer. */
+  /** Takes one of the waiting gates, which waits no longer. */
   take(pick: number): Gate | undefined {
     const gate = chosen(this.#waiting, pick);
     this.#waiting = this.#waiting.filter((other) => other !== gate);
@@ -125,12 +125,12 @@ export class Gates {
     return this.#waiting.splice(0);
   }
 
-  /** Lets all that wait go on. */
+  /** Lets everything that waits go on. */
   openAll(): void {
     for (const gate of this.takeAll()) gate.open();
   }
 
-  /** Lets all that wait go on. From now on nothing waits. */
+  /** Lets everything that waits go on. From now on nothing waits. */
   end(): void {
     this.#isOver = true;
     this.openAll();
@@ -148,7 +148,7 @@ export interface Acting {
   /** Counts all acts of a talk. */
   readonly n: number;
   ended: 'not yet' | 'returned' | 'threw' | 'did nothing' | 'interrupted';
-  /** JSON text for the model, once it has one of its own. */
+  /** JSON text for the model, once the act has a result of its own. */
   result: string | undefined;
 }
 

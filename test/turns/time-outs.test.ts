@@ -20,12 +20,12 @@ describe('time-outs of a turn', () => {
   const CASES: readonly (readonly [
     when: string, onMessage: OnMessage, heard: string, environment: object,
   ])[] = [
-    ['if nothing was spoken within FIRST_WORD_TIMEOUT_SECONDS', never, APOLOGY, FIRST_WORD],
-    ['if only data was sent by then',
+    ['if nothing has been spoken within FIRST_WORD_TIMEOUT_SECONDS', never, APOLOGY, FIRST_WORD],
+    ['if only data has been sent by then',
       (_turn, { data }) => { void data(1); return never(); }, `<data 1>|${APOLOGY}`, FIRST_WORD],
-    ['if only blanks were said by then',
+    ['if only blanks have been said by then',
       (_turn, { say }) => { void say(' \n'); return never(); }, ` \n|${APOLOGY}`, FIRST_WORD],
-    ['if a turn that spoke outlasts TURN_TIMEOUT_SECONDS',
+    ['if a turn that has spoken outlasts TURN_TIMEOUT_SECONDS',
       speaks, `One. |${APOLOGY}`, { ...FIRST_WORD, TURN_TIMEOUT_SECONDS: '0.2' }],
     ['if TURN_TIMEOUT_SECONDS is the shorter one', never, APOLOGY, TURN],
     ["if the agent's iterable ends at the abort, as the ai package's does",
@@ -39,7 +39,7 @@ describe('time-outs of a turn', () => {
   for (const [reason, says] of [
     ['turn_timeout', 'One.'], ['first_word_timeout', undefined],
   ] as const)
-    it(`say what took too long if both are the same: ${reason}`, async (t) => {
+    it(`say what took too long even if they are equal: ${reason}`, async (t) => {
       const { client, logLines } = serve(t, {
         async onMessage(_turn, reply) {
           await soon();

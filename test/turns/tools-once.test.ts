@@ -23,7 +23,7 @@ const FINISH = { whenInterrupted: 'finish' } as const;
 const INTERRUPTED = '{"error":"interrupted"}';
 const IS_UNKNOWN = 'the outcome of a tool call is unknown';
 
-/** Ends the call with its signal. */
+/** Ends the call when its signal fires. */
 function obey({ context: { signal }, resolve }: Work): void {
   void fired(signal).then((reason) =>
     resolve(Promise.reject(reason as Error) as unknown as string));
@@ -36,7 +36,7 @@ interface Booked {
   readonly work: Work;
 }
 
-/** A turn that has asked to book. The tool runs, and the test ends it. */
+/** A turn that has asked to book. The tool is running until the test ends it. */
 async function booking(
   t: TestContext, more: Partial<ToolRun> = {}, agent: Partial<Agent> = {}, tool = new Booking(),
 ): Promise<Booked> {
@@ -46,7 +46,7 @@ async function booking(
 }
 
 describe('a tool call that is interrupted', () => {
-  it('is shown as running, and then with its result, even behind a newer turn', async (t) => {
+  it('is shown as running, and then with its result, even after a newer turn', async (t) => {
     const { process, client, work } = await booking(t);
     client.turn?.dropped();
     assert.deepEqual(await process.results(), ['t1 running {"status":"still running"}']);
@@ -57,11 +57,11 @@ describe('a tool call that is interrupted', () => {
     assert.deepEqual((await process.history()).slice(-2), ['user: t2', 'completed: Yes.']);
   });
 
-  // Which errors are the reason of a signal: test/base/abort.test.ts.
+  // Which errors count as a signal's reason: test/base/abort.test.ts.
   for (const [what, errorOf, result] of [
-    ["is interrupted when it ends with its signal's reason",
+    ["counts as interrupted if it ends with its signal's reason",
       (reason: unknown) => reason, `interrupted ${INTERRUPTED}`],
-    ['gets its own error into history',
+    ['has its own error in history',
       () => new Error('card refused'), 'completed {"error":"card refused"}'],
   ] as const)
     it(what, async (t) => {
@@ -73,7 +73,7 @@ describe('a tool call that is interrupted', () => {
       assert.deepEqual(await process.results(), [`t1 ${result}`]);
     });
 
-  it('that fails with an AbortError before any interruption has failed', async (t) => {
+  it('counts as failed if it ended with an AbortError before that', async (t) => {
     const { process, client, work } = await booking(t);
     const error = new DOMException('of its own', 'AbortError');
     work.resolve(Promise.reject(error) as unknown as string);
@@ -85,7 +85,7 @@ describe('a tool call that is interrupted', () => {
 interface Paying extends Served {
   /** The context of each run of the tool. */
   readonly runs: Told<ToolCallContext>;
-  /** Delivers the turn, which calls the tool, and drops it when the tool runs. */
+  /** Delivers the turn, which calls the tool, and drops it while the tool is running. */
   leave(): Promise<AbortSignal>;
   /** The reply of the turn, which says the result of the tool. */
   says(fields?: object): Promise<string>;
@@ -132,7 +132,7 @@ const untilAborted: ToolRun['run'] = async ({ signal }) => {
 };
 
 describe('a tool that wants to finish', () => {
-  it('is not told of an interruption, and waited for by a shutdown', async (t) => {
+  it('is not told of an interruption, and is waited for by a shutdown', async (t) => {
     const [gate, store] = [deferred<string>(), memory()];
     const close = t.mock.method(store, 'close');
     const environment = { SHUTDOWN_TIMEOUT_SECONDS: '60' };
@@ -162,7 +162,7 @@ describe('a tool that wants to finish', () => {
 });
 
 describe('a call of a turn that is delivered again', () => {
-  /** An agent that books with these arguments, one after the other. */
+  /** An agent that books with these arguments, one after another. */
   function booksWith(tool: Booking, ...args: readonly string[]): Agent['onMessage'] {
     const left = [...args];
     return async ({ journal }) => {
@@ -192,7 +192,7 @@ describe('a call of a turn that is delivered again', () => {
     process.deliver('t1', 'Book');
     const { context: { idempotencyKey, toolCallId } } = await own.begun();
     assert.notEqual(idempotencyKey, work.context.idempotencyKey);
-    assert.equal(toolCallId, `${BOOK.id}-2`); // as history has the first one, too
+    assert.equal(toolCallId, `${BOOK.id}-2`); // because history also has the first one
   });
 
   it('is awaited for a moment by the next run, whose prompt has the result', async (t) => {
@@ -258,7 +258,7 @@ describe('a call whose process died', () => {
     return store;
   }
 
-  /** The store of a process that died while the tool ran, and the key of the call. */
+  /** The store of a process that died while the tool was running, and the key of the call. */
   async function left(t: TestContext): Promise<{ store: MemoryStore; key: string }> {
     const dying = memory();
     const served = paying(t, untilAborted, {}, { store: dying });
@@ -277,7 +277,7 @@ describe('a call whose process died', () => {
     const [, call, result] = await served.messages(CONVERSATION);
     assert.equal(call?.role === 'assistant' && call.toolCalls?.length, 1);
     assert.equal(result?.role === 'tool' && result.state, 'unknown');
-    // Nobody knows the agent's tools, and what the model called may be a caller's words.
+    // Nobody knows the agent's tools, and the name in the call may be a caller's words.
     assert.match(unknowns(served)[0] ?? '', /"tool":"unknown"/);
   });
 
@@ -288,7 +288,7 @@ describe('a call whose process died', () => {
   } as const;
 
   for (const [what, repeatable] of [
-    ['runs again before a model is asked if its tool is repeatable', true],
+    ['runs again, before a model is asked, if its tool is repeatable', true],
     ['does not run again if its tool is not repeatable', false],
   ] as const)
     it(what, async (t) => {
@@ -307,14 +307,14 @@ describe('a call whose process died', () => {
       const served = serve(t, agent, { store });
       const said = await (await served.client.post(messageEvent({ text: 'pay' }))).text();
       assert.deepEqual([said.includes('paid'), keys], [repeatable, repeatable ? [key] : []]);
-      // Nobody has to look for what a call did that runs again.
+      // Nobody has to find out what a call did if it runs again.
       assert.equal(unknowns(served).length, repeatable ? 0 : 1);
       for (const line of unknowns(served)) assert.match(line, /"tool":"pay"/);
     });
 
   for (const [title, once, count] of [
-    ['is not counted by a new turn if its tool is repeatable, as that changes nothing', {}, 0],
-    ['is counted by a new turn if its tool is repeatable, and acts once', { once: true }, 1],
+    ['is not counted by a new turn if its tool is repeatable, so changes nothing', {}, 0],
+    ['is counted by a new turn if its tool is repeatable but acts once', { once: true }, 1],
   ] as const)
     it(title, async (t) => {
       const cashier = (run: ToolRun['run']): Agent => {
@@ -390,12 +390,12 @@ describe('a call that cannot be kept', () => {
 describe('calls of one reply', () => {
   const pays = (id: string, args: string): ToolCall => ({ id, name: 'pay', args });
   for (const [what, calls, ids] of [
-    ['that come with one id get separate ids',
+    ['that share an id get separate ids',
       [pays('c1', '{"sum":1}'), pays('c1', '{"sum":2}')], ['c1', 'c1-2']],
     ['that come without an id get one',
       [pays('', '{"sum":1}'), pays('', '{"sum":2}')], ['call', 'call-2']],
     ['that are alike have separate keys: {}', [pays('a', '{}'), pays('b', '{}')], ['a', 'b']],
-    ['that are alike have separate keys: no JSON', [pays('a', '?'), pays('b', '?')], ['a', 'b']],
+    ['that are alike have separate keys: not JSON', [pays('a', '?'), pays('b', '?')], ['a', 'b']],
   ] as const)
     it(what, async (t) => {
       const runs: ToolCallContext[] = [];

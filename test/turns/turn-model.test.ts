@@ -9,7 +9,7 @@ import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
 import { playTalk } from './play-talk.ts';
 import { composeTalk, type Talk } from './talk.ts';
 
-/** In the long run, enough to show most of the rules of turns if they are broken. */
+/** In the long run, enough to show most broken rules of turns. */
 const FIXED_TALKS = IS_LONG ? 320 : 40;
 const RANDOM_TALKS = IS_LONG ? 200 : 20;
 
@@ -40,7 +40,7 @@ describe('history', () => {
     });
   });
 
-  it('is correct after talks that nobody has seen', async (t) => {
+  it('is correct after talks that have never been played', async (t) => {
     const first = randomInt(2 ** 31);
     t.diagnostic(
       `seeds ${first} to ${first + RANDOM_TALKS - 1}; one again: npm run torture -- --seed S`,

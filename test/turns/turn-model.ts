@@ -1,10 +1,10 @@
 // The model of the turn: what history must hold after a talk, whatever happened in it. It knows
-// what can be seen from outside, and nothing of how the server works.
+// what can be seen from outside, and nothing about how the server works.
 
 import type { Message } from '../../src/conversations/message.ts';
 import type { Cut, Delivery, Ledger, Run, TurnEntry } from './ledger.ts';
 
-/** Matches a result that stands for a missing one. */
+/** Matches a placeholder for a missing result. */
 const UNFINISHED = /"error"|"still running"/;
 export const FILLER = 'One moment.';
 export const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
@@ -14,7 +14,9 @@ interface Block {
   readonly messages: Message[];
 }
 
-/** Everything that is wrong with a history, one sentence each. Only while nothing happens. */
+/**
+ * Everything that is wrong with a history, one sentence each. Only for when nothing is happening.
+ */
 export function* wrongsOf(ledger: Ledger, history: readonly Message[]): Generator<string> {
   const blocks = blocksOf(history);
   const ids = blocks.map(({ turnId }) => turnId);
@@ -63,8 +65,8 @@ function* wrongsOfTurn(
   const notEarlier = assistant.filter(
     ({ toolCalls = [] }) => !toolCalls.some(({ id }) => earlier.has(givenId(id))),
   );
-  // The turn was opened again, and was over before the agent was asked. Then the calls of the last
-  // run are now those of an earlier one.
+  // The turn was reopened, and ended before the agent was asked. Then the calls of the last run are
+  // now those of an earlier one.
   const withoutCalls = notEarlier.filter(({ toolCalls }) => toolCalls === undefined);
   const isRenewed =
     wasReplaced(turn, run?.arrivedAt) &&
@@ -72,7 +74,7 @@ function* wrongsOfTurn(
       toolCalls === undefined ? content === '' : state === 'interrupted',
     );
   const isRunning = run !== undefined && !run.isOver() && !run.isDead;
-  // A result that a change of another process had lost comes back in front of the run's own words.
+  // A result that a change by another process had lost comes back before the run's own words.
   const notBroughtBack = notEarlier.filter(
     ({ content, state }) => !isRunning || content !== '' || state !== 'interrupted',
   );
@@ -107,7 +109,9 @@ function* wrongsOfTurn(
   turn.completedText = state === 'completed' ? text : undefined;
 }
 
-/** Whether the text is a part of what was said, with the apology; cut only if interrupted. */
+/**
+ * Whether the text is a part of what was said, with the apology, which is cut only if interrupted.
+ */
 function isApologized(text: string, state: string | undefined, full: string): boolean {
   const at = text.indexOf(APOLOGY.slice(0, 5));
   const apology = text.slice(at);
@@ -120,7 +124,9 @@ function isApologized(text: string, state: string | undefined, full: string): bo
 
 type Allows = (text: string, state: string | undefined) => boolean;
 
-/** The texts that the reply may have: the last cut, those that may have applied, or all. */
+/**
+ * The texts that the reply may have: that of the last cut, of those that may apply, or all of it.
+ */
 function allowedTexts(turn: TurnEntry, run: Run | undefined): Allows[] {
   const allowed: Allows[] = [];
   const cuts = cutsOf(turn, run);
@@ -138,7 +144,7 @@ function allowedTexts(turn: TurnEntry, run: Run | undefined): Allows[] {
     if (isApplied() && (heard === undefined || heard === '' || withoutFillers(heard) !== ''))
       return allowed;
   }
-  // A report between two deliveries may meet the run that both of them have.
+  // A report between two deliveries may cut the run that both of them have.
   if (turn.deliveries.length > 1)
     for (const { heard } of turn.cuts)
       if (heard !== undefined) allowed.push((text) => same(text, heard));
@@ -154,7 +160,7 @@ function allowedTexts(turn: TurnEntry, run: Run | undefined): Allows[] {
   return allowed;
 }
 
-/** Whether the text may be what has left: at least what a caller got. */
+/** Whether the text may be what was sent: at least what a caller got. */
 function hasLeft(text: string, turn: TurnEntry, run: Run | undefined): boolean {
   return said(run).startsWith(text) && text.startsWith(got(turn, run));
 }
@@ -164,7 +170,7 @@ function cutsOf({ cuts }: TurnEntry, run: Run | undefined): Cut[] {
   return cuts.filter(({ arrivedAt }) => arrivedAt > (run?.arrivedAt ?? 0));
 }
 
-/** Whether the turn may have been opened again since, and was over before the agent was asked. */
+/** Whether the turn may have been reopened since, and have ended before the agent was asked. */
 function wasReplaced({ deliveries }: TurnEntry, since = 0): boolean {
   const opened = (delivery: Delivery): boolean =>
     !delivery.hasJoined && delivery.run === undefined && heardBy(delivery, false) === '';
@@ -178,7 +184,7 @@ function isWhole(text: string, run: Run | undefined): boolean {
     : text === said(run);
 }
 
-/** The id that the agent gave. If two calls have the same, the second gets a number. */
+/** The id that the agent gave. If two calls have the same one, the second gets a number. */
 function givenId(id: string): string {
   return id.replace(/-\d+$/, '');
 }
@@ -242,7 +248,7 @@ export function* wrongsOnTheWire({ turns, isHarmed }: Ledger): Generator<string>
       const isOfRun = turn.runs.some((run) => said(run).startsWith(heard) || isWhole(heard, run));
       if (heard !== '' && !isOfRun && heard !== delivery.replayed)
         yield `${turn.label}: a caller heard ${JSON.stringify(heard)}, which no run said`;
-      // Unless it came just behind a report that cut the reply, and joined the run that followed.
+      // Unless it came just after a report that cut the reply, and joined the run that followed.
       const isReplay =
         delivery.replayed !== undefined &&
         delivery.run === undefined &&

@@ -1,4 +1,4 @@
-// What a turn sends to a store and gets from it.
+// What a turn sends to a store and gets back.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -41,7 +41,7 @@ class Counted extends PartsInMemory {
   }
 }
 
-/** Bytes of each of the last twenty turns, if so many processes take turns. */
+/** Bytes per turn, over the last twenty turns, with this many processes in turn. */
 async function bytesOf(
   turns: number, processes: number, stateOf?: (turn: number) => object,
 ): Promise<number> {
@@ -71,7 +71,7 @@ function cart(turn: number): object {
 
 describe('a turn', () => {
   for (const processes of [1, 2, 3])
-    it(`costs as much in a long call, with ${processes} processes`, async () => {
+    it(`costs as much in a long call as in a short one, with ${processes} processes`, async () => {
       const [short, long] = [await bytesOf(30, processes), await bytesOf(90, processes)];
       assert.ok(long < 1.1 * short, `${short} and ${long} bytes`);
     });

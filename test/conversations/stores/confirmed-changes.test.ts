@@ -68,7 +68,7 @@ describe('a change that must be stored', () => {
     assert.equal(await a.update(added('t3'), MUST), 3);
   }));
 
-  it('rejects without being made while those cannot be written', inStores(async ({ a }) => {
+  it('rejects without being made while earlier ones cannot be written', inStores(async ({ a }) => {
     await a.turns('t1');
     a.parts.refuses = 'c';
     await a.turns('t2');
@@ -114,7 +114,7 @@ describe('a claim', () => {
 
   for (const [what, waitedMs] of [
     ['is waited for as long as the store waits for its replicas', 2_400],
-    ['is given up after that', 2_500],
+    ['is given up after a longer wait', 2_500],
   ] as const)
     it(what, inStores(async ({ outage, a }) => {
       await a.turns('t1');

@@ -5,12 +5,12 @@ import { eraseStored } from '../../../src/conversations/stores/erase-stored.ts';
 import { sharing, turn, two } from './machines.ts';
 import { PartsInMemory } from './parts-in-memory.ts';
 
-/** Not an hour, which is how much longer the mark is kept. */
+/** Not an hour, because the mark is kept for an hour longer. */
 const TTL_MS = 55 * 60_000;
 const HOUR_MS = 3_600_000;
 
 describe('eraseStored', () => {
-  it('erases a conversation for every process, also one that remembers it', async (t) => {
+  it('erases a conversation for every process, even one that remembers it', async (t) => {
     const [a, , shared] = two(t);
     await a.turns('t1');
     const outside = new PartsInMemory(shared);

@@ -1,4 +1,4 @@
-// How a shared store keeps what is said of a conversation as a whole: its head, and the state.
+// How a shared store keeps what belongs to a conversation as a whole: its head, and the state.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -11,7 +11,7 @@ interface Opened {
   readonly parts: HeadParts;
 }
 
-/** With parts that the store has. */
+/** A conversation with parts that the store has. */
 function open(stored: Readonly<Record<string, string>> = {}): Opened {
   const conversation = emptyConversation('c');
   const parts = new HeadParts(conversation);
@@ -40,7 +40,7 @@ describe('the head of a conversation', () => {
     assert.deepEqual({ id, turns, turnHashes }, { id: 'c', turns: [], turnHashes: [] });
   });
 
-  it('has not changed after it was read or written', () => {
+  it('counts as unchanged once it was read or written', () => {
     const opened = open(write(open({ head: '{"agent":"sales"}', state: '{"n":1}' })));
     assert.equal(opened.parts.hasChanged, false);
     opened.conversation.agent = 'support';
@@ -49,7 +49,7 @@ describe('the head of a conversation', () => {
     assert.equal(opened.parts.hasChanged, false);
   });
 
-  it('counts changes of the state and of the agent, and no others', () => {
+  it('counts changes to the state and to the agent, and no others', () => {
     const opened = open({ head: '{"revision":4,"agent":"sales"}' });
     const revisions = [opened.parts.known(false).revision];
     for (const change of [{ state: '{"n":1}' }, { agent: 'support' }, { updatedAt: 7 }]) {
@@ -69,7 +69,7 @@ describe('the state in the store', () => {
     assert.deepEqual(written, ['{"n":1}', undefined]);
   });
 
-  it('says if what was added to it cannot be read', () => {
+  it('is reported if what was added to it cannot be read', () => {
     const known = open({ state: '{"n":1}\nv1' }).parts;
     const unreadable = [' [{"kind":"set","path":["n"],"to":2}]', ' [{']
       .map((added) => open().parts.join(known, () => false, new Map([['state', `\nv2${added}`]])));
@@ -78,7 +78,7 @@ describe('the state in the store', () => {
 });
 
 describe('what another copy has not stored yet', () => {
-  it('is taken over, and nothing that only the copy knows', () => {
+  it('is taken over, but not what that copy had read', () => {
     const latest = open({ head: '{"agent":"sales"}', state: '{"n":1}' });
     latest.parts.takeNew(open({ head: '{"agent":"older"}', state: '{"n":0}' }).parts);
     assert.deepEqual([latest.conversation.agent, latest.conversation.state], ['sales', '{"n":1}']);
@@ -89,7 +89,7 @@ describe('what another copy has not stored yet', () => {
     assert.deepEqual([agent, state], ['support', '{"n":2}']);
   });
 
-  it('stores what a first state was created from', () => {
+  it('includes what a first state was created from', () => {
     const [latest, other] = [open(), open()];
     Object.assign(other.conversation, { state: '{"n":2}', madeFrom: '{"n":1}' });
     latest.parts.takeNew(other.parts);
@@ -97,8 +97,8 @@ describe('what another copy has not stored yet', () => {
     assert.deepEqual([state, madeFrom], ['{"n":2}', '{"n":1}']);
   });
 
-  // Was: the cake came twice.
-  it('is what came after a write that was not answered and was made', () => {
+  // The cake once came twice.
+  it('is what came after a write that was made but not answered', () => {
     const list = (...dishes: readonly string[]): string => JSON.stringify({ n: dishes });
     const first = open({ state: `${list('tea')}\nv0` });
     first.conversation.state = list('tea', 'cola');
@@ -112,7 +112,7 @@ describe('what another copy has not stored yet', () => {
     assert.equal(third.conversation.state, list('tea', 'cola', 'cake', 'pie', 'jam'));
   });
 
-  it('names no other caller', () => {
+  it('does not replace the caller', () => {
     const latest = open({ head: '{"caller":{"id":"a"}}' });
     latest.parts.takeNew(open({ head: '{"caller":{"id":"b"}}' }).parts);
     assert.deepEqual(latest.conversation.caller, { id: 'a' });
@@ -141,8 +141,8 @@ describe('what a store has lost', () => {
     });
 
   for (const [what, revision, agent] of [
-    ['gets a missing agent back', 2, 'support'],
-    ['gets none back if it has gone back to none since', 3, undefined],
+    ['includes a missing agent', 2, 'support'],
+    ['includes no agent if that has been removed since', 3, undefined],
   ] as const)
     it(what, () => {
       const { conversation, parts } = open({ head: JSON.stringify({ revision }) });

@@ -1,4 +1,4 @@
-// Which processes a store takes for gone. Processes and the store have one clock, which the test
+// Which processes a store considers gone. Processes and the store share one clock, which the test
 // moves.
 
 import assert from 'node:assert/strict';
@@ -41,8 +41,8 @@ describe('a process that shares a store', () => {
     assert.equal(await a.store.mayLive('b'), false);
   });
 
-  // Seeds 179612259 and 179611903 of the fleet: for up to three seconds it was taken for dead.
-  it('is alive as soon as its store answers again, before it has written what waited',
+  // Seeds 179612259 and 179611903 of the fleet: for up to three seconds it counted as dead.
+  it('is alive as soon as its store answers again, before it has written what was waiting',
     async (t) => {
       const { a, b, pass } = await beating(t);
       b.parts.hold();
@@ -97,7 +97,7 @@ describe('a process that shares a store', () => {
       assert.equal(await a.store.mayLive('b'), true);
     });
 
-  it('is alive even if the store has just lost what both have said', async (t) => {
+  it('is alive even if the store has just lost both heartbeats', async (t) => {
     const { a } = await beating(t);
     a.parts.loseAll();
     assert.equal(await a.store.mayLive('b'), true);
@@ -108,7 +108,7 @@ describe('a process that shares a store', () => {
     assert.equal(await a.store.count(), 0);
   });
 
-  it('is alive for one that started less than five seconds ago', async (t) => {
+  it('counts as alive for one that started less than five seconds ago', async (t) => {
     const { b, pass } = await beating(t);
     const late = machine(t);
     late.parts.now = b.parts.now;
@@ -121,10 +121,10 @@ describe('a process that shares a store', () => {
 
   for (const [what, ails] of [
     ['whose store does not answer', ({ parts }: Machine) => void (parts.failWith = DOWN)],
-    ['which cannot write itself', ({ parts }: Machine) => void (parts.isFull = true)],
+    ['that cannot write to it', ({ parts }: Machine) => void (parts.isFull = true)],
     ['whose own key was lost', ({ parts }: Machine) => parts.loseAll()],
   ] as const)
-    it(`is alive for one ${what}, and for five seconds afterwards`, async (t) => {
+    it(`counts as alive for one ${what}, and for five seconds afterwards`, async (t) => {
       const { a, pass } = await beating(t);
       assert.equal(await a.store.mayLive('nobody'), false);
       ails(a);

@@ -19,7 +19,7 @@ import {
 import { PartsInMemory, type SharedParts } from './parts-in-memory.ts';
 import { tell } from './story.ts';
 
-/** Not an hour, which is how much longer an open turn or an erasure is kept. */
+/** Not an hour, because an open turn or an erasure is kept for an hour longer. */
 const TTL_MS = 55 * 60_000;
 const HOUR_MS = 3_600_000;
 
@@ -44,7 +44,7 @@ function outrun({ parts }: Machine, by: Machine, writes = Infinity): void {
   };
 }
 
-/** All that a conversation has besides turns. */
+/** Everything that a conversation has besides turns. */
 const FILLS = 'a counts 1; a hands over to billing; a is called by +1; a claims call-1';
 const FILLED = 'n 1, billing, +1, running call-1';
 
@@ -67,43 +67,43 @@ describe('a conversation that the store has lost', () => {
     ['gets a missing state back, regardless of who wrote it',
       'a says t1; the store is copied; a counts 1; a is called by +1; the store fails over; '
         + 'b hands over to x; b hands over to y; a reads', 'b finds t1, n 1, y, +1'],
-    ['gets a state back that another process knows',
+    ['gets back a state that another process knows',
       'a says t1; the store is copied; b opens t2; b counts 1; the store fails over; a opens t3; '
         + 'b reads', 'a finds t1 t2 (open) t3 (open), n 1'],
-    ['gets its changes of the state back, with what another process has changed since',
+    ['gets its changes to the state back, with what another process has changed since',
       'a says t1; a orders tea; the store is copied; a orders cola; a orders tea; '
         + 'the store fails over; b orders cake; a reads', 'b finds t1, n ["tea","cola","tea","cake"]'],
-    ['gets them back if the store has begun with another state',
+    ['gets those changes back if the store has begun with another state',
       'a says t1; a orders tea; the store loses all; b says t2; b orders cake; a reads',
       'b finds t1 t2, n ["cake","tea"]'],
-    ['gets them back from each process, once',
+    ['gets those changes back from each process, once',
       'a says t1; a orders tea; b orders cake; a orders cola; the store loses all; a reads; '
         + 'b reads; a reads; b orders tea; a reads', 'c finds t1, n ["tea","cake","cola","tea"]'],
-    ['gets back what a process does not know that writes the state first',
+    ['gets back what the process that writes the state first does not know',
       'a says t1; a orders tea; b orders cake; the store loses all; a reads; b reads; a reads',
       'c finds t1, n ["tea","cake"]'],
-    ['gets none back that another process has erased',
+    ['gets no changes back that another process has erased',
       'a says t1; a orders tea; b erases; b says t2; b orders cake; a reads',
       'c finds t2, n ["cake"]'],
-    ['gets none back from before its own erasure',
+    ['gets no changes back from before its own erasure',
       'a says t1; a orders tea; a erases; a says t2; the store is copied; a orders cola; '
         + 'the store fails over; b orders cake; a reads', 'c finds t2, n ["cake","cola"]'],
-    // Another process had meanwhile taken the first call for lost.
+    // Another process had meanwhile given the first call up as lost.
     ['keeps what a tool returned if the next change is another result',
       'a opens t1; a calls x y; the store is copied; a gets the result of x; the store fails over; '
         + 'b opens t2; a gets the result of y',
       'b finds t1 (x completed, y completed, broken) t2 (open)'],
-    ['keeps how a turn ended if the next change is a late result of it',
+    ['keeps how a turn ended if the next change is a late result in it',
       'a opens t1; a calls x; the store is copied; a ends t1; the store fails over; '
         + 'a gets the result of x', 'b finds t1 (x completed)'],
-    ['keeps the last run of a turn if the next change is a late result of it',
+    ['keeps the last run of a turn if the next change is a late result in it',
       'a opens t1; a calls x; a opens t2; the store is copied; a says t1; the store fails over; '
         + 'a gets the result of x', 'b finds t1 (x completed) t2 (open)'],
     ['is not put back once it has expired, counted from its own last change',
       'a says t1; 56 minutes pass; a says t2', 'a finds t2'],
-    ['is put back for an hour more with a turn open', 'a opens t1; 114 minutes pass',
+    ['is put back for an hour longer with a turn open', 'a opens t1; 114 minutes pass',
       'a finds t1 (open)'],
-    ['is not put back after that', 'a opens t1; 116 minutes pass', 'a finds nothing'],
+    ['is not put back after that hour', 'a opens t1; 116 minutes pass', 'a finds nothing'],
   ], { ttlMs: TTL_MS });
 
   it('says who owned a turn that another process takes over', inStores(async ({ a, b, shared }) => {
@@ -117,7 +117,7 @@ describe('a conversation that the store has lost', () => {
     assert.deepEqual(opened.endedElsewhere, [{ process: 'a', runId: 2 }]);
   }));
 
-  it('is put back once by two that remember it', inStores(async ({ a, b, shared }) => {
+  it('is put back once by two processes that remember it', inStores(async ({ a, b, shared }) => {
     await a.turns('t1');
     await b.turns('t2');
     shared.clear();
@@ -125,7 +125,7 @@ describe('a conversation that the store has lost', () => {
     assert.deepEqual((await a.fresh().ids())?.toSorted(), ['t1', 't2', 't3', 't4']);
   }));
 
-  // Seed 179611911 of the fleet: the report waited, and the turn came back as if nobody had told.
+  // Seed 179611911 of the fleet: the report waited, and the turn came back as if there were none.
   it('gets a turn back as it was heard, if its report came while the store lacked it',
     inStores(async ({ a, b, shared }) => {
       await a.turns('t1');
@@ -139,7 +139,7 @@ describe('a conversation that the store has lost', () => {
     }));
 
   // Seed 179611561 of the fleet.
-  it('gets a report back that waits for its turn', inStores(async ({ a, b, shared }) => {
+  it('gets back a report that waits for its turn', inStores(async ({ a, b, shared }) => {
     await a.turns('t1');
     const replica = new Map(shared);
     const reports = [{ turnId: 't2', textHeard: '' }];
@@ -193,7 +193,7 @@ describe('a conversation that the store has lost', () => {
       assert.equal((await b.read())?.state, '{"n":1}');
     }));
 
-  it('expires even if the clock on the wall is set back', inStores(async ({ a, b }, t) => {
+  it('expires even if the wall clock is set back', inStores(async ({ a, b }, t) => {
     const jump = jumpingClock(t);
     await a.turns('t1');
     jump(TTL_MS + 1);
@@ -231,10 +231,10 @@ describe('a conversation that was erased', () => {
     ['does not get its earlier state back if it was erased in an outage',
       'a says t1; the store is copied; a counts 1; a is away; a erases; a says t2; '
         + 'the store fails over; a is back', 'b finds t2'],
-    ['leaves no state behind that the store has gone back to',
+    ['leaves no state behind to which the store has gone back',
       'a says t1; a counts 1; the store is copied; a counts 2; the store fails over; a erases; '
         + 'b says t2', 'c finds t2'],
-    ['leaves none in a process that was cut off for longer than the mark is kept',
+    ['is gone from a process that was cut off for longer than the mark is kept',
       'a says t1; a counts 1; a is away; a says t2; b erases; 50 minutes pass; a says t3; '
         + '50 minutes pass; a says t4; 50 minutes pass; a says t5; b says t9; a is back',
       'c finds t3 t4 t5 t9'],
@@ -246,7 +246,7 @@ describe('a conversation that was erased', () => {
     ['remembers that a call which it left as running has acted',
       'a claims call-1; a is away; a pays call-1; b erases; a is back',
       'b finds completed call-1 (erased)'],
-    ['remembers that a call has acted which was claimed later and lost by the store',
+    ['remembers that a call claimed later, and lost by the store, has acted',
       'a says t1; a is away; a erases; b pays call-1; the store loses all; a is back; b says t2',
       'a finds t2, completed call-1 (erased)'],
   ], { ttlMs: TTL_MS });
@@ -262,7 +262,7 @@ describe('a conversation that was erased', () => {
     assert.deepEqual(b.parts.changes.map(({ ttlMs }) => ttlMs), [TTL_MS + HOUR_MS, TTL_MS]);
   }));
 
-  it('keeps a conversation for longer while a once call runs', inStores(async ({ a }) => {
+  it('is kept for longer while a once call is running', inStores(async ({ a }) => {
     for (const state of ['running', 'completed'] as const)
       await a.set({ onceCalls: { [onceKey(1)]: onceCall({ state, claimedAt: Date.now() }) } });
     const lives = a.parts.changes.map(({ ttlMs }) => ttlMs);
@@ -301,7 +301,7 @@ describe('a conversation that was erased', () => {
   });
 
   // Seed 81001743 of the fleet: a payment that was made meanwhile was made again.
-  it('keeps that calls have acted, if an erasure that waited did not know of them', async (t) => {
+  it('remembers that calls have acted if an erasure that waited did not know it', async (t) => {
     const outage = outages(t);
     const [a, b] = two(t);
     const before = onceCall({ state: 'completed', content: '"before"' });
@@ -328,7 +328,7 @@ describe('a conversation that was erased', () => {
 
 });
 
-describe('a change of the state that waited for the store', () => {
+describe('a change to the state that waited for the store', () => {
   const [tea, both] = ['{"cart":["tea"]}', '{"cart":["tea","cola"]}'];
   const discard = (conversation: Conversation): void => {
     const discarded = findTurn(conversation, 't1') ?? assert.fail();

@@ -25,7 +25,7 @@ export function sharing(parts: PartsInMemory, more = {}, lines: string[] = []): 
 
 let runs = 0;
 
-/** A process and its way to the database. What its methods are about is the conversation `c`. */
+/** A process and its way to the database. Its methods are about the conversation `c`. */
 export class Machine {
   readonly parts: PartsInMemory;
   readonly store: SharedStore;
@@ -80,7 +80,7 @@ export class Machine {
     return stored.parts;
   }
 
-  /** Parts as another version may have stored them, over those of that version. */
+  /** Writes parts as another version may have stored them, over those of version `from`. */
   async write(parts: Readonly<Record<string, string>>, from?: string): Promise<void> {
     const set = new Map(Object.entries(parts));
     await this.parts.write('c', { from, to: 'v', set, remove: [], ttlMs: 60_000 });
@@ -118,16 +118,16 @@ export function two(t: TestContext, more = {}): readonly [Machine, Machine, Shar
 }
 
 export interface Outages {
-  /** No command of the process reaches the database, or none is answered. */
+  /** From now on none of the process's commands reach the database, or none are answered. */
   begin(machine: Machine, how?: { readonly failsAfterWriting: boolean }): void;
-  /** Resolves when all that has waited is written. */
+  /** Resolves when everything that waited is written. */
   end(machine: Machine): Promise<void>;
   pass(ms: number): void;
 }
 
 export const DOWN = new Error('connection refused');
 
-/** Outages of the database, and the timers of those that try it again. */
+/** Outages of the database, and the timers of processes that try it again. */
 export function outages(t: TestContext): Outages {
   const timers = mockTimers(t, ['setTimeout']);
   return {
@@ -159,7 +159,7 @@ export function storesWith(settings: object) {
 /** A test of two processes. */
 export const inStores = storesWith({});
 
-/** The database becomes what a copy of it was. */
+/** Makes the database what its copy is. */
 export function restore(shared: SharedParts, replica: SharedParts): void {
   shared.clear();
   for (const [id, stored] of replica) shared.set(id, stored);
@@ -185,7 +185,7 @@ export function said(turnIds: string): string[] {
   return turnIds.split(' ').flatMap((id) => [`words of ${id}`, `reply to ${id}`]);
 }
 
-/** Resolves when nothing waits for the store any more. */
+/** Resolves when nothing is waiting for the store any more. */
 export async function written(store: SharedStore): Promise<void> {
   for (let turns = 0; store.health().turnsWaiting > 0 || store.health().isDegraded; turns++) {
     assert.ok(turns < 1_000, 'still waiting');

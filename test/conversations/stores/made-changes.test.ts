@@ -14,12 +14,12 @@ function made(version: string, more: Partial<MadeChange> = {}): MadeChange {
 
 const SIXTEEN = Array.from({ length: 16 }, (_, index) => `v${index}`);
 
-describe('a change of the state', () => {
+describe('a change to the state', () => {
   for (const [what, change, versions, isGone] of [
     ['is there if its version is', made('v3'), SIXTEEN, false],
     ['is lost if none of a few versions is its own', made('x'), ['v1', 'v2'], true],
-    ['may only be too old for sixteen versions', made('x', { behind: 'y' }), SIXTEEN, false],
-    ['is lost behind a version that is there', made('x', { behind: 'v3' }), SIXTEEN, true],
+    ['may just be too old for sixteen versions', made('x', { behind: 'y' }), SIXTEEN, false],
+    ['is lost if it follows a version that is there', made('x', { behind: 'v3' }), SIXTEEN, true],
     ['is not looked for after five minutes', made('x', { atMs: performance.now() - 300_001 }), [],
       false],
   ] as const)

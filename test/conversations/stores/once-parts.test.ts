@@ -1,4 +1,4 @@
-// How a shared store keeps `once` calls: a part each, whatever becomes of the turns.
+// How a shared store keeps `once` calls: one part each, whatever becomes of the turns.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -31,7 +31,7 @@ async function calls(machine: Machine): Promise<Conversation['onceCalls']> {
 
 type Stored = NonNullable<ReturnType<SharedParts['get']>>;
 
-/** As it was before the call was claimed. */
+/** What is stored, as it was before the call was claimed. */
 function emptied(stored: Stored): Stored {
   const parts = new Map([...stored.parts].filter(([name]) => !name.startsWith('once-')));
   return { ...stored, version: 'older', parts };
@@ -75,7 +75,7 @@ describe('the once calls of a conversation in a shared store', () => {
   tell([
     ['stay freed even if another process remembers the call as running',
       'a says t1; a claims call-1; b says t2; a frees; b says t3', 'a finds t1 t2 t3'],
-    ['stay freed if that happened while the store did not answer',
+    ['stay freed if they were freed while the store did not answer',
       'a says t1; a claims call-1; a is away; a frees; b says t2; a is back', 'b finds t1 t2'],
     ['stay freed if a claim that timed out was made after all',
       'a says t1; a is not answered; a claims call-1; a frees; a is back', 'c finds t1'],
@@ -90,7 +90,7 @@ describe('the once calls of a conversation in a shared store', () => {
         + 'a claims call-2; a is back', 'b finds t1 t2 t3, running call-2'],
   ]);
 
-  // Seeds 179612195 and 100370 of the fleet: at each read one put it back, and one removed it.
+  // Seeds 179612195 and 100370 of the fleet: at each read one process put it back, one removed it.
   it('are not put back if they were given back, and another process has removed them',
     inStores(async ({ a, b }) => {
       await a.turns('t1');
@@ -102,7 +102,7 @@ describe('the once calls of a conversation in a shared store', () => {
       assert.equal(written.filter((name) => name === `once-${KEY}`).length, 2);
     }));
 
-  // Seed 67000532 of the fleet: another process put the claim back, as one of unknown outcome.
+  // Seed 67000532 of the fleet: another process put the claim back, with an unknown outcome.
   it('stay freed if the store had lost the claim before', inStores(async ({ a, shared }) => {
     await a.turns('t1');
     await put(a, onceCall());
@@ -127,7 +127,7 @@ describe('the once calls of a conversation in a shared store', () => {
     assert.deepEqual(await calls(a), { [KEY]: PAID });
   });
 
-  it('keep a thousand that are over', () => {
+  it('are remembered when they are over, a thousand of them', () => {
     const conversation = emptyConversation('c');
     const parts = new OnceParts(conversation);
     for (let n = 0; n < 1_100; n++) {
@@ -154,7 +154,7 @@ describe('the once calls of a conversation in a shared store', () => {
     assert.deepEqual(await calls(a), { [KEY]: onceCall({ ...own, nth: 2 }) });
   });
 
-  it('of a failed attempt are not taken for stored ones', inStores(async ({ a, b }) => {
+  it('of a failed attempt do not count as stored', inStores(async ({ a, b }) => {
     await a.turns('t1');
     await put(b, onceCall({ runId: 2 }));
     // `a` does not know of that claim yet, so its first attempt adds one of its own.

@@ -55,7 +55,7 @@ describe('openStore with memory', () => {
     assert.deepEqual(await kept([60, 60], ['a', 'b'], { maxHistoryCharacters: 120 }), ['a', 'b']);
   });
 
-  it('keeps them as long as the settings say', async (t) => {
+  it('keeps conversations as long as the settings say', async (t) => {
     const jump = jumpingClock(t);
     const store = await openStore(SETTINGS, { log });
     t.after(() => store.close());
@@ -67,7 +67,7 @@ describe('openStore with memory', () => {
   });
 });
 
-describe('openStore with a client of Redis that has no connection', () => {
+describe('openStore with a Redis client that has no connection', () => {
   it('is degraded before the first call', async (t) => {
     const refuse = (): Promise<never> => Promise.reject(new Error('there is no connection'));
     const redis = { eval: refuse, evalSha: refuse, dbSize: refuse, publish: refuse };

@@ -29,18 +29,18 @@ class Stage {
     this.b.store.runsAt('b');
   }
 
-  /** Each process hears of its store's condition. */
+  /** Each process learns of its store's condition. */
   async beat(): Promise<void> {
     this.#clock.tick(1_500);
     for (let turns = 0; turns < 50; turns++) await soon();
   }
 
-  /** What the store says of itself from now on. */
+  /** What the store says about itself from now on. */
   says(id: string, restMs: number): void {
     for (const { parts } of [this.a, this.b]) parts.epochNow = () => ({ id, restMs });
   }
 
-  /** The store loses everything, and is another one then. */
+  /** The store loses everything, and is then another server. */
   lose(restMs = 10_000): void {
     this.a.parts.loseAll();
     this.says('second', restMs);
@@ -56,7 +56,7 @@ class Stage {
     );
   }
 
-  /** The first process claims, acts, and forgets the conversation, as it has many others. */
+  /** The first process claims, acts, and forgets the conversation, because it has many others. */
   async payAndForget(): Promise<void> {
     await this.claim('a');
     await this.a.update((conversation) => {
@@ -79,7 +79,7 @@ class Stage {
 }
 
 describe('a claim in a store that may have lost others', () => {
-  it('is not safe until lost ones can be back, and says when that is', async (t) => {
+  it('is not safe until lost ones can be back, and the error says when', async (t) => {
     const stage = new Stage(t);
     stage.says('first', 2_000);
     await assert.rejects(stage.claim('a'), (error) =>
@@ -118,7 +118,7 @@ describe('a claim that the store has lost', () => {
     await stage.beat();
     stage.lose();
     await assert.rejects(stage.claim('b'), UnsafeClaim);
-    await stage.beat(); // the last within those ten seconds
+    await stage.beat(); // the last beat within those ten seconds
     stage.says('second', 0);
     await stage.b.update((conversation) =>
       releaseOnce(conversation, KEY, { runId: 'b'.charCodeAt(0), toolCallId: 'x' }));
@@ -140,7 +140,7 @@ describe('a claim that the store has lost', () => {
       assert.equal(await stage.holder(), 'a completed');
     });
 
-  // Was: a read that failed, as on a busy machine, and the claim was never put back.
+  // A read once failed, as on a busy machine, and the claim was never put back.
   it('is put back with the next beat if the store fails', async (t) => {
     const stage = new Stage(t);
     await stage.claim('a');
@@ -158,7 +158,7 @@ describe('a claim that the store has lost', () => {
     assert.equal(await stage.holder(), 'a running');
   });
 
-  it('waits for no other to be put back, as there is a time for all of them', async (t) => {
+  it('does not wait for others to be put back: all have the same time', async (t) => {
     const stage = new Stage(t);
     const ids = Array.from({ length: 50 }, (_, index) => `c${index}`);
     for (const id of ids) await stage.claim('a', id);

@@ -20,9 +20,9 @@ function stored(found: StoredConversation | 'unchanged' | true | undefined): Sto
 }
 
 /**
- * What every store of parts promises, each in a new one from `open`. Ids are new in every test, so
- * that stores may share a database. `wait` lets so many milliseconds pass, by the store's clock.
- * `listsAll` is false for a store that sees only a part of what is kept.
+ * What every store of parts promises. Each test has a new one from `open`. Ids are new in every
+ * test, so that stores may share a database. `wait` lets that many milliseconds pass, by the
+ * store's clock. `listsAll` is false for a store that sees only a part of what is kept.
  */
 export function partStoreContract(
   name: string,
@@ -47,7 +47,7 @@ export function partStoreContract(
       for (const store of opened.splice(0)) await store.close();
     });
 
-    it('knows nothing of a conversation that nobody wrote', begun(async (store, id) => {
+    it('knows nothing about a conversation that nobody wrote', begun(async (store, id) => {
       assert.equal(await store.read(id), undefined);
       assert.equal(await store.read(id, 'v1'), undefined);
     }));
@@ -81,7 +81,7 @@ export function partStoreContract(
       );
     }));
 
-    it('answers a change of another version with what it has', begun(async (store, id) => {
+    it('answers a change to another version with what it has', begun(async (store, id) => {
       await store.write(id, change(undefined, 'v1', { set: new Map([['head', '1']]) }));
       const late = change('v0', 'v2', { set: new Map([['head', '2']]) });
       const found = stored(await store.write(id, late));
@@ -89,7 +89,7 @@ export function partStoreContract(
       assert.deepEqual(await store.read(id), found);
     }));
 
-    it('adds to parts, and to none twice', begun(async (store, id) => {
+    it('adds to parts, and never twice', begun(async (store, id) => {
       const set = new Map([['head', '1'], ['0', 'a👋']]);
       await store.write(id, change(undefined, 'v1', { set }));
       const add = new Map([['0', '\n🎉b']]);
@@ -131,7 +131,7 @@ export function partStoreContract(
       assert.deepEqual(news?.removed.toSorted(), ['1', '9', 'none']);
     }));
 
-    it('tells everything to whoever knows a version of long ago', begun(async (store, id) => {
+    it('tells everything to a reader that knows a very old version', begun(async (store, id) => {
       const of = (n: number): PartsChange =>
         change(n === 0 ? undefined : `v${n - 1}`, `v${n}`, { set: new Map([[`${n}`, '1']]) });
       for (let n = 0; n < 200; n++) await store.write(id, of(n));
@@ -140,7 +140,7 @@ export function partStoreContract(
         assert.equal(stored(await store.read(id, version)).parts.size, 200, version);
     }));
 
-    it('tells everything of a conversation that has begun anew', begun(async (store, id) => {
+    it('tells everything about a conversation that has begun anew', begun(async (store, id) => {
       await changedTwice(store, id);
       await store.write(id, change('v3', undefined));
       await store.write(id, change(undefined, 'v4', { set: new Map([['0', 'b']]) }));
@@ -148,7 +148,7 @@ export function partStoreContract(
       assert.deepEqual(stored(await store.read(id, 'v3')), { version: 'v4', parts });
     }));
 
-    it('does not begin a conversation that is there', begun(async (store, id) => {
+    it('does not begin a conversation that exists', begun(async (store, id) => {
       await store.write(id, change(undefined, 'v1', { set: new Map([['head', '1']]) }));
       const second = change(undefined, 'v2', { set: new Map([['head', '2']]) });
       assert.equal(stored(await store.write(id, second)).version, 'v1');
@@ -162,7 +162,7 @@ export function partStoreContract(
       assert.equal(stored(await store.read(id)).version, 'v2');
     }));
 
-    it('removes a conversation of that version, and no other', begun(async (store, id) => {
+    it('removes a conversation only at the given version', begun(async (store, id) => {
       await store.write(id, change(undefined, 'v1', { set: new Map([['head', '1']]) }));
       assert.equal(stored(await store.write(id, change('v0', undefined))).version, 'v1');
       assert.equal(await store.write(id, change('v1', undefined)), true);
@@ -170,7 +170,7 @@ export function partStoreContract(
       assert.equal(await store.read(id), undefined);
     }));
 
-    it('lets one of many changes of one version win', begun(async (store, id) => {
+    it('lets one of many changes to one version win', begun(async (store, id) => {
       await store.write(id, change(undefined, 'v0', { set: new Map([['head', '0']]) }));
       const answers = await Promise.all(
         Array.from({ length: 20 }, async (_, n) =>
@@ -203,7 +203,7 @@ export function partStoreContract(
       assert.equal(stored(await store.read(id)).version, 'v2');
     }));
 
-    it('keeps conversations apart, whatever their ids hold', begun(async (store, id) => {
+    it('keeps conversations apart, whatever their ids contain', begun(async (store, id) => {
       const others = [`${id}:`, `${id} `, `${id}:é語👋🏽`, id.toUpperCase(), `${id}%00`, `${id}'; --`,
         `${id}\ud83d`, `${id}\ud83e`, `${id}\ufffd`, `${id}%d83d`, `${id}*`, `${id}{x}`,
         `${id}/../x`, `${id}${'i'.repeat(256 - id.length)}`];

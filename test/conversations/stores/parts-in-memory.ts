@@ -21,7 +21,7 @@ export type SharedParts = Map<string, StoredConversation & {
 type Stored = SharedParts extends Map<string, infer Value> ? Value : never;
 
 /**
- * A store of parts whose database is a Map that others may share. Answers at once; where it is slow
+ * A store of parts whose database is a Map that others may share. Answers at once, or if it is slow
  * with promises, which the test may hold up and make fail.
  */
 export class PartsInMemory implements PartStore {
@@ -31,9 +31,9 @@ export class PartsInMemory implements PartStore {
   now = (): number => this.nowMs;
   /** See `PartStore`. By default it loses nothing. */
   epochNow = (): Epoch => ({ id: 'first', restMs: 0 });
-  /** Whether its process has stopped without a word, so that it writes no heartbeat any more. */
+  /** Whether its process has stopped without a word, so that it writes no more heartbeats. */
   isSilent = false;
-  /** Commands throw it while it is set, done or not. */
+  /** Commands throw it while it is set, whether done or not. */
   failWith: Error | undefined;
   /** A conversation that it refuses to write. */
   refuses: string | undefined;
@@ -51,7 +51,7 @@ export class PartsInMemory implements PartStore {
   failsAfterWriting = false;
   /** `read` and `write` in the order of the calls. */
   readonly calls: string[] = [];
-  /** All changes that were asked for. */
+  /** All changes asked for. */
   readonly changes: PartsChange[] = [];
   #shared: SharedParts;
   readonly #isSlow: boolean;
@@ -180,7 +180,7 @@ export class PartsInMemory implements PartStore {
   }
 }
 
-/** Processes write them while a test counts what turns cost. */
+/** Whether it is a heartbeat. Processes write those while a test counts what turns cost. */
 function isHeartbeat(id: string): boolean {
   return id.startsWith('\theartbeat');
 }

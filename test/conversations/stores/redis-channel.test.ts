@@ -16,7 +16,7 @@ describe('RedisChannel', () => {
     assert.equal(publish.mock.callCount(), 1_000);
   });
 
-  it('accepts only texts as messages, from clients that also give bytes', async () => {
+  it('accepts only strings as messages, from clients that also give bytes', async () => {
     const heard: string[] = [];
     const channel = new RedisChannel({ publish: async () => undefined });
     channel.listen((message) => heard.push(message));

@@ -32,14 +32,14 @@ class SlowServer {
     });
   }
 
-  /** Once something was written. */
+  /** Answers once something has been written. */
   async answer(): Promise<void> {
     while (this.#ticks.length === 0) await new Promise(setImmediate);
     for (const tick of this.#ticks.splice(0)) tick();
   }
 }
 
-/** A claim that a server has answered, with this to what it waits for. */
+/** A claim that a server has answered. `wait`: the answer to what it waits for. */
 async function claimed(on: typeof ON_TWO, wait: unknown): Promise<{
   readonly answer: unknown; readonly confirm: () => void; readonly written: readonly string[][];
 }> {
@@ -86,7 +86,7 @@ describe('a claim on replicas', () => {
       assert.deepEqual(server.written.map(([, argument]) => argument), ['a', '2', 'b', 'c', '2']);
     });
 
-  it('is not told of another whose script failed', async () => {
+  it('is not affected by another whose script failed', async () => {
     const server = new SlowServer(2);
     const claims = new RedisClaims(server, ON_TWO);
     const writing = ['fails', 'b'].map((name) => claims.write(['EVAL', name]));
@@ -99,7 +99,7 @@ describe('a claim on replicas', () => {
 
 describe('a claim on the disk', () => {
   for (const [waited, isSafe] of [[[1, 0], true], [[0, 1], false]] as const)
-    it(`is ${isSafe ? 'confirmed' : 'unsafe'} by ${waited.join(' and ')} disks, its own first`,
+    it(`is ${isSafe ? 'confirmed' : 'unsafe'} by ${waited.join(' and ')} disks, the server's first`,
       async () => {
         const { confirm, written } = await claimed(ON_DISK, waited);
         if (isSafe) confirm();

@@ -45,7 +45,7 @@ describe('RedisConnection', () => {
     }
   });
 
-  it('gives up a server that answers nothing, if watched, even if one command waits', async (t) => {
+  it('gives up a server that answers nothing, if watched, even if a command waits', async (t) => {
     const timers = mockTimers(t, ['setInterval']);
     let nowMs = 0;
     t.mock.method(performance, 'now', () => nowMs);

@@ -53,7 +53,7 @@ describe('RedisStore', () => {
     assert.deepEqual(second?.keys, first?.keys);
   });
 
-  it('says whether the server has an append-only file, or does not say', async () => {
+  it('says whether the server has an append-only file, which it may not tell', async () => {
     for (const [answer, keepsWriteLog] of [
       ['# Persistence\r\naof_enabled:0\r\naof_rewrites:1\r\n', false],
       ['# Persistence\r\naof_enabled:1\r\n', true],
@@ -66,7 +66,7 @@ describe('RedisStore', () => {
   for (const [replicas, confirmed, isGone] of [
     [0, 0, false], [2, 2, true], [2, 1, false], [1, new Error('NOPERM'), false],
   ] as const)
-    it(`says ${isGone} of erasures that ${confirmed} of ${replicas} replicas confirm`, async () => {
+    it(`says ${isGone} if ${confirmed} of ${replicas} replicas confirm an erasure`, async () => {
       const send = async (command: string[]): Promise<number> => {
         assert.deepEqual(command, ['WAIT', String(replicas), '2000']);
         if (confirmed instanceof Error) throw confirmed;
@@ -103,7 +103,7 @@ describe('RedisStore', () => {
       await assert.rejects(reading, { name: 'TypeError', message });
     });
 
-  it('asks for the epoch behind a claim on the connection of the claim', async () => {
+  it('asks for the epoch after a claim, on the connection of the claim', async () => {
     const sent: string[][] = [];
     const answers: unknown[] = [1, ['run 1', 0], 1];
     const connection = {
@@ -123,7 +123,7 @@ describe('RedisStore', () => {
     assert.equal(await new RedisStore(answering(12)).count(), 12);
   });
 
-  it('closes its client, if it is told how, and otherwise leaves it open', async () => {
+  it('closes its client if it is told how, and otherwise leaves it open', async () => {
     let closed = 0;
     const close = (): void => void (closed += 1);
     for (const store of [new RedisStore(answering(), close), new RedisStore(answering())])

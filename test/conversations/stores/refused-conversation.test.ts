@@ -1,4 +1,4 @@
-// One conversation that the store cannot read or write, beside all others that it can.
+// One conversation that the store cannot read or write, among others that it can.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -7,7 +7,7 @@ import { soon } from '../../../src/base/awaitable.ts';
 import { mockTimers } from '../../fixtures/clock.ts';
 import { DOWN, inStores, machine, said, written, type Machine } from './machines.ts';
 
-/** Moves timers and the monotonic clock together, so many times. */
+/** Moves timers and the monotonic clock together, this many times. */
 function passing(t: TestContext): (ms: number, times?: number) => Promise<void> {
   const timers = mockTimers(t, ['setTimeout']);
   let passed = 0;
@@ -93,7 +93,7 @@ describe('a conversation that the store refuses', () => {
     assert.equal(a.lines.length, 1);
   });
 
-  it('is logged once, also if it is only read', inStores(async ({ a }) => {
+  it('is logged once, even if it is only read', inStores(async ({ a }) => {
     a.parts.cannotUse = 'bad';
     for (let n = 0; n < 5; n++) assert.equal(await a.store.read('bad'), undefined);
     assert.deepEqual([a.lines.length, a.store.health().isDegraded], [1, false]);
@@ -145,7 +145,7 @@ describe('a conversation that the store refuses', () => {
     assert.deepEqual(await a.fresh().texts('bad'), said('t1'));
   });
 
-  it('keeps no outage from its end', async (t) => {
+  it('does not keep an outage from ending', async (t) => {
     const pass = passing(t);
     const a = machine(t);
     a.parts.isFull = true;
@@ -160,7 +160,7 @@ describe('a conversation that the store refuses', () => {
     assert.equal(messages(a).filter((line) => line.includes('answers again')).length, 1);
   });
 
-  it('does not live longer for being tried again', async (t) => {
+  it('does not live longer by being tried again', async (t) => {
     const pass = passing(t);
     const a = machine(t, { ttlMs: 120_000 });
     a.parts.refuses = 'bad';

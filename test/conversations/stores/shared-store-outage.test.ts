@@ -8,7 +8,7 @@ import { push } from '../store-contract.ts';
 import { DOWN, inStores, machine, outages, said, two, type Outages } from './machines.ts';
 import { tell } from './story.ts';
 
-/** Ten seconds, in which what waits is tried again and again. */
+/** Ten seconds, in which whatever waits is tried again and again. */
 async function passTries({ pass }: Outages): Promise<void> {
   for (let tries = 0; tries < 5; tries++) {
     pass(2_000);
@@ -63,17 +63,17 @@ describe('a store that does not answer', () => {
     ['gets the agent that a conversation was handed over to meanwhile',
       'a says t1; a is away; a says t2; a hands over to billing; b says t3; a is back',
       'b finds t1 t2 t3, billing'],
-    ['gets the caller of a call that began meanwhile, and is merged with',
+    ['gets the caller of a call that began meanwhile, and merges it',
       'a says t1; a is away; a is called by +1; b says t2; a says t3; a is back',
       'b finds t1 t2 t3, +1'],
     ['may have done what it did not confirm, which is not done twice',
       'a says t1; a is not answered; a says t2; a is back', 'c finds t1 t2'],
-    ['gets a conversation back that it lost in a restart',
+    ['gets back a conversation that it lost in a restart',
       'a says t1; a is away; a says d/t1; the store loses all; a is back; a says t2',
       'c finds t1 t2'],
     ['forgets a conversation that was cleared meanwhile, even if unknown here',
       'a says t1; b is away; b erases; b reads; b is back', 'a finds nothing'],
-    // It looks as if the store had lost it, which gets back what it has lost.
+    // It looks as if the store had lost it, and a store gets back what it has lost.
     ['has not lost what another process cleared, even if it has failed before',
       'a says t1 d/t1; a is away; a says e/t1; a is back; b erases; a says t2', 'a finds t2'],
     ['forgets the state of a conversation that was cleared and started again',
@@ -118,16 +118,16 @@ describe('a store that does not answer', () => {
   it('may hold the interrupted turn: a reply known here stays whole', inStores(async ({ a, b }) => {
     await a.turns('t1');
     a.parts.failWith = DOWN;
-    await a.turns('t1', 'd'); // so that it knows
+    await a.turns('t1', 'd'); // so that `a` knows
     await b.turns('t2');
     await a.open('t3', 903, { interruption: { textHeard: 'I heard', turnId: 't2' } });
     assert.deepEqual((await a.texts()).slice(0, 2), said('t1'));
     assert.equal('isBehind' in ((await a.read()) ?? {}), false);
   }));
 
-  // Was: only a process that knew of the outage before kept the words from an older reply.
+  // Once only a process that already knew of the outage kept the words out of an older reply.
   for (const report of ['begins a turn', 'begins none'] as const)
-    it(`may hold it even if the outage begins with the report, which ${report}`, async (t) => {
+    it(`may hold that turn even if the outage begins with a report that ${report}`, async (t) => {
       const [a, b] = two(t);
       await a.turns('t1');
       await b.turns('t2');
@@ -139,7 +139,7 @@ describe('a store that does not answer', () => {
       assert.deepEqual((await a.texts()).slice(0, 2), said('t1'));
     });
 
-  // Was: a line every two seconds, as each try to write failed anew.
+  // Once there was a line every two seconds, because each attempt to write failed anew.
   it('is in one outage while it can be read but not written, as on a full disk', async (t) => {
     const outage = outages(t);
     const a = machine(t);
@@ -161,7 +161,7 @@ describe('a store that does not answer', () => {
     a.parts.release();
   });
 
-  // The first word of a call that the process did not know took twice as long.
+  // The first word of a call that the process did not know once took twice as long.
   it('is not asked again by a turn that has waited until it was away', async (t) => {
     const a = machine(t, { timeoutMs: 20 });
     a.parts.hold();
@@ -181,7 +181,7 @@ describe('a store that does not answer', () => {
     assert.equal(lost.length, 2);
   });
 
-  it('gets what waits when the process closes', inStores(async ({ a }) => {
+  it('gets what is waiting when the process closes', inStores(async ({ a }) => {
     a.parts.failWith = DOWN;
     await a.turns('t1');
     a.parts.failWith = undefined;

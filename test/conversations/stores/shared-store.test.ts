@@ -32,8 +32,8 @@ function plain(id: string, state: TurnRecord['state'] = 'completed', words = 'a'
   return { ...newTurn(id, state, 1), words, reply: 'b' };
 }
 
-describe('round trips of a shared store', () => {
-  it('needs two for a turn of a conversation that this process saw last', async (t) => {
+describe('a shared store', () => {
+  it('needs two round trips per turn if this process saw the conversation last', async (t) => {
     const a = machine(t);
     await a.turns('t1');
     a.parts.calls.length = 0;
@@ -41,7 +41,7 @@ describe('round trips of a shared store', () => {
     assert.deepEqual(a.parts.calls, ['write', 'write']);
   });
 
-  it('needs three for a turn of a conversation that another process changed', async (t) => {
+  it('needs three round trips per turn if another process changed the conversation', async (t) => {
     const [a, b] = two(t);
     await a.turns('t1');
     await b.turns('t2');
@@ -90,7 +90,7 @@ describe('a conversation that several processes change', () => {
   });
 
   // Seed 98600068 of the torture with machines: what was heard of a reply that this process did not
-  // know of was also taken for that of a turn whose process was gone.
+  // know of also counted as heard of a turn whose process was gone.
   for (const isLost of [false, true])
     it(`has what was heard in the right turn, even if the process did not know that one${
       isLost ? ', and the store has lost the others' : ''}`, async (t) => {
@@ -128,15 +128,15 @@ describe('a conversation that several processes change', () => {
   }));
 });
 
-/** Parts that are no part of a conversation. */
+/** Parts that do not belong in a conversation. */
 const STRANGE: readonly (readonly [what: string, name: string, text: string])[] = [
-  ['no JSON', '7', '{"id":'],
+  ['text that is not JSON', '7', '{"id":'],
   ['an empty object', '7', '{}'],
   ['a list', '7', '[]'],
   ['a turn without its state', '7', '{"id":"t9","runId":1,"words":"a","reply":"b"}'],
-  ['a turn whose messages are no list', '7',
+  ['a turn whose messages are not a list', '7',
     '{"id":"t9","state":"completed","runId":1,"words":null,"reply":null,"messages":{}}'],
-  ['a turn that was added at no time', '7',
+  ['a turn that was added at an invalid time', '7',
     '{"id":"t9","state":"completed","runId":1,"words":null,"reply":null,"addedAt":"now"}'],
   ['a part of another kind', 'summary', '{"id":"t9"}'],
 ];
@@ -213,13 +213,13 @@ describe('the order of turns that processes add without knowing of each other', 
     return (second) => (now = START_MS + 1_000 * second);
   }
 
-  // Each turn is of the process whose letter it has, at a second of that process's clock. `a`
+  // Each turn is one of the process whose letter it has, at a second of that process's clock. `a`
   // cannot reach the store until all is said.
   for (const [title, turns, order] of [
     ['is that of the call', [['a1', 1], ['b2', 2], ['a3', 3], ['b4', 4]], 'a1 b2 a3 b4'],
     ['keeps what each process knew, whatever its clock says',
       [['a1', 9], ['b2', 2], ['a3', 3], ['b4', 1]], 'b2 b4 a1 a3'],
-    ['leaves what both knew in front, though one of the clocks is an hour behind',
+    ['keeps what both knew first, even if one of the clocks is an hour slow',
       [['a1', -HOUR_S], ['b2', 2], ['a3', 2 - HOUR_S]], 'a1 a3 b2'],
   ] as const)
     it(title, async (t) => {

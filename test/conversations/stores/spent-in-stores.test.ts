@@ -28,8 +28,8 @@ async function tokensIn(store: Pick<ConversationStore, 'read'>): Promise<number>
 
 describe('what a call has used', () => {
   tell([
-    ['holds after a restart', 'a says t1; a spends 10', 'c finds t1, 10 tokens'],
-    ['counts what was used while the store was away, once it is back',
+    ['is known after a restart', 'a says t1; a spends 10', 'c finds t1, 10 tokens'],
+    ['includes what was used while the store was away, once it is back',
       'a says t1; a spends 10; b reads; a is away; a spends 1; a spends 1; b spends 100; a is back',
       'c finds t1, 112 tokens'],
     ['is put back if the store has lost it',
@@ -37,7 +37,7 @@ describe('what a call has used', () => {
       'c finds t1 t2, 15 tokens'],
   ]);
 
-  it('is read beside fields that this version does not know, which stay', async () => {
+  it('is read next to fields that this version does not know, which stay', async () => {
     const head = JSON.stringify({
       format: 2, updatedAt: Date.now(), revision: 0, spent: [{ ...used(10, 'x'), revision: 3 }],
       later: 'kept',
@@ -52,7 +52,7 @@ describe('what a call has used', () => {
     await store.close();
   });
 
-  it('does not cause a failure if somebody has stored something else there', async () => {
+  it('does not cause a failure if something else is stored in its place', async () => {
     const head = JSON.stringify({ format: 2, updatedAt: Date.now(), spent: { __proto__: 5 } });
     const stored = new Map([['head', head], ['0', TURN]]);
     const store = sharing(new PartsInMemory(

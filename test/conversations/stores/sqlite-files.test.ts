@@ -25,7 +25,7 @@ import {
 const isRoot = process.geteuid?.() === 0;
 const NOBODY = 65_534;
 
-/** A thread that has the write lock of a file for a moment, and says so. */
+/** A thread that holds the write lock of a file for a moment, and says so. */
 const LOCKS_FOR_100_MS = `
   const { parentPort, workerData } = require('node:worker_threads');
   const { DatabaseSync } = require('node:sqlite');
@@ -37,7 +37,7 @@ const LOCKS_FOR_100_MS = `
   database.close();
 `;
 
-/** A text of so many characters. */
+/** A text of this many characters. */
 function long(length: number): string {
   return JSON.stringify('x'.repeat(length));
 }
@@ -69,7 +69,7 @@ async function withFilesUpTo(bytes: number, act: () => Awaitable<void>): Promise
   return true;
 }
 
-/** Opens a file that cannot be used; the reason, without what is the same in all. */
+/** Opens a file that cannot be used. Returns the reason, without what is the same in all. */
 function refusal(path: string): string {
   try {
     open(path).close();
@@ -88,7 +88,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     ENDINGS.map((end) => (statSync(path + end).mode & 0o777).toString(8));
 
   for (const isCopy of [false, true])
-    it(`are closed to other users${isCopy ? ' when a copy comes with another mode' : ''}`, (t) => {
+    it(`are closed to other users${isCopy ? ', even if a copy has another mode' : ''}`, (t) => {
       const before = process.umask(0);
       t.after(() => process.umask(before));
       const path = newPath();
@@ -137,14 +137,14 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     command.close();
   };
 
-  // The log kept words until later writes had covered it, which may take long at night.
+  // The log once kept words until later writes had covered it, which may take long at night.
   it('hold nothing of what a command has erased while a server runs', (t) => {
     const [path] = withSecret(t);
     erase(path);
     assert.equal(hasWords(path), false);
   });
 
-  // The command could not empty the log, and only the process that had erased tried again.
+  // The command once could not empty the log, and only the process that had erased tried again.
   it('hold nothing of what a command has erased while a backup ran, a minute later', (t) => {
     const [path, server] = withSecret(t);
     const backup = connection(t, path);
@@ -156,7 +156,8 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     assert.equal(hasWords(path), false);
   });
 
-  // Whether a write erases was guessed from its version, which a turn after the erasure has, too.
+  // Whether a write erases was once guessed from its version, which a turn after the erasure has,
+  // too.
   it('hold nothing of what was erased together with a new turn, a minute later', (t) => {
     const [path, server] = withSecret(t);
     server.keepUp();
@@ -188,13 +189,13 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     assert.ok(sizes.every((size) => size < 2_000_000), String(sizes));
   }));
 
-  it('become small again after a long read, and wait for locks as before it', async (t) => {
+  it('become small again after a long read, and wait for locks as before', async (t) => {
     const path = newPath();
     const store = opened(t, path, { timeoutMs: 10_000 });
     store.write('c', change('v0'));
     const reader = connection(t, path);
     reader.exec('BEGIN; SELECT count(*) FROM part');
-    // SQLite writes no page that stays the same
+    // SQLite does not write pages that stay the same
     const text = (n: number): string => JSON.stringify(String(n % 10).repeat(1_000_000));
     for (let n = 1; n <= 40; n++)
       store.write('c', change(`v${n}`, { from: `v${n - 1}`, text: text(n) }));
@@ -242,7 +243,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     assert.ok(pages() < before / 2, `${before} pages before, ${pages()} after`);
   });
 
-  it('that another tool has rewritten are not emptied for nothing', withPath((path, t) => {
+  it('that another tool has rewritten are not emptied in vain', withPath((path, t) => {
     open(path).close();
     const tool = new (loadSqlite().DatabaseSync)(path);
     tool.exec('PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM');
@@ -267,7 +268,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
 });
 
 describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () => {
-  /** A file of ours with a hundred conversations, of which this is then made. */
+  /** Writes a file of ours with a hundred conversations, and spoils it. */
   const spoilt = (spoil: (bytes: Buffer) => Buffer) => (path: string): void => {
     const store = open(path);
     for (let n = 0; n < 100; n++) store.write(`c${n}`, change('v1', { text: long(500) }));
@@ -284,7 +285,7 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
 
   /** What is there instead of a file of ours, and the path, if it is another one. */
   const refused: readonly (readonly [what: string, spoil: Spoil, reason: RegExp])[] = [
-    ['with the folder that is missing', () => join(folder, 'missing', 'calls.db'),
+    ['if its folder is missing', () => join(folder, 'missing', 'calls.db'),
       /^the folder \S+\/missing does not exist; create it$/],
     ['when it is a directory', (path) => mkdirSync(path), /^it is a directory; name a file in it$/],
     ['when it is a link that leads nowhere', (path) => symlinkSync(newPath(), path),
@@ -304,7 +305,7 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
       /^another process keeps it locked \(SQLite: database is locked\)$/],
   ];
   for (const [what, spoil, reason] of refused)
-    it(`${what}, and what is in it stays`, (t) => {
+    it(`${what}, and its contents stay`, (t) => {
       const own = newPath();
       const path = spoil(own, t) ?? own;
       const isFile = existsSync(path) && statSync(path).isFile();
@@ -334,7 +335,7 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
     const path = newPath();
     open(path).close();
     chmodSync(path, 0o444);
-    // A file of the user's own is opened to them again.
+    // The user's own file is made writable for them again.
     if (!isRoot) return open(path).close();
     const reason = 'it cannot be written; look at its owner and mode, and those of its folder '
       + '(SQLite: attempt to write a readonly database)';
@@ -386,7 +387,7 @@ describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     assert.equal(store.read('c', 'v7'), 'unchanged');
   }));
 
-  it('a full disk costs no turn, and stores them all once there is room', async (t) => {
+  it('a full disk costs no turn: all are stored once there is room', async (t) => {
     const path = newPath();
     const store = sharing(open(path));
     t.after(() => store.close());

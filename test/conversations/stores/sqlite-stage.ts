@@ -13,20 +13,20 @@ import { noLog } from '../../../src/log.ts';
 import { TYPESCRIPT } from '../../fixtures/typescript.ts';
 
 export const HOUR_MS = 3_600_000;
-/** The files that SQLite makes of one, by their endings. */
+/** The endings of the files that SQLite makes of one. */
 export const ENDINGS = ['', '-wal', '-shm'];
 
 export const folder = mkdtempSync(join(tmpdir(), 'layercode-sqlite-'));
 after(() => rmSync(folder, { recursive: true }));
 
 let files = 0;
-/** A path where no file is. */
+/** A path without a file. */
 export function newPath(): string {
   files += 1;
   return join(folder, `${files}.db`);
 }
 
-/** A test with a path where no file is. */
+/** A test that is given a path without a file. */
 export function withPath<T>(
   test: (path: string, t: TestContext) => T,
 ): (t: TestContext) => T {

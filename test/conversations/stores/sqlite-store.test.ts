@@ -82,8 +82,8 @@ describe('SqliteStore', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
   });
 
   for (const [synchronous, level] of [['normal', 1], ['full', 2]] as const)
-    it(`syncs at checkpoints, or with every write, as it is told: ${synchronous}`, (t) => {
-      // SQLite tells nobody but the connection itself, so it is asked at the store's own.
+    it(`syncs at checkpoints, or with every write, as told: ${synchronous}`, (t) => {
+      // Only a connection itself can read its level, so the store's own one is asked.
       const asked: number[] = [];
       const { prototype } = loadSqlite().DatabaseSync as unknown as { prototype: Database };
       const { exec } = prototype;
@@ -138,12 +138,12 @@ describe('processes that share a file', { skip: WITHOUT_SQLITE, timeout: 60_000 
     const other = connection(t, path);
     other.exec('BEGIN IMMEDIATE');
     assert.throws(() => store.write('c', change('v1')), /another process keeps it locked/);
-    assert.equal(store.read('c'), undefined); // nobody waits in order to read
+    assert.equal(store.read('c'), undefined); // reads do not wait
     other.exec('COMMIT');
     assert.equal(store.write('c', change('v1')), true);
   }));
 
-  it('later sweep what another one has locked', withPath((path, t) => {
+  it('later sweep what another process had locked', withPath((path, t) => {
     let nowMs = Date.now();
     const store = opened(t, path, { timeoutMs: 10, now: () => nowMs });
     store.write('c', change('v1'));

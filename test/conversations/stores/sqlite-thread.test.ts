@@ -78,7 +78,7 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     assert.ok(together < (commits() - before) / 4, `${together} of ${commits() - before} bytes`);
   });
 
-  it('is not taken for slow if it is the event loop that is slow', withPath(async (path, t) => {
+  it('does not count as slow if it is the event loop that is slow', withPath(async (path, t) => {
     const store = sharing(await openThread(path));
     t.after(() => store.close());
     await store.update('c', push(plainTurn('t1')));
@@ -127,14 +127,14 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     await settled;
   }));
 
-  it('starts a thread that died again, and fails until it has opened the file', async (t) => {
+  it('restarts a thread that died, and fails until it has opened the file', async (t) => {
     const path = newPath();
     const [thread, died] = await withThread(() => openedThread(t, path, { timeoutMs: 100 }));
     await thread.write('c', change('v1'));
     const other = connection(t, path);
     const [, next] = await withThread(async () => {
       other.exec('BEGIN IMMEDIATE');
-      // It waits for that, so that it is not answered before the thread ends.
+      // It waits for the lock, so that it is not answered before the thread ends.
       const asked = thread.write('c', change('v2', { from: 'v1' }));
       await died.terminate();
       other.exec('ROLLBACK');

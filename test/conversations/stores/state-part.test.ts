@@ -16,7 +16,7 @@ function cart(items: number, more: object = {}): string {
 class Part {
   text = '';
   stored = NO_STATE;
-  /** What each write has sent. */
+  /** How much each write has sent. */
   readonly sent: number[] = [];
   #version = 0;
 
@@ -61,7 +61,7 @@ describe('a state as a part', () => {
       cart(40, { 'step': 'pay\n"now"', '2': 'first', '__proto__x': [] }),
       JSON.stringify({ items: [], total: 0, list: LONG.repeat(40) }),
       JSON.stringify({ total: 0, list: LONG.repeat(40) }),
-      JSON.stringify({ list: LONG.repeat(40), total: 0 }), // only the order of names
+      JSON.stringify({ list: LONG.repeat(40), total: 0 }), // only names in another order
       '{}',
       '7',
     ];
@@ -81,7 +81,7 @@ describe('a state as a part', () => {
     }
   });
 
-  it('can be followed by who knows an earlier one', () => {
+  it('can be followed by a reader that knows an earlier one', () => {
     const part = new Part();
     part.write(cart(40));
     const { read: known, text: { length } } = part;
@@ -99,7 +99,7 @@ describe('a state as a part', () => {
     '[{"kind":"append","path":["a"]}]', '[{"kind":"remove","path":["a"]}]',
     '[{"kind":"insert","path":["a"],"index":0}]', '[{"kind":"other","path":["a"],"index":0}]',
   ])
-    it(`is not read if what was added is no change: ${damaged}`, () => {
+    it(`is not read if what was added is not a change: ${damaged}`, () => {
       assert.equal(stateIn(`{"a":[1]}\nv1\nv2 ${damaged}`), undefined);
     });
 });

@@ -19,11 +19,11 @@ import type { SharedParts } from './parts-in-memory.ts';
 
 /**
  * A name, steps with `; ` between them, and what a process finds in the end: `a`, `b`, or `c`,
- * which has just started. Then settings of the stores. The steps are those of `Story`.
+ * which has just started. Then settings for the stores. The steps are those of `Story`.
  */
 type Told = readonly [name: string, steps: string, finds: string, settings?: object];
 
-/** A test of each story. */
+/** One test for each story. */
 export function tell(stories: readonly Told[], all: object = {}): void {
   for (const [name, steps, finds, settings = all] of stories)
     it(name, async (t) => {
@@ -34,7 +34,7 @@ export function tell(stories: readonly Told[], all: object = {}): void {
     });
 }
 
-/** The machine, what it does, and with what. A second passes with each step. */
+/** What a machine does, and with what. A second passes with each step. */
 type Act = (machine: Machine, what: string) => unknown;
 
 class Story {
@@ -69,14 +69,14 @@ class Story {
       const process = Object.keys(this.#machines).find((name) => this.#machines[name] === machine);
       return machine.open(turnId, this.#runs.get(turnId) ?? 0, { process, isAlive: () => true });
     },
-    /** With what it has called, and its reply. */
+    /** Ends the turn with what it has called, and its reply. */
     ends: (machine, turnId) => machine.update((of) => {
       const end = { turnId, runId: this.#runs.get(turnId) ?? 0, state: 'completed' } as const;
       const called = findTurn(of, turnId)?.messages?.filter(({ role }) => role !== 'user') ?? [];
       const messages = [...called, reply(turnId, `reply to ${turnId}`)];
       return settleTurn(of, { ...end, messages }, BOUNDS);
     }),
-    /** Tools in the turn t1, by their ids. */
+    /** Calls tools in turn t1; the ids are those of the calls. */
     calls: (machine, ids) => {
       const call = { runId: this.#runs.get('t1') ?? 0, state: 'running' } as const;
       const messages = ids.split(' ').flatMap((id) => round('t1', id, { ...call, key: id }));
@@ -102,7 +102,7 @@ class Story {
     'hands over to nobody': (machine) => machine.update((of) => void delete of.agent),
     'is called by': (machine, from) =>
       machine.update((of) => keepCaller(of, { sessionId: 's', from, to: '+2' })),
-    /** A once call, by its id. */
+    /** Claims a once call, by its id. */
     claims: (machine, toolCallId) => this.#put(machine, { toolCallId }),
     pays: (machine, toolCallId) => this.#put(machine, { toolCallId, state: 'completed' }),
     'gives up': (machine, toolCallId) => this.#put(machine, { toolCallId, state: 'unknown' }),
@@ -112,11 +112,11 @@ class Story {
       const used = { sessionId: 's', process, tokens: Number(tokens), cost: 0 };
       return machine.update((of) => spend(of, used));
     },
-    /** None of its commands reaches the store. */
+    /** None of its commands reach the store. */
     'is away': (machine) => this.#outages.begin(machine),
-    /** None of its commands is answered, though they are made. */
+    /** None of its commands are answered, though they are carried out. */
     'is not answered': (machine) => this.#outages.begin(machine, { failsAfterWriting: true }),
-    /** All that has waited is written. */
+    /** Everything that waited is written. */
     'is back': (machine) => this.#outages.end(machine),
   };
 
@@ -133,7 +133,7 @@ class Story {
     return machine.set({ onceCalls: { [onceKey(1)]: claimed } });
   }
 
-  /** For the processes and for the store. */
+  /** Lets time pass for the processes and the store. */
   #pass(ms: number): void {
     this.#nowMs += ms;
     this.#jump(ms);

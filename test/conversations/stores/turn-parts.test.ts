@@ -1,4 +1,4 @@
-// How a shared store keeps turns: a part each, whose name is a number.
+// How a shared store keeps turns: one part each, whose name is a number.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -14,7 +14,7 @@ interface Opened {
   readonly parts: TurnParts;
 }
 
-/** With parts that the store has, in no order. */
+/** A conversation with parts that the store has, in reverse order. */
 function open(stored: Readonly<Record<string, object | undefined>> = {}): Opened {
   const conversation = emptyConversation('c');
   const parts = new TurnParts(conversation);
@@ -49,14 +49,14 @@ function idsOf({ conversation }: Opened): readonly string[] {
 }
 
 describe('the turns that a store has', () => {
-  it('are numbered on from the highest number', () => {
+  it('are followed by new ones, numbered from the highest number on', () => {
     const opened = open({ '2': record('a'), '10': record('b') });
     add(opened, record('c'));
     assert.deepEqual(write(opened), { set: ['11'], removed: [] });
   });
 
-  for (const [what, part] of [['is no turn', { id: 7 }], ['is no JSON', undefined]] as const)
-    it(`leave the name of one alone that ${what}`, () => {
+  for (const [what, part] of [['is not a turn', { id: 7 }], ['is not JSON', undefined]] as const)
+    it(`do not share the name of a part that ${what}`, () => {
       const opened = open({ '2': part });
       assert.deepEqual(idsOf(opened), []);
       add(opened, record('a'));

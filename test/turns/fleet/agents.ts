@@ -1,5 +1,5 @@
 // The two agents of a fleet, `desk` and `billing`, and their tools. They do what the turns' plans
-// say, and wait until the talk lets them go on. Their models repeat the ids of calls in each reply.
+// say, and wait until the talk lets them go on. Their models use the same call ids in each reply.
 
 import type { Agent, MessageTurn, Reply } from '../../../src/agents/agent.ts';
 import { defineAgent } from '../../../src/agents/define-agent.ts';
@@ -12,7 +12,7 @@ import { endAct, Gates, heldBy, modelOf, type ToolFate } from '../talks.ts';
 import type { Act, FleetRun } from './ledger.ts';
 import type { ToolName } from './talk.ts';
 
-/** What agents need of the talk. */
+/** What agents need from the talk. */
 export interface FleetDirector {
   /** A run begins. */
   begin(turn: MessageTurn, reply: Reply): FleetRun;
@@ -106,7 +106,7 @@ export class FleetCast {
         return;
       } else if (op?.do === 'call') {
         for (const [index, { tool: called, n }] of op.calls.entries()) {
-          // Ordinary calls are the same only within their turn.
+          // Two ordinary calls can be the same call only within a turn.
           const isOwn = called === 'act' || called === 'keep';
           const args = JSON.stringify({ n: isOwn ? run.turn.number * 10 + n : n });
           this.#director.note(`  run ${run.n} calls ${called} ${args} as ${name}`);

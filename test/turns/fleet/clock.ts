@@ -31,18 +31,19 @@ const REAL = {
   performanceNow: performance.now, cpuUsage: process.cpuUsage,
 };
 
-/** Nobody's work takes time, and asking the system for it is slow. */
+/** No work takes time here, and asking the system for its usage is slow. */
 const NO_USAGE = (): NodeJS.CpuUsage => ({ user: 0, system: 0 });
 
 /**
- * The place of the process that runs the code. One for all talks: in Node 24 and later each change
- * of context copies an entry for every one that ever was.
+ * The place of the process that runs the code. All talks share this storage: in Node 24 and later
+ * each change of context copies an entry for every storage ever created.
  */
 const placeOfCode = new AsyncLocalStorage<number>();
 
 /**
  * Replaces the timers and the two clocks of the whole process. What runs in `as` reads the time of
- * that process, and so does what it begins. The monotonic clock is the same for all.
+ * the process at that place, and so does all that it starts. The monotonic clock is the same for
+ * all.
  */
 export class FleetClock {
   #nowMs = 0;
@@ -86,7 +87,7 @@ export class FleetClock {
     Date.now = dateNow;
   }
 
-  /** On the monotonic clock, from the start of the talk. */
+  /** The time on the monotonic clock since the start of the talk. */
   get nowMs(): number {
     return this.#nowMs;
   }
@@ -95,7 +96,7 @@ export class FleetClock {
     return placeOfCode.run(place, run);
   }
 
-  /** Timers that are due on the way fire in order. `between` is awaited after each. */
+  /** Timers that fall due meanwhile fire in order. `between` is awaited after each. */
   async pass(ms: number, between: () => Promise<void>): Promise<void> {
     const end = this.#nowMs + ms;
     for (;;) {
@@ -114,7 +115,7 @@ export class FleetClock {
     this.#nowMs = end;
   }
 
-  /** Lets time pass until it is done. False if that takes longer than that. */
+  /** Lets time pass until `isDone`. False if that takes longer than `mostSeconds`. */
   async passUntil(
     isDone: () => boolean, between: () => Promise<void>, mostSeconds: number,
   ): Promise<boolean> {
@@ -122,7 +123,7 @@ export class FleetClock {
     for (let seconds = 0; !isDone(); seconds++) {
       if (seconds === mostSeconds) return false;
       await this.pass(1_000, between);
-      await between(); // also if no timer was due
+      await between(); // even if no timer was due
     }
     return true;
   }

@@ -14,17 +14,17 @@ export interface FleetTurn {
   readonly event: Readonly<Record<string, unknown>>;
   readonly deliveries: FleetDelivery[];
   readonly runs: FleetRun[];
-  /** What the platform has said of what was heard of it. */
+  /** The platform's report of how much of it was heard. */
   report: FleetReport | undefined;
-  /** Whether the database had its words when it was last looked at. */
+  /** Whether the database had its words at the last look. */
   isStored: boolean;
 }
 
 export interface FleetReport {
   readonly text: string;
-  /** The turn that brings it. */
+  /** The turn whose message brings it. */
   readonly by: FleetTurn;
-  /** Whether each process that got it could know the turn, or knew that it could not. */
+  /** Whether each process that got it could know the reported turn, or knew that it could not. */
   isKnown: boolean;
 }
 
@@ -32,14 +32,14 @@ export interface FleetReport {
 export interface FleetDelivery {
   readonly turn: FleetTurn;
   readonly process: Process;
-  /** The number of the step. */
+  /** The number of the step in which it was sent. */
   readonly step: number;
   readonly arrivedAtMs: number;
   /** Whether the database had its words already. */
   readonly isKnown: boolean;
-  /** Whether its process did without the store before the stream ended. */
+  /** Whether its process had no store at some time before the stream ended. */
   wasAway: boolean;
-  /** Whether the stream had ended when it was last looked at. */
+  /** Whether the stream had ended at the last look. */
   isOver: boolean;
   caller: Caller | undefined;
   run: FleetRun | undefined;
@@ -55,9 +55,9 @@ export interface FleetRun {
   readonly step: number;
   readonly startedAtMs: number;
   readonly turnId: string;
-  /** What its models said. What they said when it was over counts, too. */
+  /** What its models said, even if they said it when the run was over. */
   readonly pieces: string[];
-  /** The calls that its models made: a tool's name and arguments each. */
+  /** The calls that its models made, each as a tool's name and its arguments. */
   readonly calls: Set<string>;
   hasFailed: boolean;
   /** Why its signal fired. */
@@ -65,11 +65,11 @@ export interface FleetRun {
   isOver(): boolean;
 }
 
-/** One time that a tool began to act. */
+/** One occasion on which a tool began to act. */
 export interface Act extends Acting {
   readonly tool: ToolName;
   readonly args: string;
-  /** The agent whose tool it is. Undefined for those that all agents share. */
+  /** The agent whose tool it is. Undefined for tools that all agents share. */
   readonly agent: string | undefined;
   /** The idempotency key. */
   readonly key: string;
@@ -78,11 +78,11 @@ export interface Act extends Acting {
   readonly process: Process;
   readonly step: number;
   readonly beganAtMs: number;
-  /** Whether the store has lost its claim, and has not got it back. */
+  /** Whether the store has lost its claim and not got it back. */
   isLost: boolean;
-  /** Whether the conversation was cleared since its run began. */
+  /** Whether the conversation has been cleared since its run began. */
   isCleared: boolean;
-  /** Whether it was cleared since the call returned. */
+  /** Whether the conversation has been cleared since the call returned. */
   isForgotten: boolean;
 }
 
@@ -92,11 +92,11 @@ export interface Clearing {
   readonly process: Process;
   /** The time that it is marked with. 0 until it has ended. */
   mark: number;
-  /** Whether its process did without the store when it ended. */
+  /** Whether its process had no store when it ended. */
   wasAway: boolean;
   /**
-   * The step by which the database had it for good, as far as it was looked at. Infinity while it
-   * lacks it.
+   * The step after which the database was first seen to have it. Infinity while the database lacks
+   * it.
    */
   storedBy: number;
   /** Whether the database ever had it. Before that, it dies with its process. */
@@ -118,17 +118,17 @@ export function isOnce({ tool }: Act): boolean {
   return ONCE_TOOLS.includes(tool);
 }
 
-/** Whether the erasure still takes what is there when the database gets it. */
+/** Whether the erasure has yet to reach the database, and will take what is there then. */
 export function isPending({ storedBy, wasStored, process }: Clearing): boolean {
   return storedBy === Infinity && (wasStored || !process.isDead);
 }
 
-/** All that the run said. */
+/** Everything that the run said. */
 export function saidBy(run: FleetRun | undefined): string {
   return run?.pieces.join('') ?? '';
 }
 
-/** All that was spoken on the connection. */
+/** Everything that was spoken on the connection. */
 export function heardOn({ caller }: FleetDelivery): string {
   return (caller?.events ?? [])
     .filter(({ type }) => type === 'response.tts')
@@ -136,7 +136,7 @@ export function heardOn({ caller }: FleetDelivery): string {
     .join('');
 }
 
-/** Whether the caller is still there, or heard the end. */
+/** Whether the process has died, or the caller left before hearing the end. */
 export function isCutOff({ caller, process }: FleetDelivery): boolean {
   return caller === undefined || process.isDead || (caller.hasLeft && !caller.hasEnded);
 }

@@ -1,5 +1,5 @@
-// What must be true of a talk with a fleet, whatever went wrong in it. It knows what can be seen
-// from outside, and nothing of how the server works.
+// What must be true of a talk with a fleet, whatever went wrong in it. The model knows what can be
+// seen from outside, and nothing about how the server works.
 
 import type { Message } from '../../../src/conversations/message.ts';
 import type { OnceCall } from '../../../src/conversations/once-call.ts';
@@ -12,20 +12,20 @@ import type { Process } from './stage.ts';
 import type { FleetTalk, Trouble } from './talk.ts';
 
 const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
-/** Stand for a result that is missing. */
+/** Placeholders for a missing result. */
 const UNFINISHED = new Set([
   '{"status":"still running"}', '{"error":"interrupted"}', '{"error":"outcome unknown"}',
   '{"error":"not started"}',
 ]);
 const ERASED = new Set(['null', '{"status":"done before","result":null}']);
-/** A turn that waited for less is the newest, whoever else came meanwhile. */
+/** A turn that waited for less than this is the newest, whatever else arrived meanwhile. */
 const PROMPT_MS = 100;
-/** A process that answers for so long to no question counts as gone. */
+/** A process that answers no question for this long counts as gone. */
 const SILENCE_MS = 450;
-/** From then on a call may be out of time: its turn began before it. */
+/** A call that has lasted this long may be out of time: its turn began earlier. */
 const TURN_TIMEOUT_MS = 110_000;
 const TAKEN_OVER = 'another process runs the turn';
-/** What a process has put into the state is forgotten after five minutes. The end takes a while. */
+/** A process forgets what it has put into the state after five minutes. The end takes a while. */
 const REMEMBERED_MS = 200_000;
 
 type Wrongs = Generator<string, void, undefined>;
@@ -34,14 +34,14 @@ type Wrongs = Generator<string, void, undefined>;
 export interface Kept {
   readonly history: readonly Message[];
   readonly onceCalls: Readonly<Record<string, OnceCall>>;
-  /** What the state has: the acts that have returned, by number. */
+  /** What the state holds: the acts that have returned, by number. */
   readonly acts: readonly number[];
 }
 
 export class FleetModel {
   readonly #ledger: FleetLedger;
   readonly #troubles: ReadonlySet<Trouble>;
-  /** Whether old turns are trimmed. One that is delivered again then is a new one. */
+  /** Whether old turns are trimmed. A trimmed turn that is delivered again is a new one. */
   readonly #trims: boolean;
 
   constructor(ledger: FleetLedger, { troubles, maxMessages }: FleetTalk) {
@@ -55,10 +55,10 @@ export class FleetModel {
     return !troubles.some((trouble) => this.#troubles.has(trouble));
   }
 
-  // While it happens.
+  // During the talk.
 
   /**
-   * A tool begins to act. `claim` is the part of the database that says so, if any. `isStored`:
+   * A tool begins to act. `claim`: the part of the database that says so, if any. `isStored`:
    * whether the database has an earlier call in its turn.
    */
   *wrongsOfAct(
@@ -83,7 +83,8 @@ export class FleetModel {
 
   /**
    * Whether a call that acts once may act again after this one. Processes whose messages are lost
-   * do not hear what only one of them remembers, and one that is cut off cannot put its claim back.
+   * do not hear what only one of them remembers, and a process that is cut off from its store
+   * cannot put its claim back.
    */
   #mayActAgain({ ended, isLost, isForgotten, process }: Act): boolean {
     if (ended === 'did nothing' || isForgotten) return true;
@@ -92,9 +93,9 @@ export class FleetModel {
 
   /**
    * Whether an ordinary call may run again in a later run of its turn: if it was interrupted, if
-   * its conversation was cleared or its turn trimmed, and in another process that cannot know of
-   * it, because the store has no record of it or does not answer. Such calls "run unprotected", as
-   * the log says.
+   * its conversation was cleared or its turn trimmed, or in another process that cannot know of it,
+   * because the store has no record of it or does not answer. Such calls "run unprotected", as the
+   * log says.
    */
   #mayRepeat({ ended, isCleared, process }: Act, again: Act, isStored: boolean): boolean {
     if (ended === 'interrupted' || isCleared || this.#trims) return true;
@@ -117,8 +118,8 @@ export class FleetModel {
       if (act !== undefined && (act.tool !== call.name || act.args !== call.args)) yield shown;
       if (message.content !== '{"error":"outcome unknown"}') continue;
       if (this.#trims || !this.#without('losses', 'clear')) continue; // its record is gone
-      // If there are several such calls, it may be the result of one that does not run: that did
-      // not begin before its process was gone, or whose end a process without its store missed.
+      // If there are several such calls, the result may be that of one that is not running: its
+      // process died before it began, or a process without its store missed its end.
       const isOfAnother = this.#ledger.runs.some(
         (other) =>
           other !== run
@@ -141,13 +142,13 @@ export class FleetModel {
   *wrongsOfAbort(run: FleetRun, nowMs: number): Wrongs {
     if (run.abortReason !== 'a newer turn began' || run.process.isUnheard(nowMs)) return;
     const { deliveries } = this.#ledger;
-    // If messages are lost, a process that lives may count as gone.
+    // If messages are lost, a living process may count as gone.
     const mayThinkItGone = ({ turn, process, arrivedAtMs, run: own }: FleetDelivery): boolean =>
       turn !== run.turn && process !== run.process
       && (own?.startedAtMs ?? nowMs) - arrivedAtMs >= SILENCE_MS;
     if (!this.#without('post') && deliveries.some(mayThinkItGone)) return;
-    // The turn does not become newer by a delivery that joins it, or that lets it run again, even
-    // if it has not run before: it was over when it got its place.
+    // A delivery that joins the turn, or makes it run again, does not make it newer. Nor does one
+    // that runs it for the first time, if the turn was over when it got its place.
     const { isKnown } = run.delivery;
     const place = deliveries.findIndex(
       ({ turn, process, run: begun }) =>
@@ -163,7 +164,7 @@ export class FleetModel {
           || other.arrivedAtMs + PROMPT_MS > run.startedAtMs
           || isAtOnce(other, deliveries[place])),
     );
-    // Its process may not know yet that another one runs the turn.
+    // Its process may not know yet that another one is running the turn.
     const isTakenOver = run.turn.runs.at(-1) !== run;
     if (later.length === 0 && this.#without('clocks'))
       yield `run ${run.n} was ended by a turn that is not newer`;
@@ -175,7 +176,7 @@ export class FleetModel {
       yield `run ${run.n} was ended by a late delivery of an older turn`;
   }
 
-  // When everything is over.
+  // At the end of the talk.
 
   *wrongsAtTheEnd({ history, onceCalls, acts }: Kept, nowMs: number): Wrongs {
     yield* this.#wrongsOfWords(history);
@@ -203,7 +204,7 @@ export class FleetModel {
       if (!isThere && this.#mustBeKept(turn)) yield `${turn.words} is lost`;
       if (isThere && this.#mustBeGone(turn)) yield `${turn.words} has returned after an erasure`;
     }
-    // Clocks that are apart do not say which of two turns that had to wait arrived first.
+    // With clocks apart, nobody knows which of two turns that had to wait arrived first.
     if (!this.#without('losses', 'clocks')) return;
     if (this.#trims && turns.some(({ deliveries }) => deliveries.length > 1)) return;
     const order = spoken.flatMap((words) => turns.filter((turn) => turn.words === words));
@@ -213,8 +214,9 @@ export class FleetModel {
   }
 
   /**
-   * No other turn can have had it trimmed: a slow store or a loss may hold one up, with clocks
-   * apart an older one may count as newer, and one that was trimmed is newer when it comes again.
+   * Whether no other turn can have caused it to be trimmed: a slow store or a loss may hold a turn
+   * up, with clocks apart an older turn may count as newer, and a trimmed turn is newer when it is
+   * delivered again.
    */
   #isNewest(turn: FleetTurn): boolean {
     const { turns, runs } = this.#ledger;
@@ -224,18 +226,21 @@ export class FleetModel {
       && others.every(({ deliveries }) => deliveries.length === 1);
   }
 
-  /** Each process trims what it puts back, and with it what says that a call is over. */
+  /**
+   * Whether processes may differ: each trims what it puts back, and with it what says that a call
+   * is over.
+   */
   get mayDiffer(): boolean {
     return this.#trims && !this.#without('losses');
   }
 
-  /** Whether a living process remembers it, or the store had it and has not lost it. */
+  /** Whether a living process remembers the turn, or the store had it and has not lost it. */
   #mustBeKept(turn: FleetTurn): boolean {
     if (this.#trims && !this.#isNewest(turn)) return false;
     const { deliveries, isStored } = turn;
     const since = deliveries.filter((delivery) => !this.#mayBeErased(delivery));
     if (isStored && since.length === deliveries.length) return true;
-    // A turn that ran on through an erasure is not recorded.
+    // A turn that was running during an erasure is not recorded.
     const hasBegun = ({ run }: FleetDelivery): boolean =>
       run !== undefined || this.#ledger.clearings.length === 0;
     return since.some((delivery) => !delivery.process.isDead && hasBegun(delivery));
@@ -243,7 +248,7 @@ export class FleetModel {
 
   /**
    * An erasure takes what is there when the store gets it, for the first time or again after a
-   * loss, and what a process has recorded that was away and did not know of it.
+   * loss, and what was recorded by a process that was away and did not know of it.
    */
   #mayBeErased({ process, step, wasAway }: FleetDelivery): boolean {
     return this.#ledger.clearings.some((clearing) =>
@@ -252,7 +257,7 @@ export class FleetModel {
       || (wasAway && !this.#hasRead(process, clearing, step)));
   }
 
-  /** Whether the process knew of an erasure before that step. */
+  /** Whether the process knew of the erasure before that step. */
   #hasRead(reader: Process, { process, storedBy }: Clearing, before: number): boolean {
     return reader === process || this.#ledger.deliveries.some(
       (delivery) =>
@@ -262,9 +267,10 @@ export class FleetModel {
   }
 
   /**
-   * Of several erasures the one with the latest mark counts, by the clocks of the processes that
-   * made them. Whoever makes one exceeds the mark that it knows, but not one that the store has
-   * lost, or that it cannot read. With clocks apart, a delivery that waited meanwhile is newer.
+   * If there are several erasures, the one with the latest mark counts, by the clocks of the
+   * processes that made them. A new mark exceeds the one that its process knows, but not one that
+   * the store has lost, or that the process cannot read. With clocks apart, a delivery that waited
+   * meanwhile is newer.
    */
   #mustBeGone({ deliveries, runs }: FleetTurn): boolean {
     const { clearings } = this.#ledger;
@@ -311,9 +317,9 @@ export class FleetModel {
   }
 
   /**
-   * A process that does not know the turn of a report, and has its store, cuts the newest one. An
-   * erasure may take the turn before its report comes. The report of a trimmed turn that is
-   * delivered again is heard again.
+   * Whether a report may cut the wrong turn. A process that has its store, but does not know the
+   * reported turn, cuts the newest one. An erasure may take the turn before its report arrives. A
+   * trimmed turn that is delivered again brings its report again.
    */
   get #isMisled(): boolean {
     const { turns, clearings } = this.#ledger;
@@ -332,13 +338,14 @@ export class FleetModel {
     if (!this.#mustBeKept(by)) return;
     const replies = messages.filter((message) => message.role === 'assistant');
     const text = replies.map(({ content }) => content).join('');
-    // If all was heard, only the mark tells, which a store that loses its last writes may lose.
+    // If everything was heard, only the mark tells, and a store that loses its last writes may lose
+    // it.
     const mayLackMark = text === saidBy(runs[0]) && !this.#without('losses');
     if (text !== report.text || (replies.at(-1)?.state === 'completed' && !mayLackMark))
       yield `was heard up to ${JSON.stringify(report.text)}, and says ${JSON.stringify(text)}`;
   }
 
-  /** Whether an older turn was delivered again between them: a process may take it for newer. */
+  /** Whether another turn was delivered between the two: a process may think that one newer. */
   #isLaterInBetween(turn: FleetTurn, by: FleetTurn): boolean {
     const { deliveries } = this.#ledger;
     const [first, last] = [turn, by].map((of) => deliveries.findIndex((one) => one.turn === of));
@@ -346,12 +353,12 @@ export class FleetModel {
   }
 
   /**
-   * A turn of a process that has died is closed by the next one. But one that began without the
-   * store meets it only afterwards, and leaves it to the one after that, as clocks may be apart. A
-   * run that was taken over stores nothing, so its process remembers it as open: if the store loses
-   * what came after, that is what it gets back, and the next turn closes it. A process without its
-   * store trims what it alone remembers, and brings nothing of that. One whose store has lost all
-   * does not know what others have trimmed.
+   * A turn whose process has died is closed by the next turn. But a turn that began without the
+   * store meets the open one only afterwards, and leaves it to the turn after that, because clocks
+   * may be apart. A run that was taken over stores nothing, so its process remembers its turn as
+   * open: if the store loses what came after, it gets the open turn back, and the next turn closes
+   * that. A process without its store trims what it alone remembers, and puts none of it back. A
+   * process whose store has lost everything does not know what others have trimmed.
    */
   #mayBeOpen({ runs, deliveries }: FleetTurn): boolean {
     const isTrimmed = deliveries.length > 1 || !this.#without('slow', 'down', 'losses');
@@ -361,12 +368,12 @@ export class FleetModel {
     return (isDead && !this.#without('slow', 'down')) || (isGivenAway && !this.#without('losses'));
   }
 
-  /** A reply that somebody heard whole is in history, unless it has run again since. */
+  /** A reply that somebody heard whole is in history, unless its turn has run again since. */
   *#wrongsOfHeard(delivery: FleetDelivery, text: string, state: string | undefined): Wrongs {
     const { turn, process, caller } = delivery;
     const heard = heardOn(delivery);
     const run = turn.runs.findLast((candidate) => saidBy(candidate) === heard);
-    // The caller of a later delivery, which has the turn, has left it.
+    // A later delivery, which has taken the turn, was cut off.
     if (turn.deliveries.slice(turn.deliveries.indexOf(delivery) + 1).some(isCutOff)) return;
     if (heard === '' || caller?.hasEnded !== true || process.isDead) return;
     if (run?.process !== process || run.hasFailed || run.abortReason !== undefined) return;
@@ -379,8 +386,8 @@ export class FleetModel {
   }
 
   /**
-   * Whether another run of the turn may be in its place, if that has completed, too: a store that
-   * fails or forgets does not know which of the runs in two processes was later.
+   * Whether another run of the turn may be in its place, if that run has also completed: a store
+   * that fails or forgets does not know which of the runs in two processes was later.
    */
   #mayConfuseRuns({ runs }: FleetTurn): boolean {
     const processes = new Set(runs.map(({ process }) => process));
@@ -416,15 +423,15 @@ export class FleetModel {
   }
 
   /**
-   * A process without its store trims what it remembers. A run whose turn another one has puts back
-   * no call that the store has lost.
+   * A process without its store trims what it remembers. If another run has taken the turn, this
+   * one puts back no call that the store has lost.
    */
   #mayLose({ delivery: { run, turn } }: Act): boolean {
     if (this.#trims && !this.#without('slow', 'down', 'losses')) return true;
     return run !== turn.runs.at(-1) && !this.#without('losses');
   }
 
-  /** What a tool returned in a process that lives is in its turn. */
+  /** What a tool returned in a living process is in its turn. */
   *#wrongsOfResults(history: readonly Message[]): Wrongs {
     for (const act of this.#ledger.acts) {
       if (isOnce(act) || act.result === undefined || act.process.isDead) continue;
@@ -439,8 +446,8 @@ export class FleetModel {
   }
 
   /**
-   * What a tool has put into the state is there as its result is, once. If the store loses it, the
-   * process that has put it there remembers it for a while.
+   * What a tool has put into the state is there once, like its result. If the store loses it, the
+   * process that put it there remembers it for a while.
    */
   *#wrongsOfState(kept: readonly number[], history: readonly Message[], nowMs: number): Wrongs {
     const results = history.filter(({ role }) => role === 'tool').map(({ content }) => content);
@@ -478,7 +485,7 @@ export class FleetModel {
       const isAlone = this.#ledger.acts.every((other) => other.key !== act.key || other === act);
       if (act.ended === 'threw' && isAlone && call?.state !== 'unknown')
         yield `act ${act.n} threw, and its outcome is not unknown: ${JSON.stringify(call)}`;
-      // Others may take a process whose messages are lost for gone, and its calls with it.
+      // If a process's messages are lost, others may think it gone, and its calls lost.
       const mayBeLost = !this.#without('post') || this.#mayHaveBegun(act, call?.process);
       if (act.ended === 'did nothing' && isAlone && call?.state === 'unknown' && !mayBeLost)
         yield `act ${act.n} did nothing, and its outcome is unknown`;
@@ -486,8 +493,8 @@ export class FleetModel {
   }
 
   /**
-   * Whether a process with that address died while it made the same call: what it had claimed, or
-   * said that it would, may have begun, as far as others know.
+   * Whether a process with that address died while making the same call: as far as others know, a
+   * call that it had claimed or announced may have begun.
    */
   #mayHaveBegun({ tool, args }: Act, address: string | undefined): boolean {
     return this.#ledger.runs.some(
@@ -509,12 +516,12 @@ export class FleetModel {
     }
     const newest = this.#ledger.turns.at(-1)?.deliveries.at(-1);
     if (newest === undefined || isCutOff(newest)) return;
-    // An older turn is the newest if its process was gone before the turn could be stored.
+    // An older turn is the newest if the process of this one died before storing it.
     const last = history.findLast(({ role }) => role === 'user');
     if (last?.content !== newest.turn.words) return;
     if (!this.#without('slow', 'down', 'losses', 'clocks')) return;
-    // An older turn that waits for less than that is the newest, too, unless it has its place.
-    // Of two deliveries of it in the same millisecond either has the turn.
+    // An older turn that waits for less than `PROMPT_MS` is the newest, too, unless it has its
+    // place. If this turn was delivered twice in the same millisecond, either delivery may have it.
     const isAlone = this.#ledger.deliveries.every((other) =>
       other.turn === newest.turn
         ? !isAtOnce(other, newest)
@@ -535,12 +542,12 @@ export class FleetModel {
     if (!isWhole) yield `${newest.turn.words}: the last caller heard ${JSON.stringify(heard)}`;
   }
 
-  /** Of a call that acts once, an erasure may leave only that it has acted. */
+  /** For a call that acts once, an erasure may leave only the fact that it has acted. */
   #isErasedResult(content: string): boolean {
     return this.#ledger.clearings.length > 0 && ERASED.has(content);
   }
 
-  /** The act whose result the text is. */
+  /** The act that has this result. */
   #actOf(content: string): Act | undefined {
     const [, returned] = /"act":(\d+)\}/.exec(content) ?? [];
     const [, threw] = /^\{"error":"act (\d+) /.exec(content) ?? [];
@@ -550,20 +557,20 @@ export class FleetModel {
 }
 
 /**
- * Whether the turn arrived before the other one, and must stand before it: in another process one
- * that arrived a moment before may open a moment later, and one that was delivered again may open
- * only then. The other one was opened by the delivery of its first run at the latest: one before
- * may have opened it in a process that died.
+ * Whether the turn arrived before the other one and must precede it: in another process a turn that
+ * arrived a moment earlier may open a moment later, and one that is delivered again may open only
+ * then. The other turn was opened at the latest by the delivery of its first run: an earlier
+ * delivery may have opened it in a process that died.
  */
 function isOlder({ deliveries }: FleetTurn, than: FleetTurn): boolean {
   const first = than.deliveries.findIndex(({ run }) => run !== undefined && run === than.runs[0]);
   const opening = first === -1 ? than.deliveries : than.deliveries.slice(0, first + 1);
-  // Within a process the order of two requests is known, but what another one notes of a turn that
-  // it runs again is a time in milliseconds.
+  // Within a process the order of two requests is known, but another process that runs the turn
+  // again knows only the millisecond of its arrival.
   const hasMoved = than.runs.some(({ process }) => process !== opening[0]?.process);
   const isBefore = (own: FleetDelivery, other: FleetDelivery): boolean =>
     own.step < other.step && !(hasMoved && own.arrivedAtMs === other.arrivedAtMs);
-  // Any delivery may have opened this one.
+  // Any delivery may have opened this turn.
   return deliveries.every((own) =>
     opening.every((other) =>
       own.process === other.process
@@ -573,7 +580,7 @@ function isOlder({ deliveries }: FleetTurn, than: FleetTurn): boolean {
   );
 }
 
-/** In another process and the same millisecond, nobody knows. */
+/** Between two processes, within the same millisecond, nobody knows. */
 function isBefore({ step, process, arrivedAtMs }: FleetDelivery, clearing: Clearing): boolean {
   return step < clearing.step && (process === clearing.process || arrivedAtMs < clearing.atMs);
 }
@@ -583,7 +590,7 @@ function isAtOnce(a: FleetDelivery, b: FleetDelivery | undefined): boolean {
   return a.process !== b?.process && a.arrivedAtMs === b?.arrivedAtMs;
 }
 
-/** A report is about the turn right before, unless clocks or losses have moved that. */
+/** A report is about the turn just before it, unless clocks or losses have moved that turn. */
 function isBeforeItsReport({ words, report }: FleetTurn, history: readonly Message[]): boolean {
   const spoken = history.filter(({ role }) => role === 'user').map(({ content }) => content);
   const index = spoken.indexOf(words);

@@ -15,16 +15,16 @@ import type { FleetEvent, FleetStep, FleetTalk } from './talk.ts';
 
 export { TalkError as FleetError } from '../talks.ts';
 
-/** For what nobody waits for: questions to dead processes, and claims that are taken back. */
+/** Time for what nobody waits for: questions to dead processes, and claims being taken back. */
 const SETTLING_MS = 90_000;
 
-/** As much of a turn as is looked at in the database. */
+/** The parts of a stored turn that are looked at. */
 interface StoredTurn {
   readonly process?: string;
   readonly messages?: readonly { readonly key?: string; readonly process?: string }[];
 }
 
-/** A report of what was heard of a turn. */
+/** A report of how much of a turn was heard. */
 interface HeardBefore {
   readonly turn: FleetTurn;
   readonly context: Readonly<Record<string, unknown>> & { readonly text_heard: string };
@@ -216,7 +216,9 @@ class Play {
     await this.#deliver(turn, at);
   }
 
-  /** What was heard of the turn before, if one run of it has said something to one caller. */
+  /**
+   * How much of the turn before was heard, if its only run has said something to its only caller.
+   */
   #heardBefore(part: number): HeardBefore | undefined {
     const turn = this.#ledger.turns.at(-1);
     const [run] = turn?.runs ?? [];
@@ -294,8 +296,8 @@ class Play {
       isCleared = true;
     });
     await this.#stage.quiet();
-    await clock.pass(1_000, this.#stage.quiet); // a store that is slow times out
-    await this.#stage.passUntil(() => isCleared); // behind an opening, which is patient
+    await clock.pass(1_000, this.#stage.quiet); // a slow store times out
+    await this.#stage.passUntil(() => isCleared); // it may wait for an opening, which is patient
     await cleared;
     clearing.mark = process.app.conversations.remembered(CONVERSATION)?.erasedAt ?? 0;
     clearing.wasAway = process.isAway;
@@ -353,7 +355,7 @@ class Play {
     return act;
   }
 
-  /** Whether the run of a turn goes on although the conversation was cleared since it began. */
+  /** Whether the conversation has been cleared since the turn's run began. */
   #isUnrecorded(turnId: string, process: Process): boolean {
     const run = this.#ledger.runs.findLast((of) => of.turnId === turnId && of.process === process);
     return this.#ledger.clearings.some(({ step }) => run !== undefined && step > run.step);
@@ -384,7 +386,7 @@ class Play {
     return [...this.#stage.stored.values()].some((part) => part.includes(`"${words}"`));
   }
 
-  /** Whether the database has the call as one of that process. */
+  /** Whether the database has the call, as one that this process made. */
   #hasCall({ key, process }: Act): boolean {
     return [...this.#stage.stored].some(([name, part]) => {
       if (!/^\d+$/.test(name) || !part.includes(key)) return false;

@@ -21,9 +21,9 @@ import type { FleetTalk } from './talk.ts';
 export const CONVERSATION = 'c-1';
 /** The first agent's conversation, as the store names it. */
 const STORED = `desk/${CONVERSATION}`;
-/** As long as clocks that are an hour apart forget nothing. */
+/** Long enough for clocks an hour apart to forget nothing. */
 const TTL_MS = 24 * 3_600_000;
-/** More than any talk needs to come to its end. */
+/** More than any talk takes to come to its end. */
 const MOST_SECONDS = 600;
 
 const SETTINGS = {
@@ -33,9 +33,9 @@ const SETTINGS = {
 
 export type StoreCondition = 'slow' | 'down' | 'unanswered' | 'well';
 
-/** Without its store for so long, others hear no heartbeat of a process any more. */
+/** A process that has been without its store this long counts as silent: no heartbeat arrives. */
 const UNHEARD_MS = 5_000 - 1_500;
-/** When it has its store again, it may take so long to notice. */
+/** How long a process may take to notice that it has its store again. */
 const NOTICING_MS = 2_000;
 
 /** One life of a process. The next one has the same place and clock. */
@@ -73,7 +73,7 @@ export class Process {
     }
   }
 
-  /** Whether others may take it for dead, as its heartbeats do not reach the store. */
+  /** Whether others may take it for dead, because its heartbeats do not reach the store. */
   isUnheard(nowMs: number): boolean {
     return nowMs - (this.#cutOffAtMs ?? nowMs) >= UNHEARD_MS || nowMs < this.#unheardUntilMs;
   }
@@ -162,7 +162,7 @@ export class FleetStage {
     });
   }
 
-  /** The process ends in the middle of what it does, and another one takes its place. */
+  /** The process ends in the middle of its work, and another one takes its place. */
   async crash(dying: Process): Promise<void> {
     dying.isDead = true;
     dying.parts.leave();
@@ -192,7 +192,7 @@ export class FleetStage {
     this.#database.clear();
   }
 
-  /** As in a failover to a replica that is behind. */
+  /** As in a failover to a replica that lags behind. */
   loseLastWrites(): void {
     this.#epoch += 1;
     this.#settlesAtMs = this.clock.nowMs + 10_000;
@@ -225,7 +225,7 @@ export class FleetStage {
     return this.clock.pass(ms, this.quiet);
   }
 
-  /** Lets time pass until it is done. False if that takes too long. */
+  /** Lets time pass until `isDone`. False if that takes too long. */
   passUntil(isDone: () => boolean): Promise<boolean> {
     return this.clock.passUntil(isDone, this.quiet, MOST_SECONDS);
   }

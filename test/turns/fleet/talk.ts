@@ -25,7 +25,7 @@ export type FleetEvent =
       readonly at: number;
       readonly hasId: boolean;
       readonly ops: readonly FleetOp[];
-      /** How much was heard of the turn before, from 0 to 1. Undefined if nobody says so. */
+      /** How much of the turn before was heard, from 0 to 1. Undefined if nobody says so. */
       readonly heard?: number | undefined;
     }
   | { readonly do: 'deliver again'; readonly at: number; readonly pick: number }
@@ -33,14 +33,14 @@ export type FleetEvent =
   | {
       readonly do: 'store';
       readonly at: number;
-      /** `unanswered`: it does what it is asked, and the answers get lost. */
+      /** `unanswered`: the store does what it is asked, but its answers get lost. */
       readonly becomes: 'slow' | 'down' | 'unanswered' | 'well';
     }
   | { readonly do: 'lose'; readonly what: 'everything' | 'the last writes' | 'nothing yet' }
   | { readonly do: 'crash' | 'clear'; readonly at: number }
   | { readonly do: 'post'; readonly becomes: 'lost' | 'late' | 'well' };
 
-/** An event, and the time that passes behind it. */
+/** An event, and the time that passes after it. */
 export type FleetStep = FleetEvent & { readonly passesMs: number };
 
 /** What goes wrong in a talk besides what callers and tools do. */
@@ -51,20 +51,20 @@ export interface FleetTalk {
   readonly seed: number;
   readonly processes: number;
   readonly troubles: ReadonlySet<Trouble>;
-  /** Messages that are kept of a conversation. */
+  /** How many messages of a conversation are kept. */
   readonly maxMessages: number;
   /** How far ahead the clock of each process is. */
   readonly aheadMs: readonly number[];
-  /** For each call that begins, in turn. */
+  /** One for each call that begins, in order. */
   readonly fates: readonly ToolFate[];
   readonly steps: readonly FleetStep[];
 }
 
 const HOUR_MS = 3_600_000;
-/** These have dice of their own, so that talks stay what they were without them. */
+/** These have random numbers of their own, so that other talks stay what they were. */
 const REPORTS = 0x5eed;
 const TRIMMING = 0xc07;
-/** Eight or more are those of one turn. */
+/** A single turn can have eight or more. */
 const FEW_MESSAGES = 12;
 
 export function composeFleetTalk(seed: number): FleetTalk {

@@ -1,4 +1,5 @@
-// What a platform knows of a call: what the caller has said, and what it tells of the replies.
+// What a platform knows about a call: what the caller has said, and what it tells about the
+// replies.
 
 import type { ProfileName, Telling } from './talk.ts';
 
@@ -6,17 +7,17 @@ import type { ProfileName, Telling } from './talk.ts';
 export interface Utterance {
   readonly n: number;
   words: string;
-  /** What was said behind it, as the platform tells. */
+  /** What was said after it, as the platform tells it. */
   readonly told: ToldLine[];
-  /** What of the agent's replies was heard, as the agent has said it. */
+  /** What was heard of the agent's replies, in the agent's own words. */
   heard: string;
-  /** The newest reply, if the platform tells nothing of it. */
+  /** The newest reply, if the platform tells nothing about it. */
   untold: string;
 }
 
 export interface ToldLine {
   readonly text: string;
-  /** Whether the platform has said it, and not the agent. */
+  /** Whether the platform said it, not the agent. */
   readonly isForeign: boolean;
 }
 
@@ -25,7 +26,7 @@ export interface SentMessage {
   readonly content: string;
 }
 
-/** Enough for one line that is said in the agent's name. */
+/** The beginning of a line that the platform says in the agent's name. */
 const FOREIGN = 'Message of the platform';
 
 /** How the platform writes "alpha". */
@@ -74,13 +75,13 @@ export class PlatformCall {
     return `Words ${this.#words} of mine`;
   }
 
-  /** The first words of the caller's. Undefined if there is only one. */
+  /** The first of the caller's words. Undefined if there is only one. */
   static beginningOf({ words }: Utterance): string | undefined {
     const list = words.split(' ');
     return list.length < 2 ? undefined : list.slice(0, Math.ceil(list.length / 2)).join(' ');
   }
 
-  /** The platform tells what was said of a reply. `received`: what came over the wire. */
+  /** The platform tells how much of a reply was said. `received`: what came over the wire. */
   tell(utterance: Utterance, received: string, { part, style }: Telling): void {
     utterance.untold = ownPartOf(received);
     const isRewritten = style === 'rewritten' && !this.knowsHeard;
@@ -113,8 +114,8 @@ export class PlatformCall {
   }
 
   /**
-   * What was said before the last utterance or, if nobody speaks now, in the whole call. As far as
-   * the platform sends it.
+   * What was said before the last utterance, or in the whole call if nobody is speaking now, as far
+   * as the platform sends it.
    */
   messages(isSilent: boolean): readonly SentMessage[] {
     const of = ({ text }: ToldLine): SentMessage => ({ role: 'assistant', content: text });
@@ -128,7 +129,7 @@ export class PlatformCall {
     return this.keeps < all.length ? all.slice(-this.keeps) : all;
   }
 
-  /** The utterances that it is about. */
+  /** The utterances in those messages. */
   before(isSilent: boolean): readonly Utterance[] {
     return isSilent ? this.utterances : this.utterances.slice(0, -1);
   }
@@ -140,20 +141,20 @@ export function lettersOf(text: string): string {
 }
 
 /**
- * The letters of what the agent has said, without what the platform has said in its name. Of a
- * reply that was rewritten they are those from before.
+ * The letters of what the agent has said, without what the platform has said in its name. For a
+ * rewritten reply they are those of the original.
  */
 export function ownLettersOf(text: string): string {
   const foreign = new RegExp(`${lettersOf(FOREIGN)}number\\d+x`, 'g');
   return lettersOf(text).replaceAll(foreign, '').replaceAll(REWRITTEN, 'alpha');
 }
 
-/** Whether the agent has said something of it, and not only a filler. */
+/** Whether any of it is the agent's reply, and not only a filler. */
 export function isReply(told: string): boolean {
   return ownPartOf(ownLettersOf(told)) !== '';
 }
 
-/** Without the fillers that come first. They may be cut. */
+/** The letters without leading fillers, even if those are cut off. */
 function ownPartOf(spoken: string): string {
   const filler = lettersOf(FILLER);
   let letters = lettersOf(spoken);
@@ -161,7 +162,7 @@ function ownPartOf(spoken: string): string {
   return filler.startsWith(letters) ? '' : letters;
 }
 
-/** As platforms rewrite a text for speech. */
+/** Rewrites a text for speech, as platforms do. */
 function rewritten(text: string): string {
   const words = text.split(' ');
   return words

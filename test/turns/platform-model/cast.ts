@@ -11,7 +11,7 @@ import { FILLER } from './call.ts';
 import type { Act, Run } from './ledger.ts';
 import type { ToolName } from './talk.ts';
 
-/** What the agent needs of the talk. */
+/** What the agent needs from the talk. */
 export interface PlatformDirector {
   begin(turn: MessageTurn, reply: Reply, answered: readonly number[]): Run;
   act(act: Pick<Act, 'tool' | 'args' | 'key'>, turnId: string): Act;
@@ -34,7 +34,7 @@ function placeOf({ attempt: { kind, utterance, n } }: Run): number {
 }
 
 interface Answered {
-  /** The numbers of the requests that the agent was asked for. */
+  /** The numbers of the requests that the agent was asked to answer. */
   readonly answered: number[];
 }
 
@@ -114,7 +114,8 @@ export class PlatformCast {
         });
         if (calls.length === 0) continue;
         for (const [index, { tool: called, n }] of calls.entries()) {
-          // What acts once does so in the whole call. Other calls are the same in their place only.
+          // A tool that acts once does so per call. Other tool calls are the same only within their
+          // place.
           const args = JSON.stringify(called === 'pay' ? { n } : { place: where, n });
           this.#director.note(`  run ${run.n} calls ${called} ${args}`);
           yield { type: 'toolCall', call: { id: `call_${index}`, name: called, args } };

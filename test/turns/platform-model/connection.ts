@@ -1,4 +1,4 @@
-// A platform's connection to an app, in memory: one request, and what was read of its answer.
+// A platform's connection to an app, in memory: one request, and what has been read of its answer.
 
 import type { App } from '../../../src/app/app.ts';
 
@@ -11,7 +11,7 @@ interface Chunk {
 
 export class Connection {
   status: number | undefined;
-  /** What was spoken so far. */
+  /** What has been spoken so far. */
   text = '';
   roles = 0;
   readonly finishes: string[] = [];

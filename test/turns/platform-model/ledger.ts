@@ -8,9 +8,9 @@ import type { ModelOp, ToolName } from './talk.ts';
 
 /** What a request says was said before the caller's words. */
 export interface ToldHistory {
-  /** Words of all utterances before, and what was heard behind each. */
+  /** The words of all earlier utterances, and what was heard after each. */
   readonly all: readonly ToldUtterance[];
-  /** How many of the last ones are in the request. */
+  /** How many of the last utterances are in the request. */
   readonly sent: number;
   /** Whether a reply of the agent's is in the request. */
   readonly hasReply: boolean;
@@ -18,12 +18,12 @@ export interface ToldHistory {
 
 export interface ToldUtterance {
   readonly words: string;
-  /** How many lines are told behind the words. */
+  /** How many lines are told after the words. */
   readonly lines: number;
   readonly heard: string;
 }
 
-/** A request of its own bytes. */
+/** A request whose bytes are new. */
 export interface Attempt {
   readonly n: number;
   readonly kind: 'words' | 'silence' | 'late' | 'after a tool';
@@ -41,7 +41,7 @@ export interface Attempt {
   readonly runs: Run[];
 }
 
-/** One time that its bytes are sent. */
+/** One occasion on which its bytes are sent. */
 export interface Delivery {
   readonly attempt: Attempt;
   readonly connection: Connection;
@@ -66,7 +66,7 @@ export interface Run {
   isOver(): boolean;
 }
 
-/** One time that a tool began to act. */
+/** One occasion on which a tool began to act. */
 export interface Act extends Acting {
   readonly tool: ToolName;
   readonly args: string;
@@ -84,8 +84,8 @@ export interface PlatformLedger {
 }
 
 /**
- * Whether a reply to the utterance of that number was not over when a request was sent, in another
- * process than the one that got it: what was said is not known there yet.
+ * Whether a reply to utterance `n` was still running in another process when the request was sent:
+ * the process that got the request does not know yet what was said.
  */
 export function wasOpenElsewhere(n: number, { deliveries }: Attempt): boolean {
   const { process: here, openRuns = [] } = deliveries.at(-1) ?? {};
@@ -95,14 +95,14 @@ export function wasOpenElsewhere(n: number, { deliveries }: Attempt): boolean {
   );
 }
 
-/** Whether it asks for a reply that the caller may hear. */
+/** Whether the request is for a reply that the caller may hear. */
 export function wantsReply({ kind }: Attempt): boolean {
   return kind === 'words' || kind === 'silence';
 }
 
 /**
  * Whether nobody can say for certain what a request is about: older messages are left out, and
- * words repeat or none are left.
+ * words repeat, or none are left.
  */
 export function isUnclear(attempt: Attempt): boolean {
   const { told: { all, sent }, words } = attempt;
@@ -110,14 +110,16 @@ export function isUnclear(attempt: Attempt): boolean {
   return sent < all.length && (new Set(said).size < said.length || isCutToLines(attempt));
 }
 
-/** Whether all that is left are what may be said again and again: the platform's lines, fillers. */
+/**
+ * Whether all that is left is what may be said any number of times: fillers, the platform's lines.
+ */
 function isCutToLines({ told: { all, sent, hasReply } }: Attempt): boolean {
   return all.length > 0 && sent === 0 && !hasReply;
 }
 
 /**
- * Whether nobody can say for certain if a request corrects words or comes behind them: all that it
- * tells are the same words, without a reply, or only such lines, and older ones are left out.
+ * Whether nobody can say for certain if a request corrects words or follows them: older messages
+ * are left out, and the rest is only such lines, or the same words without a reply.
  */
 export function mayComeBehind(attempt: Attempt): boolean {
   const { told: { all, sent }, lines, corrects } = attempt;

@@ -1,5 +1,5 @@
-// What must be true of a talk with a platform. It knows what can be seen from outside, and nothing
-// of how the server works.
+// What must be true of a talk with a platform. The model knows what can be seen from outside, and
+// nothing about how the server works.
 
 import type { Message } from '../../../src/conversations/message.ts';
 import { FILLER, lettersOf, ownLettersOf } from './call.ts';
@@ -27,7 +27,7 @@ export class PlatformModel {
     this.#options = options;
   }
 
-  // While it happens.
+  // During the talk.
 
   /** A tool begins to act. */
   *wrongsOfAct(act: Act): Wrongs {
@@ -70,7 +70,7 @@ export class PlatformModel {
     yield* this.#wrongsOfState(run, history, answered);
   }
 
-  /** Of a request that stands alone nobody knows whether it is late. */
+  /** Nobody knows whether a request that stands alone is late. */
   #mayReply(attempt: Attempt): boolean {
     if (wantsReply(attempt)) return true;
     return attempt.kind === 'late' && (this.#options.isAnonymous || isUnclear(attempt));
@@ -84,10 +84,10 @@ export class PlatformModel {
     const isAffected = this.#ledger.acts.some(
       (act) => hasEffects(act) && act.run.attempt.utterance === attempt.utterance,
     );
-    // As long as history says that a call runs, nobody can say whether it has changed anything.
+    // While history says that a call is running, nobody can say whether it has changed anything.
     const mayBeAffected = history.some(
       (message) => message.role === 'tool' && message.state === 'running');
-    // What the run has changed by then is stored with the result of an older request's call.
+    // What the run had changed by then was stored with the result of an older request's call.
     const isStored = this.#ledger.acts.some(({ run, endedAtMs = -1 }) =>
       run.attempt !== corrects && endedAtMs >= (corrects.deliveries[0]?.arrivedAtMs ?? 0));
     if (!isAffected && !mayBeAffected && !isStored)
@@ -95,8 +95,8 @@ export class PlatformModel {
   }
 
   /**
-   * History has what the caller said, and what was heard behind it. `isKnown`: whether what was
-   * said to the utterance of that number can be known.
+   * History must have what the caller said, and what was heard after it. `isKnown`: whether the
+   * replies to that utterance can be known.
    */
   *#wrongsOfHistory(
     history: readonly Message[], { all, sent }: ToldHistory, isKnown: (n: number) => boolean,
@@ -110,7 +110,7 @@ export class PlatformModel {
     const words = groups.map((group) => group.words);
     const known = this.#options.isAnonymous ? all.slice(all.length - sent) : all;
     const said = known.map((told) => told.words);
-    // If the platform leaves out older messages, words that repeat do not tell where it begins.
+    // If the platform leaves out older messages, repeated words do not tell where it begins.
     const isUncertain = sent < said.length && new Set(words).size < words.length;
     if (isUncertain) {
       if (!isWithin(said, words))
@@ -122,7 +122,7 @@ export class PlatformModel {
       for (const [back, { heard, words: spoken }] of all.toReversed().entries()) {
         if (back >= sent) break;
         const group = groups.at(-1 - back);
-        // Of a request that stands alone only the platform's texts are known.
+        // For a request that stands alone, only the platform's texts are known.
         if (this.#options.isAnonymous) continue;
         if (!isKnown(all.length - 1 - back)) continue;
         if (group?.own !== heard)
@@ -130,7 +130,7 @@ export class PlatformModel {
       }
   }
 
-  /** Whether history has besides only words of which nobody could say if they were corrected. */
+  /** Whether all other words in history are words that may have been corrected. */
   #mayHaveMore(said: readonly string[], words: readonly string[]): boolean {
     const unclear = this.#ledger.attempts.filter(mayComeBehind);
     const spare = unclear.map(({ corrects }) => corrects?.words);
@@ -147,7 +147,7 @@ export class PlatformModel {
     return isExplained && isWithin(said, words);
   }
 
-  // When everything is over.
+  // At the end of the talk.
 
   *wrongsAtTheEnd(history: readonly Message[]): Wrongs {
     const last = this.#ledger.attempts.findLast(wantsReply);
@@ -194,7 +194,7 @@ function isWithin(some: readonly string[], list: readonly string[]): boolean {
   return next === some.length;
 }
 
-/** Whether a call may begin again: nothing of the first is known to have happened. */
+/** Whether a call may begin again: the first is not known to have done anything. */
 function mayActAgain({ ended }: Act, { tool }: Act): boolean {
   return ended === 'interrupted' || (tool === 'pay' && ended === 'did nothing');
 }

@@ -10,10 +10,10 @@ import { composePlatformTalk } from './talk.ts';
 
 const TALKS = IS_LONG ? 1_000 : 60;
 /**
- * In these talks something went wrong once: the state of a turn whose calls never began, a reply
+ * Something once went wrong in these talks: the state of a turn whose calls never began, a reply
  * that was only a filler, half a filler, the words of an earlier run, "Yes." said twice, words that
- * a process inserted in vain, half a filler of another process, and a run that another process had
- * ended, and that was told too late.
+ * a process inserted in vain, half a filler of another process, and a run that learnt too late that
+ * another process had ended it.
  */
 const FAULTY = [2, 10, 43, 27, 102, 105, 43_298, 482];
 

@@ -16,7 +16,7 @@ import type {
 
 export { TalkError as PlatformError } from '../talks.ts';
 
-/** What the agent and its tools bring about. */
+/** The errors that the agent and its tools cause. */
 const EXPECTED_ERRORS: ReadonlySet<string> = new Set([
   'turn failed', 'the outcome of a tool call is unknown',
 ]);
@@ -26,7 +26,7 @@ export async function playPlatformTalk(talk: PlatformTalk, redis?: SharedRedis):
   await new Play(talk, redis).run();
 }
 
-/** The talk without the steps that it goes wrong without, in the same way. */
+/** The talk without the steps that it does not need in order to go wrong in the same way. */
 export async function shrinkPlatformTalk(
   talk: PlatformTalk, redis?: SharedRedis,
 ): Promise<PlatformTalk> {
@@ -40,7 +40,7 @@ export async function shrinkPlatformTalk(
   return shortest;
 }
 
-/** What goes wrong in it, without its numbers and texts. Undefined if nothing does. */
+/** What goes wrong in the talk, without numbers and texts. Undefined if nothing does. */
 async function kindOfFailure(
   talk: PlatformTalk, redis: SharedRedis | undefined,
 ): Promise<string | undefined> {
@@ -61,7 +61,10 @@ class Play {
   readonly #model: PlatformModel;
   readonly #ledger: PlatformLedger = { attempts: [], runs: [], acts: [] };
   readonly #deliveries: Delivery[] = [];
-  /** What the platform will tell of itself with the next words of the caller. */
+  /**
+   * The lines of its own that the platform will tell with the caller's next words: `isBehind` of
+   * each.
+   */
   readonly #inserts: boolean[] = [];
   readonly #record: TalkRecord;
 
@@ -106,7 +109,7 @@ class Play {
     await this.#finish();
   }
 
-  /** The caller speaks once more, and all goes on until nothing is left to do. */
+  /** The caller speaks once more, and everything goes on until nothing is left to do. */
   async #finish(): Promise<void> {
     this.#note('the end');
     const telling = { part: 1, style: 'as it was' } as const;
@@ -180,7 +183,7 @@ class Play {
     }
   }
 
-  /** The platform decides what it tells of the newest reply, and of itself. */
+  /** The platform decides what it tells about the newest reply, and adds lines of its own. */
   #tell(telling: Telling): void {
     const { last } = this.#call;
     if (last !== undefined) {
@@ -202,7 +205,7 @@ class Play {
     return this.#ledger.attempts.findLast(wantsReply);
   }
 
-  /** The newest request of an utterance. */
+  /** The newest request for an utterance. */
   #newestOf(n: number): Attempt | undefined {
     return this.#ledger.attempts.findLast(
       (attempt) => wantsReply(attempt) && attempt.utterance.n === n,
@@ -228,7 +231,7 @@ class Play {
     await this.#deliver(this.#attempt('late', words, [], undefined), at, 'kept');
   }
 
-  /** What comes after a reply that broke off or failed is not late. */
+  /** A request after a reply that broke off or failed is not late. */
   #isNewestWanted(): boolean {
     const { deliveries = [], runs = [] } = this.#newest ?? {};
     const isCut = deliveries.some(({ connection }) => connection.isDropped);
@@ -313,7 +316,7 @@ class Play {
     this.#dropOld(delivery);
   }
 
-  /** Drops the connections that are still open, but for one. */
+  /** Drops the connections that are still open, except one. */
   #dropOld(kept?: Delivery): void {
     for (const delivery of this.#deliveries) {
       if (delivery === kept || delivery.connection.hasEnded || delivery.connection.isDropped)

@@ -1,4 +1,4 @@
-// A real Redis that the processes of a talk share, as their conversations and for messages between
+// A real Redis that the processes of a talk share, for their conversations and for messages between
 // them. Needs `npm ci` in test/peers, and Debian's package redis-server or valkey-server.
 
 import assert from 'node:assert/strict';
@@ -14,7 +14,7 @@ interface ScriptCall {
   arguments: string[];
 }
 
-/** What is used of a client of the package `redis`. */
+/** What is used from a client of the package `redis`. */
 interface PackageClient {
   connect(): Promise<unknown>;
   destroy(): void;
@@ -35,7 +35,7 @@ class RedisOfProcess {
   readonly #channels = new Set<string>();
   /** Commands without an answer. */
   #waiting = 0;
-  /** How many listeners were sent a message, as Redis says, and how many messages came here. */
+  /** How many listeners Redis says were sent a message, and how many messages arrived here. */
   sent = 0;
   received = 0;
   onNews = (): void => undefined;
@@ -75,7 +75,7 @@ class RedisOfProcess {
     });
   }
 
-  /** For the next talk. */
+  /** Prepares for the next talk. */
   async clear(): Promise<void> {
     for (const channel of this.#channels) await this.#messages.unsubscribe(channel);
     this.#channels.clear();
@@ -100,7 +100,7 @@ class RedisOfProcess {
   }
 }
 
-/** A server, and clients of each process. One talk after another has them. */
+/** A server, and the clients of each process. One talk after another uses them. */
 export class SharedRedis {
   readonly processes: readonly RedisOfProcess[];
   readonly #server: RedisServer;
@@ -132,7 +132,7 @@ export class SharedRedis {
     for (const process of this.processes) process.onNews = onNews;
   }
 
-  /** Whether an answer or a message has not arrived. */
+  /** Whether an answer or a message has yet to arrive. */
   get isBusy(): boolean {
     const sum = (count: (process: RedisOfProcess) => number): number =>
       this.processes.reduce((total, process) => total + count(process), 0);
@@ -142,7 +142,7 @@ export class SharedRedis {
     );
   }
 
-  /** Forgets all conversations and who listens. */
+  /** Forgets all conversations and listeners. */
   async clear(): Promise<void> {
     for (const process of this.processes) await process.clear();
   }

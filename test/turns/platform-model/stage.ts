@@ -22,7 +22,7 @@ export const KEY = 'sk-platform-0123456789';
 export const SETTLE_MS = 700;
 const TTL_MS = 24 * 3_600_000;
 const START_MS = 1_000_000;
-/** More than any talk needs to come to its end. */
+/** More than any talk takes to come to its end. */
 const MOST_SECONDS = 300;
 
 export class PlatformStage {
@@ -87,7 +87,7 @@ export class PlatformStage {
     });
   }
 
-  /** As in production: its store, and its channel between processes. */
+  /** As in production: with the store for Redis, and its channel between processes. */
   async #overRedis(
     { processes }: SharedRedis, settings: Settings, agent: Agent, log: Logger,
   ): Promise<readonly App[]> {
@@ -122,7 +122,7 @@ export class PlatformStage {
     return this.clock.pass(ms, this.quiet);
   }
 
-  /** Lets time pass until it is done. False if that takes too long. */
+  /** Lets time pass until `isDone`. False if that takes too long. */
   passUntil(isDone: () => boolean): Promise<boolean> {
     return this.clock.passUntil(isDone, this.quiet, MOST_SECONDS);
   }

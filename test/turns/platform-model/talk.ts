@@ -10,7 +10,7 @@ export type ProfileName = (typeof PROFILE_NAMES)[number];
 /** `act` ends with its turn, `keep` does not. `look` changes nothing, `pay` acts once. */
 export type ToolName = 'act' | 'keep' | 'look' | 'pay';
 
-/** In one place of the call, calls with the same tool and number are the same call. */
+/** Within one place of the call, calls with the same tool and number are the same call. */
 export interface ToolUse {
   readonly tool: ToolName;
   readonly n: number;
@@ -21,7 +21,7 @@ export type ModelOp =
   | { readonly do: 'say' | 'wait' | 'fail' | 'hang up' }
   | { readonly do: 'call'; readonly calls: readonly ToolUse[] };
 
-/** How the platform tells what was said of a reply. */
+/** What the platform tells about a reply. */
 export interface Telling {
   /** How much of it, from nothing to all. */
   readonly part: number;
@@ -44,7 +44,7 @@ export interface Asking {
 export type PlatformEvent =
   /** The caller speaks, maybe over a reply. `telling` is about the reply before. */
   | (Asking & { readonly do: 'speak'; readonly isYes: boolean; readonly telling: Telling })
-  /** The caller's last words were others. */
+  /** The platform corrects the caller's last words. */
   | (Asking & { readonly do: 'correct'; readonly how: 'longer' | 'other' })
   /** The caller stays silent after the reply, and the platform asks for another one. */
   | (Asking & { readonly do: 'silence'; readonly telling: Telling })
@@ -52,29 +52,29 @@ export type PlatformEvent =
   | { readonly do: 'retry'; readonly at: number; readonly old: OldConnections }
   /** A request with the beginning of the caller's last words comes late. */
   | { readonly do: 'late'; readonly at: number }
-  /** The platform says something in the agent's name, behind the reply before or in front of it. */
+  /** The platform says something in the agent's name, after the last reply or before it. */
   | { readonly do: 'insert'; readonly isBehind: boolean }
-  /** From now on only so many of the older messages are sent. */
+  /** From now on only this many of the older messages are sent. */
   | { readonly do: 'cut'; readonly keeps: number }
   /** The platform tells how its tool went. */
   | { readonly do: 'continue'; readonly at: number }
   | { readonly do: 'drop' }
   | { readonly do: 'go on'; readonly pick: number };
 
-/** An event, and the time that passes behind it. */
+/** An event, and the time that passes after it. */
 export type PlatformStep = PlatformEvent & { readonly passesMs: number };
 
 export interface PlatformTalk {
   readonly seed: number;
   readonly profile: ProfileName;
   readonly processes: number;
-  /** Whether the request names no conversation, so it stands alone. */
+  /** Whether requests name no conversation, so that each stands alone. */
   readonly isAnonymous: boolean;
   /** Whether the platform greets the caller. */
   readonly greets: boolean;
   /** 0 for none. */
   readonly fillerAfterMs: number;
-  /** For each call that begins, in turn. */
+  /** One for each call that begins, in order. */
   readonly fates: readonly ToolFate[];
   readonly steps: readonly PlatformStep[];
 }

@@ -17,14 +17,14 @@ describe('failureReasonOf', () => {
     ['a turn that took too long', new TurnTimeout('turn', 5), 'turn_timeout'],
     ['a turn without a word', new TurnTimeout('first word', 5), 'first_word_timeout'],
     ["a model's error", named('ModelError'), 'model'],
-    ["a model's error behind another", named('Error', named('ModelError')), 'model'],
+    ["a model's error that caused another", named('Error', named('ModelError')), 'model'],
     ["a store's error", named('StoreError'), 'store'],
     ['a reply that is too long', new ReplyTooLong('long'), 'reply_too_long'],
     ['a number out of range', new RangeError('toFixed()'), 'agent'],
-    ["an error of the agent's", new TypeError('x is not a function'), 'agent'],
+    ["an error in the agent's code", new TypeError('x is not a function'), 'agent'],
     ['an error that is its own cause', circle, 'agent'],
     ['a name that every object has', named('constructor'), 'agent'],
-    ['a thrown text', 'no', 'agent'],
+    ['a thrown string', 'no', 'agent'],
     ['nothing', undefined, 'agent'],
   ] as const) {
     it(`is ${reason} for ${what}`, () => assert.equal(failureReasonOf(error), reason));

@@ -105,12 +105,12 @@ describe('FigureTaker.atEnd', () => {
       figuresOf({ workSoFar }).requests?.map(({ retriedAfterMs }) => retriedAfterMs);
     workSoFar.noteFailure('a', failure);
     workSoFar.noteRequest({ type: 'retry', model: 'a', failure, afterMs: 3_000 });
-    assert.deepEqual(retried(), [undefined]); // the turn ends while it waits
+    assert.deepEqual(retried(), [undefined]); // as if the turn ended during the wait
     workSoFar.noteRequest({ ...SENT, request: 2, attempt: 2 });
     assert.deepEqual(retried(), [3_000, undefined]);
   });
 
-  it('says since when tools have waited for SETTLE_MS, and how long', (t) => {
+  it('says since when and how long tools have waited for SETTLE_MS', (t) => {
     let now = performance.now();
     t.mock.method(performance, 'now', () => now);
     const pass = (ms: number): void => void (now += ms);
@@ -122,7 +122,7 @@ describe('FigureTaker.atEnd', () => {
     pass(11);
     workSoFar.settlingBegan();
     pass(600);
-    found(11, 600); // replaced meanwhile
+    found(11, 600); // as if replaced meanwhile
     pass(90);
     workSoFar.settlingEnded();
     pass(1_000);
@@ -187,7 +187,7 @@ describe('FigureTaker.atEnd', () => {
     assert.deepEqual([failure, { inputTokens, outputTokens, isEstimated }], ['interrupted', used]);
   });
 
-  it('does not list requests that used nothing among those of models', () => {
+  it('does not count requests that used nothing among those of a model', () => {
     const workSoFar = workOf();
     workSoFar.noteRequest(SENT);
     workSoFar.noteRequest({

@@ -1,4 +1,4 @@
-// Turns, as much of them as is measured.
+// As much of turns as is measured.
 
 import type { ModelUsage } from '../../../src/agents/agent.ts';
 import type { TurnWork } from '../../../src/turns/report/turn-work.ts';

@@ -1,4 +1,4 @@
-// What subscribers of the channel learn of a turn while it happens.
+// What subscribers to the channel learn about a turn while it is running.
 
 import assert from 'node:assert/strict';
 import { subscribe, unsubscribe } from 'node:diagnostics_channel';
@@ -108,7 +108,7 @@ describe('the channel layercode-microserver:turn', () => {
     assert.ok(points.only('filler').afterMs <= points.only('firstWord').afterMs);
   });
 
-  it('says what the turn waited for the store for', async (t) => {
+  it('says in which steps the turn waited for the store', async (t) => {
     const store = new PromisedStore(new MemoryStore({ ttlMs: 60_000, maxConversations: 10 }));
     const points = await pointsOf(t, looking(() => 'A table.'), { store });
     const waits = points.all('storeWaited');
@@ -130,7 +130,7 @@ describe('the channel layercode-microserver:turn', () => {
     assert.ok(settleMs > 0);
   });
 
-  // Only the log and the metrics counted a request that was cut off.
+  // Once only the log and the metrics counted a request that was cut off.
   it('says why a turn was interrupted in the middle of an answer, and what it used', async (t) => {
     const points = new Points(t);
     const model = scriptedModel([['Once upon', { waitMs: 600_000 }]]);
@@ -216,7 +216,7 @@ describe('the channel layercode-microserver:turn', () => {
     assert.doesNotMatch(JSON.stringify(points.list), /secret|Seen/);
   });
 
-  it('has them if OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says so', async (t) => {
+  it('has the words if OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT says so', async (t) => {
     const options = { environment: WITH_WORDS };
     const points = await pointsOf(t, looking(() => 'secret thing'), options, 'secret wish');
     assert.equal(points.only('turnStarted').text, 'secret wish');
@@ -249,7 +249,7 @@ describe('the channel layercode-microserver:turn', () => {
     assert.doesNotMatch(JSON.stringify(points.list), /1111 1111/);
   });
 
-  it('has nothing of a turn that began before anybody listened', async (t) => {
+  it('has nothing about a turn that began before anybody subscribed', async (t) => {
     const gate = deferred();
     const { client } = serve(t, {
       async *onMessage() {
