@@ -59,7 +59,7 @@ describe('defineAgent', () => {
     assert.equal(WELCOME_BACK, 'Welcome back.');
   });
 
-  it('says an empty welcome: it was chosen', () => {
+  it('says even an empty welcome: it was chosen', () => {
     assert.equal(startOf(defineAgent({ ...LEAST, welcome: '' }), false), '');
   });
 
@@ -68,7 +68,7 @@ describe('defineAgent', () => {
     assert.deepEqual([startOf(agent, false), startOf(agent, true)], ['Mine.', 'Mine.']);
   });
 
-  it('accepts what it returned', () => {
+  it('accepts what it has returned', () => {
     const agent = defineAgent(defineAgent({ ...LEAST, welcome: 'Welcome.' }));
     assert.equal(startOf(agent, false), 'Welcome.');
     assert.equal(startOf(agent, true), 'Welcome back.');
@@ -89,12 +89,13 @@ describe('defineAgent', () => {
     });
   }
 
-  it('takes undefined for every field but its name and onMessage', () => {
+  it('accepts undefined for every field but its name and onMessage', () => {
     const optional = types.filter(([field]) => field !== 'name' && field !== 'onMessage');
     for (const [field] of optional) defineAnything({ ...WHOLE, [field]: undefined });
   });
 
-  // `export default function onMessage() { … }` is an easy mistake: its source is not shown.
+  // `export default function onMessage() { … }` is an easy mistake: the error does not show its
+  // source.
   const refused: readonly (readonly [what: string, definition: unknown, message: RegExp])[] = [
     ['a misspelt field', { ...WHOLE, onMesage: () => 'x' }, /"onMesage"; did you mean "onMessage"/],
     ['an empty name', { ...LEAST, name: '' }, /^an agent must have a name$/],
@@ -102,7 +103,7 @@ describe('defineAgent', () => {
     ['no onMessage', { name: 'mute', welcome: 'Hi.' }, /^agent "mute" must have onMessage/],
     ['undefined for onMessage', { name: 'mute', onMessage: undefined }, /^agent "mute" must have/],
     ['null', null, /^an agent must be an object, got null$/],
-    ['a text', 'echo', /^an agent must be an object, got /],
+    ['a string', 'echo', /^an agent must be an object, got /],
     ['a function', function onMessage() {}, /^an agent must be an object, got (a )?function$/],
   ];
   for (const [what, definition, message] of refused) {
@@ -111,7 +112,7 @@ describe('defineAgent', () => {
   }
 
   it('keeps the hooks of a class with a welcome', () => {
-    // Was: hooks were spread into a copy, to which a spread takes nothing of a prototype.
+    // Was: hooks were spread into a copy, and a spread takes nothing from a prototype.
     class Greeting implements Agent {
       readonly name = 'greeting';
       readonly welcome = 'Welcome.';
@@ -140,8 +141,8 @@ describe('defineAgent', () => {
       [look, undefined],
       'agent "x": each of its tools must be made with tool({ … })',
     ],
-    ['two tools of one name', [look, { ...look }], 'agent "x" has two tools named "look"'],
-    ['tools that are no list', { look }, 'agent "x": tools must be a list'],
+    ['two tools with one name', [look, { ...look }], 'agent "x" has two tools named "look"'],
+    ['tools that are not a list', { look }, 'agent "x": tools must be a list'],
   ] as const) {
     it(`refuses ${what}`, () => {
       assert.throws(() => defineAnything({ name: 'x', prompt: 'Be brief.', tools }), {

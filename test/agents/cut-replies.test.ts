@@ -1,4 +1,4 @@
-// A reply that the model's limit has cut. It was called complete in every place that tells of it.
+// A reply that the model's limit has cut. Was: everything that reports a reply called it complete.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -12,7 +12,7 @@ import { chunk, DONE, usageChunk } from '../faults/wire-shapes.ts';
 import { serveModel, spoken, type ModelApp } from './model-app.ts';
 import { looking } from './weather-tool.ts';
 
-/** A reply that ends for this reason of the vendor's. */
+/** A reply that ends with this finish reason of the vendor. */
 function ended(reason: string, ...texts: readonly string[]): Answer {
   const said = texts.map((content) => chunk({ content }));
   return stream(chunk({ content: '' }), ...said, chunk({}, reason), usageChunk(5, 9), DONE);
@@ -27,14 +27,15 @@ function finishReasonsOf({ logLines }: Pick<ModelApp, 'logLines'>): unknown[] {
 }
 
 describe('a reply that is cut at the model\'s limit', () => {
-  // OpenAI, Mistral, gateways that pass on the words of Anthropic, Google and OpenAI's other API
+  // Reasons of OpenAI, Mistral, and gateways that pass on those of Anthropic, Google and OpenAI's
+  // other API.
   const reasons = [
     'length', 'model_length', 'max_tokens', 'MAX_TOKENS', 'max_output_tokens',
     'model_context_window_exceeded',
   ];
   const others = ['stop', 'tool_calls', 'eos', 'overlength'];
 
-  it('is told in log and metric, whatever the vendor calls it', async (t) => {
+  it('is reported in log and metric, whatever the vendor calls it', async (t) => {
     const script = [...reasons, ...others].map((reason) => ended(reason, ...TEXTS));
     const served = await serveModel(t, defineAgent(part), script as [Answer, ...Answer[]]);
     for (const _ of script) assert.equal(await spoken(served.client.say('When?')), TEXTS.join(''));

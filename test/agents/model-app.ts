@@ -24,7 +24,7 @@ import {
 export const KEY = 'sk-test-9f8e7d6c5b4a3210';
 
 export interface ModelApp extends Served {
-  /** A GET of the app's. */
+  /** Sends a GET to the app. */
   get(path: string): Promise<Response>;
 }
 
@@ -58,7 +58,7 @@ export async function modelServer(
   return server;
 }
 
-/** An agent behind which the answers come from a server that plays OpenAI. */
+/** Serves an agent whose model is a server that plays OpenAI. */
 export async function serveModel(
   t: TestContext,
   agent: Agent,
@@ -69,10 +69,10 @@ export async function serveModel(
   return { server, ...serveAgent(t, agent, { openai: server }, environment) };
 }
 
-/** One tool call as a script has it: its id, the tool's name, its arguments as JSON text. */
+/** One tool call as a script writes it: its id, the tool's name, its arguments as JSON text. */
 export type Call = readonly [id: string, name: string, args: string];
 
-/** A reply that calls tools, after some text where there is one. */
+/** A reply that calls tools, after some text if there is any. */
 export function calls(asked: readonly Call[], ...texts: readonly string[]): Answer {
   return stream(
     chunk({ role: 'assistant', content: '' }),
@@ -103,8 +103,8 @@ export function promptOf(request: ModelRequest | undefined): WireMessage[] {
 }
 
 /**
- * A prompt as role and text; of calls their ids, of results the call they answer. The system's
- * message is left out.
+ * A prompt as role and text; for calls their ids, for results the call that they answer. Leaves out
+ * the system message.
  */
 export function outline(request: ModelRequest | undefined): (readonly unknown[])[] {
   return promptOf(request)
@@ -199,7 +199,7 @@ export async function runTool(
 }
 
 /**
- * A caller whose request is left as soon as it is written: a reply's headers come with its first
+ * A caller who sends a request and does not wait for the reply: its headers come with its first
  * word, and `client.say` waits for them.
  */
 export async function callOver(

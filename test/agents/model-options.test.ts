@@ -38,7 +38,7 @@ describe('the options of an agent', () => {
   });
 
   for (const name of ['starter', 'relay']) {
-    it(`are the settings' for the built-in agent ${name}`, async (t) => {
+    it(`are those in the settings for the built-in agent ${name}`, async (t) => {
       const environment = {
         DEFAULT_MODEL: 'openai:gpt-4o', TEMPERATURE: '0.4', MAX_OUTPUT_TOKENS: '70',
       };

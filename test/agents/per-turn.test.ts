@@ -1,4 +1,4 @@
-// Agents whose prompt, welcome, tools and model are functions of the turn, and models of one's own.
+// Agents whose prompt, welcome, tools and model are functions of the turn; and custom models.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -58,7 +58,7 @@ describe('a prompt that is a function', () => {
     assert.equal(await spoken(reply), 'One moment. Yes.');
   });
 
-  it('sees the state as the tools of earlier turns changed it', async (t) => {
+  it('sees the state as the tools of earlier turns left it', async (t) => {
     const order = defineState(() => ({ turns: 0 }));
     const agent = defineAgent({
       name: 'shop',
@@ -111,18 +111,18 @@ describe('a function of the turn that fails', () => {
 
   const ofAnotherState = looking({ state: defineState(() => ({})) });
   for (const [what, field, made, message] of [
-    ['no text', 'prompt', 5, 'its prompt must make a string, got number'],
-    ['no list', 'tools', 'look', 'tools must be a list'],
-    ['no tools', 'tools', [{}], 'each of its tools must be made with tool({ … })'],
+    ['a number', 'prompt', 5, 'its prompt must make a string, got number'],
+    ['a string', 'tools', 'look', 'tools must be a list'],
+    ['an object in its list', 'tools', [{}], 'each of its tools must be made with tool({ … })'],
     ['a tool twice', 'tools', [look, look], 'has two tools named'],
     [
-      'a tool of another state', 'tools', [ofAnotherState],
+      'a tool with another state', 'tools', [ofAnotherState],
       'its tool look has a state, and the agent has none',
     ],
     ['half of a model', 'model', { name: 'half' }, 'its model must be a name, or an object with'],
     ['an unknown name', 'model', 'nobody:x', 'a model is named provider:model'],
   ] as const) {
-    it(`fails the turn when the ${field} is ${what}`, async (t) => {
+    it(`fails the turn when ${field} gives ${what}`, async (t) => {
       const definition = { ...part, [field]: () => made } as unknown as AgentDefinition;
       const { client, logLines } = await serveModel(t, defineAgent(definition), [says('Yes.')]);
       assert.equal(await spoken(client.say('Hi')), APOLOGY);
@@ -218,7 +218,7 @@ describe("a custom model", () => {
     assert.equal(app.model, mine);
   });
 
-  it('is not what lacks a part of one', () => {
+  it('must not lack a part', () => {
     for (const model of [null, { name: 'half', stream: () => undefined }]) {
       assert.throws(() => defineAgent({ name: 'shop', prompt: 'Be brief.', model } as never), {
         name: 'TypeError',

@@ -1,5 +1,5 @@
-// Vendors cache the beginning of a request: what was sent once must stand at the beginning of the
-// next request, byte for byte.
+// Vendors cache the beginning of a request: what was sent once must begin the next request, byte
+// for byte.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -12,7 +12,7 @@ import { deferred, fired, Listener, within, type Deferred } from '../fixtures/ap
 import { IS_LONG } from '../fixtures/long.ts';
 import { serveAgent, spoken, type ModelApp } from './model-app.ts';
 
-/** Enough to be trimmed. */
+/** Enough turns for history to be trimmed. */
 const TURNS = IS_LONG ? 500 : 100;
 const RUNNING = '{"status":"still running"}';
 
@@ -22,9 +22,9 @@ const PLANS = [
   'tool', // calls a tool, and answers
   'tools', // says something, calls two tools, says more, calls a third, and answers
   'cut', // is interrupted in its words
-  'cut behind', // is interrupted behind a call, before it says more
-  'cut later', // is interrupted in its words behind a call
-  'cut within', // is interrupted in a call that runs on
+  'cut behind', // is interrupted after a call, before it says more
+  'cut later', // is interrupted in its words after a call
+  'cut within', // is interrupted in a call that keeps running
   'cut unspoken', // is interrupted before it says a word
 ] as const;
 type Plan = (typeof PLANS)[number];
@@ -70,7 +70,7 @@ class ObedientModel implements ChatModel {
 class Talk {
   readonly #model = new ObedientModel();
   readonly #served: ModelApp;
-  /** Tools that run on, though their turn is over. */
+  /** Tools that are still running although their turn is over. */
   readonly #late: Deferred<void>[] = [];
   #turn = 0;
   #interrupted: string | undefined;
@@ -142,14 +142,14 @@ class Talk {
 const textOf = (messages: readonly ChatMessage[]): string =>
   messages.map((message) => JSON.stringify(message)).join();
 
-/** How many characters both begin with. */
+/** How many characters both have in common at the start. */
 function commonLength(before: string, after: string): number {
   let length = 0;
   while (length < before.length && before[length] === after[length]) length += 1;
   return length;
 }
 
-/** Why a request does not begin with the whole of the one before; undefined if it does. */
+/** Why a request does not begin with the whole of the previous one; undefined if it does. */
 function breakOf(
   before: readonly ChatMessage[], after: readonly ChatMessage[],
 ): string | undefined {
@@ -172,7 +172,7 @@ function breaksOf(requests: readonly ChatMessage[][]): string[] {
 
 describe('a request to a model', () => {
   for (const plan of ['tools', 'cut later'] as const) {
-    it(`differs from the words on that the caller did not hear: ${plan}`, async (t) => {
+    it(`differs from the first words that the caller did not hear: ${plan}`, async (t) => {
       const talk = new Talk(t);
       await talk.turn('answer');
       await talk.turn('cut later');

@@ -32,7 +32,7 @@ const result = (toolCallId: string, content: string, turnId = 't-1'): Message =>
   state: 'completed',
 });
 
-/** The prompt without the system's message; of calls their ids, of results the call they answer. */
+/** The prompt without the system message; for calls their ids, for results the call they answer. */
 function promptOf(...history: Message[]): (readonly unknown[])[] {
   return toChatMessages('Be brief.', history)
     .slice(1)
@@ -68,7 +68,7 @@ describe('toChatMessages', () => {
     what: string, history: readonly Message[], prompt: readonly (readonly unknown[])[],
   ])[] = [
     [
-      'makes neighbouring messages of the caller one, whatever empty ones stand between',
+      'joins neighbouring messages of the caller, whatever empty ones are in between',
       [
         agent('Hello.'), user('One'), user('Two', 't-2'),
         agent('', 't-2', 'interrupted'), user('Three', 't-3'), agent('', 't-3', 'open'),
@@ -80,7 +80,7 @@ describe('toChatMessages', () => {
       [user(empty), agent(empty), user('Hi.', 't-2'), agent(empty, 't-2', 'interrupted')],
       [['user', 'Hi.']],
     ] as const),
-    ['says that the caller is silent where nobody has spoken', [user('')], [silent]],
+    ['says that the caller is silent if nobody has spoken', [user('')], [silent]],
     [
       'says that the caller is silent, so that no prompt ends with words of the agent',
       [user('Hi.'), agent('Hello.'), user(' ', 't-2'), agent('Are you there?', 't-2')],
@@ -103,7 +103,7 @@ describe('toChatMessages', () => {
       ],
     ],
     [
-      'marks a turn that was interrupted behind its calls with a message of its own',
+      'marks a turn that was interrupted after its calls with a message of its own',
       [calling(['a'], 't-1', 'Let me', 'interrupted'), result('a', '1'), user('Stop.', 't-2')],
       [
         ['assistant', 'Let me', ['a']], ['tool', 'a', '1'],
@@ -111,7 +111,7 @@ describe('toChatMessages', () => {
       ],
     ],
     [
-      'marks the words behind the calls, and not those before them',
+      'marks the words after the calls, and not those before them',
       [
         calling(['a'], 't-1', 'Let me see.', 'interrupted'), result('a', '1'),
         agent('It ra', 't-1', 'interrupted'), user('Stop.', 't-2'),
@@ -122,7 +122,7 @@ describe('toChatMessages', () => {
       ],
     ],
     [
-      'does not mark the last turn behind its calls: it runs again',
+      'does not mark the last turn after its calls: it runs again',
       [calling(['a'], 't-1', '', 'interrupted'), result('a', '1')],
       [['assistant', '', ['a']], ['tool', 'a', '1']],
     ],
@@ -140,23 +140,23 @@ describe('toChatMessages', () => {
       ],
     ],
     [
-      'leaves out a result without its call, which the words around it do not notice',
+      'leaves out a result without its call, and joins the words around it',
       [user('One'), result('a', '1'), user('Two', 't-2'), result('b', '2'), agent('Hello.')],
       [['user', 'One\nTwo'], ['assistant', 'Hello.']],
     ],
     [
-      'leaves out a result that stands before its call',
+      'leaves out a result that comes before its call',
       [result('a', '1'), calling(['a'])],
       [['assistant', '', ['a']], ['tool', 'a', INTERRUPTED]],
     ],
     [
-      'takes the first of several results, behind the text that followed too',
+      'takes the first of several results, even after the text that followed',
       [calling(['a']), agent('One moment.'), result('a', '1'), result('a', '2')],
       [['assistant', '', ['a']], ['tool', 'a', '1'], ['assistant', 'One moment.']],
     ],
     ...(['t-1', 't-2'] as const).flatMap((turnId) => [
       [
-        `tells results apart whose id is used again in ${turnId}`,
+        `tells apart results whose id is used again in ${turnId}`,
         [calling(['a']), result('a', '1'), calling(['a'], turnId), result('a', '2', turnId)],
         [
           ['assistant', '', ['a']], ['tool', 'a', '1'],
@@ -164,7 +164,7 @@ describe('toChatMessages', () => {
         ],
       ],
       [
-        `does not lend a call the result of one with its id in ${turnId}`,
+        `does not give a call the result of another with its id in ${turnId}`,
         [calling(['a']), calling(['a'], turnId), result('a', '2', turnId)],
         [
           ['assistant', '', ['a']], ['tool', 'a', INTERRUPTED],

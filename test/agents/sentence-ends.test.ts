@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import { SentenceEnds } from '../../src/agents/sentence-ends.ts';
 
-/** What is spoken of a text that came in pieces of this many characters, and is then over. */
+/** What is spoken of a whole text that comes in pieces of this many characters. */
 function spoken(text: string, isCut: boolean, size: number, ends = new SentenceEnds()): string {
   let said = '';
   for (let at = 0; at < text.length; at += size) said += ends.push(text.slice(at, at + size));

@@ -1,4 +1,4 @@
-// How a turn ends that calls tools: hung up or interrupted, over real sockets.
+// How a turn that calls tools ends: hung up or interrupted, over real sockets.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -19,7 +19,7 @@ describe('a tool that hangs up', () => {
   const asksToHangUp = (goodbye: string, ...texts: string[]): Answer =>
     calls([['call_1', 'hang_up', JSON.stringify({ goodbye })]], ...texts);
 
-  it('has what can be spoken of its goodbye said, hangs up and ends, and nothing comes after', async (t) => {
+  it('speaks what can be spoken of its goodbye, hangs up, and nothing comes after', async (t) => {
     const { client, server } = await serveModel(t, agentWith(hangUp), [
       asksToHangUp('**Goodbye!** \u{1F44B}'),
       says('Late.'),
@@ -62,8 +62,9 @@ describe('a tool that hangs up', () => {
     });
   }
 
-  // The caller heard "Your table is booked. Goodbye!", and the booking was gone without a trace.
-  it('aborts another tool of the round, which the log names, unless that finishes', async (t) => {
+  // Was: the caller heard "Your table is booked. Goodbye!", and the booking was lost without a
+  // trace.
+  it('aborts and logs another tool of the round, unless that one is to finish', async (t) => {
     const ended = deferred();
     const run = async (args: JsonObject, context: ToolContext): Promise<Json> => {
       try {

@@ -18,7 +18,7 @@ describe('a call that goes wrong', () => {
   );
   const wrongCity = ['call_1', 'weather', '{"city":5}'] as const;
   const paris = ['call_1', 'weather', '{"city":"Paris"}'] as const;
-  // What arguments, names and thrown values are told as is tested in test/tools and test/base.
+  // How arguments, names and thrown values are described is tested in test/tools and test/base.
   for (const [what, agent, call, error] of [
     ['with wrong arguments', sunny, wrongCity, 'arguments.city must be of type string'],
     ['with a list', sunny, ['call_1', 'weather', '[]'], 'the arguments are not a JSON object'],
@@ -58,7 +58,7 @@ describe('a call that goes wrong', () => {
     ['its arguments were refused', 'weather', 'weather', 'its arguments were refused'],
     ['there is no such tool', 'xanadu', 'unknown', 'there is no such tool'],
   ] as const) {
-    it(`is not run and is logged where ${what}, without a word of the model`, async (t) => {
+    it(`is not run, and is logged without a word of the model, if ${what}`, async (t) => {
       let runs = 0;
       const counting = agentWith(weather(() => (runs += 1)));
       const { client, logLines } = await serveModel(t, counting, [
@@ -94,7 +94,7 @@ describe('a call that goes wrong', () => {
       assert.match(line, /"level":"info".*"conversationId":.*"turnId":.*"tool":"weather"/);
     });
 
-  it("is logged where its tool threw, without a word of the error: it may be a caller's", async (t) => {
+  it("is logged if its tool threw, without words of the error: they may be a caller's", async (t) => {
     const fails = weather(({ city }) => {
       const cause = new Error(`no ${String(city)}`, { cause: String(city) });
       throw Object.assign(new TypeError(`no ${String(city)}`, { cause }), { code: 'E_CITY' });

@@ -16,7 +16,7 @@ import { calls, dataOf, eventsOf, outline, promptOf, serveModel, spoken } from '
 import { agentWith, APOLOGY, asksParis, looking, sunny, weather } from './weather-tool.ts';
 
 describe('a tool call', () => {
-  it('is run, told to the browser, and its result handed back before the model speaks', async (t) => {
+  it('is run, shown to the browser, and answered before the model speaks', async (t) => {
     const { client, server, app } = await serveModel(t, sunny, [asksParis, says('It is clear.')]);
     const events = await eventsOf(client.say('Paris?'));
     assert.deepEqual(typesOf(events), [
@@ -62,7 +62,7 @@ describe('a tool call', () => {
     });
   }
 
-  it('is offered with only name, description and schema: vendors refuse more', async (t) => {
+  it('comes from an offer of only name, description and schema: vendors refuse more', async (t) => {
     const pay = tool({
       name: 'pay',
       description: 'Pays.',
@@ -109,7 +109,7 @@ describe("a model's text", () => {
   const made = { prompt: 'Be brief.', tools: [], options: {}, toolChoice: undefined } as const;
 
   for (const kind of ['promise', 'thenable'] as const) {
-    it(`is not read on while the caller reads nothing, as a ${kind} says`, async () => {
+    it(`is not read on while a pending ${kind} says that the caller reads nothing`, async () => {
       const room = deferred<boolean>();
       const said: string[] = [];
       const say = (text: string): unknown => {
@@ -144,9 +144,9 @@ describe("a model's text", () => {
   }
 });
 
-// What results become, value by value: test/tools/tool-result.test.ts.
+// What each kind of result becomes is tested in test/tools/tool-result.test.ts.
 describe('what a tool returns', () => {
-  it('is told to the model as JSON, and nothing as {"status":"ok"}', async (t) => {
+  it('is given to the model as JSON, or as {"status":"ok"} if it is nothing', async (t) => {
     for (const [returned, content] of [['clear', '"clear"'], [undefined, '{"status":"ok"}']]) {
       const agent = agentWith(weather(() => returned));
       const { client, server } = await serveModel(t, agent, [asksParis, says('Yes.')]);
@@ -155,7 +155,7 @@ describe('what a tool returns', () => {
     }
   });
 
-  it('is cut for the model, and does not fail the turn, where it is longer than a reply may be', async (t) => {
+  it('is cut for the model, and does not fail the turn, if it is longer than a reply may be', async (t) => {
     // The model gets its first 64 KiB; what the browser is told must have a bound too, or the
     // caller hears the apology.
     const agent = agentWith(weather(() => 'x'.repeat(1_100_000)));
@@ -226,7 +226,7 @@ describe('several calls at once', () => {
 });
 
 describe('what a tool says itself', () => {
-  it('is not the last message of the next request, and comes after its result later', async (t) => {
+  it('is not the last message of the next request, and later follows the result', async (t) => {
     const saying = agentWith(weather((_args, { reply }) => void reply.say('I am looking. ')));
     const { client, server } = await serveModel(t, saying, [asksParis, says('Sunny.')]);
     assert.equal(await spoken(client.say('Paris?')), 'I am looking. Sunny.');
@@ -247,7 +247,7 @@ describe('the rounds of a turn', () => {
       ? asksParis(response, request)
       : says('That is all.')(response, request);
 
-  it('are eight, and then the model is asked once more with the same tools and may call none', async (t) => {
+  it('number eight, then the model is asked once more, with the same tools but allowed none', async (t) => {
     const { client, server } = await serveModel(t, sunny, [always]);
     assert.equal(await spoken(client.say('Paris?')), 'That is all.');
     assert.deepEqual(

@@ -32,7 +32,7 @@ describe('withModel', () => {
     assert.equal(agent.bind, bind);
   });
 
-  it('is the agent whose bind is called', async (t) => {
+  it('calls the bind of the agent itself', async (t) => {
     class Bound {
       readonly name = 'bound';
       readonly #word = 'Mine.';

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { agentChannels } from '../../src/app/agent-channels.ts';
 import type { Channel } from '../../src/base/channel.ts';
 
-/** Hears itself what it sends. */
+/** Hears what it sends. */
 class Loop implements Channel {
   readonly address = 'here';
   readonly sent: string[] = [];

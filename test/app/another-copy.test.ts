@@ -1,4 +1,4 @@
-// An agent may be made with another copy of the package than its server: its classes are others.
+// An agent may be made with another copy of the package than its server: their classes then differ.
 
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
@@ -19,7 +19,7 @@ function isErrorClass(value: unknown): value is ErrorClass {
   return typeof value === 'function' && value.prototype instanceof Error;
 }
 
-/** The errors of a copy that this is an instance of. */
+/** Names of the error classes of a copy that this is an instance of. */
 function namesOf(error: unknown, copy: Copy): string[] {
   return Object.keys(copy).filter((name) => {
     const type = copy[name];
@@ -27,7 +27,7 @@ function namesOf(error: unknown, copy: Copy): string[] {
   });
 }
 
-describe('an error of another copy of the package', () => {
+describe('an error from another copy of the package', () => {
   for (const [name, type] of Object.entries(theirs)) {
     if (!isErrorClass(type)) continue;
     it(`is a ${name}`, () => {
@@ -37,7 +37,7 @@ describe('an error of another copy of the package', () => {
     });
   }
 
-  it('is not one of a class that a program derives from one of ours', () => {
+  it('is not an instance of a class that a program derives from ours', () => {
     class Mine extends ours.HttpError {}
     assert.equal(new theirs.HttpError(400, 'no') instanceof Mine, false);
     assert.equal(new Mine(400, 'no') instanceof theirs.HttpError, true);
@@ -54,7 +54,7 @@ describe('an error of another copy of the package', () => {
     assert.equal((await fetch('/bad')).status, 418);
   });
 
-  it('leaves no unknown outcome of a once tool if it is NotDone', async (t) => {
+  it('does not leave the outcome of a once tool unknown if it is NotDone', async (t) => {
     const answers = [new theirs.NotDone('the bank declined it'), undefined];
     const served = shop(t, payTool(() => {
       const answer = answers.shift();
@@ -65,7 +65,7 @@ describe('an error of another copy of the package', () => {
   });
 });
 
-describe('a hand-over of another copy of the package', () => {
+describe('a hand-over from another copy of the package', () => {
   it('hands over', () => {
     const given: unknown = theirs.handOver('desk');
     assert.ok(given instanceof ours.handOver('desk').constructor);

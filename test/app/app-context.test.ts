@@ -18,7 +18,7 @@ describe('context.readRawBody', () => {
     );
   });
 
-  it('gives it again after next() to a layer that asked before, even in mid-turn', async (t) => {
+  it('gives the body again after next() to a layer that read it, even in mid-turn', async (t) => {
     const { agent, begun, release } = holding();
     const told = deferred<string>();
     const served = await serve(t, { agent });
@@ -37,7 +37,7 @@ describe('context.readRawBody', () => {
   });
 
   for (const pieces of [1, 2]) {
-    it(`is gone once a turn is open, unless asked for before; pieces: ${pieces}`, async (t) => {
+    it(`rejects once a turn is open, unless called before; pieces: ${pieces}`, async (t) => {
       const { agent, begun, release } = holding();
       t.after(release);
       const told = deferred<unknown>();
@@ -67,7 +67,7 @@ describe('context.readRawBody', () => {
 
 describe('a webhook whose caller leaves before a layer calls next()', () => {
   it('is not an open stream, and its turn is interrupted', async (t) => {
-    // Was: nobody heard of a close that was before they asked, and MAX_STREAMS such callers closed
+    // Was: nobody heard of a close that preceded their asking, and MAX_STREAMS such callers closed
     // the server to all others.
     const [left, interrupted] = [deferred(), deferred<string>()];
     const served = await serve(t, {

@@ -19,7 +19,7 @@ describe('app.onError', () => {
       throw new Gone('away');
     });
 
-  it("answers for a class, and for errors of the server's own", async (t) => {
+  it("handles a class, and the server's own errors", async (t) => {
     const served = await serve(t);
     failing(served.app)
       .onError(Gone, (error, context) => context.json(410, { gone: error.message }))
@@ -30,7 +30,7 @@ describe('app.onError', () => {
     assert.deepEqual([unknown.status, await unknown.text()], [404, 'Not found']);
   });
 
-  it('is 500 when the error handler answers nothing', async (t) => {
+  it('leads to a 500 when the error handler answers nothing', async (t) => {
     const served = await serve(t);
     failing(served.app).onError(Gone, () => undefined);
     const response = await served.fetch('/fail');
@@ -78,7 +78,7 @@ describe('a handler that fails', () => {
   });
 
   /**
-   * What an app's listener throws in node's face for one request; in a real server that ends the
+   * What an app's listener lets escape to Node for one request; in a real server that ends the
    * process.
    */
   async function escapes(

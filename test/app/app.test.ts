@@ -32,7 +32,7 @@ describe('createApp', () => {
 });
 
 describe('an unknown path', () => {
-  it('is 404 as JSON', async (t) => {
+  it('is a 404 in JSON', async (t) => {
     const response = await (await serve(t)).fetch('/nothing');
     assert.deepEqual(
       [response.status, response.headers.get('content-type'), await response.json()],
@@ -40,7 +40,7 @@ describe('an unknown path', () => {
     );
   });
 
-  it('is 404 for OPTIONS that is not a preflight', async (t) => {
+  it('is a 404 for an OPTIONS request that is not a preflight', async (t) => {
     assert.equal((await (await serve(t)).fetch('/nothing', { method: 'OPTIONS' })).status, 404);
   });
 });
@@ -54,7 +54,7 @@ describe('a known path', () => {
     ['PUT', '/api/authorize', 'POST, OPTIONS'],
     ['PROPFIND', '/metrics', 'GET, HEAD, OPTIONS'],
   ] as const)
-    it(`is 405 for ${method} ${path}, and says what it takes`, async (t) => {
+    it(`answers 405 to ${method} ${path}, and says what it allows`, async (t) => {
       const response = await (await serve(t)).fetch(path, { method });
       assert.deepEqual([response.status, response.headers.get('allow')], [405, allow]);
       const error = `${path} only allows ${allow}`;
@@ -77,7 +77,7 @@ describe('a known path', () => {
       assert.equal(Number(headers['content-length'] ?? 0) > 0, hasLength);
     });
 
-  it('is 400 if a parameter is not percent-encoded UTF-8', async (t) => {
+  it('answers 400 if a parameter is not percent-encoded UTF-8', async (t) => {
     const served = await serve(t);
     served.app.get('/calls/:id', (context) => context.json(200, context.params));
     const response = await served.fetch('/calls/%FF');
@@ -120,13 +120,13 @@ describe("a user's route below /api/", () => {
     ['401 for GET without one', '/api/mine', 'GET', undefined, 401],
     ['401 for HEAD without one', '/api/mine', 'HEAD', undefined, 401],
     ['served for GET with a signature of the empty body', '/api/mine', 'GET', '', 200],
-    ['401 through a pattern that reaches there', '/api/x', 'GET', undefined, 401],
+    ['401 through a pattern that matches there', '/api/x', 'GET', undefined, 401],
     // RFC 3986 §6.2.2.2: `/%61pi/x` and `/api/x` are one path, and the handler is handed `api`
     // either way.
     ['401 where "api" is percent-encoded', '/%61pi/x', 'GET', undefined, 401],
     ['401 in absolute form', 'http://x/api/x', 'GET', undefined, 401],
     ["open on a pattern's other paths", '/other/x', 'GET', undefined, 200],
-    ['open on a path that only begins so', '/apiary', 'GET', undefined, 200],
+    ['open on a path that only begins like it', '/apiary', 'GET', undefined, 200],
   ] as const)
     it(`is ${what}`, async (t) => {
       const client = await (await serveRoutes(t)).raw();
@@ -150,7 +150,7 @@ describe("a user's route below /api/", () => {
 });
 
 describe('app.use', () => {
-  it('runs layers in the order in which they were added, also where nobody serves', async (t) => {
+  it('runs layers in the order they were added, even where nobody serves the path', async (t) => {
     const served = await serve(t);
     for (const name of ['a', 'b'])
       served.app.use((context, next) => {
@@ -160,9 +160,9 @@ describe('app.use', () => {
     assert.equal((await served.fetch('/nothing')).headers.get('x-layers'), 'a, b');
   });
 
-  // Found only by compose(), it is thrown out of the listener at every request: in a plain
-  // JavaScript project one typing error ends the process.
-  it('refuses what is no function', async (t) => {
+  // If only `compose()` found it, the listener would throw on every request: in a plain JavaScript
+  // project one typo would end the process.
+  it('refuses what is not a function', async (t) => {
     const { app } = await serve(t);
     for (const value of [{}, undefined, Promise.resolve()])
       assert.throws(() => app.use(value as never), /^TypeError: middleware must be a function/);
@@ -188,7 +188,7 @@ describe('app.listen', () => {
     assert.throws(() => app.listen({ port: 0 }), /listen\(\) has already been called/);
   });
 
-  it('does not listen if the app is closed while code is still loaded', async () => {
+  it('does not listen if the app is closed while code is still loading', async () => {
     const settings = settingsWith({ chatCompletionsKeys: ['key'] });
     const app = createApp(settings, quiet);
     const listening = app.listen({ host: '127.0.0.1', port: 0 });

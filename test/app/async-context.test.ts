@@ -1,5 +1,6 @@
 // An async context that is entered around a server's listener, as tracers do, reaches everything
-// that a request sets off: hooks, requests to a model, tools. None of it sees another request's.
+// that a request sets off: hooks, requests to a model, tools. Nothing sees another request's
+// context.
 
 import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
@@ -65,7 +66,7 @@ const SENDINGS: Readonly<Record<string, (request: string) => string>> = {
 
 /**
  * A store whose answers are thenables, all settled together, in the context of the first caller:
- * the worst that a connection pool does.
+ * the worst that a connection pool can do.
  */
 function slowStore(): ConversationStore {
   const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 100, maxCharacters: 1_000_000 });
@@ -167,8 +168,8 @@ async function serveTraced(
 }
 
 /**
- * What a model's server would answer to the caller's last words: "look …" with a call of the tool,
- * then with a text; "hold …" with a first word, and nothing more until it is aborted.
+ * What a model's server would answer to the caller's last words: to "look …" with a call of the
+ * tool, then with a text; to "hold …" with a first word, and nothing more until it is aborted.
  */
 async function answerAsModel(
   init: RequestInit | undefined,
@@ -194,7 +195,7 @@ async function answerAsModel(
   ]);
 }
 
-/** With a signal, it stays open until that fires. */
+/** With a signal, the stream stays open until that fires. */
 function streamOf(chunks: readonly string[], signal?: AbortSignal | null): Response {
   const body = new ReadableStream<Uint8Array>({
     start(controller) {
@@ -214,8 +215,8 @@ const STORES = { 'the memory store': undefined, 'a store that answers late': slo
 for (const [way, serveApp] of Object.entries(WAYS)) {
   for (const [sent, sending] of Object.entries(SENDINGS)) {
     for (const [stored, createStore] of Object.entries(STORES)) {
-      describe(`the async context of a request, ${way}, ${sent}, ${stored}`, () => {
-        it('reaches the hooks, model requests and tools of turns that run together', async (t) => {
+      describe(`the async context of a request (${way}; ${sent}; ${stored})`, () => {
+        it('reaches the hooks, model requests and tools of concurrent turns', async (t) => {
           const { seen, send } = await serveTraced(t, serveApp, sending, createStore?.());
           const names = Array.from({ length: 20 }, (_, index) => `c-${index}`);
           const replies = await Promise.all(names.map((name) => send(name, 't', `look ${name}/t`)));
@@ -228,7 +229,7 @@ for (const [way, serveApp] of Object.entries(WAYS)) {
           assert.deepEqual(found.toSorted(), expected.toSorted());
         });
 
-        it('is that of each turn after a barge-in', async (t) => {
+        it("is each turn's own after a barge-in", async (t) => {
           const { seen, send } = await serveTraced(t, serveApp, sending, createStore?.());
           const first = await send('c', 't-1', 'hold c/t-1');
           await first.read((text) => text.includes('One'));
@@ -247,7 +248,7 @@ for (const [way, serveApp] of Object.entries(WAYS)) {
           );
         });
 
-        it('is that of the turn when its caller leaves', async (t) => {
+        it("is the turn's own when its caller leaves", async (t) => {
           const { seen, send } = await serveTraced(t, serveApp, sending, createStore?.());
           const caller = await send('c', 't-1', 'hold c/t-1');
           await caller.read((text) => text.includes('One'));

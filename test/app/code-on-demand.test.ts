@@ -30,20 +30,20 @@ async function loadedFor(
 describe('loadCode', () => {
   for (const [what, given, agents, options, expected] of [
     ['nothing for the echo agent', settings, [echo], {}, []],
-    ['what an agent of yours may do', settings, [echo, own], {}, ['work']],
+    ['what your own agents may need', settings, [echo, own], {}, ['work']],
     ['models for a prompt', settings, [asking], {}, ['work']],
     ['redaction', settings, [echo, redacting], {}, ['work', 'redaction']],
-    ['what counts towards a limit', limited, [echo], {}, ['work']],
+    ['what counts turns towards a limit', limited, [echo], {}, ['work']],
     ['what another process may have left in the store', settings, [echo], { store: 1 }, ['work']],
-    ['messages to other processes', settings, [echo], { channel: 1 }, ['work']],
+    ['what sends messages to other processes', settings, [echo], { channel: 1 }, ['work']],
     ['what a record takes from turns', settings, [echo], { records: 1 }, ['work']],
-    ['what a page shows of requests', settings, [echo], { platform: 1 }, ['work']],
+    ['what a page shows about requests', settings, [echo], { platform: 1 }, ['work']],
   ] as const) {
     it(`loads ${what}`, async () =>
       assert.deepEqual(await loadedFor(given, agents, options), expected));
   }
 
-  it('loads spans if an SDK of OpenTelemetry runs', async (t) => {
+  it('loads spans if an OpenTelemetry SDK is running', async (t) => {
     const place = Symbol.for('opentelemetry.js.api.1');
     Reflect.set(globalThis, place, { trace: {} });
     t.after(() => Reflect.deleteProperty(globalThis, place));

@@ -45,7 +45,7 @@ async function textOf(reader: ReadableStreamDefaultReader<Uint8Array>): Promise<
   return Buffer.from((await within(reader.read(), 'a chunk')).value ?? []).toString();
 }
 
-/** Says a word, and waits for the end of its turn. */
+/** An agent that says a word, and waits for the end of its turn. */
 const HELD = defineAgent({
   name: 'held',
   async *onMessage({ signal }) {
@@ -74,7 +74,7 @@ describe('app.fetch', () => {
     assert.match(await textOf(reader), /" Two\."/);
   });
 
-  it('makes the agent wait for a reader that does not ask', async (t) => {
+  it('makes the agent wait for a reader that does not read', async (t) => {
     const piece = 'x'.repeat(10_000);
     const waited = deferred();
     let said = 0;
@@ -110,7 +110,7 @@ describe('app.fetch', () => {
     await textOf(reader);
     taken.resolve();
     await until(() => app.runningTurns === 1, 'the second word');
-    await new Promise((resolve) => setImmediate(resolve)); // it waits for a reader by now
+    await new Promise((resolve) => setImmediate(resolve)); // by now it is waiting for a reader
     await reader.cancel();
     await until(() => app.runningTurns === 0, 'the end of the turn');
     const history = await app.conversations.getHistory('c1');
@@ -178,7 +178,7 @@ describe('app.fetch', () => {
     });
     const answer = open(t, { agent }).fetch(turn({ signal: controller.signal }));
     const signal = await signalOfTurn.promise;
-    await collectGarbage(); // on Node 20 the signal of a request that was collected does not fire
+    await collectGarbage(); // on Node 20 the signal of a collected request does not fire
     controller.abort(new Error('the caller left'));
     await assert.rejects(answer, /the caller left/);
     await within(fired(signal), 'the signal of the turn');
@@ -200,7 +200,7 @@ describe('app.fetch', () => {
     await assert.rejects(within(rest, 'an end'), (reason) => reason === controller.signal.reason);
   });
 
-  it('says that it was cut short if nothing was aborted', async (t) => {
+  it('says that the body was cut short if nothing was aborted', async (t) => {
     const app = open(t);
     app.get('/cut', ({ response }) => {
       response.write('begun');
@@ -212,7 +212,7 @@ describe('app.fetch', () => {
   });
 
   for (const status of [199, 600]) {
-    it(`is 500 if a handler answers ${status}, which no Response can have`, async (t) => {
+    it(`answers 500 if a handler answers ${status}, which no Response can have`, async (t) => {
       const { log, next } = recordLog();
       const app = open(t, { options: { log } });
       app.get('/odd', (context) => context.json(status, {}));
@@ -222,7 +222,7 @@ describe('app.fetch', () => {
   }
 
   for (const status of [204, 205, 304]) {
-    it(`has no body with ${status}, whatever the handler gives`, async (t) => {
+    it(`sends no body with ${status}, whatever the handler gives`, async (t) => {
       const app = open(t);
       app.get('/none', (context) => context.text(status, 'ignored'));
       const response = await app.fetch(new Request(`${ORIGIN}/none`));
@@ -230,7 +230,7 @@ describe('app.fetch', () => {
     });
   }
 
-  it('is not harmed by a body that is cancelled after its end', async (t) => {
+  it('is not harmed if a body is cancelled after its end', async (t) => {
     const app = open(t);
     const reader = readerOf(await app.fetch(turn()));
     while (!(await reader.read()).done);
@@ -242,10 +242,10 @@ describe('app.fetch', () => {
   });
 
   for (const [what, use] of [
-    ['was read', (request: Request) => request.text()],
+    ['has been read', (request: Request) => request.text()],
     ['somebody else is reading', ({ body }: Request) => body?.getReader()],
   ] as const)
-    it(`is 500 for a body that ${what}, and the log names the remedy`, async (t) => {
+    it(`answers 500 for a body that ${what}, and the log names the remedy`, async (t) => {
       const { log, next } = recordLog();
       const app = open(t, { options: { log } });
       const request = turn();
@@ -278,7 +278,7 @@ describe('app.fetch', () => {
     ['an error', gone, ({ cause }: Error) => cause],
     ['another value', 'gone', ({ cause }: Error) => (cause as Error).cause],
   ] as const) {
-    it(`is 400 for a body that breaks off, and its error has the cause: ${what}`, async (t) => {
+    it(`answers 400 for a body that breaks off; the error has the cause: ${what}`, async (t) => {
       const body = new ReadableStream({ pull: (controller) => controller.error(broken) });
       const init = { method: 'POST', headers: turn().headers, body, duplex: 'half' };
       const request = new Request(`${ORIGIN}/api/agent`, init as RequestInit);
@@ -304,7 +304,7 @@ describe('app.fetch', () => {
     );
   });
 
-  it('is over with a short answer, whether or not anybody reads it', async (t) => {
+  it('is finished after a short answer, whether or not anybody reads it', async (t) => {
     const { log, next } = recordLog();
     const app = open(t, { options: { log } });
     const response = await app.fetch(new Request(`${ORIGIN}/health`));
@@ -361,7 +361,7 @@ describe('app.fetch', () => {
     assert.deepEqual(statuses, [400, 400, 429]);
   });
 
-  it('is no local client, whatever the server says of its address', async (t) => {
+  it('is never a local client, whatever address the server reports', async (t) => {
     const app = open(t, { options: { platform: new LocalPlatform({ playground: true }) } });
     for (const [path, init] of [
       ['/playground', {}],

@@ -46,15 +46,15 @@ describe('app.handle', () => {
 describe('app.handle with next', () => {
   const THEIRS = 299;
   for (const [what, method, path, status] of [
-    ['calls it for a path that nobody has', 'GET', '/theirs', THEIRS],
-    ['calls it for another method of such a path', 'POST', '/theirs', THEIRS],
-    ['calls it for a preflight of such a path', 'OPTIONS', '/theirs', THEIRS],
+    ['calls it for an unknown path', 'GET', '/theirs', THEIRS],
+    ['calls it for another method of an unknown path', 'POST', '/theirs', THEIRS],
+    ['calls it for a preflight of an unknown path', 'OPTIONS', '/theirs', THEIRS],
     ['calls it for a path whose case differs', 'GET', '/Health', THEIRS],
-    ['calls it for a malformed path that is no route', 'GET', '/%zz/theirs', THEIRS],
+    ['calls it for a malformed path that is not a route', 'GET', '/%zz/theirs', THEIRS],
     ['answers a path of its own', 'GET', '/health', 200],
-    ['answers another method of one', 'DELETE', '/health', 405],
-    ['answers a preflight of one', 'OPTIONS', '/health', 204],
-    ['answers a malformed parameter of one', 'GET', '/%zz/ours', 400],
+    ['answers another method of its own path', 'DELETE', '/health', 405],
+    ['answers a preflight of its own path', 'OPTIONS', '/health', 204],
+    ['answers a malformed parameter of its own path', 'GET', '/%zz/ours', 400],
   ] as const)
     it(what, async (t) => {
       const app = createApp(settingsWith(), quiet);
@@ -66,7 +66,7 @@ describe('app.handle with next', () => {
       assert.equal((await fetch(origin + path, { method, headers })).status, status);
     });
 
-  it('calls it before it returns, with nothing set and nothing counted', async (t) => {
+  it('calls it before returning, with nothing set and nothing counted', async (t) => {
     const app = createApp(settingsWith(), quiet);
     app.use((context) => context.empty(204));
     const found: unknown[] = [];
@@ -106,7 +106,7 @@ describe('app.handle below a path of another server', () => {
     assert.match(await response.text(), /"content":"Yes\."/);
   });
 
-  it('guards what was asked for below /api/', async (t) => {
+  it('guards a path that was asked for below /api/', async (t) => {
     const app = createApp(settingsWith(), quiet);
     app.get('/:room/secrets', (context) => context.text(200, context.path));
     const origin = await serveWith(t, mount('/api', app));
@@ -133,7 +133,7 @@ describe('app.handle after a layer that has read the body', () => {
     assert.match(await answer.text(), /"content":"Yes\."/);
   });
 
-  it('is 401 if those are not the bytes that were signed', async (t) => {
+  it('answers 401 if rawBody is not what was signed', async (t) => {
     const answer = await behindParser(t, (body) => ({ rawBody: Buffer.from(`${body} `) }));
     assert.equal(answer.status, 401);
   });

@@ -1,4 +1,4 @@
-// That the bounds of history which an operator sets are those that the server keeps.
+// The server keeps to the bounds on history that an operator sets.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -7,7 +7,7 @@ import { messageEvent, serve, type Served } from '../fixtures/app.ts';
 import { jumpingClock } from '../fixtures/clock.ts';
 
 interface Answering extends Served {
-  /** The reply to words of a conversation. */
+  /** The reply to these words in a conversation. */
   say(conversation: string, text?: string): Promise<string>;
 }
 
@@ -25,14 +25,14 @@ function served(t: TestContext, environment: Readonly<Record<string, string>>): 
 }
 
 describe('history', () => {
-  it('has at most MAX_CONVERSATIONS; the least recently used is evicted', async (t) => {
+  it('keeps at most MAX_CONVERSATIONS, evicting the least recently used', async (t) => {
     const { app, say } = served(t, { MAX_CONVERSATIONS: '2' });
     for (const conversation of ['a', 'b', 'a', 'c']) await say(conversation);
     assert.equal(await app.conversations.count(), 2);
     assert.deepEqual([await say('a', 'count'), await say('b', 'count')], ['5', '1']);
   });
 
-  it('has at most MAX_HISTORY_CHARACTERS, over all conversations', async (t) => {
+  it('keeps at most MAX_HISTORY_CHARACTERS, across all conversations', async (t) => {
     const { app, say } = served(t, { MAX_HISTORY_CHARACTERS: '20' });
     await say('a'); // 10 characters
     await say('b');

@@ -1,5 +1,5 @@
-// Hosts that have no connection make requests and responses of their own and pass them to
-// `app.handle`, as serverless-http does. Where Node has a socket, these have none.
+// Hosts without connections make requests and responses of their own and pass them to `app.handle`,
+// as serverless-http does. Where Node has a socket, these have none.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -24,7 +24,7 @@ class HostedRequest extends IncomingMessage {
     this.push(null);
   }
 
-  override _read(): void {} // all of it is here
+  override _read(): void {} // everything is here already
 }
 
 class HostedResponse extends ServerResponse {
@@ -89,7 +89,7 @@ describe('app.handle, for a host without connections', () => {
     assert.equal(await within(isClosed, 'its close'), true);
   });
 
-  it('knows the URL of the request, and no client address', async (t) => {
+  it('knows the URL of the request, but no client address', async (t) => {
     const { context, text } = await ask(t, 'GET', '/health?a=b');
     assert.match(text, /^HTTP\/1\.1 200 OK[^]*"healthy"/);
     assert.deepEqual(

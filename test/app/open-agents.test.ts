@@ -25,8 +25,8 @@ describe('openAgents', () => {
     rmSync(directory, { recursive: true, force: true });
   });
 
-  it('opens the agent in the settings, by a path from the directory', async () => {
-    // The name is a variable of the agent's own, which may come from .env.
+  it('opens the agent in the settings, by a path relative to the directory', async () => {
+    // The name comes from a variable that the agent reads itself, and which .env may set.
     assert.equal((await opened({ AGENT: './shop.mjs' })).name, 'florist');
   });
 

@@ -1,4 +1,4 @@
-// An app that another process has taken the place of: it goes on with the connections it has.
+// An app whose place another process has taken: it keeps serving the connections it has.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -43,7 +43,7 @@ async function isRefused(port: number): Promise<boolean> {
   return error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED';
 }
 
-describe('an app that is replaced', () => {
+describe('an app that has been replaced', () => {
   it('serves its existing connections as usual, and accepts no new ones', async (t) => {
     const { app, port, ask } = await open(t);
     assert.deepEqual(await ask('/ready'), [200, 'keep-alive']);
@@ -53,7 +53,7 @@ describe('an app that is replaced', () => {
     await closed;
   });
 
-  it('takes no longer than any other when it is told to close', async (t) => {
+  it('takes no longer than any other app when it is told to close', async (t) => {
     const { app, ask } = await open(t);
     assert.deepEqual(await ask('/health'), [200, 'keep-alive']);
     const closed = app.close({ isReplaced: true });

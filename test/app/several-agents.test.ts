@@ -26,7 +26,7 @@ const two: NamedAgents = { sales: speaker('Sally'), support: speaker('Sue') };
 interface Several {
   readonly app: App;
   readonly origin: string;
-  /** A client of that path, in the one conversation of all clients. */
+  /** A client for that path, in the one conversation that all clients share. */
   readonly at: (path: string, secret?: string) => TestClient;
 }
 
@@ -51,12 +51,12 @@ async function serveAgents(
 describe('createApp with several agents', () => {
   const wrong: readonly (readonly [what: string, agents: unknown, message: RegExp])[] = [
     ['no agent', {}, /needs at least one agent/],
-    ['what a module does not export', undefined, /needs an agent, or several .*, got undefined/],
+    ['an export that does not exist', undefined, /needs an agent, or several .*, got undefined/],
     ['a name with a capital', { Sales: two['sales'] }, /name must begin with .*, got "Sales"/],
     ['a name that begins with a digit', { '1st': two['sales'] }, /got "1st"/],
     ['a name with a slash', { 'a/b': two['sales'] }, /got "a\/b"/],
     ['a name of 65 characters', { ['a'.repeat(65)]: two['sales'] }, /at most 64/],
-    ['what is no agent', { sales: 'echo' }, /the agent sales must be made with defineAgent/],
+    ['what is not an agent', { sales: 'echo' }, /the agent sales must be made with defineAgent/],
     ['nothing under a name', { sales: undefined }, /the agent sales must be made with/],
   ];
   for (const [what, agents, message] of wrong) {
@@ -83,7 +83,7 @@ describe('createApp with several agents', () => {
   for (const [what, sales, support] of [
     ['as their state', withState(newCart), withState(newCart)],
     ['in two states', withState(defineState(newCart)), withState(defineState(newCart))],
-    ['in a state and without one', withState(defineState(newCart)), withState(newCart)],
+    ['in a state and by itself', withState(defineState(newCart)), withState(newCart)],
   ] as const) {
     it(`refuses two agents with one function ${what}, which they would not share`, () => {
       assert.throws(() => createApp(settingsWith(), { sales, billing: speaker('Bill'), support }), {
@@ -94,7 +94,7 @@ describe('createApp with several agents', () => {
     });
   }
 
-  it('accepts agents that share a state, that have different ones, and one under two names', () => {
+  it('accepts agents that share a state or have their own, and one under two names', () => {
     const shared = defineState(newCart);
     const own = withState(() => ({ cart: [] }));
     const agents = { a: withState(shared), b: withState(shared), c: own, d: own };
@@ -109,7 +109,7 @@ describe('createApp with several agents', () => {
 });
 
 describe('several agents', () => {
-  it('answer each on the agent route with its name, and the first on the route itself', async (t) => {
+  it('answer below the agent route by name, and the first on the route itself', async (t) => {
     const { at } = await serveAgents(t);
     for (const [path, words] of [
       ['/api/agent/sales', 'Sally: Hi'],
@@ -121,7 +121,7 @@ describe('several agents', () => {
     assert.equal((await at('/api/agent/billing').say('Hi')).status, 404);
   });
 
-  it('have paths without a double slash below a route that ends with one', async (t) => {
+  it('have paths without a double slash below a route that ends with a slash', async (t) => {
     const { at } = await serveAgents(t, two, { agentRoute: '/' });
     assert.equal(await (await at('/support').say('Hi')).text(), 'Sue: Hi');
   });
@@ -140,7 +140,7 @@ describe('several agents', () => {
     assert.deepEqual(stolen, []);
   });
 
-  it('interrupt no turn of another agent with the same id', async (t) => {
+  it('do not interrupt a turn of another agent with the same id', async (t) => {
     const { agent: slow, begun, release } = holding();
     const { at } = await serveAgents(t, { slow, quick: speaker('Q') });
     const reply = await at('/api/agent/slow').say('Hi');
@@ -150,7 +150,7 @@ describe('several agents', () => {
     assert.equal(await reply.text(), 'One. Two.');
   });
 
-  it('share the limit of open streams', async (t) => {
+  it('share the limit on open streams', async (t) => {
     const { agent: slow, begun, release } = holding();
     const { at } = await serveAgents(t, { slow, quick: speaker('Q') }, { maxStreams: 1 });
     const held = at('/api/agent/slow').say('Hi');
@@ -194,7 +194,7 @@ describe('the secrets of several agents', () => {
     assert.deepEqual(statuses, [200, 401, 200, 401, 200, 401]);
   });
 
-  it("open an app's own routes below /api/, whichever it is, and authorize", async (t) => {
+  it("open the app's own routes below /api/ and authorize, whichever is used", async (t) => {
     const { app, at } = await serveAgents(t, two, settings);
     app.post('/api/mine', (context) => context.text(200, 'mine'));
     for (const secret of [SECRET, SALES_SECRET]) {
@@ -205,7 +205,7 @@ describe('the secrets of several agents', () => {
   });
 });
 
-describe('what is reported about several agents', () => {
+describe('an app that reports on its agents', () => {
   it('names the agent in the metrics of turns and events', async (t) => {
     const { app, at } = await serveAgents(t);
     await (await at('/api/agent').say('Hi')).text();
@@ -234,7 +234,7 @@ describe('what is reported about several agents', () => {
     ]);
   });
 
-  it('names the agent that failed as it is served, not by its own name', async (t) => {
+  it('names an agent that failed by the name it is served under, not its own', async (t) => {
     const { log, wait } = recordLog();
     const fail = (): never => { throw new Error('broken'); };
     const support = defineAgent({ name: 'Sue', onMessage: fail, apology: fail });
@@ -244,7 +244,7 @@ describe('what is reported about several agents', () => {
       assert.equal((await wait(msg))[0]?.['agent'], 'support', msg);
   });
 
-  it('names an agent that has taken over as it is served, too', () => {
+  it('names an agent that has taken over by the name it is served under, too', () => {
     const { sales, support } = two as { sales: Agent; support: Agent };
     const speakers = new Speakers(sales, 'sales', new Map(Object.entries(two)));
     const names = [sales, support, speaker('Sam')].map((agent) => speakers.nameOf(agent));
@@ -297,7 +297,7 @@ describe('what is reported about several agents', () => {
   });
 });
 
-// A tunnel with AGENT_ROUTE=/ opened every route.
+// Was: a tunnel with AGENT_ROUTE=/ opened every route.
 describe('pathsOfAgents', () => {
   for (const agentRoute of ['/', '/api/agent'])
     it(`has the paths of all agents and no others, with AGENT_ROUTE=${agentRoute}`, async (t) => {

@@ -13,7 +13,7 @@ import { assertEnds, stop } from '../process/server-end.ts';
 
 const LIMIT = { timeout: 15_000 };
 
-/** Speaks, waits for SIGUSR2 or for its signal, and speaks on. "deaf" hears no signal. */
+/** Speaks, waits for SIGUSR2 or for its signal, and speaks again. "deaf" ignores the signal. */
 const HOLDING_AGENT = `
   import { EventEmitter } from 'node:events';
   const gate = new EventEmitter();
@@ -74,7 +74,7 @@ async function streaming(
   return stream;
 }
 
-/** Over a connection of its own, so that none is kept alive. */
+/** A request over a connection of its own, so that none is kept alive. */
 async function request(
   url: string,
   path: string,
@@ -140,15 +140,15 @@ describe('SIGTERM', () => {
       ]);
       await connection(url);
       const half = await connection(url);
-      half.write('GET /health HTTP/1.1\r\nhost: x\r\n'); // and no more
-      await request(url, '/health'); // behind both
+      half.write('GET /health HTTP/1.1\r\nhost: x\r\n'); // unfinished
+      await request(url, '/health'); // after both
       await stop(server);
     },
   );
 });
 
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const)
-  it(`${signal} lets an open turn finish, and nobody connect, and the code is 0`, LIMIT, async () => {
+  it(`${signal} lets an open turn finish but nobody connect, with exit code 0`, LIMIT, async () => {
     const bench = await start();
     const { server, url } = bench;
     const stream = await streaming(bench);
@@ -169,7 +169,7 @@ describe('DRAIN_CALLS_SECONDS', () => {
     assert.equal((await client.post(event)).status, 200, url);
   }
 
-  it('has calls served until the last one has ended, while new ones go elsewhere', LIMIT, async () => {
+  it('keeps serving calls until the last one ends; new ones go elsewhere', LIMIT, async () => {
     const bench = await start({ DRAIN_CALLS_SECONDS: '600' });
     const { server, url, client } = bench;
     await (await client.start()).text();
@@ -205,7 +205,7 @@ describe('the shutdown timeout', () => {
     socket.write(
       'POST /api/authorize HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{',
     );
-    await request(url, '/health'); // behind it
+    await request(url, '/health'); // after it
     await stop(server);
   });
 });
@@ -222,7 +222,7 @@ describe('a second signal', () => {
       assert.equal((await bench.server.line('closing'))['signal'], first);
       bench.server.kill(second);
       await assertEnds(bench.server, code);
-      await assert.rejects(stream.rest()); // cut short, which does not pass for an end
+      await assert.rejects(stream.rest()); // cut short, not properly ended
       assert.equal(
         bench.server.log.some(({ msg }) => msg === 'closed'),
         false,

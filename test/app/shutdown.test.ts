@@ -11,7 +11,7 @@ const TIMES = {
   drainDelaySeconds: 0, drainCallsSeconds: 0, shutdownTimeoutSeconds: 60, turnTimeoutSeconds: 120,
 };
 
-/** Of an app that is closed at once if nothing is open. */
+/** The shutdown of an app that closes at once if nothing is open. */
 function createShutdown(
   times: Partial<typeof TIMES> = {},
   parts: Partial<Record<keyof ShutdownParts, object>> = {},
@@ -23,7 +23,7 @@ function createShutdown(
   return new Shutdown(all, [{ turns }], new Set());
 }
 
-/** What becomes of a request: its headers, or the error and them. */
+/** What becomes of a request: its headers, and the error if it is refused. */
 function ask(shutdown: Shutdown): { error: HttpError | undefined; headers: string[] } {
   const headers: string[] = [];
   const context = {
@@ -44,7 +44,7 @@ async function rounds(): Promise<void> {
 }
 
 describe('Shutdown', () => {
-  it('serves until it is closed, and says nothing about it', () => {
+  it('serves until it is closed, and adds no header', () => {
     const shutdown = createShutdown();
     assert.deepEqual([shutdown.isReady, ask(shutdown)], [true, { error: undefined, headers: [] }]);
   });
@@ -78,7 +78,7 @@ describe('Shutdown', () => {
     await closed;
   });
 
-  it('is closed, and refuses, when the last response is over', async () => {
+  it('is closed, and refuses requests, once the last response has ended', async () => {
     const shutdown = createShutdown();
     shutdown.enter();
     shutdown.enter();
@@ -111,7 +111,7 @@ describe('Shutdown', () => {
     assert.deepEqual(counts, [0, false, 1, false, 1, false, 1, true]);
   });
 
-  it('waits until all have been told before it refuses', async () => {
+  it('waits until everybody has been told before it refuses', async () => {
     let told!: () => void;
     const platform = { close: () => new Promise<void>((resolve) => (told = resolve)) };
     const shutdown = createShutdown({}, { platform });
@@ -130,7 +130,7 @@ describe('Shutdown', () => {
     assert.equal(count, 1);
   });
 
-  it('closes turns once where a replaced app was told to hurry before', async () => {
+  it('closes turns once if a replaced app is told to hurry', async () => {
     let count = 0;
     const close = async (): Promise<void> => void (count += 1);
     const shutdown = createShutdown({}, {}, { interruptAll: () => undefined, close });

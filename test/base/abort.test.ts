@@ -13,9 +13,9 @@ inItself.errors.push(inItself);
 describe('isAbort', () => {
   const aborts: readonly (readonly [string, unknown])[] = [
     ["a turn's reason", aborted],
-    ['an error with it as its cause', new Error('the query failed', { cause: aborted })],
+    ['an error with the reason as its cause', new Error('the query failed', { cause: aborted })],
     [
-      'an error with it deep in its causes',
+      'an error with the reason deep in its causes',
       new TypeError('a', { cause: new Error('b', { cause: aborted }) }),
     ],
     ['what fetch rejects with', new DOMException('This operation was aborted', 'AbortError')],
@@ -31,12 +31,12 @@ describe('isAbort', () => {
   const others: readonly (readonly [string, unknown])[] = [
     ['a timeout', new DOMException('The operation timed out', 'TimeoutError')],
     [
-      'several errors of which one is another',
+      'several errors, not all of them aborts',
       new AggregateError([aborted, new Error('no database')]),
     ],
-    ['several errors of which there are none', new AggregateError([])],
+    ['an empty list of errors', new AggregateError([])],
     ['an error that is its own cause', withItselfAsCause],
-    ['errors that hold themselves', inItself],
+    ['errors that contain themselves', inItself],
     ['nothing', undefined],
   ];
   for (const [what, error] of others)
@@ -46,7 +46,7 @@ describe('isAbort', () => {
 describe('untilAborted', () => {
   const never = new Promise<never>(() => undefined);
 
-  it('has the value, at once if it is not a promise', async () => {
+  it('gives the value, at once if it is not a promise', async () => {
     const { signal } = new AbortController();
     assert.equal(untilAborted(1, signal), 1);
     assert.equal(await untilAborted(Promise.resolve(2), signal), 2);

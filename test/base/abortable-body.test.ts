@@ -25,8 +25,7 @@ async function serveOneByte(t: TestContext): Promise<Stage> {
 }
 
 /**
- * Without a reference to the response in the caller, which would keep what the garbage collector
- * takes.
+ * A function of its own: in the caller a reference would keep the response from being collected.
  */
 async function post(
   url: string,
@@ -36,9 +35,9 @@ async function post(
 }
 
 describe('readBody', () => {
-  // On Node 20.20 and 22 a POST's body went on for ever: fetch had forgotten its signal with the
-  // first garbage collection.
-  it("ends with the signal's reason, and the connection with it, after a garbage collection too", async (t) => {
+  // On Node 20.20 and 22 a POST's body went on for ever: fetch forgot its signal at the first
+  // garbage collection.
+  it("ends with the signal's reason, as does the connection, even after a garbage collection", async (t) => {
     const { url, response } = await serveOneByte(t);
     const controller = new AbortController();
     const chunks = await post(url, controller.signal);
@@ -60,14 +59,14 @@ describe('readBody', () => {
     await within(closed, 'the end of the connection');
   });
 
-  it('has nothing to give for an answer without a body', async () => {
+  it('yields nothing for an answer without a body', async () => {
     assert.deepEqual(await readBody(new Response(null), new AbortController().signal).next(), {
       done: true,
       value: undefined,
     });
   });
 
-  it('gives nothing if the signal fired before', async () => {
+  it('rejects if the signal has already fired', async () => {
     await assert.rejects(
       readBody(new Response('late'), AbortSignal.abort(new Error('enough'))).next(),
       /enough/,
@@ -88,7 +87,7 @@ describe('readText', () => {
     assert.equal(await readText(chunked('abcdef'), never, 4), 'abcd');
   });
 
-  it('joins a character that is split over two chunks', async () => {
+  it('joins a character that is split across two chunks', async () => {
     const [first = 0, ...rest] = Buffer.from('é');
     const body = ReadableStream.from([Uint8Array.of(first), Uint8Array.from(rest)]);
     assert.equal(await readText(new Response(body as ReadableStream<Uint8Array>), never, 4), 'é');

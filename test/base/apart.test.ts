@@ -12,7 +12,7 @@ describe('apart', () => {
     ['', 'Two.', 'Two.'],
     ['One.', '', ''],
   ] as const) {
-    it(`makes ${JSON.stringify(expected)} of ${JSON.stringify(text)} behind ${JSON.stringify(before)}`, () => {
+    it(`makes ${JSON.stringify(expected)} of ${JSON.stringify(text)} after ${JSON.stringify(before)}`, () => {
       assert.equal(apart(text, before), expected);
     });
   }

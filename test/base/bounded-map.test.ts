@@ -19,7 +19,7 @@ describe('BoundedMap', () => {
     assert.deepEqual(held(filled(3, 'a', 'b', 'c', 'd')), ['b', 'c', 'd']);
   });
 
-  it('counts setting again as use, with the newer value', () => {
+  it('counts setting a key again as use, and has the newer value', () => {
     const map = filled(3, 'a', 'b', 'c', 'a', 'd');
     assert.deepEqual([held(map), map.get('a')], [['a', 'c', 'd'], 3]);
   });
@@ -31,14 +31,14 @@ describe('BoundedMap', () => {
     assert.deepEqual([held(map), [...map]], [['a', 'c'], [['a', 0], ['c', 2]]]);
   });
 
-  it('drops an entry whose key is undefined too', () => {
+  it('also drops an entry whose key is undefined', () => {
     const map = new BoundedMap<string | undefined, number>(1);
     map.set(undefined, 1);
     map.set('a', 2);
     assert.deepEqual([[...map], map.get(undefined)], [[['a', 2]], undefined]);
   });
 
-  it('goes on behind an entry that is deleted when it is its turn', () => {
+  it('continues an iteration after an entry that is deleted in its turn', () => {
     const map = filled(3, 'a', 'b', 'c');
     for (const [key] of map) map.delete(key);
     assert.equal(map.size, 0);

@@ -3,7 +3,10 @@ import { describe, it } from 'node:test';
 
 import { applyDifferences, differencesOf, merge, patch } from '../../src/base/json-difference.ts';
 
-/** What a change from the first to the second makes of the third. An array is that of `l`. */
+/**
+ * What changing the first value to the second makes of the third: the fourth. An array is that of
+ * `l`.
+ */
 const MERGES: readonly (readonly [what: string, ...values: readonly object[]])[] = [
   ['sets another name', { a: 1 }, { a: 2 }, { a: 1, b: 3 }, { a: 2, b: 3 }],
   [
@@ -12,32 +15,32 @@ const MERGES: readonly (readonly [what: string, ...values: readonly object[]])[]
   ],
   ['adds a name', {}, { a: 1 }, { b: 2 }, { b: 2, a: 1 }],
   ['removes a name', { a: 1, b: 2 }, { b: 2 }, { a: 1, b: 3 }, { b: 3 }],
-  ['removes a name that is gone', { a: 1 }, {}, { b: 2 }, { b: 2 }],
-  ['adds an object that is there', {}, { a: { b: 1 } }, { a: { c: 2 } }, { a: { b: 1 } }],
-  ['appends behind what came meanwhile', [1], [1, 2], [1, 3], [1, 3, 2]],
+  ['removes a name that is already gone', { a: 1 }, {}, { b: 2 }, { b: 2 }],
+  ['adds an object that is already there', {}, { a: { b: 1 } }, { a: { c: 2 } }, { a: { b: 1 } }],
+  ['appends after what came meanwhile', [1], [1, 2], [1, 3], [1, 3, 2]],
   ['appends to an array that was empty', [], [2], [3], [3, 2]],
   ['appends an equal element again', [1], [1, 1], [1, 1], [1, 1, 1]],
   ['removes an element that has moved', [1, 2], [1], [0, 1, 2], [0, 1]],
   ['removes the nearest of equal elements', [1, 0, 1], [1, 0], [1, 0, 0, 1], [1, 0, 0]],
-  ['removes nothing where the element is gone', [1, 2], [1], [1], [1]],
+  ['removes nothing if the element is gone', [1, 2], [1], [1], [1]],
   ['removes several', [1, 2, 3, 4], [2, 4], [1, 2, 3, 4, 5], [2, 4, 5]],
   [
-    'replaces an element by its old value',
+    'finds the element to replace by its old value',
     [{ n: 1 }, 2], [{ n: 5 }, 2], [0, { n: 1 }, 2], [0, { n: 5 }, 2],
   ],
   ['replaces one and appends one', [1, 2], [1, 3, 4], [1, 2, 9], [1, 3, 9, 4]],
   ['removes the first and appends one', [1, 2], [2, 3], [1, 2, 9], [2, 9, 3]],
-  ['puts elements in front', [1], [0, 1], [1, 2], [0, 1, 2]],
-  ['puts elements between two that have moved', [1, 2], [1, 5, 6, 2], [0, 1, 2], [0, 1, 5, 6, 2]],
-  ['puts elements where the next one is gone', [1, 2], [1, 5, 2], [1], [1, 5]],
-  ['adds a list to one that is there', {}, { l: [1] }, { l: [2] }, { l: [2, 1] }],
-  ['replaces nothing where the array is gone', { l: [1] }, { l: [2] }, {}, {}],
+  ['inserts elements at the start', [1], [0, 1], [1, 2], [0, 1, 2]],
+  ['inserts elements between two that moved', [1, 2], [1, 5, 6, 2], [0, 1, 2], [0, 1, 5, 6, 2]],
+  ['inserts elements even if the next is gone', [1, 2], [1, 5, 2], [1], [1, 5]],
+  ['adds a list to one that is already there', {}, { l: [1] }, { l: [2] }, { l: [2, 1] }],
+  ['replaces nothing if the array is gone', { l: [1] }, { l: [2] }, {}, {}],
   [
-    'appends nothing to what is no array any more',
+    'appends nothing to what is no longer an array',
     { l: [1] }, { l: [1, 2] }, { l: 'x' }, { l: 'x' },
   ],
   ['sets nothing inside an object that is gone', { a: { b: 1 } }, { a: { b: 2 } }, {}, {}],
-  ['makes an array of what was none', { l: 'x' }, { l: [1] }, { l: 'x', m: 1 }, { l: [1], m: 1 }],
+  ['makes an array of a non-array', { l: 'x' }, { l: [1] }, { l: 'x', m: 1 }, { l: [1], m: 1 }],
 ];
 
 describe('merge', () => {
@@ -51,17 +54,17 @@ describe('merge', () => {
   }
 
   for (const [what, from, to, onto, collisions, misses] of [
-    ['nobody else changed', '{"a":1}', '{"a":2}', '{"a":1,"b":1}', [], []],
-    ['somebody else set to the same', '{"a":1}', '{"a":2}', '{"a":2,"b":1}', [], []],
+    ['that nobody else changed', '{"a":1}', '{"a":2}', '{"a":1,"b":1}', [], []],
+    ['that somebody else set to the same', '{"a":1}', '{"a":2}', '{"a":2,"b":1}', [], []],
     [
-      'somebody else set to something else',
+      'that somebody else set to something else',
       '{"a":{"b":1}}', '{"a":{"b":2}}', '{"a":{"b":3}}', ['/a/b'], [],
     ],
-    ['somebody else added, too', '{}', '{"a":2}', '{"a":3}', ['/a'], []],
-    ['was removed elsewhere', '{"a":{"b":1}}', '{"a":{"b":2}}', '{"c":1}', [], ['/a/b']],
-    ['has lost its element', '{"l":[1]}', '{"l":[]}', '{"l":[2]}', [], ['/l']],
+    ['that somebody else added, too', '{}', '{"a":2}', '{"a":3}', ['/a'], []],
+    ['that was removed elsewhere', '{"a":{"b":1}}', '{"a":{"b":2}}', '{"c":1}', [], ['/a/b']],
+    ['whose element is gone', '{"l":[1]}', '{"l":[]}', '{"l":[2]}', [], ['/l']],
   ] as const) {
-    it(`names the place of a change that ${what} if it did not find what it knew`, () => {
+    it(`tells whether it found what it expected at a place ${what}`, () => {
       const merged = merge(from, to, onto);
       assert.deepEqual([merged.collisions, merged.misses], [collisions, misses]);
     });
@@ -73,7 +76,7 @@ describe('merge', () => {
     assert.equal(Object.hasOwn(Object.prototype, 'x'), false);
   });
 
-  it('changes no text that is not a JSON object', () => {
+  it('does not change a text that is not a JSON object', () => {
     for (const onto of ['nothing', '[1]', 'null'])
       assert.equal(merge('{}', '{"a":1}', onto).text, onto);
   });
@@ -93,20 +96,20 @@ describe('differencesOf', () => {
     }
   });
 
-  it('finds nothing between objects whose names are in another order', () => {
+  it('finds nothing between objects with the same names in another order', () => {
     assert.deepEqual(differencesOf({ a: 1, b: { c: 1, d: 2 } }, { b: { d: 2, c: 1 }, a: 1 }), []);
   });
 });
 
 describe('applyDifferences, to undo a change', () => {
   for (const [what, before, after, found, expected] of [
-    ['leaves a value that is another now', { a: 1 }, { a: 2 }, { a: 3 }, { a: 3 }],
+    ['leaves a value that has changed since', { a: 1 }, { a: 2 }, { a: 3 }, { a: 3 }],
     ['leaves what others put into a list', {}, { l: [1] }, { l: [1, 2] }, { l: [2] }],
     [
       'leaves what others put into a map',
       {}, { m: { a: 1 } }, { m: { a: 1, b: 2 } }, { m: { b: 2 } },
     ],
-    ['brings a list back into another', { l: [1] }, {}, { l: [2] }, { l: [2, 1] }],
+    ['restores a list into a new one', { l: [1] }, {}, { l: [2] }, { l: [2, 1] }],
     [
       'puts an element back in its place',
       { l: [1, 2] }, { l: [2] }, { l: [2, 3] }, { l: [1, 2, 3] },
@@ -119,7 +122,7 @@ describe('applyDifferences, to undo a change', () => {
     });
   }
 
-  it('takes no longer for long arrays', () => {
+  it('handles long arrays in less than a second', () => {
     const list = Array.from({ length: 15_000 }, (_, index) => index % 2);
     const changed = { list: list.map((n) => n + 2) };
     const from = process.cpuUsage();
@@ -131,7 +134,7 @@ describe('applyDifferences, to undo a change', () => {
 });
 
 describe('patch', () => {
-  it('leaves objects alone that somebody holds', () => {
+  it('leaves alone objects that somebody holds', () => {
     const line = { name: 'cola', count: 1 };
     const live = { cart: [line], total: 2, notes: { a: 1 } };
     const { cart, notes } = live;
@@ -144,7 +147,7 @@ describe('patch', () => {
     assert.equal(live.notes, notes);
   });
 
-  it('leaves a value alone whose JSON is different, such as a redacted one', () => {
+  it('leaves alone a value whose JSON is different, such as a redacted one', () => {
     const live = { card: '4242', total: 1 };
     patch(live, { card: '[card 1]', total: 1 }, { card: '[card 1]', total: 2 });
     assert.deepEqual(live, { card: '4242', total: 2 });

@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { jsonText } from '../../src/base/json.ts';
 
 describe('jsonText', () => {
-  it('writes every text as JSON.stringify does', () => {
+  it('writes every string as JSON.stringify does', () => {
     const texts = Array.from({ length: 0x180 }, (_, code) => `a${String.fromCharCode(code)}b`);
     for (const text of [
       ...texts,

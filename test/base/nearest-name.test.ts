@@ -10,7 +10,7 @@ describe('nearestName', () => {
     ['added', 'PORTT', 'PORT'],
     ['replaced', 'PURT', 'PORT'],
     ['exchanged with the next', 'PROT', 'PORT'],
-    ['exchanged with the next, in front', 'OPRT', 'PORT'],
+    ['exchanged with the next, at the start', 'OPRT', 'PORT'],
     ['exchanged with the next, at the end', 'HOTS', 'HOST'],
   ] as const) {
     it(`counts a character that is ${what} as one edit`, () => {
@@ -31,7 +31,7 @@ describe('nearestName', () => {
     assert.equal(nearestName('port', ['sport', 'ports'], 1), 'sport');
   });
 
-  it('finds none among none', () => assert.equal(nearestName('port', [], 9), undefined));
+  it('finds nothing in an empty list', () => assert.equal(nearestName('port', [], 9), undefined));
 
   it('does not compare names whose lengths differ too much: the work is quadratic', () => {
     const begun = process.cpuUsage();

@@ -15,7 +15,7 @@ const SOURCE = join(ROOT, 'src/base/package-files.ts');
 const folder = mkdtempSync(join(tmpdir(), 'package-files-'));
 after(() => rmSync(folder, { recursive: true, force: true }));
 
-/** What the module says from the place that it has in a bundle. */
+/** What the module says from its place in a bundle. */
 function saidBy(place: string, format: 'esm' | 'cjs'): unknown {
   const file = join(folder, place, format === 'esm' ? 'bundle.mjs' : 'bundle.cjs');
   esbuild.buildSync({
@@ -44,13 +44,13 @@ describe('packageFile', () => {
     assert.ok(existsSync(packageFile('assets/playground/index.html')));
   });
 
-  it("takes nobody else's package for its own, in a bundle", () => {
+  it("does not take somebody else's package for its own, in a bundle", () => {
     mkdirSync(join(folder, 'app/dist/chunks'), { recursive: true });
     writeFileSync(join(folder, 'app/package.json'), '{"name":"my-app","version":"9.9.9"}');
     assert.deepEqual(saidBy('app/dist/chunks', 'esm'), [true, REFUSED]);
   });
 
-  it('does without any package.json above it, in a bundle as CommonJS', () =>
+  it('does without any package.json above it, in a CommonJS bundle', () =>
     assert.deepEqual(saidBy('alone/a/b', 'cjs'), [true, REFUSED]));
 });
 

@@ -6,15 +6,15 @@ import { mayLive, processAddress } from '../../src/base/process-address.ts';
 
 describe('mayLive', () => {
   const { pid: gone } = spawnSync(process.execPath, ['-e', '']);
-  /** Another process of this machine. */
+  /** Another process on this machine. */
   const withId = (id: number): string => processAddress().replace(/^\d+(.*#).*/, `${id}$1x`);
 
   for (const [what, address, isAlive] of [
     ['an address of this process', processAddress(), true],
     ['an earlier process with its id', withId(process.pid), false],
     ['a process that has ended', withId(gone), false],
-    ['another process that runs', withId(process.ppid), true],
-    ['a process of another machine', `${gone}@another-machine#x`, true],
+    ['another running process', withId(process.ppid), true],
+    ['a process on another machine', `${gone}@another-machine#x`, true],
     ['an address of another form', 'a channel', true],
   ] as const) {
     it(`is ${isAlive} for ${what}`, () => assert.equal(mayLive(address), isAlive));

@@ -17,7 +17,7 @@ function listOf(...entries: readonly Entry[]): RecencyList<Entry> {
   return list;
 }
 
-/** The names from the oldest to the newest, the same when they are read backwards. */
+/** The names from the oldest to the newest. Reading them backwards must give the same. */
 function namesIn({ oldest, newest }: RecencyList<Entry>): string {
   let forwards = '';
   for (let one = oldest; one !== undefined; one = one.newer) forwards += one.name;

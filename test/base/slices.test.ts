@@ -3,13 +3,13 @@ import { describe, it } from 'node:test';
 
 import { Slices, type Steps } from '../../src/base/slices.ts';
 
-/** Work of that many milliseconds. */
+/** Work that takes that many milliseconds. */
 function* busy<T>(ms: number, result: T): Steps<T> {
   for (const endMs = performance.now() + ms; performance.now() < endMs;) yield;
   return result;
 }
 
-/** Work of so many steps, each longer than a slice. */
+/** Work in that many steps, each longer than a slice. */
 function* longSteps(count: number): Steps<string> {
   for (let step = 0; step < count; step++) {
     for (const endMs = performance.now() + 12; performance.now() < endMs;);

@@ -1,4 +1,4 @@
-// What user code can throw, and what is said of it: `messageOf` and `withoutMessage`.
+// What user code can throw, and what is said about it: `messageOf` and `withoutMessage`.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -27,18 +27,18 @@ const UNREADABLE = Object.assign(new Error(), { message: Object.create(null) as 
 describe('messageOf', () => {
   for (const [what, thrown, message] of [
     ['an error', new TypeError('down'), 'down'],
-    ['a text', 'down', 'down'],
+    ['a string', 'down', 'down'],
     ['a symbol', Symbol('down'), 'Symbol(down)'],
     ['an object without a prototype', Object.create(null), NO_TEXT],
     ['an error whose message is such an object', UNREADABLE, NO_TEXT],
-    ['a proxy that was revoked', revokedProxy(), NO_TEXT],
+    ['a revoked proxy', revokedProxy(), NO_TEXT],
   ] as const) {
-    it(`has a text for ${what}`, () => assert.equal(messageOf(thrown), message));
+    it(`gives a text for ${what}`, () => assert.equal(messageOf(thrown), message));
   }
 });
 
 describe('withoutMessage', () => {
-  it('keeps name, code, stack and causes of an error, and no words of a message', () => {
+  it('keeps name, code, stack and causes of an error, but no words of a message', () => {
     const cause = new RangeError('of Xanadu');
     const error = Object.assign(new TypeError('in Xanadu', { cause }), { code: 'E_CITY' });
     const bare = withoutMessage(error) as Error & { code: unknown; cause: Error };
@@ -70,9 +70,9 @@ describe('withoutMessage', () => {
   }
 
   for (const [what, thrown] of [
-    ['a text', 'down'],
+    ['a string', 'down'],
     ['an object without a prototype', Object.create(null)],
-    ['a proxy that was revoked', revokedProxy()],
+    ['a revoked proxy', revokedProxy()],
     ...['name', 'message', 'stack', 'cause'].map(
       (field) => [`an error whose ${field} throws`, errorWithout(field)] as const,
     ),

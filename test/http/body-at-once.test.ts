@@ -1,5 +1,5 @@
-// A body that comes with its head, as most webhooks do, can be read without waiting in the tick
-// after the head. That is when an app serves: see `handle`.
+// A body that arrives with its head, as those of most webhooks do, can be read without waiting in
+// the tick after the head. An app serves its requests in that tick: see `handle`.
 
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -16,7 +16,7 @@ type Serve = (request: IncomingMessage, response: ServerResponse) => void;
 
 /**
  * A connection to a server that serves every request in the tick after its head, and a promise that
- * it served the first.
+ * resolves once it has served the first.
  */
 async function open(
   t: TestContext,
@@ -39,7 +39,7 @@ function read(request: IncomingMessage, maxBytes = 100): ReturnType<typeof readR
   return readRawBody(request, maxBytes, () => new BodyBudget(100));
 }
 
-/** Answers with what it found when it was served, and with the body when that had come. */
+/** Answers with what it found when called, and with the body once that has arrived. */
 const answer: Serve = (request, response) => {
   const isArriving = isBodyArriving(request);
   const body = read(request);
@@ -65,11 +65,11 @@ describe('readRawBody, in the tick after the head', () => {
       `${chunked}2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\n`, '', /\[later, arriving: hello\]/,
     ],
     [
-      'returns the body of every request of a pipeline', `${HEAD}first${HEAD}other`, '',
+      'returns the body of every request in a pipeline', `${HEAD}first${HEAD}other`, '',
       /\[at once, here: first\][^]*\[at once, here: other\]/,
     ],
     [
-      'returns the body of one request of a connection after another', `${HEAD}first`,
+      'returns the bodies of successive requests on one connection', `${HEAD}first`,
       `${HEAD}other`, /\[at once, here: first\][^]*\[at once, here: other\]/,
     ],
   ] as const)
@@ -105,7 +105,7 @@ describe('readRawBody, in the tick after the head', () => {
   });
 });
 
-describe('a request whose body was returned', () => {
+describe('a request whose body has been returned', () => {
   const waysToWait: Record<string, (request: IncomingMessage) => Promise<unknown>> = {
     end: (request) => once(request, 'end'),
     close: (request) => once(request, 'close'),
@@ -123,7 +123,7 @@ describe('a request whose body was returned', () => {
     });
   }
 
-  it('has ended when the answer goes on', async (t) => {
+  it('has ended by the next round of the event loop', async (t) => {
     const { client } = await open(t, (request, response) => {
       void read(request);
       setImmediate(() => {

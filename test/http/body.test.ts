@@ -11,7 +11,7 @@ import { mockTimers } from '../fixtures/clock.ts';
 import { connectTo } from '../fixtures/connect-to.ts';
 import { RawConnection } from '../fixtures/kernel.ts';
 
-/** As a promise, whenever the body is there. */
+/** `readRawBody`, always with a promise. */
 async function readRawBody(
   request: IncomingMessage,
   maxBytes: number,
@@ -27,7 +27,7 @@ function left(budget: body.BodyBudget): number {
   return bytes;
 }
 
-/** A request whose head has come over a socket. */
+/** A request whose head has arrived over a socket. */
 async function open(
   t: TestContext,
   head: string,
@@ -73,12 +73,12 @@ describe('readRawBody', () => {
   ] as const)
     it(`refuses ${what}`, async (t) => {
       const { request, client } = await open(t, head);
-      client.send(body); // and no end
+      client.send(body); // without ending it
       const expected = { status: 413, code: 'ERR_BODY_TOO_LARGE', message: /10 bytes/ };
       await assert.rejects(readRawBody(request, 10), expected);
     });
 
-  it('refuses a body whose client leaves in the middle', async (t) => {
+  it('refuses a body whose client leaves in the middle of it', async (t) => {
     const { request, client } = await open(t, `${post(10)}12345`);
     const body = readRawBody(request, 10);
     client.socket.resetAndDestroy();
@@ -88,9 +88,9 @@ describe('readRawBody', () => {
 
   // A layer that asks a database before it reads the body must not wait for ever for a client that
   // left meanwhile.
-  it('refuses a body whose client left before it was asked for', async (t) => {
+  it('refuses a body whose client left before the body was read', async (t) => {
     const { request, client } = await open(t, `${post(10)}12345`);
-    // not once(): it would listen for the error
+    // not `once()`: that would also listen for the error
     const left = new Promise((resolve) => request.on('close', resolve));
     client.socket.resetAndDestroy();
     await left;
@@ -100,8 +100,8 @@ describe('readRawBody', () => {
 
 describe('a body of full chunks', () => {
   for (const [what, room, waits] of [
-    ['without credentials waits after each for all others', new UncheckedBodies(1e6, 1e6), true],
-    ['with credentials does not', new body.BodyBudget(1e6), false],
+    ['without credentials yields to all others after each', new UncheckedBodies(1e6, 1e6), true],
+    ['with credentials does not yield', new body.BodyBudget(1e6), false],
   ] as const) {
     it(what, async () => {
       const stream = Object.assign(new Readable({ read: () => undefined }), { headers: {} });
@@ -119,7 +119,7 @@ describe('a body of full chunks', () => {
 });
 
 describe('the budget of all bodies', () => {
-  it('refuses the body that exceeds it with 503, and has all its bytes again', async (t) => {
+  it('refuses a body that exceeds it with 503, and gets all its bytes back', async (t) => {
     const { request, client } = await open(t, CHUNKED);
     const budget = new body.BodyBudget(4);
     const reading = readRawBody(request, 10, budget);
@@ -136,11 +136,11 @@ describe('the budget of all bodies', () => {
     ],
     ['breaks off', (client: RawConnection) => void client.socket.resetAndDestroy()],
     [
-      'was destroyed by a layer',
+      'is destroyed by a layer',
       (_client: RawConnection, request: IncomingMessage) => void request.destroy(),
     ],
   ] as const) {
-    it(`has all its bytes again when a body ${what}`, async (t) => {
+    it(`gets all its bytes back when a body ${what}`, async (t) => {
       const { request, client } = await open(t, CHUNKED);
       const budget = new body.BodyBudget(100);
       const reading = readRawBody(request, 10, budget);
@@ -152,7 +152,7 @@ describe('the budget of all bodies', () => {
     });
   }
 
-  // A list of a thousand chunks of a byte takes a hundred times their bytes.
+  // A list of a thousand one-byte chunks takes a hundred times their bytes.
   it('counts what is really used: at most twice the bytes, however small the chunks', async (t) => {
     const { request, client } = await open(t, CHUNKED);
     const budget = new body.BodyBudget(2_000);
@@ -165,10 +165,10 @@ describe('the budget of all bodies', () => {
   });
 
   for (const [what, chunks, maxBytes, budgeted] of [
-    ['no more than the largest body that is accepted', ['012345', '6789'], 10, 10],
-    ['nothing for a chunk that just fits', ['01', '2', '345'], 100, 6],
+    ['no more than the largest accepted body', ['012345', '6789'], 10, 10],
+    ['nothing extra for a chunk that just fits', ['01', '2', '345'], 100, 6],
   ] as const) {
-    it(`gives ${what}`, async (t) => {
+    it(`is charged ${what}`, async (t) => {
       const { request, client } = await open(t, CHUNKED);
       const reading = readRawBody(request, maxBytes, new body.BodyBudget(budgeted));
       const expected = chunks.join('');
@@ -183,7 +183,7 @@ describe('the budget of all bodies', () => {
   }
 });
 
-it('readRawBody a second time rejects where it would wait forever', async (t) => {
+it('readRawBody rejects on a second call, instead of waiting forever', async (t) => {
   const { request, client } = await open(t, post(2));
   client.send('ab');
   await readRawBody(request, 10);
@@ -198,22 +198,22 @@ async function openRead(t: TestContext, body: string): Promise<IncomingMessage> 
   return request;
 }
 
-describe('readRawBody of a body that another layer has read', () => {
+describe('readRawBody for a body that another layer has read', () => {
   it('rejects at once, and names the cause and the remedy', async (t) => {
     const request = await openRead(t, 'ab');
     await assert.rejects(within(readRawBody(request, 10), 'an error'), {
-      name: 'Error', // no HttpError: the client is not told
+      name: 'Error', // not an HttpError: the client is not told
       message: /already been read.*mount the app before.*as a Buffer in request\.rawBody/,
     });
   });
 
-  it('gives the bytes that the layer left in rawBody', async (t) => {
+  it('returns the bytes that the layer left in rawBody', async (t) => {
     const request = await openRead(t, 'ab');
     const rawBody = Buffer.from('ab');
     assert.equal(await readRawBody(Object.assign(request, { rawBody }), 10), rawBody);
   });
 
-  it('rejects if rawBody is not a Buffer: a text may have lost bytes', async (t) => {
+  it('rejects if rawBody is not a Buffer: a string may have lost bytes', async (t) => {
     const request = await openRead(t, 'ab');
     const reading = readRawBody(Object.assign(request, { rawBody: 'ab' }), 10);
     await assert.rejects(within(reading, 'an error'), /already been read/);
@@ -227,7 +227,7 @@ describe('readRawBody of a body that another layer has read', () => {
     await assert.rejects(read(11), { status: 413, code: 'ERR_BODY_TOO_LARGE' });
   });
 
-  it('gives nothing if there was no byte to read', async (t) => {
+  it('returns no bytes if there were none to read', async (t) => {
     const request = await openRead(t, '');
     assert.equal((await within(readRawBody(request, 10), 'a body of no bytes')).length, 0);
   });
@@ -281,7 +281,7 @@ describe('lingerOverBody', () => {
     await within(done.promise, 'it to be done', 500);
   });
 
-  it('reads 16 MiB and no more, and is done once, though the client goes on', async (t) => {
+  it('reads 16 MiB and no more, and is done once, though more is sent', async (t) => {
     const { request, client } = await open(t, post(64 * MIB));
     let read = 0;
     const [done, hasReadOn] = [deferred<number>(), deferred()];

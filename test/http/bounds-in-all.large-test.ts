@@ -1,4 +1,4 @@
-// What the server bounds in all: connections, and the bytes of bodies. Many and much are sent here.
+// What the server limits in total: connections, and the bytes of bodies. These tests send a lot.
 
 import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
@@ -11,7 +11,7 @@ import { holding, messageEvent, SECRET, serve, signed, type Served } from '../fi
 const MIB = 1_048_576;
 
 describe('connections', () => {
-  it('are at most MAX_STREAMS and 1,024; one more is closed before it is read', async (t) => {
+  it('number at most MAX_STREAMS plus 1,024; one more is closed unread', async (t) => {
     const served = await serve(t, { settings: { maxStreams: 1 } });
     const sockets: Socket[] = [];
     t.after(() => {
@@ -32,7 +32,7 @@ describe('connections', () => {
     const left = new Promise((resolve) => sockets[0]?.on('close', resolve));
     sockets[0]?.destroy();
     await left;
-    await until(open); // the server hears of it a little later
+    await until(open); // the server notices a little later
   });
 });
 
@@ -43,8 +43,8 @@ async function until(isTrue: () => Promise<boolean>): Promise<void> {
 
 const KEY = 'key-of-the-large-tests';
 
-describe('bodies in flight, with a key or a right signature', () => {
-  // 64 MiB in all; two of 32 MiB, all but a byte of which has come, have taken them.
+describe('bodies in flight, with a valid key or signature', () => {
+  // The limit is 64 MiB in total: two bodies of 32 MiB, each short of one byte, use it up.
   const settings = { maxBodyBytes: 32 * MIB, chatCompletionsKeys: [KEY] };
   const part = Buffer.alloc(settings.maxBodyBytes - 1, 'x');
   const head = (length: number): string =>
@@ -57,7 +57,7 @@ describe('bodies in flight, with a key or a right signature', () => {
     return client.send(head(settings.maxBodyBytes)).send(part);
   }
 
-  /** The status of one more body, of which a part comes alone. */
+  /** The status of one more body, which comes after its head. */
   async function another(served: Served): Promise<number> {
     const client = await served.raw();
     client.send(head(3).replace('host: x', 'host: x\r\nconnection: close'));
@@ -70,7 +70,7 @@ describe('bodies in flight, with a key or a right signature', () => {
     return status;
   }
 
-  /** The status of one more body without a key, the same way. */
+  /** The status of one more body, sent the same way but without a key. */
   async function unsigned(served: Served): Promise<number> {
     const client = await served.raw();
     client.send(
@@ -83,7 +83,7 @@ describe('bodies in flight, with a key or a right signature', () => {
   const untilRefused = (served: Served): Promise<void> =>
     until(async () => (await another(served)) === 503);
 
-  it('are refused with 503 beyond 64 MiB in total, until one of them is over', async (t) => {
+  it('are refused with 503 beyond 64 MiB in total, until earlier ones end', async (t) => {
     const served = await serve(t, { settings });
     const clients = [await begin(served), await begin(served)];
     await untilRefused(served);
@@ -92,7 +92,7 @@ describe('bodies in flight, with a key or a right signature', () => {
     await until(async () => (await another(served)) === 400);
   });
 
-  it("let a body in that comes with its head, as a webhook's usually does", async (t) => {
+  it("let in a body that comes with its head, as a webhook's usually does", async (t) => {
     const served = await serve(t, { settings });
     await begin(served);
     await begin(served);
@@ -100,7 +100,7 @@ describe('bodies in flight, with a key or a right signature', () => {
     assert.equal((await served.fetch('/api/agent', signed(messageEvent()))).status, 200);
   });
 
-  it('lose no room to others, of which one client has 32 MiB at once', async (t) => {
+  it('lose no room to forged ones, of which one client may hold 32 MiB', async (t) => {
     const served = await serve(t, { settings });
     const forged = async () => {
       const client = await served.raw();
@@ -146,7 +146,7 @@ describe('bodies in flight, with a key or a right signature', () => {
     });
   }
 
-  it('are at most 2 × MAX_BODY_BYTES if that is more than 64 MiB', async (t) => {
+  it('may total 2 × MAX_BODY_BYTES if that is more than 64 MiB', async (t) => {
     const [first, release] = [deferred(), deferred()];
     let count = 0;
     const served = await serve(t, { settings: { maxBodyBytes: 40 * MIB } });
@@ -169,7 +169,7 @@ describe('bodies in flight, with a key or a right signature', () => {
     assert.equal(await kept, 204);
   });
 
-  it('are no longer when a turn has begun', async (t) => {
+  it('no longer count once a turn has begun', async (t) => {
     const { agent, release } = holding();
     const served = await serve(t, { settings, agent });
     t.after(release);

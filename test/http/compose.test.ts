@@ -12,7 +12,7 @@ interface FakeContext {
   readonly path: string;
 }
 
-/** Runs a chain once: what the error boundary was handed. */
+/** Runs a chain once; returns what the error boundary was handed. */
 async function run(
   layers: readonly Middleware[],
   handler: Handler = answer,
@@ -61,7 +61,7 @@ describe('compose', () => {
     await run([answer], () => assert.fail('the handler was called'));
   });
 
-  it('folds the layers once and not at each request', async () => {
+  it('folds the layers once, not for each request', async () => {
     const layers = [pass];
     const chain = compose(layers, answer, () => undefined);
     layers.push(() => assert.fail('was added later'));
@@ -117,7 +117,7 @@ describe('compose', () => {
     ['a layer that throws', [fail(new Error('broken'))], answer],
     ['a handler behind several layers', [pass, async (_context, next) => next(), pass], reject],
   ] as readonly (readonly [string, readonly Middleware[], Handler])[])
-    it(`has ${what} answered once, before the outer layers go on`, async () => {
+    it(`answers once for ${what}, before the outer layers continue`, async () => {
       let wasAnswered: boolean | undefined;
       const outer: Middleware = async (context, next) => {
         await next(); // never rejects
@@ -159,7 +159,7 @@ describe('passChecks', () => {
 });
 
 describe('loadedHandler', () => {
-  it('loads its code once, for however many requests', async () => {
+  it('loads its code once, however many requests come', async () => {
     let loads = 0;
     const handler = loadedHandler(async () => {
       loads += 1;
@@ -170,7 +170,7 @@ describe('loadedHandler', () => {
     assert.equal(loads, 1);
   });
 
-  it('loads it again after that has failed', async () => {
+  it('loads its code again if loading it failed', async () => {
     let loads = 0;
     const handler = loadedHandler(async () => {
       if (++loads === 1) throw new Error('no such file');

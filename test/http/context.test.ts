@@ -10,7 +10,7 @@ import { deferred, rawRequest, within } from '../fixtures/app.ts';
 import { connectTo } from '../fixtures/connect-to.ts';
 import { messageEvent, recordLog, serve, signed } from '../fixtures/kernel.ts';
 
-/** What a handler finds in the context of a request that is these bytes. */
+/** What a handler finds in the context of a request made of these bytes. */
 async function found<T>(
   t: TestContext,
   bytes: string,
@@ -47,12 +47,12 @@ describe('context.url', () => {
       get('http://other.example/a?b', 'host: a.example'), false, 'http://a.example/a?b',
     ],
     ['http where no proxy is trusted', x('x-forwarded-proto: https'), false, 'http://x/'],
-    ['https of a trusted proxy', x('x-forwarded-proto: https'), true, 'https://x/'],
-    ['http of a trusted proxy', x('x-forwarded-proto: http'), true, 'http://x/'],
-    ['http for an odd scheme of one', x('x-forwarded-proto: ftp'), true, 'http://x/'],
-    ['http of a trusted proxy that says nothing', x(), true, 'http://x/'],
-    ['the last scheme, which that wrote', x('x-forwarded-proto: http, https'), true, 'https://x/'],
-    ['not the first, which anybody may', x('x-forwarded-proto: https ,http'), true, 'http://x/'],
+    ['https from a trusted proxy', x('x-forwarded-proto: https'), true, 'https://x/'],
+    ['http from a trusted proxy', x('x-forwarded-proto: http'), true, 'http://x/'],
+    ['http for an odd scheme from one', x('x-forwarded-proto: ftp'), true, 'http://x/'],
+    ['http if a trusted proxy names no scheme', x(), true, 'http://x/'],
+    ["the last scheme, the proxy's own", x('x-forwarded-proto: http, https'), true, 'https://x/'],
+    ['not the first, which may be forged', x('x-forwarded-proto: https ,http'), true, 'http://x/'],
   ] as const)
     it(`has ${what}`, async (t) =>
       assert.equal(await found(t, bytes, (context) => context.url.href, trustProxy), url));
@@ -71,7 +71,7 @@ describe('context.url', () => {
     assert.equal(context.url.href, 'https://x/a');
   });
 
-  it('is 400 for a malformed host header, and shows at most 100 characters of it', async (t) => {
+  it('throws a 400 for a malformed host header, showing at most 100 characters', async (t) => {
     const served = await serve(t);
     served.app.get('/url', (context) => context.text(200, context.url.href));
     const client = await served.raw();
@@ -97,7 +97,7 @@ describe('context.clientAddress', () => {
 });
 
 describe('context.header', () => {
-  it('joins several of one name as Node does, even where Node keeps them apart', async (t) => {
+  it('joins headers of one name as Node does, even those that Node keeps apart', async (t) => {
     const bytes = get('/', 'host: x', 'x-a: 1', 'x-a: 2', 'set-cookie: a=1', 'set-cookie: b=2');
     const headers = await found(t, bytes, (context) =>
       ['x-a', 'set-cookie', 'x-b'].map((name) => context.header(name)),
@@ -108,7 +108,7 @@ describe('context.header', () => {
 
 describe('context.empty', () => {
   for (const status of [204, 304]) {
-    it(`has no length where HTTP allows none: ${status}`, async (t) => {
+    it(`sends no content-length where HTTP allows none: ${status}`, async (t) => {
       const served = await serve(t);
       served.app.get('/empty', (context) => context.empty(status));
       const client = (await served.raw()).send(get('/empty', 'host: x'));
@@ -119,7 +119,7 @@ describe('context.empty', () => {
 });
 
 describe('context.switchProtocols', () => {
-  it('throws if no other protocol is offered, and leaves the request to be answered', async (t) => {
+  it('throws if no other protocol is offered, and the request can still be answered', async (t) => {
     const served = await serve(t);
     served.app.get('/socket', (context) => {
       try {
@@ -142,8 +142,8 @@ function left({ take }: { readonly take: (bytes: number) => boolean }): number {
   return bytes;
 }
 
-describe('the budgets of bodies', () => {
-  // Given back twice, they would grow with every turn.
+describe('the budgets for bodies', () => {
+  // If bytes were given back twice, the budgets would grow with every turn.
   for (const when of ['before', 'after', 'never']) {
     it(`get a body's bytes back once when a turn streams; authenticated: ${when}`, async (t) => {
       const bodies = new BodyBudget(100);
@@ -181,7 +181,7 @@ describe('the budgets of bodies', () => {
   }
 });
 
-describe('a request that is answered', () => {
+describe('a request that has been answered', () => {
   type Answering = readonly [what: string, answer: (context: Context) => unknown];
   const firsts: readonly Answering[] = [
     ['a stream', (context) => context.eventStream().end({ data: 'first' })],
@@ -195,7 +195,7 @@ describe('a request that is answered', () => {
   ];
   for (const [how, first] of firsts) {
     for (const [what, second] of seconds) {
-      it(`with ${how} has no second answer: ${what}`, async (t) => {
+      it(`with ${how} gets no second answer: ${what}`, async (t) => {
         let error: unknown;
         const served = await serve(t);
         served.app.get('/twice', (context) => {
@@ -213,7 +213,7 @@ describe('a request that is answered', () => {
   }
 });
 
-it("a turn's stream has its length, and no chunks, where the reply ends at once", async (t) => {
+it("a turn's stream has a content-length, not chunks, if the reply ends at once", async (t) => {
   const client = await (await serve(t)).raw();
   const request = rawRequest(messageEvent(), { headers: ['connection: close'] });
   const answer = await client.send(request).lastAnswer();
@@ -221,8 +221,8 @@ it("a turn's stream has its length, and no chunks, where the reply ends at once"
   assert.equal(answer.headers['transfer-encoding'], undefined);
 });
 
-describe('the bytes of an answer', () => {
-  it("are those of a turn's stream, as its reader gets them", async (t) => {
+describe('the logged bytes of an answer', () => {
+  it("are those that the reader of a turn's stream receives", async (t) => {
     const { log, next } = recordLog();
     const agent = defineAgent({
       name: 'accented',
@@ -237,7 +237,7 @@ describe('the bytes of an answer', () => {
     assert.equal((await next('request'))['bytes'], Buffer.byteLength(text));
   });
 
-  it("are those of a user's own event stream", async (t) => {
+  it("are those that the reader of a user's own event stream receives", async (t) => {
     const { log, next } = recordLog();
     const served = await serve(t, { log });
     served.app.get('/stream', (context) => {
@@ -249,7 +249,7 @@ describe('the bytes of an answer', () => {
     assert.equal((await next('request'))['bytes'], Buffer.byteLength(text));
   });
 
-  it('are none for HEAD', async (t) => {
+  it('are 0 for HEAD', async (t) => {
     const { log, next } = recordLog();
     await (await serve(t, { log })).fetch('/health', { method: 'HEAD' });
     assert.equal((await next('request'))['bytes'], 0);
@@ -258,11 +258,11 @@ describe('the bytes of an answer', () => {
 
 describe('context.isAnswered', () => {
   const ways: readonly (readonly [how: string, (context: Context) => unknown, boolean])[] = [
-    ['nothing was done', () => undefined, false],
-    ['it was answered', (context) => context.empty(204), true],
-    ['a stream has begun, of which nothing has left', (context) => context.eventStream(), true],
+    ['nothing has been done', () => undefined, false],
+    ['an answer has been sent', (context) => context.empty(204), true],
+    ['a stream has begun but sent nothing yet', (context) => context.eventStream(), true],
     ['a layer has written the head itself', ({ response }) => response.writeHead(200), true],
-    ['the response was destroyed', ({ response }) => response.destroy(), true],
+    ['the response has been destroyed', ({ response }) => response.destroy(), true],
   ];
   for (const [how, act, isAnswered] of ways) {
     it(`is ${isAnswered} if ${how}`, async (t) => {
@@ -281,9 +281,9 @@ describe('context.isAnswered', () => {
   }
 });
 
-// Waiting for it would make a turn slower by a tenth.
-for (const how of ['by its own server', 'mounted in another'] as const)
-  it(`readRawBody returns a body that came with its head at once, ${how}`, async (t) => {
+// Waiting for the body would make a turn a tenth slower.
+for (const how of ['in its own server', 'mounted in another'] as const)
+  it(`readRawBody returns at once a body that came with its head, ${how}`, async (t) => {
     let found: unknown;
     const served = await serve(t);
     served.app.post('/x', (context) => {

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import { departTogether, MOST_TOGETHER } from '../../src/http/departures.ts';
 
-/** Lets that many depart, which note their number in the list that is returned. */
+/** Lets `count` entries depart, each of which adds its number to the returned list. */
 function depart(count: number): number[] {
   const departed: number[] = [];
   for (let number = 1; number <= count; number++)
@@ -14,7 +14,7 @@ function depart(count: number): number[] {
 const round = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
 
 describe('departTogether', () => {
-  it('waits until what has arrived is handled, and keeps the order', async () => {
+  it('waits until what has arrived has been handled, and keeps the order', async () => {
     const departed = depart(3);
     await Promise.resolve();
     await new Promise((resolve) => process.nextTick(resolve));
@@ -31,7 +31,7 @@ describe('departTogether', () => {
     assert.deepEqual([departed, later], [[1], [1]]);
   });
 
-  it('lets 64 depart when one more is ready, which waits for the next round', async () => {
+  it('lets 64 depart as soon as one more is ready, which waits for the next round', async () => {
     const departed = depart(MOST_TOGETHER);
     assert.equal(departed.length, 0);
     const next = depart(1);
@@ -40,7 +40,7 @@ describe('departTogether', () => {
     assert.deepEqual([departed.length, next.length], [64, 1]);
   });
 
-  it('lets those depart later that become ready while others depart', async () => {
+  it('makes one that becomes ready during departures wait for the next round', async () => {
     const departed: string[] = [];
     departTogether({
       depart() {

@@ -1,22 +1,22 @@
-// What a writer is tested against: a response that notes what is done to it, and timeouts by hand.
+// What writers are tested with: a response that notes what is done to it, and a clock set by hand.
 
 import { EventEmitter } from 'node:events';
 import type { TestContext } from 'node:test';
 
 import type { SseDestination } from '../../src/http/event-writer.ts';
 
-/** What a connection of Node's shows, as far as a writer looks. */
+/** As much of a Node connection as a writer looks at. */
 class Connection {
   destroyed = false;
   errored: Error | null = null;
   readonly _handle = { writeQueueSize: 0 };
 }
 
-/** A response that has room or has not, as the test says. */
+/** A response that has room or not, as the test decides. */
 export class Destination extends EventEmitter implements SseDestination {
   readonly calls: string[] = [];
   readonly req = { socket: new Connection() };
-  /** Null where the response waits behind an earlier one. */
+  /** Null while the response waits behind an earlier one. */
   socket: object | null = this.req.socket;
   writableLength = 0;
   destroyed = false;
@@ -63,12 +63,12 @@ export class Destination extends EventEmitter implements SseDestination {
     this.emit(this.#hasEnded ? 'finish' : 'drain');
   }
 
-  /** The client has read something, and the rest of the chunk still waits. */
+  /** The client has read part of a chunk; the rest still waits. */
   readSome(): void {
     this.req.socket._handle.writeQueueSize -= 1;
   }
 
-  /** As when the connection is gone. */
+  /** The connection is gone. */
   close(): void {
     this.destroyed = this.req.socket.destroyed = true;
     for (const callback of this.#waiting.splice(0)) callback(new Error('closed'));
@@ -87,15 +87,13 @@ export class Destination extends EventEmitter implements SseDestination {
     else if (this.room) callback();
     else {
       this.#waiting.push(callback);
-      this.writableLength += chunk.length + 1; // the end of the chunks, for one
+      this.writableLength += chunk.length + 1; // framing counts, too
       this.req.socket._handle.writeQueueSize += chunk.length + 1;
     }
   }
 }
 
-/**
- * Timeouts by hand: those that Node 20's own mock makes cannot be refreshed.
- */
+/** Timeouts that fire on `tick()`: those of Node 20's own mock cannot be refreshed. */
 export class Clock {
   #now = 0;
   readonly #timers = new Map<object, { at: number; readonly fire: () => void }>();

@@ -19,8 +19,7 @@ interface Handled {
 }
 
 /**
- * What becomes of an error under handlers that answer with the name of the class they were given
- * for.
+ * What becomes of an error when each handler answers with the name of the class that it handles.
  */
 async function handle(error: unknown, classes: readonly ErrorClass[] = []): Promise<Handled> {
   const boundary = new ErrorBoundary();
@@ -66,19 +65,19 @@ describe('ErrorBoundary', () => {
     ['hides the message of a 500', new HttpError(500, 'of the database'), [500, internal, []]],
     ['hides the message of a 502', new HttpError(502, 'at 10.0.0.7'), [502, internal, []]],
     [
-      'shows the message of a 503 that says so', new HttpError(503, 'full', { expose: true }),
+      'shows the message of a public 503', new HttpError(503, 'full', { expose: true }),
       [503, { error: 'full' }, []],
     ],
     [
-      'hides the message of a 400 that says so', new HttpError(400, 'secret', { expose: false }),
+      'hides the message of a private 400', new HttpError(400, 'secret', { expose: false }),
       [400, internal, []],
     ],
     ['answers any other error with a fixed sentence', new Error('at 10.0.0.7'), INTERNAL],
-    ['answers a string that was thrown with a fixed sentence', 'at 10.0.0.7', INTERNAL],
-    ['answers undefined that was thrown with a fixed sentence', undefined, INTERNAL],
-    ['answers null that was thrown with a fixed sentence', null, INTERNAL],
+    ['answers a thrown string with a fixed sentence', 'at 10.0.0.7', INTERNAL],
+    ['answers a thrown undefined with a fixed sentence', undefined, INTERNAL],
+    ['answers a thrown null with a fixed sentence', null, INTERNAL],
     [
-      'believes no status of a foreign error',
+      'ignores the status of a foreign error',
       Object.assign(new Error('x'), { status: 200, expose: true }), INTERNAL,
     ],
   ] as const)
@@ -99,8 +98,8 @@ describe('ErrorBoundary', () => {
     ["asks the handler of the error's class", new Teapot(), [Teapot], 'Teapot'],
     ['asks the handler of a base class', new BoilingTeapot(), [Teapot], 'Teapot'],
     ['prefers the nearest class', new BoilingTeapot(), [Error, Teapot, HotTeapot], 'HotTeapot'],
-    ['whatever the order', new BoilingTeapot(), [HotTeapot, Teapot, Error], 'HotTeapot'],
-    ['asks that of Error for all that have none', new RangeError(), [Error, Teapot], 'Error'],
+    ['ignores the order of classes', new BoilingTeapot(), [HotTeapot, Teapot, Error], 'HotTeapot'],
+    ["asks Error's handler if there is no other", new RangeError(), [Error, Teapot], 'Error'],
     ['asks a handler for our own errors too', new BadRequest('x'), [HttpError], 'HttpError'],
   ] as readonly (readonly [string, Error, readonly ErrorClass[], string])[])
     it(title, async () => assert.deepEqual((await handle(error, classes)).answers, [[418, name]]));
@@ -144,7 +143,7 @@ describe('the errors', () => {
     [new InvalidSignature(), 'InvalidSignature', 401],
     [new ServiceUnavailable('x', 3), 'ServiceUnavailable', 503],
   ] as const) {
-    it(`give their name and status: ${name}`, () =>
+    it(`have their name and status: ${name}`, () =>
       assert.deepEqual(
         [error.name, error.status, error.expose, error instanceof HttpError],
         [name, status, true, true],
@@ -157,6 +156,6 @@ describe('the errors', () => {
     });
   }
 
-  it('say when to come back', () =>
+  it('say when to retry', () =>
     assert.deepEqual(new ServiceUnavailable('x', 3).headers, ['retry-after', '3']));
 });

@@ -16,15 +16,15 @@ async function stalled(
     destination,
     stallTimeoutMs === undefined ? {} : { stallTimeoutMs },
   );
-  t.after(() => encoder.destroy()); // its clock would hold the process
+  t.after(() => encoder.destroy()); // its timer would keep the process alive
   encoder.send({ data: 'a' });
   await tick();
   return { destination, encoder };
 }
 
-// What waits, stalls and ends is tested with `EventWriter`, which does the work.
+// Waiting, stalling and ending are tested with `EventWriter`, which does the work.
 describe('SseEncoder', () => {
-  it('encodes what it sends, and sends it by itself', async () => {
+  it('encodes what it sends, and needs no flush', async () => {
     const destination = new Destination();
     const encoder = new SseEncoder(destination);
     assert.equal(encoder.send({ data: 'a' }), true);
@@ -36,7 +36,7 @@ describe('SseEncoder', () => {
     assert.deepEqual(destination.calls.slice(1), ['end data: d\n\n']);
   });
 
-  it('counts events, and no comments, among what has not been sent', () => {
+  it('counts events, but not comments, as unsent', () => {
     const encoder = new SseEncoder(new Destination());
     encoder.send({ data: 'a' });
     encoder.send({ comment: 'b' });
@@ -71,14 +71,14 @@ describe('SseEncoder', () => {
     assert.equal(destination.calls.slice(1).join(''), 'write data: b\n\nwrite data: c\n\n');
   });
 
-  it('accepts nothing after the end, and looks at nothing', () => {
+  it('accepts nothing after the end, and does not even check it', () => {
     const encoder = new SseEncoder(new Destination());
     encoder.finish();
     assert.equal(encoder.send({ event: 'two\nlines', data: '' }), false);
     encoder.finish({ event: 'two\nlines', data: '' });
   });
 
-  it('finishes as a stream when its end has left, and not while that waits', async (t) => {
+  it('finishes as a stream once its end has left, and not while the end waits', async (t) => {
     const { destination, encoder } = await stalled(t);
     let isFinished = false;
     encoder.end(() => (isFinished = true));
@@ -100,8 +100,7 @@ describe('SseEncoder', () => {
   });
 
   it('ends a pipe, and its source, when the client leaves', async () => {
-    // Was: the source was read to its end for nobody, and a pipe that was cut at its end was never
-    // over.
+    // Was: the source was read to its end for nobody, and a pipe cut at its end never finished.
     for (const room of [true, false]) {
       const destination = new Destination({ room });
       let isReturned = false;
@@ -137,7 +136,7 @@ describe('SseEncoder', () => {
     );
   });
 
-  it('destroys the response with itself, and accepts nothing from then on', async () => {
+  it('destroys the response when destroyed, and accepts nothing from then on', async () => {
     const destination = new Destination();
     const encoder = new SseEncoder(destination);
     encoder.send({ data: 'a' });

@@ -18,7 +18,7 @@ describe('EventWriter at the end of its stream', () => {
     assert.deepEqual([ending.told, writer.unsentEvents], [[], 0]);
   });
 
-  it('leaves the connection alone when it is destroyed after an end that was sent', () => {
+  it('leaves the connection alone when it is destroyed after its end was sent', () => {
     const { writer, destination, ending } = open();
     writer.finish();
     destination.req.socket.errored = new Error('reset while idle');
@@ -26,7 +26,7 @@ describe('EventWriter at the end of its stream', () => {
     assert.deepEqual([destination.calls, ending.told, writer.finish()], [['end '], [], true]);
   });
 
-  it('answers false while its last chunk waits, and notifies when that was sent', async (t) => {
+  it('answers false while its last chunk waits, and notifies once that is sent', async (t) => {
     const { writer, destination, ending } = open();
     t.after(() => writer.destroy());
     destination.room = false;
@@ -43,7 +43,7 @@ describe('EventWriter at the end of its stream', () => {
     assert.deepEqual(ending.told, ['finished']);
   });
 
-  it('sends what waited and the end in one call, and reports that it was sent', (t) => {
+  it('sends what waited and the end in one call, and reports when both are sent', (t) => {
     const { writer, destination, ending } = stalled(t);
     void writer.send('data: b\n\n');
     assert.equal(writer.finish('data: end\n\n'), false);
@@ -65,7 +65,7 @@ describe('EventWriter at the end of its stream', () => {
     assert.deepEqual(ending.told, ['finished']);
   });
 
-  it('stops everybody from waiting for what they sent before the end', async (t) => {
+  it('releases those who wait for what they sent before the end', async (t) => {
     const { writer } = stalled(t);
     const sent = writer.send('data: b\n\n');
     writer.finish();
@@ -81,7 +81,7 @@ describe('EventWriter at the end of its stream', () => {
       const written = stalled(t);
       const { writer, ending } = written;
       void writer.send('data: b\n\n');
-      writer.finish('data: end\n\n'); // which is not counted
+      writer.finish('data: end\n\n'); // the end is not counted
       end(written, clock);
       assert.deepEqual(ending.told, ['destroyed']);
       assert.deepEqual([writer.unsentEvents, writer.finish()], [2, false]);
@@ -118,7 +118,7 @@ describe('EventWriter at the end of its stream', () => {
   });
 });
 
-/** A server of one handler. */
+/** The port of a server with this handler. */
 async function serve(
   t: TestContext,
   handle: (response: ServerResponse) => void,
@@ -127,7 +127,7 @@ async function serve(
   return (await listen(server, t)).port;
 }
 
-/** A request on a connection of which nothing is read before the test does. */
+/** A request on a connection from which nothing is read until the test resumes it. */
 function unread(t: TestContext, port: number): Socket {
   const socket = connect(port, '127.0.0.1')
     .on('error', () => undefined)
@@ -137,12 +137,10 @@ function unread(t: TestContext, port: number): Socket {
   return socket;
 }
 
-/** More than the kernel takes for a connection that nobody reads. */
+/** More than the kernel takes for a connection from which nobody reads. */
 const TOO_MUCH = `data: ${'x'.repeat(16 * 1_048_576)}\n\n`;
 
-/**
- * What an HTTP response of `TOO_MUCH` came to, `act` being what its client does when it has begun.
- */
+/** How an HTTP response of `TOO_MUCH` ends if its client calls `act` once it has begun. */
 function endingOf(t: TestContext, act: (client: Socket) => void): Promise<string> {
   return new Promise((resolve, reject) => {
     let client: Socket | undefined;
@@ -189,7 +187,7 @@ describe('EventWriter on an HTTP response', () => {
     return { text: await (await fetch(`http://127.0.0.1:${port}`)).text(), writes };
   }
 
-  // Two pieces, one of them empty, make a turn slower.
+  // Two pieces, one of them empty, would make a turn slower.
   it('writes head, body and end of a reply that is complete at once as one piece', async (t) => {
     const { writes, text } = await writesOf(t, (response) => {
       const writer = new EventWriter(response, {
@@ -217,7 +215,7 @@ describe('EventWriter on an HTTP response', () => {
       assert.equal(await endingOf(t, act), ending);
     });
 
-  it('is not finished by an end on a connection that is reset', { timeout: 5_000 }, async (t) => {
+  it('is not finished by an end on a reset connection', { timeout: 5_000 }, async (t) => {
     const ended = new Promise<boolean>((resolve, reject) => {
       let client: Socket | undefined;
       serve(t, (response) => {
@@ -226,7 +224,7 @@ describe('EventWriter on an HTTP response', () => {
         writer.send('data: first\n\n');
         setImmediate(() => {
           client?.resetAndDestroy();
-          // The kernel hears of it at once; the event loop does not before this ends.
+          // The kernel learns of the reset at once, the event loop only after this callback.
           setImmediate(() => {
             const until = performance.now() + 20;
             while (performance.now() < until);

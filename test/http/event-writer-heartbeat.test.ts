@@ -22,7 +22,7 @@ function open(
 }
 
 describe('the heartbeat of an EventWriter', () => {
-  it('sends a comment after each interval, which is not an event', async (t) => {
+  it('sends a comment after each interval, and does not count it as an event', async (t) => {
     const { clock, destination, writer } = open(t, 1_000);
     clock.tick(999);
     await tick();
@@ -42,7 +42,7 @@ describe('the heartbeat of an EventWriter', () => {
     assert.deepEqual(destination.calls, []);
   });
 
-  it('starts again after each event, but not after a comment', async (t) => {
+  it('restarts after each event, but not after a comment', async (t) => {
     const { clock, destination, writer } = open(t, 1_000);
     clock.tick(999);
     void writer.send('data: a\n\n');

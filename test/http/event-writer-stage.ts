@@ -8,7 +8,7 @@ import {
 } from '../../src/http/event-writer.ts';
 import { Destination } from './destination.ts';
 
-/** What a writer told about the end of its stream. */
+/** What a writer reported about the end of its stream. */
 class Ending implements EventWriterListener {
   readonly told: string[] = [];
 
@@ -38,9 +38,9 @@ export function open(options: EventWriterOptions = {}): Written {
 /** A connection that takes no more: the event `a` waits in it. */
 export function stalled(t: TestContext, options: EventWriterOptions = {}): Written {
   const written = open(options);
-  t.after(() => written.writer.destroy()); // its clock would hold the process
+  t.after(() => written.writer.destroy()); // its timer would keep the process alive
   written.destination.room = false;
-  assert.equal(written.writer.send('data: a\n\n'), true); // nobody can know yet
+  assert.equal(written.writer.send('data: a\n\n'), true); // the stall is not known yet
   written.writer.flush();
   return written;
 }

@@ -6,7 +6,7 @@ import { Clock, Destination, tick } from './destination.ts';
 import { open, stalled, type Written } from './event-writer-stage.ts';
 
 describe('EventWriter', () => {
-  it('holds what is sent until its creator flushes it, once', async () => {
+  it('holds what is sent until its creator has flushed once', async () => {
     const destination = new Destination();
     const writer = new EventWriter(destination);
     assert.equal(writer.send('data: a\n\n'), true);
@@ -18,7 +18,7 @@ describe('EventWriter', () => {
     assert.deepEqual(destination.calls, ['write data: a\n\n', 'write data: b\n\n']);
   });
 
-  it('writes the events of one tick as one chunk, comments too', async () => {
+  it('writes the events and comments of one tick as one chunk', async () => {
     const { writer, destination } = open();
     writer.send('data: a\n\n');
     writer.sendComment(': \n\n');
@@ -35,7 +35,7 @@ describe('EventWriter', () => {
     assert.deepEqual(destination.calls, ['write data: a\n\n']);
   });
 
-  it('ends without a flush, the last events and the end in one call', () => {
+  it('ends without a flush, sending the last events and the end in one call', () => {
     const destination = new Destination();
     const writer = new EventWriter(destination);
     writer.send('data: a\n\n');
@@ -89,7 +89,7 @@ describe('EventWriter', () => {
     assert.deepEqual([ending.told, writer.isOpen], [['destroyed'], false]);
   });
 
-  it('counts events as unsent until the response accepts them, and comments never', async () => {
+  it('counts events as unsent until the response accepts them, but never comments', async () => {
     const { writer } = open();
     writer.send('data: a\n\n');
     writer.sendComment(': \n\n');
@@ -139,8 +139,7 @@ describe('EventWriter', () => {
   });
 
   it('counts the bytes of each event once', async (t) => {
-    // Was: those of the whole queue for each event; 9,000 tokens in a tick held the process for 3
-    // s.
+    // Was: the whole queue's bytes for each event: 9,000 tokens in a tick blocked it for 3 s.
     let counted = 0;
     const byteLength = Buffer.byteLength.bind(Buffer);
     t.mock.method(Buffer, 'byteLength', (text: string) => {
@@ -156,7 +155,7 @@ describe('EventWriter', () => {
 });
 
 describe('EventWriter without room', () => {
-  it('answers with a promise, which is true when there is room again', async (t) => {
+  it('answers with a promise, which resolves to true when there is room again', async (t) => {
     const { writer, destination } = stalled(t);
     const sent = writer.send('data: b\n\n');
     assert.ok(sent instanceof Promise);
@@ -170,7 +169,7 @@ describe('EventWriter without room', () => {
     assert.equal(writer.send('data: c\n\n'), true);
   });
 
-  it('writes all that waited as one chunk, in order, and answers each that waits', async (t) => {
+  it('writes all that waited as one chunk, in order, and answers each sender', async (t) => {
     const { writer, destination } = stalled(t);
     const sent: unknown[] = [];
     for (const data of ['b', 'c', 'd']) {
@@ -182,7 +181,7 @@ describe('EventWriter without room', () => {
     assert.deepEqual(destination.calls.slice(1), ['write data: b\n\ndata: c\n\ndata: d\n\n']);
   });
 
-  it('keeps those waiting for whom the rest left no room', async (t) => {
+  it('keeps senders waiting when the connection fills up again at once', async (t) => {
     const { writer, destination } = stalled(t);
     const sent = writer.send('data: b\n\n');
     destination.emit('drain'); // and it is full again
@@ -191,7 +190,7 @@ describe('EventWriter without room', () => {
     assert.equal(await sent, true);
   });
 
-  it('answers false to those that wait when the client leaves or it is destroyed', async (t) => {
+  it('answers false to waiting senders when the client leaves or it is destroyed', async (t) => {
     for (const cut of [
       ({ destination }: Written) => destination.close(),
       ({ writer }: Written) => writer.destroy(),
@@ -209,7 +208,7 @@ describe('EventWriter without room', () => {
     }
   });
 
-  it('listens for room and for the close, once however many wait, and no longer than it waits', async (t) => {
+  it('listens for room and for the close once, however many wait, and only while they do', async (t) => {
     const releases = [
       ({ destination }: Written) => destination.drain(),
       ({ destination }: Written) => destination.close(),
@@ -225,7 +224,7 @@ describe('EventWriter without room', () => {
     }
   });
 
-  it('counts as unsent what waits here, and the chunk that filled the connection', (t) => {
+  it('counts as unsent what waits, and the chunk that filled the connection', (t) => {
     const { writer, destination } = stalled(t);
     void writer.send('data: b\n\n');
     void writer.send('data: c\n\n');
@@ -247,7 +246,7 @@ describe('EventWriter without room', () => {
     assert.deepEqual([destination.listeners_, clock.timers], [0, 0]);
   });
 
-  it('restarts its timer when there was room, and stops it when there is', (t) => {
+  it('restarts its timer on each drain, and stops it once there is room', (t) => {
     const clock = new Clock(t);
     const { destination, writer } = stalled(t, { stallTimeoutMs: 1_000 });
     for (let round = 0; round < 5; round++) {
@@ -261,7 +260,7 @@ describe('EventWriter without room', () => {
     assert.equal(writer.isOpen, true);
   });
 
-  it('restarts its timer when a part of a chunk was read, for which no drain comes', (t) => {
+  it('restarts its timer when part of a chunk is read, though no drain comes', (t) => {
     // Was: a client that needed more than 30 s for one chunk was cut off in the middle of it.
     const clock = new Clock(t);
     const { destination } = stalled(t, { stallTimeoutMs: 1_000 });
@@ -274,7 +273,7 @@ describe('EventWriter without room', () => {
     assert.equal(destination.destroyed, true);
   });
 
-  it('does not blame the client while an earlier response of the connection is under way', (t) => {
+  it('does not blame the client while an earlier response on the connection is under way', (t) => {
     const clock = new Clock(t);
     const { destination } = stalled(t, { stallTimeoutMs: 1_000 });
     destination.socket = null;

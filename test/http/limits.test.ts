@@ -1,5 +1,5 @@
-// What the server does with bytes that are no honest request, and with more of them than it takes.
-// Over raw TCP: `fetch` is too polite.
+// What the server does with bytes that are not an honest request, or are more than it accepts. Over
+// raw TCP: `fetch` is too polite.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -34,8 +34,8 @@ async function exchange(served: Served, bytes: string): Promise<RawAnswer> {
   return client.lastAnswer();
 }
 
-describe('the body limit', () => {
-  it('closes the connection after a 413, whose rest is not a request', async (t) => {
+describe('a server that refuses a body', () => {
+  it('closes the connection after a 413, and does not read the rest as a request', async (t) => {
     const served = await serve(t, { settings: { maxBodyBytes: LIMIT } });
     const client = await served.raw();
     client.send(webhookHead('', { connection: 'keep-alive', 'content-length': 2 * LIMIT }));
@@ -65,8 +65,8 @@ describe('the body limit', () => {
     });
   }
 
-  // Python's http.client, PHP's curl and others read nothing before all is sent: a reset on the
-  // way is all they would see.
+  // Python's http.client, PHP's curl and others read nothing before everything is sent: a reset on
+  // the way is all they would see.
   it('lets a client that reads only after it has sent 8 MB read its 413', async (t) => {
     const served = await serve(t);
     const client = await served.raw();
@@ -89,7 +89,7 @@ describe('the body limit', () => {
 
 describe('a client that leaves in mid-body', () => {
   for (const how of ['resets', 'destroys'] as const) {
-    it(`has a line in the access log, and is no error, when it ${how} the connection`, async (t) => {
+    it(`gets a line in the access log, not an error, when it ${how} the connection`, async (t) => {
       const { log, records, wait } = recordLog();
       const served = await serve(t, { log });
       const client = await served.raw();
@@ -140,7 +140,7 @@ describe('a malformed request', () => {
     ['a negative length', postHead('/api/agent', { 'content-length': -1 })],
     ['a length with a sign', postHead('/api/agent', { 'content-length': '+5' })],
     [
-      'a chunk size that is no number',
+      'a chunk size that is not a number',
       postHead('/api/authorize', { 'transfer-encoding': 'chunked' }) + 'zz\r\n',
     ],
   ];
@@ -164,16 +164,16 @@ describe('a malformed request', () => {
     ],
     ['TRACE', 'TRACE /health HTTP/1.1\r\nhost: x\r\n\r\n', 405, 'TRACE is not supported', allow],
     ['CONNECT', 'CONNECT x:443 HTTP/1.1\r\nhost: x:443\r\n\r\n', 405, 'Method Not Allowed', allow],
-    ['what never became a request', 'GARBAGE\r\n\r\n', 400, 'Bad Request', undefined],
+    ['bytes that never became a request', 'GARBAGE\r\n\r\n', 400, 'Bad Request', undefined],
   ] as const)
-    it(`is answered with JSON, and what is allowed: ${what}`, async (t) => {
+    it(`is answered with JSON, and with Allow if it is a 405: ${what}`, async (t) => {
       const answer = await exchange(await serve(t), bytes);
       assert.deepEqual([answer.status, answer.headers['allow']], [status, allowed]);
       assert.equal(answer.headers['content-type'], 'application/json; charset=utf-8');
       assert.deepEqual(JSON.parse(answer.body), { error });
     });
 
-  it('does not overtake the answer to the request before it', async (t) => {
+  it('is not answered before the request that precedes it', async (t) => {
     const entered = deferred();
     const release = deferred();
     const served = await serve(t);
@@ -217,7 +217,7 @@ describe('an unusual request', () => {
     assert.match(await within(client.until(/response\.end/), 'the reply'), /"Yes\."/);
   });
 
-  it('streams to HTTP/1.0 without chunks', async (t) => {
+  it('is answered without chunks if it speaks HTTP/1.0', async (t) => {
     const request = rawRequest(messageEvent()).replace('HTTP/1.1', 'HTTP/1.0');
     const { headers, body } = await exchange(await serve(t), request);
     assert.deepEqual(
@@ -226,7 +226,7 @@ describe('an unusual request', () => {
     );
   });
 
-  it('is told to go on with Expect: 100-continue', async (t) => {
+  it('is told to continue if it sends Expect: 100-continue', async (t) => {
     const body = messageEvent();
     const client = await (await serve(t)).raw();
     client.send(webhookHead(body, { 'content-length': body.length, expect: '100-continue' }));
@@ -237,14 +237,14 @@ describe('an unusual request', () => {
   });
 });
 
-describe('the header limit', () => {
+describe('a long head', () => {
   const withHeader = (length: number): string =>
     `GET /health HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx-long: ${'x'.repeat(length)}\r\n\r\n`;
 
   for (const [what, bytes, status] of [
-    ['accepts 15 KiB of headers', withHeader(15 * 1_024), 200],
-    ['is 431 beyond 16 KiB', withHeader(17 * 1_024), 431],
-    ['is 431 for a target', `GET /${'x'.repeat(17 * 1_024)} HTTP/1.1\r\nhost: x\r\n\r\n`, 431],
+    ['is accepted up to 15 KiB', withHeader(15 * 1_024), 200],
+    ['gets 431 beyond 16 KiB', withHeader(17 * 1_024), 431],
+    ['gets 431 for its target', `GET /${'x'.repeat(17 * 1_024)} HTTP/1.1\r\nhost: x\r\n\r\n`, 431],
   ] as const)
     it(what, async (t) => {
       const answer = await exchange(await serve(t), bytes);
@@ -255,7 +255,7 @@ describe('the header limit', () => {
 });
 
 describe("the server's limits", () => {
-  it('are set when the server is made', async (t) => {
+  it('are set when the server is created', async (t) => {
     const limits = {
       headersTimeout: 10_000,
       requestTimeout: 15_000,
@@ -269,7 +269,7 @@ describe("the server's limits", () => {
     let server: Record<string, unknown> = {};
     const served = await serve(t);
     served.app.get('/server', (context) => {
-      // node's own, though not in its pages
+      // Node's own, though undocumented
       ({ server } = context.request.socket as unknown as { server: typeof server });
       context.empty(204);
     });

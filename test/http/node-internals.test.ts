@@ -1,4 +1,4 @@
-// Each test fails on a Node where the field is gone, or no longer says what it is read for.
+// Each test fails on a version of Node where the field is gone, or no longer means the same.
 
 import assert from 'node:assert/strict';
 import { createServer, IncomingMessage, ServerResponse, type Server } from 'node:http';
@@ -89,25 +89,25 @@ describe('requestsUpgradedIf', () => {
     await client.send(GET).until(/\[false: \]/);
   });
 
-  it('hands over the connection of a request that may', async (t) => {
+  it('hands over the connection of a request that may upgrade', async (t) => {
     const server = createUpgradeServer(({ headers }) => headers.upgrade === 'h2c');
     const client = await connectTo(t, server);
     await client.send(OFFER).until(/\[upgrade: true\]/);
   });
 
-  it('hands over the connection of CONNECT in any case', async (t) => {
+  it('hands over the connection of a CONNECT request in any case', async (t) => {
     const client = await connectTo(t, createUpgradeServer(() => false));
     await client.send('CONNECT x:1 HTTP/1.1\r\nhost: x:1\r\n\r\n').until(/\[connect: true\]/);
   });
 
-  it('upgrades no request without an offer', async (t) => {
+  it('does not upgrade a request without an offer', async (t) => {
     const client = await connectTo(t, createUpgradeServer(() => true));
     await client.send(GET).until(/\[false: \]/);
   });
 });
 
 describe('stopParserIf and resumeParser', () => {
-  it('stop after the headers of a request, and let it end', async (t) => {
+  it('stop after the headers of a request, then let it end', async (t) => {
     const requests: IncomingMessage[] = [];
     const server = createServer((request) => {
       requests.push(request);
@@ -130,7 +130,7 @@ describe('stopParserIf and resumeParser', () => {
 describe('flattenHead', () => {
   const COUNT = 2_000;
 
-  /** Bytes of heap that a response takes after its head was written. */
+  /** Bytes of heap per response, after its head has been written and `after` called. */
   async function bytesOf(after: (response: ServerResponse) => void): Promise<number> {
     await collectGarbage();
     const before = process.memoryUsage().heapUsed;
@@ -147,7 +147,7 @@ describe('flattenHead', () => {
   it('makes an open response smaller', async () => {
     await bytesOf(flattenHead); // whatever is compiled and cached the first time
     let saved = 0;
-    // What a collection leaves behind varies: about 300 bytes, and at times fewer than 100.
+    // The saving that is measured varies: about 300 bytes, and at times fewer than 100.
     for (let tries = 0; tries < 5 && saved <= 100; tries++)
       saved = (await bytesOf(() => undefined)) - (await bytesOf(flattenHead));
     assert.ok(saved > 100, `${saved} bytes`);

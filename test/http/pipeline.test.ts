@@ -1,4 +1,5 @@
-// Many requests in one packet: the third attack kept every answer for clients that read none.
+// Many requests in one packet: the third attack made the server keep every answer for clients that
+// read none.
 
 import assert from 'node:assert/strict';
 import type { RequestListener, ServerResponse } from 'node:http';
@@ -17,7 +18,7 @@ interface Stage {
   readonly client: RawConnection;
   /** The paths of the requests that Node has read. */
   readonly read: string[];
-  /** Those of the requests that were passed on, with their responses. */
+  /** The paths of the requests that were passed on, with their responses. */
   readonly served: (readonly [path: string, response: ServerResponse])[];
   /** The server's side of the connection. */
   readonly socket: () => Socket;
@@ -40,7 +41,7 @@ async function open(t: TestContext): Promise<Stage> {
 }
 
 describe('a connection with several requests', () => {
-  it('has one at work, and the others in their order', async (t) => {
+  it('serves one at a time, in order', async (t) => {
     const { client, served } = await open(t);
     client.send(get('/1') + get('/2') + get('/3', 'connection: close\r\n'));
     for (let count = 1; count <= 3; count++) {
@@ -53,7 +54,7 @@ describe('a connection with several requests', () => {
     assert.match(client.received, /\[1\][^]*\[2\][^]*\[3\]$/);
   });
 
-  it('answers all of a packet of 64 KiB, and its bodies come with them', async (t) => {
+  it('answers all requests in a packet of 64 KiB, bodies included', async (t) => {
     const { app, raw } = await serve(t);
     app.post('/echo', async (context) =>
       context.text(200, `[${(await context.readRawBody()).toString()}]`));
@@ -73,10 +74,10 @@ describe('a connection with several requests', () => {
   });
 
   for (const [what, request] of [
-    ['ordinary ones', get('/x')],
-    ['ones without a host, which Node would answer itself', 'GET /x HTTP/1.1\r\n\r\n'],
-    ['ones with an expectation, which Node would answer itself', get('/x', 'expect: x\r\n')],
-    ['bodies', 'POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nx'],
+    ['ordinary requests', get('/x')],
+    ['requests without a host, which Node would answer itself', 'GET /x HTTP/1.1\r\n\r\n'],
+    ['requests with an expectation, which Node would answer itself', get('/x', 'expect: x\r\n')],
+    ['requests with bodies', 'POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nx'],
   ] as const) {
     it(`keeps 16 waiting and reads no more of a full packet: ${what}`, async (t) => {
       const { client, read, served, socket } = await open(t);
@@ -89,12 +90,12 @@ describe('a connection with several requests', () => {
     });
   }
 
-  // 60 of them with a packet each of requests that are answered at once: 4 s without `/health`.
+  // With 60 connections, each with a packet of requests answered at once, `/health` took 4 s.
   for (const [what, request] of [
     ['without a body', get('/x')],
     ['with a body that is not read', 'POST /x HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\nx'],
   ] as const) {
-    it(`leaves the loop to others after a few requests: ${what}`, async (t) => {
+    it(`leaves the event loop to others after a few requests: ${what}`, async (t) => {
       let inRound = 0;
       let most = 0;
       let served = 0;
@@ -120,7 +121,7 @@ describe('a connection with several requests', () => {
     client.send(get('/x').repeat(1_000));
     const answer = Buffer.alloc(1_048_576);
     let answered = 0;
-    // The kernel takes some of them.
+    // The kernel takes some of the answers.
     while (socket().writableLength === 0) {
       await until(() => served.length > answered || socket().writableLength > 0, 'a request');
       for (; answered < served.length; answered++) served[answered]?.[1].end(answer);
@@ -130,7 +131,7 @@ describe('a connection with several requests', () => {
     assert.ok(socket().writableLength < 2 * answer.length);
   });
 
-  it('that closes serves none of those that wait', async (t) => {
+  it('serves none of the waiting requests once it has closed', async (t) => {
     const { client, read, served, socket } = await open(t);
     client.send(get('/1') + get('/2'));
     await until(() => read.length === 2, 'both requests');
@@ -140,7 +141,7 @@ describe('a connection with several requests', () => {
     assert.equal(served.length, 1);
   });
 
-  it('that is destroyed after an answer serves none of those that wait', async (t) => {
+  it('serves none of the waiting requests if it is destroyed after an answer', async (t) => {
     const { client, served, socket } = await open(t);
     client.send(get('/1') + get('/2'));
     await until(() => served.length === 1, 'the first request');
@@ -152,7 +153,7 @@ describe('a connection with several requests', () => {
     assert.equal(served.length, 1);
   });
 
-  it('serves none after one that closes it', async (t) => {
+  it('serves none after a request that closes it', async (t) => {
     const { client, served } = await open(t);
     client.send(get('/1', 'connection: close\r\n') + get('/2'));
     await until(() => served.length === 1, 'the first request');

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import { messageEvent, recordLog, serve, signed } from '../fixtures/kernel.ts';
 
-/** Sane, and long enough to be nobody else's: none of the ids below is. */
+/** Matches ids that the server makes, and none of the ids below. */
 const OURS = /^(?!x+$)[\w.-]{12,128}$/;
 
 describe('x-request-id', () => {
@@ -11,7 +11,7 @@ describe('x-request-id', () => {
   for (const id of ['a', 'A-Za-z0-9._-', 'x'.repeat(128), '01H.ABC_def-9', ...insane]) {
     const isSane = !insane.includes(id);
     const shown = JSON.stringify(id.slice(0, 20));
-    it(`is ${isSane ? 'taken over' : 'replaced'}: ${shown}, ${id.length} long`, async (t) => {
+    it(`is ${isSane ? 'kept' : 'replaced'}: ${shown}, ${id.length} characters`, async (t) => {
       const response = await (await serve(t)).fetch('/health', { headers: { 'x-request-id': id } });
       const given = response.headers.get('x-request-id') ?? '';
       if (isSane) assert.equal(given, id);
@@ -74,7 +74,7 @@ describe('x-request-id', () => {
     );
   });
 
-  // It goes with every answer, the error boundary's too: one that HTTP refuses would leave none.
+  // Every answer carries the id, even an error's: with an id invalid in HTTP none could be sent.
   it('cannot be set to an invalid id: trying to is an error', async (t) => {
     const { log, next } = recordLog();
     const served = await serve(t, { log });

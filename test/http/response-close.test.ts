@@ -33,7 +33,7 @@ interface Heard {
   readonly subject: number;
 }
 
-/** Resolves with what a listener is told, and rejects when that is nothing for a second. */
+/** Resolves with what a listener is told; rejects if it is told nothing for a second. */
 function told(close: ResponseClose<string>): Promise<Heard> {
   return within(
     new Promise((resolve) => {
@@ -60,7 +60,7 @@ describe('ResponseClose', () => {
     assert.equal((await heard).isFinished, false);
   });
 
-  it('reports a finished response that a host without connections made', async () => {
+  it('reports a finished response made by a host without connections', async () => {
     const response = new ServerResponse({ method: 'GET' } as IncomingMessage);
     const heard = told(new ResponseClose(response, 'owner'));
     response.assignSocket(new PassThrough() as unknown as Socket);
@@ -84,7 +84,7 @@ describe('ResponseClose', () => {
     let count = 0;
     new ResponseClose(second, undefined).add(() => void (count += 1), undefined);
     first.end('x');
-    await once(first, 'close'); // and so the second has its socket
+    await once(first, 'close'); // so the second now has the socket
     const closed = once(second, 'close');
     client.destroy();
     await closed;
@@ -100,7 +100,7 @@ describe('ResponseClose', () => {
     assert.equal(response.listenerCount('close') - before, 1);
   });
 
-  it('notifies a listener that is added after the end in a later tick', async (t) => {
+  it('notifies a listener added after the end, in a later tick', async (t) => {
     const { response } = await open(t);
     const close = new ResponseClose(response, 'owner');
     const first = told(close);
@@ -142,7 +142,7 @@ describe('ResponseClose', () => {
     assert.equal((await heard).isFinished, false);
   });
 
-  it('leaves no listener on the socket, which may serve many more', async (t) => {
+  it('leaves no listener on the socket, which may serve many more responses', async (t) => {
     const { responses } = await open(t, 3);
     const socket = responses[0]!.req.socket;
     const before = socket.listenerCount('close');
@@ -170,7 +170,7 @@ describe('callerSignal', () => {
     );
   });
 
-  it('does not fire when the answer was written', async (t) => {
+  it('does not fire once the answer has been written', async (t) => {
     const { response } = await open(t);
     const close = new ResponseClose(response, 'owner');
     const { callerSignal } = close;
@@ -181,7 +181,7 @@ describe('callerSignal', () => {
     assert.equal(callerSignal.aborted, false);
   });
 
-  it('is one signal', async (t) => {
+  it('is always the same signal', async (t) => {
     const { response } = await open(t);
     const close = new ResponseClose(response, undefined);
     assert.equal(close.callerSignal, close.callerSignal);

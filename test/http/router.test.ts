@@ -35,11 +35,11 @@ describe('Router', () => {
     ['finds GET for HEAD', ['GET /health'], 'HEAD', '/health', 'GET /health', {}],
     ['finds GET for HEAD on a pattern', ['GET /:id'], 'HEAD', '/7', 'GET /:id', { id: '7' }],
     [
-      'prefers a HEAD of its own to GET', ['GET /health', 'HEAD /health'],
+      'prefers a HEAD route to GET', ['GET /health', 'HEAD /health'],
       'HEAD', '/health', 'HEAD /health', {},
     ],
     [
-      'takes a parameter named __proto__ for a name like any other', ['GET /:__proto__'],
+      'treats __proto__ like any other name of a parameter', ['GET /:__proto__'],
       'GET', '/x', 'GET /:__proto__', JSON.parse('{"__proto__":"x"}') as Record<string, string>,
     ],
     [
@@ -55,11 +55,11 @@ describe('Router', () => {
     });
   }
   const unknown: readonly (readonly [title: string, route: string, path: string])[] = [
-    ['counts the case of a path', 'GET /health', '/Health'],
-    ['counts a slash at the end', 'GET /health', '/health/'],
-    ['does not take a longer path', 'GET /health', '/health/x'],
-    ['does not take a shorter path', 'GET /a/b', '/a'],
-    ['does not match a parameter with nothing', 'GET /calls/:id', '/calls/'],
+    ['distinguishes upper and lower case', 'GET /health', '/Health'],
+    ['distinguishes a path with a slash at its end', 'GET /health', '/health/'],
+    ['does not match a longer path', 'GET /health', '/health/x'],
+    ['does not match a shorter path', 'GET /a/b', '/a'],
+    ['does not match an empty parameter', 'GET /calls/:id', '/calls/'],
     ['does not let a parameter span two segments', 'GET /calls/:id', '/calls/a/b'],
     ['does not decode a literal path', 'GET /health', '/%68ealth'],
     ['does not find a name of Object.prototype', 'GET /health', '/constructor'],
@@ -70,11 +70,11 @@ describe('Router', () => {
 
   for (const [title, routes, method, path, allowed] of [
     [
-      'lists what a known path takes, with HEAD for GET and OPTIONS', ['GET /a', 'POST /a'],
+      'lists the methods of a known path, adding HEAD for GET, and OPTIONS', ['GET /a', 'POST /a'],
       'DELETE', '/a', ['GET', 'POST', 'HEAD', 'OPTIONS'],
     ],
     ['offers no HEAD where there is no GET', ['POST /a'], 'HEAD', '/a', ['POST', 'OPTIONS']],
-    ['lists what a known pattern takes', ['POST /:id'], 'GET', '/7', ['POST', 'OPTIONS']],
+    ['lists the methods of a known pattern', ['POST /:id'], 'GET', '/7', ['POST', 'OPTIONS']],
   ] as const)
     it(title, () => {
       const match = routerOf(...routes).find(method, path);
@@ -86,19 +86,19 @@ describe('Router', () => {
       assert.deepEqual(routerOf('GET /calls/:id').find('GET', path), { kind: 'malformed path' }));
   }
 
-  it('does not call a path malformed that matches no pattern', () => {
+  it('does not call a path that matches no pattern malformed', () => {
     assert.deepEqual(routerOf('GET /:id/x').find('GET', '/%/y'), { kind: 'unknown path' });
   });
 
-  it('lets a pattern match a malformed segment that is not its parameter', () => {
+  it('does not call a path malformed for a segment that is not a parameter', () => {
     assert.deepEqual(routerOf('GET /calls/:id').find('GET', '/%/x'), { kind: 'unknown path' });
   });
 
   for (const [what, routes, message] of [
     ['a path without a slash', ['GET health'], /"health"/],
     ['a parameter without a name', ['GET /calls/:'], /no name/],
-    ['a literal route that is there already', ['GET /a', 'GET /a'], /GET \/a already/],
-    ['a pattern that is there already', ['GET /:a', 'GET /:a'], /already/],
+    ['a literal route that already exists', ['GET /a', 'GET /a'], /GET \/a already/],
+    ['a pattern that already exists', ['GET /:a', 'GET /:a'], /already/],
   ] as const)
     it(`refuses ${what}`, () =>
       assert.throws(() => routerOf(...routes), { name: 'TypeError', message }));

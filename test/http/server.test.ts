@@ -1,4 +1,4 @@
-// What is not one ordinary request: thousands of headers, offers of another protocol, bytes that
+// Anything but one ordinary request: thousands of headers, offers of another protocol, bytes that
 // never become a request, pipelines.
 
 import assert from 'node:assert/strict';
@@ -18,7 +18,7 @@ function platform(): LocalPlatform {
   return new LocalPlatform({ playground: false });
 }
 
-/** A connection to a server of this listener. */
+/** A connection to a server with this listener. */
 function open(
   t: TestContext, listener: RequestListener, takesUpgrades = false,
 ): Promise<RawConnection> {
@@ -34,8 +34,8 @@ const streaming: RequestListener = (_request, response) => {
 /** More headers than Node keeps by default, in less than 16 KiB. */
 const MANY = Array.from({ length: 2_500 }, () => 'a:b');
 
-describe('a request of 2,500 headers', () => {
-  it('is refused for a second host after them', async (t) => {
+describe('a request with 2,500 headers', () => {
+  it('is refused if a second host follows them', async (t) => {
     const client = await (await serve(t)).raw();
     client.send(
       `GET /health HTTP/1.1\r\nhost: x\r\n${MANY.join('\r\n')}\r\nhost: y\r\nconnection: close\r\n\r\n`,
@@ -43,7 +43,7 @@ describe('a request of 2,500 headers', () => {
     assert.equal((await client.lastAnswer()).status, 400);
   });
 
-  it('is refused for a second signature after them', async (t) => {
+  it('is refused if a second signature follows them', async (t) => {
     const { log, next } = recordLog();
     const client = await (await serve(t, { log })).raw();
     const body = messageEvent();
@@ -53,7 +53,7 @@ describe('a request of 2,500 headers', () => {
     assert.equal((await next('request'))['signatureFault'], 'repeated');
   });
 
-  it('keeps its body, which holds no second request, after an offer of h2c', async (t) => {
+  it('keeps its body, which is not a second request, though it offers h2c', async (t) => {
     const served = await serve(t, { platform: platform() });
     served.app.post('/length', async (context) =>
       context.text(200, `[${(await context.readRawBody()).length}]`));
@@ -78,7 +78,7 @@ describe('an offer of h2c', () => {
     ['beside a local platform', { platform: platform() }],
     ['without one', {}],
   ] as const) {
-    // Was: on Node 20 it was never answered beside a platform, and what followed it neither.
+    // Was: on Node 20, beside a platform, neither the offer nor what followed it was ever answered.
     it(`is ignored after an open stream on its connection, ${where}`, async (t) => {
       const { agent, begun, release } = holding();
       const served = await serve(t, { agent, ...options });
@@ -98,12 +98,12 @@ describe('an offer of h2c', () => {
 describe('a WebSocket offer', () => {
   const OFFER = 'GET /x HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n';
 
-  /** A client that has sent one to a server that takes them. */
+  /** A client that has sent the offer to a server that takes upgrades. */
   async function offer(t: TestContext, listener: RequestListener): Promise<RawConnection> {
     return (await open(t, listener, true)).send(OFFER);
   }
 
-  it('that is refused is told that the connection closes, which it does', async (t) => {
+  it('that is refused is answered with "connection: close", and closed', async (t) => {
     const client = await offer(t, (_request, response) => response.end('no'));
     const { headers, body } = await client.lastAnswer();
     assert.deepEqual([headers['connection'], body], ['close', 'no']);
@@ -123,8 +123,8 @@ describe('a WebSocket offer', () => {
   });
 });
 
-describe('an answer that still runs', () => {
-  it('is followed by no other where its body turns out not to be chunked', async (t) => {
+describe('an unfinished answer', () => {
+  it("is followed by no other if the request's body turns out not to be chunked", async (t) => {
     const client = await open(t, streaming);
     client.send('POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n');
     await client.until(/first/);
@@ -133,7 +133,7 @@ describe('an answer that still runs', () => {
     assert.deepEqual(client.received.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 200']);
   });
 
-  it('ends at once with its connection, without another answer, at bytes that are no request', async (t) => {
+  it('ends at once with its connection, without another answer, on bytes that are not a request', async (t) => {
     const left = deferred();
     const client = await open(t, (request, response) => {
       response.on('close', () => left.resolve());
@@ -149,7 +149,7 @@ describe('an answer that still runs', () => {
 });
 
 describe('bytes that never become a request', () => {
-  // Node's clock for headers that do not come runs for ten seconds: the test says that it is over.
+  // Node waits ten seconds for headers that do not come: the test reports the error itself.
   for (const [code, status] of [
     ['ERR_HTTP_REQUEST_TIMEOUT', '408 Request Timeout'],
     ['HPE_HEADER_OVERFLOW', '431 Request Header Fields Too Large'],
@@ -189,7 +189,7 @@ describe('a CONNECT whose client leaves with a reset', () => {
 });
 
 describe('a pipeline of 30 requests', () => {
-  it("prints no warning of Node's", async (t) => {
+  it('makes Node print no warning', async (t) => {
     const warnings: string[] = [];
     const onWarning = ({ name }: Error): void => void warnings.push(name);
     process.on('warning', onWarning);

@@ -15,7 +15,7 @@ import { serve, type RawConnection } from '../fixtures/kernel.ts';
 const ANSWER = Buffer.alloc(32 * 1_048_576);
 const GET = 'GET /x HTTP/1.1\r\nhost: x\r\n\r\n';
 
-/** A connection with an answer of which a part waits in the process. */
+/** A connection with an answer, part of which waits in the process. */
 async function stalled(t: TestContext): Promise<{ client: RawConnection; clock: Clock }> {
   const clock = mockTimers(t, ['setInterval']);
   let waiting = (): number => 0;
@@ -34,8 +34,8 @@ async function stalled(t: TestContext): Promise<{ client: RawConnection; clock: 
   return { client, clock };
 }
 
-describe('a client that reads nothing of an answer', () => {
-  it('is disconnected after 30 s', async (t) => {
+describe('a client that is slow to read an answer', () => {
+  it('is disconnected after reading nothing for 30 s', async (t) => {
     const { client, clock } = await stalled(t);
     clock.tick(30_000);
     await new Promise((resolve) => setImmediate(resolve));
@@ -52,7 +52,7 @@ describe('a client that reads nothing of an answer', () => {
     const { client, clock } = await stalled(t);
     while (client.received.length < ANSWER.length) {
       clock.tick(25_000);
-      // A smaller part may not make the kernel ask for more.
+      // Reading less might not make the kernel ask for more.
       const enough = Math.min(ANSWER.length, client.received.length + 8 * 1_048_576);
       client.socket.resume();
       await until(() => client.received.length >= enough, 'more of the answer');

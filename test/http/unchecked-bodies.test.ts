@@ -13,7 +13,7 @@ interface Body {
   isEvicted: boolean;
 }
 
-/** A body that begins to arrive, and gives its bytes back when it is given up. */
+/** A body that has begun to arrive, and gives its bytes back when it is given up. */
 function begin(bodies: UncheckedBodies, client: string): Body {
   const share = bodies.share(client);
   let taken = 0;
@@ -43,7 +43,7 @@ describe('UncheckedBodies', () => {
       [false, true, false, false]);
   });
 
-  it('give up the slowest body of all when everything is taken', () => {
+  it('gives up the slowest body of all when everything is taken', () => {
     const bodies = new UncheckedBodies(10, 8);
     const [first, second] = [begin(bodies, 'a'), begin(bodies, 'b')];
     assert.deepEqual([first.take(5), second.take(5), begin(bodies, 'c').take(1)],
@@ -51,7 +51,7 @@ describe('UncheckedBodies', () => {
     assert.deepEqual([first.isEvicted, second.isEvicted], [true, false]);
   });
 
-  it('give up a large body before an older one that is small', (t) => {
+  it('gives up a large body before an older, small one', (t) => {
     const pass = jumpingClock(t);
     const bodies = new UncheckedBodies(100, 10);
     const small = begin(bodies, 'a');
@@ -64,14 +64,14 @@ describe('UncheckedBodies', () => {
     assert.deepEqual([small.isEvicted, large.isEvicted], [false, true]);
   });
 
-  it('refuses the slowest body itself, and one that is larger than the share', () => {
+  it('refuses more to the slowest body itself, and to one larger than the share', () => {
     const bodies = new UncheckedBodies(10, 6);
     const [first, second] = [begin(bodies, 'a'), begin(bodies, 'a')];
     assert.deepEqual([first.take(3), second.take(3), first.take(1)], [true, true, false]);
     assert.equal(begin(new UncheckedBodies(10, 6), 'a').take(7), false);
   });
 
-  it('gives up none that has arrived', () => {
+  it('does not give up a body that has arrived', () => {
     const bodies = new UncheckedBodies(10, 6);
     const first = begin(bodies, 'a');
     assert.equal(first.take(6), true);
@@ -83,7 +83,7 @@ describe('UncheckedBodies', () => {
 
 const MIB = 1_048_576;
 
-describe('bodies that are held back without a right signature', () => {
+describe('bodies held back without a valid signature', () => {
   const head = (length: number, signature: string): string =>
     ['POST /api/agent HTTP/1.1', 'host: x', 'content-type: application/json',
       `content-length: ${length}`, `layercode-signature: ${signature}`, '\r\n'].join('\r\n');
@@ -110,8 +110,8 @@ describe('bodies that are held back without a right signature', () => {
   });
 });
 
-describe('bodies with a right key', () => {
-  it('take no room from those without one, which for one client is 8 MiB', async (t) => {
+describe('bodies with a valid key', () => {
+  it('are not limited to the 8 MiB that one client has for bodies without one', async (t) => {
     const key = 'key-of-a-platform';
     const served = await serve(t, { settings: { chatCompletionsKeys: [key] } });
     const begin = `{${' '.repeat(MIB - 100)}`;

@@ -27,17 +27,17 @@ describe('allowedOrigins', () => {
     ['https://app.example, http://localhost:3000', false],
     ['https://appxexample', false],
   ] as const)
-    it(`${isAllowed ? 'has' : 'has not'} ${origin}`, () => {
+    it(`${isAllowed ? 'include' : 'do not include'} ${origin}`, () => {
       const origins = allowedOrigins({ corsOrigins: ORIGINS, production: false });
       assert.deepEqual([origins.isAll, origins.has(origin)], [false, isAllowed]);
     });
 
-  it('are all for * in production', () => {
+  it('are all origins for * in production', () => {
     const origins = allowedOrigins({ corsOrigins: ['*'], production: true });
     assert.deepEqual([origins.isAll, origins.has('null')], [true, true]);
   });
 
-  // Any site that a developer visits could read figures otherwise.
+  // Otherwise any site that a developer visits could read the metrics.
   it('are those of this machine for * outside production', () => {
     const origins = allowedOrigins({ corsOrigins: ['*'], production: false });
     assert.equal(origins.isAll, false);
@@ -70,7 +70,7 @@ describe('cors', () => {
     ['* outside production', {}, '/metrics', 'http://localhost:3000', 'http://localhost:3000'],
     ['* outside production', {}, '/metrics', 'https://anybody.example', null],
   ] as const)
-    it(`allows ${allowed} to ${origin ?? 'no origin'}, with ${what}`, async (t) => {
+    it(`sends ${allowed ?? 'nothing'} to ${origin ?? 'bare requests'}, with ${what}`, async (t) => {
       const { headers } = await ask(await serve(t, { settings }), path, {}, origin);
       assert.equal(headers.get('access-control-allow-origin'), allowed);
       assert.equal(headers.get('access-control-allow-credentials'), null);
@@ -89,7 +89,7 @@ describe('cors', () => {
     ['a 500', 500, '/fail', {}],
     ['an event stream', 200, '/api/agent', signed(messageEvent())],
   ] as const)
-    it(`is on ${what}`, async (t) => {
+    it(`covers ${what}`, async (t) => {
       const served = await serve(t, { settings: { corsOrigins: ORIGINS } });
       served.app.get('/fail', () => {
         throw new Error('x');
@@ -98,7 +98,7 @@ describe('cors', () => {
       assert.deepEqual([given, headers.get('access-control-allow-origin')], [status, ORIGIN]);
     });
 
-  it('is on a 503 while the server goes down', async (t) => {
+  it('covers a 503 while the server is shutting down', async (t) => {
     const served = await serve(t, { settings: { corsOrigins: ORIGINS, drainDelaySeconds: 0.2 } });
     const closing = served.app.close();
     const { status, headers } = await ask(served, '/ready', {}, ORIGIN);

@@ -7,7 +7,7 @@ import { localOnly } from '../../src/middleware/local-only.ts';
 
 type Headers = Readonly<Record<string, string>>;
 
-/** Whether a request of that peer gets through. */
+/** Whether a request from that peer gets through. */
 function letsIn(
   remoteAddress: string | undefined,
   headers: Headers = {},
@@ -49,14 +49,14 @@ describe('localOnly', () => {
   }
 
   const strangers: readonly (readonly [who: string, headers: Headers])[] = [
-    ['a page of another site', { origin: 'https://evil.example' }],
+    ['a page from another site', { origin: 'https://evil.example' }],
     ['a page without an origin of its own', { origin: 'null' }],
     ['a page whose name was rebound to this machine', { host: 'evil.example:8000' }],
-    ['a page of a name that ends like ours', { host: 'evil-localhost' }],
+    ['a page from a host whose name ends like ours', { host: 'evil-localhost' }],
     ['a caller behind a tunnel', { 'cf-connecting-ip': '203.0.113.7' }],
     ['a caller behind a proxy', { 'x-forwarded-for': '203.0.113.7, 127.0.0.1' }],
-    ['a caller whom a proxy names otherwise', { 'x-real-ip': '203.0.113.7' }],
-    ['a caller whom a proxy names in yet another way', { 'true-client-ip': '203.0.113.7' }],
+    ['a caller named in x-real-ip', { 'x-real-ip': '203.0.113.7' }],
+    ['a caller named in true-client-ip', { 'true-client-ip': '203.0.113.7' }],
     ['a caller behind a proxy that names both', { forwarded: 'for=127.0.0.1;host=localhost' }],
     ['a caller behind a proxy that names only itself', { via: '1.1 proxy' }],
     ['a caller who asked a proxy for another host', { 'x-forwarded-host': 'agent.example' }],
@@ -69,12 +69,12 @@ describe('localOnly', () => {
   }
 
   const friends: readonly (readonly [who: string, headers: Headers])[] = [
-    ['a page of another port of this machine', { origin: 'http://localhost:5173' }],
-    ['a page of 127.0.0.1', { origin: 'http://127.0.0.1:3000', host: '127.0.0.1:8000' }],
-    ['a page of ::1', { origin: 'http://[::1]:3000', host: '[::1]:8000' }],
-    ['a page of a name below localhost', { origin: 'http://app.localhost:3000' }],
-    ['a proxy of this machine', { 'x-forwarded-for': '127.0.0.1' }],
-    ['a proxy that names this machine otherwise', {
+    ['a page on another port of this machine', { origin: 'http://localhost:5173' }],
+    ['a page on 127.0.0.1', { origin: 'http://127.0.0.1:3000', host: '127.0.0.1:8000' }],
+    ['a page on ::1', { origin: 'http://[::1]:3000', host: '[::1]:8000' }],
+    ['a page on a subdomain of localhost', { origin: 'http://app.localhost:3000' }],
+    ['a proxy on this machine', { 'x-forwarded-for': '127.0.0.1' }],
+    ['a proxy that names this machine in other headers', {
       'true-client-ip': '127.0.0.1', 'x-real-ip': '::1',
     }],
   ];
@@ -82,8 +82,8 @@ describe('localOnly', () => {
     it(`lets ${who} in`, () => assert.equal(letsIn('127.0.0.1', headers), true));
   }
 
-  // What `proxy_pass http://127.0.0.1:8000` of nginx before 1.29.7 sends for the whole world.
-  it('keeps HTTP/1.0 out, which no browser speaks and an older nginx does', () => {
+  // This is what `proxy_pass http://127.0.0.1:8000` in nginx before 1.29.7 sends for anybody.
+  it('keeps out HTTP/1.0, which no browser speaks but an older nginx does', () => {
     assert.equal(letsIn('127.0.0.1', {}, '1.0'), false);
   });
 });

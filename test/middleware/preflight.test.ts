@@ -41,7 +41,7 @@ describe('a preflight', () => {
     assert.equal(headers.get('vary'), vary);
   });
 
-  it('repeats no header list of strange characters', async (t) => {
+  it('does not echo a header list with strange characters', async (t) => {
     const { headers } = await preflight(await serve(t, LISTED), ORIGIN, {
       'access-control-request-headers': 'x<script>',
     });
@@ -54,8 +54,8 @@ describe('a preflight', () => {
     assert.deepEqual([status, told], [204, []]);
   });
 
-  // With one of the two headers alone it is an OPTIONS request like any other, and its route says
-  // what it takes.
+  // With only one of the two headers, a request is an OPTIONS request like any other, and its route
+  // says which methods it takes.
   for (const [which, headers] of [
     ['an origin alone', { origin: ORIGIN }],
     ['a requested method alone', { 'access-control-request-method': 'POST' }],

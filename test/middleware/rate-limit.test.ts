@@ -7,8 +7,8 @@ import { rateLimit } from '../../src/middleware/rate-limit.ts';
 import { serve } from '../fixtures/kernel.ts';
 
 /**
- * A limit whose clock stands until it is moved; `ask` is undefined for a request let through, else
- * the error.
+ * A limit whose clock stands still until it is moved; `ask` returns the error, or undefined for a
+ * request that is let through.
  */
 function limited(perMinute: number): {
   ask: (clientAddress?: string) => HttpError | undefined;
@@ -39,7 +39,7 @@ describe('rateLimit', () => {
     );
   });
 
-  it('tells in whole seconds when the next request is let through, which then is', () => {
+  it('says in whole seconds when the next request may pass, which it then does', () => {
     const { ask, pass } = limited(2);
     ask();
     ask();
@@ -72,17 +72,17 @@ describe('rateLimit', () => {
     ['two spellings of one IPv6 address', '2001:db8::1', '2001:0DB8:0000:0000:0:0:0:1'],
     ['an IPv4 address and its IPv6 form', '192.0.2.7', '::ffff:192.0.2.7'],
     ['one link-local address on two interfaces', 'fe80::1%eth0', 'fe80::1%eth1'],
-    // Azure's Application Gateway writes the port, which is new at each connection.
+    // Azure's Application Gateway adds the port, which is new for each connection.
     ['one IPv4 address with two ports', '192.0.2.7:50001', '192.0.2.7:50002'],
     ['one IPv6 address with two ports', '[2001:db8::1]:50001', '[2001:db8::1]:50002'],
     ['an IPv4 address with a port and without', '192.0.2.7:50001', '192.0.2.7'],
     ['an IPv6 address with a port and without', '[2001:db8::1]:50001', '2001:db8::1'],
-    ['an IPv6 address in brackets and without', '[2001:db8::1]', '2001:db8::1'],
+    ['an IPv6 address with brackets and without', '[2001:db8::1]', '2001:db8::1'],
     ['two addresses of the /64 that begins with zeros', '::1', '0:0:0:0:1::'],
     ['two spellings of the first group', '0db8::1', 'db8::2'],
   ];
   for (const [title, a, b] of same) {
-    it(`counts as one client ${title}`, () => {
+    it(`counts ${title} as one client`, () => {
       const { ask } = limited(1);
       ask(a);
       assert.equal(ask(b)?.status, 429);
@@ -92,10 +92,10 @@ describe('rateLimit', () => {
   const different: readonly (readonly [title: string, a: string, b: string])[] = [
     ['two IPv4 addresses', '192.0.2.1', '192.0.2.2'],
     ['two IPv4 addresses in their IPv6 form', '::ffff:192.0.2.1', '::ffff:192.0.2.2'],
-    ['two IPv6 /64', '2001:db8:1:2::1', '2001:db8:1:3::1'],
-    ['two IPv6 addresses of which the first group alone differs', '2001:db8::1', '2002:db8::1'],
+    ['two IPv6 /64 networks', '2001:db8:1:2::1', '2001:db8:1:3::1'],
+    ['two IPv6 addresses that differ only in the first group', '2001:db8::1', '2002:db8::1'],
     [
-      'two IPv6 addresses with ports of which the first group alone differs',
+      'two IPv6 addresses with ports that differ only in the first group',
       '[2001:db8::1]:1',
       '[2002:db8::1]:1',
     ],
@@ -103,14 +103,14 @@ describe('rateLimit', () => {
     ['two short IPv6 addresses', '2001:db8::1', '2001:db9::1'],
   ];
   for (const [title, a, b] of different) {
-    it(`counts as two clients ${title}`, () => {
+    it(`counts ${title} as two clients`, () => {
       const { ask } = limited(1);
       ask(a);
       assert.equal(ask(b), undefined);
     });
   }
 
-  it('forgets the client seen longest ago beyond 10,000', () => {
+  it('forgets the client seen longest ago if there are more than 10,000', () => {
     const { ask } = limited(1);
     ask('first');
     ask('second');
@@ -119,7 +119,7 @@ describe('rateLimit', () => {
   });
 });
 
-describe('the limit of authorize', () => {
+describe('the limit on authorize', () => {
   const ask = async (origin: string, headers: Record<string, string> = {}): Promise<number> => {
     const response = await fetch(`${origin}/api/authorize`, {
       method: 'POST',
@@ -130,7 +130,7 @@ describe('the limit of authorize', () => {
     return response.status;
   };
 
-  it('is 429 with Retry-After beyond AUTHORIZE_PER_MINUTE', async (t) => {
+  it('answers 429 with Retry-After beyond AUTHORIZE_PER_MINUTE', async (t) => {
     const { origin } = await serve(t, { settings: { authorizePerMinute: 2 } });
     await ask(origin);
     await ask(origin);

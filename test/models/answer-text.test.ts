@@ -122,7 +122,7 @@ describe('AnswerText', () => {
       }
     });
 
-    it('says nothing without one', () => {
+    it('says nothing without a </think>', () => {
       assert.equal(answer(['Yes.'], true), '');
     });
   });

@@ -43,7 +43,7 @@ const HEL = chunk({ content: 'Hel' });
 const CALL = { index: 0, id: 'c', function: { name: 'a' } };
 const NO_CALL = { index: 0, id: 'c', function: { name: '', arguments: '' } };
 
-/** What the model does, and what the error says, by the code that the error has. */
+/** What the model does, and what the error says, by the error's code. */
 const FAILURES: Readonly<Record<string, readonly Failure[]>> = {
   malformed_stream: [
     ['sends broken JSON', malformed, AGAIN],
@@ -66,7 +66,7 @@ const FAILURES: Readonly<Record<string, readonly Failure[]>> = {
       { ...AGAIN, status: 502 }],
     ['breaks off with an event named error that is empty', stream('event: error\ndata:\n\n'),
       AGAIN],
-    ['breaks off after a finish reason that was none',
+    ['breaks off after a finish reason that was not the end',
       stream(chunk({ content: 'Hel' }, 'stop'), chunk({ content: 'lo' }, 'stop'), VLLM_ERROR)],
     ['finishes with an error', stream(HEL, chunk({}, 'error'), DONE),
       { ...AGAIN, status: undefined }],
@@ -81,7 +81,7 @@ const FAILURES: Readonly<Record<string, readonly Failure[]>> = {
     ['answers with an empty reply', empty, NEVER],
     ['answers with blanks only', stream(chunk({ content: ' \n' }), chunk({}, 'stop'), DONE)],
     ['thinks and says no more', stream(...textReply('<think>hm</think>\n'))],
-    ['calls nothing by no name',
+    ['makes an empty call without a name',
       stream(chunk({ tool_calls: [NO_CALL] }), chunk({}, 'tool_calls'), DONE)],
   ],
   unclosed_thought: [
@@ -102,12 +102,12 @@ const FAILURES: Readonly<Record<string, readonly Failure[]>> = {
       { ...AGAIN, status: 429, retryAfterMs: 2_000 }],
     ['limits the rate in milliseconds', rateLimits({ 'retry-after-ms': '250', 'retry-after': '1' }),
       { retryAfterMs: 250 }],
-    ['limits the rate in milliseconds that are no number, and in seconds',
+    ['limits the rate in milliseconds that are not a number, and in seconds',
       rateLimits({ 'retry-after-ms': 'soon', 'retry-after': '2' }), { retryAfterMs: 2_000 }],
-    ['limits the rate for a time that is no number',
+    ['limits the rate for a time that is not a number',
       rateLimits({ 'retry-after-ms': '-5', 'retry-after': 'soon' }),
       { ...AGAIN, retryAfterMs: undefined }],
-    ['limits the rate until a date that is over',
+    ['limits the rate until a date that has passed',
       rateLimits({ 'retry-after': 'Wed, 21 Oct 2015 07:28:00 GMT' }), { retryAfterMs: 0 }],
     ['limits the rate in the body, as Google does',
       fails(429, '[{"error":{"details":[{"retryDelay":"13s"}]}}]'), { retryAfterMs: 13_000 }],
@@ -125,7 +125,7 @@ const FAILURES: Readonly<Record<string, readonly Failure[]>> = {
       { ...NEVER, status: 400 }],
     ['has no credit left, though it calls that forbidden',
       fails(403, '{"error":{"code":"insufficient_quota"}}'), { status: 403 }],
-    ['says so in mid-stream',
+    ['says in mid-stream that it has no credit left',
       stream(chunk({}), event({ error: { code: 402, message: 'Insufficient credits' } })), NEVER],
   ],
   http_error: [
@@ -192,7 +192,7 @@ describe('a failing model', () => {
     assert.deepEqual(await told(), [sentence]);
   });
 
-  it('that sends an endless error is read up to 64 KiB and then cut', async () => {
+  it('that sends an endless error is read up to 64 KiB and then cut off', async () => {
     const server = await serve((response) => {
       response.writeHead(500, { 'content-type': 'text/plain' });
       const more = (): void =>
@@ -226,7 +226,7 @@ describe('a failing model', () => {
     const clock = mockTimers(t, ['setTimeout']);
     const reply = modelAt(url).stream(HELLO, { signal: new AbortController().signal });
     await reply.next();
-    clock.tick(100_000); // longer than the clocks that must not run
+    clock.tick(100_000); // longer than any timer that must not run
     release();
     assert.deepEqual((await reply.next()).value, { type: 'text', text: ' two' });
     // not cut: the end was still to be read
@@ -243,7 +243,7 @@ describe('the log of a failing model', () => {
     const tooLong = { name: 'a', arguments: words.repeat(20_000) };
     return [
       ['an error with a body', fails(500, json)],
-      ['an error with a body that is no JSON', fails(502, words)],
+      ['an error with a body that is not JSON', fails(502, words)],
       ['a refused key', fails(401, json)],
       ['a limited rate', fails(429, json)],
       ['a bare error', fails(422, JSON.stringify({ detail: [{ input: words, type: words }] }))],
@@ -254,19 +254,19 @@ describe('the log of a failing model', () => {
       ['a bare error in mid-stream', stream(event({ message: words, code: words }))],
       ['a detail in mid-stream', stream(event({ detail: words }))],
       ['a named error in mid-stream', stream(`event: error\n${event(words)}`)],
-      ['an event that is no JSON', stream(event(words))],
+      ['an event that is not JSON', stream(event(words))],
       ['an event that is broken JSON', stream(event(`{"choices":"${words}`))],
       ['a finish reason', stream(chunk({}, words), DONE)],
       ['an unclosed thought', stream(chunk({ content: `<think>${words}` }, words), DONE)],
       ['a header', (response) => void response.socket?.end(`HTTP/1.1 200\r\n${words}\r\n\r\n`)],
-      ['what is no HTTP', (response) => void response.socket?.end(words)],
+      ['what is not HTTP', (response) => void response.socket?.end(words)],
       ['a redirect', (response) => void response.writeHead(307, { location: `/${words}` }).end()],
-      ['too long an event', stream(event({ x: words.repeat(100_000) }))],
-      ['too long arguments', stream(chunk({ tool_calls: [{ function: tooLong }] }))],
+      ['an event that is too long', stream(event({ x: words.repeat(100_000) }))],
+      ['arguments that are too long', stream(chunk({ tool_calls: [{ function: tooLong }] }))],
     ];
   };
   for (const [index, [what]] of answersQuoting('').entries()) {
-    it(`quotes nothing of ${what}`, async () => {
+    it(`quotes nothing from ${what}`, async () => {
       for (const words of ['my card is 4711', 'Kowalski']) {
         const [, answer] = answersQuoting(words)[index] ?? assert.fail();
         const { error } = await answered(answer, { key: undefined });

@@ -16,7 +16,7 @@ export async function serve(...script: [Answer, ...Answer[]]): Promise<ModelServ
 
 type ModelOptions = Parameters<typeof modelAt>[1];
 
-/** What is read of a model that answers this. */
+/** What is read from a model that answers with this. */
 export async function answered(
   answer: Answer, options?: ModelOptions, asked?: Parameters<typeof read>[1],
 ): Promise<Reading> {

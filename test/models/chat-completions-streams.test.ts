@@ -35,13 +35,13 @@ describe('a model that thinks in its text', () => {
     for (let round = 0; round < 3; round++) assert.equal((await read(modelAt(url))).text, 'Yes.');
   });
 
-  it('may call a tool if every reply begins as thought and this one has none', async () => {
+  it('may call a tool even if every reply begins as thought and this one has none', async () => {
     const called = stream(...parallelToolCalls());
     const { deltas, error } = await answered(called, { beginsAsThought: true });
     assert.deepEqual([error, deltas.length], [undefined, 3]);
   });
 
-  it('is reported once when a thought was spoken whose beginning was not marked', async () => {
+  it('is reported once when it has spoken a thought without marking its beginning', async () => {
     const told: string[] = [];
     const { url } = await serve(says('Is', ' it?', '</think>', 'Yes.'));
     const model = modelAt(url);
@@ -76,7 +76,7 @@ describe('the timers of a stream', () => {
     };
   }
 
-  it('run on while a model thinks before its first word', async (t) => {
+  it('keep running while a model thinks before its first word', async (t) => {
     const { send, pass, reading } = byHand(t);
     await send(chunk({ content: '<think>hm' }));
     await pass(399);
@@ -86,7 +86,7 @@ describe('the timers of a stream', () => {
   });
 
   for (const thought of [{ content: '<think>hm' }, { reasoning_content: 'hm' }]) {
-    it(`restart while it thinks after it (${Object.keys(thought).join()})`, async (t) => {
+    it(`restart while it thinks after a word (${Object.keys(thought).join()})`, async (t) => {
       const { send, pass, reading } = byHand(t);
       await send(chunk({ content: 'Yes. ' }));
       await pass(99);
@@ -126,7 +126,7 @@ describe('the timers of a stream', () => {
       [chunk({ content: 'Ye' }, 'stop'), chunk({ content: 's.' }, 'stop'), chunk({}, 'stop')],
     ],
   ] as const) {
-    it(`end a reply soon that has come in ${what}, whatever keeps coming`, async (t) => {
+    it(`soon end a reply that has come in ${what}, whatever keeps coming`, async (t) => {
       const { send, pass, reading } = byHand(t);
       let text: string | undefined;
       void reading.then((there) => (text = there.text));
@@ -139,7 +139,7 @@ describe('the timers of a stream', () => {
     });
   }
 
-  it('start again while it thinks behind a finish that was none', async (t) => {
+  it('start again while it thinks after a finish reason that was not the end', async (t) => {
     const { send, pass, reading } = byHand(t);
     await send(chunk({ content: 'Yes. ' }, 'stop'));
     for (const field of ['reasoning_content', 'reasoning']) {
@@ -210,7 +210,7 @@ describe('a stream', () => {
     }
   });
 
-  it('loses nothing to what follows its finish reason: broken, an error, or a drop', async () => {
+  it('loses nothing to what follows its finish reason: rubbish, an error, or a drop', async () => {
     const finished = [chunk({ content: 'Bye.' }), chunk({}, 'stop')];
     for (const answer of [
       stream(...finished, 'data: {"usage":\n\n', DONE), stream(...finished, VLLM_ERROR, DONE),
@@ -272,7 +272,7 @@ describe('ending a stream', () => {
     assert.ok((await msUntilCut(server, from)) < 200);
   });
 
-  it('yields nothing more after its signal aborted, not even what was received', async () => {
+  it('yields nothing more after its signal has aborted, not even what was received', async () => {
     const { url } = await serve(says('One', ' two'));
     const caller = new AbortController();
     const reply = modelAt(url).stream(HELLO, { signal: caller.signal });
@@ -281,7 +281,7 @@ describe('ending a stream', () => {
     assert.deepEqual(await reply.next(), { done: true, value: undefined });
   });
 
-  it('asks nothing if its signal aborted before', async () => {
+  it('asks nothing if its signal has already aborted', async () => {
     const server = await serve(says('Hi'));
     const { deltas, error } = await read(modelAt(server.url), { signal: AbortSignal.abort() });
     assert.deepEqual([deltas, error, server.requests.length], [[], undefined, 0]);
@@ -302,8 +302,8 @@ describe('ending a stream', () => {
       await answered(answer, { timeouts }, { signal: caller.signal });
       assert.equal(getEventListeners(caller.signal, 'abort').length, 0);
     }
-    // fetch and the server keep timers of their own for idle connections; ours would be seen as one
-    // or two more a request.
+    // fetch and the server keep timers of their own for idle connections; ours would show as one or
+    // two more per request.
     assert.ok(timers() - before < 4, `${before} timers before, ${timers()} after`);
   });
 });

@@ -13,7 +13,7 @@ import { answered, errorOf, serve } from './chat-completions-server.ts';
 import { modelAt, read } from './reading.ts';
 
 describe('tool calls', () => {
-  it('arrive whole, parallel ones in order, with text before them', async () => {
+  it('arrive whole, parallel ones in order, after the text before them', async () => {
     const first = chunk({ content: 'One moment.' });
     const { deltas } = await answered(stream(first, ...parallelToolCalls()));
     assert.deepEqual(deltas.slice(0, 3), [
@@ -31,7 +31,7 @@ describe('tool calls', () => {
     assert.equal(deltas[3]?.type, 'usage');
   });
 
-  it('go back to Google with their signature, and other vendors\' with the stand-in', async () => {
+  it('go back to Google with their signature, those of others with the stand-in', async () => {
     const server = await serve(
       stream(
         googleToolCall('call_1', 'a', '{}', 'c2ln'),
@@ -88,7 +88,7 @@ describe('tool calls', () => {
   });
 
   for (const [where, index] of [['one call', 0], ['two calls', 1]] as const) {
-    it(`have at most 262,144 characters of arguments together, in ${where}`, async () => {
+    it(`have at most 262,144 characters of arguments in total, in ${where}`, async () => {
       const call = (at: number, length: number): string => {
         const written = { name: 'a', arguments: ' '.repeat(length) };
         return chunk({ tool_calls: [{ index: at, id: `c${at}`, function: written }] });

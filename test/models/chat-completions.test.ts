@@ -168,7 +168,7 @@ describe('chatCompletionsModel', () => {
       if (how.startsWith('is left')) await reply.return();
       ends.resolve();
       assert.equal(await (await server.request(0)).wasCut, false);
-      // nothing tells when fetch has read the last chunk
+      // nothing reports when fetch has read the last chunk
       await new Promise((resolve) => setTimeout(resolve, 20));
       await read(model);
       assert.equal(server.connectionsSeen, 1);
@@ -225,7 +225,7 @@ describe('what is sent back', () => {
     return (await server.request(0)).body['messages'] as SentMessage[];
   }
 
-  it('has no broken call, and ids that the vendor takes, the same for the result', async () => {
+  it('has no broken calls, and ids that the vendor accepts, the same for the results', async () => {
     const sent = await sentTo();
     const calls = sent[2]?.tool_calls ?? [];
     assert.deepEqual(calls.map((call) => call.function), [
@@ -238,7 +238,8 @@ describe('what is sent back', () => {
     assert.match(results[0] ?? '', /^[\w-]{1,40}$/);
   });
 
-  // What each vendor takes: test/models/alternating-roles.test.ts and providers.test.ts.
+  // What each vendor accepts is tested in test/models/alternating-roles.test.ts and
+  // providers.test.ts.
   for (const [name, roles] of [
     ['openai:gpt-6-luna', 'assistant user assistant tool tool tool user'],
     ['vllm:x', 'user assistant user assistant tool tool tool assistant user'],

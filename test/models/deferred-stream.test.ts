@@ -69,7 +69,7 @@ describe('a deferred stream', () => {
     await stream.return();
   });
 
-  it('passes each request to the model itself once that has given a delta', async () => {
+  it('passes each request to the model itself once it has given a delta', async () => {
     const { source, stream } = open();
     const first = stream.next();
     source.requests[0]?.give('One');
@@ -77,7 +77,7 @@ describe('a deferred stream', () => {
     assert.equal(stream.next(), source.requests[1]?.promise);
   });
 
-  it('answers requests in their order while nobody has answered yet', async () => {
+  it('answers requests in order if they precede the first answer', async () => {
     const { source, stream } = open();
     const both = [stream.next(), stream.next()];
     source.requests[0]?.give('One');
@@ -124,7 +124,7 @@ describe('a deferred stream', () => {
   }
 
   for (const stop of ['its reader stops', 'its signal aborts'] as const) {
-    it(`asks nobody once ${stop}, and takes a later failure for an echo`, async () => {
+    it(`asks nobody once ${stop}`, async () => {
       const caller = new AbortController();
       const loading = deferred();
       const { source, stream } = open(caller, loading.promise);
@@ -136,7 +136,7 @@ describe('a deferred stream', () => {
     });
   }
 
-  it('begins nothing if its signal aborted before', async () => {
+  it('begins nothing if its signal has already aborted', async () => {
     let begun = 0;
     const stream = new DeferredStream(AbortSignal.abort(), () => {
       begun += 1;

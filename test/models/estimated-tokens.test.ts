@@ -36,7 +36,7 @@ describe('tokensOfCut', () => {
     });
   });
 
-  it('believes what the vendor reported', () => {
+  it('trusts what the vendor reported', () => {
     const tokens = { inputTokens: 7, outputTokens: 3, cachedTokens: 5 };
     assert.deepEqual(tokensOfCut({ ...cut, failure: 'interrupted', tokens }), {
       ...tokens, isEstimated: false,

@@ -110,7 +110,7 @@ describe('metered', () => {
     }
   });
 
-  it('closes the tab of a request that was no longer needed when the tab was open', async () => {
+  it('closes the tab of a request that was no longer needed once the tab was open', async () => {
     const held = deferred();
     const { meter, told } = noting(true, held.promise);
     let isAsked = false;
@@ -127,7 +127,7 @@ describe('metered', () => {
     assert.equal(isAsked, false);
   });
 
-  it('believes the events of a model more than its own estimate', async () => {
+  it('trusts the events of a model more than its own estimate', async () => {
     const { meter, told } = noting();
     const answer = { text: '', calls: [] };
     const model = metered(modelOf(async function* ({ onRequest }) {
@@ -141,7 +141,7 @@ describe('metered', () => {
     assert.deepEqual(told, [OPENED, ['close', 'own:model', 7, 2]]);
   });
 
-  it('passes on events, and failures to a reader that listens only to those', async () => {
+  it('passes on events, and failures to a reader that listens only to failures', async () => {
     const failing = modelOf(async function* ({ onRequest }) {
       const answer = { text: '', calls: [] };
       onRequest?.({

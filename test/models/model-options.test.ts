@@ -1,4 +1,4 @@
-// How a model is asked beside its messages, and what becomes of what it refuses.
+// What a model is asked for besides its messages, and what becomes of options that it refuses.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -13,10 +13,10 @@ import { HELLO, KEY, modelAt, read } from './reading.ts';
 
 const SEED = { providerOptions: { mistral: { seed: 7 } } };
 const TOOLS = [{ name: 'look', description: 'Looks', parameters: { type: 'object' } }];
-/** Every body has these. */
+/** Fields that every body has. */
 const FIXED = ['model', 'messages', 'stream', 'stream_options'];
 
-/** A model of that name, and the server that answers it. */
+/** A model with that name, and the server that answers it. */
 async function served(
   name: string, ...script: Parameters<typeof serve>
 ): Promise<{ readonly server: ModelServer; readonly model: ChatModel }> {
@@ -24,7 +24,7 @@ async function served(
   return { server, model: modelAt(server.url, { name }) };
 }
 
-/** What a request has beside its messages. */
+/** What a request has besides its messages. */
 async function fieldsOf(
   name: string, options: Partial<ModelStreamOptions>,
 ): Promise<Record<string, unknown>> {
@@ -79,7 +79,7 @@ describe('the options of a request', () => {
     assert.deepEqual([isStreamed, seed], [true, 7]);
   });
 
-  it("are the settings' if the request has none", async () => {
+  it('are those in the settings if the request has none', async () => {
     const server = await serve(says('Hi'));
     const { model } = openModel({
       names: ['groq:llama'],
@@ -116,7 +116,7 @@ describe('prompt_cache_key', () => {
     assert.match(String(body['prompt_cache_key']), /^[0-9a-f]{32}$/);
   });
 
-  it('does not go to another server that speaks its API, nor to other vendors', async () => {
+  it('goes neither to another server that speaks the same API nor to other vendors', async () => {
     for (const body of [
       await bodyAt({ OPENAI_BASE_URL: 'http://localhost:1/v1' }, 'openai:gpt-6-luna'),
       await bodyAt({}, 'groq:llama'),
@@ -161,7 +161,7 @@ describe('what a model refuses', () => {
     ['gpt-4o', true], ['gpt-4.1', true], ['gpt-6-luna', true], ['gpt-6-sol', true],
     ['gpt-6-astra', false], ['gpt-6.1-sol', false],
   ] as const) {
-    it(`${isTaken ? 'is not' : 'is'} a temperature with ${model}`, () => {
+    it(`${isTaken ? 'does not include' : 'includes'} a temperature with ${model}`, () => {
       const { provider } = parseModelName(`openai:${model}`);
       assert.equal(provider.takesTemperature?.(model), isTaken);
     });
@@ -172,7 +172,7 @@ describe('what a model refuses', () => {
     ['OpenAI', 'openai:gpt-9', 'reasoning_effort', {}, openaiRefusal],
     ['Mistral', 'mistral:small', 'seed', SEED, mistralRefusal],
   ] as const) {
-    it(`is left out from the answer of ${vendor} on that names ${field}`, async () => {
+    it(`is left out once an answer of ${vendor} has named ${field}`, async () => {
       const told: string[] = [];
       const { server, model } = await served(name, refusal(field), says('Hi'));
       const asked = { ...options, onProblem: (problem: string) => told.push(problem) };
@@ -197,7 +197,7 @@ describe('what a model refuses', () => {
     });
   }
 
-  it('is left out one by one', async () => {
+  it('is left out one field at a time', async () => {
     const refusals = [mistralRefusal('temperature'), mistralRefusal('max_tokens')] as const;
     const { server, model } = await served('mistral:small', ...refusals, says('Hi'));
     const { text } = await read(model, { temperature: 0.3, maxOutputTokens: 50 });
@@ -220,7 +220,7 @@ describe('what a model refuses', () => {
     assert.deepEqual(told, []);
   });
 
-  it('leaves out the tools if they may not be called and tool_choice is refused', async () => {
+  it('includes the tools if they may not be called and tool_choice is refused', async () => {
     const { server, model } = await served('groq:llama', openaiRefusal('tool_choice'), says('Hi'));
     assert.equal((await read(model, { tools: TOOLS, toolChoice: 'none' })).text, 'Hi');
     const { body } = await server.request(1);
@@ -234,7 +234,7 @@ describe('what a model refuses', () => {
     ['only quotes the word', fails(400, '{"error":{"message":"the temperature is 20 degrees"}}')],
     ['is not JSON', fails(400, 'Bad request')],
   ] as const) {
-    it(`is nothing if the answer ${what}: the model has failed`, async () => {
+    it(`is not left out if the answer ${what}: the model has failed`, async () => {
       const { server, model } = await served('mistral:small', answer, says('Hi'));
       const { error } = await read(model, { temperature: 0.3 });
       assert.ok(error);
@@ -250,7 +250,7 @@ describe('tokens that a vendor had cached', () => {
     ['a vendor that does not say', {}, undefined],
     ['a vendor that says nonsense', { prompt_tokens_details: { cached_tokens: '9' } }, undefined],
   ] as const) {
-    it(`are part of the usage with ${vendor}`, async () => {
+    it(`are read from the usage of ${vendor}`, async () => {
       const counts = { prompt_tokens: 2_000, completion_tokens: 5, ...usage };
       const { deltas } = await answered(
         stream(chunk({ content: 'Hi' }, 'stop'), event({ choices: [], usage: counts }), DONE),

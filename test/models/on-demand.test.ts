@@ -48,7 +48,7 @@ describe('loadedOnDemand', () => {
     assert.deepEqual([replies.flat().length, loads()], [3, 1]);
   });
 
-  it('loads when it is warmed, and speaks for what it loaded from then on', async () => {
+  it('loads when it is warmed, and then answers for what it has loaded', async () => {
     const { model, loads } = stage();
     await model.warm(signal);
     assert.deepEqual(
@@ -57,7 +57,7 @@ describe('loadedOnDemand', () => {
     );
   });
 
-  it('reports that it cannot be loaded when it is asked, and not when it is warmed', async () => {
+  it('reports that it cannot be loaded when it is asked, but not when it is warmed', async () => {
     const model = loadedOnDemand('x', () => Promise.reject(new Error('a file is missing')));
     await model.warm(signal);
     await assert.rejects(read(model), /a file is missing/);

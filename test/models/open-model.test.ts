@@ -10,7 +10,7 @@ import { serve } from './chat-completions-server.ts';
 import { KEY, read } from './reading.ts';
 
 describe('openModel', () => {
-  it('asks the base URL of the environment and names the model that answered in the usage', async () => {
+  it('asks the base URL in the environment, and names the answering model in the usage', async () => {
     const server = await serve(says('Hi'));
     const { model, problems } = openModel({
       names: ['ollama:llama3.2:3b'],
@@ -31,7 +31,7 @@ describe('openModel', () => {
   for (const [stage, silentMs, next] of [
     ['sends no headers', 4_000, 'asks the next model'],
     ['sends no word', 4_000, 'asks the next model'],
-    ['sends no word', 8_000, 'fails, as there is no next one,'],
+    ['sends no word', 8_000, 'fails, without a next model,'],
   ] as const) {
     const names = silentMs === 4_000 ? ['openai:a', 'openai:b'] : ['openai:a'];
     it(`${next} after ${silentMs / 1_000} seconds when one ${stage}`, async (t) => {
@@ -67,7 +67,7 @@ describe('openModel', () => {
     });
   }
 
-  it('takes replies to begin as thought with THINKING=open, vendors’ own models aside', async () => {
+  it('expects a thought first with THINKING=open, except from vendors’ own models', async () => {
     const reply = textReply('hm', '</think>', 'Yes.').join('');
     const textOf = async (name: string, given: Record<string, string>): Promise<string> => {
       const environment = { OPENAI_API_KEY: KEY, ...given };
@@ -83,7 +83,7 @@ describe('openModel', () => {
     assert.equal(await textOf('openai:x', elsewhere), 'Yes.');
   });
 
-  it('asks again, then the next one, and reports that to the onProblem of the request', async () => {
+  it("asks again, then the next model, and reports that to the request's onProblem", async () => {
     const [first, second] = [await serve(overloaded, refuses), await serve(says('Hi'))];
     const told: string[] = [];
     const { model } = openModel({

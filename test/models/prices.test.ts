@@ -22,7 +22,7 @@ describe('costOf', () => {
     assert.equal(cost(1_000_000, 0, 400_000), 1.4);
   });
 
-  it('counts cached input as other input if it has no price', () => {
+  it('counts cached input as ordinary input if it has no price', () => {
     const tokens = { inputTokens: 1_000_000, outputTokens: 0, cachedTokens: 400_000 };
     assert.equal(costOf({ input: 2, output: 10 }, tokens), 2);
   });

@@ -52,7 +52,7 @@ describe('defaultModelName', () => {
 });
 
 describe('PROVIDERS', () => {
-  it('reads the key of Google from three variables in order', () => {
+  it("reads Google's key from three variables in order", () => {
     const google = parseModelName('google:x').provider;
     assert.equal(
       findKey(google, {
@@ -68,7 +68,7 @@ describe('PROVIDERS', () => {
     });
   });
 
-  it('gives every provider except vllm a base URL without a slash at its end', () => {
+  it('gives every provider except vllm a base URL without a trailing slash', () => {
     for (const [name, { baseUrl }] of Object.entries(PROVIDERS)) {
       if (name === 'vllm') assert.equal(baseUrl, undefined);
       else assert.match(baseUrl ?? '', /^https?:\/\/.*[^/]$/, name);

@@ -20,7 +20,7 @@ export const HELLO: readonly ChatMessage[] = [
 
 export const KEY = 'sk-secret-1234567890';
 
-/** A model under its provider's row, at the fake server. */
+/** A model with its provider's row of the table, at the fake server. */
 export function modelAt(
   baseUrl: string,
   options: Partial<ChatCompletionsOptions> & { name?: string } = {},

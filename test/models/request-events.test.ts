@@ -29,7 +29,7 @@ const typesOf = (events: readonly RequestEvent[]): string[] => events.map(({ typ
 const atOnce = { sleep: () => Promise.resolve(), random: () => 1 };
 
 describe('onRequest', () => {
-  it('tells of an answer: its body without a header, its first word, and the same usage', async () => {
+  it('reports an answer: its body without headers, its first word, and the same usage', async () => {
     const { events, onRequest } = told();
     const { url } = await serve(says('Hello', ' there.'));
     const { deltas } = await read(modelAt(url), { onRequest });
@@ -43,7 +43,7 @@ describe('onRequest', () => {
     assert.ok(!JSON.stringify(events).includes(KEY));
   });
 
-  it('says where it is sent, and what the vendor calls the answer', async () => {
+  it('says where a request is sent, and what the vendor calls the answer', async () => {
     const { url } = await serve(says('Hi.'), silentAfter(chunk({ content: 'Hi' })));
     const { events, onRequest } = told();
     await read(modelAt(url), { onRequest });
@@ -58,7 +58,7 @@ describe('onRequest', () => {
     assert.deepEqual(ofType(events, 'failed').map((one) => one.response), [response]);
   });
 
-  it('has an address of IPv6 without brackets, as traces do', async () => {
+  it('gives an IPv6 address without brackets, as traces do', async () => {
     const { events, onRequest } = told();
     const model = modelAt('http://[::1]:8080/v1', {
       fetch: () => Promise.reject(new TypeError('fetch failed')),
@@ -138,7 +138,7 @@ describe('onRequest', () => {
     assert.deepEqual(sent.map(({ body }) => body.includes('temperature')), [true, false]);
   });
 
-  it('replaces onFailedRequest, which other people\'s models may still call', async () => {
+  it('replaces onFailedRequest, which custom models may still call', async () => {
     const failures: string[] = [];
     const onFailedRequest = (model: string, failure: string): void =>
       void failures.push(`${model} ${failure}`);

@@ -10,7 +10,7 @@ const text = (said: string): ModelDelta => ({ type: 'text', text: said });
 const retryable = new ModelError('http_error', 'a: HTTP 500', { retryable: true, status: 500 });
 const refused = new ModelError('key_refused', 'a: key refused', { status: 401 });
 
-/** A model that plays one script a request: what it yields, then an error or the end. */
+/** A model that plays one script per request: what it yields, then an error or the end. */
 function scripted(
   name: string,
   ...scripts: readonly (readonly (ModelDelta | ModelError)[])[]
@@ -31,7 +31,7 @@ function scripted(
   return model;
 }
 
-/** Retry options that note the waits in place of waiting. */
+/** Retry options that note the waits instead of waiting. */
 function noting(random = 1): RetryOptions & { waits: number[] } {
   const waits: number[] = [];
   return { waits, random: () => random, sleep: (ms) => Promise.resolve(void waits.push(ms)) };
@@ -78,7 +78,7 @@ describe('withRetries', () => {
     assert.deepEqual([deltas, error, model.asked], [[text('Hel')], retryable, 1]);
   });
 
-  it('waits as long as the vendor asks, up to three seconds, and not at all for longer', async () => {
+  it('waits as long as the vendor asks, up to three seconds, and not at all beyond', async () => {
     const limited = (retryAfterMs: number): ModelError =>
       new ModelError('rate_limited', 'a: HTTP 429', { retryable: true, retryAfterMs });
     const options = noting();

@@ -5,7 +5,7 @@ import type { ModelError } from '../../src/models/model.ts';
 import { RequestClock, TIMEOUTS } from '../../src/models/timeouts.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 
-/** A clock whose time the test moves. */
+/** A clock that the test moves. */
 function clockOf(t: TestContext): {
   clock: RequestClock;
   expired: ModelError[];
@@ -18,7 +18,7 @@ function clockOf(t: TestContext): {
   return { clock, expired, pass: (ms) => time.tick(ms) };
 }
 
-describe('the time of a model', () => {
+describe('the time limit of a model', () => {
   for (const [stage, ms, code, message] of [
     ['connect', 10_000, 'connect_timeout', 'm sent no headers within 10000 ms'],
     ['firstDelta', 8_000, 'first_delta_timeout', 'm said nothing within 8000 ms'],
@@ -65,7 +65,7 @@ describe('the time of a model', () => {
     assert.deepEqual(expired.map(({ code }) => code), ['idle_timeout']);
   });
 
-  it('is not counted after the end', (t) => {
+  it('does not run after the end', (t) => {
     const { clock, expired, pass } = clockOf(t);
     clock.start('idle');
     clock.close();

@@ -48,7 +48,7 @@ const cases: readonly (readonly [what: string, pieces: readonly Piece[], calls: 
     ['x: a {"n":1}', 'y: b {}'],
   ],
   [
-    'in their order where there is no index and each piece brings a new id',
+    'in order if there is no index and each piece brings a new id',
     [
       { id: 'x', name: 'a', args: '{' },
       { id: 'x2', args: '}' },
@@ -106,22 +106,22 @@ const cases: readonly (readonly [what: string, pieces: readonly Piece[], calls: 
     ['a {"n":1}'],
   ],
   [
-    'as one broken call where a piece repeats all of it: nothing is to run twice',
+    'as one broken call if a piece repeats all of it: nothing must run twice',
     [{ index: 0, id: 'x', name: 'a', args: '{}' }, { index: 0, id: 'x', name: 'a', args: '{}' }],
     ['x: a {}{}'],
   ],
   [
-    'whose id comes behind the name, and whose index only at first',
+    'whose id comes after the name, and index only at first',
     [{ index: 0, name: 'a', args: '{' }, { index: 0, id: 'x' }, { id: 'x', args: '}' }],
     ['x: a {}'],
   ],
   [
-    'with an id of ours where two calls have the same',
+    'with an id of ours if two calls have the same',
     [{ index: 0, id: 'x', name: 'a', args: '{}' }, { index: 1, id: 'x', name: 'b', args: '{}' }],
     ['x: a {}', 'b {}'],
   ],
   [
-    'with an id of ours where the vendor gave none',
+    'with an id of ours if the vendor gave none',
     [{ index: 0, name: 'a', args: '{}' }, { index: 1, id: ' ', name: 'b', args: '{}' }],
     ['a {}', 'b {}'],
   ],

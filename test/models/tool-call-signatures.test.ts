@@ -5,7 +5,7 @@ import { ToolCallSignatures } from '../../src/models/tool-call-signatures.ts';
 
 const UNSIGNED = { google: { thought_signature: 'skip_thought_signature_validator' } };
 
-/** `extra_content` whose JSON has so many characters. */
+/** `extra_content` whose JSON has that many characters. */
 function signatureOf(length: number): object {
   const frame = JSON.stringify({ google: { thought_signature: '' } }).length;
   return { google: { thought_signature: 's'.repeat(length - frame) } };
@@ -19,11 +19,11 @@ describe('ToolCallSignatures', () => {
     assert.deepEqual(signatures.recall(['call_1', 'call_2']), [signatureOf(50), undefined]);
   });
 
-  it('has a stand-in for the first call of a message that has none', () => {
+  it('has a stand-in for the first call of a message without signatures', () => {
     assert.deepEqual(new ToolCallSignatures().recall(['call_1', 'call_2']), [UNSIGNED, undefined]);
   });
 
-  it('keeps a signature of exactly 65,536 characters, but not of one more', () => {
+  it('keeps a signature of exactly 65,536 characters, but not one of 65,537', () => {
     const signatures = new ToolCallSignatures();
     signatures.remember('call_1', signatureOf(65_536));
     signatures.remember('call_2', signatureOf(65_537));
@@ -31,7 +31,7 @@ describe('ToolCallSignatures', () => {
     assert.deepEqual(signatures.recall(['call_2']), [UNSIGNED]);
   });
 
-  it('keeps those of the latest 200 calls', () => {
+  it('keeps the signatures of the latest 200 calls', () => {
     const signatures = new ToolCallSignatures();
     for (let call = 0; call <= 200; call++) signatures.remember(`call_${call}`, { call });
     assert.deepEqual(signatures.recall(['call_0']), [UNSIGNED]);

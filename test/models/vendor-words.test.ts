@@ -28,11 +28,11 @@ describe('vendorWord', () => {
     ['a word of the caller in a compound', 'InvalidFritzError'],
     ['a sentence of terms', 'the request is invalid'],
     ['a card number', '4711'],
-    ['a number behind terms', 'invalid_request_4711'],
+    ['a number after terms', 'invalid_request_4711'],
     ['a path into the request', 'messages[3].content'],
     ['a key', 'sk-secret-1234567890'],
     ['another script', 'ошибка'],
-    ['an empty text', ''],
+    ['an empty string', ''],
     ['a number', 500],
     ['nothing', null],
   ];

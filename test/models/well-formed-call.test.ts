@@ -9,7 +9,7 @@ const BROKEN = [
 ];
 
 describe('wellFormedCall', () => {
-  it('leaves a call alone that any vendor accepts, to the byte', () => {
+  it('leaves alone a call that any vendor accepts, to the byte', () => {
     for (const args of ['{}', '{"a":1}', ' { "a" : [1, {}] } ']) {
       const call = { id: 'c', name: 'get_weather-2', args };
       assert.deepEqual(wellFormedCall(call), call);
@@ -22,7 +22,7 @@ describe('wellFormedCall', () => {
     }
   });
 
-  it('sends invalid_call for a name that is empty, too long or of other characters', () => {
+  it('sends invalid_call for a name that is empty, too long or has other characters', () => {
     const nameOf = (name: string): string => wellFormedCall({ id: 'c', name, args: '{}' }).name;
     const broken = ['', ' ', 'get weather', 'a.b', 'functions.a:0', 'größe', 'a\n', 'a'.repeat(65)];
     for (const name of broken) assert.equal(nameOf(name), 'invalid_call', name);

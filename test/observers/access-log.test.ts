@@ -8,7 +8,7 @@ import {
 } from '../fixtures/kernel.ts';
 
 describe('the access log', () => {
-  it('says method, path without the query, status and level', async (t) => {
+  it('gives the method, the path without the query, status and level', async (t) => {
     const { log, next, text } = recordLog();
     await (await serve(t, { log })).fetch('/health?token=swordfish', { method: 'PUT' });
     const { method, path, status, level } = await next('request');
@@ -16,8 +16,8 @@ describe('the access log', () => {
     assert.equal(text().includes('swordfish'), false);
   });
 
-  // A pipeline's second request is there before its first answer.
-  it('counts no bytes of the answer before it in a pipeline', async (t) => {
+  // A pipeline's second request has arrived before its first answer.
+  it('does not count bytes of the previous answer in a pipeline', async (t) => {
     const { log, wait } = recordLog();
     const client = await (await serve(t, { log })).raw();
     client.send(
@@ -58,7 +58,7 @@ describe('the access log', () => {
     assert.ok(durationMs >= 20_000 && durationMs < 30_000, String(durationMs));
   });
 
-  it('tells of a turn its outcome, conversation, turn, event and the time to its first speech', async (t) => {
+  it("gives a turn's outcome, conversation, turn, event and time to first speech", async (t) => {
     const { log, next } = recordLog();
     await (await (await serve(t, { log })).fetch('/api/agent', signed(messageEvent()))).text();
     const { outcome, conversationId, turnId, event, firstSpeechMs, durationMs } =
@@ -111,7 +111,7 @@ describe('the access log', () => {
   });
 
   for (const [how, level, settings] of [
-    ['where it is turned off', 'debug', { accessLog: false }],
+    ['when it is turned off', 'debug', { accessLog: false }],
     ['above level info', 'warn', {}],
   ] as const) {
     it(`is not written ${how}`, async (t) => {

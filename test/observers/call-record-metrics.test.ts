@@ -5,7 +5,7 @@ import { Metrics } from '../../src/metrics.ts';
 import { addCallRecordMetrics } from '../../src/observers/gauges.ts';
 
 describe('the metrics of call records', () => {
-  it('are what was written, what was lost and what waits, as at each reading', () => {
+  it('count the records written, lost and waiting, at each reading', () => {
     const metrics = new Metrics();
     let counts = { written: 1, lost: 2, waiting: 3 };
     const close = (): Promise<void> => Promise.resolve();

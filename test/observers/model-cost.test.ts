@@ -25,7 +25,7 @@ function samples(text: string, name: string): string[] {
   return text.split('\n').filter((line) => line.startsWith(`${name}{`));
 }
 
-/** A model of somebody's own that says it used these tokens. */
+/** A custom model that reports using these tokens. */
 function using(name: string, tokens: ModelTokens): ChatModel {
   return {
     name,
@@ -76,7 +76,7 @@ describe('the cost of a turn', () => {
     assert.deepEqual(samples(served.app.metrics.text(), 'layercode_model_cost_total'), []);
   });
 
-  it('is not asked for where a script speaks, or a model reports no tokens', async (t) => {
+  it('needs no price where a script speaks, or a model reports no tokens', async (t) => {
     const silent = using('own:model', { inputTokens: undefined, outputTokens: undefined });
     const models = [[scriptedModel(['One.']), true], [silent, undefined]] as const;
     for (const [model, isEstimated] of models) {
@@ -121,8 +121,8 @@ describe('a request that was cut off', () => {
     assert.deepEqual(samples(text, 'layercode_model_tokens_total'), []);
   });
 
-  // The limits of calls counted such answers, and nothing else did: they ended at 0 tokens.
-  it('counts with an estimate if its vendor has reported nothing in the end', async (t) => {
+  // Was: only the limits of calls counted such answers; everywhere else they had used 0 tokens.
+  it('counts with an estimate if its vendor reports nothing at the end', async (t) => {
     const unreported = stream(chunk({ content: 'Hello there' }), chunk({}, 'stop'), DONE);
     const server = await modelServer(t, unreported);
     const served = serveAgent(t, agent, { openai: server }, environment);
@@ -156,7 +156,7 @@ describe('a request that was cut off', () => {
     assert.deepEqual([line?.['inputTokens'], line?.['cost']], [undefined, undefined]);
   });
 
-  it('adds nothing to an answer that came at the second attempt', async (t) => {
+  it('adds nothing to an answer that came on the second attempt', async (t) => {
     const server = await modelServer(t, rateLimits({ 'retry-after': '0' }), answering(100, 20));
     const served = serveAgent(t, agent, { openai: server }, environment);
     await spoken(served.client.say('one'));

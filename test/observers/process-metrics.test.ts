@@ -1,4 +1,4 @@
-// What /metrics says of the process, held against what Node says of it.
+// What /metrics says about the process, compared with what Node says about it.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -20,7 +20,7 @@ function open(): { readonly metrics: Metrics; value(name: string): number } {
   return { metrics, value: (name) => read(metrics).get(name) ?? NaN };
 }
 
-/** Holds up the event loop. */
+/** Blocks the event loop. */
 function block(ms: number): void {
   const until = performance.now() + ms;
   while (performance.now() < until);
@@ -44,7 +44,7 @@ describe('the metrics of the process', () => {
     assert.ok(read >= before && read <= seconds(), `${before} ${read}`);
   });
 
-  it('have memory in bytes, resident and of the heap', () => {
+  it('have resident memory and heap in bytes', () => {
     const { value } = open();
     const { rss, heapUsed } = process.memoryUsage();
     const near = (name: string, bytes: number): void => {
@@ -85,7 +85,7 @@ describe('the metrics of the process', () => {
     assert.equal(value('nodejs_eventloop_lag_p99_seconds'), 0);
   });
 
-  it('have the busy part of the event loop since the last reading', async () => {
+  it('have the busy share of the event loop since the last reading', async () => {
     const { value } = open();
     value('nodejs_eventloop_utilization');
     await sleep(0);

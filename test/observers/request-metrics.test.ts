@@ -12,7 +12,7 @@ import {
 } from '../fixtures/app.ts';
 
 describe('http_requests_total', () => {
-  it('counts a request whose client left before an answer began under "none"', async (t) => {
+  it('counts under "none" a request whose client left before an answer began', async (t) => {
     const begun = deferred();
     const { metric, raw } = serve(t, {
       async onMessage({ signal }) {
@@ -42,7 +42,7 @@ describe('http_requests_total', () => {
     await until(() => count() === 1, 'the request to be counted');
   });
 
-  it('counts each method under its name, and any other under "other": a client must not add a label', async (t) => {
+  it('counts each method under its name, and any other under "other": clients must not add labels', async (t) => {
     const { client, metric } = serve(t, {});
     const methods = ['GET', 'HEAD', 'POST', 'OPTIONS', 'PUT', 'PATCH', 'DELETE', 'PROPFIND'];
     for (const method of methods) {

@@ -17,7 +17,7 @@ interface FakeSpan extends OtelSpan {
   readonly name: string;
   readonly options: OtelSpanOptions;
   readonly calls: string[];
-  /** All that were set after its start. */
+  /** All attributes that were set after its start. */
   readonly attributes: OtelAttributes;
 }
 
@@ -29,12 +29,12 @@ interface FakeSdk {
 interface Behaviour {
   readonly isSampled?: boolean;
   readonly hasNoLinks?: boolean;
-  /** Of a span. */
+  /** The method that throws; the latter two are those of a span. */
   readonly failing?: 'startSpan' | 'addEvent' | 'end';
   readonly flush?: () => Promise<void>;
 }
 
-/** The least SDK that there can be. */
+/** The smallest possible SDK. */
 function fakeSdk(
   { isSampled = true, hasNoLinks = false, failing, flush }: Behaviour = {},
 ): FakeSdk {
@@ -128,7 +128,7 @@ const INTERRUPTED = { type: 'turnEnded', outcome: 'interrupted' } as const;
 const CALL = { tool: 'look', toolCallId: 'call-1' } as const;
 
 describe('the span of a turn', () => {
-  it('says where it is found, and has links to the runs that the store knows', () => {
+  it('says where it is found, and links to the runs that the store knows', () => {
     const { spans, start } = following();
     const place = start('t-1').place;
     assert.deepEqual(place, { traceId: 'trace', spanId: '0', traceFlags: 0 });
@@ -138,20 +138,20 @@ describe('the span of a turn', () => {
     ]);
   });
 
-  it('has the outcome that the metrics have', () => {
+  it('has the same outcome as the metrics', () => {
     const { spans, start } = following();
     start('t-1').note({ type: 'turnEnded', outcome: 'taken over' });
     assert.equal(spans[0]?.attributes['layercode.outcome'], 'taken_over');
   });
 
-  it('costs nothing but its links if the SDK cannot add them later', () => {
+  it('loses only its links if the SDK cannot add them later', () => {
     const { logLines, start } = following({ hasNoLinks: true });
     const turn = start('t-1');
     turn.link({ repeats: turn.place });
     assert.deepEqual(logLines, []);
   });
 
-  it('gets nothing and no children if it is not sampled, but is still passed on', () => {
+  it('gets no events and no children if it is not sampled, but is still passed on', () => {
     const { api, spans, start } = following({ isSampled: false });
     const turn = start('t-1');
     assert.equal(turn.place, undefined);
@@ -177,7 +177,7 @@ describe('the span of a turn', () => {
       assert.equal(spans[0]?.attributes[attribute], value);
     });
 
-  it('ends before a tool that goes on, whose span ends later', () => {
+  it('ends before a tool that is still running, whose span ends later', () => {
     const { spans, start } = following();
     const turn = start('t-1');
     turn.note({ type: 'toolStarted', ...CALL });
@@ -220,7 +220,7 @@ describe('the span of a request to a model', () => {
   for (const [finishReason, outcome] of [
     ['stop', 'completed'], ['tool_calls', 'completed'], ['length', 'length'],
   ] as const)
-    it(`says what has answered, and that it ended with ${finishReason}`, () => {
+    it(`says which model answered, and that it ended with ${finishReason}`, () => {
       const end = { usage: { ...usage, finishReason }, response: RESPONSE, request: 1 } as const;
       assert.deepEqual(attributesAfter({ type: 'modelCompleted', ...end }), {
         ...asked,
@@ -230,7 +230,7 @@ describe('the span of a request to a model', () => {
     });
 
   for (const failure of ['interrupted', 'connection_dropped'] as const)
-    it(`has what a request used that ended with ${failure}`, () => {
+    it(`has the tokens used, even if it ended with ${failure}`, () => {
       const nothing = { inputTokens: undefined, outputTokens: undefined };
       const used = { inputTokens: 20, outputTokens: 2, isEstimated: true };
       const end = { request: 1, model: SENT.model, failure, response: RESPONSE } as const;
@@ -258,13 +258,13 @@ describe('the span of a request to a model', () => {
     assert.deepEqual([0, 1, 2].map(provider), ['gcp.gemini', 'gcp.gemini', 'gcp.gemini']);
   });
 
-  it('gives its provider to its turn if it reports only its usage', () => {
+  it('gives its provider to its turn even if it reports only its usage', () => {
     const { spans, start } = following();
     start('t-1').note({ type: 'modelCompleted', request: undefined, usage });
     assert.equal(spans[0]?.attributes['gen_ai.provider.name'], 'gcp.gemini');
   });
 
-  it('is added up in its turn, together with what was interrupted', () => {
+  it('is added up in its turn, together with interrupted requests', () => {
     const { spans, start } = following();
     const model = { model: 'a:b', requests: 1, cachedTokens: undefined };
     start('t-1').note({
@@ -283,14 +283,14 @@ describe('the span of a request to a model', () => {
 });
 
 describe('an SDK that throws', () => {
-  it('loses the span of a turn that begins', () => {
+  it('loses the span of a new turn', () => {
     const { tracer, logLines } = following({ failing: 'startSpan' });
     const turn = { conversationId: 'c-1', turnId: 't-1', wire: 'layercode', agent: 'waiter' };
     assert.equal(tracer.start(turn, {}), undefined);
     assert.match(logLines.join(''), /"level":"warn".*"msg":"tracing failed"/);
   });
 
-  it('is warned of once, without its message, which may quote an attribute', () => {
+  it('causes one warning, without its message, which may quote an attribute', () => {
     const { start, logLines } = following({ failing: 'addEvent' });
     const turn = start('t-1');
     turn.note({ type: 'apology' });
@@ -328,12 +328,12 @@ describe('openTracing', () => {
     ['TRUE', true], ['1', true], ['SPAN_ONLY', true], ['span_and_event', true],
     ['NO_CONTENT', false], ['event_only', false], ['', false],
   ] as const) {
-    it(`${hasWords ? 'has words' : 'has none'} with ${NAME}=${value}`, () => {
+    it(`${hasWords ? 'has words' : 'has no words'} with ${NAME}=${value}`, () => {
       assert.equal(openTracing({ [NAME]: value }, log, costOf, undefined).hasWords, hasWords);
     });
   }
 
-  it('says what to install if an SDK is there and its API is not', (t) => {
+  it('says what to install if an SDK is there but not its API', (t) => {
     const place = Symbol.for('opentelemetry.js.api.1');
     Reflect.set(globalThis, place, { trace: {} });
     t.after(() => Reflect.deleteProperty(globalThis, place));

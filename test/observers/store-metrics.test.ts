@@ -1,4 +1,4 @@
-// What the metrics and /ready say of a store that can fail.
+// What the metrics and /ready say about a store that can fail.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -17,8 +17,8 @@ const OPTIONS = { ttlMs: 3_600_000, maxRemembered: 10, timeoutMs: 250, log: noLo
 const AGENT = { onMessage: (): string => 'Yes.' };
 
 describe('a store that fails', () => {
-  it('shows in the metrics, with the turns that wait', async (t) => {
-    mockTimers(t, ['setTimeout']); // it is not asked again
+  it('shows in the metrics, with the waiting turns', async (t) => {
+    mockTimers(t, ['setTimeout']); // the store is not asked again
     const parts = new PartsInMemory();
     const served = serve(t, AGENT, { store: new SharedStore(parts, OPTIONS) });
     const figures = (): number[] =>
@@ -29,7 +29,7 @@ describe('a store that fails', () => {
     assert.deepEqual(figures(), [0, 0, 0, 0]);
     parts.failWith = new Error('the disk is full');
     assert.equal(await (await served.client.say('Two')).text(), 'Yes.');
-    parts.failWith = undefined; // the metrics ask it for a count
+    parts.failWith = undefined; // the metrics ask the store for a count
     assert.deepEqual(figures(), [1, 1, 1, 0]);
   });
 

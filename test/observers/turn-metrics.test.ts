@@ -5,7 +5,7 @@ import { messageEvent, serve, type Served } from '../fixtures/app.ts';
 import { jumpingClock } from '../fixtures/clock.ts';
 import { requestLines } from '../fixtures/completions.ts';
 
-/** After a turn whose first word took three seconds, and its second two more. */
+/** An app after a turn whose first word took three seconds, and its second two more. */
 async function served(t: TestContext): Promise<Served> {
   const pass = jumpingClock(t);
   const answering = serve(t, {
@@ -49,7 +49,7 @@ describe('the time of the first word', () => {
   });
 });
 
-describe('what models used', () => {
+describe('the usage of models', () => {
   const known = {
     type: 'usage', model: 'a:b', inputTokens: 5, outputTokens: 7, cachedTokens: 3,
     firstDeltaMs: 2_500,

@@ -1,4 +1,4 @@
-// What log and metrics say of a turn that was slow, or that failed.
+// What log and metrics say about a turn that was slow, or that failed.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -26,7 +26,7 @@ function withModel(script: Script, more: Partial<AgentDefinition>): Agent {
   return defineAgent({ name: 'tested', prompt: 'Be brief.', model, ...more } as AgentDefinition);
 }
 
-/** Returns the access-log line of the turn, which is the first. */
+/** The access-log line of the turn, which is the first one. */
 async function says(served: SpokenTo, text = 'Hello?'): Promise<Record<string, unknown>> {
   await (await served.client.say(text)).text();
   const [line = {}] = await requestLines(served.logLines);
@@ -44,7 +44,7 @@ describe('a turn that waits for tools', () => {
     return serve(t, withModel(script, { tools }));
   }
 
-  it('names the slowest of them in its line, and has the times of all there and in /metrics', async (t) => {
+  it('names the slowest tool in its line, and has the times of all there and in /metrics', async (t) => {
     const served = serveTools(t);
     const { slowestTool, toolMs, ...line } = await says(served);
     assert.equal(slowestTool, 'slow');
@@ -63,7 +63,7 @@ describe('a turn that the platform may replace', () => {
     readonly pass: (ms: number) => void;
   }
 
-  /** Its tool waits, for up to 9 s. */
+  /** A turn whose tool waits, for up to 9 s. */
   async function waiting(t: TestContext): Promise<Waiting> {
     const [clock, jump] = [mockTimers(t, ['setTimeout']), jumpingClock(t)];
     const tools = [tool({ ...named, name: 'book', once: () => 'x', run: () => 'done' })];
@@ -74,7 +74,7 @@ describe('a turn that the platform may replace', () => {
     return { ...served, heard, pass: (ms) => (jump(ms), clock.tick(ms)) };
   }
 
-  // A turn that took 715 ms had 4 ms of its model and 0.1 ms of its tool in the line.
+  // Was: of 715 ms that a turn took, its line explained 4 ms (the model) and 0.1 ms (the tool).
   it('says how long its tools waited', async (t) => {
     const { heard, pass, ...served } = await waiting(t);
     pass(9_000);
@@ -84,7 +84,7 @@ describe('a turn that the platform may replace', () => {
     assert.ok(Number(line?.['toolMs']) < 8_000, String(line?.['toolMs']));
   });
 
-  it('says so too if it is replaced while they wait', async (t) => {
+  it('says how long they waited even if it is replaced meanwhile', async (t) => {
     const { heard, pass, ...served } = await waiting(t);
     pass(650);
     await served.platform.hear(['user: Book!', 'user: Now!'], { conversationId: 'c' });
@@ -107,7 +107,7 @@ describe('the first word', () => {
     });
   }
 
-  it('is told beside the first sound in log and metrics, if a filler came first', async (t) => {
+  it('is given beside the first sound in log and metrics, if a filler came first', async (t) => {
     const served = serveFiller(t);
     const { firstSpeechMs, firstWordMs } = await says(served);
     const below = (name: string): number =>
@@ -124,7 +124,7 @@ describe('the first word', () => {
 });
 
 describe('a turn that fails', () => {
-  it('says why in its line and in /metrics, in one of a few words', async (t) => {
+  it('gives the reason in its line and in /metrics, as one of a few words', async (t) => {
     const served = serve(t, withModel([{ fail: 503 }], {}));
     const { failure } = await says(served);
     assert.equal(failure, 'model');
@@ -138,10 +138,10 @@ describe('a turn that fails', () => {
     const served = serveAgent(t, defineAgent({ name: 'x', prompt: 'Be brief.' }), { openai });
     const { outcome, modelFailures, modelFailureMs } = await says(served);
     assert.deepEqual([outcome, modelFailures], ['completed', 1]);
-    assert.ok(Number(modelFailureMs) >= 100, String(modelFailureMs)); // with the wait behind it
+    assert.ok(Number(modelFailureMs) >= 100, String(modelFailureMs)); // with the wait after it
   });
 
-  it('counts only the part of a wait that has passed when the caller goes on', async (t) => {
+  it('counts only the part of a wait that has passed when the caller speaks again', async (t) => {
     const openai = await modelServer(t, rateLimits({ 'retry-after': '3' }), answers('Yes.'));
     const served = serveAgent(t, defineAgent({ name: 'x', prompt: 'Be brief.' }), { openai });
     const first = served.client.say('Hello?');
@@ -158,7 +158,7 @@ describe('a turn that fails', () => {
     const served = serve(t, {
       onMessage({ journal }) {
         journal.noteFailedRequest('my:model', 'failed');
-        journal.noteFailedRequest('my:model', 'interrupted'); // which is no failure
+        journal.noteFailedRequest('my:model', 'interrupted'); // which is not a failure
         return 'Yes.';
       },
     });
@@ -166,7 +166,7 @@ describe('a turn that fails', () => {
     assert.deepEqual([line['modelFailures'], 'modelFailureMs' in line], [1, false]);
   });
 
-  it('says so about an agent without a word', async (t) => {
+  it('says so if its agent never spoke', async (t) => {
     const served = serve(
       t,
       { onMessage: () => new Promise<never>(() => undefined) },

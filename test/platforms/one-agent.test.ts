@@ -62,7 +62,7 @@ function call(t: TestContext, { profile, client }: Platform): Call {
   return { app, caller, model };
 }
 
-/** The history as role, content and state (of the agent's), without what tools got and said. */
+/** The history as role, content and, for the agent, state; without tool calls and their results. */
 async function said({ app, caller }: Call): Promise<unknown> {
   const history = await app.conversations.getHistory(caller.conversationId);
   return history.flatMap((message) => {

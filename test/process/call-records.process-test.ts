@@ -1,4 +1,4 @@
-// Records of calls as the built server and the built command make them.
+// Records of calls: the built server makes them, the built command reads and erases them.
 
 import assert from 'node:assert/strict';
 import { mkdirSync, readdirSync, statSync } from 'node:fs';
@@ -20,7 +20,7 @@ function serve(environment: Readonly<Record<string, string>>): SpawnedServer {
   return workplace.spawn({ env: { ...env, LAYERCODE_WEBHOOK_SECRET: SECRET, ...environment } });
 }
 
-/** A call of one turn, over connections of its own. */
+/** A call with one turn, over connections of its own. */
 async function call(url: string, id: string): Promise<void> {
   const caller = createTestClient(url, { secret: SECRET, conversationId: id });
   const ids = { session_id: `s-${id}`, conversation_id: id };
@@ -31,7 +31,7 @@ async function call(url: string, id: string): Promise<void> {
   await end.text();
 }
 
-/** What the command answers. */
+/** What the command prints, and its exit code. */
 async function calls(
   argv: readonly string[], env: Readonly<Record<string, string>>,
 ): Promise<{ readonly code: number | null; readonly stdout: string; readonly stderr: string }> {
@@ -40,7 +40,7 @@ async function calls(
   return { code, stdout: command.stdout, stderr: command.stderr };
 }
 
-/** The conversations of all records, by their words. */
+/** The callers' words in all records. */
 function wordsIn(stdout: string): string[] {
   return [...stdout.matchAll(/"content":"(Hello from [^"]*)"/g)].map(([, words = '']) => words);
 }
@@ -51,7 +51,7 @@ const FILE = { CALL_RECORDS: 'file:records/calls.jsonl' };
 describe('the server with CALL_RECORDS=file:…', () => {
   beforeEach(() => mkdirSync(join(workplace.directory, 'records')));
 
-  it('leaves records that the command finds, after a stop right after the end', LIMIT, async () => {
+  it('leaves records for the command, even if stopped right after a call', LIMIT, async () => {
     const server = serve(FILE);
     await call(await server.url(), 'c-1');
     await stop(server);
@@ -63,11 +63,11 @@ describe('the server with CALL_RECORDS=file:…', () => {
     assert.doesNotMatch(server.stdout, /Hello from/);
   });
 
-  it('lets a record be erased while it runs, and goes on', LIMIT, async () => {
+  it('lets a record be erased while it runs, and writes more', LIMIT, async () => {
     const server = serve(FILE);
     const url = await server.url();
     for (const id of ['c-1', 'c-2']) await call(url, id);
-    // the records are written when a later one is
+    // records are written a little later
     while (wordsIn((await calls(['export'], FILE)).stdout).length < 2);
     const { code, stdout } = await calls(['erase', 'c-1'], FILE);
     assert.equal(code, 0, stdout);
@@ -93,7 +93,7 @@ describe('the server with CALL_RECORDS=store', () => {
   const STORE = { CALL_RECORDS: 'store', CONVERSATION_STORE: 'sqlite:calls.db' };
   const SQLITE = { ...LIMIT, skip: WITHOUT_SQLITE };
 
-  it('has whole calls even if each event reaches another worker', SQLITE, async () => {
+  it('records whole calls even if each event reaches another worker', SQLITE, async () => {
     const server = serve({ ...STORE, WORKERS: '2' });
     const { url } = await server.line('listening');
     const names = Array.from({ length: 8 }, (_, n) => `c-${n}`);
@@ -104,7 +104,7 @@ describe('the server with CALL_RECORDS=store', () => {
     assert.equal(stdout.match(/"firstSpeechMs":/g)?.length, names.length);
   });
 
-  it('survives a killed server, and is erased with its conversation', SQLITE, async () => {
+  it('keeps a record if it is killed, and erases it with its conversation', SQLITE, async () => {
     const server = serve(STORE);
     await call(await server.url(), 'c-1');
     while (wordsIn((await calls(['export'], STORE)).stdout).length < 1);

@@ -24,7 +24,7 @@ let folder = '';
 let file = '';
 let count = 0;
 
-/** Call it in a `describe`, for each of its tests. */
+/** Gives each test of a `describe` a folder of its own. */
 function useFolder(): void {
   beforeEach(() => {
     directory = join(root, String(count++));
@@ -80,7 +80,7 @@ describe('openDevelopmentSecret', () => {
     ...[0o640, 0o604, 0o620, 0o602, 0o700].map((mode) =>
       [`a file of mode 0${mode.toString(8)}, which others may use`, planted, mode] as const),
     ...wrong.map((content) =>
-      [`no secret of ours: ${JSON.stringify(content.slice(0, 60))}`, content, 0o600] as const),
+      [`what is not our secret: ${JSON.stringify(content.slice(0, 60))}`, content, 0o600] as const),
   ])
     it(`replaces ${what}`, () => {
       plant(content, mode);
@@ -103,7 +103,7 @@ describe('openDevelopmentSecret', () => {
     assert.equal(readDevelopmentSecret(directory), secret);
   });
 
-  it('does not follow a link in the place of the folder', () => {
+  it('does not follow a link in place of the folder', () => {
     const target = join(directory, 'target');
     mkdirSync(target, { mode: 0o700 });
     writeFileSync(join(target, 'webhook-secret'), planted, { mode: 0o600 });

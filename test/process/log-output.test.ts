@@ -6,7 +6,7 @@ import { LogOutput } from '../../src/process/log-output.ts';
 
 type Callback = (error?: Error | null) => void;
 
-/** A stdout that takes what it is handed when the test says so. */
+/** A stdout that accepts output when the test says so. */
 class Stdout extends Writable {
   readonly written: string[] = [];
   isRead = true;
@@ -28,7 +28,7 @@ class Stdout extends Writable {
     else this.#waiting.push(callback);
   }
 
-  /** As Node's own, which goes on after an error. */
+  /** Like Node's own, which carries on after an error. */
   override _destroy(error: Error | null, callback: Callback): void {
     callback(error);
     (this as unknown as { _undestroy(): void })._undestroy();
@@ -62,7 +62,7 @@ describe('LogOutput', () => {
     assert.deepEqual(stdout.written, ['a\nb\n', 'c\n']);
   });
 
-  it('does not wait beyond 64 KiB', () => {
+  it('does not wait once it holds 64 KiB', () => {
     const { stdout, output } = open();
     output.write('x'.repeat(65_536));
     assert.equal(stdout.written.length, 0);
@@ -70,7 +70,7 @@ describe('LogOutput', () => {
     assert.equal(stdout.written.length, 1);
   });
 
-  it('writes what it holds when it is flushed, once', async () => {
+  it('writes what it holds when it is flushed, and only once', async () => {
     const { stdout, output } = open();
     output.flush();
     output.write('a\n');
@@ -79,7 +79,7 @@ describe('LogOutput', () => {
     assert.deepEqual(stdout.written, ['a\n']);
   });
 
-  it('drops lines beyond 8 MiB that are not read, and goes on when they are', async () => {
+  it('drops lines while 8 MiB are unread, and resumes when they are read', async () => {
     const { stdout, output, complaints, dropped } = open();
     stdout.isRead = false;
     for (let count = 0; count < 8; count++) output.write(MEBIBYTE);
@@ -101,7 +101,7 @@ describe('LogOutput', () => {
     assert.deepEqual([stdout.written.at(-1), dropped(), complaints.length], ['c\n', 6, 1]);
   });
 
-  it('drops lines that are refused, and goes on when they are taken', async () => {
+  it('drops lines while stdout refuses them, and resumes when it accepts them', async () => {
     const { stdout, output, complaints, dropped } = open();
     stdout.error = Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
     for (const lines of ['a\n', 'b\nc\n']) {

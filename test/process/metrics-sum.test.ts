@@ -61,7 +61,7 @@ describe('addUp', () => {
     assert.deepEqual(gauges(undefined, [NaN]), []);
   });
 
-  it('is what one process would say if there is only one', () => {
+  it('returns what the process itself reports if there is only one', () => {
     const metrics = processWith((some) => {
       some.add(new Counter('none_total', 'Help with "quotes" and a \\ in it.', ['of']));
       some.add(new Gauge('g', 'G.', () => 1.25));
@@ -71,7 +71,7 @@ describe('addUp', () => {
 });
 
 describe('isCount', () => {
-  it('chooses what is kept of processes that are gone: counts, and no gauges', () => {
+  it('chooses what is kept of processes that have ended: counts, but no gauges', () => {
     const one = processWith((metrics) => {
       metrics.add(new Counter('c_total', 'C.')).increment([], 5);
       metrics.add(new Gauge('g', 'G.', () => 7));

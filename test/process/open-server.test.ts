@@ -39,7 +39,7 @@ async function open(
 }
 
 describe('openServer', () => {
-  it('warns of a model that has no key', async (t) => {
+  it('warns about a model that has no key', async (t) => {
     const { lines } = await open(t, { AGENT: 'starter', LAYERCODE_WEBHOOK_SECRET: COMMON });
     assert.match(lines.join(''), /"level":"warn","msg":"model","problem":"[^"]*OPENAI_API_KEY/);
   });
@@ -86,7 +86,7 @@ describe('openServer in production', () => {
   const short = 'whsec_15_chars_';
   const production = { NODE_ENV: 'production', AGENT: 'echo', DRAIN_DELAY_SECONDS: '0' };
 
-  it('warns of a secret of under 16 characters if the echo agent is tried out', async (t) => {
+  it('warns about a secret of under 16 characters if the echo agent is served', async (t) => {
     const { lines } = await open(t, { ...production, LAYERCODE_WEBHOOK_SECRET: short });
     assert.deepEqual(variablesOf(SHORT, lines), ['LAYERCODE_WEBHOOK_SECRET']);
     assert.ok(!lines.join('').includes(short));
@@ -103,7 +103,7 @@ describe('openServer in production', () => {
   });
 });
 
-/** What lines with that message name. */
+/** The variables that lines with that message name. */
 function variablesOf(message: string, lines: readonly string[]): readonly unknown[] {
   const all = lines.join('').trim().split('\n').map((line) => JSON.parse(line) as LogLine);
   return all.flatMap(({ msg, variable }) => (msg === message ? [variable] : []));
@@ -125,7 +125,7 @@ describe('openServer with AGENTS', () => {
 
   const AGENTS = 'sales=./sales.mjs,support=./support.mjs';
 
-  it('serves each, says which there are, and generates a secret for those without', async (t) => {
+  it('serves each agent, lists them, and generates a secret for those without one', async (t) => {
     const { server, lines } = await open(t, { AGENTS, LAYERCODE_WEBHOOK_SECRET_SUPPORT: OWN });
     const [generated = ''] = server.settings.webhookSecrets;
     for (const [secret, name] of [[generated, 'sales'], [OWN, 'support']] as const) {
@@ -136,7 +136,7 @@ describe('openServer with AGENTS', () => {
     assert.match(lines.join(''), /"listening".*"agent":"sales,support"/);
   });
 
-  it('generates none if each has its own', async (t) => {
+  it('generates no secret if each agent has its own', async (t) => {
     const secrets = { LAYERCODE_WEBHOOK_SECRET_SUPPORT: OWN, LAYERCODE_WEBHOOK_SECRET_SALES: OWN };
     const { server } = await open(t, { AGENTS, ...secrets });
     assert.deepEqual([server.settings.webhookSecrets, server.secretFile], [[], undefined]);
@@ -149,7 +149,7 @@ describe('openServer with AGENTS', () => {
     assert.doesNotMatch(lines.join(''), new RegExp(OWN));
   });
 
-  it('does not open if one of them cannot be opened', async (t) => {
+  it('does not open if one agent cannot be opened', async (t) => {
     const oneWrong = 'support=./support.mjs,broken=./broken.mjs';
     await assert.rejects(open(t, { AGENTS: oneWrong, LAYERCODE_WEBHOOK_SECRET: COMMON }), {
       name: 'SettingsError',

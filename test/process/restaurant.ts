@@ -12,7 +12,7 @@ import { SECRET } from '../fixtures/spawned-server.ts';
 
 const LIBRARY = pathToFileURL(join(import.meta.dirname, '../../dist/index.js')).href;
 
-/** Charges are lines of the file `bank`. A tool takes a moment, as any does. */
+/** Charges are lines in the file `bank`. A tool takes a moment, as any real one does. */
 export const RESTAURANT = `
 import { appendFileSync } from 'node:fs';
 import { setTimeout } from 'node:timers/promises';
@@ -51,7 +51,7 @@ export interface Bill {
   readonly conversationId: string;
   /** What the caller heard last before paying. */
   readonly heard: number;
-  /** What the caller heard of paying, the last reply last. */
+  /** What the caller heard about paying, in order. */
   readonly paying: readonly string[];
   /** Turns whose total was not that of the dishes so far. */
   readonly wrong: readonly string[];
@@ -66,7 +66,7 @@ export function caller(
     const url = urls[turns++ % urls.length] ?? '';
     const client = createTestClient(url, { secret: SECRET });
     const ids = { session_id: 's', conversation_id: conversationId, turn_id: randomUUID() };
-    // A connection that is kept leads to the same worker again.
+    // A connection that is kept alive leads to the same worker again.
     const headers = { connection: 'close' };
     return (await client.post({ type: 'message', ...ids, text }, { headers })).text();
   };
@@ -92,7 +92,7 @@ export async function order(
   return { conversationId, heard, paying, wrong };
 }
 
-/** Everybody has paid once, and what was heard before. */
+/** Everybody has paid once, and paid the total that they had heard. */
 export function assertPaid(directory: string, bills: readonly Bill[]): void {
   const charges = readFileSync(join(directory, 'bank'), 'utf8').trim().split('\n').toSorted();
   const heard = bills.map(({ conversationId, heard }) => `${conversationId} ${heard}`).toSorted();

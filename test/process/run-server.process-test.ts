@@ -18,7 +18,7 @@ afterEach(() => workplace.clear());
 
 const LIMIT = { timeout: 20_000 };
 
-/** A server whose agent is this source of `onMessage`'s body, with `turn` and `reply`. */
+/** A server whose agent has this body for `onMessage`, with `turn` and `reply`. */
 function serve(body: string, options: Omit<SpawnOptions, 'directory'> = {}): SpawnedServer {
   const agent = `export default { name: 'mine', async onMessage(turn, reply) { ${body} } };`;
   workplace.write('my-agent.mjs', agent);
@@ -30,7 +30,7 @@ function caller(url: string): TestClient {
   return createTestClient(url, { secret: SECRET });
 }
 
-/** Each of these is answered by itself. */
+/** Each of these texts is answered with itself. */
 async function echo(url: string, ...texts: readonly string[]): Promise<void> {
   for (const text of texts) assert.equal(await (await caller(url).say(text)).text(), text);
 }
@@ -74,7 +74,7 @@ describe('a server that another program has started', () => {
 
 describe('a log', () => {
   // Was: EPIPE ended the process without a word.
-  it('whose reader has gone costs no call: lines are dropped, counted, and that is said once',
+  it('whose reader has gone costs no call: lines are dropped and counted, with one complaint',
     LIMIT, async () => {
       const server = serve('return turn.text;');
       const url = await server.url();
@@ -97,8 +97,8 @@ describe('a log', () => {
     await stop(server);
   });
 
-  it('that nobody reads is bounded, and goes on when it is read again', LIMIT, async () => {
-    // Was: it grew for as long as nobody read.
+  it('that nobody reads is bounded, and resumes when it is read again', LIMIT, async () => {
+    // Was: unread lines piled up without a limit.
     const server = serve(MUCH_LOG);
     const url = await server.url();
     server.process.stdout?.pause();
@@ -128,7 +128,7 @@ describe('a log', () => {
 describe('a start that fails', () => {
   for (const [what, env] of [
     ['settings', { PORT: '80a' }],
-    ['an address that cannot be had', { HOST: '192.0.2.1' }],
+    ['an address that is not available', { HOST: '192.0.2.1' }],
   ] as const)
     it(`because of ${what} ends the process, even if the agent's module holds it open`,
       LIMIT, async () => {
@@ -188,12 +188,12 @@ describe('a barge-in', () => {
 
 describe('an error that nobody awaits', () => {
   for (const [message, kind, failure] of [
-    ['uncaught exception', 'of a timer',
+    ['uncaught exception', 'in a timer',
       `setTimeout(() => { throw new Error('out of nowhere'); });`],
-    ['unhandled rejection', 'of a promise', `Promise.reject(new Error('out of nowhere'));`],
-    ['unhandled rejection', 'that is no Error', `Promise.reject('out of nowhere');`],
+    ['unhandled rejection', 'in a promise', `Promise.reject(new Error('out of nowhere'));`],
+    ['unhandled rejection', 'that is not an Error', `Promise.reject('out of nowhere');`],
   ] as const)
-    it(`${kind} lets open turns finish, is not ready for new ones, and ends the process with 1`,
+    it(`${kind} lets open turns finish, keeps new ones away, and ends the process with 1`,
       LIMIT, async (t) => {
         const held = await heldServer(t);
         const server = serve(
@@ -217,7 +217,7 @@ describe('an error that nobody awaits', () => {
         assert.equal(server.log.filter(({ msg }) => msg === 'closed').length, 1);
       });
 
-  it('is not ready but still serves through the drain delay, as a balancer needs it',
+  it('leaves the server not ready but serving through the drain delay, as balancers need',
     LIMIT, async () => {
       const server = serve(
         `if (turn.text === 'fail') setTimeout(() => { throw new Error('once'); });
@@ -229,8 +229,8 @@ describe('an error that nobody awaits', () => {
       await server.line('closing');
       assert.equal((await fetch(`${url}/ready`)).status, 503);
       await echo(url, 'late');
-      await (await caller(url).say('fail')).text(); // twice is no reason to close twice
-      server.kill('SIGTERM'); // to end the drain: it is the second that asks for an end
+      await (await caller(url).say('fail')).text(); // a second error does not close it twice
+      server.kill('SIGTERM'); // a second request to close ends the drain
       await assertEnds(server, 143);
       assert.equal(server.log.filter(({ msg }) => msg === 'closing').length, 1);
     });

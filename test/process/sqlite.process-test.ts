@@ -28,7 +28,7 @@ async function say(server: SpawnedServer, text: string, conversationId = 'c'): P
   return (await caller.say(text)).text();
 }
 
-/** Resolves when the turns so far are stored: writes are made in the order of all calls. */
+/** Resolves when the turns so far are stored: writes are made in order, across all calls. */
 async function stored(server: SpawnedServer): Promise<void> {
   await say(server, 'And?', 'another');
 }
@@ -36,7 +36,7 @@ async function stored(server: SpawnedServer): Promise<void> {
 const LIMIT = { skip: WITHOUT_SQLITE, timeout: 30_000 };
 
 describe('the server with CONVERSATION_STORE=sqlite:calls.db', () => {
-  it('goes on where it was after it was killed', LIMIT, async () => {
+  it('resumes where it was after it was killed', LIMIT, async () => {
     const first = serve('sqlite:calls.db');
     assert.equal(await say(first, 'One'), '1 One');
     await stored(first);
@@ -45,7 +45,7 @@ describe('the server with CONVERSATION_STORE=sqlite:calls.db', () => {
     assert.equal(await say(serve('sqlite:calls.db'), 'Two'), '3 Two');
   });
 
-  it('goes on after it was stopped, and leaves one file', LIMIT, async () => {
+  it('resumes after it was stopped, and leaves one file', LIMIT, async () => {
     const first = serve('sqlite:calls.db');
     assert.equal(await say(first, 'One'), '1 One');
     await stop(first);
@@ -54,7 +54,7 @@ describe('the server with CONVERSATION_STORE=sqlite:calls.db', () => {
     assert.equal(await say(serve('sqlite:calls.db'), 'Two'), '3 Two');
   });
 
-  it('shares calls with another one on the same file', LIMIT, async () => {
+  it('shares calls with another server on the same file', LIMIT, async () => {
     const [one, two] = [serve('sqlite:calls.db'), serve('sqlite:calls.db')];
     assert.equal(await say(one, 'One'), '1 One');
     await stored(one);

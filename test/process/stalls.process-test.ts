@@ -13,7 +13,7 @@ import { serving, WORKERS_ENV } from './worker-turns.ts';
 
 const STALL_MS = 300;
 const PAUSE_MS = 200;
-/** A store that answers nothing for a second is away. A busy machine may hold a lock for longer. */
+/** A store that does not answer for a second is away. A busy machine may hold a lock for longer. */
 const AWAY_MS = 900;
 const TOTAL = 45;
 

@@ -1,4 +1,4 @@
-// What a start must not pay for. Times are the bench's; this is what they hang on.
+// What a start must not pay for. The bench measures times; this tests what they depend on.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -10,7 +10,7 @@ import { SECRET, Workplace } from '../fixtures/spawned-server.ts';
 const workplace = new Workplace();
 afterEach(() => workplace.clear());
 
-/** Prints what Node has loaded when the process ends. Read by `require`, which loads no loader. */
+/** Prints what Node has loaded when the process ends. For `--require`, which needs no loader. */
 const LOADED = `process.on('exit', () => console.error(process.moduleLoadList.join('\\n')));`;
 
 describe('the server in production', { timeout: 20_000 }, () => {
@@ -28,7 +28,7 @@ describe('the server in production', { timeout: 20_000 }, () => {
     assert.equal(loaded('timers'), true, server.stderr);
     // `import` loads the first with node:http, the next two with node:fs, the last with node:util.
     const needless = ['deps/undici/undici', 'fs/promises', 'fs/watchers', 'util/diff'];
-    // Node 20 loads modules by fs/promises itself.
+    // Node 20 itself loads modules through fs/promises.
     const isNode20 = process.versions.node.startsWith('20.');
     assert.deepEqual(needless.filter(loaded), isNode20 ? ['fs/promises', 'fs/watchers'] : []);
   });

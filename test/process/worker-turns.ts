@@ -1,4 +1,4 @@
-// Talk with the workers of a server, and what every shared store makes of turns of several workers.
+// Talks to the workers of a server, and tests what any shared store must make of turns on several.
 
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
@@ -7,7 +7,7 @@ import { describe, it } from 'node:test';
 import { createTestClient, type TestEvent, type TestReply } from '../../src/kit/test-client.ts';
 import { SECRET, type SpawnedServer } from '../fixtures/spawned-server.ts';
 
-/** Says which process it runs in, and holds a turn until that process gets SIGUSR2. */
+/** An agent that says which process it runs in, and holds a turn until that gets SIGUSR2. */
 export const AGENT = `export default {
   name: 'mine',
   async *onMessage({ text, signal }) {
@@ -22,7 +22,7 @@ export const AGENT = `export default {
   },
 };`;
 
-/** All that a server with two workers needs, but the store. */
+/** All that a server with two workers needs, except the store. */
 export const WORKERS_ENV = {
   LAYERCODE_WEBHOOK_SECRET: SECRET,
   NODE_ENV: 'production',
@@ -86,7 +86,7 @@ function messageOf(text: string, conversationId: string = randomUUID()): object 
   return { type: 'message', ...ids, text };
 }
 
-/** Over a connection of its own, because one that is kept leads to the same worker again. */
+/** Over a connection of its own, because one that is kept alive leads to the same worker again. */
 function deliver(url: string, message: object): Promise<Turn> {
   return post(url, message, { connection: 'close' });
 }
@@ -102,7 +102,7 @@ export function say(url: string, text: string, conversationId?: string): Promise
   return deliver(url, messageOf(text, conversationId));
 }
 
-/** A turn of another worker than these, which may accept calls for a moment longer. */
+/** A turn on a worker other than these, which may accept calls for a moment longer. */
 export async function sayToNew(
   url: string, workers: readonly number[], conversationId?: string,
 ): Promise<Turn> {
@@ -113,7 +113,7 @@ export async function sayToNew(
   }
 }
 
-/** A turn that is held in that process: connections go now to the one, now to the other. */
+/** A turn held in a process that is right. Connections go now to one, now to the other. */
 export async function hold(url: string, isRight: (pid: number) => boolean): Promise<Turn> {
   for (;;) {
     const turn = await say(url, 'hold');
@@ -130,7 +130,7 @@ export function workerTurnsContract(
 ): void {
   const limit = { timeout: 30_000, skip };
 
-  describe(`turns of several workers ${name}`, () => {
+  describe(`turns on several workers ${name}`, () => {
     it('are interrupted by a newer one elsewhere', limit, async () => {
       const { url } = await serve();
       for (;;) {

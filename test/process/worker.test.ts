@@ -16,7 +16,7 @@ describe('shareOf', () => {
 });
 
 describe('WholeLines', () => {
-  it('gives whole lines, however they come, and the last one at the end', () => {
+  it('passes on whole lines, however they arrive, and the last one at the end', () => {
     const text = 'one\ntwo\n\nthree';
     for (let cut = 0; cut <= text.length; cut++) {
       const given: string[] = [];
@@ -36,7 +36,7 @@ describe('WholeLines', () => {
     assert.deepEqual(given, ['one\ntwo\n']);
   });
 
-  it('ends a line that is too long, and passes it on once', () => {
+  it('breaks a line that is too long, and passes on each part once', () => {
     const given: string[] = [];
     const lines = new WholeLines((some) => given.push(some));
     lines.push('x'.repeat(65_536));
@@ -49,7 +49,7 @@ describe('WholeLines', () => {
 });
 
 describe('messageIn', () => {
-  it('finds a message, and none in what an agent may send', () => {
+  it('finds a message, but none in what an agent may send', () => {
     assert.deepEqual(messageIn(asMessage({ type: 'measure' })), { type: 'measure' });
     for (const other of [undefined, null, 'measure', { type: 'measure' }, []])
       assert.equal(messageIn(other), undefined);
@@ -57,7 +57,7 @@ describe('messageIn', () => {
 });
 
 describe('Outbox', () => {
-  it('drops texts beyond 8 MiB that are unread, and nothing else', async () => {
+  it('drops texts while 8 MiB are unread, and nothing else', async () => {
     const sent: object[] = [];
     const read: (() => void)[] = [];
     const outbox = new Outbox((message, callback) => {
@@ -76,7 +76,7 @@ describe('Outbox', () => {
   });
 });
 
-// Workers that a debugger holds up are not to be killed.
+// Workers that a debugger holds up must not be killed.
 describe('isInspected', () => {
   for (const [execArgv, nodeOptions, expected] of [
     [[], undefined, false], [['--import', 'tsx'], '--max-old-space-size=100', false],

@@ -46,14 +46,14 @@ function serve(options?: SpawnOptions): Promise<Service> {
   return serving(spawnServer(options));
 }
 
-/** A flag for Node: these functions of all processes take a tenth of the time. */
+/** A flag for Node that makes these functions take a tenth of the time, in all processes. */
 function fast(...names: readonly ('setInterval' | 'setTimeout')[]): readonly string[] {
   const lines = names.map((name) => `const { ${name} } = globalThis;
     globalThis.${name} = (call, ms, ...values) => ${name}(call, ms / 10, ...values);`);
   return ['--import', workplace.write('fast.mjs', lines.join('\n'))];
 }
 
-/** A line of what the kernel says of a process; empty if that is gone. */
+/** A line of what the kernel says about a process; empty if the process is gone. */
 function statusOf(pid: number, name: 'State' | 'PPid'): string {
   try {
     const status = readFileSync(`/proc/${pid}/status`, 'utf8');
@@ -67,8 +67,8 @@ function statusOf(pid: number, name: 'State' | 'PPid'): string {
 }
 
 /**
- * Resolves when all of them have. Their parent is gone, so nobody is told. Something of them may be
- * left until somebody takes note.
+ * Resolves when all of these processes have ended. Their parent is gone, so nobody is told, and
+ * they may stay zombies until somebody takes note.
  */
 async function ended(pids: readonly number[]): Promise<void> {
   while (pids.some((pid) => /^[^ZX]/.test(statusOf(pid, 'State')))) await setImmediate();
@@ -81,7 +81,7 @@ async function metric(url: string, name: string): Promise<number> {
   return Number(line?.slice(name.length));
 }
 
-/** Status and connection header of an answer over a connection of the agent. */
+/** Status and connection header of an answer over a connection of `agent`. */
 async function health(url: string, agent: Agent): Promise<unknown[]> {
   const [response] = (await once(get(`${url}/health`, { agent }), 'response')) as [IncomingMessage];
   response.resume();
@@ -89,7 +89,7 @@ async function health(url: string, agent: Agent): Promise<unknown[]> {
   return [response.statusCode, response.headers.connection];
 }
 
-/** How a connection of its own for one request ends. */
+/** How a request over a connection of its own ends. */
 function visit(url: string): Promise<'answered' | 'closed'> {
   return new Promise((resolve) => {
     const { hostname, port } = new URL(url);
@@ -107,7 +107,7 @@ function within1Second<T>(end: Promise<T>): Promise<T | 'neither'> {
   return Promise.race([end, setTimeout(1_000, 'neither' as const, { ref: false })]);
 }
 
-/** A turn that was held goes on to its end. */
+/** A held turn goes on to its end. */
 async function finish(turn: Turn): Promise<void> {
   turn.release();
   assert.equal(await turn.rest(), ' Done.');
@@ -156,7 +156,7 @@ describe('a server with workers', () => {
     assert.deepEqual([workerOf(died), died['reason']], [lost.pid, 'SIGKILL']);
     const listening = (await server.lines('listening', 3)).map(workerOf);
     assert.deepEqual(listening.slice(0, 2), workers);
-    // All who ask within a second hear the same.
+    // Everybody who asks within a second is told the same.
     while ((await metric(url, 'layercode_workers_died_total')) !== 1) await setTimeout(100);
     assert.equal(await metric(url, TURNS), before, 'what the dead one counted stays');
     await finish(other);
@@ -172,7 +172,7 @@ describe('a server with workers', () => {
     let [victim] = workers;
     for (let round = 1; round <= 3; round++) {
       assert.ok(victim !== undefined);
-      process.kill(victim, 'SIGSTOP'); // so that some surely come before its death is noticed
+      process.kill(victim, 'SIGSTOP'); // so that some surely arrive before its death is noticed
       const early = Array.from({ length: 10 }, () => visit(url));
       await setTimeout(50);
       process.kill(victim, 'SIGKILL');
@@ -212,7 +212,7 @@ describe('a server with workers', () => {
     assert.match(JSON.stringify(server.log.at(-1)), /"closing failed".*workers were killed/);
   });
 
-  it('replaces a worker in which an error was not awaited, and lets its turns finish', LIMIT, async () => {
+  it('replaces a worker with an error that nobody awaited, and lets its turns finish', LIMIT, async () => {
     const { server, url } = await serve();
     const held = await hold(url, () => true);
     for (let failed = 0; failed !== held.pid; ) {
@@ -249,8 +249,8 @@ describe('a server with workers', () => {
     }
   });
 
-  it('reads the last words of a worker before it says that it died', LIMIT, async () => {
-    // A program of the worker has them: it speaks once nothing is left of its parent.
+  it('reads the last words of a worker before it reports the death', LIMIT, async () => {
+    // A program that the worker started says them: it speaks once its parent is gone.
     const speak = 'while kill -0 $PPID; do :; done 2>/dev/null; echo \'{"msg":"last words"}\'';
     const agent = AGENT.replace("yield ' Done.';", `if (text === 'spawn')
       spawn('sh', ['-c', ${JSON.stringify(speak)}], { stdio: ['ignore', 'inherit', 'ignore'] });`);
@@ -301,7 +301,7 @@ describe('a server with workers', () => {
     }
   });
 
-  it('drains all of them on SIGTERM', LIMIT, async () => {
+  it('drains all workers on SIGTERM', LIMIT, async () => {
     const { server, url } = await serve();
     const one = await hold(url, () => true);
     const other = await hold(url, (pid) => pid !== one.pid);
@@ -311,8 +311,8 @@ describe('a server with workers', () => {
     await assertEnds(server, 0);
   });
 
-  it('gives them the drain time in the settings before it kills them', LIMIT, async () => {
-    // More than the 10 s beyond the settings, all ten times as fast.
+  it('gives workers the drain time in the settings before it kills them', LIMIT, async () => {
+    // More than the 10 s that are added to the settings; time passes ten times as fast.
     const env = { DRAIN_DELAY_SECONDS: '15', SHUTDOWN_TIMEOUT_SECONDS: '15' };
     const { server, url } = await serve({ execArgv: fast('setTimeout'), env });
     const turn = await hold(url, () => true);
@@ -335,7 +335,7 @@ describe('a server with workers', () => {
   it('ends at once on a second signal, and takes its workers with it', LIMIT, async () => {
     const { server, url, workers } = await serve();
     const turn = await hold(url, () => true);
-    await say(url, 'block'); // a worker that reads no message any more
+    await say(url, 'block'); // this worker no longer reads messages
     server.kill('SIGINT');
     await server.line('closing');
     server.kill('SIGINT');
@@ -351,7 +351,7 @@ describe('a server with workers', () => {
     await ended(workers);
   });
 
-  it('replaces all workers once on SIGHUP, with none of their calls cut', LIMIT, async () => {
+  it('replaces all workers once on SIGHUP, without cutting any of their calls', LIMIT, async () => {
     const { server, url, workers } = await serve();
     const startTime = await metric(url, 'process_start_time_seconds');
     const one = await hold(url, () => true);
@@ -359,7 +359,7 @@ describe('a server with workers', () => {
     const kept = new Agent({ keepAlive: true, maxSockets: 1 });
     assert.deepEqual(await health(url, kept), [200, 'keep-alive']);
     workplace.write('agent.mjs', AGENT.replace("' Done.'", "' New.'"));
-    // To the workers, too, as a terminal does: they leave it to the server.
+    // A terminal sends signals to the workers, too: they leave them to the server.
     for (const pid of workers) process.kill(pid, 'SIGHUP');
     for (const pid of workers) process.kill(pid, 'SIGINT');
     server.kill('SIGHUP');
@@ -403,7 +403,7 @@ describe('a server with workers', () => {
     assert.deepEqual(server.log.filter(({ msg }) => msg === 'a worker died'), []);
   });
 
-  it('starts what is missing after a SIGHUP in vain, in which a worker died', LIMIT, async () => {
+  it('starts a missing worker after a failed SIGHUP during which one died', LIMIT, async () => {
     const { server, workers: [worker = 0] } = await serve();
     workplace.write('agent.mjs', `import { existsSync } from 'node:fs';
       console.log('{"msg":"loading"}');
@@ -413,7 +413,7 @@ describe('a server with workers', () => {
     await server.line('loading');
     process.kill(worker, 'SIGKILL');
     await server.line('a worker died');
-    await setTimeout(500); // by then the successor has counted as the one that was missing
+    await setTimeout(500); // by then the successor has counted as the missing one
     workplace.write('agent.mjs', AGENT);
     workplace.write('go', '');
     await server.line('a worker was not replaced: its successor did not start');
@@ -421,7 +421,7 @@ describe('a server with workers', () => {
   });
 
   // Was: new workers used another store, in which the calls had no history.
-  it('keeps its workers on SIGHUP if the settings have another store', LIMIT, async () => {
+  it('keeps its workers on SIGHUP if the settings now name a different store', LIMIT, async () => {
     const { CONVERSATION_STORE, ...env } = ENV;
     workplace.write('agent.mjs', AGENT);
     workplace.write('.env', `CONVERSATION_STORE=${CONVERSATION_STORE}`);
@@ -430,7 +430,7 @@ describe('a server with workers', () => {
     server.kill('SIGHUP');
     const { level, ...line } = await server.line('workers not replaced: a setting needs a restart');
     assert.deepEqual([level, line['settings']], ['error', ['CONVERSATION_STORE']]);
-    // Nor does a worker that takes the place of another one use it.
+    // Nor does a worker that replaces another one use the new store.
     const [killed = 0] = workers;
     process.kill(killed, 'SIGKILL');
     await server.lines('listening', 3);
@@ -453,7 +453,7 @@ describe('a server with workers', () => {
   });
 
   // Was: the port of the new workers changed without a word, and the old one was closed.
-  it('warns on SIGHUP of other settings that need a restart', LIMIT, async () => {
+  it('warns on SIGHUP about other settings that need a restart', LIMIT, async () => {
     const { WORKERS, ...env } = ENV;
     workplace.write('agent.mjs', AGENT);
     workplace.write('.env', `WORKERS=${WORKERS}\nPORT=0`);
@@ -495,7 +495,7 @@ describe('a server with workers', () => {
 });
 
 describe('the command run --tunnel with workers', () => {
-  it('opens one tunnel, and ends the server when that is lost', LIMIT, async () => {
+  it('opens one tunnel, and ends the server when the tunnel is lost', LIMIT, async () => {
     workplace.write('agent.mjs', AGENT);
     const program = workplace.write('cloudflared', `#!${process.execPath}
       require('node:fs').appendFileSync('tunnels', process.pid + ' ');
@@ -516,7 +516,7 @@ describe('the command run --tunnel with workers', () => {
 });
 
 describe('workers that cannot start', () => {
-  // An agent is loaded before the store is opened: these need no SQLite.
+  // An agent is loaded before the store is opened: these tests need no SQLite.
   it('end the server with 1, and the reason is printed once', ANYWHERE, async () => {
     const server = spawnServer({ agent: 'export default { name: "mine", onTalk: () => "Hi." };' });
     await assertEnds(server, 1);

@@ -46,7 +46,7 @@ describe('GET /metrics', () => {
     assert.deepEqual([...text.matchAll(head)].map(([, name]) => name), names);
   });
 
-  it('counts a turn, an unknown event and a bad request, by no label of the client', async (t) => {
+  it('counts a turn, an unknown event and a bad request, with no client-set label', async (t) => {
     const text = await busy(t);
     const build = `version="${version}",node="${process.versions.node}"`;
     for (const [name, value] of [
@@ -82,12 +82,12 @@ describe('GET /metrics', () => {
     assert.equal(sample(text, 'layercode_running_turns'), 1);
   });
 
-  // Was: 60 at once started 60 counts in the store, and no payment could start meanwhile.
-  it('asks the store once a second, however many read', async (t) => {
+  // Was: 60 readers at once started 60 counts in the store, and no payment could start meanwhile.
+  it('asks the store at most once a second, however many read', async (t) => {
     const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
     let count = 0;
     t.mock.method(store, 'count', () => (count += 1));
-    let nowMs = 5_000; // it stands still: 60 readings may take a second
+    let nowMs = 5_000; // stands still: 60 readings may take a second
     t.mock.method(performance, 'now', () => nowMs);
     const served = await serve(t, { store });
     const readAll = async (): Promise<Set<string>> =>
@@ -97,7 +97,7 @@ describe('GET /metrics', () => {
     assert.deepEqual([(await readAll()).size, count], [1, 2]);
   });
 
-  it('is 404 with METRICS=false', async (t) => {
+  it('is a 404 with METRICS=false', async (t) => {
     const served = await serve(t, { settings: { metrics: false } });
     assert.equal((await served.fetch('/metrics')).status, 404);
   });

@@ -137,7 +137,7 @@ describe('GET /openapi.json', () => {
     }
   });
 
-  it('requires of authorize what the check does', async (t) => {
+  it('requires the same of authorize as the check does', async (t) => {
     const schema = (await document(t)).paths['/api/authorize']?.['post']?.requestBody?.content[
       'application/json'
     ].schema as unknown as EventSchema;
@@ -157,7 +157,7 @@ describe('GET /openapi.json', () => {
     assert.deepEqual([name, place, type], ['layercode-signature', 'header', 'apiKey']);
   });
 
-  // Was: the document took ids with control characters, and the server did not.
+  // Was: the document allowed ids with control characters, and the server did not.
   it('accepts the ids that the server accepts', async (t) => {
     const [schema] = await eventSchemas(t);
     const { minLength, maxLength, pattern = '' } = schema?.properties['session_id'] as {
@@ -177,8 +177,8 @@ describe('GET /openapi.json', () => {
     assert.deepEqual(ids.filter((id) => isAllowed(id) !== isServed(id)), []);
   });
 
-  // The platform sends null for "nothing", and the check takes it: who generates a client from this
-  // page must be told.
+  // The platform sends null for "nothing", and the check accepts it: whoever generates a client
+  // from this document must be told.
   it('allows null if the check does', async (t) => {
     const strict = (await eventSchemas(t)).flatMap(({ title, properties }) =>
       Object.entries(properties)

@@ -11,7 +11,7 @@ describe('the log of a whole call', () => {
     ).text();
   };
 
-  /** What stands in the log after a call in which everything happens. */
+  /** The log after a call in which everything happens. */
   async function logOfCall(t: TestContext, level: 'info' | 'debug'): Promise<string> {
     const recorded = recordLog({ level, secrets: [SECRET, 'lk_live_key_0123456789'] });
     const served = await serve(t, {
@@ -78,10 +78,10 @@ describe('the log of a whole call', () => {
     return recorded.text();
   }
 
-  it('has no word of it at level info', async (t) =>
+  it('has no word from the call at level info', async (t) =>
     assert.deepEqual((await logOfCall(t, 'info')).match(/[\w-]*walrus[\w-]*/g), null));
 
-  it('has no secret, key, signature or query in it at level debug', async (t) => {
+  it('has no secret, key, signature or query at level debug', async (t) => {
     const text = await logOfCall(t, 'debug');
     assert.deepEqual(text.match(/whsec_\w+|lk_live_\w+|v1=[0-9a-f]+|Bearer \S+|swordfish/g), null);
   });

@@ -1,4 +1,4 @@
-// What a caller can make a model write as arguments, of at most 256 KiB, to keep the server busy.
+// Arguments of at most 256 KiB that a caller can make a model write to keep the server busy.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -6,7 +6,7 @@ import { describe, it } from 'node:test';
 import { CheckBudget, compileSchema, TooCostly } from '../../src/schema/schema.ts';
 import { leastProcessorMs, processorMs } from '../fixtures/processor-time.ts';
 
-/** 50 ms, and some for the test itself and for collecting garbage in other threads. */
+/** 50 ms, plus some for the test itself and for collecting garbage in other threads. */
 const MOST_MS = 150;
 
 type JsonSchema = Readonly<Record<string, unknown>>;
@@ -15,17 +15,17 @@ function times<T>(count: number, make: (index: number) => T): T[] {
   return Array.from({ length: count }, (_, index) => make(index));
 }
 
-/** A value that must fit one of so many schemas, all the same. Such a schema compiles fast. */
+/** A value that must fit one of `count` equal schemas. Such a schema compiles fast. */
 function anyOf(count: number, one: JsonSchema): JsonSchema {
   return { anyOf: times(count, () => ({ $ref: '#/$defs/one' })), $defs: { one } };
 }
 
-/** Contains itself wherever `inside` puts it. */
+/** A schema that contains itself wherever `inside` puts it. */
 function recursive(inside: (itself: JsonSchema) => JsonSchema): JsonSchema {
   return { $ref: '#/$defs/n', $defs: { n: inside({ $ref: '#/$defs/n' }) } };
 }
 
-/** A value in so many arrays, each with another item. */
+/** A value inside `depth` arrays, each with another item. */
 function wrapped(value: string, depth: number): string {
   return `${'['.repeat(depth)}${value}${',1]'.repeat(depth)}`;
 }
@@ -50,7 +50,7 @@ const ATTACKS: readonly (readonly [what: string, schema: JsonSchema, json: strin
     anyOf(2_000, { const: OTHER_ORDER }),
     WIDE,
   ],
-  ['2,000 bounds of a long text', { allOf: times(2_000, bounds) }, `"${LONG}"`],
+  ['2,000 bounds on a long text', { allOf: times(2_000, bounds) }, `"${LONG}"`],
   [
     'items that contain items that contain items, all unique',
     recursive((itself) => ({ items: itself, uniqueItems: true })),
@@ -77,7 +77,7 @@ const ATTACKS: readonly (readonly [what: string, schema: JsonSchema, json: strin
     EMPTY_OBJECTS,
   ],
   [
-    '1,000 patterns of names',
+    '1,000 patterns for names',
     { patternProperties: Object.fromEntries(times(1_000, (index) => [`^x${index}`, {}])) },
     WIDE,
   ],

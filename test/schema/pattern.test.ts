@@ -4,13 +4,13 @@ import { describe, it } from 'node:test';
 import { CheckBudget, compileSchema, TooCostly, type Schema } from '../../src/schema/schema.ts';
 import { leastProcessorMs } from '../fixtures/processor-time.ts';
 
-/** Text of the length of the longest arguments. */
+/** The length of the longest arguments. */
 const LONGEST = 262_144;
 
-/** 50 ms, and some for the test itself and for collecting garbage in other threads. */
+/** 50 ms, plus some for the test itself and for collecting garbage in other threads. */
 const MOST_MS = 150;
 
-/** A schema of one property, `x`. */
+/** A schema with one property, `x`. */
 function having(x: Schema): Schema {
   return { type: 'object', properties: { x } };
 }
@@ -70,7 +70,7 @@ describe('pattern', () => {
     ['additionalProperties', { patternProperties: { '(a+)+$': {} }, additionalProperties: false }],
     ['propertyNames', { propertyNames: { pattern: '(a+)+$' } }],
   ] as const) {
-    it(`also stops for the names of properties: ${where}`, () => {
+    it(`also stops in time for the names of properties: ${where}`, () => {
       const ms = leastProcessorMs(MOST_MS, () =>
         assert.equal(problemOf(`{"${'a'.repeat(60)}!":1}`, schema), 'too costly'));
       assert.ok(ms < MOST_MS, `${ms} ms`);
@@ -101,7 +101,7 @@ describe('pattern', () => {
     ['b', 'abc', 'ac'],
     ['^.$', '🍞', 'ab'],
   ] as const) {
-    it(`matches ${JSON.stringify(right)}, but not ${JSON.stringify(wrong)}, for ${pattern}`, () => {
+    it(`matches ${JSON.stringify(right)} but not ${JSON.stringify(wrong)} with ${pattern}`, () => {
       const schema = having({ pattern });
       assert.equal(problemOf(JSON.stringify({ x: right }), schema), undefined);
       assert.equal(

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import { CheckBudget, compileSchema, type Schema } from '../../src/schema/schema.ts';
 
-/** A schema of one property, `x`. */
+/** A schema with one property, `x`. */
 function having(x: Schema): Schema {
   return { type: 'object', properties: { x } };
 }
@@ -55,7 +55,7 @@ describe('compileSchema', () => {
     });
   }
 
-  it('refuses what is no schema for a property or for items', () => {
+  it('refuses what is not a schema for a property or for items', () => {
     for (const wrong of [null, 'string', 5]) {
       const schema = wrong as unknown as Schema;
       const problem = 'must be a JSON Schema object or a boolean';
@@ -91,22 +91,21 @@ describe('compileSchema', () => {
       compileSchema({ ...day, required: ['dya'], ...others }, 'p');
   });
 
-  // A value that is ignored at run time is a rule that is silently not checked, as the file's own
-  // comment says.
+  // A value that is ignored at run time is a rule that is silently not checked.
   for (const [what, schema] of [
-    ['a text for additionalProperties', { type: 'object', additionalProperties: 'string' }],
-    ['a text for required', { type: 'object', required: 'name' }],
-    ['a text for enum', { type: 'string', enum: 'red' }],
-    ['a text for minimum', { type: 'integer', minimum: '1' }],
+    ['a string for additionalProperties', { type: 'object', additionalProperties: 'string' }],
+    ['a string for required', { type: 'object', required: 'name' }],
+    ['a string for enum', { type: 'string', enum: 'red' }],
+    ['a string for minimum', { type: 'integer', minimum: '1' }],
     ['half a character for minLength', { minLength: 0.5 }],
-    ['less than nothing for minItems', { minItems: -1 }],
+    ['a negative number for minItems', { minItems: -1 }],
     ['zero for multipleOf', { multipleOf: 0 }],
     ['a number for pattern', { pattern: 5 }],
-    ['no schema for anyOf', { anyOf: [] }],
+    ['an empty list for anyOf', { anyOf: [] }],
     ['an object for oneOf', { oneOf: {} }],
     ['a list for properties', { properties: [] }],
     ['a number in required', { required: [5] }],
-    ['a text for uniqueItems', { uniqueItems: 'yes' }],
+    ['a string for uniqueItems', { uniqueItems: 'yes' }],
     ['a number for nullable', { nullable: 1 }],
   ] as const) {
     it(`refuses ${what}, which would not be checked`, () => {
@@ -119,7 +118,9 @@ describe('a compiled schema', () => {
   const all = (problem: string, ...json: readonly string[]): Readonly<Record<string, string>> =>
     Object.fromEntries(json.map((text) => [text, problem]));
 
-  /** What a schema accepts, and what it says of what it refuses. '' if that is inside of it. */
+  /**
+   * What a schema accepts, and what it says about what it refuses: '' if the fault is inside that.
+   */
   const table: readonly (
     readonly [Schema, right: readonly string[], wrong: Readonly<Record<string, string>>]
   )[] = [
@@ -280,7 +281,7 @@ describe('$ref', () => {
     additionalProperties: false,
   };
 
-  it('leads into $defs and definitions, and back to the whole', () => {
+  it('leads into $defs and definitions, and back to the whole schema', () => {
     for (const [ref, place] of [
       ['#/$defs/a~1b', '$defs'],
       ['#/definitions/a~1b', 'definitions'],
@@ -308,12 +309,12 @@ describe('$ref', () => {
   for (const [what, defs] of [
     ['to itself', { a: { $ref: '#/$defs/a' } }],
     [
-      'to one that leads back',
+      'to another $ref that leads back',
       { a: { allOf: [{ $ref: '#/$defs/b' }] }, b: { not: { $ref: '#/$defs/a' } } },
     ],
-    ['to what contains it', { a: { anyOf: [{ type: 'string' }, { $ref: '#/$defs/a' }] } }],
+    ['to a schema that contains it', { a: { anyOf: [{ type: 'string' }, { $ref: '#/$defs/a' }] } }],
   ] as const) {
-    it(`is refused if it leads ${what} without an end`, () => {
+    it(`is refused if it leads ${what}, endlessly`, () => {
       const schema: Schema = { ...having({ $ref: '#/$defs/a' }), $defs: defs };
       assert.throws(() => compileSchema(schema, 'p'), {
         name: 'TypeError',
@@ -360,7 +361,7 @@ describe('$ref', () => {
     });
   }
 
-  it('is not needed for a circular object to be refused', () => {
+  it('is not needed for a circular schema to be refused', () => {
     const circle: Record<string, unknown> = { type: 'object' };
     circle['properties'] = { a: circle, b: circle };
     assert.throws(() => compileSchema(circle, 'p'), {

@@ -14,10 +14,10 @@ const assignments = [...text.matchAll(/^# ([A-Z][A-Z0-9_]*)=(.*)$/gm)].map(
 );
 
 describe('.env.example', () => {
-  it('is as `npm run settings` writes it', () => assert.equal(text, envExample(text)));
+  it('is what `npm run settings` writes', () => assert.equal(text, envExample(text)));
 
   for (const other of ['AGENT', 'AGENTS']) {
-    it(`shows valid values, which are read with every # but that of ${other} removed`, () => {
+    it(`has valid values, which are read once every # but that of ${other} is removed`, () => {
       const rows = assignments.filter(({ variable }) => variable !== other);
       const { environment } = parseSettings(
         Object.fromEntries(rows.map(({ variable, value }) => [variable, value])),
@@ -30,7 +30,7 @@ describe('.env.example', () => {
     });
   }
 
-  it('changes nothing as it is: every line is a comment, for every reader', () => {
+  it('changes nothing as it stands: every line is a comment, for every reader', () => {
     for (const line of text.split('\n')) assert.match(line, /^(#.*)?$/);
     const directory = newFolder();
     writeFileSync(join(directory, '.env'), text);

@@ -8,7 +8,7 @@ import { settingRows } from '../../src/settings/table.ts';
 /** By variable: what a setting means, takes and defaults to, as an operator reads it. */
 type Shown = Readonly<Record<string, readonly string[]>>;
 
-/** What a help text prints, with its lines joined. A variable is named as its last flag is. */
+/** What a help text prints, with its lines joined. A variable is named after its last flag. */
 function printed(help: string): Shown {
   const entries = help
     .slice(help.indexOf('\nServer\n'), help.indexOf('\nOther\n'))
@@ -24,7 +24,7 @@ function printed(help: string): Shown {
 
 describe('--help', () => {
   // So does docs/settings.md, which `npm run check` compares with the table.
-  it('says of each setting what the table says: meaning, limits, unit, default', () => {
+  it('says about each setting what the table says: meaning, limits, unit, default', () => {
     const table = Object.fromEntries(settingRows.map(
       ({ variable, meaning, takes, default: shown }) => [variable, [meaning, takes, shown]]));
     assert.deepEqual(printed(settingsHelp()), table);
@@ -34,7 +34,7 @@ describe('--help', () => {
   for (const { variable, takes, meaning } of settingRows) {
     const [, unit] = /_(MS|SECONDS|DAYS|BYTES|TOKENS|CHARACTERS)$/.exec(variable) ?? [];
     if (unit === undefined) continue;
-    it(`names the unit of ${variable} beside its limits, and there only`, () => {
+    it(`names the unit of ${variable} beside its limits, and only there`, () => {
       const name = unit === 'MS' ? 'milliseconds' : unit.toLowerCase();
       assert.ok(takes.endsWith(` ${name}`), takes);
       assert.doesNotMatch(meaning.toLowerCase(), new RegExp(`\\b${name}\\b`));

@@ -58,7 +58,7 @@ describe('loadSettings', () => {
     assert.equal(process.env['GROQ_API_KEY'], undefined);
   });
 
-  it('reads another file with --settings-file, and then not .env', () => {
+  it('reads another file with --settings-file, instead of .env', () => {
     writeFileSync(join(directory, '.env'), 'PORT=1\nMAX_STREAMS=1');
     writeFileSync(join(directory, 'other.env'), 'PORT=2');
     for (const argv of [
@@ -70,7 +70,7 @@ describe('loadSettings', () => {
     }
   });
 
-  it("says which file a wrong value is in, and only if it is the file's", () => {
+  it("says which file a wrong value is in, but only if it is the file's", () => {
     writeFileSync(join(directory, '.env'), 'PORT=x\nMAX_STREAMS=y\nMETRICS=z');
     assert.deepEqual(problemsOf({ MAX_STREAMS: 'e' }, ['--metrics=f']), [
       'PORT in .env must be 0–65535, got "x"',
@@ -89,7 +89,7 @@ describe('loadSettings', () => {
     ]);
   });
 
-  it('refuses a directory in the place of the file', () => {
+  it('refuses a directory in place of the file', () => {
     mkdirSync(join(directory, '.env'));
     assert.deepEqual(problemsOf(), [
       `settings file ${join(directory, '.env')} is a directory, not a file`,
@@ -109,7 +109,7 @@ describe('loadSettings', () => {
     }
   });
 
-  it('refuses a line that looks like a setting and sets nothing, and does not show it', () => {
+  it('refuses a line that looks like a setting but sets nothing, without showing it', () => {
     const file = join(directory, '.env');
     for (const line of ['PORT 8000', 'export PORT 8000', 'PORT: 8000?a=b', '  PORT : 8000']) {
       writeFileSync(file, `MAX_STREAMS=x\n${line}`);
@@ -153,7 +153,7 @@ describe('informationFor', () => {
     assert.match(await informationFor(['--version', '--cheese']) ?? '', /^\d+\.\d+\.\d+\S*\n$/);
   });
 
-  it('has nothing to say if the server is to start', async () => {
+  it('gives nothing if the server is to start', async () => {
     assert.equal(await informationFor([]), undefined);
     assert.equal(await informationFor(['--agent', '-h']), undefined);
   });

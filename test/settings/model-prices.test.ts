@@ -54,7 +54,7 @@ describe('MODEL_PRICES', () => {
     assert.deepEqual(parsed, new Map([['a:b', { input: 0, cachedInput: 0, output: 0 }]]));
   });
 
-  it('cuts a name that is very long', () => {
+  it('shortens a very long name', () => {
     const reason = reasonFor(JSON.stringify({ ['x'.repeat(10_000)]: { input: 1, output: 1 } }));
     assert.ok(reason.length < 100, reason);
   });

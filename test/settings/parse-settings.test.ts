@@ -8,7 +8,7 @@ import { settingRows } from '../../src/settings/table.ts';
 import { problemsOf, secret } from './settings-problems.ts';
 
 describe('parseSettings', () => {
-  // Bounds and defaults stand in docs/settings.md, which help.test.ts compares with the table.
+  // Bounds and defaults are in docs/settings.md, which help.test.ts compares with the table.
   it('has a working default for everything outside production', () => {
     const settings = parseSettings({}, []);
     const kept = Object.entries(settings).filter(([, value]) => value !== undefined);
@@ -243,7 +243,7 @@ describe('parseSettings', () => {
     );
   });
 
-  it('needs no command line, and accepts only texts, even from JavaScript', () => {
+  it('needs no command line, and accepts only strings, even from JavaScript', () => {
     assert.equal(parseSettings({ FILLER_AFTER_MS: '50' }).fillerAfterMs, 50);
     const variables = { FILLER_AFTER_MS: 50 } as unknown as Record<string, string>;
     assert.throws(() => parseSettings(variables), {
@@ -260,7 +260,7 @@ describe('parseSettings', () => {
     );
   });
 
-  it('refuses two routes that are the same, also when one is a default', () => {
+  it('refuses two routes that are the same, even if one is a default', () => {
     assert.deepEqual(problemsOf({ AGENT_ROUTE: '/x' }, ['--authorize-route=/x']), [
       'AGENT_ROUTE and --authorize-route must differ, got "/x" for both',
     ]);
@@ -325,7 +325,7 @@ describe('parseSettings', () => {
     );
   });
 
-  it('complains once about a secret that is set and wrong in production', () => {
+  it('complains once about a secret that is set but wrong in production', () => {
     assert.deepEqual(problemsOf({ NODE_ENV: 'production', LAYERCODE_WEBHOOK_SECRET: ',' }), [
       'LAYERCODE_WEBHOOK_SECRET must name at least one',
     ]);
@@ -373,13 +373,13 @@ describe('parseSettings: several agents', () => {
     ]);
   });
 
-  it('refuses an authorize route that is one of theirs', () => {
+  it('refuses an authorize route that is the route of an agent', () => {
     assert.deepEqual(problemsOf({ AGENTS, AUTHORIZE_ROUTE: '/api/agent/sales' }), [
       'AUTHORIZE_ROUTE must not be the route of the agent sales, got "/api/agent/sales"',
     ]);
   });
 
-  it('reads the secrets of each, and redacts them', () => {
+  it('reads the secrets of each agent, and redacts them', () => {
     const variables = {
       LAYERCODE_WEBHOOK_SECRET_SALES: `${own}, ${own}_next`,
       LAYERCODE_WEBHOOK_SECRET_BIG_SUPPORT: secret,
@@ -389,7 +389,7 @@ describe('parseSettings: several agents', () => {
     assert.deepEqual(secrets.toSorted(), [own, `${own}_next`, secret].toSorted());
   });
 
-  it('reads and redacts them without AGENTS too, for agents that are named in code', () => {
+  it('reads and redacts secrets without AGENTS too, for agents named in code', () => {
     const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET_SALES: own }, []);
     assert.deepEqual([settings.agentSecrets, settings.secrets], [{ sales: [own] }, [own]]);
   });
@@ -400,7 +400,7 @@ describe('parseSettings: several agents', () => {
     ]);
   });
 
-  it('requires in production the common secret, or one of each', () => {
+  it('requires the common secret in production, or one for each agent', () => {
     const production = { NODE_ENV: 'production', AGENTS, LAYERCODE_WEBHOOK_SECRET_SALES: own };
     const [problem = '', ...others] = problemsOf(production);
     assert.match(
@@ -414,7 +414,7 @@ describe('parseSettings: several agents', () => {
   });
 });
 
-/** Of shells, containers, Kubernetes, CI and hosts; of Node, npm and programs beside ours. */
+/** Variables of shells, containers, Kubernetes, CI and hosts; of Node, npm and other programs. */
 const OF_OTHERS = `PATH HOME HOSTNAME HOSTTYPE MACHTYPE OSTYPE PWD OLDPWD SHELL SHLVL USER LOGNAME
   TERM LANG LANGUAGE LC_ALL LC_CTYPE TZ MAIL EDITOR VISUAL PAGER DISPLAY TMPDIR TEMP TMP EDITOR IFS
   PS1 UID EUID PPID LINES COLUMNS COLORTERM NO_COLOR FORCE_COLOR DEBUG VERBOSE CI LS_COLORS
@@ -459,7 +459,7 @@ describe('parseSettings: misspelt variables', () => {
     });
   }
 
-  // Was: it started silently, and the agent took the common key.
+  // Was: the server started without a word, and the agent took the common key.
   it('names the variable of an agent beside the common one', () => {
     const keys = { CHAT_COMPLETIONS_KEYS: 'k-0123456789', AGENTS: 'sales=echo,shop=echo' };
     assert.deepEqual(problemsOf({ ...keys, SALES_CHAT_COMPLETION_KEYS: 'k-9876543210' }), [
@@ -467,7 +467,7 @@ describe('parseSettings: misspelt variables', () => {
     ]);
   });
 
-  // Was: it was ignored.
+  // Was: such a variable was ignored.
   for (const [wrong, meant] of [
     ['SALES_LAYERCODE_WEBHOOK_SECRETS', 'LAYERCODE_WEBHOOK_SECRET_SALES'],
     ['CHAT_COMPLETIONS_KEYS_SALES', 'SALES_CHAT_COMPLETIONS_KEYS'],
@@ -481,7 +481,7 @@ describe('parseSettings: misspelt variables', () => {
       assert.deepEqual(problems, meant === undefined ? [] : [problem]);
     });
 
-  it('accepts the variables of agents with short names for what they are', () => {
+  it('accepts the variables of agents with short names', () => {
     for (const variable of ['A_CHAT_COMPLETIONS_KEYS', 'LAYERCODE_WEBHOOK_SECRET_A'])
       assert.deepEqual(problemsOf({ [variable]: 'k-0123456789' }), [], variable);
   });
@@ -499,12 +499,12 @@ describe('parseSettings: misspelt variables', () => {
     assert.deepEqual(problemsOf(process.env as Record<string, string>), []);
   });
 
-  it('says nothing if the known one is set, by a variable or a flag', () => {
+  it('says nothing if the right one is set, by a variable or a flag', () => {
     assert.deepEqual(problemsOf({ MAX_STREAM: '1', MAX_STREAMS: '1' }), []);
     assert.deepEqual(problemsOf({ MAX_STREAM: '1' }, ['--max-streams=1']), []);
   });
 
-  it('does not take a provider\'s key for a misspelt one', () => {
+  it('does not take a provider\'s key for a misspelt variable', () => {
     for (const { keyNames } of Object.values(PROVIDERS)) {
       for (const name of keyNames) assert.deepEqual(problemsOf({ [name]: 'sk-0123' }), [], name);
     }
@@ -536,7 +536,7 @@ describe('parseSettings: flags', () => {
     assert.deepEqual(parseSettings({}, ['--default-model', 'openai:c']).models, ['openai:c']);
   });
 
-  it('lets the last of a repeated flag win, also across both names of one', () => {
+  it('lets the last of a repeated flag win, even across both names of one', () => {
     assert.equal(parseSettings({}, ['--port=1', '--port', '2']).port, 2);
     assert.deepEqual(parseSettings({}, ['--model=openai:a', '--default-model=openai:b']).models, [
       'openai:b',
@@ -555,7 +555,7 @@ describe('parseSettings: flags', () => {
       [['--prot', '80'], '--prot is not a flag; did you mean --port?'],
       [['--no-access-log'], '--no-access-log is not a flag; did you mean --access-log?'],
       [['--settings-fil=x'], '--settings-fil is not a flag; did you mean --settings-file?'],
-      // Whole words of one flag find it, however much is missing.
+      // Whole words of a flag identify it, however much is missing.
       [['--level=info'], '--level is not a flag; did you mean --log-level?'],
       [['--first-word=3'], '--first-word is not a flag; did you mean --first-word-timeout-seconds?'],
       [['--cheese'], '--cheese is not a flag; --help lists them all'],

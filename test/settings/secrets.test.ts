@@ -40,7 +40,7 @@ describe('parseSettings: secrets', () => {
     ]);
   });
 
-  it("collects user and password of a store's URL, as written and as meant", () => {
+  it("collects user and password of a store's URL, as written and decoded", () => {
     const secretsOf = (url: string): readonly string[] =>
       parseSettings({ CONVERSATION_STORE: url }, []).secrets;
     assert.deepEqual(secretsOf('redis://call-bot:p%40ss%20word@host/1'), [

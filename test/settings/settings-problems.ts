@@ -14,7 +14,7 @@ export function problemsOf(
   return problemsIn(() => parseSettings(environment, argv));
 }
 
-/** What that finds wrong with the settings. */
+/** What `read` finds wrong with the settings. */
 export function problemsIn(read: () => Settings): readonly string[] {
   try {
     read();

@@ -22,17 +22,17 @@ describe('settingRows', () => {
     }
   });
 
-  it('marks as secret exactly what its name suggests', () => {
+  it('marks as secret exactly those whose names suggest it', () => {
     for (const { variable, secret: isSecret } of settingRows)
       assert.equal(isSecret, /_(API_KEY|SECRET|COMPLETIONS_KEYS)$|^REDACTION_KEY$/.test(variable), variable);
   });
 });
 
-// What it says of each setting: help.test.ts.
+// What it says about each setting is tested in help.test.ts.
 describe('settingsHelp', () => {
   const lines = settingsHelp().split('\n');
 
-  it('has a heading for each group, and a line for what is no setting', () => {
+  it('has a heading for each group, and a line for each flag that is not a setting', () => {
     for (const { group } of settingRows) assert.ok(lines.includes(group), group);
     for (const flag of ['--settings-file', '--help', '--version'])
       assert.ok(settingsHelp().includes(flag), flag);

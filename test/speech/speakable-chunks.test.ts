@@ -5,7 +5,7 @@ import { SpeakableText } from '../../src/speech/speakable.ts';
 import { IS_LONG } from '../fixtures/long.ts';
 import { randomOf } from '../fixtures/random.ts';
 
-/** How many texts without sense are tried. */
+/** How many nonsense texts are tried. */
 const TEXTS = IS_LONG ? 20_000 : 500;
 
 /** What models write, and every mark at least once where it counts. */
@@ -49,7 +49,7 @@ function* cutAtRandom(
   longest: number,
 ): Generator<string> {
   for (let start = 0; start < text.length;) {
-    const end = start + random(longest + 1); // empty chunks among them
+    const end = start + random(longest + 1); // some of them are empty
     yield text.slice(start, end);
     start = end;
   }
@@ -130,7 +130,7 @@ describe('SpeakableText', () => {
     }
   });
 
-  it('says the same of nonsense however it is cut', () => {
+  it('says the same for nonsense however it is cut', () => {
     const random = createRandom(2);
     for (let round = 0; round < TEXTS; round++) {
       const text = scribble(random);
@@ -140,7 +140,7 @@ describe('SpeakableText', () => {
     }
   });
 
-  it('says nothing that nobody can say: emoji, lone surrogates, control characters other than line breaks', () => {
+  it('says nothing unspeakable: emoji, lone surrogates, control characters other than line breaks', () => {
     const random = createRandom(3);
     for (let round = 0; round < TEXTS / 4; round++) {
       const spoken = speak([scribble(random)]);
@@ -184,7 +184,7 @@ describe('SpeakableText', () => {
     assert.equal(speakable.push('. So'), '. So');
   });
 
-  it('holds at most 128 characters back, whatever is open', () => {
+  it('holds back at most 128 characters, whatever is open', () => {
     const random = createRandom(5);
     for (const text of [
       ...SAMPLES,

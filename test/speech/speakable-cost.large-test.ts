@@ -4,9 +4,9 @@ import { describe, it } from 'node:test';
 import { SpeakableText } from '../../src/speech/speakable.ts';
 
 const MEGABYTE = 1_000_000;
-/** Code units: so many that a quadratic transform misses the limit by far. */
+/** In code units: enough for a quadratic transform to miss the limit by far. */
 const LENGTH = 200_000;
-/** Of processor time, which other processes do not take: four times what it takes. */
+/** Of processor time, which other processes do not share: four times what is needed. */
 const LIMIT_MS = 1_000;
 
 function fill(pattern: string, length = LENGTH): string {

@@ -221,7 +221,7 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('ends a fence at its marks if models do not indent what belongs to a list item', () => {
+  it('ends a fence at its marks even if it is not indented with its list item', () => {
     check([
       ['1. A\n   ```js\nx\n   y\n\nz\n   ```\n   B', '1. A\nB'],
       ['1. A\n   ```js\n   x\n```\n2. B', '1. A\n2. B'],
@@ -242,18 +242,18 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('speaks a fence of each name for text', () => {
+  it('speaks a fence marked with any name for text', () => {
     for (const name of ['text', 'txt', 'plain', 'plaintext', 'markdown', 'md', 'Markdown ']) {
       check([[`\`\`\`${name}\nHi\n\`\`\`\nBye`, 'Hi\nBye']]);
     }
   });
 
-  it('ends a fence without code with its list item before whatever begins the next', () => {
+  it('ends an empty fence with its list item, whatever begins the next item', () => {
     for (const mark of '-*+') check([[`- \`\`\`\n${mark} B`, 'B']]);
     for (const digit of '0123456789') check([[`- \`\`\`\n${digit}. B`, `${digit}. B`]]);
   });
 
-  it('lets a fence that is never closed end with its text, and speaks the next', () => {
+  it('lets a fence that is never closed end with its text, and speaks the next text', () => {
     const speakable = new SpeakableText();
     assert.equal(speakable.push('One.\n```js\nx') + speakable.flush(), 'One.\n');
     assert.equal(speakable.push('Two.') + speakable.flush(), 'Two.');
@@ -261,7 +261,7 @@ describe('SpeakableText', () => {
     assert.equal(speakable.push('```\nx\n```\nFour.') + speakable.flush(), 'Four.');
   });
 
-  it('leaves the text of links and images', () => {
+  it('keeps the text of links and images', () => {
     check([
       ['See [the docs](https://a.example/b "title (x)") now', 'See the docs now'],
       ['![A cat](cat.png) ![](x.png)Look! ![b](c)', 'A cat Look! b'],
@@ -289,7 +289,7 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('speaks the line after a definition unless it is a title and nothing else', () => {
+  it('speaks the line after a definition unless that is only a title', () => {
     const a = (length: number): string => 'a'.repeat(length);
     check([
       ['[a]: /b\n"Hi," she said.', '"Hi," she said.'],
@@ -316,7 +316,7 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('removes brackets that are not a link, and gives their parenthesis back', () => {
+  it('removes brackets that are not a link, and keeps the parentheses after them', () => {
     check([
       ['[sic](and more) here', 'sic(and more) here'],
       ['the [optional] part', 'the optional part'],
@@ -350,7 +350,7 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('gives back the punctuation after a URL', () => {
+  it('keeps the punctuation after a URL', () => {
     check([
       [
         'Is it https://example.com? Or https://example.com/a! (https://example.com/b)...',
@@ -379,7 +379,7 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('leaves what only begins like a URL', () => {
+  it('leaves alone what only begins like a URL', () => {
     checkUnchanged([
       'https:// http: www. h',
       'how http works, https, hhttp://x, xhttps://a.example/b',
@@ -504,7 +504,7 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('gives the bare character of an escape', () => {
+  it('speaks the bare character of an escape', () => {
     check([
       [
         '\\*not\\* \\_this\\_ \\[a\\](b) \\# \\`x\\` \\<br> \\\\',
@@ -515,7 +515,7 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('reads a mark of exactly the longest length, and speaks one that is longer', () => {
+  it('reads a mark of exactly the longest length, and speaks a longer one', () => {
     const a = (length: number): string => 'a'.repeat(length);
     check([
       [`[^${a(32)}]`, ''],

@@ -21,18 +21,18 @@ const TABLE: readonly (readonly [
   events: readonly DecodedEvent[],
 ])[] = [
   ['reads an event', 'data: a\n\n', [message('a')]],
-  ['reads its name', 'event: done\ndata: a\n\n', [{ event: 'done', data: 'a' }]],
+  ['reads the name of an event', 'event: done\ndata: a\n\n', [{ event: 'done', data: 'a' }]],
   [
-    'reads a name that stands behind the data',
+    'reads a name that comes after the data',
     'data: a\nevent: done\n\n',
     [{ event: 'done', data: 'a' }],
   ],
   [
-    'takes the last name of several',
+    'takes the last of several names',
     'event: a\nevent: b\ndata: x\n\n',
     [{ event: 'b', data: 'x' }],
   ],
-  ['takes an empty name for message', 'event: a\nevent:\ndata: x\n\n', [message('x')]],
+  ['treats an empty name as message', 'event: a\nevent:\ndata: x\n\n', [message('x')]],
   [
     'forgets a name with its event',
     'event: a\ndata: x\n\ndata: y\n\n',
@@ -41,12 +41,12 @@ const TABLE: readonly (readonly [
   ['forgets the name of an event without data', 'event: a\n\ndata: y\n\n', [message('y')]],
   ['joins lines of data with line feeds', 'data: a\ndata: b\n\n', [message('a\nb')]],
   ['joins empty lines of data too', 'data\ndata:\ndata: \n\n', [message('\n\n')]],
-  ['dispatches data that is empty', 'data:\n\n', [message('')]],
-  ['takes one space off and no more', 'data:  a\n\ndata:b\n\n', [message(' a'), message('b')]],
-  ['takes no tab off', 'data:\ta\n\n', [message('\ta')]],
-  ['keeps colons of a value', 'data: a: b:\n\n', [message('a: b:')]],
+  ['dispatches empty data', 'data:\n\n', [message('')]],
+  ['strips one space and no more', 'data:  a\n\ndata:b\n\n', [message(' a'), message('b')]],
+  ['does not strip a tab', 'data:\ta\n\n', [message('\ta')]],
+  ['keeps colons in a value', 'data: a: b:\n\n', [message('a: b:')]],
   ['skips comments', ': hello\n:\n:data: x\ndata: a\n: in between\ndata: b\n\n', [message('a\nb')]],
-  ['takes a comment alone for no event', ': heartbeat\n\n', []],
+  ['does not take a lone comment for an event', ': heartbeat\n\n', []],
   [
     'skips id, retry and fields that it does not know',
     'id: 1\nretry: 5\nfoo: x\nfoo\ndata: a\n\n',
@@ -55,11 +55,11 @@ const TABLE: readonly (readonly [
   ['compares field names exactly', 'Data: x\n data: x\ndata : x\ndatax: x\n\n', []],
   ['never dispatches an event without data', 'event: done\n\n\n\n', []],
   [
-    'never dispatches an event without a blank line behind it',
+    'never dispatches an event without a blank line after it',
     'data: a\n\ndata: b\n',
     [message('a')],
   ],
-  ['never dispatches a line that was not ended', 'data: a\n\ndata: b', [message('a')]],
+  ['never dispatches an unended line', 'data: a\n\ndata: b', [message('a')]],
   ['reads \\r\\n', 'event: e\r\ndata: a\r\ndata: b\r\n\r\n', [{ event: 'e', data: 'a\nb' }]],
   ['reads a lone \\r', 'event: e\rdata: a\rdata: b\r\r', [{ event: 'e', data: 'a\nb' }]],
   [
@@ -68,9 +68,9 @@ const TABLE: readonly (readonly [
     [message('a'), message('b'), message('c'), message('d')],
   ],
   ['takes \\n\\r for two line ends', 'data: a\n\rdata: b\n\n', [message('a'), message('b')]],
-  ['strips one byte-order mark at the start', '\uFEFFdata: a\n\n', [message('a')]],
-  ['strips no second one', '\uFEFF\uFEFFdata: a\n\n', []],
-  ['keeps one inside the stream', 'data: \uFEFFa\n\n\uFEFFdata: x\n\n', [message('\uFEFFa')]],
+  ['strips one BOM at the start', '\uFEFFdata: a\n\n', [message('a')]],
+  ['strips no second BOM', '\uFEFF\uFEFFdata: a\n\n', []],
+  ['keeps a BOM inside the stream', 'data: \uFEFFa\n\n\uFEFFdata: x\n\n', [message('\uFEFFa')]],
   [
     'does not end lines at U+2028, U+0085 or \\f',
     'data: a\u2028b\u0085c\fd\n\n',
@@ -84,7 +84,7 @@ describe('SseDecoder', () => {
     it(title, () => assert.deepEqual(decode(stream), events));
   }
 
-  it('reads every stream of the table the same, cut in two at every byte offset', () => {
+  it('reads every stream of the table the same when cut in two at any byte', () => {
     for (const [title, stream, events] of TABLE) {
       const bytes = Buffer.from(stream);
       for (let offset = 0; offset <= bytes.length; offset++) {
@@ -110,7 +110,7 @@ describe('SseDecoder', () => {
     }
   });
 
-  it('keeps a \\r\\n one line end if it is cut there, and a code point begins right after', () => {
+  it('takes a \\r\\n cut in two for one line end, even right before a code point', () => {
     const bytes = Buffer.from('data: a\r\n👋: x\r\n\r\n');
     for (let first = 0; first <= bytes.length; first++) {
       for (let second = first; second <= bytes.length; second++) {
@@ -177,7 +177,7 @@ describe('SseDecoder', () => {
     );
   });
 
-  it('bounds a line without an end, a comment for instance', () => {
+  it('bounds an endless line, such as a comment', () => {
     const decoder = new SseDecoder(100);
     assert.throws(() => {
       for (let count = 0; count < 20; count++) decoder.push(Buffer.from(': still here '));
@@ -207,7 +207,7 @@ describe('unfinished', () => {
     ['', []],
   ];
 
-  it('gives the event that the end of the stream left without a blank line', () => {
+  it('returns the event that was left without a blank line at the end of the stream', () => {
     for (const [stream, events] of table) {
       const decoder = new SseDecoder();
       decoder.push(Buffer.from(stream));
@@ -216,7 +216,7 @@ describe('unfinished', () => {
     }
   });
 
-  it('is the same however the bytes were cut, within a code point too', () => {
+  it('is the same however the bytes were cut, even within a code point', () => {
     const bytes = Buffer.from('data: Grüß');
     for (let at = 0; at <= bytes.length; at++) {
       const decoder = new SseDecoder();
@@ -228,7 +228,7 @@ describe('unfinished', () => {
 });
 
 describe('decodeEvents', () => {
-  it('yields the events of all chunks in order, the last one without a blank line left out', async () => {
+  it('yields the events of all chunks in order, except a last one without its blank line', async () => {
     async function* chunks(): AsyncGenerator<Uint8Array> {
       yield Buffer.from('data: a\n');
       yield Buffer.from('\nda');

@@ -11,8 +11,8 @@ const TABLE: readonly (readonly [title: string, event: SseEvent, text: string])[
     { event: 'message', data: 'hello' },
     'event: message\ndata: hello\n\n',
   ],
-  ['writes data that is empty, which a client dispatches', { data: '' }, 'data: \n\n'],
-  ['writes a name that is empty as a field', { event: '', data: 'x' }, 'event: \ndata: x\n\n'],
+  ['writes empty data, which a client dispatches', { data: '' }, 'data: \n\n'],
+  ['writes an empty name as a field', { event: '', data: 'x' }, 'event: \ndata: x\n\n'],
   ['writes data with a line feed as two lines', { data: 'a\nb' }, 'data: a\ndata: b\n\n'],
   ['takes \\r\\n for one line break', { data: 'a\r\nb' }, 'data: a\ndata: b\n\n'],
   ['takes a lone \\r for a line break', { data: 'a\rb' }, 'data: a\ndata: b\n\n'],
@@ -27,7 +27,7 @@ const TABLE: readonly (readonly [title: string, event: SseEvent, text: string])[
   ],
   ['leaves characters beyond the basic plane whole', { data: '👋🏽' }, 'data: 👋🏽\n\n'],
   ['writes a comment', { comment: 'still here' }, ': still here\n\n'],
-  ['writes a comment that is empty', { comment: '' }, ': \n\n'],
+  ['writes an empty comment', { comment: '' }, ': \n\n'],
 ];
 
 describe('encodeEvent', () => {
@@ -51,7 +51,7 @@ describe('encodeEvent', () => {
     });
   }
 
-  it('is read back as it was written, for every kind of event with data', () => {
+  it('writes what is read back unchanged, for every kind of event with data', () => {
     const decoder = new SseDecoder();
     for (const [, event] of TABLE) {
       if ('comment' in event) assert.deepEqual(decoder.push(Buffer.from(encodeEvent(event))), []);

@@ -1,21 +1,21 @@
-// Frames as a client makes them, right and wrong, and a server's frames back from bytes.
+// Frames as clients make them, right and wrong, and a server's frames parsed from bytes.
 
 import { OPCODES } from '../../src/websocket/frame.ts';
 
 export interface ClientFrameOptions {
   readonly isFinal?: boolean;
-  /** Undefined: not masked, which a client must not. Default `MASK`. */
+  /** Undefined: not masked, which a client must not send. Default `MASK`. */
   readonly mask?: Uint8Array | undefined;
   /** The three reserved bits as a number, 0–7. */
   readonly reserved?: number;
-  /** Bits of the length field. Default the fewest that hold it. */
+  /** Bits of the length field. Default: the fewest that hold the length. */
   readonly lengthBits?: 7 | 16 | 64;
-  /** What the header says. Default what the payload has. */
+  /** The length in the header. Default: that of the payload. */
   readonly length?: number | bigint;
 }
 
 export const MASK = Uint8Array.of(0x37, 0xfa, 0x21, 0x3d);
-/** Masked with it, a payload stays as it is. */
+/** A payload masked with it stays as it is. */
 export const NO_MASK = Uint8Array.of(0, 0, 0, 0);
 
 export function clientFrame(
@@ -75,7 +75,7 @@ export interface ServerFrame {
   readonly payload: Buffer;
 }
 
-/** The frames that are whole, and the bytes behind them. */
+/** The complete frames, and the bytes after them. */
 export function parseServerFrames(bytes: Buffer): {
   readonly frames: ServerFrame[];
   readonly rest: Buffer;

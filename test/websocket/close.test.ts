@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { encodeClose, isCloseCode, parseClose } from '../../src/websocket/close.ts';
 
 describe('isCloseCode', () => {
-  it('accepts the codes of the protocol, the registry and the free ones, no others', () => {
+  it('accepts the codes of the protocol, registered and private ones, and no others', () => {
     const runs: (readonly [first: number, last: number])[] = [];
     for (let code = 0; code <= 0xffff; code++) {
       if (!isCloseCode(code)) continue;
@@ -20,7 +20,7 @@ describe('isCloseCode', () => {
 });
 
 describe('encodeClose', () => {
-  it('gives code and reason as the other side reads them', () => {
+  it('writes code and reason as the other side reads them', () => {
     assert.deepEqual(parseClose(encodeClose(4321, 'bis später 👋')), {
       code: 4321,
       reason: 'bis später 👋',

@@ -41,7 +41,7 @@ describe('WebSocketConnection, with a peer that breaks the rules', { timeout: 20
     });
   }
 
-  it('reads on until the peer ends its side: a reset would cost it the close frame', async (t) => {
+  it('reads on until the peer ends its side: a reset would lose the close frame', async (t) => {
     const { peer, closes, socket } = await open(
       t,
       { closeTimeoutMs: FAR_AWAY_MS },
@@ -56,13 +56,13 @@ describe('WebSocketConnection, with a peer that breaks the rules', { timeout: 20
     assert.equal((await closes.next()).code, 1002);
   });
 
-  it('does not wait for that end forever', async (t) => {
+  it("does not wait forever for the peer's end", async (t) => {
     const { peer, closes } = await open(t, { closeTimeoutMs: 20 }, { allowHalfOpen: true });
     peer.send(text('', { mask: undefined }));
     assert.equal((await closes.next()).code, 1002);
   });
 
-  it('ends at a violation after its own close frame, without a second one', async (t) => {
+  it('ends on a violation after its own close frame, without a second one', async (t) => {
     const { connection, peer, closes } = await open(t);
     connection.close(4000);
     peer.send(text('a', { mask: undefined }));
@@ -71,7 +71,7 @@ describe('WebSocketConnection, with a peer that breaks the rules', { timeout: 20
   });
 });
 
-describe('WebSocketConnection, whose onText fails', { timeout: 20_000 }, () => {
+describe('WebSocketConnection whose onText fails', { timeout: 20_000 }, () => {
   for (const [what, fail] of [
     [
       'throws',
@@ -109,7 +109,7 @@ describe('WebSocketConnection, whose onText fails', { timeout: 20_000 }, () => {
     assert.deepEqual(await closes.next(), { code: 1011, reason: 'internal error', error });
   });
 
-  it('keeps the close that was under way, and passes the error on with it', async (t) => {
+  it('keeps a close that is under way, and passes the error on with it', async (t) => {
     const pending = deferred();
     const error = new Error('too late');
     const { connection, peer, closes, heard } = await openPending(t, pending.promise);
@@ -122,7 +122,7 @@ describe('WebSocketConnection, whose onText fails', { timeout: 20_000 }, () => {
     assert.deepEqual(await closes.next(), { code: 4000, reason: '', error });
   });
 
-  it('drops what it throws after the end', async (t) => {
+  it('drops what onText throws after the end', async (t) => {
     const pending = deferred();
     const { connection, peer, closes, heard } = await openPending(t, pending.promise);
     peer.send(text('a'));

@@ -20,8 +20,8 @@ const FLOODS = 40;
 const FLOOD_BYTES = FLOODS * FLOOD.length;
 
 /**
- * One whose peer sends pings, more than the system holds of them and of their pongs, and reads
- * nothing.
+ * A connection whose peer reads nothing, and sends more pings than the system can hold with their
+ * pongs.
  */
 async function openFlooded(t: TestContext): Promise<Opened> {
   const opened = await open(t);
@@ -31,14 +31,14 @@ async function openFlooded(t: TestContext): Promise<Opened> {
 }
 
 interface Pings {
-  /** Of each timer that was set. */
+  /** The interval of each timer that was set. */
   readonly pauses: readonly number[];
   readonly isUnref: () => boolean;
   readonly isCleared: () => boolean;
   readonly tick: () => void;
 }
 
-/** Pings when the test says so. */
+/** Makes connections ping when the test says so. */
 function pingsByHand({ mock }: TestContext): Pings {
   const pauses: number[] = [];
   let isCleared = false;
@@ -90,7 +90,7 @@ describe('WebSocketConnection, under back-pressure', { timeout: 20_000 }, () => 
     await done.promise;
   });
 
-  it('delivers one text at a time, also those of one chunk', async (t) => {
+  it('delivers one text at a time, even those in one chunk', async (t) => {
     const pending: (() => void)[] = [];
     const heard = new Told<string>();
     const { peer } = await open(t, {
@@ -123,11 +123,11 @@ describe('WebSocketConnection, under back-pressure', { timeout: 20_000 }, () => 
     assert.equal(connection.send('more'), true);
   });
 
-  it('destroys the connection of a peer that does not read, just beyond the limit', async (t) => {
+  it('destroys the connection of a peer that does not read, once beyond the limit', async (t) => {
     const { connection, peer, socket, closes } = await open(t, { maxUnsentBytes: 300_000 });
     peer.socket.pause();
     const senders = [connection.send('x'.repeat(65_536))];
-    // what the system takes is not unsent
+    // what the system accepts is no longer unsent
     while (senders.at(-1) === true) senders.push(connection.send('x'.repeat(65_536)));
     const waiting = [senders.at(-1)];
     while (socket.writableLength < 200_000) waiting.push(connection.send('x'.repeat(65_536)));
@@ -151,7 +151,7 @@ describe('WebSocketConnection, under back-pressure', { timeout: 20_000 }, () => 
     assert.equal((await peer.next()).length, 'text '.length + message.length);
   });
 
-  it('stops reading a peer that sends many pings and takes no pongs, then goes on', async (t) => {
+  it('stops reading a peer that sends many pings and reads no pongs, then goes on', async (t) => {
     const { connection, peer, socket } = await openFlooded(t);
     while (!socket.isPaused()) await turns(1);
     await turns();
@@ -166,7 +166,7 @@ describe('WebSocketConnection, under back-pressure', { timeout: 20_000 }, () => 
     while (socket.bytesRead < FLOOD_BYTES) await turns(1);
   });
 
-  it('answers the pings of a chunk in one system call', () => {
+  it('answers the pings in a chunk with one system call', () => {
     const written: number[] = [];
     const socket = new Duplex({
       read: () => undefined,
@@ -201,7 +201,7 @@ describe('WebSocketConnection, pinging', { timeout: 20_000 }, () => {
     assert.equal(pings.isCleared(), true);
   });
 
-  it('does not ping when the pause is 0', async (t) => {
+  it('does not ping when the interval is 0', async (t) => {
     const pings = pingsByHand(t);
     await open(t, { pingIntervalMs: 0 });
     assert.deepEqual(pings.pauses, []);
@@ -224,7 +224,7 @@ describe('WebSocketConnection, pinging', { timeout: 20_000 }, () => {
     assert.equal(connection.isOpen, true);
   });
 
-  it('destroys the connection of a peer that sends nothing, as a loss', async (t) => {
+  it('destroys the connection of a peer that sends nothing, and counts it as lost', async (t) => {
     const pings = pingsByHand(t);
     const { peer, closes } = await open(t, { pingIntervalMs: 10 });
     pings.tick();
@@ -234,7 +234,7 @@ describe('WebSocketConnection, pinging', { timeout: 20_000 }, () => {
     await peer.closed;
   });
 
-  it('does not take a peer for gone that it does not read itself', async (t) => {
+  it('does not take a peer for gone while not reading from it', async (t) => {
     const pings = pingsByHand(t);
     const pending = deferred();
     const { connection, peer, heard } = await openPending(t, pending.promise);
@@ -251,7 +251,7 @@ describe('WebSocketConnection, pinging', { timeout: 20_000 }, () => {
     assert.deepEqual([await peer.next(), connection.isOpen], ['ping', true]);
   });
 
-  it('does not take a peer for gone that sends many pings, then takes the pongs', async (t) => {
+  it('does not take a peer for gone if it sends many pings, then reads the pongs', async (t) => {
     const pings = pingsByHand(t);
     const { connection, peer, socket } = await openFlooded(t);
     while (!socket.isPaused()) await turns(1);
@@ -263,7 +263,7 @@ describe('WebSocketConnection, pinging', { timeout: 20_000 }, () => {
     assert.equal(connection.isOpen, true);
   });
 
-  it('destroys the connection of a peer that only sends pings for a whole pause', async (t) => {
+  it('destroys the connection of a peer that only sends pings for a whole interval', async (t) => {
     const pings = pingsByHand(t);
     const { socket, closes } = await openFlooded(t);
     while (!socket.isPaused()) await turns(1);

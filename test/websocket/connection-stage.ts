@@ -13,7 +13,7 @@ import { Told } from '../fixtures/app.ts';
 import { listen } from '../fixtures/listen.ts';
 import { parseServerFrames, type ServerFrame } from './client-frames.ts';
 
-/** Lets what is on its way arrive, for tests that nothing more does. */
+/** Lets what is on its way arrive, to see that nothing more does. */
 export async function turns(count = 20): Promise<void> {
   for (let turn = 0; turn < count; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
@@ -71,7 +71,7 @@ export interface Opened {
 }
 
 /**
- * Both ends of a TCP connection, whose server keeps its side open at the other's end, as node:http
+ * Both ends of a TCP connection. The server keeps its side open when the other ends, as node:http
  * does.
  */
 export async function socketPair(
@@ -111,7 +111,7 @@ interface Pending extends Opened {
   readonly heard: Told<string>;
 }
 
-/** One that answers each text with the promise. */
+/** A connection whose `onText` returns the promise. */
 export async function openPending(
   t: TestContext,
   promise: Promise<void>,

@@ -12,7 +12,7 @@ import {
 } from './connection-stage.ts';
 
 describe('WebSocketConnection', { timeout: 20_000 }, () => {
-  it('delivers the texts of a client in order, in any split', async (t) => {
+  it('delivers the texts of a client in order, however they are split', async (t) => {
     const { peer, texts } = await open(t);
     peer.send(text('a'), ...fragments('b', '', 'c'), text(''));
     for (const byte of text('👋')) peer.socket.write(Uint8Array.of(byte));
@@ -62,7 +62,7 @@ describe('WebSocketConnection', { timeout: 20_000 }, () => {
     assert.equal(connection.isOpen, true);
   });
 
-  it('answers in the order of what was sent', async (t) => {
+  it('answers in the order in which messages came', async (t) => {
     const { connection, peer } = await open(t, {
       onText: (message) => void connection.send(message),
     });
@@ -73,7 +73,7 @@ describe('WebSocketConnection', { timeout: 20_000 }, () => {
     );
   });
 
-  it('goes on when the socket had a timeout of its server', async (t) => {
+  it('clears a timeout that the server has set on the socket', async (t) => {
     const { socket } = await open(t);
     assert.equal(socket.timeout, 0);
   });
@@ -151,7 +151,7 @@ describe('WebSocketConnection.close', { timeout: 20_000 }, () => {
     assert.deepEqual(closes.all, [{ code: 1000, reason: '' }]);
   });
 
-  it('refuses a code that must not be sent, and goes on', async (t) => {
+  it('refuses a code that must not be sent, and stays open', async (t) => {
     const { connection } = await open(t);
     for (const code of [999, 1004, 1006, 2999, 5000, Number.NaN, 1000.5]) {
       const message = `a close code must be 1000–1003, 1007–1014 or 3000–4999, got ${code}`;
@@ -168,7 +168,7 @@ describe('WebSocketConnection.close', { timeout: 20_000 }, () => {
     assert.deepEqual([await closes.next(), texts.all], [{ code: 1000, reason: '' }, []]);
   });
 
-  it("finds the peer's close frame while a text is waited for", async (t) => {
+  it("finds the peer's close frame while a text is pending", async (t) => {
     const { connection, peer, closes, heard } = await openPending(t, deferred().promise, {
       closeTimeoutMs: FAR_AWAY_MS,
     });
@@ -181,7 +181,7 @@ describe('WebSocketConnection.close', { timeout: 20_000 }, () => {
     assert.deepEqual(heard.all, ['a']);
   });
 
-  it('destroys the socket of a peer that does not answer, which is a loss', async (t) => {
+  it('destroys the socket of a peer that does not answer, and counts it as lost', async (t) => {
     const { connection, peer, closes } = await open(t, { closeTimeoutMs: 20 });
     connection.close(4000);
     assert.deepEqual(await closes.next(), { code: 1006, reason: '' });
@@ -196,7 +196,7 @@ describe('WebSocketConnection.close', { timeout: 20_000 }, () => {
     assert.deepEqual(await closes.next(), { code: 1006, reason: '' });
   });
 
-  it('closes both at once', async (t) => {
+  it('may close at the same time as the peer', async (t) => {
     const { connection, peer, closes } = await open(t);
     peer.send(close(4001, 'mine'));
     connection.close(4002, 'yours');
@@ -211,7 +211,7 @@ describe('WebSocketConnection, lost', { timeout: 20_000 }, () => {
   for (const [how, lose] of [
     ['the peer ends its side', ({ peer }: Opened) => peer.socket.end(text('a').subarray(0, 3))],
     ['the connection is reset', ({ peer }: Opened) => peer.socket.resetAndDestroy()],
-    ['it is destroyed, more than once even', ({ connection }: Opened) => {
+    ['it is destroyed, even more than once', ({ connection }: Opened) => {
       connection.destroy();
       connection.destroy();
       connection.close();
@@ -232,7 +232,7 @@ describe('WebSocketConnection, lost', { timeout: 20_000 }, () => {
     ['closed', ({ connection }: Opened) => connection.close(4000), { code: 4000, reason: '' }],
     ['destroyed', ({ connection }: Opened) => connection.destroy(), LOST],
   ] as const)
-    it(`delivers no next text once it is ${how} from within one`, async (t) => {
+    it(`delivers no more texts once it is ${how} from within one`, async (t) => {
       const heard: string[] = [];
       const opened = await open(t, {
         onText(message) {
@@ -245,7 +245,7 @@ describe('WebSocketConnection, lost', { timeout: 20_000 }, () => {
       assert.deepEqual(heard, ['a']);
     });
 
-  it('is closed with 1006 by an error of the socket, and no error is left without a listener', async (t) => {
+  it('is closed with 1006 by an error of the socket, and leaves no error without a listener', async (t) => {
     const { socket, closes } = await open(t);
     socket.emit('error', new Error('the cable was cut'));
     assert.deepEqual(await closes.next(), LOST);
@@ -271,7 +271,7 @@ describe('WebSocketConnection, lost', { timeout: 20_000 }, () => {
     });
   }
 
-  it('is closed when the peer had ended its side before', async () => {
+  it('is closed if the peer has already ended its side', async () => {
     const socket = new Duplex({ read: () => undefined });
     socket.push(null);
     socket.resume();
@@ -281,7 +281,7 @@ describe('WebSocketConnection, lost', { timeout: 20_000 }, () => {
     assert.deepEqual(await closes.next(), LOST);
   });
 
-  it('reports the loss while a text is waited for', async (t) => {
+  it('reports the loss while a text is pending', async (t) => {
     const { peer, closes, heard } = await openPending(t, deferred().promise);
     peer.send(text('a'));
     await heard.next();
@@ -291,9 +291,9 @@ describe('WebSocketConnection, lost', { timeout: 20_000 }, () => {
 
   for (const [what, last, told] of [
     ['a close frame', close(4000), { code: 4000, reason: '' }],
-    ['none', Buffer.alloc(0), LOST],
+    ['no close frame', Buffer.alloc(0), LOST],
   ] as const) {
-    it(`delivers what came before the peer ended its side with ${what}, while the first of it is waited for`, async (t) => {
+    it(`delivers what came before an end with ${what}, even while the first text is pending`, async (t) => {
       const first = deferred();
       const heard = new Told<string>();
       const { peer, closes } = await open(t, {

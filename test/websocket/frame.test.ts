@@ -21,7 +21,7 @@ import {
 
 interface Outcome {
   readonly received: Received[];
-  /** Of the breach that ended it. */
+  /** The code of the breach that ended it. */
   readonly code?: number;
 }
 
@@ -77,7 +77,7 @@ const VALID: readonly (readonly [
     [Buffer.from('818537fa213d7f9f4d5158', 'hex')],
     [said('Hello')],
   ],
-  ['reads a text of nothing', [text('')], [said('')]],
+  ['reads an empty text', [text('')], [said('')]],
   ['reads characters of one to four bytes', [text('aé語👋🏽')], [said('aé語👋🏽')]],
   ['keeps a byte-order mark', [text('\ufeffa\ufeff')], [said('\ufeffa\ufeff')]],
   ['keeps U+0000 and U+FFFF', [text('a\0\uffff')], [said('a\0\uffff')]],
@@ -88,7 +88,7 @@ const VALID: readonly (readonly [
   ],
   ['joins fragments', [abc1, abc2, abc3, text('d')], [said('abc'), said('d')]],
   [
-    'joins fragments of nothing',
+    'joins empty fragments',
     [...fragments('', '', 'a', '', ''), ...fragments('', '')],
     [said('a'), said('')],
   ],
@@ -124,7 +124,7 @@ const VALID: readonly (readonly [
   ],
 ];
 
-/** The last byte is the one that shows the breach. The bound of a message is 100 bytes. */
+/** The last byte is the one that shows the breach. The limit for a message is 100 bytes. */
 const BREACHES: readonly (readonly [what: string, bytes: readonly Buffer[], code: number])[] = [
   ['a frame that is not masked', [text('', { mask: undefined })], 1002],
   ...[1, 2, 3, 4, 5, 6, 7].map(
@@ -152,7 +152,7 @@ const BREACHES: readonly (readonly [what: string, bytes: readonly Buffer[], code
   ),
   ['a continuation of nothing', [clientFrame(OPCODES.continuation).subarray(0, 2)], 1002],
   [
-    'a continuation behind the last one',
+    'a continuation after the last one',
     [abc1, abc3, clientFrame(OPCODES.continuation, '', OPEN).subarray(0, 2)],
     1002,
   ],
@@ -194,7 +194,7 @@ const BREACHES: readonly (readonly [what: string, bytes: readonly Buffer[], code
     fragments('a', Uint8Array.of(0xf0), Uint8Array.of(0x9f)),
     1007,
   ],
-  ['a last fragment of nothing inside a code point', fragments(Uint8Array.of(0xc3), ''), 1007],
+  ['an empty last fragment inside a code point', fragments(Uint8Array.of(0xc3), ''), 1007],
   [
     'a code point that the next fragment does not continue',
     fragments(Uint8Array.of(0xc3), 'a', 'b'),
@@ -297,7 +297,7 @@ describe('FrameDecoder', () => {
     assert.equal(decode(fragments(...message, 'c'), BOUND).code, 1009);
   });
 
-  it('delivers one at a time, and reads on where it stopped', () => {
+  it('delivers one message at a time, and reads on where it stopped', () => {
     const decoder = new FrameDecoder();
     decoder.push(Buffer.concat([text('a'), text('b')]));
     assert.deepEqual([decoder.next(), decoder.hasInput], [said('a'), true]);
@@ -341,7 +341,7 @@ describe('FrameDecoder', () => {
     assert.deepEqual(decode(split(text(message, { mask: NO_MASK }), () => 1)), {
       received: [said(message)],
     });
-    assert.ok(processorMs(begun) < 4_000); // what is quadratic takes minutes
+    assert.ok(processorMs(begun) < 4_000); // quadratic work takes minutes
   });
 
   it('reads a message in 100,000 fragments, most of them empty, without copying it over and over', () => {
@@ -405,7 +405,7 @@ describe('FrameDecoder, fed at random', () => {
   const random = randomOf(6455);
   const below = (bound: number): number => Math.floor(random() * bound);
 
-  it('ends at worst with a close code when bytes are damaged, the same in any split', () => {
+  it('ends at worst with a close code when bytes are damaged, however they are split', () => {
     const codes = new Map<number | undefined, number>();
     for (let round = 0; round < 3_000; round++) {
       const { bytes } = converse(below);
@@ -418,7 +418,7 @@ describe('FrameDecoder, fed at random', () => {
       assert.deepEqual(inPieces, outcome, `round ${round}, split`);
       codes.set(outcome.code, (codes.get(outcome.code) ?? 0) + 1);
     }
-    // each was met, and no other
+    // each of these occurred, and no other
     assert.deepEqual([...codes.keys()].sort(), [1002, 1003, 1007, 1009, undefined]);
   });
 });

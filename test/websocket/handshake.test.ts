@@ -63,7 +63,7 @@ const REFUSED: readonly (readonly [
   ],
   ['an offer of another protocol', requestWith({ upgrade: 'h2c' }), NO_OFFER],
   [
-    'an offer of a protocol whose name only has websocket in it',
+    'an offer of a protocol whose name only contains websocket',
     requestWith({ upgrade: 'x-websocket, websocket/13' }),
     NO_OFFER,
   ],

@@ -1,4 +1,4 @@
-// Node's own WebSocket client against node:http and the parts of src/websocket: a peer that nobody here has written.
+// Node's own WebSocket client, which nobody here has written, against node:http and src/websocket.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -80,7 +80,7 @@ async function serve(
   return { client, connection: await accepted, closed, over };
 }
 
-/** The next so many messages. */
+/** The next `count` messages. */
 function receive(client: Client, count: number): Promise<string[]> {
   const messages: string[] = [];
   return new Promise((resolve) => {
@@ -139,7 +139,7 @@ describe("Node's WebSocket client", { timeout: 20_000 }, () => {
     'passes if it is behind a flag (Node 20)',
     { skip: !process.allowedNodeEnvironmentFlags.has('--experimental-websocket') },
     async () => {
-      // of this test's runner, to whom the process would report
+      // the variable of this test's runner, to which the process would report
       const { NODE_TEST_CONTEXT: _, ...env } = process.env;
       const flags = ['--experimental-websocket', '--no-warnings', ...TYPESCRIPT];
       const child = spawn(process.execPath, [...flags, fileURLToPath(import.meta.url)], {

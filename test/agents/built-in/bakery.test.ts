@@ -12,7 +12,7 @@ const ORDER = {
   ],
   name: 'Ada',
 };
-/** Calls a tool of a bakery that nobody has called before. */
+/** Calls a tool of a new bakery. */
 async function call(name: string, args: JsonObject): Promise<JsonObject> {
   return runTool(await toolsOf(createBakery()), name, args);
 }
@@ -22,7 +22,7 @@ const BOOKING = { name: 'Ada', guests: 2, date: '2027-03-02', time: '09:30' };
 
 describe('bakery', () => {
   describe('list_menu', () => {
-    it('lists the menu, prices in cents, with what is not available today', async () => {
+    it('lists the menu, prices in cents, including what is not available today', async () => {
       const menu = (await call('list_menu', {})) as unknown as readonly JsonObject[];
       assert.equal(menu.length, 15);
       assert.deepEqual(
@@ -32,7 +32,7 @@ describe('bakery', () => {
       assert.ok(menu.every(({ price }) => Number.isInteger(price)));
     });
 
-    it('lists one category, and names them to a model that asks for another', async () => {
+    it('lists one category, and names all to a model that asks for an unknown one', async () => {
       const menu = await call('list_menu', { category: 'breads' });
       const categories = (menu as unknown as readonly JsonObject[]).map(({ category }) => category);
       assert.deepEqual(new Set(categories), new Set(['breads']));
@@ -113,7 +113,7 @@ describe('bakery', () => {
     });
 
     for (const fields of [{ time: '07:00' }, { time: '14:59' }, { date: '2028-02-29' }]) {
-      it(`takes ${JSON.stringify(fields)}`, async () => {
+      it(`accepts ${JSON.stringify(fields)}`, async () => {
         const booked = await call('book_table', { ...BOOKING, ...fields });
         assert.deepEqual(booked, { booking_number: 1, ...BOOKING, ...fields });
       });

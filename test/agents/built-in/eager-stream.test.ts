@@ -53,7 +53,7 @@ describe('EagerStream', () => {
     await new Promise((resolve) => setImmediate(resolve));
   });
 
-  it('gives out what came before the failure, then throws', async () => {
+  it('passes on what came before the failure, then throws', async () => {
     const stream = eager(async function* () {
       yield 'One';
       throw new Error('down');
@@ -69,7 +69,7 @@ describe('EagerStream', () => {
     assert.deepEqual(read, ['One']);
   });
 
-  it('gives out texts as they arrive to a waiting reader', async () => {
+  it('passes on texts as they arrive to a waiting reader', async () => {
     const gates = [deferred(), deferred()];
     const texts = eager(async function* () {
       yield 'One';

@@ -25,7 +25,7 @@ const REFUSAL = 'no order has that number and that surname or e-mail address';
 
 describe('outdoor_shop', () => {
   describe('search_products', () => {
-    it('finds everything without a query, and hands out five', async () => {
+    it('finds everything without a query, and returns five', async () => {
       const { found, ids } = await search({});
       assert.deepEqual([found, ids.length], [25, 5]);
     });
@@ -51,8 +51,8 @@ describe('outdoor_shop', () => {
         assert.deepEqual(await search({ query }), { found: 0, ids: [] }));
     }
 
-    // Was: "a" is in every name, and so is the empty text that was left of the word "s" without its
-    // plural s: all 25 products were "found".
+    // Was: "a" is in every name, and so is the empty string that was left of the word "s" without
+    // its plural s: all 25 products were "found".
     for (const query of ["kid's kayak", 'men’s kayak', 'I need a kayak']) {
       it(`does not find everything for the small words of ${JSON.stringify(query)}`, async () => {
         const { found } = await search({ query });
@@ -69,7 +69,7 @@ describe('outdoor_shop', () => {
       assert.equal((await search({ query: 'stove', category: 'lighting' })).found, 0);
     });
 
-    it('names the categories to a model that asks for another', async () => {
+    it('names the categories to a model that asks for an unknown one', async () => {
       await assert.rejects(search({ category: 'boats' }), {
         message: /^arguments\.category must be one of "tents", /,
       });
@@ -86,7 +86,7 @@ describe('outdoor_shop', () => {
       assert.equal((await search({ max_price_cents: 0 })).found, 0);
     });
 
-    it('finds only what some warehouse has', async () => {
+    it('finds only what some warehouse has in stock', async () => {
       assert.deepEqual((await search({ category: 'lighting', in_stock: true })).ids, [
         'foxlight-400',
       ]);
@@ -142,7 +142,7 @@ describe('outdoor_shop', () => {
     const ask = async (topic: string): Promise<JsonObject> =>
       runTool(await toolsOf(createOutdoorShop()), 'get_policy', { topic });
 
-    it('hands out each policy in full, and names the topics to a model that asks for another', async () => {
+    it('returns each policy in full, and names the topics if asked for an unknown one', async () => {
       for (const topic of ['returns', 'shipping', 'warranty']) {
         const { id, details } = await ask(topic);
         assert.deepEqual([id, (details as readonly string[]).length >= 5], [topic, true]);

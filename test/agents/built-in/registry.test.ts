@@ -14,7 +14,7 @@ const root = mkdtempSync(join(tmpdir(), 'registry-'));
 after(() => rmSync(root, { recursive: true }));
 let files = 0;
 
-/** A module of its own name, as Node loads each once. */
+/** A module with a new name, because Node loads each name once. */
 function write(source: string, extension = 'mjs'): string {
   files += 1;
   const name = `agent-${files}.${extension}`;
@@ -46,7 +46,7 @@ describe('getAgent', () => {
   });
 
   for (const name of ['ehco', 'Echo', '', '__proto__', 'toString']) {
-    it(`lists what exists for ${JSON.stringify(name)}`, () => {
+    it(`lists what exists if asked for ${JSON.stringify(name)}`, () => {
       const available = listAgents().map((agent) => agent.name).join(', ');
       assert.throws(() => getAgent(name), {
         name: 'AgentError',
@@ -58,8 +58,8 @@ describe('getAgent', () => {
 });
 
 describe('loadAgent', () => {
-  it("gives a built-in agent by its name, and by the reference document's", async () => {
-    writeFileSync(join(root, 'echo'), GOOD); // which would need a path
+  it('gives a built-in agent by its name, or by that in the reference document', async () => {
+    writeFileSync(join(root, 'echo'), GOOD); // a file would need a path
     assert.equal(await loadAgent('echo', root), getAgent('echo'));
     assert.equal(await loadAgent('slow_agent', root), getAgent('slow'));
   });
@@ -87,8 +87,8 @@ describe('loadAgent', () => {
     await assert.rejects(loadAgent('./no-such-agent.mjs'), { message });
   });
 
-  // A project of `init` has agent.ts, and the pages speak of ./my-agent.js.
-  it('names the modules of the same name where there is no such file', async () => {
+  // A project created by `init` has agent.ts, and the pages mention ./my-agent.js.
+  it('names the modules with the same base name if there is no such file', async () => {
     for (const name of ['desk.ts', 'desk.mjs', 'desk.test.ts', 'desk.txt', 'desktop.ts'])
       writeFileSync(join(root, name), GOOD);
     assert.match((await failure('./desk.js')).message,
@@ -98,7 +98,7 @@ describe('loadAgent', () => {
 
   it('gives any other reason why a module cannot be read', async () => {
     const name = write(GOOD);
-    const below = `./${name}/agent.js`; // what it is in is a file
+    const below = `./${name}/agent.js`; // its folder is a file
     assert.match((await failure(below)).message, /agent\.js: ENOTDIR: not a directory/);
   });
 
@@ -114,19 +114,19 @@ describe('loadAgent', () => {
   const MARK = `Object.defineProperty(exports, '__esModule', { value: true });`;
   for (const [what, source, extension] of [
     [
-      'that defineAgent has been at',
+      'made with defineAgent',
       `import { defineAgent } from ${JSON.stringify(DEFINE)};
        export default defineAgent({ name: 'mine', onMessage: () => 'x' });`,
       'mjs',
     ],
-    ['that is CommonJS', `module.exports = { name: 'mine', onMessage: () => 'x' };`, 'cjs'],
+    ['in CommonJS', `module.exports = { name: 'mine', onMessage: () => 'x' };`, 'cjs'],
     [
-      'that a compiler has made CommonJS',
+      'compiled to CommonJS',
       `${MARK} exports.default = { name: 'mine', onMessage: () => 'x' };`,
       'cjs',
     ],
     [
-      'with an await at its top',
+      'with a top-level await',
       `const name = await Promise.resolve('mine'); export default { name, onMessage: () => 'x' };`,
       'mjs',
     ],
@@ -145,7 +145,7 @@ describe('loadAgent', () => {
   for (const [title, source, extension] of [
     ['has no default export', `export const agent = { name: 'x', onMessage: () => 'x' };`, 'mjs'],
     ['exports nothing', '', 'mjs'],
-    ['a compiler has made CommonJS, and exports nothing', MARK, 'cjs'],
+    ['compiled to CommonJS exports nothing', MARK, 'cjs'],
   ] as const) {
     it(`says that a module ${title}`, async () => {
       const name = write(source, extension);
@@ -154,7 +154,7 @@ describe('loadAgent', () => {
     });
   }
 
-  it('says what is wrong with a module that exports no agent', async () => {
+  it('says what is wrong with a module whose export is not an agent', async () => {
     const name = write(`export default { name: 'x', onMesage() {} };`);
     const { message } = await failure(name);
     const start = `agent module ${join(root, name)}: agent "x": unknown field "onMesage"; `;
@@ -164,12 +164,12 @@ describe('loadAgent', () => {
   for (const [title, source, message] of [
     ['throws', `throw new Error('no database');`, /failed to load: .*\.mjs:1: no database$/],
     [
-      'requires the package, which Node cannot yet',
+      'requires the package on too old a Node',
       `throw Object.assign(new Error('ES Module'), { code: 'ERR_REQUIRE_ESM' });`,
       /failed to load: .*: ES Module; or use Node 20\.19, 22\.12 or later/,
     ],
-    ['throws what has no text', 'throw Object.create(null);', /failed to load: something without/],
-    ['is no JavaScript', '\nexport default {', /failed to load: .*agent-\d+\.mjs:2: Unexpected end/],
+    ['throws a bare object', 'throw Object.create(null);', /failed to load: something without/],
+    ['is not code', '\nexport default {', /failed to load: .*agent-\d+\.mjs:2: Unexpected end/],
     [
       'imports a package that is not installed',
       `import 'no-such-package-x';\nexport default {};`,
@@ -185,7 +185,7 @@ describe('loadAgent', () => {
     });
   }
 
-  // Only the message of V8 was shown, and no file or line.
+  // Was: only V8's message was shown, without file and line.
   for (const [title, place, files] of [
     [
       'syntax of an imported module',
@@ -253,7 +253,7 @@ describe('loadAgent', () => {
     assert.match((await failure('./folder')).message, /folder failed to load: /);
   });
 
-  it('loads TypeScript where Node can, and elsewhere says what to do', () => {
+  it('loads TypeScript where Node can, or says what to do', () => {
     const name = write(
       `const name: string = 'typed';\nexport default { name, onMessage: (turn: { text: string }): string => turn.text };`,
       'ts',

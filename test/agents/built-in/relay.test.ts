@@ -51,13 +51,13 @@ async function relay(
 
 const finish = [chunk({}, 'stop'), DONE];
 
-/** Reads until this was spoken. */
+/** Reads until these words have been spoken. */
 async function heard(listener: Listener, words: string): Promise<void> {
   let text = '';
   while (!text.includes(words)) text += String((await listener.next(`"${words}"`))?.content);
 }
 
-// relay:shadow is the same but for the prompt of its fast model.
+// relay:shadow is the same except for the prompt of its fast model.
 describe('relay', () => {
   it("speaks the fast model's words at once, and the slow one's after them", async (t) => {
     const gate = deferred();
@@ -83,7 +83,7 @@ describe('relay', () => {
       );
       const reply = client.say('Rain?');
       await within(Promise.all([fast.request(0), slow.request(0)]), 'both requests');
-      void reply.then(() => gate.resolve()); // which is at the fast model's first word
+      void reply.then(() => gate.resolve()); // which comes with the fast model's first word
       assert.equal(await spoken(reply), 'Hm. Yes.');
       const requests = [fast.requests[0], slow.requests[0]];
       assert.deepEqual(requests.map((request) => request?.body['model']), ['quick', 'thorough']);
@@ -108,7 +108,7 @@ describe('relay', () => {
     const listener = new Listener(await client.say('Rain?'));
     assert.equal((await listener.next())?.content, 'Let');
     slowMay.resolve();
-    // the whole of the slow answer is sent
+    // the slow answer has been sent whole
     assert.equal(await (await slow.request(0)).wasCut, false);
     fastMay.resolve();
     assert.equal(contentsOf(await listener.rest()).join(''), ' me think. It rains.');
@@ -116,8 +116,7 @@ describe('relay', () => {
   });
 
   it('skips the fast model if the slow one is ready first, and closes its stream', async (t) => {
-    // Was: the turn waited for the fast model's next token before it let go of it, 8 s when none
-    // came.
+    // Was: the turn did not let go of the fast model before its next token: 8 s when none came.
     const { client, fast } = await relay(t, 'relay', silentAfter(), says('It', ' rains.'));
     assert.equal(await within(spoken(client.say('Rain?')), 'the slow answer', 1_000), 'It rains.');
     const { wasCut } = await fast.request(0);
@@ -146,12 +145,12 @@ describe('relay', () => {
   });
 
   for (const [what, fastAnswer, slowAnswer] of [
-    ['the slow model fails: a bridge is no answer', says('Hm.'), refuses],
+    ['the slow model fails: a bridge is not an answer', says('Hm.'), refuses],
     ['the slow model says nothing', says('Hm.'), empty],
     ['the slow model says nothing that can be spoken', says('Hm.'), says('\u{1F600}')],
     ['both fail', refuses, refuses],
   ] as const) {
-    it(`is apologised for where ${what}`, async (t) => {
+    it(`apologises if ${what}`, async (t) => {
       const { client } = await relay(t, 'relay', fastAnswer, slowAnswer);
       assert.ok((await spoken(client.say('Rain?'))).endsWith(APOLOGY));
     });
@@ -198,7 +197,7 @@ describe('relay:speculative', () => {
     [['O', 'slo has snow.'], ' Oslo has snow.'],
     [['Okay, it snows.'], ' Okay, it snows.'],
   ] as const) {
-    const what = correction === '' ? 'is silent on' : 'speaks, behind the answer,';
+    const what = correction === '' ? 'adds nothing to the answer on' : 'adds to the answer on';
     it(`${what} the verdict ${JSON.stringify(verdict)}`, async (t) => {
       const { client, messages } = await relay(t, name, says('It rains.'), says(...verdict));
       assert.equal(await spoken(client.say('Rain?')), `It rains.${correction}`);
@@ -265,7 +264,7 @@ describe('a caller who leaves a relay', () => {
 });
 
 describe("a relay's readiness", () => {
-  it('names both models, or twice the default model without FAST_MODEL and SLOW_MODEL', async (t) => {
+  it('names both models, or the default model twice without FAST_MODEL and SLOW_MODEL', async (t) => {
     const both = await relay(t, 'relay', says('Hm.'), says('Yes.'));
     const server = await modelServer(t, says('Yes.'));
     const alone = serveAgent(t, getAgent('relay'), { openai: server });

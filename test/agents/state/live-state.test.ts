@@ -31,7 +31,7 @@ function changesOf(live: LiveState): StateChanges {
   return changes;
 }
 
-/** What is stored where `before` was. */
+/** What is stored in place of `before`. */
 function stored(live: LiveState, before: string | undefined): string {
   const merged = changesOf(live).onto(before);
   assert.ok(merged !== undefined);
@@ -56,7 +56,7 @@ describe('defineState', () => {
 });
 
 describe('LiveStates', () => {
-  it('creates a state when it is first looked at, and no earlier', () => {
+  it('creates a state when it is first read, and no earlier', () => {
     let made = 0;
     const states = defineState(() => ({ number: (made += 1) })).open();
     const live = states.enter('c', NEW);
@@ -89,7 +89,7 @@ describe('LiveStates', () => {
     assert.notEqual(states.enter('c', KNOWN).value, first.value);
   });
 
-  it('starts again after a conversation was cleared, even if the old state is in use', () => {
+  it('starts afresh once a conversation has been cleared, even if the old state is in use', () => {
     const states = order();
     const old = states.enter('c', NEW);
     old.value.cart.push('funghi');
@@ -99,7 +99,7 @@ describe('LiveStates', () => {
     assert.equal(states.enter('c', KNOWN).value, anew.value);
   });
 
-  it('starts again after an erasure, even if there is a new state', () => {
+  it('starts afresh after an erasure, even if there is a new state', () => {
     const states = order();
     const old = states.enter('c', { state: '{"cart":["tea"]}', isResumed: true });
     assert.deepEqual(old.value, { cart: ['tea'] });
@@ -108,7 +108,7 @@ describe('LiveStates', () => {
     assert.deepEqual(old.value, { cart: ['tea'] });
   });
 
-  it('leaves its object to the tools of a discarded turn', () => {
+  it('lets the tools of a discarded turn keep their object', () => {
     const states = order();
     const old = states.enter('c', { state: '{"cart":["tea"]}', isResumed: true });
     old.value.cart.push('cola');
@@ -117,7 +117,7 @@ describe('LiveStates', () => {
     assert.equal(stored(old, '{"cart":["tea"]}'), '{"cart":["tea","cola"]}');
   });
 
-  it('keeps one object with a tool whose changes count, and takes back what was stored', () => {
+  it('keeps the object of a tool whose changes count, without what the store took back', () => {
     const states = order();
     const old = states.enter('c', { state: '{"cart":["tea","cola"]}', isResumed: true });
     old.value.cart.push('cake');
@@ -126,7 +126,7 @@ describe('LiveStates', () => {
     assert.equal(states.enter('c', opened).value, old.value);
   });
 
-  it('stores nothing more of an object of before an erasure', () => {
+  it('stores no more of an object that predates an erasure', () => {
     const states = order();
     const old = states.enter('c', { state: '{"cart":["tea"]}', isResumed: true });
     old.value.cart.push('cola');
@@ -153,18 +153,18 @@ describe('LiveStates', () => {
 });
 
 describe('changes that were refused', () => {
-  it('are given again, on what the store has then', () => {
+  it('are given again, on top of what the store has then', () => {
     const live = order().enter('c', { state: '{"cart":["tea"]}', isResumed: true });
     live.value.cart.push('cola');
     const changes = changesOf(live);
     changes.onto('{"cart":["tea"]}');
-    changes.refused('{"cart":["tea","bun"]}'); // repeated on a later version, which refused it
+    changes.refused('{"cart":["tea","bun"]}'); // the write was repeated on this, and refused
     assert.deepEqual(live.value, { cart: ['tea', 'bun', 'cola'] });
     assert.equal(stored(live, '{"cart":["tea","bun"]}'), '{"cart":["tea","bun","cola"]}');
   });
 });
 
-describe('the changes of a state', () => {
+describe('the changes to a state', () => {
   const known = { state: '{"cart":["tea"],"total":1}', isResumed: true };
   type Bill = Order & { total: number };
   const bill = (): LiveState<Bill> =>
@@ -202,7 +202,7 @@ describe('the changes of a state', () => {
     assert.deepEqual(live.value.cart, ['tea', 'milk', 'cola', 'fig']);
   });
 
-  it('are those at the time they were given, not at the time they are stored', () => {
+  it('are those made before they were given, not before they are stored', () => {
     const live = bill();
     live.value.total = 2;
     const changes = changesOf(live);
@@ -217,7 +217,7 @@ describe('the changes of a state', () => {
     assert.equal(stored(live, known.state), '{"cart":["tea","cola"],"total":1}');
   });
 
-  it('include what others changed, also in the object that a tool holds', () => {
+  it('include what others changed, even in the object that a tool holds', () => {
     const live = bill();
     const { value } = live;
     const { cart } = value;
@@ -278,7 +278,7 @@ describe('the changes of a state', () => {
     assert.equal(changes.onto(known.state)?.text, after);
   });
 
-  it('of a new state begin with the first one that was stored', () => {
+  it('start from the first state that was stored, if the state here is new', () => {
     const live = order().enter('c', NEW);
     live.value.cart.push('cola');
     assert.equal(stored(live, '{"cart":["tea"]}'), '{"cart":["tea","cola"]}');
@@ -287,7 +287,7 @@ describe('the changes of a state', () => {
     assert.equal(stored(first, undefined), '{"cart":[]}');
   });
 
-  it('of a new state are made once if the store has refused an earlier write', () => {
+  it('are made once if the state is new and an earlier write was refused', () => {
     const live = order().enter('c', NEW);
     live.value.cart.push('cola');
     const [save, result] = [changesOf(live), changesOf(live)];
@@ -327,7 +327,7 @@ describe('the changes of a state', () => {
   });
 });
 
-describe('a state that is stored', () => {
+describe('a stored state', () => {
   it(`has at most ${MAX_STATE_LENGTH} characters, inclusive`, () => {
     const { errors, log } = errorLog();
     const live = order().enter('c', NEW);
@@ -340,7 +340,7 @@ describe('a state that is stored', () => {
     assert.deepEqual(errors, [`the state is longer than ${MAX_STATE_LENGTH} characters`]);
   });
 
-  it('above the limit, as processes merged theirs, accepts what makes it smaller', () => {
+  it('that a merge has made too long accepts what makes it smaller', () => {
     const item = 'x'.repeat(MAX_STATE_LENGTH / 2);
     const state = JSON.stringify({ cart: [item, item, item] });
     const live = order().enter('c', { state, isResumed: true });
@@ -350,7 +350,7 @@ describe('a state that is stored', () => {
     assert.equal(stored(live, state), JSON.stringify({ cart: [item, item] }));
   });
 
-  // What is no JSON, value by value: test/tools/tool-result.test.ts.
+  // Values that are not JSON are tested one by one in test/tools/tool-result.test.ts.
   for (const [what, value, message] of [
     ['a date, which is read back as text', new Date(0), 'is an instance of Date, which is not plain JSON'],
     ['undefined in a list', undefined, 'is undefined, which is not JSON'],
@@ -368,7 +368,7 @@ describe('a state that is stored', () => {
     });
   }
 
-  it('names no more of a place than the field: the rest may be the caller\'s words', () => {
+  it('names only the field of a place: the rest may be the caller\'s words', () => {
     const { errors, log } = errorLog();
     const live = order().enter('c', NEW);
     live.value.cart.push({ 'my PIN is 1234': NaN });

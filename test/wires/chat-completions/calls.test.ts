@@ -30,7 +30,7 @@ interface Asked {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-describe('what a platform says of a call', () => {
+describe('in what a platform says about a call,', () => {
   const header = { 'x-conversation-id': 'h-1' };
   const numbers = { 'x-caller-number': '+49301', 'x-called-number': '+49302' };
   const customer = { customer: { number: '+49111' }, phoneNumber: { number: '+49222' } };
@@ -42,35 +42,35 @@ describe('what a platform says of a call', () => {
   for (const [what, profile, { fields, headers = {} }, expected] of [
     ['the conversation is the header', 'generic', { headers: header }, known('h-1')],
     ['the conversation is call.id', 'vapi', callOf('v-1'), known('v-1')],
-    ['or call.callId', 'vapi', { fields: { call: { callId: 'v-2' } } }, known('v-2')],
-    ['call.id, not the header', 'vapi', { ...callOf('v-1'), headers: header }, known('v-1')],
+    ['it may be call.callId', 'vapi', { fields: { call: { callId: 'v-2' } } }, known('v-2')],
+    ['call.id beats the header', 'vapi', { ...callOf('v-1'), headers: header }, known('v-1')],
     [
-      'call.id, not call.callId', 'vapi',
+      'call.id beats call.callId', 'vapi',
       { fields: { call: { id: 'v-1', callId: 'v-2' } } }, known('v-1'),
     ],
-    ['or the header if there is no call', 'vapi', { headers: header }, known('h-1')],
+    ['the header counts if there is no call', 'vapi', { headers: header }, known('h-1')],
     [
       'the conversation is the room', 'livekit',
       { headers: { ...header, 'x-livekit-room-id': 'room' } }, known('room'),
     ],
-    ['or the header if there is no room', 'livekit', { headers: header }, known('h-1')],
+    ['the header counts if there is no room', 'livekit', { headers: header }, known('h-1')],
     ['only vapi sends a call', 'generic', callOf('v-1'), unknown],
-    ['a number is no id', 'vapi', callOf(7), unknown],
-    ['an empty text is no id', 'vapi', callOf(''), unknown],
-    ['a control character is in no id', 'vapi', callOf('a\u0000b'), unknown],
-    ['257 characters are no id', 'vapi', callOf('x'.repeat(257)), unknown],
-    ['a list is no call', 'vapi', { fields: { call: [{ id: 'v-1' }] } }, unknown],
-    ['user is no conversation', 'generic', { fields: { user: 'c-1' } }, unknown],
+    ['a number is not an id', 'vapi', callOf(7), unknown],
+    ['an empty string is not an id', 'vapi', callOf(''), unknown],
+    ['an id has no control characters', 'vapi', callOf('a\u0000b'), unknown],
+    ['257 characters are not an id', 'vapi', callOf('x'.repeat(257)), unknown],
+    ['a list is not a call', 'vapi', { fields: { call: [{ id: 'v-1' }] } }, unknown],
+    ['user is not a conversation', 'generic', { fields: { user: 'c-1' } }, unknown],
     ['the caller is in headers', 'generic', { headers: numbers }, {
       caller: { from: '+49301', to: '+49302' },
     }],
     ['the caller is in the body', 'vapi', { fields: { call, ...customer }, headers: numbers }, {
       caller: { from: '+49111', to: '+49222' },
     }],
-    ['or in the call', 'vapi', { fields: { call: { ...call, ...customer } } }, {
+    ['the caller may be in the call', 'vapi', { fields: { call: { ...call, ...customer } } }, {
       caller: { from: '+49111', to: '+49222' },
     }],
-    ['a header names no caller', 'vapi', { fields: { call }, headers: numbers }, {
+    ['a header does not name the caller', 'vapi', { fields: { call }, headers: numbers }, {
       caller: undefined,
     }],
     ['a call from a browser has no caller', 'vapi', {
@@ -79,20 +79,20 @@ describe('what a platform says of a call', () => {
     ['one number may be unknown', 'generic', { headers: { 'x-called-number': '+49302' } }, {
       caller: { from: undefined, to: '+49302' },
     }],
-    ['a body names no caller', 'generic', { fields: customer }, { caller: undefined }],
+    ['a body does not name the caller', 'generic', { fields: customer }, { caller: undefined }],
     ['metadata is metadata', 'generic', { fields: { metadata: { a: 1 } } }, { metadata: { a: 1 } }],
-    ['or that of the call', 'vapi', { fields: { call: { metadata: { a: 1 } } } }, {
+    ['metadata may be in the call', 'vapi', { fields: { call: { metadata: { a: 1 } } } }, {
       metadata: { a: 1 },
     }],
-    ['or what the browser has sent', 'elevenlabs', {
+    ['metadata is what the browser has sent', 'elevenlabs', {
       fields: { elevenlabs_extra_body: { a: 1 }, metadata: { b: 2 } },
     }, { metadata: { a: 1 } }],
-    ['text is no metadata', 'generic', { fields: { metadata: 'a' } }, { metadata: {} }],
-    ['a list is no metadata', 'generic', { fields: { metadata: [1] } }, { metadata: {} }],
-    ['the language is a header', 'generic', { headers: { 'x-language': 'de-AT' } }, {
+    ['text is not metadata', 'generic', { fields: { metadata: 'a' } }, { metadata: {} }],
+    ['a list is not metadata', 'generic', { fields: { metadata: [1] } }, { metadata: {} }],
+    ['the language is in a header', 'generic', { headers: { 'x-language': 'de-AT' } }, {
       language: 'de-AT',
     }],
-    ['which may be too long', 'generic', { headers: { 'x-language': 'x'.repeat(257) } }, {
+    ['a language may be too long', 'generic', { headers: { 'x-language': 'x'.repeat(257) } }, {
       language: undefined,
     }],
   ] as readonly (readonly [string, ProfileName, Asked, Fields])[])
@@ -102,7 +102,7 @@ describe('what a platform says of a call', () => {
       for (const [name, value] of Object.entries(expected)) assert.deepEqual(event[name], value);
     });
 
-  it('reaches the agent', async (t) => {
+  it('everything reaches the agent', async (t) => {
     const environment = { CHAT_COMPLETIONS_PROFILE: 'vapi' };
     const { platform, turns } = serveEcho(t, {}, { environment });
     const fields = { call: { ...call, metadata: { a: 1 } }, ...customer };
@@ -136,13 +136,13 @@ describe('a request that names no conversation', () => {
     assert.equal(store.count(), 0);
   });
 
-  it('is warned of once', async (t) => {
+  it('causes one warning', async (t) => {
     const { platform, logLines } = serveCompletions(t, {});
     for (let request = 0; request < 3; request++) await platform.hear(HELLO, unnamed);
     assert.deepEqual(warningsIn(logLines), [NOBODY]);
   });
 
-  it('is answered again, with the same Idempotency-Key too', async (t) => {
+  it('is answered anew, even with the same Idempotency-Key', async (t) => {
     const { platform, turns } = serveEcho(t);
     const headers = { 'idempotency-key': 'k-1' };
     for (const _ of [1, 2]) await platform.hear(HELLO, { ...unnamed, headers });
@@ -159,7 +159,7 @@ describe('a request that names no conversation', () => {
     assert.deepEqual([await first.text(), await second.text()], [' Two.', ' Two.']);
   });
 
-  it('offers the model no once tool', async (t) => {
+  it('offers the model no once tools', async (t) => {
     const common = {
       description: 'Does.', parameters: { type: 'object', properties: {} }, run: () => 'done',
     } as const;
@@ -193,7 +193,7 @@ describe("a request that ends with the agent's words", () => {
     assert.deepEqual(turns.all.map(({ text }) => text), ['Hello?', '']);
   });
 
-  it('says so too if there are no words but tool calls', async (t) => {
+  it('says that the caller was silent if there are only tool calls', async (t) => {
     const { platform, turns } = serveEcho(t);
     const silent = { role: 'assistant', content: null, tool_calls: [] };
     await platform.hear({ stream: true, messages: [...messagesOf(['user: Hello?']), silent] });
@@ -204,7 +204,7 @@ describe("a request that ends with the agent's words", () => {
 describe('the start of a call in which the platform greets', () => {
   const greeted = ['agent: Hi, this is Anna.', 'user: Hello?'];
 
-  it('is told once, before the words, with a reply that is over', async (t) => {
+  it('is reported once, before the words, with a reply that has ended', async (t) => {
     const told: unknown[] = [];
     const { platform, history } = serveCompletions(t, {
       onSessionStart: ({ isResumed, conversationId }: StartTurn, reply) => {
@@ -247,7 +247,7 @@ describe('the call that is sent with a request', () => {
       assert.deepEqual(historyOf(turns.all[1] as MessageTurn).map(([, text]) => text), history);
     });
 
-  it('goes on a conversation that began over the other wire', async (t) => {
+  it('continues a conversation that began over the other wire', async (t) => {
     const { platform, client, turns } = serveEcho(t);
     const reply = await client.say('One', { conversation_id: CONVERSATION });
     assert.deepEqual(contentsOf(await reply.events()), ['You said One']);

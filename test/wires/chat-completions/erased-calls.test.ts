@@ -1,4 +1,4 @@
-// A call that is erased while the platform keeps it: it sends the whole of it with each request.
+// A call that is erased while the platform keeps it: each of its requests has the whole call.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -23,7 +23,7 @@ describe('a call that was erased', () => {
       'Well?', 'Yes.',
     ]],
     [
-      'has what was said since',
+      'keeps what was said since',
       [...SECRET, 'user: Hello?', 'user: Well?'], ['Hello?', 'Well?', 'Yes.'],
     ],
   ] as const)
@@ -37,7 +37,7 @@ describe('a call that was erased', () => {
       assert.deepEqual(history.map(({ content }) => content), kept);
     });
 
-  it('does not come back with any later request, nor in a second erasure', async (t) => {
+  it('does not come back with any later request, nor after a second erasure', async (t) => {
     const { app, platform } = serveCompletions(t, { onMessage: () => 'Yes.' });
     await platform.hear(SECRET.slice(0, 1));
     await platform.hear(SECRET.slice(0, 3));
@@ -52,7 +52,7 @@ describe('a call that was erased', () => {
     assert.deepEqual(history.map(({ content }) => content), ['Three', 'Yes.']);
   });
 
-  it('does not come back from a tool that erases it', async (t) => {
+  it('is not brought back by the tool that erases it', async (t) => {
     const forget = tool({
       name: 'forget', description: 'Forgets the caller.',
       parameters: { type: 'object', properties: {} },
@@ -77,7 +77,7 @@ describe('the key of a tool call', () => {
   const call = (exchanges: number): string[] =>
     Array.from({ length: exchanges }, (_, n) => [`user: Pay for ${n}`, 'agent: Done.']).flat();
 
-  it('belongs to no older place in the call, even if that was lost or erased', async (t) => {
+  it('never was that of an older place in the call, even one lost or erased', async (t) => {
     const keys: (string | undefined)[] = [];
     const agent = defineAgent({
       name: 'paying',

@@ -31,14 +31,14 @@ function book(table: number): { readonly call: string; readonly args: object } {
   return { call: 'book', args: { table } };
 }
 
-describe('words that come joined, and were said in two turns before', () => {
+describe('joined words that were said in two turns before', () => {
   for (const [what, script, done] of [
     [
-      'get the results of tools of the second turn',
+      'get the tool results of the second turn',
       ['For how many?', book(4), 'Booked.', book(4), 'Booked.'], ['table 4'],
     ],
     [
-      'get those of both turns',
+      'get the tool results of both turns',
       [book(2), 'And?', book(4), 'Booked.', [book(2), book(4)], 'Booked.'], ['table 2', 'table 4'],
     ],
     [
@@ -46,7 +46,7 @@ describe('words that come joined, and were said in two turns before', () => {
       [book(4), 'And?', book(4), 'Booked.', [book(4), book(4)], 'Booked.'], ['table 4', 'table 4'],
     ],
     [
-      'call what neither has called',
+      'make a call that neither turn has made',
       ['For how many?', book(4), 'Booked.', book(5), 'Booked.'], ['table 4', 'table 5'],
     ],
   ] as const)
@@ -62,7 +62,7 @@ describe('words that come joined, and were said in two turns before', () => {
 });
 
 describe('turns that are discarded one after the other, with the same call', () => {
-  it('are shown to the model with what was done, once', async (t) => {
+  it('show the model once what was done', async (t) => {
     const { tools, booked } = booking();
     const model = scriptedModel([book(4), 'Booked.', book(4), 'Booked.', 'It is booked.']);
     const { platform } = serveCompletions(t, withModel(
@@ -89,7 +89,7 @@ describe('a discarded turn that comes back', () => {
   });
 });
 
-describe('a turn that has done something and then handed over, and is replaced', () => {
+describe('a replaced turn that has done something and then handed over', () => {
   it('does not let the other agent do it again', async (t) => {
     const { tools, booked } = booking();
     const transfer = tool({

@@ -39,7 +39,7 @@ function toSales(args: Fields): Agent {
   return modelAgent(script, { tools: [transferTo({ sales: to })] });
 }
 
-/** The last reason that a choice ended for. */
+/** The reason for which the last choice ended. */
 function reasonIn(chunks: readonly Chunk[]): string | null | undefined {
   return chunks.flatMap(({ choices }) => choices).at(-1)?.finish_reason;
 }
@@ -53,12 +53,12 @@ function textIn(chunks: readonly Chunk[]): string {
 }
 
 describe('a streamed reply', () => {
-  // Cartesia takes 256 KiB, which is about 1,280 chunks.
+  // Cartesia accepts 256 KiB, which is about 1,280 chunks.
   for (const [profile, texts] of [
     ['cartesia', ['Hi, "you", there.', ' Later.']],
     ['generic', ['', 'Hi,', ' "you",', ' there.', ' Later.']],
   ] as const)
-    it(`has pieces in one chunk that arrive together only with cartesia: ${profile}`, async (t) => {
+    it(`has pieces that arrive together in one chunk only with cartesia: ${profile}`, async (t) => {
       const later = deferred();
       const { platform } = serveCompletions(t, {
         async onMessage(_turn, reply) {
@@ -75,7 +75,7 @@ describe('a streamed reply', () => {
       assert.equal(reasonIn(chunks), 'tool_calls');
     });
 
-  it('has no chunk that grows without end: about 4,096 characters with cartesia', async (t) => {
+  it('limits its chunks, to about 4,096 characters with cartesia', async (t) => {
     const { platform } = serveCompletions(t, {
       async onMessage(_turn, reply) {
         for (let n = 0; n < 20; n++) await reply.say('a'.repeat(1_000));
@@ -86,7 +86,7 @@ describe('a streamed reply', () => {
     assert.ok(Math.max(...lengths) > 1_000 && Math.max(...lengths) < 5_500, String(lengths));
   });
 
-  it('is these bytes', async (t) => {
+  it('consists of these bytes', async (t) => {
     const { platform } = serveCompletions(t, {
       onMessage: async (_turn, reply) => {
         await reply.say('Hi,');
@@ -143,7 +143,7 @@ describe('a streamed reply', () => {
     });
   }
 
-  it('shows no tool of ours', async (t) => {
+  it('shows none of our tools', async (t) => {
     const agent = modelAgent([[{ call: 'look', args: {} }], 'Done.'], { tools: [LOOK] });
     const { platform } = serveCompletions(t, agent);
     const chunks = await (await platform.ask({ ...HELLO, ...offering('look') })).chunks();
@@ -152,7 +152,7 @@ describe('a streamed reply', () => {
 });
 
 describe('a whole reply', () => {
-  it('is this body', async (t) => {
+  it('has this body', async (t) => {
     const { platform } = serveCompletions(t, {
       async *onMessage() {
         yield 'Hi,';
@@ -175,7 +175,7 @@ describe('a whole reply', () => {
     assert.ok(Number.isInteger(body['created']));
   });
 
-  it('has the tokens of the model, and is counted and in history as a streamed one', async (t) => {
+  it('has the tokens of the model, and is counted and kept like a streamed one', async (t) => {
     const agent = modelAgent(['Yes.'], { tokens: { input: 100, output: 7 } });
     const { platform, history, metric } = serveCompletions(t, agent);
     const { usage } = await (await platform.ask(WHOLE)).whole();
@@ -235,7 +235,7 @@ for (const [form, ask] of FORMS) {
     function: { name, arguments: JSON.stringify(args) },
   });
 
-  /** The id of a tool call is made of the turn's, which is a hash. */
+  /** The id of a tool call is made from the turn's, which is a hash. */
   const withoutId = (reply: readonly unknown[]): unknown =>
     JSON.parse(JSON.stringify(reply).replace(/"call_[0-9a-f]{32}"/g, '"call_k"'));
 
@@ -254,7 +254,7 @@ for (const [form, ask] of FORMS) {
       ['generic', 'One moment. '],
       ['elevenlabs', 'One moment... '],
     ] as const) {
-      it(`is a filler as ${profile} speaks it at once`, async (t) => {
+      it(`is a filler that ${profile} speaks at once`, async (t) => {
         const environment = { CHAT_COMPLETIONS_PROFILE: profile, FILLER_AFTER_MS: '1' };
         const agent = modelAgent([[{ waitMs: 50 }, 'Done.']]);
         const { reply } = await ask(t, agent, { call: { id: 'c-1' } }, environment);
@@ -262,7 +262,7 @@ for (const [form, ask] of FORMS) {
       });
     }
 
-    it('has no data for a browser, and the log says so once', async (t) => {
+    it('does not include data for a browser, and the log says so once', async (t) => {
       const { reply, logLines } = await ask(t, {
         async *onMessage(_turn, { data }) {
           await data({ a: 1 });
@@ -275,7 +275,7 @@ for (const [form, ask] of FORMS) {
       assert.deepEqual(warningsIn(logLines), [message]);
     });
 
-    it('has no status of tools, which does not cause a warning', async (t) => {
+    it('does not include the status of tools, without a warning', async (t) => {
       const told = tool({
         name: 'tell', description: 'Tells.', parameters: LOOK.parameters, run: () => 'told',
         tellBrowser: 'everything',
@@ -283,7 +283,7 @@ for (const [form, ask] of FORMS) {
       const script = [[{ call: 'tell', args: {} }, { call: 'none', args: {} }], 'Found.'];
       const { reply, logLines } = await ask(t, modelAgent(script, { tools: [told] }));
       assert.deepEqual(reply, ['Found.', 'stop', []]);
-      assert.deepEqual(warningsIn(logLines), ['tool call refused']); // that of no tool
+      assert.deepEqual(warningsIn(logLines), ['tool call refused']); // for the missing tool
     });
 
     const goodbye = { reason: 'the agent has said goodbye' };
@@ -310,7 +310,7 @@ for (const [form, ask] of FORMS) {
         { destination },
       ],
       [
-        'has a text of the model for the person who is called',
+        'briefs the person who is called',
         () => toSales({ ...sales, briefing }), 'transfer_to_number', '',
         { transfer_number: to, client_message: '', agent_message: 'Ada wants two loaves.' },
       ],
@@ -331,14 +331,14 @@ for (const [form, ask] of FORMS) {
       assert.equal(warning?.['hint'], hint);
     });
 
-    it("shows the model none of the platform's tools", async (t) => {
+    it("is made without showing the model the platform's tools", async (t) => {
       const model = scriptedModel(['Fine.']);
       const agent = defineAgent({ name: 'm', prompt: 'Be brief.', tools: [LOOK] });
       await ask(t, withModel(agent, model), offering('end_call', 'language_detection'));
       assert.deepEqual(model.requests[0]?.tools.map(({ name }) => name), ['look']);
     });
 
-    it('has no transfer if none is offered, as the agent is told', async (t) => {
+    it('is not a transfer if none is offered, as the agent is told', async (t) => {
       const told = new Told<boolean>();
       const { reply } = await ask(t, {
         onMessage: (_turn, reply: Reply) => {
@@ -386,7 +386,7 @@ it('warns once of each thing that is missing, however many replies want it', asy
 });
 
 describe('the result of a tool that ends the call', () => {
-  it('leaves the turn completed that asked for it, and is marked in the log', async (t) => {
+  it('leaves the turn that asked for it completed, and is marked in the log', async (t) => {
     const { platform, history, logLines } = serveCompletions(t, hangingUp);
     const bye = messagesOf(['user: Bye.']);
     await platform.hear({ stream: true, messages: bye, ...offering('end_call') });

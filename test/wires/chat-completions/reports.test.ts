@@ -1,4 +1,4 @@
-// What platforms report of a call beside its turns.
+// What platforms report about a call besides its turns.
 
 import assert from 'node:assert/strict';
 import { createHmac } from 'node:crypto';
@@ -41,9 +41,9 @@ const AFTER_CALL = {
 };
 
 interface Reporting extends ServedPlatform {
-  /** As Vapi does, in `X-Vapi-Secret`. */
+  /** Reports as Vapi does, with `X-Vapi-Secret`. */
   report(body: Fields | string | Uint8Array, headers?: Fields): Promise<Completion>;
-  /** As ElevenLabs does, with its signature. */
+  /** Reports as ElevenLabs does, with its signature. */
   tell(body: Fields | string, signature?: string): Promise<Completion>;
 }
 
@@ -70,21 +70,21 @@ function serveReports(
   };
 }
 
-/** As the library of ElevenLabs signs: https://github.com/elevenlabs/elevenlabs-js */
+/** Signs as the library of ElevenLabs does: https://github.com/elevenlabs/elevenlabs-js */
 function signed(body: string, atMs = Date.now(), secret = ELEVENLABS_SECRET): string {
   const time = Math.floor(atMs / 1_000);
   const digest = createHmac('sha256', secret).update(`${time}.${body}`).digest('hex');
   return `t=${time},v0=${digest}`;
 }
 
-/** An agent that remembers the ends it was told of. */
+/** An agent that remembers the ends of calls that it was told of. */
 function listening(): { readonly agent: TestAgent; readonly ends: Told<SessionEndContext> } {
   const ends = new Told<SessionEndContext>();
   return { agent: { onSessionEnd: ends.tell }, ends };
 }
 
-describe('the route of reports', () => {
-  it('is not there without a secret, nor without keys', async (t) => {
+describe('the route for reports', () => {
+  it('does not exist without a secret, nor without keys', async (t) => {
     const { platform } = serveCompletions(t, {});
     assert.equal((await platform.ask(END, { path: PATH })).status, 404);
     const { platform: keyless } = serveWith(t, saying('Yes.'), {
@@ -112,7 +112,7 @@ describe('the route of reports', () => {
     ['ElevenLabs', 'Vapi', { VAPI_WEBHOOK_SECRET: VAPI_SECRET }, AFTER_CALL,
       { 'elevenlabs-signature': forged }],
   ] as const)
-    it(`refuses a report of ${whose} if only ${only} has a secret`, async (t) => {
+    it(`refuses a report from ${whose} if only ${only} has a secret`, async (t) => {
       const { platform } = serveCompletions(t, {}, { environment });
       const answer = await platform.ask(body, { path: PATH, key: null, headers });
       assert.deepEqual([answer.status, await answer.json()], [401, { error: REFUSED }]);
@@ -139,7 +139,7 @@ describe('the route of reports', () => {
     });
 });
 
-describe('a report of Vapi', () => {
+describe('a report from Vapi', () => {
   for (const [what, headers] of [
     ['in X-Vapi-Secret', { 'x-vapi-secret': VAPI_SECRET }],
     ['as a bearer token', { authorization: `Bearer ${VAPI_SECRET}` }],
@@ -168,12 +168,12 @@ describe('a report of Vapi', () => {
     });
   }
 
-  it('is not a key for a completion', async (t) => {
+  it('has a secret that is not a key for completions', async (t) => {
     const { platform } = serveReports(t, {});
     assert.equal((await platform.ask(['user: Hello?'], { key: VAPI_SECRET })).status, 401);
   });
 
-  it('of the end of a call is told to the agent, with the caller and the metadata', async (t) => {
+  it('of the end of a call reaches the agent, with the caller and the metadata', async (t) => {
     const { agent, ends } = listening();
     const { report, platform } = serveReports(t, agent);
     await platform.hear(['user: Hello?']);
@@ -186,7 +186,7 @@ describe('a report of Vapi', () => {
     assert.deepEqual([caller, metadata], [{ from: '+4930111', to: '+4930222' }, { a: 1 }]);
   });
 
-  // One URL of the platform's gets the reports of all its calls, those of other agents too.
+  // One URL gets the reports of all calls on the platform, including those of other agents.
   for (const how of ['report', 'tell'] as const)
     it(`of a call without turns is passed on to nobody and leaves no record: ${how}`, async (t) => {
       const { agent, ends } = listening();
@@ -213,7 +213,7 @@ describe('a report of Vapi', () => {
   for (const [what, body] of [
     ['of another kind', { message: { type: 'speech-update', call } }],
     ['that a call rings', { message: { type: 'status-update', status: 'ringing', call } }],
-    ['of the end of no call', { message: { type: 'end-of-call-report' } }],
+    ['of the end of an unnamed call', { message: { type: 'end-of-call-report' } }],
     ['of the end of a call with an odd id', { message: { ...END.message, call: { id: 7 } } }],
     ['without a message', {}],
     ['whose message is a list', { message: [] }],
@@ -248,7 +248,7 @@ describe("Vapi's report that the caller spoke over the reply", () => {
     gate.resolve();
   });
 
-  it('marks the reply of the newest turn that has completed', async (t) => {
+  it('marks the reply of the newest completed turn', async (t) => {
     const { report, platform, interrupted, history } = serveReports(t, {});
     await platform.hear(['user: Hello?']);
     await report(INTERRUPTED);
@@ -292,23 +292,23 @@ describe('the webhook of ElevenLabs after a call', () => {
     'wrong secret or body', 'its time is more than 30 minutes off', 'the signature is malformed',
   ];
   for (const [what, signature, hint] of [
-    ['of another secret', () => signed(body, Date.now(), 'wrong'), WRONG],
-    ['of another body', () => signed(`${body} `), WRONG],
-    ['of 31 minutes ago', () => signed(body, Date.now() - 31 * minute), STALE],
-    ['of 31 minutes ahead', () => signed(body, Date.now() + 31 * minute), STALE],
+    ['made with another secret', () => signed(body, Date.now(), 'wrong'), WRONG],
+    ['made for another body', () => signed(`${body} `), WRONG],
+    ['from 31 minutes ago', () => signed(body, Date.now() - 31 * minute), STALE],
+    ['from 31 minutes ahead', () => signed(body, Date.now() + 31 * minute), STALE],
     ['that is empty', () => '', MALFORMED],
     ['without a time', () => signed(body).replace(/^t=\d+,/, ''), MALFORMED],
     ['without a digest', () => signed(body).replace(/,.*$/, ''), MALFORMED],
     ['of another version', () => signed(body).replace('v0', 'v1'), MALFORMED],
     ['with capital letters', () => signed(body).toUpperCase(), MALFORMED],
     ['whose digest is cut', () => signed(body).slice(0, -1), MALFORMED],
-    ['whose digest has no hex', () => signed(body).replace(/.{4}$/, 'zzzz'), MALFORMED],
-    ['whose time was changed', () => signed(body).replace(/^t=\d+/, 't=9999999999'), STALE],
-    ['whose time is no number', () => signed(body).replace(/^t=\d+/, 't=1e9'), MALFORMED],
+    ['whose digest is not hex', () => signed(body).replace(/.{4}$/, 'zzzz'), MALFORMED],
+    ['whose time has been changed', () => signed(body).replace(/^t=\d+/, 't=9999999999'), STALE],
+    ['whose time is not a number', () => signed(body).replace(/^t=\d+/, 't=1e9'), MALFORMED],
     ['that comes twice', () => `${signed(body)}, ${signed(body)}`, MALFORMED],
     ['of 8 KB', () => `t=${'1'.repeat(8_000)},v0=${'0'.repeat(64)}`, MALFORMED],
   ] as const) {
-    it(`is refused with a signature ${what}, and a hint in the log`, async (t) => {
+    it(`is refused with a signature ${what}, with a hint in the log`, async (t) => {
       const { agent, ends } = listening();
       const { tell, logLines } = serveReports(t, agent);
       const answer = await tell(body, signature());
@@ -318,19 +318,19 @@ describe('the webhook of ElevenLabs after a call', () => {
     });
   }
 
-  it('is accepted with a signature of 29 minutes ago', async (t) => {
+  it('is accepted with a signature from 29 minutes ago', async (t) => {
     const { tell } = serveReports(t, {});
     assert.equal((await tell(body, signed(body, Date.now() - 29 * minute))).status, 200);
   });
 
-  it('is refused with the secret of Vapi beside a wrong signature', async (t) => {
+  it("is refused with Vapi's secret beside a wrong signature", async (t) => {
     const { report } = serveReports(t, {});
     const headers = { 'elevenlabs-signature': signed('{}'), 'x-vapi-secret': VAPI_SECRET };
     assert.equal((await report(END, headers)).status, 401);
   });
 
   for (const [what, body] of [
-    ['of no conversation', { type: 'post_call_transcription', data: {} }],
+    ['without a conversation', { type: 'post_call_transcription', data: {} }],
     ['with an odd id', { data: { conversation_id: ['c-1'] } }],
     ['without data', { type: 'post_call_audio' }],
     ['whose data is null', { data: null }],
@@ -346,7 +346,7 @@ describe('the webhook of ElevenLabs after a call', () => {
 
 describe('the body of a report', () => {
   for (const [what, body, status, type] of [
-    ['that is no JSON', '{', 400, 'application/json'],
+    ['that is not JSON', '{', 400, 'application/json'],
     ['that is too large', `"${'x'.repeat(1_048_576)}"`, 413, 'application/json'],
     ['of another type', '{}', 415, 'text/plain'],
   ] as const) {
@@ -404,7 +404,7 @@ describe('the record of a call', () => {
     assert.deepEqual(said, ['Hello?', 'Yes.']);
   });
 
-  // Vapi tells that a call has ended before it reports on it.
+  // Vapi says that a call has ended before it sends its report.
   it('has the times of the report, even if its end was reported before', async (t) => {
     const { report, platform, kept } = recording(t, 'vapi');
     await platform.hear(asking(['user: Hello?'], { call }));
@@ -417,7 +417,7 @@ describe('the record of a call', () => {
     assert.equal(kept.all.length, 1);
   });
 
-  it('has the times of ElevenLabs', async (t) => {
+  it('has the times that ElevenLabs reports', async (t) => {
     const { tell, platform, kept } = recording(t, 'elevenlabs');
     await platform.hear(['user: Hello?'], { headers: { 'x-caller-number': '+4930111' } });
     await tell(AFTER_CALL);

@@ -1,4 +1,4 @@
-// What this wire takes: its routes, its keys, and the bodies of requests.
+// What this wire accepts: its routes, its keys, and the bodies of requests.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -26,7 +26,7 @@ function errorBody(message: string, fields: Fields = {}): Fields {
 
 const WRONG_KEY = errorBody('Incorrect API key provided', { code: 'invalid_api_key' });
 
-/** What a body says, if it may say so. */
+/** What an acceptable body says. */
 function read(body: Fields | string | Buffer): ReturnType<typeof toldBy> {
   const isRaw = typeof body === 'string' || Buffer.isBuffer(body);
   return toldBy(parseCompletion(Buffer.from(isRaw ? (body as string) : JSON.stringify(body))));
@@ -39,7 +39,7 @@ describe('the routes of Chat Completions', () => {
   });
 
   for (const path of MODEL_PATHS)
-    it(`${path} lists the agent as the only model, with a key`, async (t) => {
+    it(`list the agent as the only model at ${path}, with a key`, async (t) => {
       const { platform } = serveCompletions(t, {});
       const answer = await platform.get(path, { authorization: `Bearer ${KEY}` });
       const model = { id: 'tested', object: 'model', created: 0, owned_by: 'agent' };
@@ -70,7 +70,7 @@ describe('the routes of Chat Completions', () => {
       assert.match(String((await requestLines(logLines))[0]?.['hint']), hint);
     });
 
-  it('below "/" exist if the agent has that path', async (t) => {
+  it('exist below "/" if the agent has that path', async (t) => {
     const environment = { CHAT_COMPLETIONS_KEYS: KEY, AGENT_ROUTE: '/' };
     const { platform } = serveWith(t, saying('Yes.'), environment);
     assert.equal(await platform.hear(HELLO, { path: '/' }), 'Yes.');
@@ -81,7 +81,7 @@ describe('the routes of Chat Completions', () => {
 describe("the agent's own path, where both wires are served", () => {
   const path = '/api/agent';
 
-  it("speaks LayerCode's wire with a signature, also beside a key", async (t) => {
+  it("speaks LayerCode's wire with a signature, even beside a key", async (t) => {
     const { client } = serveCompletions(t, {});
     for (const headers of [{}, { authorization: `Bearer ${KEY}` }])
       assert.equal(await (await client.post(messageEvent(), { headers })).text(), 'Yes.');
@@ -105,7 +105,7 @@ describe("the agent's own path, where both wires are served", () => {
 });
 
 describe("an app without LayerCode's secret", () => {
-  it('serves Chat Completions, and refuses all else in that form', async (t) => {
+  it('serves Chat Completions, and refuses everything else in that form', async (t) => {
     const { platform } = serveWith(t, saying('Yes.'), { CHAT_COMPLETIONS_KEYS: KEY });
     const path = '/api/agent';
     assert.equal(await platform.hear(HELLO, { path }), 'Yes.');
@@ -146,7 +146,7 @@ describe('several agents', () => {
     assert.deepEqual(data.map(({ id }) => id), ['front-desk']);
   });
 
-  it('may each speak another wire', async (t) => {
+  it('may each speak a different wire', async (t) => {
     const own = {
       SALES_CHAT_COMPLETIONS_KEYS: 'sales-key', LAYERCODE_WEBHOOK_SECRET_FRONT_DESK: SECRET,
       AGENTS: environment.AGENTS,
@@ -159,25 +159,25 @@ describe('several agents', () => {
   });
 });
 
-describe('an error of a request', () => {
+describe('an error', () => {
   const broken = '{"messages":';
 
   for (const path of ['/api/nobody/chat/completions', '/api/agent/v2/chat/completions/'])
-    it(`for ${path}, which does not exist, is an object too`, async (t) => {
+    it(`for ${path}, which does not exist, is an object`, async (t) => {
       const { platform, logLines } = serveCompletions(t, {});
       const answer = await platform.ask(HELLO, { path });
       assert.deepEqual([answer.status, await answer.json()], [404, errorBody('Not found')]);
       assert.equal((await requestLines(logLines))[0]?.['wire'], 'chat-completions');
     });
 
-  it('for a path of no wire stays a text', async (t) => {
+  it('for a path that is on no wire stays a string', async (t) => {
     const { platform, logLines } = serveCompletions(t, {});
     const answer = await platform.ask(HELLO, { path: '/api/nobody' });
     assert.deepEqual([answer.status, await answer.json()], [404, { error: 'Not found' }]);
     assert.equal((await requestLines(logLines))[0]?.['wire'], undefined);
   });
 
-  it('of a wrong method is an object too', async (t) => {
+  it('for a wrong method is an object', async (t) => {
     const { platform, logLines } = serveCompletions(t, {});
     const answer = await platform.get(PATH, { authorization: `Bearer ${KEY}` });
     const expected = errorBody(`${PATH} only allows POST, OPTIONS`);
@@ -185,7 +185,7 @@ describe('an error of a request', () => {
     assert.equal((await requestLines(logLines))[0]?.['wire'], 'chat-completions');
   });
 
-  it('of a shutdown is an object too', async (t) => {
+  it('during a shutdown is an object', async (t) => {
     const { app, logLines } = serveCompletions(t, {});
     await app.close();
     const request = new Request(`http://localhost${PATH}`, { method: 'POST', body: '{}' });
@@ -230,7 +230,7 @@ describe('a key', () => {
     ['as a bearer token beside a wrong x-api-key', {
       authorization: `Bearer ${KEY}`, 'x-api-key': 'wrong',
     }],
-    ['of a rotation', { authorization: 'Bearer next-key' }],
+    ['from a rotation', { authorization: 'Bearer next-key' }],
   ] as const) {
     it(`${what} is accepted`, async (t) => {
       const { platform } = serveCompletions(t, {}, { environment });
@@ -242,8 +242,8 @@ describe('a key', () => {
     ['that is missing', {}],
     ['that is empty', { authorization: '', 'x-api-key': '' }],
     ['that is only a scheme', { authorization: 'Bearer' }],
-    ['that is the beginning of one', { authorization: `Bearer ${KEY.slice(0, -1)}` }],
-    ['with more behind it', { authorization: `Bearer ${KEY}1` }],
+    ['that is the beginning of a key', { authorization: `Bearer ${KEY.slice(0, -1)}` }],
+    ['with more after it', { authorization: `Bearer ${KEY}1` }],
     ['of another scheme', { authorization: `Basic ${KEY}` }],
     ['that is the whole list', { authorization: `Bearer ${KEY},next-key` }],
     ['that is wrong in both headers', { authorization: 'Bearer wrong', 'x-api-key': 'wrong' }],
@@ -266,7 +266,7 @@ describe('a key', () => {
     assert.equal(await connection.status(), 401);
   });
 
-  it('that is wrong or missing is logged with the wire and a hint, as all its answers', async (t) => {
+  it('that is wrong or missing is logged with the wire and a hint', async (t) => {
     const { platform, logLines } = serveCompletions(t, {});
     await platform.ask(HELLO, { key: 'wrong-key-5f7a' });
     await platform.ask(HELLO, { key: null });
@@ -291,16 +291,16 @@ describe('a body', () => {
 
   for (const [what, body, message, path] of [
     ['that is empty', '', 'the body is empty, expected a JSON object', ''],
-    ['that is no JSON', '{"messages":', /^the body is not JSON/, ''],
-    ['that is no UTF-8', Buffer.from('{"a":"\xff"}', 'latin1'), 'the body is not UTF-8', ''],
+    ['that is not JSON', '{"messages":', /^the body is not JSON/, ''],
+    ['that is not UTF-8', Buffer.from('{"a":"\xff"}', 'latin1'), 'the body is not UTF-8', ''],
     ['that is an array', '[]', 'the body must be a JSON object, got an array', ''],
     ['that is null', 'null', 'the body must be a JSON object, got null', ''],
-    ['of 201 levels', nested(201), /nested too deeply, more than 200/, ''],
+    ['with 201 levels', nested(201), /nested too deeply, more than 200/, ''],
     ['without messages', {}, 'messages must be an array, but it is missing', 'messages'],
     ['whose messages are text', { messages: 'Hi' }, /^messages must be an array/, 'messages'],
     ['with a message that is null', { messages: [null] }, /must be an object/, 'messages[0]'],
     ['with a message that is a list', { messages: [[]] }, /must be an object/, 'messages[0]'],
-    ['with a message of no role', { messages: [{}] }, /must be one of/, 'messages[0].role'],
+    ['with a message without a role', { messages: [{}] }, /must be one of/, 'messages[0].role'],
     ['with an odd role', { messages: [{ role: 'toString' }] }, /one of/, 'messages[0].role'],
     ['with a role in a list', { messages: [{ role: ['user'] }] }, /one of/, 'messages[0].role'],
     ['whose content is a number', content(7), /a string or an array/, 'messages[0].content'],
@@ -328,7 +328,7 @@ describe('a body', () => {
     assert.doesNotMatch(logLines.join(''), /PIN|4711"/);
   });
 
-  it('of exactly 200 levels is taken, and may hold more brackets in its texts', () => {
+  it('with exactly 200 levels is accepted, and may hold more brackets in its texts', () => {
     assert.deepEqual(read(nested(200)).lines, []);
     const text = `\\"${'['.repeat(500)}\\`;
     assert.equal(read(content(text)).words, text);
@@ -382,7 +382,7 @@ describe('a body', () => {
 });
 
 describe('a body with the names of prototypes', () => {
-  it('reaches the agent as it is, and no other object', async (t) => {
+  it('reaches the agent as it is, and changes no other object', async (t) => {
     const told = new Told<unknown>();
     const { platform } = serveCompletions(t, {
       onMessage: ({ metadata }) => told.tell(Object.hasOwn(metadata, '__proto__')),
@@ -409,8 +409,8 @@ describe('a body with the names of prototypes', () => {
 const MOST_MS = 50;
 
 /**
- * How long anything else had to wait: the processor time of the longest turn of the event loop. On
- * the clock a turn takes longer if other processes run here, too. Of forty tries the best.
+ * How long anything else had to wait: the processor time of the longest turn of the event loop, in
+ * the best of forty tries. By the clock a turn takes longer if other processes run here, too.
  */
 async function longestDelayMs(run: (attempt: number) => Promise<unknown>): Promise<number> {
   let best = Infinity;
@@ -460,7 +460,7 @@ describe('a very large request', () => {
     });
   }
 
-  it('is not looked at beyond its last lines', () => {
+  it('is read only in its last lines', () => {
     const { lines, omitted } = read({ messages: [7, ...said.slice(0, 100), user] });
     assert.deepEqual([lines.length, omitted], [50, 51]);
   });

@@ -14,7 +14,7 @@ const HELLO = asking(['user: Hello?']);
 const CALL = `x-conversation-id: ${CONVERSATION}`;
 
 describe('a request whose last message from the caller has no words', () => {
-  it('is silence, and not the previous words again', async (t) => {
+  it('counts as silence, not as the previous words again', async (t) => {
     const { platform, turns } = serveEcho(t);
     await platform.hear(HELLO);
     const said = [{ role: 'user', content: 'Hello?' }, { role: 'user', content: '' }];
@@ -61,7 +61,7 @@ describe('a request that comes again with the same bytes', () => {
       assert.deepEqual(lines.map(({ outcome }) => outcome), ['taken_over', 'completed']);
     });
 
-    it(`gets the reply of the turn that has completed: ${what}`, async (t) => {
+    it(`gets the reply of the completed turn: ${what}`, async (t) => {
       const { platform, turns } = serveEcho(t);
       await (await platform.ask(request(first))).response.text();
       const reply = await textOf((await platform.ask(request(again))).response);
@@ -95,7 +95,7 @@ describe('a request that comes again with the same bytes', () => {
     });
   }
 
-  it('has ids for any characters of the Idempotency-Key', async (t) => {
+  it('gets ids whatever the characters of the Idempotency-Key', async (t) => {
     const { platform } = serveCompletions(t, {});
     const key = 'k"\\\u00fc';
     const answer = await platform.ask(HELLO, { headers: { 'idempotency-key': key } });
@@ -153,7 +153,7 @@ describe('a connection that is dropped', () => {
     assert.deepEqual(await history(CONVERSATION), [['user', 'Hello?']]);
   });
 
-  it('loses a whole reply whose connection was reset while it was made', async (t) => {
+  it('loses a whole reply whose connection was reset while it was being made', async (t) => {
     let socket: Socket | undefined;
     const { raw, interrupted, history } = serveCompletions(t, {
       onMessage: () => (socket?.resetAndDestroy(), 'Yes.'),
@@ -166,7 +166,7 @@ describe('a connection that is dropped', () => {
   });
 });
 
-describe('a newer request of the same conversation', () => {
+describe('a newer request in the same conversation', () => {
   it('ends a turn whose reply is whole with what was said so far, as cut short', async (t) => {
     const { platform, turns, open, history } = serveHalting(t);
     const older = platform.ask({ ...HELLO, stream: false });

@@ -21,10 +21,10 @@ const SESSION = {
   config: { transcription: { trigger: 'automatic' } },
 };
 
-/** The platform's answer to a request that is right. */
+/** The platform's answer to a valid request. */
 const AUTHORIZED = answerJson(200, SESSION);
 
-/** A platform that answers all that it is asked so. */
+/** A platform that gives this answer to everything. */
 async function startPlatform(t: TestContext, answer: RestAnswer): Promise<RestServer> {
   const platform = await startRestServer();
   platform.fault = () => answer;
@@ -38,7 +38,7 @@ interface Stage extends Served {
   readonly ask: (body?: string, headers?: Record<string, string>) => Promise<Response>;
 }
 
-/** A server whose platform answers so. */
+/** A server whose platform gives this answer. */
 async function stage(
   t: TestContext, answer: RestAnswer, settings: Partial<Settings> = {},
 ): Promise<Stage> {
@@ -73,7 +73,7 @@ describe('authorize', () => {
     ]);
   });
 
-  it('passes on the whole request, and no header of the browser', async (t) => {
+  it('passes on the whole request, but no header of the browser', async (t) => {
     const { ask, platform } = await stage(t, AUTHORIZED);
     const request = {
       agent_id: 'a', conversation_id: null, metadata: { user: 'é' }, config: {}, sdk_version: '2',
@@ -101,7 +101,7 @@ describe('authorize', () => {
     assert.equal((await ask()).status, 200);
   });
 
-  it('is 503 without an API key', async (t) => {
+  it('answers 503 without an API key', async (t) => {
     const served = await serve(t);
     const init = { method: 'POST', body: '{"agent_id":"a"}' };
     const response = await served.fetch('/api/authorize', init);
@@ -110,7 +110,7 @@ describe('authorize', () => {
   });
 });
 
-describe('an answer of the platform', () => {
+describe('an answer from the platform', () => {
   const FAILED = 'LayerCode could not authorize the session';
   const REFUSED = "LayerCode refused the server's key; see LAYERCODE_API_KEY";
   const inner = { error: 'inner words' };
@@ -118,9 +118,9 @@ describe('an answer of the platform', () => {
     ['is 400 with a message', answerJson(400, { error: 'No agent' }), 400, 'No agent'],
     ['is 402 with a message', answerJson(402, { error: 'No balance' }), 402, 'No balance'],
     ['is 429 with a message', answerJson(429, { error: 'Slow down' }), 429, 'Slow down'],
-    ['is 400 without one', answerHtml(400), 400, 'LayerCode refused the request'],
-    ['is 402 without one', answerHtml(402), 402, 'the LayerCode account has no balance'],
-    ['is 429 without one', answerHtml(429), 429, 'too many requests to LayerCode'],
+    ['is 400 without a message', answerHtml(400), 400, 'LayerCode refused the request'],
+    ['is 402 without a message', answerHtml(402), 402, 'the LayerCode account has no balance'],
+    ['is 429 without a message', answerHtml(429), 429, 'too many requests to LayerCode'],
     ['is 401', answerJson(401, inner), 502, REFUSED],
     ['is 403', answerJson(403, inner), 502, REFUSED],
     ['is 404', answerJson(404, inner), 502, FAILED],
@@ -128,7 +128,7 @@ describe('an answer of the platform', () => {
     ['is 500', answerJson(500, inner), 502, FAILED],
     ['is 503', answerJson(503, inner), 502, FAILED],
     ['is HTML', answerHtml(200), 502, FAILED],
-    ['has no key of a session', answerJson(200, { conversation_id: 'c' }), 502, FAILED],
+    ['has no session key', answerJson(200, { conversation_id: 'c' }), 502, FAILED],
     ['has an odd key', answerJson(200, { ...SESSION, client_session_key: 7 }), 502, FAILED],
     ['has no conversation', answerJson(200, { client_session_key: 'k' }), 502, FAILED],
     ['never comes because the connection breaks', hangsUp, 502, FAILED],
@@ -152,7 +152,7 @@ describe('an answer of the platform', () => {
 
   // Many an API quotes what it refuses: the key, or the name of a caller in the metadata.
   for (const [status, errors] of [[400, []], [401, [401]], [500, [500]]] as const)
-    it(`shows neither key nor callers, and is an error of ours or none: ${status}`, async (t) => {
+    it(`shows no key and no callers, and is an error only if it is ours: ${status}`, async (t) => {
       const answer = answerJson(status, { error: `not valid: Ada Lovelace, ${KEY}` });
       const { ask, recorded } = await stage(t, answer);
       assert.doesNotMatch(await (await ask()).text(), new RegExp(KEY));
@@ -181,7 +181,7 @@ describe('an answer of the platform', () => {
 });
 
 describe('a caller who leaves', () => {
-  it('ends the call of the platform, which is no error', async (t) => {
+  it('ends the request to the platform, which is not an error', async (t) => {
     const [asked, ended] = [deferred(), deferred()];
     const { raw, recorded } = await stage(t, (response) => {
       response.on('close', () => ended.resolve());
@@ -200,7 +200,7 @@ describe('a caller who leaves', () => {
   });
 });
 
-describe('who may authorize', () => {
+describe('authorize as a guard', () => {
   const listed = { layercodeAgentIds: ['agent_1', 'agent_2'] };
   const one = { layercodeAgentIds: ['agent_1'] };
   const pages = { corsOrigins: ['https://app.example'] };
@@ -208,10 +208,10 @@ describe('who may authorize', () => {
 
   for (const [what, settings, body, status] of [
     ['an agent that is not listed', listed, '{"agent_id":"agent_3"}', 403],
-    ['each agent that is', listed, '{"agent_id":"agent_2"}', 200],
-    ['another than the only one', one, '{"agent_id":"agent_2"}', 403],
+    ['each listed agent', listed, '{"agent_id":"agent_2"}', 200],
+    ['another agent than the only one', one, '{"agent_id":"agent_2"}', 403],
   ] as const)
-    it(`is ${status} for ${what}, and the platform is asked only then`, async (t) => {
+    it(`answers ${status} to ${what}, and asks the platform only for 200`, async (t) => {
       const { ask, platform } = await stage(t, AUTHORIZED, settings);
       assert.equal((await ask(body)).status, status);
       assert.equal(platform.requests.length, status === 200 ? 1 : 0);
@@ -225,19 +225,19 @@ describe('who may authorize', () => {
 
   for (const [what, settings, headers, status, allowed] of [
     ['a page elsewhere', pages, { origin: 'https://evil.example' }, 403, null],
-    ['a page of origin null', pages, { origin: 'null' }, 403, null],
-    ['one that ends alike', pages, { origin: 'https://app.example.evil.example' }, 403, null],
+    ['a page with origin null', pages, { origin: 'null' }, 403, null],
+    ['a page that begins alike', pages, { origin: 'https://app.example.evil.example' }, 403, null],
     ['a listed page', pages, { origin: 'https://app.example' }, 200, 'https://app.example'],
     ["a server of the user's, which has no origin", pages, {}, 200, null],
     ['any page outside production', {}, { origin: 'https://app.example' }, 403, null],
-    ['a page of localhost', {}, { origin: 'http://localhost:3000' }, 200, 'http://localhost:3000'],
-    ['a page of 127.0.0.1', {}, { origin: 'https://127.0.0.1' }, 200, 'https://127.0.0.1'],
-    ['a page of [::1]', {}, { origin: 'http://[::1]:5173' }, 200, 'http://[::1]:5173'],
+    ['a page on localhost', {}, { origin: 'http://localhost:3000' }, 200, 'http://localhost:3000'],
+    ['a page on 127.0.0.1', {}, { origin: 'https://127.0.0.1' }, 200, 'https://127.0.0.1'],
+    ['a page on [::1]', {}, { origin: 'http://[::1]:5173' }, 200, 'http://[::1]:5173'],
     ['any page in production', { production: true }, { origin: 'https://app.example' }, 200, '*'],
-    ['a right signature', {}, { 'layercode-signature': signPayload(body, SECRET) }, 200, null],
+    ['a valid signature', {}, { 'layercode-signature': signPayload(body, SECRET) }, 200, null],
     ['a wrong signature', {}, { 'layercode-signature': signPayload('{}', SECRET) }, 401, null],
   ] as const)
-    it(`is ${status} for ${what}, and the platform is asked only then`, async (t) => {
+    it(`answers ${status} to ${what}, and asks the platform only for 200`, async (t) => {
       const { ask, platform } = await stage(t, AUTHORIZED, settings);
       const response = await ask(body, headers);
       assert.equal(response.status, status);
@@ -268,7 +268,7 @@ describe('a bad authorize request', () => {
     ],
   ];
   for (const [what, body, message] of bad) {
-    it(`is 400 that names the fault: ${what}`, async (t) => {
+    it(`gets a 400 that names the fault: ${what}`, async (t) => {
       const { ask, platform } = await stage(t, AUTHORIZED);
       const response = await ask(body);
       assert.deepEqual([response.status, platform.requests.length], [400, 0]);
@@ -276,7 +276,7 @@ describe('a bad authorize request', () => {
     });
   }
 
-  it('is 413 beyond 16,384 bytes, and exactly that many are accepted', async (t) => {
+  it('gets a 413 beyond 16,384 bytes; exactly that many are accepted', async (t) => {
     const { ask, platform } = await stage(t, AUTHORIZED);
     const fixed = '{"agent_id":"a","metadata":{"a":""}}'.length;
     const bodyOf = (bytes: number): string =>
@@ -288,7 +288,7 @@ describe('a bad authorize request', () => {
     assert.equal(platform.requests.length, 1);
   });
 
-  it('is 413 beyond MAX_BODY_BYTES if that is less', async (t) => {
+  it('gets a 413 beyond MAX_BODY_BYTES if that is less', async (t) => {
     const { ask } = await stage(t, AUTHORIZED, { maxBodyBytes: 100 });
     assert.equal((await ask(`{"agent_id":"${'a'.repeat(100)}"}`)).status, 413);
   });

@@ -26,14 +26,14 @@ function event(name: string, fields: Readonly<Record<string, unknown>> = {}): ob
   return { ...(JSON.parse(wireBody(name)) as object), ...fields };
 }
 
-/** The exact text of what a transcript is answered. */
+/** The exact text with which a transcript is answered. */
 async function streamOf(t: TestContext, onMessage: Agent['onMessage']): Promise<string> {
   const { client } = serve(t, { onMessage });
   const { response } = await client.post(wireBody('transcript'));
   return within(response.text(), 'the end of the stream');
 }
 
-/** Says One. and waits for its end. */
+/** An agent that says "One." and waits for the end of its turn. */
 function holding(
   t: TestContext,
   agent: Partial<Agent> = {},
@@ -108,7 +108,7 @@ describe('user_interrupted', () => {
   });
 
   for (const [what, hold] of [
-    ['that ran', true],
+    ['that was running', true],
     ['that had been sent whole', false],
   ] as const) {
     it(`is reported to the agent once for a turn ${what}`, async (t) => {
@@ -154,7 +154,7 @@ describe('user_interrupted', () => {
     assert.deepEqual(interrupted.all, []);
   });
 
-  it('marks a turn that had been sent whole, also if the agent has no hook for it', async (t) => {
+  it('marks a turn that had been sent whole, even if the agent has no hook for it', async (t) => {
     const { client, history } = serve(t, { onInterrupted: undefined } as unknown as TestAgent);
     await (await client.post(wireBody('transcript'))).text();
     const answer = await client.post(wireBody('user-interrupted'));
@@ -164,7 +164,7 @@ describe('user_interrupted', () => {
 });
 
 describe('call_ended', () => {
-  it('is told to the agent, and keeps the conversation', async (t) => {
+  it('is reported to the agent, and keeps the conversation', async (t) => {
     const told = new Told<EventContext>();
     const { client, history } = serve(t, { onSessionEnd: told.tell });
     await (await client.post(wireBody('transcript'))).text();

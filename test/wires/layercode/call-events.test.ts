@@ -7,7 +7,7 @@ import { isKnownEvent, parseEvent } from '../../../src/wires/layercode/events.ts
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** What a posted event means. It passes the check of its fields first. */
+/** What a posted event means, once its fields have passed the check. */
 function translated(posted: Fields): CallEvent {
   const event = parseEvent(Buffer.from(JSON.stringify(posted)));
   assert.ok(isKnownEvent(event));
@@ -29,7 +29,7 @@ describe('callEventOf', () => {
     [{ type: 'session.end', ...SESSION }, 'end'],
     [{ type: 'call_ended', ...CALL }, 'end'],
   ] as const) {
-    it(`is "${type}" for ${posted.type}, with the posted event as it is`, () => {
+    it(`gives "${type}" for ${posted.type}, with the posted event as it is`, () => {
       const event = translated(posted);
       assert.equal(event.type, type);
       assert.deepEqual(event.raw, posted);
@@ -39,7 +39,7 @@ describe('callEventOf', () => {
     });
   }
 
-  it('has no turn id if the platform sent none', () => {
+  it('gives no turn id if the platform sent none', () => {
     for (const turn_id of [undefined, null]) {
       const event = translated({ ...SESSION, type: 'message', text: '', turn_id });
       assert.equal(event.turnId, undefined);
@@ -54,7 +54,7 @@ describe('callEventOf', () => {
     [{ type: 'call_ended', call_id: 'k', conversation_id: 'c', session_id: 's' }, 'k', 'k'],
   ] as const) {
     const posted = JSON.stringify(fields);
-    it(`is of conversation ${conversationId} and session ${sessionId} for ${posted}`, () => {
+    it(`gives conversation ${conversationId} and session ${sessionId} for ${posted}`, () => {
       const event = translated(fields);
       assert.deepEqual([event.conversationId, event.sessionId], [conversationId, sessionId]);
     });
@@ -70,13 +70,13 @@ describe('callEventOf', () => {
       { a: 1, b: 2, c: 2 },
     ],
   ] as const) {
-    it(`has the metadata ${JSON.stringify(metadata)} of ${JSON.stringify(fields)}`, () => {
+    it(`gives the metadata ${JSON.stringify(metadata)} for ${JSON.stringify(fields)}`, () => {
       const event = translated({ type: 'session.start', session_id: 's', ...fields });
       assert.deepEqual(event.metadata, metadata);
     });
   }
 
-  it('has the metadata of a call', () => {
+  it('gives the metadata of a call', () => {
     const event = translated({ type: 'call_started', call_id: 'c', metadata: { a: 1 } });
     assert.deepEqual(event.metadata, { a: 1 });
   });
@@ -91,7 +91,7 @@ describe('callEventOf', () => {
     [{ from_phone_number: '', to_phone_number: to }, { from: undefined, to }],
   ] as const) {
     const numbers = JSON.stringify(fields);
-    it(`has the caller ${JSON.stringify(caller)} of ${numbers}, in both dialects`, () => {
+    it(`gives the caller ${JSON.stringify(caller)} for ${numbers}, in both dialects`, () => {
       for (const event of [
         { type: 'session.start', session_id: 's' },
         { type: 'message', session_id: 's', text: 'Hi' },
@@ -120,7 +120,7 @@ describe('callEventOf', () => {
       { textHeard: 'Hel', turnId: 't0' },
     ],
   ] as const) {
-    it(`has the interruption ${JSON.stringify(interruption)} of ${JSON.stringify(context)}`, () => {
+    it(`gives interruption ${JSON.stringify(interruption)} for ${JSON.stringify(context)}`, () => {
       const fields = { ...SESSION, text: 'x', interruption_context: context };
       const event = translated({ type: 'message', ...fields });
       assert.deepEqual(event.type === 'message' && event.interruption, interruption);
@@ -133,7 +133,7 @@ describe('callEventOf', () => {
     [{ type: 'session.start', session_id: 's', turn_id: 't' }, false],
     [{ type: 'call_started', call_id: 'k' }, false],
   ] as const) {
-    it(`runs ${isBeside ? 'beside' : 'in'} the conversation for ${JSON.stringify(posted)}`, () => {
+    it(`gives isBeside ${isBeside} for ${JSON.stringify(posted)}`, () => {
       const event = translated(posted);
       assert.equal(event.type === 'start' && event.isBeside, isBeside);
     });
@@ -147,7 +147,7 @@ describe('callEventOf', () => {
     [null, undefined],
     [undefined, undefined],
   ] as const) {
-    it(`ended at ${ms} for ended_at ${JSON.stringify(time)}`, () => {
+    it(`gives the end ${ms} for ended_at ${JSON.stringify(time)}`, () => {
       const fields = { ...SESSION, started_at: time, ended_at: time };
       const event = translated({ type: 'session.end', ...fields });
       assert.ok(event.type === 'end');
@@ -155,7 +155,7 @@ describe('callEventOf', () => {
     });
   }
 
-  it('ended at the timestamp of call_ended, and does not know when it began', () => {
+  it('gives the timestamp of call_ended as the end, and no beginning', () => {
     const event = translated({ type: 'call_ended', ...CALL, timestamp: '2026-01-01T12:00:00Z' });
     assert.deepEqual(event.type === 'end' && [event.startedAt, event.endedAt], [undefined, NOON]);
   });

@@ -1,4 +1,4 @@
-// What the end of a session leaves of a call, through an app that serves.
+// What the end of a session leaves of a call, in an app that is serving.
 
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
@@ -71,7 +71,7 @@ describe('the end of a session, where calls are recorded', () => {
     });
   }
 
-  it('ends the turn that runs before it makes the record', async (t) => {
+  it('ends the running turn before it makes the record', async (t) => {
     const { client, end } = record(t, {
       async *onMessage({ signal }) {
         yield 'Let me think. ';
@@ -86,7 +86,7 @@ describe('the end of a session, where calls are recorded', () => {
     ]);
   });
 
-  it('makes none of a conversation that is cleared before it can be written', async (t) => {
+  it('makes no record of a conversation that is cleared before it can be written', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const { recorder: records, archive } = openRecorder();
     const { app, client } = serve(t, {}, { records });
@@ -123,7 +123,7 @@ describe('the end of a session, where calls are recorded', () => {
     assert.equal((await archive.kept.next()).sessionId, 's-1');
   });
 
-  it('records a call of the call dialect', async (t) => {
+  it('records a call in the call dialect', async (t) => {
     const { client, archive } = record(t, {});
     const call = { call_id: 'call-1', timestamp: '2026-11-25T12:00:00Z' };
     await (await client.post({ type: 'transcript', ...call, transcript: 'Hello?' })).text();
@@ -135,7 +135,7 @@ describe('the end of a session, where calls are recorded', () => {
     assert.deepEqual(saidIn(kept).map(([, , words]) => words), ['Hello?', 'Yes.']);
   });
 
-  it('tells the records of a turn and of its call that the store is away', async (t) => {
+  it('notes in the records of a turn and of its call that the store is away', async (t) => {
     const said: boolean[] = [];
     const isDegraded = { isDegraded: true, turnsWaiting: 0, failures: 0, conflicts: 0 };
     const { client } = serve(t, {}, {
@@ -162,7 +162,7 @@ describe('an app that keeps no records', () => {
     assert.doesNotMatch(app.metrics.text(), /call_records/);
   });
 
-  it('is not created if the settings ask for them', () => {
+  it('is not created if the settings ask for records', () => {
     const settings = parseSettings(
       { LAYERCODE_WEBHOOK_SECRET: SECRET, CALL_RECORDS: 'file:calls.jsonl' }, [],
     );

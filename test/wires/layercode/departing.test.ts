@@ -1,5 +1,5 @@
-// Complete replies depart together, after all requests of a round of the event loop. What belongs
-// to one caller must not be felt by another, nor by anyone who acts between end and departure.
+// Complete replies depart together, after all requests of a round of the event loop. What concerns
+// one caller must not affect another, nor anyone who acts between end and departure.
 
 import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
@@ -20,8 +20,8 @@ import {
 import { signed } from '../../fixtures/kernel.ts';
 
 /**
- * Posts the events on connections of their own. The server has accepted all of them before, so that
- * it reads the events in one round. A layer before it acts on POST alone.
+ * Posts the events on connections of their own. The server has already answered a GET on each, so
+ * that it reads the events in one round. Layers must therefore act on POST alone.
  */
 async function postTogether(
   served: Served,
@@ -82,7 +82,7 @@ describe('replies of one round', () => {
     assert.deepEqual(seen, [true, true, true]);
   });
 
-  it('are not cut by a reply of their conversation that cannot be sent', async (t) => {
+  it('are not cut by a reply in their conversation that cannot be sent', async (t) => {
     const served = serve(t, {});
     served.app.use(
       onPost(({ response }, next, number) => {
@@ -115,7 +115,7 @@ describe('replies of one round', () => {
     assert.equal(served.metric('layercode_open_streams'), 0);
   });
 
-  it('leave their places to those that arrive meanwhile', async (t) => {
+  it('leave their places to events that arrive meanwhile', async (t) => {
     const served = serve(t, {}, { environment: { MAX_STREAMS: '2' } });
     const { texts } = await postTogether(served, eventsOf(6));
     await until(() => texts().every((text) => IS_WHOLE.test(text)), 'six replies');

@@ -39,11 +39,11 @@ describe('an encoder', () => {
       '{"type":"response.data","content":{"a":[1,null]}}', 'event: data\ndata: {"a":[1,null]}\n\n'],
     ['hangs up, with data, without which a client dispatches nothing', { type: 'hangup' },
       '{"type":"response.hangup"}', 'event: hangup\ndata: {}\n\n'],
-    ['tells of a failure in the call dialect: the apology has been said', { type: 'error' },
+    ['reports a failure in the call dialect: the apology has been said', { type: 'error' },
       '', 'event: error\ndata: {"error":"Internal server error"}\n\n'],
     ['has no word for a transfer: the turn may have run on another wire before',
       { type: 'transfer', to: '+15550100' }, '', ''],
-    ['has no word for what a newer server stored of a reply',
+    ['has no word for what a newer server stored in a reply',
       { type: 'newer' } as unknown as ReplyEvent, '', ''],
   ] as readonly (readonly [string, ReplyEvent, string, string])[])
     it(what, () => {
@@ -54,7 +54,7 @@ describe('an encoder', () => {
       assert.equal(callEncoder.event(event), call);
     });
 
-  it('ends', () => {
+  it('ends a stream', () => {
     const end = 'data: {"type":"response.end","turn_id":"t1"}\n\n';
     assert.equal(new SessionEncoder('t1').end(), end);
     assert.equal(new SessionEncoder(undefined).end(), 'data: {"type":"response.end"}\n\n');

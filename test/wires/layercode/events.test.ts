@@ -88,7 +88,7 @@ const REQUIRED: Readonly<Record<LayercodeEvent['type'], readonly string[]>> = {
 const ID = 'a non-empty string of at most 256 characters without control characters';
 const TIMESTAMP = 'a number of milliseconds or an ISO date';
 
-/** What each field must be, in the words of the message. */
+/** What each field must be, in the words of the error message. */
 const RULES: Readonly<Record<string, string>> = {
   session_id: ID,
   conversation_id: ID,
@@ -122,7 +122,7 @@ function ruleOf(type: string, name: string): string | undefined {
   return type === 'transcript' ? 'a string' : 'an array';
 }
 
-/** Values and what the message calls them. */
+/** Values and what the error message calls them. */
 const VALUES: readonly (readonly [value: unknown, got: string, kinds: readonly string[]])[] = [
   [null, 'got null', []],
   [true, 'got a boolean', []],
@@ -167,8 +167,7 @@ describe('parseEvent', () => {
 
     for (const name of Object.keys(VALID[type])) {
       const isRequired = REQUIRED[type].includes(name);
-      // The call dialect's `transcript` stands on events of other types too, where nobody asks for
-      // it.
+      // The call dialect's `transcript` is on events of other types, too, where nobody asks for it.
       const rule = ruleOf(type, name);
 
       it(`${isRequired ? 'refuses' : 'accepts'} a ${type} without ${name}`, () => {
@@ -179,7 +178,7 @@ describe('parseEvent', () => {
         assert.equal(error.message, `${name} must be ${rule}, but it is missing`);
       });
 
-      it(`checks what ${name} of a ${type} is`, () => {
+      it(`checks ${name} of a ${type}`, () => {
         assert.ok(rule !== undefined, `no rule for ${name}`);
         for (const [value, got, kinds] of VALUES) {
           // its own fields have a test below
@@ -306,7 +305,7 @@ describe('parseEvent', () => {
   });
 });
 
-describe('parseEvent of a body that is not an event', () => {
+describe('parseEvent for a body that is not an event', () => {
   for (const [title, body, message] of [
     ['empty', '', 'the body is empty, expected a JSON object'],
     ['null', 'null', 'the body must be a JSON object, got null'],
@@ -353,7 +352,7 @@ describe('parseEvent of a body that is not an event', () => {
     }
   });
 
-  it('is not brought down by nesting', () => {
+  it('survives deep nesting', () => {
     const body = `{"type":"message","session_id":"s","text":"x","metadata":${'{"a":'.repeat(100_000)}1${'}'.repeat(100_000)}}`;
     try {
       parse(body);

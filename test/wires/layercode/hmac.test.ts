@@ -10,7 +10,7 @@ function digest(hmac: HmacSha256, prefix: string, body: Uint8Array): string {
   return target.toString('hex');
 }
 
-/** Node's own. */
+/** The digest that Node makes. */
 function expected(key: string, prefix: string, body: Uint8Array): string {
   return createHmac('sha256', key).update(prefix).update(body).digest('hex');
 }
@@ -46,7 +46,7 @@ describe('HmacSha256', () => {
     }
   });
 
-  it('reads a body that is a part of a larger buffer', () => {
+  it('reads a body that is part of a larger buffer', () => {
     const body = Buffer.from('..a message..').subarray(2, 11);
     assert.equal(digest(new HmacSha256('key'), 't.', body), expected('key', 't.', body));
   });

@@ -1,4 +1,4 @@
-// The tests of hooks.test.ts, with an app that is reached by `app.fetch`.
+// The tests of hooks.test.ts, with an app that is reached through `app.fetch`.
 
 import { reachByFetch } from '../../fixtures/app.ts';
 

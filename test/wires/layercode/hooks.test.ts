@@ -71,7 +71,7 @@ const COLLECTED = `
 
 describe('a hook that never ends', () => {
   // Was: Node 20 collected the timeout, and the request hung for ever.
-  it('has its timeout after a garbage collection: onData, onSessionUpdate, onSessionEnd', async () => {
+  it('keeps its timeout after a garbage collection: onData, onSessionUpdate, onSessionEnd', async () => {
     const events = [dataEvent(), updateEvent(), endEvent()].map((event) => JSON.stringify(event));
     const { stdout } = await promisify(execFile)(
       process.execPath,
@@ -81,7 +81,7 @@ describe('a hook that never ends', () => {
     assert.deepEqual(JSON.parse(stdout), [500, 500, 500]);
   });
 
-  it('has its signal fire with a reason that says so', async (t) => {
+  it('has its signal fired with a reason that says so', async (t) => {
     const reason = deferred<unknown>();
     const { client } = serve(
       t,
@@ -100,7 +100,7 @@ describe('a hook that never ends', () => {
 });
 
 describe('a hook that returns a thenable, as query builders do', () => {
-  it('is waited for', async (t) => {
+  it('is awaited', async (t) => {
     const { client } = serve(t, {
       onData: () =>
         ({
@@ -126,7 +126,7 @@ describe('as many data hooks as MAX_STREAMS', () => {
     ['data', dataEvent],
     ['session.update', updateEvent],
   ] as const) {
-    it(`refuse one more, a ${name}, with 503 and Retry-After before the agent is told`, async (t) => {
+    it(`refuse one more ${name} with 503 and Retry-After before the agent is told`, async (t) => {
       const [told, release] = [new Told<string>(), deferred()];
       const hook = async ({ event: { type } }: { event: { type: string } }): Promise<void> => {
         told.tell(type);
@@ -180,7 +180,7 @@ describe('as many data hooks as MAX_STREAMS', () => {
 });
 
 describe('at MAX_STREAMS', () => {
-  /** The one stream is open, in a call of either dialect. */
+  /** A server whose one stream is open, in a call of either dialect. */
   async function full(t: Parameters<typeof serve>[0], event: object) {
     const ended = new Told<string>();
     const served = serve(
@@ -206,14 +206,14 @@ describe('at MAX_STREAMS', () => {
     [spoken(), callEvent('call_ended'), 'call_ended'],
     [messageEvent(), endEvent(), 'session.end'],
   ] as const)
-    it(`the end of a ${type ?? 'reply'} ends the turn and is told`, async (t) => {
+    it(`${type ?? 'user_interrupted'} ends the turn and is reported`, async (t) => {
       const { client, interrupted, ended } = await full(t, opened);
       assert.equal((await client.post(end)).status, 200);
       assert.equal((await interrupted.next()).turnId, 't-1');
       if (type !== undefined) assert.equal(await ended.next(), type);
     });
 
-  it('an end whose hook takes long keeps no turn out', async (t) => {
+  it('an end whose hook takes long does not keep a turn out', async (t) => {
     const { hook, begun, release } = waiting();
     const { client, metric } = serve(t, { onSessionEnd: hook }, MAX_ONE);
     const ending = client.post(callEvent('call_ended'));
@@ -228,7 +228,7 @@ describe('at MAX_STREAMS', () => {
 });
 
 for (const end of [endEvent(), callEvent('call_ended')])
-  it(`a repeated ${(end as { type: string }).type} is answered, and not told again`, async (t) => {
+  it(`a repeated ${(end as { type: string }).type} is answered, not reported again`, async (t) => {
     const [told, release] = [new Told<string>(), deferred()];
     const { client } = serve(t, {
       onSessionEnd: async ({ event: { type } }) => {
@@ -247,7 +247,7 @@ for (const end of [endEvent(), callEvent('call_ended')])
   });
 
 describe('a repeated session.end', () => {
-  it('cuts no turn that is running by now, not even of its own session', async (t) => {
+  it('does not cut a turn that is running by now, not even of its own session', async (t) => {
     const { client, history } = serve(t, {
       onMessage: async ({ text, signal }, reply) => {
         reply.say('One.');
@@ -280,8 +280,8 @@ describe('a repeated session.end', () => {
 });
 
 describe('the time for the first word', () => {
-  // Was: it ran from the request's headers on, and a slow body left the agent nothing of it.
-  it('begins when the body is there', async (t) => {
+  // Was: it ran from the request's headers on, and a slow body left none of it to the agent.
+  it('begins once the body has arrived', async (t) => {
     const pass = jumpingClock(t);
     const begun = deferred();
     const spoke = deferred();

@@ -1,4 +1,4 @@
-// The REST client against a LayerCode of our own. How authorize uses it: authorize.test.ts.
+// The REST client against a LayerCode of our own. authorize.test.ts tests how authorize uses it.
 
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
@@ -22,7 +22,7 @@ const PRODUCTION = 'https://voice.example/api/agent';
 let rest: RestServer;
 let client: RestClient;
 
-/** Call it in a `describe`, for each of its tests. */
+/** Starts a server and a client for each test of a `describe`. */
 function useRestServer(): void {
   beforeEach(async () => {
     rest = await startRestServer({ 'ag-1': PRODUCTION, 'ag-none': null });
@@ -79,7 +79,7 @@ describe('webhookUrl', () => {
       undefined,
     ],
     [
-      'the pipeline has nobody who answers',
+      'nothing in the pipeline answers',
       { config: { plugins: [plugin('stt.deepgram'), plugin('tts.rime')] } },
       undefined,
     ],
@@ -110,7 +110,7 @@ describe('webhookUrl', () => {
       PRODUCTION,
     ],
     [
-      'the list has entries that are no plugins',
+      'the list has entries that are not plugins',
       { config: { plugins: [null, 7, [], { use: 7 }, plugin('agent.webhook', PRODUCTION)] } },
       PRODUCTION,
     ],
@@ -130,7 +130,7 @@ describe('webhookUrl', () => {
       /neither webhook_url nor config\.plugins nor config\.endpoint/,
     ],
     ['config is a string', { config: 'x' }, /neither/],
-    ['the plugins are no list', { config: { plugins: { use: 'agent.webhook' } } }, /neither/],
+    ['the plugins are not a list', { config: { plugins: { use: 'agent.webhook' } } }, /neither/],
     [
       'a hosted model answers',
       { webhook_url: null, config: { plugins: [plugin('agent.llm')] } },
@@ -153,9 +153,9 @@ describe('webhookUrl', () => {
       },
       /2 different webhooks/,
     ],
-    ['webhook_url is no string', { webhook_url: 7 }, /not a string/],
+    ['webhook_url is not a string', { webhook_url: 7 }, /not a string/],
     [
-      'the plugin\'s URL is no string',
+      'the plugin\'s URL is not a string',
       { config: { plugins: [plugin('agent.webhook', { href: OTHER })] } },
       /not a string/,
     ],
@@ -169,14 +169,14 @@ describe('webhookUrl', () => {
     });
   }
 
-  it('asks for an id that a URL would take apart', async () => {
+  it('asks even for an id that a URL would take apart', async () => {
     const id = 'a/b?c#d%2e é';
     rest.webhooks.set(id, PRODUCTION);
     assert.equal(await client.webhookUrl(id), PRODUCTION);
     assert.equal(rest.requests[0]?.path, `/v1/agents/${encodeURIComponent(id)}`);
   });
 
-  // `new URL('https://host/v1/agents/..')` is https://host/v1/, also with %2E%2E.
+  // `new URL('https://host/v1/agents/..')` is https://host/v1/, even with %2E%2E.
   for (const id of ['', '.', '..']) {
     it(`does not ask for an agent named ${JSON.stringify(id)}`, async () => {
       await assert.rejects(client.webhookUrl(id), TypeError);
@@ -189,7 +189,7 @@ describe('webhookUrl', () => {
 describe('setWebhookUrl', () => {
   useRestServer();
 
-  it('posts webhook_url alone, with the key, and reads it again', async () => {
+  it('posts webhook_url alone, with the key, and reads it back', async () => {
     await client.setWebhookUrl('ag-none', PRODUCTION);
     const [path, key] = ['/v1/agents/ag-none', `Bearer ${REST_KEY}`];
     assert.deepEqual(asked(), [
@@ -207,12 +207,12 @@ describe('setWebhookUrl', () => {
 
   const vain: readonly (readonly [what: string, read: RestAnswer, why: RegExp])[] = [
     [
-      'is not what is read then',
+      'is not what is read back',
       answerJson(200, { webhook_url: null }),
       /^it was set to https:\/\/voice\.example\/api\/agent, but is still none$/,
     ],
     [
-      'cannot be read then',
+      'cannot be read back',
       answerJson(500, {}),
       /^it was set to .*, but reading it back failed: GET \/v1\/agents\/ag-1 was refused with 500$/,
     ],
@@ -257,7 +257,7 @@ for (const [name, call] of Object.entries(calls)) {
       ['more than 1 MiB', answerJson(200, { name: 'x'.repeat(1_100_000) })],
     ];
     for (const [what, answer] of malformed) {
-      it(`is a malformed answer when it is answered with ${what}`, async () => {
+      it(`is of the kind "malformed answer" if the platform answers with ${what}`, async () => {
         rest.fault = () => answer;
         assert.equal((await failureOf(call(client))).kind, 'malformed answer');
       });

@@ -58,7 +58,7 @@ describe("the session dialect's stream", () => {
     const connection = await raw();
     connection.write(rawRequest(messageEvent()));
     await within(begun.promise, 'the agent');
-    // while it comes and goes, headers that were sent alone would arrive
+    // meanwhile, headers that were sent alone would arrive
     await (await client.post(wireBody('data'))).json();
     first.resolve();
     await connection.read((text) => text.includes('\r\n\r\n'), 'headers');
@@ -68,7 +68,7 @@ describe("the session dialect's stream", () => {
     );
   });
 
-  it('holds no comment by default', async (t) => {
+  it('holds no comments by default', async (t) => {
     const clock = mockTimers(t, ['setInterval']);
     const { client } = serve(t, {
       onMessage: async (_turn, { say }) => {
@@ -81,7 +81,7 @@ describe("the session dialect's stream", () => {
     assert.doesNotMatch(await (await client.post(messageEvent())).response.text(), /^:/m);
   });
 
-  it('holds comments while nothing is said if they are turned on', async (t) => {
+  it('holds comments while nothing is said, if they are turned on', async (t) => {
     const gate = deferred();
     const { raw } = serve(
       t,
@@ -142,7 +142,7 @@ describe('MAX_STREAMS', () => {
     }
   });
 
-  it('has room again once a stream was dropped', async (t) => {
+  it('has room again once a stream has been dropped', async (t) => {
     const { client, interrupted, metric } = holding(t);
     const reply = await client.say('first');
     await new Listener(reply).next();

@@ -72,9 +72,9 @@ const ACCEPTED: readonly (readonly [title: string, header: string])[] = [
   ['with spaces around the parts', ` t = ${NOW} , v1 = ${DIGEST} `],
   ['with keys that it does not know', `t=${NOW},v0=x,v1=${DIGEST},v2=y,scheme=`],
   ['with a wrong digest before the right one', `t=${NOW},v1=${'0'.repeat(64)},v1=${DIGEST}`],
-  ['with a wrong digest behind the right one', `t=${NOW},v1=${DIGEST},v1=${'0'.repeat(64)}`],
+  ['with a wrong digest after the right one', `t=${NOW},v1=${DIGEST},v1=${'0'.repeat(64)}`],
   [
-    'with something beside that is no digest',
+    'with something else that is not a digest',
     `t=${NOW},v1=,v1=xyz,v1=${DIGEST.slice(1)},v1=${DIGEST}`,
   ],
 ];
@@ -92,8 +92,8 @@ const REFUSED: readonly (readonly [title: string, header: string | undefined])[]
   ['with a time in hex', `t=0x6553f100,v1=${DIGEST}`],
   ['with a time with a fraction', `t=${NOW}.0,v1=${DIGEST}`],
   ['with a time in milliseconds', `t=${NOW}000,v1=${DIGEST}`],
-  ['with a time of more digits than any time has', `t=${'1'.repeat(400)},v1=${DIGEST}`],
-  ['with a time that is no number', `t=NaN,v1=${DIGEST}`],
+  ['with a time with more digits than any time has', `t=${'1'.repeat(400)},v1=${DIGEST}`],
+  ['with a time that is not a number', `t=NaN,v1=${DIGEST}`],
   [
     'with a time in other digits',
     `t=${[...String(NOW)].map((digit) => String.fromCodePoint(0x0660 + Number(digit))).join('')},v1=${DIGEST}`,
@@ -103,7 +103,7 @@ const REFUSED: readonly (readonly [title: string, header: string | undefined])[]
   ['with a digest one digit short', `t=${NOW},v1=${DIGEST.slice(1)}`],
   ['with a digest one digit long', `t=${NOW},v1=${DIGEST}0`],
   ['with a digest cut to nothing but its prefix', `t=${NOW},v1=${DIGEST.slice(0, 2)}`],
-  ['with a digest that is no hex', `t=${NOW},v1=${'g'.repeat(64)}`],
+  ['with a digest that is not hex', `t=${NOW},v1=${'g'.repeat(64)}`],
   ['with a digest in base64', `t=${NOW},v1=${Buffer.from(DIGEST, 'hex').toString('base64')}`],
   ['with the first digit changed', `t=${NOW},v1=${flip(DIGEST, 0)}`],
   ['with the last digit changed', `t=${NOW},v1=${flip(DIGEST, 63)}`],
@@ -223,14 +223,14 @@ describe('SignatureVerifier', () => {
     });
   }
 
-  it('calls a digest wrong only after the body', () => {
+  it('calls a digest wrong only once it has the body', () => {
     const claim = verifier.parse(HEADER, NOW);
     assert.ok(typeof claim === 'object');
     assert.equal(verifier.check(claim, BODY), undefined);
     assert.equal(verifier.check(claim, `${BODY} `), 'wrong');
   });
 
-  it('calls a part of the right digest wrong, even if the whole was checked before', () => {
+  it('calls a part of the right digest wrong, even if the whole has been checked before', () => {
     const claim = verifier.parse(HEADER, NOW);
     assert.ok(typeof claim === 'object');
     assert.equal(verifier.check(claim, BODY), undefined);

@@ -25,11 +25,14 @@ import {
 import { callerMessage, turnsOf } from '../../fixtures/turns.ts';
 import { Destination } from '../../http/destination.ts';
 
-// More than the kernel takes for a connection on the loopback (4 MiB to send, the reader's window);
-// a character of these is six bytes on the wire, so that it fits into a reply of at most 1,048,576.
+// More than the kernel takes for a connection on the loopback (4 MiB to send, the reader's window).
+// Each of these characters is six bytes on the wire, so that they fit into a reply of at most
+// 1,048,576 characters.
 const PIECE = '\u0001'.repeat(10_000);
 const PIECES = 100;
-/** Whether a reply of all pieces has come. Megabytes are not searched before there are enough. */
+/**
+ * Whether a reply of all pieces has arrived. Megabytes are not searched before there are enough.
+ */
 const isWhole = (text: string): boolean =>
   text.length > 6 * PIECES * PIECE.length && text.includes('response.end');
 
@@ -51,8 +54,8 @@ describe('ReplyStream', () => {
 });
 
 describe('a turn that begins and ends on a connection that is gone', () => {
-  // Nothing else would ever end it: its drop was told while it began.
-  it('is interrupted, and runs no more', async () => {
+  // Nothing else would ever end it: the drop was reported while it began.
+  it('is interrupted, and no longer runs', async () => {
     const { turns, conversations } = turnsOf(() => 'Yes.');
     const outcomes: string[] = [];
     let isDropped = false;
@@ -113,14 +116,14 @@ function waiting(): {
         const taken = reply.say(PIECE);
         if (taken instanceof Promise) stuck.tell(count);
         if (!(await taken)) return;
-        await new Promise((resolve) => setImmediate(resolve)); // as a model's next token comes
+        await new Promise((resolve) => setImmediate(resolve)); // as when a model's next token comes
       }
     },
   };
 }
 
 describe('a caller that stops reading', () => {
-  it('keeps its stream open, but its agent is no longer at work when that has ended', async (t) => {
+  it('keeps its stream open, but an agent that has ended is no longer at work', async (t) => {
     const ended = deferred();
     const { app, metric } = await unread(t, (reply) => {
       for (let count = 0; count < PIECES; count++) void reply.say(PIECE);
@@ -129,7 +132,7 @@ describe('a caller that stops reading', () => {
     });
     await within(ended.promise, 'the agent');
     assert.deepEqual([app.runningTurns, metric('layercode_running_turns')], [0, 0]);
-    // Not in the round in which it was to depart.
+    // Not in the round in which the reply was to depart.
     await until(() => metric('layercode_open_streams') === 1, 'an open stream');
   });
 
@@ -149,7 +152,7 @@ describe('a caller that stops reading', () => {
     connection.stopReading();
     connection.write(rawRequest(messageEvent()));
     let before = -1;
-    // Stuck once it has not moved over a turn of another conversation.
+    // It is stuck once it has not moved during a turn of another conversation.
     while (before !== yielded || yielded === 0) {
       before = yielded;
       await (await client.say('other', { conversation_id: 'another' })).text();
@@ -157,19 +160,19 @@ describe('a caller that stops reading', () => {
     assert.deepEqual([yielded < PIECES, app.runningTurns], [true, 1]);
   });
 
-  it('and leaves frees the agent that waits, and has not got what waited here', async (t) => {
+  it('and leaves frees the waiting agent, and has not received what waited here', async (t) => {
     const over = deferred();
     const { speak, stuck, said } = waiting();
     const { connection, interrupted } = await unread(t, (reply) => speak(reply).then(over.resolve));
     await stuck.next();
     connection.socket.destroy();
     await within(over.promise, 'the agent to go on');
-    // The piece that waits was not sent, nor was the one before it known to be.
+    // The waiting piece was not sent, nor was the one before it known to be.
     assert.ok((await interrupted.next()).text.length < (said() + 1) * PIECE.length);
   });
 
-  it('gets the whole reply of an agent that does not wait when it reads again', async (t) => {
-    // Was: it was cut off once 1 MiB waited, though it read.
+  it('gets the whole reply of an agent that does not wait once it reads again', async (t) => {
+    // Was: the caller was cut off once 1 MiB waited, even when reading.
     const saidAll = new Told<void>();
     const { connection, history } = await unread(t, (reply) => {
       for (let piece = 0; piece < PIECES; piece++) void reply.say(PIECE);
@@ -182,7 +185,7 @@ describe('a caller that stops reading', () => {
     assert.equal((await history('c-1'))[1]?.[2], 'completed');
   });
 
-  it('and leaves, with an agent that does not wait, leaves nothing in history that was not sent', async (t) => {
+  it('and leaves has only what was sent in history, though the agent does not wait', async (t) => {
     const saidAll = new Told<void>();
     const { connection, interrupted, messages } = await unread(t, async (reply) => {
       for (let piece = 0; piece < PIECES; piece++) {

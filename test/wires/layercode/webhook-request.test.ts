@@ -1,4 +1,4 @@
-// Who the webhook lets in, and what it refuses with which words.
+// Whom the webhook lets in, and what it refuses in which words.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -9,7 +9,7 @@ import { messageEvent, notByFetch, rawRequest, SECRET, serve } from '../../fixtu
 import { wireBody } from '../../fixtures/wire.ts';
 
 const BODY = JSON.stringify(messageEvent());
-/** The parts of a right signature for a body, to be put together wrongly. */
+/** The parts of a valid signature for a body, to be put together wrongly. */
 function parts(
   body: string,
   time = Math.floor(Date.now() / 1_000),
@@ -19,9 +19,9 @@ function parts(
   return { t, v1 };
 }
 
-describe('webhook signature', () => {
+describe('the check of webhook signatures', () => {
   const wrong = 'v1=' + '0'.repeat(64);
-  it('refuses a wrong one, says no more, and leaves no trace of the message', async (t) => {
+  it('refuses a wrong signature, says no more, and leaves no trace of the message', async (t) => {
     const { client, app } = serve(t, {});
     const reply = await client.post(BODY, { signature: `${parts(BODY).t},${wrong}` });
     assert.deepEqual([reply.status, await reply.json()], [401, { error: 'Invalid signature' }]);
@@ -48,7 +48,7 @@ describe('webhook signature', () => {
     assert.equal(reply.status, 401);
   });
 
-  it('refuses a repeated header, even if each of the two is right', async (t) => {
+  it('refuses a repeated header, even if each of the two is valid', async (t) => {
     const connection = await serve(t, {}).raw();
     connection.write(
       rawRequest(messageEvent(), {
@@ -69,9 +69,9 @@ describe('webhook signature', () => {
   });
 
   for (const [what, body, signature, headers] of [
-    ['a wrong signature before it finds that the body is no JSON', '{"type":', wrong, {}],
-    ['a missing one before the content type', BODY, null, { 'content-type': 'text/plain' }],
-    ['a missing one before the size of the body', BODY + ' '.repeat(2_000), null, {}],
+    ['a wrong signature before it finds that the body is not JSON', '{"type":', wrong, {}],
+    ['a missing signature before the content type', BODY, null, { 'content-type': 'text/plain' }],
+    ['a missing signature before the size of the body', BODY + ' '.repeat(2_000), null, {}],
   ] as const)
     it(`refuses ${what}`, async (t) => {
       const { client } = serve(t, {}, { environment: { MAX_BODY_BYTES: '1000' } });
@@ -126,7 +126,7 @@ describe('webhook body', () => {
     });
   }
 
-  it('is refused with 100 characters of a longer content type', async (t) => {
+  it('is refused, and quoted are 100 characters of a longer content type', async (t) => {
     const { client } = serve(t, {});
     const headers = { 'content-type': `text/${'x'.repeat(300)}` };
     const { response } = await client.post(messageEvent(), { headers });
@@ -135,7 +135,7 @@ describe('webhook body', () => {
     assert.deepEqual([response.status, error], [415, expected]);
   });
 
-  it('is refused with a content encoding but identity, and the answer names it', async (t) => {
+  it('is refused with any content encoding but identity, and the answer names it', async (t) => {
     const { client } = serve(t, {});
     const plain = { 'content-encoding': 'identity' };
     assert.equal((await client.post(messageEvent(), { headers: plain })).status, 200);

@@ -19,7 +19,7 @@ import {
 } from '../../fixtures/app.ts';
 import { wireBody } from '../../fixtures/wire.ts';
 
-describe('webhook events that are not turns', () => {
+describe('among webhook events that are not turns,', () => {
   for (const name of ['data', 'session-update', 'session-end']) {
     it(`${name} is answered with {"status":"ok"} by default`, async (t) => {
       const { client } = serve(t, {});
@@ -38,7 +38,7 @@ describe('webhook events that are not turns', () => {
   });
 
   for (const value of [false, 0, '', [], undefined] as const)
-    it(`data is answered for ${JSON.stringify(value)} of the agent`, async (t) => {
+    it(`data is answered if the agent returns ${JSON.stringify(value)}`, async (t) => {
       const { client } = serve(t, { onData: async () => value });
       const answer = await (await client.post(wireBody('data'))).json();
       assert.deepEqual(answer, value === undefined ? { status: 'ok' } : value);
@@ -98,7 +98,7 @@ describe('webhook events that are not turns', () => {
     });
   }
 
-  it('an unknown type is ignored and logged: a part of its name and fields, no value', async (t) => {
+  it('an unknown type is ignored and logged: part of its name and fields, no values', async (t) => {
     const { client, logLines } = serve(t, {});
     const reply = await client.post(wireBody('interim-transcript'));
     assert.deepEqual([reply.status, await reply.json()], [200, { status: 'ignored' }]);
