@@ -25,9 +25,11 @@ export { defineState, type State } from './agents/state/state.ts';
 export { handOver, type HandOver } from './tools/tool-hand-over.ts';
 export { NotDone } from './tools/tool-not-done.ts';
 export { StateError } from './agents/state/state-error.ts';
+export { hangUp } from './tools/tool-hang-up.ts';
+export { transferTo } from './tools/tool-transfer.ts';
 export {
-  hangUp, tool, transferTo, type ArgumentsOf, type OnceContext, type TellBrowser, type Tool,
-  type ToolContext, type ToolDefinition,
+  tool, type ArgumentsOf, type OnceContext, type TellBrowser, type Tool, type ToolContext,
+  type ToolDefinition,
 } from './tools/tool.ts';
 export { cardNumbers } from './redaction/card-numbers.ts';
 export { emailAddresses } from './redaction/email-addresses.ts';

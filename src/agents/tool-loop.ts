@@ -7,7 +7,7 @@ import { CheckBudget } from '../schema/schema.ts';
 import { toolRun } from '../tools/tool-request.ts';
 import type { Tool } from '../tools/tool.ts';
 import type { MessageTurn, Reply, ToolRun, Turn } from './agent.ts';
-import { toChatMessages } from './prompt.ts';
+import { toChatMessages } from './history-for-model.ts';
 import { Voice, type VoiceOptions } from './voice.ts';
 
 /**

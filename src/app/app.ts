@@ -2,11 +2,11 @@ import type { IncomingMessage, Server, ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 
 import type { ConversationManager } from '../conversations/manager.ts';
-import { isBodyArriving } from '../http/body.ts';
 import type { Handler, Middleware } from '../http/compose.ts';
 import type { ErrorClass, ErrorHandler } from '../http/error-boundary.ts';
 import type { HttpResponse } from '../http/exchange.ts';
 import { createHttpServer } from '../http/server.ts';
+import { isBodyArriving } from '../http/unread-body.ts';
 import type { Metrics } from '../metrics.ts';
 import type { ChatModel } from '../models/model.ts';
 import {

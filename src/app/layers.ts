@@ -1,5 +1,5 @@
 import type { Awaitable } from '../base/awaitable.ts';
-import { BodyBudget } from '../http/body.ts';
+import { bodyBudgets } from '../http/body-budgets.ts';
 import {
   compose, passChecks, type Handler, type Middleware, type Observer, type Route,
 } from '../http/compose.ts';
@@ -8,7 +8,6 @@ import { ErrorBoundary } from '../http/error-boundary.ts';
 import { BadRequest, HttpError } from '../http/errors.ts';
 import type { HttpRequest, HttpResponse } from '../http/exchange.ts';
 import { Router } from '../http/router.ts';
-import { UncheckedBodies } from '../http/unchecked-bodies.ts';
 import { allowedOrigins, cors, preflight } from '../middleware/cors.ts';
 import { wellFormed } from '../middleware/well-formed.ts';
 import { accessLog, requestMetrics } from '../observers/requests.ts';
@@ -108,20 +107,8 @@ function refuseMethod(context: Context, allowed: string): void {
   throw new HttpError(405, message, { headers: ['allow', allowed] });
 }
 
-/**
- * Memory for all bodies from clients with credentials, while they are read or kept. Other clients
- * share a quarter of this, and each may take half of that. More if a single body may be very large.
- */
-const MIN_BODIES_BYTES = 64 * 1_048_576;
-
 function sharedByRequests(
   { settings: { maxBodyBytes, trustProxy }, log, processes }: AppParts,
 ): ContextDependencies {
-  const bytes = Math.max(Math.ceil(MIN_BODIES_BYTES / processes), 2 * maxBodyBytes);
-  const uncheckedBytes = Math.max(bytes / 4, 2 * maxBodyBytes);
-  return {
-    log, maxBodyBytes, trustProxy,
-    bodies: new BodyBudget(bytes),
-    uncheckedBodies: new UncheckedBodies(uncheckedBytes, uncheckedBytes / 2),
-  };
+  return { log, maxBodyBytes, trustProxy, ...bodyBudgets(maxBodyBytes, processes) };
 }

@@ -2,7 +2,7 @@
 
 import type { Interruption } from '../calls/call-event.ts';
 import { rewrite, setHeard, type Conversation } from './conversation.ts';
-import { withWholeValues } from './heard-values.ts';
+import { withWholeValues } from './cut-values.ts';
 import { trim, type ConversationBounds } from './history-bounds.ts';
 import { accountOf, hasAccount } from './last-word.ts';
 import type { AssistantMessage, Message } from './message.ts';

@@ -8,6 +8,9 @@ export interface ConversationBounds {
   readonly maxTextLength: number;
 }
 
+/** Text that a conversation may hold unless its manager is told otherwise, in UTF-16 code units. */
+export const MAX_TEXT_LENGTH = 1_048_576;
+
 /** The share of a bound that remains after trimming. */
 const KEPT_SHARE = 3 / 4;
 

@@ -9,7 +9,7 @@ import {
 } from './agent-state.ts';
 import { addMessage, clearTurns, findTurn, historyOf, type Conversation } from './conversation.ts';
 import { cutTurn, mayBeOfNewer, type CutTurn } from './heard.ts';
-import { trim, type ConversationBounds } from './history-bounds.ts';
+import { MAX_TEXT_LENGTH, trim, type ConversationBounds } from './history-bounds.ts';
 import type { Message, ToolCallId } from './message.ts';
 import type { ValueNumbers } from './numbering.ts';
 import type { OnceCall } from './once-call.ts';
@@ -68,7 +68,7 @@ export class ConversationManager {
   constructor(
     store: ConversationStore,
     {
-      maxMessages = 200, maxTextLength = 1_048_576, agentName, numbers, onCleared,
+      maxMessages = 200, maxTextLength = MAX_TEXT_LENGTH, agentName, numbers, onCleared,
     }: ConversationManagerOptions = {},
   ) {
     if (!Number.isInteger(maxMessages) || maxMessages < 2)

@@ -8,8 +8,8 @@ import type { Exchange, Pair } from './alignment.ts';
 import {
   add, addTurn, findTurn, moveLastTurn, rewrite, setHeard, type Conversation,
 } from './conversation.ts';
+import { withWholeValues } from './cut-values.ts';
 import { nextNumber } from './discarded-turns.ts';
-import { withWholeValues } from './heard-values.ts';
 import { cutTo, hearAgain, type HeardTurn } from './heard.ts';
 import { countOfLastParts } from './joined-words.ts';
 import { hasAccount, isReported } from './last-word.ts';

@@ -1,38 +1,7 @@
 import type { Awaitable } from '../base/awaitable.ts';
+import type { BodyShare } from './body-budgets.ts';
 import { BadRequest, ContentTooLarge, ServiceUnavailable } from './errors.ts';
 import type { HttpRequest } from './exchange.ts';
-
-/** The memory that one body counts against. */
-export interface BodyShare {
-  /** The body is being read. Calling `evict` gives it up. */
-  arriving?(evict: () => void): void;
-  /** Takes the bytes, or returns false if there is no room for them. */
-  take(bytes: number): boolean;
-  /** The body is whole: it can no longer be given up. */
-  arrived?(): void;
-  /** Gives back bytes that were taken. The body is no longer needed. */
-  give(bytes: number): void;
-}
-
-/** Memory for the bodies of clients with credentials, until their requests have been answered. */
-export class BodyBudget implements BodyShare {
-  readonly #maxBytes: number;
-  #bytes = 0;
-
-  constructor(maxBytes: number) {
-    this.#maxBytes = maxBytes;
-  }
-
-  take(bytes: number): boolean {
-    if (this.#bytes + bytes > this.#maxBytes) return false;
-    this.#bytes += bytes;
-    return true;
-  }
-
-  give(bytes: number): void {
-    this.#bytes -= bytes;
-  }
-}
 
 /** 503: there is no room for a body. */
 export function tooManyBodies(): ServiceUnavailable {
@@ -82,7 +51,7 @@ function readWhole(request: HttpRequest): Buffer | undefined {
 }
 
 /** NaN if none is declared. */
-function declaredLength(request: HttpRequest): number {
+export function declaredLength(request: HttpRequest): number {
   return Number(request.headers['content-length']);
 }
 
@@ -149,7 +118,7 @@ function readStream(
  * Goes on with a body after everything else that has arrived. Otherwise Node would read up to 2 MiB
  * of it at once, and the collector would have no chance to free them.
  */
-function letOthersGo(request: HttpRequest, { length }: Buffer): void {
+export function letOthersGo(request: HttpRequest, { length }: Buffer): void {
   if (length < LARGEST_CHUNK) return;
   request.pause();
   setImmediate(() => request.resume());
@@ -165,43 +134,4 @@ function release({ buffer, length }: Buffer): void {
 
 function endedEarly(cause?: unknown): BadRequest {
   return new BadRequest('the request ended before the end of its body', { cause });
-}
-
-/**
- * Whether more bytes of the request's body may still arrive, if none has been read yet. Node sets
- * `complete` a little later than the last byte can be read.
- */
-export function isBodyArriving(request: HttpRequest): boolean {
-  if (request.complete) return false;
-  if (request.headers['transfer-encoding'] !== undefined) return true;
-  return request.readableLength !== (declaredLength(request) || 0);
-}
-
-const LINGER_MS = 2_000;
-const LINGER_BYTES = 16 * 1_048_576;
-
-/**
- * Reads and discards the rest of a refused request's body, then calls `done`: at the end of the
- * body, after 2 s or after 16 MiB. If a connection is closed with bytes unread, the kernel resets
- * it, and the client may never see the refusal.
- */
-export function lingerOverBody(request: HttpRequest, done: () => void): void {
-  let length = 0;
-  const stop = (): void => {
-    clearTimeout(timer);
-    request.off('data', onData);
-    request.off('end', stop);
-    request.off('close', stop);
-    done();
-  };
-  const onData = (chunk: Buffer): void => {
-    length += chunk.length;
-    if (length > LINGER_BYTES) stop();
-    else letOthersGo(request, chunk);
-  };
-  const timer = setTimeout(stop, LINGER_MS);
-  request.on('data', onData);
-  request.once('end', stop);
-  request.once('close', stop);
-  request.on('error', stop); // stays on, to ignore a later reset
 }

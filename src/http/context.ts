@@ -4,9 +4,8 @@ import type { Socket } from 'node:net';
 
 import type { Awaitable } from '../base/awaitable.ts';
 import type { Logger } from '../log.ts';
-import {
-  isBodyArriving, lingerOverBody, readRawBody, tooManyBodies, type BodyBudget, type BodyShare,
-} from './body.ts';
+import type { BodyBudgets, BodyShare } from './body-budgets.ts';
+import { readRawBody, tooManyBodies } from './body.ts';
 import { clientKey } from './client-key.ts';
 import type { Departing } from './departures.ts';
 import { BadRequest, checkHeaders } from './errors.ts';
@@ -18,18 +17,14 @@ import { flattenHead, isUpgraded } from './node-internals.ts';
 import { parseRequestTarget, requestTargetOf } from './request-target.ts';
 import { ResponseClose, type CloseListener } from './response-close.ts';
 import type { Params } from './router.ts';
-import type { UncheckedBodies } from './unchecked-bodies.ts';
+import { isBodyArriving, lingerOverBody } from './unread-body.ts';
 
 /** What a `Context` needs from its app. All requests share it. */
-export interface ContextDependencies {
+export interface ContextDependencies extends BodyBudgets {
   readonly log: Logger;
   readonly maxBodyBytes: number;
   /** Whether to believe the rightmost entries of `x-forwarded-for` and `x-forwarded-proto`. */
   readonly trustProxy: boolean;
-  /** Memory for bodies from clients with credentials, while they are read or kept. */
-  readonly bodies: BodyBudget;
-  /** The same for other clients. */
-  readonly uncheckedBodies: UncheckedBodies;
 }
 
 const NO_PARAMS: Params = Object.freeze({});

@@ -6,7 +6,6 @@ import type { Reply } from '../calls/reply.ts';
 import type { Logger } from '../log.ts';
 import { isToolName } from '../models/well-formed-call.ts';
 import { sentSchema, type Schema, type UntypedSchema, type ValueOf } from '../schema/schema.ts';
-import { speakable } from '../speech/speakable.ts';
 import { checkBySchema, checkByStandard, type ArgumentsCheck } from './tool-arguments.ts';
 import type { ToolCallContext, ToolRun } from './tool-run.ts';
 import {
@@ -203,70 +202,3 @@ function argumentsFor(parameters: AnySchema, name: string): Pick<Tool, 'paramete
   }
   return { parameters: sentSchema(parameters), check: checkBySchema(parameters, place) };
 }
-
-/**
- * Lets the model transfer the call. `destinations` has the numbers, each under a name that tells
- * the model what it is for, such as `{ sales: '+49 30 111' }`. The model never chooses a number of
- * its own. Throws a `TypeError` if there is no number, or an empty one.
- */
-export function transferTo(destinations: Readonly<Record<string, string>>): Tool {
-  const names = Object.keys(destinations);
-  if (names.length === 0) throw new TypeError('transferTo needs at least one destination');
-  for (const name of names) {
-    if (typeof destinations[name] === 'string' && destinations[name] !== '') continue;
-    throw new TypeError(`transferTo: the destination ${JSON.stringify(name)} must be a number`);
-  }
-  let hasWarned = false;
-  return tool({
-    name: 'transfer_call',
-    description:
-      'Transfers the call to somebody else. Tell the caller before, in your reply or in "say".',
-    parameters: {
-      type: 'object',
-      properties: {
-        destination: { type: 'string', enum: names, description: 'Whom to transfer to.' },
-        say: { type: 'string', description: 'What to say before, in one sentence.' },
-        briefing: {
-          type: 'string', description: 'What to tell the person who is called, in one sentence.',
-        },
-      },
-      required: ['destination'],
-      additionalProperties: false,
-    },
-    repeatable: true,
-    isOfTurn: true,
-    run: ({ destination, say, briefing }, { reply, log }) => {
-      const to = destinations[destination] ?? '';
-      const words = say === undefined ? {} : { say: speakable(say) };
-      const brief = briefing === undefined ? {} : { briefing: speakable(briefing) };
-      if (reply.transfer({ to, ...words, ...brief })) return undefined;
-      if (!reply.isOver && !hasWarned) {
-        log.warn('this platform offers no transfer');
-        hasWarned = true;
-      }
-      return { error: 'calls cannot be transferred here' };
-    },
-  });
-}
-
-/**
- * Lets the model end the call. The goodbye is an argument, so that it is spoken before the end. It
- * may be left out, and is not spoken again if the reply ends with it.
- */
-export const hangUp: Tool = tool({
-  name: 'hang_up',
-  description:
-    'Ends the call. Use it when the caller has said goodbye or wants nothing more. '
-    + 'Say goodbye either in your reply or in "goodbye".',
-  parameters: {
-    type: 'object',
-    properties: {
-      goodbye: { type: 'string', description: 'What to say before hanging up, in one sentence.' },
-    },
-    additionalProperties: false,
-  },
-  repeatable: true,
-  isOfTurn: true,
-  run: ({ goodbye }, { reply }) =>
-    reply.hangup(goodbye === undefined ? {} : { say: speakable(goodbye) }),
-});

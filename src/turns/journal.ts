@@ -1,7 +1,7 @@
 import type {
   ModelRequestFailure, ModelUsage, RequestEvent, ToolCallOutcome, ToolOutcome, ToolRun, TurnJournal,
 } from '../agents/agent.ts';
-import { checkHandOver } from '../agents/speakers.ts';
+import { checkHandOver } from '../agents/hand-over-rules.ts';
 import { StateError } from '../agents/state/state-error.ts';
 import type { Awaitable } from '../base/awaitable.ts';
 import type { JsonObject } from '../base/json.ts';

@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { Json, JsonObject } from '../../src/base/json.ts';
-import { hangUp, type ToolContext } from '../../src/tools/tool.ts';
+import { hangUp } from '../../src/tools/tool-hang-up.ts';
+import { type ToolContext } from '../../src/tools/tool.ts';
 import { says, type Answer } from '../faults/model-server.ts';
 import { contentsOf, deferred, fired, Listener, typesOf, within } from '../fixtures/app.ts';
 import { calls, eventsOf, outline, serveModel, spoken } from './model-app.ts';

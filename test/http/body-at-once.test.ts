@@ -7,7 +7,9 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { finished } from 'node:stream/promises';
 import { describe, it, type TestContext } from 'node:test';
 
-import { BodyBudget, isBodyArriving, readRawBody } from '../../src/http/body.ts';
+import { BodyBudget } from '../../src/http/body-budgets.ts';
+import { readRawBody } from '../../src/http/body.ts';
+import { isBodyArriving } from '../../src/http/unread-body.ts';
 import { deferred } from '../fixtures/app.ts';
 import { connectTo } from '../fixtures/connect-to.ts';
 import { RawConnection } from '../fixtures/kernel.ts';

@@ -4,8 +4,9 @@ import { createServer, type IncomingMessage } from 'node:http';
 import { Readable } from 'node:stream';
 import { describe, it, type TestContext } from 'node:test';
 
+import { BodyBudget, UncheckedBodies } from '../../src/http/body-budgets.ts';
 import * as body from '../../src/http/body.ts';
-import { UncheckedBodies } from '../../src/http/unchecked-bodies.ts';
+import { lingerOverBody } from '../../src/http/unread-body.ts';
 import { deferred, within } from '../fixtures/app.ts';
 import { mockTimers } from '../fixtures/clock.ts';
 import { connectTo } from '../fixtures/connect-to.ts';
@@ -15,13 +16,13 @@ import { RawConnection } from '../fixtures/kernel.ts';
 async function readRawBody(
   request: IncomingMessage,
   maxBytes: number,
-  budget = new body.BodyBudget(1_048_576),
+  budget = new BodyBudget(1_048_576),
 ): Promise<Buffer> {
   return body.readRawBody(request, maxBytes, () => budget);
 }
 
 /** What is left of a budget. */
-function left(budget: body.BodyBudget): number {
+function left(budget: BodyBudget): number {
   let bytes = 0;
   while (budget.take(1)) bytes += 1;
   return bytes;
@@ -101,7 +102,7 @@ describe('readRawBody', () => {
 describe('a body of full chunks', () => {
   for (const [what, room, waits] of [
     ['without credentials yields to all others after each', new UncheckedBodies(1e6, 1e6), true],
-    ['with credentials does not yield', new body.BodyBudget(1e6), false],
+    ['with credentials does not yield', new BodyBudget(1e6), false],
   ] as const) {
     it(what, async () => {
       const stream = Object.assign(new Readable({ read: () => undefined }), { headers: {} });
@@ -121,7 +122,7 @@ describe('a body of full chunks', () => {
 describe('the budget of all bodies', () => {
   it('refuses a body that exceeds it with 503, and gets all its bytes back', async (t) => {
     const { request, client } = await open(t, CHUNKED);
-    const budget = new body.BodyBudget(4);
+    const budget = new BodyBudget(4);
     const reading = readRawBody(request, 10, budget);
     client.send('3\r\n012\r\n');
     client.send('2\r\n34\r\n');
@@ -142,7 +143,7 @@ describe('the budget of all bodies', () => {
   ] as const) {
     it(`gets all its bytes back when a body ${what}`, async (t) => {
       const { request, client } = await open(t, CHUNKED);
-      const budget = new body.BodyBudget(100);
+      const budget = new BodyBudget(100);
       const reading = readRawBody(request, 10, budget);
       client.send('3\r\n012\r\n');
       await once(request, 'data');
@@ -155,7 +156,7 @@ describe('the budget of all bodies', () => {
   // A list of a thousand one-byte chunks takes a hundred times their bytes.
   it('counts what is really used: at most twice the bytes, however small the chunks', async (t) => {
     const { request, client } = await open(t, CHUNKED);
-    const budget = new body.BodyBudget(2_000);
+    const budget = new BodyBudget(2_000);
     client.send(`${'1\r\nx\r\n'.repeat(1_000)}0\r\n\r\n`);
     const bytes = await readRawBody(request, 2_000, budget);
     assert.deepEqual(
@@ -170,7 +171,7 @@ describe('the budget of all bodies', () => {
   ] as const) {
     it(`is charged ${what}`, async (t) => {
       const { request, client } = await open(t, CHUNKED);
-      const reading = readRawBody(request, maxBytes, new body.BodyBudget(budgeted));
+      const reading = readRawBody(request, maxBytes, new BodyBudget(budgeted));
       const expected = chunks.join('');
       for (const chunk of chunks) {
         const read = once(request, 'data');
@@ -252,7 +253,7 @@ describe('lingerOverBody', () => {
   it('is done at the end of the body', async (t) => {
     const { request, client } = await open(t, post(3));
     const done = deferred();
-    body.lingerOverBody(request, done.resolve);
+    lingerOverBody(request, done.resolve);
     client.send('abc');
     await done.promise;
     assert.equal(request.complete, true);
@@ -263,7 +264,7 @@ describe('lingerOverBody', () => {
     const { request, client } = await open(t, `${post(3)}a`);
     let count = 0;
     const done = deferred();
-    body.lingerOverBody(request, () => {
+    lingerOverBody(request, () => {
       count += 1;
       done.resolve();
     });
@@ -276,7 +277,7 @@ describe('lingerOverBody', () => {
   it('is done when a layer destroys the request', async (t) => {
     const { request } = await open(t, `${post(3)}a`);
     const done = deferred();
-    body.lingerOverBody(request, done.resolve);
+    lingerOverBody(request, done.resolve);
     request.destroy();
     await within(done.promise, 'it to be done', 500);
   });
@@ -290,7 +291,7 @@ describe('lingerOverBody', () => {
       if (read === 20 * MIB) hasReadOn.resolve();
     });
     let count = 0;
-    body.lingerOverBody(request, () => {
+    lingerOverBody(request, () => {
       count += 1;
       done.resolve(read);
     });
@@ -305,7 +306,7 @@ describe('lingerOverBody', () => {
     const { request } = await open(t, `${post(3)}a`);
     const clock = mockTimers(t, ['setTimeout']);
     let isDone = false;
-    body.lingerOverBody(request, () => void (isDone = true));
+    lingerOverBody(request, () => void (isDone = true));
     clock.tick(1_999);
     const before = isDone;
     clock.tick(1);

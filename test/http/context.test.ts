@@ -2,9 +2,8 @@ import assert from 'node:assert/strict';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { describe, it, type TestContext } from 'node:test';
 
-import { BodyBudget } from '../../src/http/body.ts';
+import { BodyBudget, UncheckedBodies } from '../../src/http/body-budgets.ts';
 import { Context } from '../../src/http/context.ts';
-import { UncheckedBodies } from '../../src/http/unchecked-bodies.ts';
 import { defineAgent } from '../../src/index.ts';
 import { deferred, rawRequest, within } from '../fixtures/app.ts';
 import { connectTo } from '../fixtures/connect-to.ts';

@@ -11,7 +11,8 @@ import {
   scriptedModel, type Script, type ScriptedModel, type ScriptedRequest,
 } from '../../src/kit/scripted-model.ts';
 import { ModelError, type ModelDelta } from '../../src/models/model.ts';
-import { hangUp, tool } from '../../src/tools/tool.ts';
+import { hangUp } from '../../src/tools/tool-hang-up.ts';
+import { tool } from '../../src/tools/tool.ts';
 import { serve, type Served } from '../fixtures/app.ts';
 import { jumpingClock, mockTimers } from '../fixtures/clock.ts';
 import { read } from '../models/reading.ts';

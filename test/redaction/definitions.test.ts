@@ -5,7 +5,8 @@ import { describe, it } from 'node:test';
 
 import type { Agent } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
-import { checkHandOver, Speakers } from '../../src/agents/speakers.ts';
+import { checkHandOver } from '../../src/agents/hand-over-rules.ts';
+import { Speakers } from '../../src/agents/speakers.ts';
 import { cardNumbers } from '../../src/redaction/card-numbers.ts';
 import { emailAddresses } from '../../src/redaction/email-addresses.ts';
 import type { Redact } from '../../src/redaction/redact.ts';

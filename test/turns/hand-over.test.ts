@@ -16,7 +16,8 @@ import type { ScriptedAnswer, ScriptedCall } from '../../src/kit/scripted-answer
 import { scriptedModel, type ScriptedModel } from '../../src/kit/scripted-model.ts';
 import { createTestClient, type TestClient } from '../../src/kit/test-client.ts';
 import { handOver } from '../../src/tools/tool-hand-over.ts';
-import { hangUp, tool, type Tool } from '../../src/tools/tool.ts';
+import { hangUp } from '../../src/tools/tool-hang-up.ts';
+import { tool, type Tool } from '../../src/tools/tool.ts';
 import { dataOf } from '../agents/model-app.ts';
 import { deferred, fired, within } from '../fixtures/app.ts';
 import { recordLog, SECRET, settingsWith, type RecordedLog } from '../fixtures/kernel.ts';

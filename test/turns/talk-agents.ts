@@ -4,7 +4,8 @@ import type { Agent, MessageTurn, Reply, StartTurn } from '../../src/agents/agen
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import type { Message } from '../../src/conversations/message.ts';
 import type { ModelDelta } from '../../src/models/model.ts';
-import { hangUp, tool } from '../../src/tools/tool.ts';
+import { hangUp } from '../../src/tools/tool-hang-up.ts';
+import { tool } from '../../src/tools/tool.ts';
 import type { Call, Piece, Run, TurnEntry } from './ledger.ts';
 import type { Op, Plan } from './talk.ts';
 import { Gates, heldBy, modelOf } from './talks.ts';

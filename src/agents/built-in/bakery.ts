@@ -1,4 +1,5 @@
-import { hangUp, tool } from '../../tools/tool.ts';
+import { hangUp } from '../../tools/tool-hang-up.ts';
+import { tool } from '../../tools/tool.ts';
 import type { Agent } from '../agent.ts';
 import { defineAgent } from '../define-agent.ts';
 import { defineState } from '../state/state.ts';

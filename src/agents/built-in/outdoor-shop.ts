@@ -1,5 +1,6 @@
 import type { Json } from '../../base/json.ts';
-import { hangUp, tool } from '../../tools/tool.ts';
+import { hangUp } from '../../tools/tool-hang-up.ts';
+import { tool } from '../../tools/tool.ts';
 import type { Agent } from '../agent.ts';
 import { defineAgent } from '../define-agent.ts';
 import { readData, readPrompt } from './assets.ts';

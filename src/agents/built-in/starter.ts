@@ -1,4 +1,4 @@
-import { hangUp } from '../../tools/tool.ts';
+import { hangUp } from '../../tools/tool-hang-up.ts';
 import type { Agent } from '../agent.ts';
 import { defineAgent } from '../define-agent.ts';
 import { readPrompt } from './assets.ts';

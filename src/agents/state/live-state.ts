@@ -1,12 +1,8 @@
 // The agent states of the conversations that are active in this process.
 
 import { mapIn, merge, patch, type Merged } from '../../base/json-difference.ts';
-import { jsonFaultOf } from '../../base/json-value.ts';
 import type { Logger } from '../../log.ts';
-import { StateError } from './state-error.ts';
-
-/** Longest state as JSON text, in UTF-16 code units, inclusive. */
-export const MAX_STATE_LENGTH = 65_536;
+import { checkStateLength, parseState, stateText } from './state-text.ts';
 
 /** What is stored about the conversation of an opened turn. */
 interface StoredState {
@@ -132,7 +128,8 @@ export class LiveState<S = unknown> {
 
   /** Created when first read. Throws a `StateError` if a new state is not JSON. */
   get value(): S {
-    this.#made ??= { value: this.#known === undefined ? this.#createNew() : parse(this.#known) };
+    const known = this.#known;
+    this.#made ??= { value: known === undefined ? this.#createNew() : parseState(known) };
     return this.#made.value;
   }
 
@@ -262,12 +259,12 @@ export class LiveState<S = unknown> {
    */
   #textToStore(value: S): string {
     const text = this.#textOf(value);
-    if (text.length <= Math.max(MAX_STATE_LENGTH, (this.#given?.length ?? 0) - 1)) return text;
-    throw new StateError(`the state is longer than ${MAX_STATE_LENGTH} characters`);
+    if (text.length >= (this.#given?.length ?? 0)) checkStateLength(text);
+    return text;
   }
 
   #textOf(value: S): string {
-    const text = textOf(value);
+    const text = stateText(value);
     return this.#redact === undefined ? text : this.#redact(text);
   }
 }
@@ -292,25 +289,4 @@ export interface StateChanges {
   readonly timesMade: number;
   readonly failed: () => void;
   readonly refused: (stored: string | undefined) => void;
-}
-
-function parse<S>(text: string): S {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw new StateError('the stored state is not JSON'); // no cause: Node's message quotes it
-  }
-}
-
-function textOf(value: unknown): string {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) {
-    throw new StateError('a state must be an object');
-  }
-  const fault = jsonFaultOf(value, 'state', { takesToJson: false });
-  if (fault !== undefined) {
-    // Names only the field: names below it may be the caller's words.
-    const [field = ''] = /^state(?:\.\w+)?/.exec(fault.path) ?? [];
-    throw new StateError(`something in ${field} ${fault.text}`);
-  }
-  return JSON.stringify(value);
 }

@@ -16,7 +16,7 @@ import { PartedConversation, type Memory } from './parted-conversation.ts';
 import { Remembered } from './remembered.ts';
 import { SerialByKey } from './serial-by-key.ts';
 import { StoreError } from './store-error.ts';
-import { WaitingChanges } from './waiting-changes.ts';
+import { MAX_TURNS_WAITING, WaitingChanges } from './waiting-changes.ts';
 
 interface SharedStoreOptions {
   /** A conversation without a change for this long is dropped. */
@@ -103,7 +103,7 @@ export class SharedStore implements ConversationStore {
 
   constructor(parts: PartStore, options: SharedStoreOptions) {
     const { ttlMs, timeoutMs, log, maxCharacters = MAX_CHARACTERS } = options;
-    const { maxTurnsWaiting = 10_000, maxCharactersWaiting = MAX_CHARACTERS } = options;
+    const { maxTurnsWaiting = MAX_TURNS_WAITING, maxCharactersWaiting = MAX_CHARACTERS } = options;
     this.#parts = parts;
     this.channel = options.channel;
     this.#ttlMs = ttlMs;

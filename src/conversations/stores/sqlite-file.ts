@@ -33,6 +33,9 @@ const MAX_CHECKED_BYTES = 536_870_912;
 /** The pause between attempts to open a file that another process has locked. */
 const RETRY_MS = 20;
 
+/** How long the start waits for another process's lock. */
+export const OPENING_MS = 2_000;
+
 export type Synchronous = 'normal' | 'full';
 
 interface OpenDatabaseOptions {

@@ -4,7 +4,8 @@ import {
   type WriteAnswer,
 } from './part-store.ts';
 import {
-  checkDatabase, identityOf, openDatabase, pragma, refused, storeErrorOf, type Synchronous,
+  checkDatabase, identityOf, openDatabase, OPENING_MS, pragma, refused, storeErrorOf,
+  type Synchronous,
 } from './sqlite-file.ts';
 import { isBusy, type Database, type Statement } from './sqlite-library.ts';
 
@@ -24,8 +25,6 @@ export interface SqliteStoreOptions {
   readonly now?: () => number;
 }
 
-/** How long the start waits for another process's lock. */
-const OPENING_MS = 2_000;
 /** How long a sweep may make commands wait. */
 const SWEEP_MS = 5;
 const ROWS_SWEPT = 1_000;

@@ -1,6 +1,9 @@
 import type { Logger } from '../../log.ts';
 import type { PartedConversation } from './parted-conversation.ts';
 
+/** Turns that wait unless the store's options say otherwise. */
+export const MAX_TURNS_WAITING = 10_000;
+
 interface WaitingBounds {
   readonly maxTurns: number;
   /** UTF-16 code units of all waiting conversations. */

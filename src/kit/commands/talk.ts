@@ -2,7 +2,7 @@
 
 import { randomUUID } from 'node:crypto';
 
-import { WORDS_PER_MINUTE } from '../platform/spoken-text.ts';
+import { WORDS_PER_MINUTE } from '../platform/simulated-voice.ts';
 import { openTarget, TARGET_FLAGS } from '../talk/call-target.ts';
 import { CALLER_FLAGS, parseCallerFlags } from '../talk/caller-flags.ts';
 import { playScript } from '../talk/play-script.ts';

@@ -3,7 +3,7 @@ import { isObject } from '../../base/fields.ts';
 import type { Json } from '../../base/json.ts';
 import type { OutgoingDelivery } from './delivery.ts';
 import type { DeliveryEnd } from './frames.ts';
-import { SpokenText, type Heard } from './spoken-text.ts';
+import { SimulatedVoice, type Heard } from './simulated-voice.ts';
 import type { Meaning, TestEvent, TestWire } from './test-wire.ts';
 import { Watchers } from './watchers.ts';
 
@@ -56,7 +56,7 @@ export class CallerTurn {
   /** Whether the reply's last event has arrived. */
   isWhole = false;
   readonly #options: CallerTurnOptions;
-  readonly #spoken: SpokenText;
+  readonly #spoken: SimulatedVoice;
   readonly #startedAtMs = performance.now();
   readonly #watchers = new Watchers();
   #pausesAt = Infinity;
@@ -69,7 +69,7 @@ export class CallerTurn {
   constructor(options: CallerTurnOptions) {
     this.#options = options;
     this.id = options.id ?? '';
-    this.#spoken = new SpokenText(options.wordsPerMinute);
+    this.#spoken = new SimulatedVoice(options.wordsPerMinute);
   }
 
   /** Everything that was said, heard or not. */

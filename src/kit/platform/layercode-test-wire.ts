@@ -7,7 +7,7 @@ import { decodeEvents, type DecodedEvent } from '../../sse/decode.ts';
 import type { InterruptionContext } from '../../wires/layercode/events.ts';
 import { postEvent } from '../../wires/layercode/post-event.ts';
 import { SIGNATURE_TOLERANCE_SECONDS, signPayload } from '../../wires/layercode/signature.ts';
-import type { Heard } from './spoken-text.ts';
+import type { Heard } from './simulated-voice.ts';
 import type { Fields, Meaning, TestEvent, TestRequest, TestWire, TurnIds } from './test-wire.ts';
 
 interface LayercodeTestWireOptions {

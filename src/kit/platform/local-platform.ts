@@ -4,7 +4,7 @@
 
 import { randomBytes, randomUUID } from 'node:crypto';
 
-import { toChatMessages } from '../../agents/prompt.ts';
+import { toChatMessages } from '../../agents/history-for-model.ts';
 import type { AppPlatform, PlatformAgent } from '../../app/app-platform.ts';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { isObject } from '../../base/fields.ts';

@@ -1,7 +1,7 @@
 // A wire as our test kit speaks it, on the platform's side. There is one file per wire.
 
 import type { Json, JsonObject } from '../../base/json.ts';
-import type { Heard } from './spoken-text.ts';
+import type { Heard } from './simulated-voice.ts';
 
 /**
  * An event of a reply. What `type` can be depends on the wire:

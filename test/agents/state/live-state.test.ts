@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import {
-  LiveStates, MAX_STATE_LENGTH, type LiveState, type StateChanges,
+  LiveStates, type LiveState, type StateChanges,
 } from '../../../src/agents/state/live-state.ts';
+import { MAX_STATE_LENGTH } from '../../../src/agents/state/state-text.ts';
 import { defineState, isState } from '../../../src/agents/state/state.ts';
 import { createLogger } from '../../../src/log.ts';
 

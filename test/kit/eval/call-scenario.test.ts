@@ -12,7 +12,9 @@ import type {
   CallRecord, RecordedMessage, RecordedTurn,
 } from '../../../src/records/call-record.ts';
 import { handOver } from '../../../src/tools/tool-hand-over.ts';
-import { hangUp, tool, transferTo } from '../../../src/tools/tool.ts';
+import { hangUp } from '../../../src/tools/tool-hang-up.ts';
+import { transferTo } from '../../../src/tools/tool-transfer.ts';
+import { tool } from '../../../src/tools/tool.ts';
 import { failuresOf, play } from './eval-stage.ts';
 
 function call(turns: readonly RecordedTurn[], fields: Partial<CallRecord> = {}): CallRecord {

@@ -9,7 +9,8 @@ import type { Judge } from '../../../src/kit/eval/play-options.ts';
 import { reportOf } from '../../../src/kit/eval/report.ts';
 import type { ScenarioResult } from '../../../src/kit/eval/result.ts';
 import { NotDone } from '../../../src/tools/tool-not-done.ts';
-import { hangUp, tool } from '../../../src/tools/tool.ts';
+import { hangUp } from '../../../src/tools/tool-hang-up.ts';
+import { tool } from '../../../src/tools/tool.ts';
 import { failuresOf, play } from './eval-stage.ts';
 
 const echo = defineAgent({

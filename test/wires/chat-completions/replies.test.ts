@@ -7,7 +7,9 @@ import type { Agent, Reply } from '../../../src/agents/agent.ts';
 import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { withModel } from '../../../src/agents/with-model.ts';
 import { scriptedModel } from '../../../src/kit/scripted-model.ts';
-import { hangUp, tool, transferTo } from '../../../src/tools/tool.ts';
+import { hangUp } from '../../../src/tools/tool-hang-up.ts';
+import { transferTo } from '../../../src/tools/tool-transfer.ts';
+import { tool } from '../../../src/tools/tool.ts';
 import { parseCompletion, wantsUsage } from '../../../src/wires/chat-completions/request.ts';
 import { deferred, Told, until, within } from '../../fixtures/app.ts';
 import {

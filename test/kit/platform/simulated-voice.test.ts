@@ -1,17 +1,17 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { SpokenText } from '../../../src/kit/platform/spoken-text.ts';
+import { SimulatedVoice } from '../../../src/kit/platform/simulated-voice.ts';
 import { processorMs } from '../../fixtures/processor-time.ts';
 
 /** Text that is spoken at a word a second. */
-function spoken(...pieces: readonly (readonly [piece: string, atMs: number])[]): SpokenText {
-  const text = new SpokenText(60);
+function spoken(...pieces: readonly (readonly [piece: string, atMs: number])[]): SimulatedVoice {
+  const text = new SimulatedVoice(60);
   for (const [piece, atMs] of pieces) text.add(piece, atMs);
   return text;
 }
 
-describe('SpokenText', () => {
+describe('SimulatedVoice', () => {
   it('counts a word as heard once it has been spoken to its end, and not before', () => {
     const text = spoken(['Hello there, friend!', 0]);
     const heard = [0, 999, 1_000, 1_999, 2_000, 2_999, 3_000].map((ms) => text.heardBy(ms));
@@ -26,7 +26,7 @@ describe('SpokenText', () => {
   });
 
   it('speaks 170 words per minute at that rate', () => {
-    const text = new SpokenText(170);
+    const text = new SimulatedVoice(170);
     text.add('word '.repeat(170), 0);
     assert.ok(Math.abs((text.endsAtMs ?? 0) - 60_000) < 0.001, String(text.endsAtMs));
   });
@@ -73,7 +73,7 @@ describe('SpokenText', () => {
     ['words with marks', "a'"],
   ] as const) {
     it(`takes ${what} piece by piece in time proportional to their number`, () => {
-      const text = new SpokenText(60);
+      const text = new SimulatedVoice(60);
       const begun = process.cpuUsage();
       for (let count = 0; count < 20_000; count++) text.add(piece, count);
       assert.ok(processorMs(begun) < 4_000); // what is quadratic takes minutes
@@ -81,7 +81,7 @@ describe('SpokenText', () => {
   }
 
   it('takes a long piece in time proportional to its length', () => {
-    const text = new SpokenText(60);
+    const text = new SimulatedVoice(60);
     const begun = process.cpuUsage();
     const piece = 'It is well. '.repeat(13_334);
     text.add(piece, 0);

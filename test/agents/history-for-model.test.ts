@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { toChatMessages } from '../../src/agents/prompt.ts';
+import { toChatMessages } from '../../src/agents/history-for-model.ts';
 import type { AssistantMessage, Message, ToolCall } from '../../src/conversations/message.ts';
 import type { ChatMessage } from '../../src/models/model.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { UncheckedBodies } from '../../src/http/unchecked-bodies.ts';
+import { UncheckedBodies } from '../../src/http/body-budgets.ts';
 import { signPayload } from '../../src/wires/layercode/signature.ts';
 import { until } from '../fixtures/app.ts';
 import { jumpingClock } from '../fixtures/clock.ts';

@@ -1,4 +1,59 @@
-import type { BodyShare } from './body.ts';
+// Memory for the bodies of all requests.
+
+/**
+ * Memory for all bodies from clients with credentials, while they are read or kept. Other clients
+ * share a quarter of this, and each may take half of that. More if a single body may be very large.
+ */
+const MIN_BODIES_BYTES = 64 * 1_048_576;
+
+export interface BodyBudgets {
+  /** For clients with credentials. */
+  readonly bodies: BodyBudget;
+  /** For all other clients. */
+  readonly uncheckedBodies: UncheckedBodies;
+}
+
+/** The budgets of one of several processes, for bodies of at most `maxBodyBytes`. */
+export function bodyBudgets(maxBodyBytes: number, processes: number): BodyBudgets {
+  const bytes = Math.max(Math.ceil(MIN_BODIES_BYTES / processes), 2 * maxBodyBytes);
+  const uncheckedBytes = Math.max(bytes / 4, 2 * maxBodyBytes);
+  return {
+    bodies: new BodyBudget(bytes),
+    uncheckedBodies: new UncheckedBodies(uncheckedBytes, uncheckedBytes / 2),
+  };
+}
+
+/** The memory that one body counts against. */
+export interface BodyShare {
+  /** The body is being read. Calling `evict` gives it up. */
+  arriving?(evict: () => void): void;
+  /** Takes the bytes, or returns false if there is no room for them. */
+  take(bytes: number): boolean;
+  /** The body is whole: it can no longer be given up. */
+  arrived?(): void;
+  /** Gives back bytes that were taken. The body is no longer needed. */
+  give(bytes: number): void;
+}
+
+/** Memory for the bodies of clients with credentials, until their requests have been answered. */
+export class BodyBudget implements BodyShare {
+  readonly #maxBytes: number;
+  #bytes = 0;
+
+  constructor(maxBytes: number) {
+    this.#maxBytes = maxBytes;
+  }
+
+  take(bytes: number): boolean {
+    if (this.#bytes + bytes > this.#maxBytes) return false;
+    this.#bytes += bytes;
+    return true;
+  }
+
+  give(bytes: number): void {
+    this.#bytes -= bytes;
+  }
+}
 
 /** A body that is being read. */
 interface Arriving {

@@ -32,7 +32,7 @@ const words = new Intl.Segmenter(undefined, { granularity: 'word' });
  * other, and none before it has arrived. Words are Unicode's (UAX #29), so scripts without spaces
  * have words too.
  */
-export class SpokenText {
+export class SimulatedVoice {
   readonly #wordMs: number;
   readonly #spoken: SpokenWord[] = [];
   #text = '';
