@@ -71,7 +71,6 @@ describe('the check of webhook signatures', () => {
   for (const [what, body, signature, headers] of [
     ['a wrong signature before it finds that the body is not JSON', '{"type":', wrong, {}],
     ['a missing signature before the content type', BODY, null, { 'content-type': 'text/plain' }],
-    ['a missing signature before the size of the body', BODY + ' '.repeat(2_000), null, {}],
   ] as const)
     it(`refuses ${what}`, async (t) => {
       const { client } = serve(t, {}, { environment: { MAX_BODY_BYTES: '1000' } });
