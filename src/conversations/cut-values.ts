@@ -19,7 +19,7 @@ export function withWholeValues(heard: string, reply: string): string {
     const name = lettersOf(reply.slice(start, end));
     if (!rest.startsWith(name)) {
       if (name.startsWith(rest)) return heard; // `heard` ends here, or says the placeholder's name
-      return reply.slice(0, end) + heardBehind(rest, reply.slice(end));
+      return reply.slice(0, end) + heardAfter(rest, reply.slice(end));
     }
     at += before.length + name.length;
     from = end;
@@ -28,7 +28,7 @@ export function withWholeValues(heard: string, reply: string): string {
 }
 
 /** What was heard of `text`, which follows a value. */
-function heardBehind(heard: string, text: string): string {
+function heardAfter(heard: string, text: string): string {
   const letters = lettersOf(text);
   for (let at = 1; at < heard.length; at++) {
     const count = heard.length - at;

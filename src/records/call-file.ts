@@ -229,7 +229,7 @@ async function openIfThere(path: string, flags: number): Promise<FileHandle | un
     if (code === 'ENOENT') return undefined;
     if (code === 'EACCES') {
       const access = flags === constants.O_RDONLY ? 'read the file' : 'read and write the file';
-      const reason = `this user may not ${access}; run this as its owner, or change its owner`;
+      const reason = `this user cannot ${access}; run this as its owner, or change its owner`;
       throw refused(path, reason, error);
     }
     throw error;

@@ -14,7 +14,7 @@ const CARD = /\[card [a-z\d]+\]/;
  * A mark or placeholder at the end of a text, and any words after it that say nothing about what
  * follows.
  */
-const BEHIND_CARD = new RegExp(
+const AFTER_CARD = new RegExp(
   String.raw`\[(?:card|expiry) [a-z\d]+\]`
   + String.raw`(?:\s|[.,;:/-]|\b${anyWordOf('and then exp with plus it is its the uh um')}\b)*$`,
   'i',
@@ -48,7 +48,7 @@ export const cardExpiries = steadyFinder('expiry', expiriesIn);
 
 function* expiriesIn(text: string): FindingSteps {
   const hasCard = CARD.test(text);
-  const isMeantBy = (before: string, near: string): boolean => BEHIND_CARD.test(before)
+  const isMeantBy = (before: string, near: string): boolean => AFTER_CARD.test(before)
     || EXPIRES.test(near) || (hasCard && MAY_EXPIRE.test(near));
   for (const run of digitRunSteps(text, 2)) {
     if (run !== undefined) {
@@ -97,7 +97,7 @@ const CODE_BEFORE = new RegExp(
 );
 /** Said about any code. */
 const ANY_CODE_BEFORE = /\b(?:code|digits|numbers?)\b[^\d[\].!?]*$/i;
-const CODE_BEHIND = new RegExp(
+const CODE_AFTER = new RegExp(
   String.raw`^[^\d[\].!?]{0,20}\b(?:${CODE}|${SIDE}`
   + String.raw`|(?:is|as|for) (?:the |my )?(?:security|verification) (?:code|number))\b`,
   'i',
@@ -119,7 +119,7 @@ function* codesIn(text: string): FindingSteps {
       const before = text.slice(Math.max(0, start - NEAR_CARD), start);
       const near = before.slice(-NEAR);
       const isMeant = CODE_BEFORE.test(near) || (hasCard && ANY_CODE_BEFORE.test(near))
-        || BEHIND_CARD.test(before) || CODE_BEHIND.test(text.slice(end, end + NEAR));
+        || AFTER_CARD.test(before) || CODE_AFTER.test(text.slice(end, end + NEAR));
       if (isMeant) yield found;
     }
     yield;

@@ -191,7 +191,7 @@ class RunReader {
     if (!isUnicodeDigit(codeBefore(text, start - 1))) return false;
     if (sign === COMMA) return count === 3;
     const goesOn = text.charCodeAt(end) === POINT && isUnicodeDigit(text.charCodeAt(end + 1));
-    const isOnly = !goesOn && !this.#isBehindPoint(start - 1); // not in a date or a longer number
+    const isOnly = !goesOn && !this.#isAfterPoint(start - 1); // not in a date or a longer number
     return count > LONGEST_AFTER_POINT || (count <= 2 && isOnly);
   }
 
@@ -257,7 +257,7 @@ class RunReader {
   }
 
   /** Whether the digits that end at a place also come after a point. */
-  #isBehindPoint(end: number): boolean {
+  #isAfterPoint(end: number): boolean {
     let start = end;
     while (start > 0 && isUnicodeDigit(this.#text.charCodeAt(start - 1))) start -= 1;
     return this.#text.charCodeAt(start - 1) === POINT;

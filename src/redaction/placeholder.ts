@@ -55,14 +55,14 @@ export function withNames(
 function kindOfMarkAt(text: string, at: number, kinds: Kinds): string | undefined {
   for (const kind of kinds) {
     if (!text.startsWith(kind, at + 1)) continue;
-    BEHIND_KIND.lastIndex = at + 1 + kind.length;
-    if (BEHIND_KIND.test(text)) return kind;
+    AFTER_KIND.lastIndex = at + 1 + kind.length;
+    if (AFTER_KIND.test(text)) return kind;
   }
   return undefined;
 }
 
 /** What follows the kind in a mark. */
-const BEHIND_KIND = / [a-z]{12}\]/y;
+const AFTER_KIND = / [a-z]{12}\]/y;
 
 /** Replaces whatever could stand for a value. `name`: such as `card 1`, or the name in a mark. */
 export function withoutPlaceholders(text: string, valueOf: (name: string) => string): string {

@@ -123,13 +123,13 @@ export function agentVariableAcross(
 ): string | undefined {
   for (const { name } of agents) {
     const part = inVariable(name);
-    if (SECRET_BEHIND.some((secret) => variable === part + secret)) return secretVariableOf(name);
+    if (SECRET_AFTER.some((secret) => variable === part + secret)) return secretVariableOf(name);
     if (KEYS_BEFORE.some((keys) => variable === keys + part)) return keysVariableOf(name);
   }
   return undefined;
 }
 
-const SECRET_BEHIND = ['_LAYERCODE_WEBHOOK_SECRET', '_LAYERCODE_WEBHOOK_SECRETS'] as const;
+const SECRET_AFTER = ['_LAYERCODE_WEBHOOK_SECRET', '_LAYERCODE_WEBHOOK_SECRETS'] as const;
 const KEYS_BEFORE = ['CHAT_COMPLETIONS_KEYS_', 'CHAT_COMPLETIONS_KEY_'] as const;
 
 /**

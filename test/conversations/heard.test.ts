@@ -131,7 +131,7 @@ describe('an interruption that does not say what was heard', () => {
 
 describe('noteHeard on a turn with tools', () => {
   /** A turn that died after a call, with the words before it written down. */
-  function lostBehindCall(): Talk {
+  function lostAfterCall(): Talk {
     const talk = new Talk();
     talk.open('t1');
     talk.settle('t1', 'interrupted', round('t1', 'c1', { said: 'Let me see.' }));
@@ -146,7 +146,7 @@ describe('noteHeard on a turn with tools', () => {
     ['', ['t1:  *']],
   ] as const)
     it(`puts ${JSON.stringify(heard)} around the call`, () => {
-      const talk = lostBehindCall();
+      const talk = lostAfterCall();
       talk.hear(heard);
       assert.deepEqual(talk.replies, expected);
       assert.equal(talk.calls.length, 1);

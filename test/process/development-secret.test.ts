@@ -164,7 +164,7 @@ describe('openDevelopmentSecret', () => {
     assert.equal(openDevelopmentSecret(directory).file, undefined);
   });
 
-  it('carries on in a directory that this user may not write to', AS_ROOT, () => {
+  it('carries on in a directory that this user cannot write to', AS_ROOT, () => {
     for (const path of [root, directory]) chmodSync(path, 0o755);
     process.seteuid?.(NOBODY);
     try {

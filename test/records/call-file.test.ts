@@ -339,13 +339,13 @@ describe('callFile', () => {
     [0, 'read', (file: CallFile) => file.all()],
     [0o444, 'read and write', (file: CallFile) => file.erase('s-1')],
   ] as const) {
-    it(`says what to do if this user may not ${access} a file`, async () => {
+    it(`says what to do if this user cannot ${access} a file`, async () => {
       writeFileSync(today, '');
       chmodSync(today, mode);
       chmodSync(folder, 0o755);
       await asNobody(() => assert.rejects(sessionsIn(use(open())), {
         name: 'StoreError',
-        message: `the call records in ${today} cannot be used: this user may not ${access} the `
+        message: `the call records in ${today} cannot be used: this user cannot ${access} the `
           + 'file; run this as its owner, or change its owner',
       }));
     });

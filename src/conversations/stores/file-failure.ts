@@ -9,7 +9,7 @@ export function reasonNotCreated(path: string, code: unknown): string {
   if (code === 'ENOENT') return `the folder ${folder} does not exist; create it`;
   if (code === 'ENOTDIR') return `${folder} is not a folder`;
   if (code === 'EACCES' || code === 'EPERM')
-    return `this user may not create files in ${folder}; change its owner, or name another folder`;
+    return `this user cannot create files in ${folder}; change its owner, or name another folder`;
   if (code === 'EROFS') return `${folder} is on a read-only file system; mount a volume there`;
   if (code === 'ENOSPC') return 'the disk is full';
   return `it cannot be created (${String(code)})`;

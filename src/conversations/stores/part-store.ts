@@ -99,10 +99,10 @@ export interface PartStore {
   write(id: string, change: PartsChange, onSent?: () => void): Awaitable<WriteAnswer>;
 
   /**
-   * Only for a server that may lose writes. `isBehindClaim`: to be answered by the server that has
+   * Only for a server that may lose writes. `isAfterClaim`: to be answered by the server that has
    * just made a claim.
    */
-  epoch?(isBehindClaim?: boolean): Awaitable<Epoch>;
+  epoch?(isAfterClaim?: boolean): Awaitable<Epoch>;
 
   /** How long a claim may wait for replicas or a disk, and for earlier claims. Default 0. */
   readonly claimsWaitMs?: number;

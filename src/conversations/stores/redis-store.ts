@@ -170,9 +170,9 @@ export class RedisStore implements PartStore {
   }
 
   /** In a cluster: the epoch of one node. */
-  async epoch(isBehindClaim = false): Promise<Epoch> {
+  async epoch(isAfterClaim = false): Promise<Epoch> {
     const key = redisKeyOf(EPOCH_ID);
-    const reply = isBehindClaim && this.#claims !== undefined
+    const reply = isAfterClaim && this.#claims !== undefined
       ? (await this.#claims.write(['EVAL', EPOCH.text, '1', key])).answer
       : await this.#eval(EPOCH, { keys: [key], arguments: [] }, (found) => found);
     const [id, restMs]: unknown[] = Array.isArray(reply) ? reply : [];

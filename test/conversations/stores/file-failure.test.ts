@@ -7,8 +7,8 @@ describe('reasonNotCreated', () => {
   const reasons: readonly (readonly [code: unknown, reason: RegExp])[] = [
     ['ENOENT', /^the folder \/data does not exist; create it$/],
     ['ENOTDIR', /^\/data is not a folder$/],
-    ['EACCES', /^this user may not create files in \/data; change its owner, or name another/],
-    ['EPERM', /^this user may not create files in \/data; change its owner, or name another/],
+    ['EACCES', /^this user cannot create files in \/data; change its owner, or name another/],
+    ['EPERM', /^this user cannot create files in \/data; change its owner, or name another/],
     ['EROFS', /^\/data is on a read-only file system; mount a volume there$/],
     ['ENOSPC', /^the disk is full$/],
     ['EMFILE', /^it cannot be created \(EMFILE\)$/],

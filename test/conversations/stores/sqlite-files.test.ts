@@ -329,7 +329,7 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
   };
   const WINDOWS = process.geteuid === undefined ? 'Windows has no such modes' : false;
 
-  it('when this user may not write to it', { skip: WINDOWS }, (t) => {
+  it('when this user cannot write to it', { skip: WINDOWS }, (t) => {
     chmodSync(folder, 0o755);
     t.after(() => chmodSync(folder, 0o700));
     const path = newPath();

@@ -121,7 +121,7 @@ function isCutToLines({ told: { all, sent, hasReply } }: Attempt): boolean {
  * Whether nobody can say for certain if a request corrects words or follows them: older messages
  * are left out, and the rest is only such lines, or the same words without a reply.
  */
-export function mayComeBehind(attempt: Attempt): boolean {
+export function mayComeAfter(attempt: Attempt): boolean {
   const { told: { all, sent }, lines, corrects } = attempt;
   if (corrects === undefined || sent === all.length) return false;
   if (isCutToLines(attempt)) return true;

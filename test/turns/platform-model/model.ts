@@ -4,7 +4,7 @@
 import type { Message } from '../../../src/conversations/message.ts';
 import { FILLER, lettersOf, ownLettersOf } from './call.ts';
 import {
-  hasEffects, isUnclear, mayComeBehind, wantsReply, wasOpenElsewhere,
+  hasEffects, isUnclear, mayComeAfter, wantsReply, wasOpenElsewhere,
   type Act, type Attempt, type Delivery, type PlatformLedger, type Run, type ToldHistory,
 } from './ledger.ts';
 
@@ -132,7 +132,7 @@ export class PlatformModel {
 
   /** Whether all other words in history are words that may have been corrected. */
   #mayHaveMore(said: readonly string[], words: readonly string[]): boolean {
-    const unclear = this.#ledger.attempts.filter(mayComeBehind);
+    const unclear = this.#ledger.attempts.filter(mayComeAfter);
     const spare = unclear.map(({ corrects }) => corrects?.words);
     const left = [...words];
     for (const each of said) {
