@@ -7,8 +7,8 @@ import { failureReasonOf } from '../turns/report/failure-reason.ts';
 import { outcomeName, TURN_OUTCOMES, type TurnOutcome } from '../turns/report/turn-points.ts';
 import type { AnsweredUsage, CostOf, CutUsage, TurnWork } from '../turns/report/turn-work.ts';
 import { CHAT_COMPLETIONS } from '../wires/chat-completions/events.ts';
-import { LAYERCODE } from '../wires/layercode/call-events.ts';
 import { EVENT_FIELDS } from '../wires/layercode/events.ts';
+import { LAYERCODE } from '../wires/layercode/our-events.ts';
 import type { TurnObserver } from '../wires/wire-options.ts';
 import { WAIT_BUCKETS_SECONDS } from './work-metrics.ts';
 

@@ -14,7 +14,7 @@ import type { Finder, FoundValue } from '../../src/redaction/finder.ts';
 import { Redaction } from '../../src/redaction/redaction.ts';
 import { Turns } from '../../src/turns/turns.ts';
 import { AgentValues } from '../../src/turns/values.ts';
-import { callEventOf } from '../../src/wires/layercode/call-events.ts';
+import { callEventOf } from '../../src/wires/layercode/our-events.ts';
 import type { LayercodeEvent } from '../../src/wires/layercode/events.ts';
 import { signPayload } from '../../src/wires/layercode/signature.ts';
 import { contentsOf, messageEvent, SECRET, serve, until } from '../fixtures/app.ts';

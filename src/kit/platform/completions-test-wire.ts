@@ -1,7 +1,7 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
 import { parseJson } from '../../base/json.ts';
-import { turnEventOf } from '../../wires/chat-completions/call-events.ts';
+import { turnEventOf } from '../../wires/chat-completions/our-events.ts';
 import { PROFILES, type ProfileName } from '../../wires/chat-completions/profiles.ts';
 import { parseCompletion, toldBy } from '../../wires/chat-completions/request.ts';
 import { EventError } from '../../wires/json-body.ts';

@@ -9,11 +9,11 @@ import { checkRoomForStream, StreamDelivery } from '../reply-stream.ts';
 import type { WireOptions } from '../wire-options.ts';
 import type { BearerKeys } from './bearer-keys.ts';
 import { isCallAction, OfferedActions } from './call-actions.ts';
-import { conversationOf, turnEventOf } from './call-events.ts';
 import { ChunkEncoder, type ChunkOptions } from './chunk-encoder.ts';
 import { withErrorBody } from './error-body.ts';
 import type { CompletionEvent } from './events.ts';
 import { completionOf, JsonDelivery, SILENT_REPLY } from './json-delivery.ts';
+import { conversationOf, turnEventOf } from './our-events.ts';
 import { PROFILES, type Profile, type ProfileName } from './profiles.ts';
 import { parseCompletion, toldBy, toolsOffered, wantsUsage, type ToldCall } from './request.ts';
 

@@ -12,11 +12,11 @@ import {
 } from '../reply-stream.ts';
 import { cutReply, runHook } from '../silent-hooks.ts';
 import type { WireOptions } from '../wire-options.ts';
-import { callEventOf } from './call-events.ts';
 import { encoderFor } from './encoders.ts';
 import {
   EVENT_FIELDS, isCallEvent, isKnownEvent, parseEvent, type LayercodeEvent, type UnknownEvent,
 } from './events.ts';
+import { callEventOf } from './our-events.ts';
 import type { SignedHandler } from './signed.ts';
 
 const STATUS_OK = { status: 'ok' } as const;

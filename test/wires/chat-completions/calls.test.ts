@@ -9,7 +9,7 @@ import { withModel } from '../../../src/agents/with-model.ts';
 import { MemoryStore } from '../../../src/conversations/memory-store.ts';
 import { scriptedModel } from '../../../src/kit/scripted-model.ts';
 import { tool } from '../../../src/tools/tool.ts';
-import { turnEventOf } from '../../../src/wires/chat-completions/call-events.ts';
+import { turnEventOf } from '../../../src/wires/chat-completions/our-events.ts';
 import { PROFILES, type ProfileName } from '../../../src/wires/chat-completions/profiles.ts';
 import { parseCompletion, toldBy } from '../../../src/wires/chat-completions/request.ts';
 import { contentsOf, Told } from '../../fixtures/app.ts';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import type { CallEvent } from '../../../src/calls/call-event.ts';
-import { callEventOf } from '../../../src/wires/layercode/call-events.ts';
+import { callEventOf } from '../../../src/wires/layercode/our-events.ts';
 import { isKnownEvent, parseEvent } from '../../../src/wires/layercode/events.ts';
 
 type Fields = Readonly<Record<string, unknown>>;
