@@ -24,7 +24,7 @@ function shown(theirs: readonly Exchange[], ours: readonly Exchange[]): string[]
 const CASES: readonly (
   readonly [name: string, theirs: readonly string[], ours: readonly string[], pairs: string[]]
 )[] = [
-  ['matches one exchange that is all of both lists', ['Hi > Hello.'], ['Hi > Hello.'], ['0=0']],
+  ['matches an exchange that is all of both lists', ['Hi > Hello.'], ['Hi > Hello.'], ['0=0']],
   ['goes back to two matching exchanges in a row, and no further',
     ['A > a', 'B > b', 'C > c'], ['A > a', 'B > b', 'C > c'], ['1=1', '2=2']],
   ['finds the place where their list was cut at the front',
@@ -38,10 +38,10 @@ const CASES: readonly (
     ['> Line 1 is open.', 'Yes > Line 2 is open.', 'Yes >'],
     ['Yes > Line 1 is open.', 'Yes > Line 2 is open.', 'Yes >', 'Yes > Sure.'], ['1=1', '2=2']],
   // Seed 49740.
-  ['counts a new reply as one to the newest of equal words',
+  ['counts a new reply as one to the newest of identical words',
     ['Yes >', 'Yes > Sure.'], ['Yes >', 'Yes >', 'Yes >'], ['0=1', '1=2']],
   // The same seed.
-  ['does not lose several exchanges with equal words over a reply that is only similar',
+  ['does not lose several exchanges with identical words over a merely similar reply',
     ['Yes >', 'Yes >', 'Yes > Line 6 is busy.'],
     ['Yes >', 'Yes >', 'Yes > Line 3 is busy.', 'Yes >', 'Yes >', 'Yes >'], ['0=3', '1=4', '2=5']],
   // Seed 501002.
@@ -60,16 +60,16 @@ const CASES: readonly (
     ['0=0', '1=1']],
   ['compares words without letters as they are',
     ['?! > a', '... > b'], ['?! > a', '... > b'], ['0=0', '1=1']],
-  ['takes the first of two equal words if their list has its reply',
+  ['takes the first of identical words if their list has the reply to those',
     ['Tea? > Milk?', 'Yes. > Sugar?'], ['Tea? > Milk?', 'Yes. > Sugar?', 'Yes. > Lemon?'],
     ['0=0', '1=1']],
-  ['takes the answered one of equal words if the newest has no reply yet',
+  ['takes the answered words among identical ones if the newest have no reply yet',
     ['Yes. > Sugar?'], ['Yes. > Sugar?', 'Yes. >'], ['0=0']],
-  ['goes back beyond equal words, of which our list has one more',
+  ['goes back past identical words, which our list has once more',
     ['Tea? > Milk?', 'Yes. >', 'Yes. >', 'Yes. >'],
     ['Tea? > Milk?', 'Yes. > Sugar?', 'Yes. > Lemon?', 'Yes. > Rum?', 'Yes. >'],
     ['0=0', '1=1', '2=2', '3=3']],
-  ['begins at the first of equal words if both lists have nothing else',
+  ['begins at the first of identical words if both lists have nothing else',
     ['Yes. >', 'Yes. >'], ['Yes. > Sugar?', 'Yes. > Lemon?', 'Yes. >'], ['0=0', '1=1']],
   ['recognises a reply that was cut',
     ['Tea? > Milk?', 'Yes. > Do you take'],
@@ -78,7 +78,7 @@ const CASES: readonly (
     ['Yes. > ...', 'No. > n'], ['Yes. > Milk?', 'No. > n', 'Yes. > Sugar?'], ['0=0', '1=1']],
   ['counts words as said again if the replies certainly differ',
     ['Yes. > Sugar?'], ['Yes. > Milk?', 'Yes. > Lemon?'], []],
-  ['begins at one exchange whose words are in each list once',
+  ['begins at an exchange whose words are in each list only once',
     ['X > x', 'B > b', 'Y >'], ['A > a', 'B > b', 'C > c'], ['1=1']],
   ['does not begin at words that are in one list twice',
     ['X > x', 'Yes. >', 'Y >'], ['Yes. >', 'Yes. >', 'C > c'], []],
@@ -88,26 +88,26 @@ const CASES: readonly (
   ['finds nothing if our list is empty', ['A > a'], [], []],
   ['begins at the first words of both lists if those are said again in theirs',
     ['Yes. >', 'Yes. >'], ['Yes. > Sugar?'], ['0=0']],
-  ['tells the last two in a row from equal ones before them',
+  ['tells the last two exchanges from identical ones before them',
     ['Tea? > Milk?', 'Yes. > Fine.', 'No. >', 'Yes. > Fine.', 'No. >'],
     ['Tea? > Milk?', 'Yes. > Fine.', 'No. >', 'Yes. > Fine.'], ['2=2', '3=3']],
   ['begins at a greeting that both lists have',
     ['> Welcome.', 'X >'], ['> Welcome.', 'A > a', 'B > b'], ['0=0']],
-  ['takes the newer of equal words if their list has its reply, after a similar one',
+  ['takes the newer of identical words if their list has its reply, after a similar one',
     ['Tea? > Milk?', 'Yes. > Line 2 is free now.'],
     ['Tea? > Milk?', 'Yes. > Line 1 is free now.', 'Yes. > Line 2 is free now.'], ['0=0', '1=2']],
   // Seed 3610: the last words were said once more, and discarded.
-  ['takes the older of equal words at the end of a list that was cut at the front',
+  ['takes the older of identical words at the end of a list that was cut at the front',
     ['Yes. >', 'Yes. > Sugar?', 'Yes. >'],
     ['> Welcome.', 'Yes. >', 'Yes. > Sugar?', 'Yes. > Milk?', 'Yes. > Rum?'], ['1=2', '2=3']],
   // Seed 7691: another process was saying the last reply.
-  ['rates equal replies and one that has hardly begun above nearly equal ones',
+  ['rates identical replies and one that has hardly begun above nearly identical ones',
     ['Yes. > L', 'Yes. > Line 3 is free.', 'Yes. > Line 4 is free.', 'Yes. > Line 5 is free.'],
     ['Yes. > Line 1 is free.', 'Yes. > L', 'Yes. > Line 3 is free.', 'Yes. > Line 4 is free.',
       'Yes. >'],
     ['2=3', '3=4']],
   // The turn that was to discard C ended before it was opened.
-  ['goes on to two in a row if both lists have the last exchange, but not the one before',
+  ['goes on to two exchanges in a row if the last ones match, but not those before them',
     ['A > a', 'B > b', 'D > d'], ['A > a', 'B > b', 'C > c', 'D > d'], ['0=0', '1=1', '2=3']],
 ];
 
@@ -115,7 +115,7 @@ describe('align', () => {
   for (const [name, theirs, ours, pairs] of CASES)
     it(name, () => assert.deepEqual(shown(exchanges(...theirs), exchanges(...ours)), pairs));
 
-  it('looks at our newest 60', () => {
+  it('looks only at our newest 60 exchanges', () => {
     const ours = Array.from({ length: 100 }, (_, index) => `Words ${index} >`);
     const found = (index: number): string[] =>
       shown(exchanges(`Words ${index} >`, 'X >'), exchanges(...ours));
@@ -127,7 +127,7 @@ describe('align', () => {
     ['agree on no words', (nth) => `Words ${nth} that are not there again.`],
   ];
   for (const [what, wordsOf] of costly)
-    it(`takes less than 20 ms of CPU time for 50 of theirs and 60 of ours that ${what}`, () => {
+    it(`takes less than 20 ms of CPU time if their 50 and our 60 exchanges ${what}`, () => {
       const list = (length: number, name: string): Exchange[] =>
         Array.from({ length }, (_, index) => ({
           words: index === length - 1 ? name : wordsOf(`${name} ${index}`),

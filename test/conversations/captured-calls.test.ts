@@ -63,7 +63,7 @@ function sentIn(turns: Parameters<typeof exchangesIn>[0]): readonly unknown[] {
 }
 
 describe('what was captured of a call', () => {
-  it('is kept as the difference from the last request of the turn before', () => {
+  it("is kept as the difference from the previous turn's last request", () => {
     const call = new Call();
     call.send('t-1', [bodyOf(1), bodyOf(2)]);
     const second = call.send('t-2', [bodyOf(3)]);
@@ -105,13 +105,13 @@ describe('what was captured of a call', () => {
     assert.deepEqual(call.sent, [asked(said('something else')), bodyOf(2)]);
   });
 
-  it('does not reach into another session', () => {
+  it('does not build on another session', () => {
     const second = new Call().sendFirst(1).send('t-2', [bodyOf(2)], 's-2');
     assert.equal(second?.after, undefined);
     assert.deepEqual(second?.requests[0]?.messages, bodyOf(2).messages);
   });
 
-  it('lacks what it shared with the turn before if a store lost or changed that', () => {
+  it('lacks what it shared with the turn before if a store lost or changed that turn', () => {
     const second = new Call().sendFirst(2).turn('t-2');
     const rest = asked(said('line 1'));
     assert.deepEqual(sentIn([second]), [rest]);
@@ -119,7 +119,7 @@ describe('what was captured of a call', () => {
     assert.deepEqual(sentIn([other, second]).at(1), rest);
   });
 
-  it('is not rebuilt from an incomplete turn, even if that has the hash of what was sent', () => {
+  it('is not rebuilt from an incomplete turn, even if its hash is that of what was sent', () => {
     const [, ...others] = new Call().sendFirst(3).turns;
     assert.deepEqual(sentIn(others), [asked(said('line 1')), asked(said('line 2'))]);
   });
@@ -144,7 +144,7 @@ describe('what was captured of a call', () => {
     assert.equal(counts.at(-1), counts[1]);
   });
 
-  it('is limited over all its turns, and counts towards the limit of the store', () => {
+  it("is limited across all turns of the call, and counts towards the store's limit", () => {
     const call = new Call();
     for (let n = 1; n <= 25; n += 1)
       call.send(`t-${n}`, [asked(said(String(n % 10).repeat(200_000)))]);

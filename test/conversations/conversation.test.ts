@@ -40,7 +40,7 @@ describe("the agent's state", () => {
     return talk.settle(turnId, 'completed', 'Yes.', { runId, agentState: setTo(text) });
   }
 
-  it('is that of the last settlement that has one, for the turns that open after it', () => {
+  it('comes from the last settlement that has one, for all turns opened after it', () => {
     const talk = new Talk();
     talk.open('t1');
     keep(talk, 't1', '{"n":1}');
@@ -50,7 +50,7 @@ describe("the agent's state", () => {
     assert.equal(talk.conversation.state, '{"n":22}');
   });
 
-  it('is cleared with caller and agent, and no running turn brings it back', () => {
+  it('is cleared with the caller and the agent, and no running turn brings it back', () => {
     const talk = new Talk();
     talk.open('t1', { caller: { sessionId: 's', from: '+1', to: '+2' } });
     keep(talk, 't1', '{"n":1}');
@@ -83,16 +83,16 @@ describe('the caller of a conversation', () => {
   const caller = { sessionId: 's-1', from: '+15550100', to: '+15550199' };
 
   for (const [what, sessionId, expected] of [
-    ['known to later turns of the session, whose events do not name it', 's-1',
+    ['known to later turns of the session, whose events do not name the caller', 's-1',
       { from: '+15550100', to: '+15550199' }],
-    ['not that of another session: it may be a browser', 's-2', undefined],
+    ['not the caller of another session, which may be a browser', 's-2', undefined],
   ] as const)
     it(`is ${what}`, inTalk((talk) => {
       talk.open('t1', { caller });
       assert.deepEqual(talk.open('t2').callerIn(sessionId), expected);
     }));
 
-  it('is the last one that called', inTalk((talk) => {
+  it('is whoever called last', inTalk((talk) => {
     talk.open('t1', { caller });
     const opened = talk.open('t2', { caller: { ...caller, sessionId: 's-2', from: '+4420' } });
     assert.deepEqual(opened.callerIn('s-2'), { from: '+4420', to: '+15550199' });

@@ -12,10 +12,10 @@ describe('a call that was cut to replies', () => {
   const WELCOME = '> Welcome to the bakery. How can I help?';
   tellCalls([
     // Seed 98700029 of the random platforms: the corrected words were in history twice.
-    ['asks for another reply to the words after them',
+    ['asks for another reply to the words after those replies',
       `${both}; Cake and milk? (> Tea is one euro. | Line 2 of the bakery.)`,
       'Tea? > Tea is one euro. | Line 2 of the bakery. / Cake and milk? > …; not t2'],
-    ['asks for another reply to the words after them, though the agent began the call',
+    ['asks for another reply to the words after those replies, though the agent began the call',
       'Tea? (> Line 1.) > Tea is one euro.; '
         + `Cake? (> Line 1. / ${TEA} | Line 2 of the bakery.) > Cake is two euros.; `
         + 'Cake and milk? (> Tea is one euro. | Line 2 of the bakery.)',
@@ -25,7 +25,7 @@ describe('a call that was cut to replies', () => {
     ['replaces nothing even if the caller repeats what they said before',
       'Yes. () > Your tea is on its way.; Yes. (> Your tea is on its way.)',
       'Yes. > Your tea is on its way. / Yes. > …'],
-    ['replaces the only turn if its texts belong to no reply: perhaps to a greeting',
+    ['replaces the only turn if its texts belong to no reply, but perhaps to a greeting',
       'Milk? () > It is out.; Milk and tea? (> Please hold the line, an agent comes at once.)',
       'Milk and tea? > …; not t1'],
     ['replaces the only turn since the greeting if the greeting comes in other words',
@@ -39,7 +39,7 @@ describe('a call that was cut to replies', () => {
     ['replaces nothing if all it has is a part of the greeting',
       `Tea? (${WELCOME}) > Tea is one euro.; Cake? (${WELCOME} / ${TEA}) > Cake is two euros.; `
         + 'Milk? (> How can I help?)', `${WELCOME} / ${TEA} / ${CAKE} / Milk? > …`],
-    ['does not begin with the greeting if its first text is a part of the greeting',
+    ['does not count as beginning with the greeting if its first text is only part of it',
       `Tea? (${WELCOME}) > Tea is one euro.; Cake? (${WELCOME} / ${TEA}) > Cake is two euros.; `
         + `Bread? (> How can I help? / ${CAKE})`, `${WELCOME} / ${TEA} / ${CAKE} / Bread? > …`],
     ['replaces nothing if it has only lines that are often repeated',
@@ -51,7 +51,7 @@ describe('a call that was cut to replies', () => {
     ['older', 'Tea is 1 euro and fifty cents with milk.', ['t2']],
     ['newer', 'Cake is 1 euro and twenty cents with cream.', []],
   ] as const)
-    it(`belongs to the ${what} of two similar replies if that has more of its words`, () => {
+    it(`belongs to the ${what} of two similar replies if it shares more words with that`, () => {
       const talk = callOf(
         'Tea? > Tea is one euro and fifty cents, with milk.',
         'Cake? > Cake is one euro and twenty cents, with cream.',

@@ -47,7 +47,7 @@ describe('the calls of a turn that was replaced', () => {
     return calls.map(({ toolCallId }) => toolCallId);
   }
 
-  it('list waiting calls first, and leave out interrupted ones', () => {
+  it('begin with waiting ones, and leave out interrupted ones', () => {
     const running = { state: 'running' } as const;
     const results = [{}, running, { ...running, joins: true }, { state: 'interrupted' }] as const;
     assert.deepEqual(idsOf(results, false), ['call-2', 'call-1', 'call-0']);
@@ -126,7 +126,7 @@ describe('the state of a turn that was replaced', () => {
       assert.equal(place.taken().state, state);
     });
 
-  it('keeps changes made while a call whose result stays is running: it may have made them', () => {
+  it('keeps changes that a running call whose result stays may have made', () => {
     const place = new Replaced([{ state: 'running' }]);
     Object.assign(place.conversation, { state: before, runningCalls: 1 });
     place.change(before, changed);

@@ -43,11 +43,11 @@ const WORDLESS = { state: 'interrupted' } as const;
 const FILLERS = { filler: 'One moment. Still looking.' };
 const LOST = { isLost: true } as const;
 
-describe('a text that was heard', () => {
+describe('a heard text', () => {
   for (const [title, past, textHeard, expected] of [
-    ['that is two fillers leaves an older reply alone', [SPOKEN, { ...FILLERS, ...WORDLESS }],
+    ['that consists of fillers leaves an older reply alone', [SPOKEN, { ...FILLERS, ...WORDLESS }],
       'One moment.  Still looking. ', [`t1: ${TUESDAY}`]],
-    ['that begins with two fillers is the words after them', [{ ...FILLERS, said: 'It is ten.' }],
+    ['that begins with fillers means the words after them', [{ ...FILLERS, said: 'It is ten.' }],
       'One moment. Still looking. It', ['t1: It *']],
 
     ['cuts an older reply before a wordless turn, whatever the white space', [SPOKEN, WORDLESS],
@@ -55,48 +55,48 @@ describe('a text that was heard', () => {
     ['looks past several wordless turns', [SPOKEN, WORDLESS, WORDLESS], 'Your', ['t1: Your *']],
     ['never looks past a turn that has spoken', [SPOKEN, { said: 'Yes.' }], 'Your',
       [`t1: ${TUESDAY}`, 't2: Your *']],
-    ['finds nothing if nobody spoke', [WORDLESS], 'Your', []],
+    ['changes nothing if nobody spoke', [WORDLESS], 'Your', []],
 
-    ['is the reply of a turn whose process died', [SPOKEN, LOST], 'It is ten',
+    ['becomes the reply of a turn whose process died', [SPOKEN, LOST], 'It is ten',
       [`t1: ${TUESDAY}`, 't2: It is ten *']],
-    ["that is empty is the reply of a turn whose process died, not an older one's",
+    ["that is empty becomes the reply of a turn whose process died, not an older turn's",
       [SPOKEN, LOST], '', [`t1: ${TUESDAY}`]],
-    ['is found before a wordless turn, in one whose process died', [LOST, WORDLESS], 'It is ten',
+    ['becomes the reply of a lost turn before a wordless one', [LOST, WORDLESS], 'It is ten',
       ['t1: It is ten *']],
   ] as const satisfies readonly (readonly [string, readonly Past[], string, readonly string[]])[])
     it(title, () => assert.deepEqual(left(past, { textHeard }), expected));
 
   for (const [title, past, textHeard, turnId, expected] of [
-    ['begins at the named turn', [{ said: 'Zero.' }, { said: 'One.' }], 'Ze', 't1',
+    ['applies to the named turn', [{ said: 'Zero.' }, { said: 'One.' }], 'Ze', 't1',
       ['t1: Ze *', 't2: One.']],
-    ['goes back from the named turn, never forward',
+    ['looks back from the named turn, never forward',
       [{ said: 'Zero.' }, WORDLESS, { said: 'Two.' }], 'Ze', 't2', ['t1: Ze *', 't3: Two.']],
-    ['begins at the newest turn if the id is not ours', [{ said: 'Zero.' }, { said: 'One.' }],
+    ['applies to the newest turn if the id is not ours', [{ said: 'Zero.' }, { said: 'One.' }],
       'On', 'an id of the platform', ['t1: Zero.', 't2: On *']],
   ] as const)
     it(title, () => assert.deepEqual(left(past, { textHeard, turnId }), expected));
 
-  // A server that could not ask the store once cut its own newest reply to words of another server.
+  // Previously a server that could not ask the store cut its own newest reply to another's words.
   for (const [title, past, textHeard, expected] of [
     ['leaves the newest turn alone', [{ said: 'One.' }], 'Two', ['t1: One.']],
     ['that is empty leaves the newest turn alone', [{ said: 'One.' }], '', ['t1: One.']],
-    ['that is not known leaves the newest turn alone', [{ said: 'One.' }], undefined, ['t1: One.']],
+    ['that is unknown leaves the newest turn alone', [{ said: 'One.' }], undefined, ['t1: One.']],
     ['that is a prefix leaves the newest turn alone', [{ said: 'One.' }], 'On', ['t1: One.']],
-    ['is not the reply of a turn whose process died', [LOST], 'On', []],
+    ['does not become the reply of a turn whose process died', [LOST], 'On', []],
   ] as const)
-    it(`of a turn that may be missing ${title}`, () => {
+    it(`${title} if its own turn may be missing`, () => {
       const report = { textHeard, turnId: 'of another process', isBehind: true } as const;
       assert.deepEqual(left(past, report), expected);
     });
 
   for (const turnId of ['t1', undefined])
-    it(`cuts ${turnId ?? 'the newest turn'}, even if others may be missing`, () => {
+    it(`cuts ${turnId ?? 'the newest turn'}, even if other turns may be missing`, () => {
       const report = { textHeard: 'five', isBehind: true } as const;
       const named = turnId === undefined ? report : { ...report, turnId };
       assert.deepEqual(left([{ said: '$5' }], named), ['t1: five *']);
     });
 
-  it('is compared with what a turn of this process has sent, even if not settled yet', () => {
+  it('is compared with what a turn of this process has sent, even before that is settled', () => {
     const talk = new Talk();
     talk.exchange('t1', TUESDAY);
     talk.open('t2');
@@ -121,7 +121,7 @@ describe('an interruption that does not say what was heard', () => {
   });
 
   for (const [what, filler] of [['nothing', undefined], ['only a filler', 'One moment.']] as const)
-    it(`leaves a turn that said ${what} completed, and reports nothing`, inTalk((talk) => {
+    it(`does not interrupt a turn that said ${what}, and reports nothing`, inTalk((talk) => {
       talk.open('t1');
       talk.settle('t1', 'completed', '', { filler });
       assert.equal(talk.hear(undefined), undefined);
@@ -145,7 +145,7 @@ describe('noteHeard on a turn with tools', () => {
     ['Let me', ['t1: Let me *']],
     ['', ['t1:  *']],
   ] as const)
-    it(`puts ${JSON.stringify(heard)} around the call`, () => {
+    it(`splits ${JSON.stringify(heard)} at the call`, () => {
       const talk = lostAfterCall();
       talk.hear(heard);
       assert.deepEqual(talk.replies, expected);
@@ -164,7 +164,7 @@ describe('noteHeard on a turn with tools', () => {
     return talk;
   }
 
-  // It was once 'one moment a' before the call, and 'll right' after it.
+  // It used to be 'one moment a' before the call, and 'll right' after it.
   for (const [title, rounds, heard, expected] of [
     ['all of it', ['One moment. ', 'All right.'], 'one moment all right',
       ['One moment. ', 'All right.']],
@@ -190,7 +190,7 @@ describe('noteHeard on a turn with tools', () => {
       ['one moment', ' all right bye']],
     ['other words', ['$5. ', 'Done.'], 'five dollars', ['', 'five dollars']],
   ] as const)
-    it(`finds what was heard by its words in the rounds: ${title}`, () => {
+    it(`matches what was heard with the words of the rounds: ${title}`, () => {
       const talk = after(rounds);
       talk.hear(heard);
       const texts = expected.filter((text, index) => text !== '' || index < expected.length - 1);
@@ -200,11 +200,11 @@ describe('noteHeard on a turn with tools', () => {
 
 describe('cutTurn', () => {
   for (const [title, said, heard, left] of [
-    ['to nothing for blanks', 'First.', ' \n', undefined],
-    ["to the platform's words where they are not ours", 'It costs $5.', 'it costs five dollars',
+    ['to nothing for white space', 'First.', ' \n', undefined],
+    ["to the platform's words if they are not ours", 'It costs $5.', 'it costs five dollars',
       'it costs five dollars'],
     ['to half a word', 'First.', 'Fir', 'Fir'],
-    ['and keeps blanks around what was heard', 'First of many.', 'First ', 'First '],
+    ['and keeps spaces around what was heard', 'First of many.', 'First ', 'First '],
   ] as const)
     it(`cuts a completed turn ${title}`, inTalk((talk) => {
       talk.exchange('t1', said);
@@ -214,7 +214,7 @@ describe('cutTurn', () => {
       assert.equal(talk.turn('t1').state, 'interrupted');
     }));
 
-  it('leaves the newest turn alone if an older one is running elsewhere: that is meant', () => {
+  it('leaves the newest turn alone if an older one that is running elsewhere is meant', () => {
     const talk = new Talk();
     talk.open('t1');
     talk.exchange('t2', 'Second.');
@@ -223,14 +223,14 @@ describe('cutTurn', () => {
     assert.equal(talk.turn('t2').state, 'completed');
   });
 
-  it('cuts an interrupted turn to what was heard, and does not report it again', inTalk((talk) => {
+  it('cuts an interrupted turn to what was heard without reporting it again', inTalk((talk) => {
     talk.open('t1');
     talk.settle('t1', 'interrupted', 'First of man');
     assert.equal(talk.cut('First'), undefined);
     assert.deepEqual(talk.shown, ['user: t1', 'assistant(interrupted): First']);
   }));
 
-  it('forgets what a turn sent: it is not sent again', inTalk((talk) => {
+  it('forgets what a turn sent, so that it is not sent again', inTalk((talk) => {
     talk.open('t1');
     talk.settle('t1', 'completed', 'First.', {
       sent: [{ type: 'say', text: 'First.' }, { type: 'data', json: '{}' }],
@@ -244,13 +244,13 @@ describe('cutTurn on a turn with tools', () => {
   const call = ['assistant(interrupted): Let me see. [call-1]', 'tool: 42'];
   for (const [title, heard, left] of [
     ['in the text before the call', 'Let', ['assistant(interrupted): Let [call-1]', 'tool: 42']],
-    ['right after it', 'Let me see.', call],
-    ['in the text after it', 'Let me see.It is', [...call, 'assistant(interrupted): It is']],
+    ['right after the call', 'Let me see.', call],
+    ['in the text after the call', 'Let me see.It is', [...call, 'assistant(interrupted): It is']],
     ['before the first word', '', ['assistant(interrupted):  [call-1]', 'tool: 42']],
     ['without knowing what was heard', undefined,
       [...call, 'assistant(interrupted): It is 42.']],
   ] as const)
-    it(`keeps the call and its result whole when cut ${title}`, inTalk((talk) => {
+    it(`keeps the call and its result whole when it cuts ${title}`, inTalk((talk) => {
       talk.exchange('t1', toolMessages('t1'));
       talk.cut(heard);
       assert.deepEqual(talk.shown, ['user: t1', ...left]);
@@ -288,6 +288,6 @@ describe('isPrefix', () => {
     ['our', 'Your', false],
     ['Your appointment.', 'Your', false],
   ] as const)
-    it(`is ${expected} for ${JSON.stringify(prefix)} of ${JSON.stringify(text)}`, () =>
+    it(`is ${expected} for ${JSON.stringify(prefix)} and ${JSON.stringify(text)}`, () =>
       assert.equal(isPrefix(prefix, text), expected));
 });

@@ -34,9 +34,9 @@ describe('the limits of a conversation', () => {
     });
 
   for (const [what, turns, maxTextLength, left] of [
-    ['exactly the limit of texts', 4, 52, ['t1', 't2', 't3', 't4']],
-    ['three quarters of the texts beyond the limit', 5, 52, ['t3', 't4', 't5']],
-    ['whole turns, and one fewer beyond the limit', 2, 25, ['t2']],
+    ['texts of exactly the maximum length', 4, 52, ['t1', 't2', 't3', 't4']],
+    ['three quarters of the texts once these are too long', 5, 52, ['t3', 't4', 't5']],
+    ['only whole turns once the texts are too long', 2, 25, ['t2']],
   ] as const)
     it(`keep ${what}`, () => assert.deepEqual(ids(filled(turns, { maxTextLength })), left));
 
@@ -44,7 +44,7 @@ describe('the limits of a conversation', () => {
     ['text', { maxMessages: 10, maxTextLength: 149 }, [100, 10, 10, 10, 20], 4],
     ['messages', { maxMessages: 8, maxTextLength: 350 }, [10, 10, 100, 100, 100], 3],
   ] as const)
-    it(`trim only what is exceeded to three quarters of its limit: ${exceeded}`, () => {
+    it(`trim only what exceeds its limit, to three quarters of that limit: ${exceeded}`, () => {
       const talk = new Talk(bounds);
       for (const [index, length] of lengths.entries())
         talk.exchange(`t${index}`, '.', { text: 'x'.repeat(length) });
@@ -61,7 +61,7 @@ describe('the limits of a conversation', () => {
     assert.deepEqual(ids(talk), ['t3']);
   });
 
-  it('drop a turn together with its tools', () => {
+  it('drop a turn together with its tool calls', () => {
     const talk = new Talk({ maxMessages: 6 });
     talk.exchange('t1', toolMessages('t1'));
     talk.exchange('t2', 'Second.');

@@ -11,7 +11,7 @@ import { BOUNDS, inTalk, reply, Talk, yes } from './talk.ts';
 const HELLO = 'hello > You said hello.';
 
 describe('words that are the beginning of the newest ones', () => {
-  tellCalls([['are not late once the reply to those was broken off: nobody wants it',
+  tellCalls([['are not late if the reply to the newest was broken off, for nobody wants that reply',
     `hello () > You said hello.; pay one now (${HELLO}) > *; pay one (${HELLO})`,
     `${HELLO} / pay one > …; not t2`]]);
 });
@@ -61,18 +61,18 @@ describe('words that are joined in one list', () => {
   const inTwo = `hello () > You said hello.; I want a table (${HELLO}) > When?; `
     + `for four (${HELLO} / I want a table) > Done.`;
   tellCalls([
-    ['are those of two turns of ours, the first of them unheard',
+    ['match two turns of ours, the first of them unheard',
       `${inTwo}; Thanks (${HELLO} / I want a table, for four. > Done.)`,
       `${HELLO} / I want a table / for four > Done. / Thanks > …`],
-    ['are those of two messages of the platform',
+    ['match two messages of the platform',
       `hello () > You said hello.; I want a table for four (${HELLO}) > Done.; `
         + `Thanks (${HELLO} / I want a table / for four > Done.)`,
       `${HELLO} / I want a table for four > Done. / Thanks > …`],
-    ['are not those of two messages between which the agent has spoken',
+    ['do not match two messages between which the agent has spoken',
       `hello () > You said hello.; yes yes (${HELLO}) > Fine.; `
         + `Thanks (${HELLO} / yes > What? / yes > Fine.)`,
       `${HELLO} / yes > What? / yes > Fine. / Thanks > …; not t2`],
-    ['replace both turns even if nothing else of the call is certain',
+    ['replace both turns even if nothing else in the call is certain',
       `${inTwo}; I want a table for four (Ahem. > Pardon?)`,
       `${HELLO} / I want a table for four > …; not t2, t3`],
   ]);
@@ -83,7 +83,7 @@ describe('a reply that another process is saying', () => {
 
   for (const [what, told, isHeard, shown] of [
     // Seeds 985 and 5379 of the random platforms: all of it was in history.
-    ['was not heard if the platform reports none of it though the call went on', '', false, []],
+    ['was not heard if the platform reports none of it although the call went on', '', false, []],
     ['keeps its words, and those that the platform has reported meanwhile', 'Are you there?',
       false, [`assistant(interrupted): ${REPLY}`, 'assistant(completed): Are you there?']],
     ['is cut to what the platform has reported', 'We open at nine.', false,
@@ -99,7 +99,7 @@ describe('a reply that another process is saying', () => {
 
 describe('a filler', () => {
   // Seed 4723: "Yes." was said four times, and only fillers told which turn was the last.
-  it('of a running turn distinguishes its words from equal ones', inTalk((talk) => {
+  it("of a running turn tells the turn's words from identical ones", inTalk((talk) => {
     const filler = 'One moment.';
     for (const [index, turnId] of ['t1', 't2', 't3', 't4'].entries()) {
       talk.open(turnId, call('Yes.', Array<string>(index).fill(`Yes. > ${filler}`)));
@@ -112,7 +112,7 @@ describe('a filler', () => {
   }));
 
   // Seed 23333: only the last turns were looked at, without the one that had the filler.
-  it('is not mistaken for a text of the platform if its list was cut at the front', () => {
+  it('is not mistaken for a text of a platform that has cut its list at the front', () => {
     const talk = callOf(HELLO);
     talk.open('t2', call('book', [HELLO]));
     talk.settle('t2', 'interrupted', '', { filler: 'One moment.' });
@@ -197,15 +197,15 @@ describe('a turn begins in less than 50 ms', () => {
     ['rewritten for speech', (turn: number) => asked(turn).replaceAll('the shop', 'our shop')],
     ['in other words', (turn: number) => `Please hold line ${turn}, an agent comes. `.repeat(5)],
   ] as const)
-    it(`even if the caller was silent for fifty turns, whose replies come ${why}`, () =>
+    it(`even if the caller was silent for fifty turns, whose replies come back ${why}`, () =>
       assertCheap(
         [`Hello > ${times(50, told).join(' | ')}`],
         times(50, (turn) => [turn === 0 ? 'Hello' : '', asked(turn)]),
       ));
 
-  // Each of the platform's texts was once compared with each of ours, and prepared anew every time.
+  // Each of the platform's texts used to be compared with each of ours, prepared anew every time.
   for (const [why, count, reply] of [
-    ['a caller was silent for fifty turns', 50, text],
+    ['the caller was silent for fifty turns', 50, text],
     ['a reply is very long', 1, (turn: number) => text(turn).repeat(80)],
   ] as const)
     it(`even if the call was cut to fifty texts of the agent, and ${why}`, () =>

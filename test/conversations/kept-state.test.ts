@@ -107,7 +107,7 @@ describe('a change to the state', () => {
   });
 });
 
-describe('a state that a record refuses', () => {
+describe('a state that a discarded turn has changed', () => {
   /** A manager with a turn that the platform has discarded, and its live state. */
   async function discarded() {
     const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });

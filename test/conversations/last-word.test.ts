@@ -79,7 +79,7 @@ const VERDICT_WORDS: Readonly<Record<Verdict, string>> = {
   'its report': 'Zero.',
 };
 
-describe('who may overwrite what a turn says', () => {
+describe('the table of who may overwrite what a turn says', () => {
   it('is in a file that imports nothing', () => {
     const source = new URL('../../src/conversations/last-word.ts', import.meta.url);
     assert.doesNotMatch(readFileSync(source, 'utf8'), /^import /m);
@@ -88,7 +88,7 @@ describe('who may overwrite what a turn says', () => {
   for (const writer of WRITERS) {
     const row = ACCOUNTS.map((account) => verdictOn(account, writer));
 
-    it(`is on the page, for "${writer}"`, () => {
+    it(`is the same on the page, for "${writer}"`, () => {
       const line = PAGE.split('\n').find((text) => text.startsWith(`| *${writer}*`));
       const [, , ...cells] = line?.split('|').map((cell) => cell.trim()) ?? [];
       assert.deepEqual(cells.slice(0, -1), row);
@@ -99,14 +99,14 @@ describe('who may overwrite what a turn says', () => {
       const verdict = row[index] ?? assert.fail();
       const before = account === 'running' ? '' : 'Zero.';
 
-      it(`for "${writer}", when its run is "${account}", is "${verdict}"`, () => {
+      it(`says "${verdict}" for "${writer}" when the run is "${account}"`, () => {
         const expected = VERDICT_WORDS[verdict];
         assert.equal(
           wordsAfter(writer, account, false, false), expected === 'Zero.' ? before : expected,
         );
       });
 
-      it(`for "${writer}", when its run is "${account}" and reported on, is "${verdict}"`, () => {
+      it(`says "${verdict}" for "${writer}" when the run is "${account}" and reported on`, () => {
         if (verdict === 'if reported' || verdict === 'its report')
           assert.equal(wordsAfter(writer, account, false, true), 'One');
         if (account === 'running') return; // a report ends it

@@ -22,7 +22,7 @@ for (const [kind, storeOf] of [
   ['a store that answers at once', memory],
   ['a store that answers later', (t: TestContext) => new PromisedStore(memory(t))],
 ] as const)
-  describe(`ConversationManager over ${kind}`, () => {
+  describe(`ConversationManager with ${kind}`, () => {
     function begin(t: TestContext, options?: ConversationManagerOptions): {
       manager: ConversationManager;
       /** The caller says something. */
@@ -49,7 +49,7 @@ for (const [kind, storeOf] of [
       assert.equal(said?.role === 'assistant' && said.state, 'completed');
     });
 
-    it('keeps the state that a turn saves, even if the turn was trimmed', async (t) => {
+    it('keeps the state that a turn saves, even if the turn has been trimmed', async (t) => {
       const { manager } = begin(t, { maxMessages: 2 });
       for (const [runId, turnId] of ['t1', 't2'].entries())
         await manager.openTurn('c', { turnId, runId, text: 'Hello' });
@@ -57,7 +57,7 @@ for (const [kind, storeOf] of [
       assert.deepEqual(await manager.getState('c'), { n: 1 });
     });
 
-    it('keeps no state of a turn that the platform has discarded', async (t) => {
+    it('keeps no state from a turn that the platform has discarded', async (t) => {
       const { manager } = begin(t);
       const transcript = transcriptOf([]);
       await manager.openTurn('c', { turnId: 't1', runId: 1, text: 'Hel', transcript });
@@ -147,8 +147,8 @@ describe('ConversationManager', () => {
       await assert.rejects(call, failure);
   });
 
-  // It was once false for ever if agents had names.
-  it('reports that its store is away, even as one of several agents', (t) => {
+  // Previously it was always false if agents had names.
+  it('reports that its store is away, even for one of several agents', (t) => {
     const store: ConversationStore = memory(t);
     const managers = [{}, { agentName: 'a' }].map((of) => new ConversationManager(store, of));
     for (const isDegraded of [true, false]) {

@@ -94,8 +94,8 @@ describe('MemoryStore', () => {
     assert.equal(stage.store.read('a')?.updatedAt, START + 500);
   });
 
-  // A wall clock was once set forward during a call, and the call was forgotten.
-  it('forgets nothing early, and keeps nothing longer, when the clock jumps', (t) => {
+  // Previously a wall clock that was set forward during a call made the store forget the call.
+  it('forgets nothing too early, and keeps nothing too long, when the clock jumps', (t) => {
     const stage = new Stage(t);
     stage.take('a');
     stage.dateMs += 86_400_000;
@@ -106,8 +106,8 @@ describe('MemoryStore', () => {
   });
 });
 
-describe('MemoryStore by time', () => {
-  it('keeps a conversation for exactly its time since the last change, even if read', (t) => {
+describe('MemoryStore limited by time', () => {
+  it('keeps a conversation for exactly that time after its last change, even if read', (t) => {
     const stage = new Stage(t);
     stage.take('a +900 a +1000');
     assert.equal(stage.held('a'), 'a');
@@ -115,7 +115,7 @@ describe('MemoryStore by time', () => {
     assert.equal(stage.held('a'), '');
   });
 
-  it('starts an expired conversation again', (t) => {
+  it('begins an expired conversation anew', (t) => {
     const stage = new Stage(t);
     stage.take('a +1001');
     stage.store.update('a', ({ turns }) => {
@@ -151,7 +151,7 @@ describe('MemoryStore by time', () => {
   tell([
     ['frees memory even if nobody asks, and keeps open and young conversations', {},
       'old open:open too +1001 young sweep', 'open young of old open too young'],
-    ['keeps one for its time once its long turn has ended', {},
+    ['keeps a conversation for its time once its long turn has ended', {},
       'a:open +5000 sweep a +1000 sweep', 'a of a'],
     ['drops an expired conversation once its long turn has ended', {},
       'a:open +5000 sweep a +1000 sweep +1 sweep', 'of a'],
@@ -167,28 +167,28 @@ describe('MemoryStore by time', () => {
   });
 });
 
-describe('MemoryStore by number', () => {
+describe('MemoryStore limited by the number of conversations', () => {
   const THREE = { maxConversations: 3 };
   tell([
     ['holds exactly the limit', THREE, 'a b c', 'a b c of a b c'],
-    ['drops the one changed longest ago for a new one', THREE, 'a b c d', 'b c d of a b c d'],
+    ['drops the least recently changed conversation', THREE, 'a b c d', 'b c d of a b c d'],
     // How the list keeps its order: test/base/recency-list.test.ts.
-    ['moves one that is used to the end', THREE, 'a b c b d e', 'b d e of a b c d e'],
-    ['has room again after one is cleared', THREE, 'a b c b:empty d e', 'c d e of a b c d e'],
+    ['moves a changed conversation to the end', THREE, 'a b c b d e', 'b d e of a b c d e'],
+    ['has room after a conversation is cleared', THREE, 'a b c b:empty d e', 'c d e of a b c d e'],
     ['has no trace left of a conversation that was used and then cleared', THREE,
       'a b a a:empty c d e f', 'd e f of a b c d e f'],
-    ['never drops one with an open turn, but the next one', THREE, 'a:open b c d',
+    ['drops the next conversation instead of one with an open turn', THREE, 'a:open b c d',
       'a c d of a b c d'],
-    ['exceeds the limit by the number of open ones', { maxConversations: 2 },
+    ['exceeds the limit if all conversations have open turns', { maxConversations: 2 },
       'a:open b:open c:open d:open', 'a b c d of a b c d'],
     ['returns to the limit when open turns have ended', { maxConversations: 2 },
       'a:open b:open c:open d:open a b c d e', 'd e of a b c d e'],
     ['holds one conversation at the lowest limit', { maxConversations: 1 }, 'a b b c',
       'c of a b c'],
-    ['forgets all of them when it is closed', {}, 'a close', 'of a'],
+    ['forgets all conversations when it is closed', {}, 'a close', 'of a'],
   ]);
 
-  it('does not count a read as use', (t) => {
+  it('does not count a read as a use', (t) => {
     const stage = new Stage(t, THREE);
     stage.take('a b c');
     stage.store.read('a');
@@ -196,7 +196,7 @@ describe('MemoryStore by number', () => {
     assert.equal(stage.held('a b c d'), 'b c d');
   });
 
-  it('keeps to the limit over many more, with memory only for those it holds', (t) => {
+  it('keeps to the limit over many conversations, and holds the last ten', (t) => {
     const stage = new Stage(t, { maxConversations: 10 });
     const ids = Array.from({ length: 5_000 }, (_, count) => `c${count}`);
     for (const [count, id] of ids.entries()) {
@@ -219,7 +219,7 @@ describe('MemoryStore by number', () => {
     assert.deepEqual([stage.store.count(), looks <= 100], [1_001, true], String(looks));
   });
 
-  it('drops in the order of the last change after an eviction that skipped open turns', (t) => {
+  it('drops in the order of last changes, even after it has skipped an open turn', (t) => {
     const stage = new Stage(t, { maxConversations: 4 });
     stage.take('open:open b c d e'); // drops b; `open` moves after e
     assert.equal(stage.held('open b c d e'), 'open c d e');
@@ -235,27 +235,27 @@ describe('MemoryStore by number', () => {
   });
 });
 
-describe('MemoryStore by characters', () => {
+describe('MemoryStore limited by characters', () => {
   const THIRTY = { maxCharacters: 30 };
   tell([
     ['holds exactly the limit', THIRTY, 'a:10 b:10 c:10', 'a b c of a b c'],
-    ['drops the one changed longest ago for a new one', THIRTY, 'a:10 b:10 c:10 c:11',
+    ['drops the least recently changed when another grows', THIRTY, 'a:10 b:10 c:10 c:11',
       'b c of a b c'],
-    ['drops as many as necessary', THIRTY, 'a:10 b:10 c:10 d:20', 'c d of a b c d'],
-    ['counts what a conversation loses only once, by a change or by its end', THIRTY,
+    ['drops as many conversations as necessary', THIRTY, 'a:10 b:10 c:10 d:20', 'c d of a b c d'],
+    ['subtracts what a conversation loses only once, by a change or by its end', THIRTY,
       'a:10 b:10 c:10 a:5 b:empty d:15', 'a c d of a b c d'],
-    ['counts what expired ones lose only once, though each begins anew', THIRTY,
+    ['subtracts what expired conversations lose only once, though each begins anew', THIRTY,
       'a:10 b:10 c:10 +1001 a:10 b:10 c:10', 'a b c of a b c'],
-    ['keeps the latest one even if it is larger than the limit', THIRTY, 'a:10 b:31', 'b of a b'],
-    ['drops one larger than the limit for the next one', THIRTY, 'a:10 b:31 c:1', 'c of a b c'],
-    ['starts again when it is closed', THIRTY, 'a:30 close b:10 c:10', 'b c of a b c'],
+    ['keeps the latest conversation even if it exceeds the limit', THIRTY, 'a:10 b:31', 'b of a b'],
+    ['drops a conversation over the limit for the next', THIRTY, 'a:10 b:31 c:1', 'c of a b c'],
+    ['starts again from zero when it is closed', THIRTY, 'a:30 close b:10 c:10', 'b c of a b c'],
     ['holds 67,108,864 characters by default', {},
       'a:16777216 b:16777216 c:16777216 d:16777216', 'a b c d of a b c d'],
-    ['holds no more by default', {}, 'a:16777216 b:16777216 c:16777216 d:16777217',
+    ['holds not one character more by default', {}, 'a:16777216 b:16777216 c:16777216 d:16777217',
       'b c d of a b c d'],
     ['counts once calls as part of a conversation', { maxCharacters: 2_500 },
       'a:paid b:paid', 'b of a b'],
-    ['no longer counts once calls that are gone', { maxCharacters: 2_500 }, 'b:paid b c:paid',
+    ['does not count once calls that are gone', { maxCharacters: 2_500 }, 'b:paid b c:paid',
       'b c of b c'],
   ]);
 });

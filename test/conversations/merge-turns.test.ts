@@ -19,7 +19,7 @@ const closed = record('t', { state: 'interrupted', reply: null, said: 'nothing' 
 const cut = record('t', { state: 'interrupted', reply: 'of' });
 const heard = record('t', { ...cut, heard: { runId: 1 } });
 const heardOf2 = record('t', { ...cut, runId: 2, heard: { runId: 2 } });
-/** What was heard of a run that has not said anything yet. */
+/** A report of what was heard, before its run is known to have said anything. */
 const guessed = record('t', { ...cut, said: 'nothing', heard: { runId: 1, text: 'of' } });
 
 /** What is there, what is remembered, and what is there afterwards: one of them, or a mixture. */
@@ -31,27 +31,27 @@ const after1 = { runId: 2, runs: 2, earlierRuns: [1] };
 const [inP, inQ] = [{ process: 'p' }, { process: 'q' }];
 
 const CASES: readonly Case[] = [
-  ['an open turn takes its end', open, settled, 'ours'],
+  ['an open turn takes the end of its run', open, settled, 'ours'],
   ['an end stays even if this process knows the turn as open', settled, open, 'theirs'],
-  ['an open turn takes what its run noted since', open, { ...open, reply: 'a' }, 'ours'],
+  ['an open turn takes what its run has noted since', open, { ...open, reply: 'a' }, 'ours'],
   ['a turn closed by another process takes what its run had said', closed, settled, 'ours'],
   ['a turn closed by another process is not opened again', closed, open, 'theirs'],
-  ['what was heard stays decided', cut, settled, 'theirs'],
-  ['an open turn takes what was reported of it', open, heard, 'ours'],
-  ['a complete turn takes what was reported of it', settled, heard, 'ours'],
+  ['a cut to what was heard stays', cut, settled, 'theirs'],
+  ['an open turn takes what was reported on it', open, heard, 'ours'],
+  ['a complete turn takes what was reported on it', settled, heard, 'ours'],
   ['what was reported first stays', heard, { ...heard, reply: 'o' }, 'theirs'],
-  ['what this process closed for another does not replace it', open, closed, 'theirs'],
-  ['a turn that this process has closed takes its report along', open, guessed, 'ours'],
-  ['the end of a run is cut to what was reported of it before', guessed, settled, heard],
+  ['an open turn is not replaced by one that was closed for its process', open, closed, 'theirs'],
+  ['a turn that this process has closed brings its report along', open, guessed, 'ours'],
+  ['the end of a run is cut to what was reported on it before', guessed, settled, heard],
   ['the end of a run is cut to the report of another process', settled, guessed, heard],
   ['a reply that may not have left is cut to a report, too, and goes on leaving',
     { ...settled, said: 'leaving' }, guessed, { ...guessed, said: 'leaving' }],
-  ['a run that says it is complete, but was cut, was interrupted',
+  ['a run that says it is complete, but was cut, counts as interrupted',
     { ...closed, heard: { runId: 1 } }, settled, { ...heard, reply: 'of t' }],
   ['a run that was over before it could open does not replace one that ran',
     { ...open, ...inP }, { ...closed, runId: 2, ...inP, runs: 0 }, 'theirs'],
   ['a turn stays discarded', settled, { ...settled, isDiscarded: true }, 'ours'],
-  ["a reply is cut to what the platform said of it before its run's end was there",
+  ["a reply is cut to what the platform said of it before its run's end arrived",
     { ...closed, heard: { runId: 1, lines: ['of'], isHeard: true } }, settled, heard],
   ['what the platform said of another run does not apply to this one',
     { ...closed, runId: 2, heard: { runId: 3, lines: ['of'], isHeard: true } }, settled, 'ours'],
@@ -75,25 +75,25 @@ const CASES: readonly Case[] = [
   // Seed 85201039 of the fleet: its process had no store, and remembered the first run as open.
   ['a run that took over from one that had completed by then does not replace it',
     settled, { ...cut, ...after1 }, 'theirs'],
-  ['of two unfinished runs the one that is there stays', { ...open, runId: 2 }, cut, 'theirs'],
+  ['of two unfinished runs, the stored one stays', { ...open, runId: 2 }, cut, 'theirs'],
   // The store has the first run, though its answer got lost: the process has gone on without it.
-  ['of two unfinished runs of one process the later one wins', { ...open, ...inP },
+  ['of two unfinished runs of one process, the later one wins', { ...open, ...inP },
     { ...cut2, ...inP }, 'ours'],
-  ['of two unfinished runs of one process the earlier one loses',
+  ['of two unfinished runs of one process, the earlier one loses',
     { ...open, runId: 2, ...inP }, { ...cut, ...inP }, 'theirs'],
   // Seeds 511498 and 5003524 of the fleet: the words had ended elsewhere before a slow store took
   // them, and both processes got them in the same millisecond.
   ...[1, 2, 3].map((arrivedAt): Case => [
-    `a run that goes on wins over an ended one of another process, its clock at ${arrivedAt}`,
+    `a run that goes on wins over an ended one of a process with its clock at ${arrivedAt}`,
     { ...closed, runId: 2, ...inP, arrivedAt, addedAt: 1 },
     { ...open, ...inQ, arrivedAt: 2, addedAt: 2 }, { ...open, ...inQ, arrivedAt: 2, addedAt: 1 },
   ]),
   // Seeds 30007306, 30008978 and 30017158: both went on, and only one of them had a caller.
-  ['of two runs that go on the one whose delivery arrived later wins',
+  ['of two runs that go on, the one whose delivery arrived later wins',
     { ...open, runId: 2, ...inP, arrivedAt: 1 }, { ...open, ...inQ, arrivedAt: 2 }, 'ours'],
-  ['of two runs that go on the one whose delivery arrived earlier loses',
+  ['of two runs that go on, the one whose delivery arrived earlier loses',
     { ...open, runId: 2, ...inP, arrivedAt: 2 }, { ...open, ...inQ, arrivedAt: 1 }, 'theirs'],
-  ['of two runs that go on one with a time in the future loses',
+  ['of two runs that go on, the one with a time in the future loses',
     { ...open, runId: 2, ...inP, arrivedAt: 8e15 }, { ...open, ...inQ, arrivedAt: 1 }, 'ours'],
   // Seed 60004244: a store that fails does not know what the others have run.
   ['a run that goes on wins over several that did not know of it',
@@ -104,15 +104,15 @@ const CASES: readonly Case[] = [
     { ...closed, runId: 2, ...inP, runs: 0 }, { ...cut, ...inQ }, 'ours'],
   // The clock of the other process may be an hour fast or slow.
   ...[1, 2, 3].map((arrivedAt): Case => [
-    `a run that goes on loses to one that took its turn over, its clock at ${arrivedAt}`,
+    `a run that goes on with its clock at ${arrivedAt} loses to one that took its turn over`,
     { ...cut2, ...inP, arrivedAt: 2, runs: 2 }, { ...open, ...inQ, arrivedAt }, 'theirs',
   ]),
   ['a run that took its turn over wins', { ...open, ...inP }, { ...cut2, ...inQ, runs: 2 }, 'ours'],
-  ['of two completed runs the later one wins', settled,
+  ['of two completed runs, the later one wins', settled,
     { ...settled, reply: 'b', runId: 2, runs: 2 }, 'ours'],
-  ['of two completed runs the earlier one loses', { ...settled, runs: 2 },
+  ['of two completed runs, the earlier one loses', { ...settled, runs: 2 },
     { ...settled, reply: 'b', runId: 2 }, 'theirs'],
-  ['a completed run brings its process', { ...cut, ...inP, arrivedAt: 1 },
+  ['a completed run brings its process along', { ...cut, ...inP, arrivedAt: 1 },
     { ...settled, runId: 2, ...inQ, arrivedAt: 2 }, 'ours'],
 ];
 
@@ -144,16 +144,16 @@ const broken10 = call(1, { state: 'interrupted' });
 const said2 = run(2, 'completed', [SAID]);
 
 const CALLS: readonly Case[] = [
-  ['a result is not that of another run, even with the same id',
+  ['a result does not belong to another run, even with the same id',
     run(2, 'interrupted', paying20), run(1, 'interrupted', pays10),
     run(2, 'interrupted', paying20, pays10)],
-  ['a result stays before a run that completed elsewhere',
+  ['a result is kept before a run that completed elsewhere',
     run(2, 'interrupted', pays20), run(1, 'completed', [...pays10, SAID]),
     run(1, 'completed', [...pays10, SAID], pays20)],
   ['a run whose call is running is not forgotten',
     said2, run(1, 'interrupted', paying10), run(2, 'completed', [SAID], paying10)],
   // Seed 10002632 of the fleet: an interrupted call came back from a third process, as running.
-  ['a call that a later run has forgotten was interrupted',
+  ['a call that a later run has forgotten counts as interrupted',
     { ...said2, runs: 2 }, run(1, 'interrupted', paying10), 'theirs'],
   ['a result is kept even if a later run did not know the call',
     { ...said2, runs: 2 }, run(1, 'interrupted', pays10),
@@ -194,7 +194,7 @@ describe('a merge of remembered turns', () => {
     assert.deepEqual(conversation, holding(...turns));
   });
 
-  it('brings a result to a call that stayed', () => {
+  it('brings a result to a call that was kept', () => {
     const there = record('t', { ...cut, words: null, reply: null });
     const conversation = holding({ ...there, messages: withCall(WAITS) });
     mergeTurns(conversation, [{ ...there, messages: withCall(DONE) }]);
@@ -244,13 +244,13 @@ describe('a merge of remembered turns', () => {
     // Seed 3004716 of the fleet: a store lost everything, and a process that knew the turn as open
     // was the first to put it back.
     ['takes the end of a run whose turn others have closed', closed, settled, 'r', 'ours'],
-    ['knows a later run that others closed', closed, closed2, 'r', 'ours'],
-    ['knows what was reported of a run that had ended before, in whichever process',
+    ['takes a later run that others have closed', closed, closed2, 'r', 'ours'],
+    ['takes what was reported on a run that had ended before, in whichever process',
       { ...closed, ...inP }, { ...heardOf2, ...inQ }, 'r', 'ours'],
-    ['leaves a turn that was cut', cut, settled, 'r', 'theirs'],
-    ['leaves a turn that another process has closed', closed, open, 'r', 'theirs'],
+    ['does not change a turn that was cut', cut, settled, 'r', 'theirs'],
+    ['does not change a turn that another process has closed', closed, open, 'r', 'theirs'],
     // The report may come from the change, which then found another turn.
-    ['leaves a turn that its run has ended', settled, heard, 'r', 'theirs'],
+    ['does not change a turn that its run has ended', settled, heard, 'r', 'theirs'],
   ] as const)
     it(`with turns that a change has altered ${name}`, () => {
       const conversation = holding(theirs);
@@ -258,15 +258,15 @@ describe('a merge of remembered turns', () => {
       assert.deepEqual(conversation, holding(expected === 'ours' ? ours : theirs));
     });
 
-  it('keeps when the first delivery of a turn arrived if a later run replaces its run', () => {
+  it('keeps the time of the first delivery of a turn if a later run replaces its run', () => {
     const conversation = holding({ ...run(1, 'interrupted', [SAID]), arrivedAt: 10 });
     const again = { arrivedAt: 30, firstArrivedAt: 10, earlierRuns: [1], runs: 2 };
     mergeTurns(conversation, [{ ...run(2, 'completed', [SAID]), ...again }]);
     assert.equal(conversation.turns[0]?.firstArrivedAt, 10);
   });
 
-  // A payment that began while the store was away was once made again by the next turn.
-  it('adds a call of an earlier run that is still running in this process, and no other', () => {
+  // Previously a payment that began while the store was away was made again by the next turn.
+  it('adds an earlier call that is still running in this process, and no other call', () => {
     const paying = (more: Partial<ToolMessage> = {}): TurnRecord =>
       run(1, 'interrupted', call(1, { state: 'running', process: 'q', ...more }));
     const theirs = { ...said2, runs: 2 };
@@ -298,13 +298,13 @@ describe('a merge of remembered turns', () => {
 });
 
 describe('a stored turn', () => {
-  it('is invalid unless its number of runs is a whole number', () => {
+  it('is invalid unless its number of runs, if it has one, is a whole number', () => {
     for (const runs of [undefined, 0, 1, 2]) assert.equal(isTurnRecord({ ...open, runs }), true);
     for (const runs of ['2', {}, null, -1, 0.5, NaN, 1e300])
       assert.equal(isTurnRecord({ ...open, runs }), false, String(runs));
   });
 
-  it('is invalid unless its earlier runs are a list', () => {
+  it('is invalid unless its earlier runs, if it has any, are a list', () => {
     for (const earlierRuns of [undefined, [], [1]])
       assert.equal(isTurnRecord({ ...open, earlierRuns }), true);
     for (const earlierRuns of [null, 1, '1', {}])
@@ -318,7 +318,7 @@ describe('the place of a turn', () => {
     [[], 5, 0], [[1, 3], 5, 2], [[1, 7], 5, 1], [[7, 8], 5, 0], [[1, 5], 5, 2],
   ] as const;
   for (const [there, added, place] of places)
-    it(`is ${place} for one added at ${added} among ${JSON.stringify(there)}`, () => {
+    it(`is ${place} if it is added at ${added} to turns from ${JSON.stringify(there)}`, () => {
       const at = (addedAt: number): TurnRecord => record('t', { addedAt });
       assert.equal(placeOf(at(added), there.map(at)), place);
     });
@@ -329,8 +329,8 @@ describe('the turns that a store has lost', () => {
   const [t1, t2, t3] = [at(1), at(2), at(3)];
   const running = record('t4', { state: 'open', reply: '', addedAt: 4 });
 
-  // A turn that one process had last seen running, and another had trimmed, once ran for ever.
-  it('are not those that were trimmed, even if they were running when last seen', () => {
+  // Previously a turn that one process had last seen running, and another had trimmed, never ended.
+  it('do not include trimmed turns, even if they were running when last seen', () => {
     const open = { ...t2, state: 'open' } as const;
     const conversation = holding(at(4));
     conversation.trimmedTo = 2;
@@ -340,10 +340,10 @@ describe('the turns that a store has lost', () => {
 
   for (const [what, there, remembered, touched, lost] of [
     ['are all of them if the store has started again', [record('x')], [t1, t2], [], [t1, t2]],
-    ['may include a running one', [t1], [t1, running], [], [t1, running]],
-    ['are not those that a failed change has touched, unless they are gone',
+    ['may include a running turn', [t1], [t1, running], [], [t1, running]],
+    ['do not include those that a failed change has touched, unless they are gone',
       [t1, t2], [t1, t2, t3], [t2, t3], [t1, t3]],
-    ['are not those that run and are still there: they may have gone on elsewhere',
+    ['do not include running turns that are still there, which may have gone on elsewhere',
       [t1, running], [t1, running], [], [t1]],
   ] as const)
     it(what, () => {
@@ -351,13 +351,13 @@ describe('the turns that a store has lost', () => {
     });
 });
 
-describe('turns that meet in a merge', () => {
+describe('an open turn of another process', () => {
   // The clock of process q is an hour ahead, or that of p an hour behind.
   const open = record('a', { state: 'open', reply: '', process: 'p', arrivedAt: 1, addedAt: 1 });
   const ahead = record('b', { process: 'q', arrivedAt: 3_600_000, addedAt: 3_600_000 });
 
   for (const [there, put] of [[open, ahead], [ahead, open]] as const)
-    it(`leave an open one to its process, for it may be newer, if "${put.id}" is new`, () => {
+    it(`stays open in a merge that adds "${put.id}", because it may be the newer turn`, () => {
       const conversation = holding(there);
       mergeTurns(conversation, [structuredClone(put)], new Set(['q']));
       assert.deepEqual(conversation.turns.map(({ id, state }) => [id, state]),
@@ -368,7 +368,7 @@ describe('turns that meet in a merge', () => {
 
 describe('a turn before a change that the store did not take', () => {
   // Seed 63000925 of the fleet: the change was refused when it was made again.
-  it('had not run again', () => {
+  it('is still at its earlier run', () => {
     const again = record('t', {
       state: 'open', reply: '', runId: 3, runs: 2, earlierRuns: [2], process: 'p',
       arrivedAt: 5, trace: { traceId: 'a', spanId: 'b', traceFlags: 1, sessionId: 's' },
@@ -432,7 +432,7 @@ describe('a call of which one process knows only the transcript', () => {
     assert.deepEqual(shown(conversation), once);
   });
 
-  it('has what was heard of a turn whose process is gone, or has not said what it spoke', () => {
+  it('has what was heard of a turn whose process is gone, or has not said what it sent', () => {
     for (const [more, reply] of [
       [{ state: 'interrupted', reply: null, said: 'nothing' }, 'Once upon'],
       [{ state: 'open', reply: '' }, ''],
@@ -445,7 +445,7 @@ describe('a call of which one process knows only the transcript', () => {
     }
   });
 
-  it('keeps words that only the platform has heard, if said twice or before', () => {
+  it('keeps words that only the platform has heard, even if they were said before', () => {
     const conversation = holding(...structuredClone(own));
     const again = record('told-3', { runId: 0, words: 'Note milk.', reply: 'Again?' });
     mergeTurns(conversation, [again], undefined, [...structuredClone(own), again]);

@@ -17,12 +17,12 @@ describe('isTruer', () => {
     ['an unknown outcome beats a running call', unknown, running, true],
     ['a running call does not beat an unknown outcome', running, unknown, false],
     ['nothing beats a result', unknown, completed, false],
-    ['of two equal calls the stored one stays', running, running, false],
+    ['of two identical calls, the stored one stays', running, running, false],
     ["another run's running claim stays", ofRun2(unknown), running, false],
     ["another run's unknown outcome stays", ofRun2(running), unknown, false],
     ['a result beats a claim of another run', ofRun2(completed), running, true],
     ['a result beats an unknown outcome of another run', ofRun2(completed), unknown, true],
-    ['of two results the stored one stays', ofRun2(completed), completed, false],
+    ['of two results, the stored one stays', ofRun2(completed), completed, false],
     ['a second call of the same run does not yield to its first', unknown,
       sameRunAgain(running), false],
   ];
@@ -34,11 +34,12 @@ describe('isTruer', () => {
   for (const [name, ours, theirs, isOwn, expected] of [
     ['a call that did nothing beats an unknown outcome', released, unknown, false, true],
     ['a later claim of a call beats one that did nothing', again, released, false, true],
-    ['an earlier claim of a call does not beat that', released, again, false, false],
+    ['an earlier claim that did nothing does not beat a later one', released, again, false, false],
     ['a claim of this process beats another call that did nothing',
       ofRun2(running), released, true, true],
-    ['a claim of another process may be older than that', ofRun2(running), released, false, false],
-    ['of two calls that did nothing the stored one stays', ofRun2(released), released, true, false],
+    ['a claim of another process does not beat another call that did nothing',
+      ofRun2(running), released, false, false],
+    ['of two released calls, the stored one stays', ofRun2(released), released, true, false],
   ] as const)
     it(`knows that ${name}`, () => assert.equal(isTruer(ours, theirs, isOwn), expected));
 });
@@ -54,7 +55,7 @@ describe('isOnceCall', () => {
     claimedAt: 'now', content: {},
   };
   for (const [field, value] of Object.entries(damaged))
-    it(`refuses a call whose ${field} is not what it should be`, () => {
+    it(`refuses a call whose ${field} is invalid`, () => {
       assert.equal(isOnceCall({ ...running, [field]: value }), false);
     });
 });

@@ -59,16 +59,16 @@ describe('claimOnce', () => {
   });
 
   for (const [what, other, more] of [
-    ['process', B, {}],
-    ['run', { ...A, runId: 9 }, { isRunningHere: () => true }],
-    ['id', A, { toolCallId: 'c2', isRunningHere: () => true }],
+    ['from another process', B, {}],
+    ['from another run', { ...A, runId: 9 }, { isRunningHere: () => true }],
+    ['with another id', A, { toolCallId: 'c2', isRunningHere: () => true }],
   ] as const)
-    it(`makes a call with another ${what} wait for the running one`, () => {
+    it(`makes a call ${what} wait for the running one`, () => {
       const outcome = Claims.of().claim(other, more);
       assert.equal(outcome.kind === 'running' && outcome.call.runId, A.runId);
     });
 
-  it('gives the result of a completed call, however often it is asked for it', () => {
+  it('gives the result of a completed call, however often it is asked', () => {
     const claims = Claims.of('completed');
     for (const isRepeatable of [false, true]) {
       const outcome = claims.claim(B, { isRepeatable });
@@ -91,7 +91,7 @@ describe('claimOnce', () => {
     assert.equal(claims.claim({ ...A, runId: 9 }).kind, 'ended');
   });
 
-  it(`refuses a new key beyond ${MAX_ONCE_CALLS}, and forgets none`, () => {
+  it(`refuses a new key beyond ${MAX_ONCE_CALLS} keys, and forgets none`, () => {
     const claims = new Claims();
     for (let count = 0; count < MAX_ONCE_CALLS; count++)
       assert.equal(claims.claim(A, { key: `k${count}` }).kind, 'claimed');
@@ -116,7 +116,7 @@ describe('settleOnce', () => {
     assert.equal(claims.call?.content, '"paid"');
   });
 
-  it('keeps a result that arrives after the outcome was unknown', () => {
+  it('keeps a result that arrives after the outcome was said to be unknown', () => {
     assert.equal(Claims.of('unknown', 'completed').state, 'completed');
   });
 
@@ -137,7 +137,7 @@ describe('settleOnce', () => {
     assert.equal(claims.claim(B).kind, 'claimed');
   });
 
-  it('counts how often a call did nothing, once each time it began', () => {
+  it('counts how often a call did nothing, but only once each time it began', () => {
     const claims = new Claims();
     const attempt = (claimer: Claimer): number | undefined => {
       const outcome = claims.claim(claimer);
@@ -172,7 +172,7 @@ describe('releaseOnce', () => {
 });
 
 describe('loseOnceCalls', () => {
-  it('marks calls that are running nowhere, and lists them', () => {
+  it('marks calls that are not running anywhere as unknown, and lists them', () => {
     const claims = new Claims();
     claims.claim(A, { key: 'of a' });
     claims.claim(B, { key: 'of b' });
@@ -229,7 +229,7 @@ describe('restoreOnce', () => {
   for (const [ended, left] of [
     ['unknown', 'unknown'], ['completed', undefined], ['interrupted', undefined],
   ] as const)
-    it(`puts a claim back as ${left} if its turn says that the call is ${ended}`, () => {
+    it(`restores a claim as ${left ?? 'nothing'} if its turn has the call as ${ended}`, () => {
       const claims = new Claims();
       const record = newTurn('t', 'completed', 1);
       setMessages(record, [{

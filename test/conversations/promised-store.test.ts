@@ -62,7 +62,7 @@ async function arrived({ metric }: Served, count: number): Promise<void> {
   await until(() => metric('layercode_events_total{event="message"}') === count, 'the message');
 }
 
-describe('turns while a store is asked', { timeout: 60_000 }, () => {
+describe('turns while the store is being asked', { timeout: 60_000 }, () => {
   it('do not ask the agent before the caller\'s words are stored', async (t) => {
     const { client, store, runs } = begin(t);
     store.hold();
@@ -74,7 +74,7 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
     assert.equal(await spoken(reply), 'One?');
   });
 
-  it('are handed over to a newer delivery, and both get the reply', async (t) => {
+  it('are handed over to a newer delivery, and both deliveries get the reply', async (t) => {
     const { client, store, runs, told } = begin(t);
     store.hold();
     const older = spoken(client.say('One', { turn_id: 't1' }));
@@ -87,7 +87,7 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
     assert.equal(await told(), 'One > One?');
   });
 
-  it('are given up when the caller drops, and the agent is told', inTurns(async (served) => {
+  it('are given up when the caller leaves, and the agent is told', inTurns(async (served) => {
     const { store } = served;
     store.hold();
     const dropped = await post(served, { turn_id: 't1', text: 'One' });
@@ -103,9 +103,9 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
     assert.deepEqual(served.outcomes(), { interrupted: 1 });
   }));
 
-  // Both once began, and the older one went on unknown to anybody, out of reach of every later
+  // Previously both began, and the older one went on unnoticed, out of reach of every later
   // interruption.
-  it('end one that began a moment earlier: two barge-ins', inTurns(async (served) => {
+  it('end a turn that began a moment earlier: two barge-ins', inTurns(async (served) => {
     const { client, store } = served;
     await hold(served, 'hold 1');
     const calls = store.calls.length;
@@ -124,7 +124,7 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
     assert.match(await served.told(), /^hold 1 .*\/ hold 2 .*\/ hold 3 > hold 3\? Done\.$/);
   }));
 
-  it('let an older one, delivered again meanwhile, take over its own stream', async (t) => {
+  it('let an older turn, delivered again meanwhile, take over its own stream', async (t) => {
     const served = begin(t);
     const { client, store } = served;
     const first = await hold(served, 'hold 1');
@@ -156,7 +156,7 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
     assert.deepEqual(served.runs, ['hold 1', 'Two']);
   }));
 
-  it('are counted once when the session ends before a completed one is found', async (t) => {
+  it('are counted once per delivery, even if the session ends before a replay', async (t) => {
     const served = begin(t);
     const { client, store } = served;
     await spoken(client.say('One', { turn_id: 't1' }));
@@ -176,8 +176,8 @@ describe('turns while a store is asked', { timeout: 60_000 }, () => {
     assert.deepEqual(served.interrupted.all, []); // it had completed, and nobody cut it
   });
 
-  // The turn once began, with nobody to tell it that its caller had gone.
-  it('do not begin for a caller who left while an older one was still speaking', async (t) => {
+  // Previously the turn began, with nobody to tell it that its caller had gone.
+  it('do not begin for a caller who left while an older turn was still speaking', async (t) => {
     const served = begin(t);
     const { store } = served;
     const first = await hold(served, 'hold 1');

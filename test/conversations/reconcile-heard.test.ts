@@ -10,10 +10,10 @@ describe('what was heard of a reply', () => {
   tellCalls([
     ['is nothing if the caller spoke twice in a row', `Hours? () > ${HOURS}; Hello? (Hours?)`,
       'Hours? / Hello? > …'],
-    ['is a beginning that the platform sends back',
+    ['is the beginning that the platform sends back',
       `Hours? () > ${HOURS}; Bye (Hours? > We open at nine)`,
       'Hours? > We open at nine.* / Bye > …'],
-    ['is a beginning that was rewritten for speech, up to its last word',
+    ['may be a beginning that was rewritten for speech, up to its last word',
       'How much? () > It costs $5 for two, and tea is free.; '
         + 'Bye (How much? > It costs five dollars for two)',
       'How much? > It costs $5 for two,* / Bye > …'],
@@ -28,12 +28,12 @@ describe('what was heard of a reply', () => {
         + 'Bye [> Welcome to the bakery. | Please hold the line. / Tea? > It is out.]',
       ' > Welcome to the bakery. /  > Please hold the line. / Tea? > It is out. / Bye > …'],
     // Seeds 27488 and 33181 of the random platforms.
-    ['is nothing of a reply that only resembles the next one, which the caller heard',
+    ['is nothing if the reply only resembles the next one, which the caller heard',
       'Which? () > Line 1 of ten is busy.;  (Which? > Line 1 of ten is busy.) > Line 2 of ten is '
         + 'busy.; Bye [Which? > Line 2 of ten is busy.]',
       'Which? /  > Line 2 of ten is busy. / Bye > …'],
     // Seed 98157: a text that follows what was said later is not about the first reply.
-    ['belongs to the reply that comes after the same line of the platform\'s',
+    ['belongs to the reply that comes after the same line of the platform',
       'Hours? () > We open at nine today.;  (Hours? > Please hold the line.) > We close at six '
         + 'today.; Bye (Hours? > Please hold the line. | We)',
       'Hours? > We open at nine today. | Please hold the line. /  > We* / Bye > …'],
@@ -55,7 +55,7 @@ describe('what was heard of a reply', () => {
     assert.deepEqual(talk.replies, ['t1: We open at nine. *']);
   }));
 
-  it('keeps the tool calls of a reply that was cut before them', inTalk((talk) => {
+  it('leaves tool calls in place if the reply was cut before them', inTalk((talk) => {
     talk.exchange('t1', booking('t1'), call('Book'));
     talk.open('t2', call('Thanks', ['Book > Let me see']));
     assert.deepEqual(talk.shown.slice(1, 4), [
@@ -108,9 +108,9 @@ describe('an unknown reply whose process is gone', () => {
     assert.equal(talk.shown[1], 'assistant(interrupted):  [book]');
   });
 
-  // It was once removed before the turn's length was: from then on the conversation seemed too
+  // It used to be removed before the turn's length was, after which the conversation seemed too
   // long.
-  it('is gone, and no longer counts, once the turn runs again', () => {
+  it('is forgotten, and no longer counts, once the turn runs again', () => {
     const talk = unknown();
     talk.open('t2', call('Yes', [`Hours? > ${HOURS}`]));
     assert.deepEqual(talk.turn('t1').heard?.lines, [HOURS]);

@@ -18,10 +18,10 @@ describe("the caller's words in a transcript", () => {
       'A () > a; C (A > a / X) > c; D (A > a / X / C > c)', 'A > a / X / C > c / D > …'],
     ["are added after the agent's last reply if the lists have nothing in common",
       'A () > a; B (A > a) > b; C (X > x / Y / Z)', 'A > a / B > b / Y / Z / C > …'],
-    ['are not added if they are our last ones, even if it is not certain which',
+    ['are not added if they match our last words, even if it is unclear which of them',
       'Yes. () > Sugar?; Yes. (Yes. > Sugar?) > Lemon?; C (X > x / Yes.)',
       'Yes. > Sugar? / Yes. > Lemon? / C > …'],
-    ['come before their turn when that runs again',
+    ['are added before the turn that brings them if that turn runs again',
       'A () > a; B (A > a) > b; C (A > a / B > b) > c*; t3: C (Q > q / X)',
       'A > a / B > b / X / C > …'],
   ]);
@@ -54,14 +54,14 @@ describe('a turn that the platform lacks', () => {
     assert.deepEqual(withGap().words, ['A', 'B', 'C']);
   });
 
-  it('does not give its number to a turn after the next one', () => {
+  it('does not pass its number on to the turn after next', () => {
     const requests = 'A () > a; D (A > a) > d; B (A > a / D) > b; C (A > a / B > b)';
     const talk = afterRequests(requests);
     assert.deepEqual(discarded(talk), ['t2']);
     assert.deepEqual(numbers(talk), [1, 3, 4, 5]);
   });
 
-  it('is distinguished from one with equal words by what that one is saying', () => {
+  it('is told from an earlier turn with identical words by what it is saying', () => {
     const talk = callOf('No. > n', 'Yes. > a', 'No. > b');
     talk.open('t4', call('Yes.', ['No.', 'Yes. > a', 'No. > b']));
     const running = [talk.soFar('t4', 'interrupted', 'Lemon?')];
@@ -70,7 +70,7 @@ describe('a turn that the platform lacks', () => {
   });
 
   tellCalls([
-    ['stays if their list was cut at the front to the rest of an exchange and new words',
+    ['stays if the platform has cut its list to the rest of an exchange and new words',
       'A (> Welcome.) > a; B (> Welcome. / A > a) > b; C (> b / X)',
       '> Welcome. / A > a / B > b / X / C > …'],
   ]);
@@ -79,7 +79,7 @@ describe('a turn that the platform lacks', () => {
 describe('a turn that was discarded', () => {
   const told = ['A > a'];
 
-  it('accepts results that come late, and what they changed, and nothing else', () => {
+  it('accepts late results and what they changed, and nothing else', () => {
     const talk = callOf('A > a');
     talk.open('t2', call('Book', told));
     const runId = talk.runOf('t2');
@@ -97,10 +97,10 @@ describe('a turn that was discarded', () => {
   });
 
   tellCalls([
-    ['is another turn when its words are sent again',
+    ['becomes another turn if its words are sent again',
       'A () > a; Book (A > a) > When?; Book it (A > a) > Fine.; t2: Book (A > a / Book it > Fine.)',
       'A > a / Book it > Fine. / Book > …; not t2'],
-    ['is back in its place if the platform has its words after all',
+    ['returns to its place if the platform has its words after all',
       'A () > a; C (A > a / X) > c; D (A > a) > d; E (A > a / X / D > d)',
       'A > a / X / D > d / E > …; not t2'],
   ]);
@@ -130,7 +130,7 @@ describe('the state and the agent of a conversation', () => {
     assert.equal(opened.hasGoneBack, true);
   });
 
-  it('go back even if a tool had effects, but the agent that knows of it goes on', () => {
+  it('differ if a tool had effects: the state goes back, and the agent stays', () => {
     assert.deepEqual(stateOf(replacing(booking('t2'))), ['{"n":1}', 'second']);
   });
 });

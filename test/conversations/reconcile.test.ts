@@ -8,7 +8,7 @@ import {
 } from './calls.ts';
 import { inTalk, Talk } from './talk.ts';
 
-describe('a request of an unknown call', () => {
+describe('a request from an unknown call', () => {
   const told = ['> Welcome.', 'A > a | More.', 'B'];
 
   it('brings the whole call, shows it to the agent, and begins the conversation', inTalk((talk) => {
@@ -29,7 +29,7 @@ describe('a request of an unknown call', () => {
   });
 
   tellCalls([
-    ['brings equal words as often as they were said', 'C (Yes. / Yes.)', 'Yes. / Yes. / C > …'],
+    ['brings identical words as often as they were said', 'C (Yes. / Yes.)', 'Yes. / Yes. / C > …'],
   ]);
 });
 
@@ -44,7 +44,7 @@ describe("the platform's greeting", () => {
 
   // Seeds 36422 and 43813 of the random platforms.
   for (const known of ['', 'Tea is one euro.']) {
-    const what = known === '' ? 'another process has yet to tell' : 'is known';
+    const what = known === '' ? 'another process has yet to report' : 'is known';
     it(`is not all that is left of a call which was cut to a reply that ${what}`, inTalk((talk) => {
       talk.open('t1', call('Tea?', ['> Line 1 of the bakery.']));
       if (known !== '') talk.settle('t1', 'completed', known);
@@ -60,11 +60,11 @@ describe('a request for another reply to the newest words', () => {
 
   tellCalls([
     ['replaces the first turn of the call', 'Book () > b; Book it ()', 'Book it > …; not t1'],
-    ['replaces what replaced another one', 'A () > a; B (A > a); B and C (A > a); B C D (A > a)',
+    ['replaces a turn that replaced another', 'A () > a; B (A > a); B and C (A > a); B C D (A > a)',
       'A > a / B C D > …; not t2, t3'],
   ]);
 
-  it('has the number of what it replaces, and leaves the next one to the next words', () => {
+  it('has the number of the turn it replaces, and leaves the next number to the next words', () => {
     const first = 'A () > a; B (A > a) > b; B and C (A > a) > c; B C D (A > a) > d';
     assert.deepEqual(numbers(afterRequests(first)), [1, 3, 3, 3]);
     const next = `${first}; E (A > a / B C D > d)`;
@@ -76,7 +76,7 @@ describe('a request for another reply to the newest words', () => {
   });
 
   for (const state of ['interrupted', 'unknown'] as const)
-    it(`is given a call's result, even if an equal call of a later turn is ${state}`, () => {
+    it(`is given a call's result, even if an identical call in a later turn is ${state}`, () => {
       const talk = callOf('A > a');
       talk.exchange('t2', booking('t2'), call('Book', told));
       const joined = booking('t2', state).map((message) => ({ ...message, turnId: 't3' }));
@@ -91,7 +91,7 @@ describe('a request that comes late', () => {
   const told = ['A > a'];
   const late = call('Book a table', told);
 
-  it('is stale after its completed words were answered, and changes nothing', () => {
+  it('is stale, and changes nothing, if a longer form of its words has been answered', () => {
     const talk = callOf('A > a', 'Book a table for two > Booked.');
     const before = structuredClone(talk.conversation);
     assert.deepEqual(talk.ask('t3', late), { kind: 'stale' });
@@ -104,16 +104,16 @@ describe('a request that comes late', () => {
       'A > a / Book for two > Booked. / Book > …'],
   ]);
 
-  it('is stale when it was discarded before and is delivered again', () => {
+  it('is stale when it is delivered again after it was discarded', () => {
     const talk = callOf('A > a', 'Book a table > For how many?');
     talk.open('t3', call('Book a table for two', told));
     assert.deepEqual(talk.ask('t2', late), { kind: 'stale' });
   });
 });
 
-describe('a request of a known turn', () => {
+describe('a request for a known turn', () => {
   tellCalls([
-    ['runs an interrupted turn again, in its place',
+    ['runs the turn again in its place if it was interrupted',
       'A () > a; B (A > a) > b*; t2: B (A > a)', 'A > a / B > …'],
   ]);
 });

@@ -33,8 +33,8 @@ function after(state?: 'completed' | 'interrupted' | 'failed'): Talk {
 
 describe('the links of a run', () => {
   for (const [where, state, expected] of [
-    ['are empty if the turn before has completed', 'completed', {}],
-    ['are empty if the turn before has failed', 'failed', {}],
+    ['are empty if the previous turn has completed', 'completed', {}],
+    ['are empty if the previous turn has failed', 'failed', {}],
     ['lead to a turn that is still running, perhaps in another process', undefined,
       { interrupts: placeOf(1) }],
     ['lead to a turn that was interrupted before the run began', 'interrupted',
@@ -55,7 +55,7 @@ describe('the links of a run', () => {
     assert.deepEqual(links(talk, 't-1', 3), { repeats: placeOf(2) });
   });
 
-  it('lead to a run that took its turn back with its reply, from one it did not know of', () => {
+  it('lead to a run whose reply took its turn back from a run that it did not know of', () => {
     const talk = new Talk();
     links(talk, 't-1', 2, { process: 'b' });
     const run = { runId: 1, process: 'a', trace: tracedRun(1) };
@@ -63,7 +63,7 @@ describe('the links of a run', () => {
     assert.deepEqual(links(talk, 't-1', 3), { repeats: placeOf(1) });
   });
 
-  it('lead from a new session only to what it ended itself', inTalk((talk) => {
+  it('lead from a new session only to turns that it ended itself', inTalk((talk) => {
     const of = (n: number, sessionId: string): RunLinks | undefined =>
       links(talk, `t-${n}`, n, { trace: tracedRun(n, sessionId) });
     of(1, 'yesterday');
@@ -74,7 +74,7 @@ describe('the links of a run', () => {
     assert.deepEqual(of(4, 'another'), { interrupts: placeOf(3) });
   }));
 
-  it('do not lead to a run that nobody has traced', inTalk((talk) => {
+  it('do not lead to a run that was not traced', inTalk((talk) => {
     links(talk, 't-1', 1, { trace: undefined });
     assert.deepEqual(links(talk, 't-2', 2), { interrupts: undefined });
   }));

@@ -42,27 +42,27 @@ function joined(): Talk {
   return talk;
 }
 
-describe('a complete reply, in a turn that another run owns', () => {
+describe('a complete reply in a turn that another run owns', () => {
   tellCalls([
     // Seeds 30007306, 30008978 and 60004244 of the fleet: it was heard whole, and in no prompt.
-    ['is kept if that run was interrupted and did not know of this one',
+    ['is kept if the other run was interrupted and did not know of this run',
       't1 in b > by b*; end t1 in a > by a', 't1 > by a'],
-    ['is kept if that run has failed and did not know of this one',
+    ['is kept if the other run has failed and did not know of this run',
       't1 in b > by b!; end t1 in a > by a', 't1 > by a'],
-    ['is kept before that run has ended, and that run then adds nothing',
+    ['is kept even before the other run has ended, which then adds nothing',
       't1 in b; end t1 in a > by a; end t1 in b > by b', 't1 > by a'],
     // Seed 30009892: run 2 had taken the turn over from a run that the store then lost.
-    ['is kept if that run knew of others', 't1 in c; t1 in b > by b*; end t1 in a > by a',
+    ['is kept if the other run knew of others', 't1 in c; t1 in b > by b*; end t1 in a > by a',
       't1 > by a'],
-    ['is not kept if that run took the turn over, and goes on',
+    ['is not kept if the other run took the turn over, and goes on',
       't1 in a; t1 in b; t1 in c; end t1 in a > by a', 't1 > …'],
-    ['is not kept if that run took the turn over, and was interrupted',
+    ['is not kept if the other run took the turn over, and was interrupted',
       't1 in a; t1 in b; t1 in c > by c*; end t1 in a > by a', 't1 > by c*'],
-    ['is not kept if the platform has told what was heard of a running one',
+    ['is not kept if the platform said what was heard of the other run while that was going on',
       't1 in b; t2 in c after "by" of t1; end t1 in a > by a', 't1 > by* / t2 > …'],
-    ['is not kept if the platform has told what was heard of an interrupted one',
+    ['is not kept if the platform said what was heard of the other run after that was interrupted',
       't1 in b > by b*; t2 in c after "by" of t1; end t1 in a > by a', 't1 > by* / t2 > …'],
-    ['is not kept if the other one was complete, and then cut',
+    ['is not kept if the other run was complete, and then cut',
       't1 in b > by b; t2 in c after "…" of t1; end t1 in a > by a', 't1 > by b* / t2 > …'],
   ]);
 
@@ -99,7 +99,7 @@ describe('a complete reply, in a turn that another run owns', () => {
     assert.equal(end(talk, A, 'completed'), false);
   });
 
-  it('is not kept if it was not complete, or if the conversation was erased meanwhile', () => {
+  it('is kept only if it really is complete, and has not been erased meanwhile', () => {
     const talk = new Talk();
     clearTurns(talk.conversation);
     talk.open('t1', B);
@@ -119,7 +119,7 @@ describe('a run that notes its calls', () => {
     assert.deepEqual(known, [[1, 'a', 'running']]);
   });
 
-  it('learns what they called on a wire whose turns replace others', () => {
+  it('learns what other runs called on a wire whose turns replace others', () => {
     const talk = joined();
     talk.turn('t1').number = 1;
     const asked = { id: 'x', name: 'pay', args: '{}' };
@@ -128,7 +128,7 @@ describe('a run that notes its calls', () => {
     ]);
   });
 
-  it('learns of none if no other process shares the conversation', () => {
+  it('learns of no other calls if no other process shares the conversation', () => {
     const { earlierCalls } = joined().progress('t1', round('t1', 'x', { state: 'running' }));
     assert.deepEqual(earlierCalls, []);
   });

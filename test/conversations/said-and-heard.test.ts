@@ -62,7 +62,7 @@ describe('a run that says how it ended, and a report of what was heard of it', (
       [first, 't2: It is ten. *']],
     ['a beginning of what was cut', { state: 'interrupted', said: 'It is te' }, 'It',
       [first, 't2: It *']],
-    ['more than has left', { state: 'interrupted', said: 'It' }, 'It is', [first, 't2: It is *']],
+    ['more than was sent', { state: 'interrupted', said: 'It' }, 'It is', [first, 't2: It is *']],
     ['an apology', { state: 'failed', said: 'Sorry.' }, 'Sor', [first, 't2: Sor *']],
     ['nothing of it', { state: 'completed', said: 'It is ten.' }, '', [first]],
     ['the words after a filler', { state: 'completed', said: 'It is ten.', filler: 'Hm.' },
@@ -71,16 +71,16 @@ describe('a run that says how it ended, and a report of what was heard of it', (
     ['that it was cut, somewhere', { state: 'completed', said: 'It is ten.' }, undefined,
       [first, 't2: It is ten. *']],
     ['that it was cut, though it said nothing', { state: 'completed' }, undefined, [first]],
-    ['words of the one before, since it said nothing', { state: 'interrupted' }, 'First of',
+    ['words of the turn before, since it said nothing', { state: 'interrupted' }, 'First of',
       ['t1: First of *']],
-    ['the same after a filler', { state: 'interrupted', filler: 'Hm.' }, 'First',
+    ['words of the turn before, after a filler', { state: 'interrupted', filler: 'Hm.' }, 'First',
       ['t1: First *']],
     ['other words, though it said nothing', { state: 'interrupted' }, 'Zero', [first]],
     ['nothing, since it said nothing', { state: 'interrupted' }, '', [first]],
   ] as const satisfies readonly (readonly [
     string, Account, string | undefined, readonly string[],
   ])[]) {
-    it(`come to the same in any order: ${title}`, () => {
+    it(`come to the same result in any order: ${title}`, () => {
       const talk = (): ReportedTalk => new ReportedTalk(account, textHeard);
       for (const order of [
         talk().end().report(), talk().leave().report(), talk().leave().end().report(),
@@ -92,7 +92,7 @@ describe('a run that says how it ended, and a report of what was heard of it', (
   }
 
   // Seed 200047 of the fleet: the report came with a delivery that an even newer turn overtook.
-  it('come to the same if the delivery that brings the report is over', () => {
+  it('come to the same result if the delivery that brings the report is over', () => {
     const talk = new ReportedTalk({ state: 'completed', said: 'It is ten.' }, 'It is').end();
     const interruption = { turnId: 't2', textHeard: 'It is' };
     assert.equal(talk.ask('t3', { process: 'p', interruption, isOver: yes }).kind, 'over');
@@ -140,7 +140,7 @@ describe('a report on a turn that is not known yet', () => {
     a.parts.release();
   });
 
-  it('is taken over from another copy, once', () => {
+  it('is taken over from another copy only once', () => {
     const [conversation, other] = [emptyConversation('c'), emptyConversation('c')];
     other.isBehind = true;
     noteHeard(other, report, 't3');
@@ -149,7 +149,7 @@ describe('a report on a turn that is not known yet', () => {
   });
 
   // Seed 300438 of the fleet: the words of one run ended up in the reply of the next.
-  it('is not about a later run of its turn', () => {
+  it('does not apply to a later run of its turn', () => {
     const talk = new ReportedTalk({ state: 'completed', said: 'It is ten.' }, 'It is').end();
     const other = { ...emptyConversation('c'), reports: [{ turnId: 't2', textHeard: 'Zero' }] };
     talk.turn('t2').runs = 2;

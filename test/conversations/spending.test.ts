@@ -34,7 +34,7 @@ describe('spend', () => {
     assert.deepEqual(spentIn(conversation, 'other'), { tokens: 100, cost: 9 });
   });
 
-  it('adds up fractions without rounding noise', () => {
+  it('adds up fractions without rounding errors', () => {
     const all = ['a', 'b', 'c'].map((process) => used(1, 0.1, { process }));
     assert.equal(spentIn(spentBy(...all), 's').cost, 0.3);
   });
@@ -55,14 +55,14 @@ describe('spend', () => {
     assert.equal(isReached({ tokens: 1e9, cost: 1e9 }, NO_LIMITS), false);
   });
 
-  it('takes back an estimate, and never more than that', () => {
+  it('takes back an estimate, but never more than was used', () => {
     const conversation = spentBy(used(10, 0.3), used(-4, -0.1));
     assert.deepEqual(spentIn(conversation, 's'), { tokens: 6, cost: 0.2 });
     spend(conversation, used(-100, -100));
     assert.deepEqual(spentIn(conversation, 's'), { tokens: 0, cost: 0 });
   });
 
-  it('accepts any name for a session of its own', () => {
+  it('accepts any name for a session, even __proto__', () => {
     const names = ['__proto__', 'constructor', ''];
     const conversation = spentBy(...names.map((sessionId) => used(3, 0, { sessionId })));
     for (const sessionId of names)
@@ -70,7 +70,7 @@ describe('spend', () => {
     assert.equal(spentIn(conversation, 'toString').tokens, 0);
   });
 
-  it('forgets the oldest sessions, and never the spending one', () => {
+  it('forgets the oldest sessions, but never the one that is spending', () => {
     const conversation = spentBy(used(7));
     for (let n = 0; n < 100; n++) spend(conversation, used(1, 0, { process: `p${n}` }));
     for (let n = 0; n < 100; n++) spend(conversation, used(1, 0, { sessionId: `s${n}` }));
@@ -99,7 +99,7 @@ describe('spend', () => {
 });
 
 describe('mergeSpent', () => {
-  it('counts an entry that both copies know once, in its latest form', () => {
+  it('counts an entry known to both copies only once, in its latest form', () => {
     const ours = spentBy(used(10));
     const theirs = structuredClone(ours);
     spend(ours, used(5));
@@ -109,7 +109,7 @@ describe('mergeSpent', () => {
     assert.equal(spentIn(theirs, 's').tokens, 16);
   });
 
-  it('keeps the later entry, even if that is lower', () => {
+  it('keeps the later entry, even if it is lower', () => {
     const ours = spentBy(used(10));
     const theirs = structuredClone(ours);
     spend(theirs, used(-8));

@@ -100,7 +100,7 @@ export function storeContract(
       assert.equal(Number.isFinite(kept.updatedAt), true);
     }));
 
-    it('gives a change what the one before left', begun(async (store, id) => {
+    it('gives a change what the previous change left', begun(async (store, id) => {
       await store.update(id, push(fullTurn('t1')));
       await store.update(id, (conversation) => {
         assert.deepEqual(plain(conversation).turns, [fullTurn('t1')]);
@@ -125,7 +125,7 @@ export function storeContract(
       }
     }));
 
-    it('makes the changes of a conversation in the order of the calls', begun(async (store, id) => {
+    it('makes changes to a conversation in the order of the calls', begun(async (store, id) => {
       const ids = Array.from({ length: 50 }, (_, count) => `t${count}`);
       const lengths = await Promise.all(ids.map((turnId, count) =>
         store.update(id, push(bareTurn(turnId, count)))));
@@ -193,7 +193,7 @@ export function storeContract(
       assert.equal(await store.count(), before + 2);
     }));
 
-    it('is empty, and counts nothing, once a conversation is cleared', begun(async (store, id) => {
+    it('neither has nor counts a conversation that was cleared', begun(async (store, id) => {
       const before = await store.count();
       await store.update(id, push(fullTurn('t1')));
       await store.update(id, clearTurns);
@@ -216,7 +216,7 @@ export function storeContract(
       assert.deepEqual(turnIds(await store.read(id)), ['t1']);
     }));
 
-    it('goes on after a change that threw, with the changes after it', begun(async (store, id) => {
+    it('makes the next change after one that threw', begun(async (store, id) => {
       const failed = (async () => store.update(id, () => assert.fail('of the change')))();
       const then = store.update(id, push(fullTurn('t1')));
       const [first, second] = await Promise.allSettled([failed, then]);

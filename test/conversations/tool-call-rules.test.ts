@@ -50,7 +50,7 @@ describe('what a run writes down before its calls', () => {
     assert.equal(talk.conversation.runningCalls, 1);
   });
 
-  it('keeps a result that was stored after the messages were made', () => {
+  it('does not replace a result that was stored after the messages were made', () => {
     const talk = paid();
     talk.progress('t1', [...round('t1', 'a', RUNNING), ...round('t1', 'b', RUNNING)]);
     assert.deepEqual(talk.calls, [PAID, `b running ${WAIT}`]);
@@ -83,7 +83,7 @@ describe('what a run writes down before its calls', () => {
 });
 
 describe('the result of a call', () => {
-  it("is written after the run's end, and changes neither words nor state", () => {
+  it("is written even after the run's end, and changes neither words nor state", () => {
     const talk = begun();
     talk.settle('t1', 'interrupted', round('t1', 'a', { ...RUNNING, said: 'I pay.' }));
     talk.open('t2', KNOWS);
@@ -101,7 +101,7 @@ describe('the result of a call', () => {
     assert.deepEqual(talk.calls, [PAID]);
   });
 
-  it('is also unknown for a call without a key whose process is gone', () => {
+  it('is unknown even for a call without a key if its process is gone', () => {
     const talk = begun();
     const [asked, { key: _key, ...running }] = round('t1', 'a', RUNNING);
     talk.progress('t1', [reply('t1', 'Hm.', 'open'), asked, running]);
@@ -111,7 +111,7 @@ describe('the result of a call', () => {
   });
 
   for (const state of ['completed', 'interrupted', 'unknown'] as const)
-    it(`that is known is not replaced by another one that is ${state}`, () => {
+    it(`that is known is not replaced by another result that is ${state}`, () => {
       const talk = paid();
       assert.equal(talk.result('t1', 'a', { state, content: '{"other":1}' }), true);
       assert.deepEqual(talk.calls, [PAID]);
@@ -131,7 +131,7 @@ describe('the result of a call', () => {
     assert.deepEqual(talk.calls, [PAID]);
   });
 
-  it('hands the conversation over once, whichever write has it first', () => {
+  it('hands the conversation over only once, whichever write brings it first', () => {
     const talk = calling();
     const own = round('t1', 'a', { handOver: 'billing' });
     talk.progress('t1', own);
@@ -142,13 +142,13 @@ describe('the result of a call', () => {
     assert.equal(talk.conversation.agent, 'sales');
   });
 
-  it('hands the conversation over at the end of its run if the store has lost it', () => {
+  it('hands the conversation over at the end of its run if the store has lost the call', () => {
     const talk = begun();
     talk.settle('t1', 'completed', round('t1', 'a', { handOver: 'billing' }));
     assert.equal(talk.conversation.agent, 'billing');
   });
 
-  it('is not kept if the turn or the call is not known', inTalk((talk) => {
+  it('is not kept if the turn or the call is unknown', inTalk((talk) => {
     assert.equal(talk.result('t1', 'a'), false);
     talk.open('t1');
     assert.equal(talk.result('t1', 'a'), false);
@@ -157,7 +157,7 @@ describe('the result of a call', () => {
   }));
 });
 
-describe('the result of a once call, for a call of another turn that waits for it', () => {
+describe('the result of a once call for which another turn is waiting', () => {
   const key = 'k'.repeat(64);
   const paid = 'call_0 completed {"paid":1}';
 
@@ -206,7 +206,7 @@ describe('the result of a once call, for a call of another turn that waits for i
   });
 
   for (const isAlive of [true, false])
-    it(`is ${isAlive ? 'not unknown while a' : 'unknown once no'} process runs it`, () => {
+    it(`is ${isAlive ? 'not unknown while a' : 'unknown once no'} process runs the call`, () => {
       const talk = joined();
       const isCallRunning = (_key: string, process: string | undefined): boolean =>
         isAlive && process === 'a';
@@ -218,7 +218,7 @@ describe('the result of a once call, for a call of another turn that waits for i
     });
 
   // A store without replicas took the result before the turn that had waited for it.
-  it('is the result of the waiting call even if stored before its turn', () => {
+  it("is the result of the waiting call even if stored before that call's turn", () => {
     const talk = joined();
     const waiting = structuredClone(talk.turn('t2').messages);
     pay(talk);
@@ -232,7 +232,7 @@ describe('the result of a once call, for a call of another turn that waits for i
 
   // Seed 60008423: its outcome was said to be unknown, though nothing had ever begun.
   for (const isAlive of [true, false])
-    it(`is ${isAlive ? 'interrupted' : 'unknown'} if the other left no trace and its process ${
+    it(`is ${isAlive ? 'interrupted' : 'unknown'} if the once call left no trace and its process ${
       isAlive ? 'is alive' : 'is gone'}`, () => {
       const talk = joined();
       delete talk.conversation.onceCalls;
@@ -272,7 +272,7 @@ describe('a turn that runs again', () => {
     assert.deepEqual(opened.history().map(({ role }) => role), roles);
   });
 
-  it('keeps those calls through its own progress, its end, and a third run', () => {
+  it('keeps earlier calls through its own progress, its end, and a third run', () => {
     const talk = withCalls({ a: 'completed' });
     talk.open('t1');
     const own = round('t1', 'b');
@@ -293,7 +293,7 @@ describe('a turn that runs again', () => {
     assert.equal(talk.open('t1').earlierCalls.length, 1);
   });
 
-  it('keeps the completed one of several calls with the same key', () => {
+  it('keeps one completed call of several with the same key', () => {
     const talk = begun();
     const states = { a: 'unknown', b: 'completed', c: 'completed' } as const;
     talk.settle('t1', 'interrupted', Object.entries(states).flatMap(([id, state]): Message[] =>
@@ -326,7 +326,7 @@ describe('an id that is sent with other words', () => {
 });
 
 describe('a turn that somebody else has closed', () => {
-  it("can still be settled by its run, if that is here, with its words as interrupted", () => {
+  it("can still be settled by a run in this process, with its words as interrupted", () => {
     const talk = begun();
     const running = [talk.soFar('t1', 'interrupted', 'One')];
     talk.open('t2', { running, interruption: { textHeard: undefined, turnId: undefined } });

@@ -72,7 +72,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
   type Test<T> = (served: T, t: TestContext) => Promise<void>;
   const inTurns = (test: Test<ReturnType<typeof begin>>) => (t: TestContext) => test(begin(t), t);
 
-  describe(`turns over ${name}`, { timeout: 60_000 }, () => {
+  describe(`turns with ${name}`, { timeout: 60_000 }, () => {
     it('answer and remember', async (t) => {
       const { client, told } = begin(t, {
         onMessage: (turn) => `${turn.history.length}: ${turn.text}`,
@@ -85,7 +85,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.equal(await told(), talk);
     });
 
-    it('take two calls to the store', inTurns(async ({ client, store }) => {
+    it('take two calls to the store each', inTurns(async ({ client, store }) => {
       await spoken(client.say('One'));
       await spoken(client.say('Two'));
       assert.deepEqual(store.calls, ['update', 'update', 'update', 'update']);
@@ -96,14 +96,14 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.equal(await served.told(), 'hold > …');
     }));
 
-    it('keep what was sent when the caller drops', inTurns(async (served) => {
+    it('keep what was sent when the caller leaves', inTurns(async (served) => {
       (await hold(served)).drop();
       assert.equal((await served.interrupted.next()).text, 'hold?');
       assert.deepEqual(served.aborted, ['hold']);
       assert.equal(await served.told(), 'hold > hold?*');
     }));
 
-    it('end the running one when a newer one begins, and stay in order', async (t) => {
+    it('end the running turn when a newer one begins, and stay in order', async (t) => {
       const served = begin(t);
       const first = await hold(served, 'hold 1');
       const second = spoken(served.client.say('Two'));
@@ -114,7 +114,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(served.outcomes(), { interrupted: 1, completed: 1 });
     });
 
-    it('cut the one before to what was heard', inTurns(async ({ client, told, interrupted }) => {
+    it('cut the previous turn to what was heard', inTurns(async ({ client, told, interrupted }) => {
       assert.equal(await spoken(client.say('One')), 'One?');
       await spoken(client.say('Two', {
         interruption_context: { previous_turn_interrupted: true, words_heard: 1, text_heard: 'On' },
@@ -123,7 +123,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(interrupted.all.map(({ text }) => text), ['On']);
     }));
 
-    it('send a completed one again without asking the agent', inTurns(async (served) => {
+    it('repeat a completed reply without asking the agent', inTurns(async (served) => {
       assert.equal(await spoken(served.client.say('One', { turn_id: 't1' })), 'One?');
       assert.equal(await spoken(served.client.say('One', { turn_id: 't1' })), 'One?');
       assert.deepEqual(served.runs, ['One']);
@@ -131,7 +131,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(served.outcomes(), { completed: 1, replayed: 1 });
     }));
 
-    it('run an interrupted one again', inTurns(async (served) => {
+    it('run again if they were interrupted', inTurns(async (served) => {
       (await hold(served)).drop();
       await served.interrupted.next();
       const again = await hold(served);
@@ -150,7 +150,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(served.outcomes(), { taken_over: 1, completed: 1 });
     }));
 
-    it('repeat a completed one during a newer one, but not an unfinished one', async (t) => {
+    it('repeat a completed turn during a newer one, but not an unfinished turn', async (t) => {
       const served = begin(t);
       const { client } = served;
       await spoken(client.say('One', { turn_id: 't1' }));
@@ -176,7 +176,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.equal(await served.told(), 'hold > hold?*');
     }));
 
-    it('are marked when the call dialect says that a completed one was spoken over', async (t) => {
+    it('are marked if the call dialect says that a completed turn was spoken over', async (t) => {
       const { client, told, interrupted } = begin(t);
       const call = { call_id: client.conversationId };
       const reply = await client.post({ type: 'transcript', transcript: 'One', ...call });
@@ -227,7 +227,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
 
     const inOutage = (test: Test<Failing>) => (t: TestContext) => test(beginFailing(t), t);
 
-    it('end with the apology, and the next one works once the store does', async (t) => {
+    it('end with the apology, and the next turn works once the store does', async (t) => {
       const served = beginFailing(t);
       const { client, store } = served;
       served.fail();
@@ -253,7 +253,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.equal(await spoken(reply), 'One?');
     }));
 
-    it('end with the apology and the error event of the call dialect', inOutage(async (served) => {
+    it('end with the apology and an error event in the call dialect', inOutage(async (served) => {
       served.fail();
       const reply = served.client.post({ type: 'transcript', transcript: 'One', call_id: 'k' });
       await served.asked();
@@ -271,7 +271,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
       assert.deepEqual(await held.rest(), [' Done.', 'response.end']);
     }));
 
-    it('answer user_interrupted all the same', inTurns(async ({ client, store }) => {
+    it('leave user_interrupted to be answered with an error', inTurns(async ({ client, store }) => {
       store.failWith = gone;
       const reply = await client.post({ type: 'user_interrupted', call_id: 'k' });
       assert.deepEqual(typesOf(await reply.events()), ['error', 'done']);
@@ -294,7 +294,7 @@ export function turnContract(name: string, open: () => ConversationStore): void 
         else assert.equal(served.store.calls.length, 5); // the opening, and four attempts
       }));
 
-    it('end an older one even if the newer one cannot be opened', inOutage(async (served) => {
+    it('end an older turn even if the newer one cannot be opened', inOutage(async (served) => {
       const { client, store } = served;
       const first = await hold(served, 'hold 1');
       served.fail();

@@ -44,7 +44,7 @@ describe('openTurn', () => {
       't1 > First. / t2 > Second.'],
     ['never cuts the turn that it opens', 't1 > First.; t2 after "Fi" of t2', 't1 > Fi* / t2 > …'],
     // Seed 200426 of the fleet: the reply of the new run was cut to what was heard of the old one.
-    ['does not cut a turn that has run again to what was heard before',
+    ['does not cut a turn that has run again to what was heard of an earlier run',
       't0 > Zeroth.; t1 after "Zer" of t0 > Sorry.!; t0 > Again.; t1 after "Zer" of t0',
       't0 > Again. / t1 > …'],
   ]);
@@ -64,7 +64,7 @@ describe('openTurn', () => {
     ['sent, including data and hang-up', 'Bye.', beside, beside],
     ['sent, even if that was nothing', '', undefined, []],
   ] as const)
-    it(`gives what a completed turn ${what}`, inTalk((talk) => {
+    it(`returns what a completed turn ${what}`, inTalk((talk) => {
       talk.open('t1');
       talk.settle('t1', 'completed', said, { sent });
       assert.deepEqual(talk.ask('t1'), { kind: 'completed before', sent: again });
@@ -77,7 +77,7 @@ describe('openTurn', () => {
     assert.deepEqual(opened.history().map(({ content }) => content), ['t1', 'First', 't2']);
   }));
 
-  it('finds turns by any id, even by names of Object.prototype', inTalk((talk) => {
+  it('finds turns by any id, even by names from Object.prototype', inTalk((talk) => {
     const ids = ['__proto__', 'constructor', ' ', 'é語'];
     for (const id of ids) talk.exchange(id, `Said by ${id}`);
     for (const id of ids) assert.equal(talk.turn(id).reply, `Said by ${id}`);
@@ -86,7 +86,7 @@ describe('openTurn', () => {
 });
 
 describe('openTurn for an interrupted turn', () => {
-  it('does nothing while a later one is running here', inTalk((talk) => {
+  it('does nothing while a later turn is running here', inTalk((talk) => {
     talk.open('t1');
     talk.settle('t1', 'interrupted', 'Fir');
     talk.open('t2');
@@ -99,7 +99,7 @@ describe('openTurn for an interrupted turn', () => {
 
 describe('openTurn for a turn that is running elsewhere', () => {
   for (const [why, isOver] of [['', no], [', though it is over by now', yes]] as const)
-    it(`leaves it to that run while a newer turn waits to be opened here${why}`, inTalk((talk) => {
+    it(`leaves it to that run while a newer turn is waiting to open here${why}`, inTalk((talk) => {
       talk.open('t1', { process: 'a' });
       const before = structuredClone(talk.conversation);
       const waiting = [{ turnId: 't2', runId: 3, text: 't2', process: 'b' }];
@@ -149,8 +149,8 @@ describe('settleTurn', () => {
   }
 
   tellCalls([
-    ['leaves no placeholder of a turn that is completed without a word', 't1 > ', 't1'],
-    ['leaves no placeholder of a turn that is interrupted without a word', 't1 > *', 't1'],
+    ['leaves no placeholder in a turn that is completed without a word', 't1 > ', 't1'],
+    ['leaves no placeholder in a turn that is interrupted without a word', 't1 > *', 't1'],
   ]);
 
   it('does nothing for an unknown turn', inTalk((talk) => {
@@ -168,7 +168,7 @@ describe('settleTurn', () => {
     assert.deepEqual(talk.shown, ['user: t1', 'assistant(completed): Of the new run.']);
   }));
 
-  it('leaves a turn that ends late in its place', inTalk((talk) => {
+  it('keeps the place of a turn that ends late', inTalk((talk) => {
     talk.open('t1');
     addMessage(talk.conversation, { role: 'user', content: 'Note', turnId: 'note' });
     talk.settle('t1', 'completed', 'First.');
@@ -204,12 +204,12 @@ describe('a turn of a conversation that several processes share', () => {
   for (const [isAlive, kind, what] of [
     [yes, 'stale', 'is alive'], [no, 'opened', 'is gone'],
   ] as const)
-    it(`is ${kind} for a late delivery if the process of a newer one ${what}`, inTalk((talk) => {
+    it(`is ${kind} for a late delivery if the process of a newer turn ${what}`, inTalk((talk) => {
       for (const turnId of ['t1', 't2']) talk.open(turnId, b);
       assert.equal(talk.ask('t1', { process: 'a', isAlive }).kind, kind);
     }));
 
-  it('ends the runs of other processes, but not those of its own', inTalk((talk) => {
+  it('ends the runs of other processes, but not those of its own process', inTalk((talk) => {
     talk.open('t1', { ...b, process: 'a' });
     talk.open('t2', b);
     talk.turn('t1').state = 'open'; // as if one of the two processes had no store
@@ -218,7 +218,7 @@ describe('a turn of a conversation that several processes share', () => {
     assert.deepEqual(endedElsewhere, [{ process: 'b', runId: 2 }]);
   }));
 
-  it('keeps the changes of both processes to the state', inTalk((talk) => {
+  it("keeps both processes' changes to the state", inTalk((talk) => {
     talk.open('t1', { ...b, process: 'a' });
     talk.open('t2', b);
     for (const [turnId, process] of [['t1', 'a'], ['t2', 'b']] as const)

@@ -79,7 +79,7 @@ describe('an opening that waited for the store', () => {
   // Seed 540764 of the fleet: neither of two such turns knew when the other one had arrived.
   for (const [waitedMs, order] of [[200, 'b:interrupted a:interrupted'],
     [300, 'a:interrupted b:interrupted']] as const)
-    it(`for ${waitedMs} ms, and could not open, gives the order "${order}"`, (t) => {
+    it(`for ${waitedMs} ms, but could not open, gives the order "${order}"`, (t) => {
       const open = clocked(t);
       open(500, 'b', 'b', { ...waited(250), ...OVER });
       assert.equal(open(500, 'a', 'a', { ...waited(waitedMs), ...OVER }), `over ${order}`);
@@ -89,7 +89,7 @@ describe('an opening that waited for the store', () => {
 describe('a turn that another process received', () => {
   for (const isNew of [true, false])
     for (const [laterMs, outcome] of [[0, 'stale'], [200, 'stale'], [350, 'opened']] as const)
-      it(`${laterMs} ms ago is ${outcome} here after 300 ms, new: ${isNew}`, (t) => {
+      it(`${laterMs} ms ago is ${outcome} here after a wait of 300 ms (new: ${isNew})`, (t) => {
         const talk = new Talk();
         const open = clocked(t, talk);
         if (!isNew) open(1_000, 'it', 'c', waited(1_000));
@@ -99,7 +99,7 @@ describe('a turn that another process received', () => {
         assert.equal(talk.turn('it').process, outcome === 'stale' ? 'b' : 'a');
       });
 
-  it('runs here if it was over there before it could open', (t) => {
+  it('runs here if it was over in that process before it could open', (t) => {
     const open = clocked(t);
     open(0, 'it', 'b', OVER);
     assert.equal(open(300, 'it', 'a', waited(300)), 'opened it:open');
@@ -144,7 +144,7 @@ describe('a turn that has waited', () => {
   // Seed 81011473 of the fleet: five turns asked a process that was gone, and the first one was
   // delivered again before the last ones had their answers.
   for (const again of ['a', 'b'])
-    it(`is placed after an older one that has waited, too, and has run again in ${again}`, () => {
+    it(`is placed after an older turn that has also waited and has run again in ${again}`, () => {
       const talk = new Talk();
       talk.open('first', { process: 'a', waitedMs: () => 450 });
       talk.turn('first').state = 'interrupted';
@@ -175,16 +175,16 @@ describe('a turn that waits for the store', () => {
   }
 
   for (const [waitedMs, count] of [[99, 0], [100, 1]] as const)
-    it(`for ${waitedMs} ms sees ${count} newer turns of another process, by its clock`, (t) => {
+    it(`for ${waitedMs} ms sees this many newer turns, by their process's clock: ${count}`, (t) => {
       const other = { process: 'b', arrivedAt: Date.now() - 50 };
       assert.equal(newerCount(t, other, waitedMs), count);
     });
 
-  it('does not see one from the future as newer: its clock is wrong', (t) => {
+  it('does not see a turn from the future, whose clock must be wrong, as newer', (t) => {
     assert.equal(newerCount(t, { process: 'b', arrivedAt: Date.now() + HOUR_MS }, 500), 0);
   });
 
-  it('sees a newer one from the same millisecond, whichever way both were rounded', (t) => {
+  it('sees a newer turn from the same millisecond, however the times were rounded', (t) => {
     const other = { runId: 2, process: 'a', addedAt: Date.now() - 1 };
     assert.equal(newerCount(t, other, 0), 1);
   });
@@ -195,7 +195,7 @@ describe('a turn that waits for the store', () => {
     assert.equal(talk.ask('late', { ...late, isAlive: undefined, isOver: yes }).kind, 'over');
   }));
 
-  it('asks if all processes with an open turn are alive if it asks any about its calls', () => {
+  it('asks whether all processes with open turns are alive if it asks one about its calls', () => {
     const talk = new Talk();
     talk.open('b', { process: 'b' });
     talk.conversation.onceCalls = { [onceKey(1)]: onceCall({ process: 'c' }) };
@@ -204,7 +204,7 @@ describe('a turn that waits for the store', () => {
     assert.deepEqual([...asked.processes], ['c', 'b']);
   });
 
-  it('is stale if it is over and a newer turn is running: it must not cut that', inTalk((talk) => {
+  it('is stale if it is over and a newer turn is running, which it must not cut', inTalk((talk) => {
     const a = { process: 'a', isAlive: yes };
     for (const turnId of ['t1', 't2']) talk.open(turnId, a);
     const running = [talk.soFar('t2', 'interrupted')];
@@ -241,7 +241,7 @@ describe('a turn about which other processes were asked', () => {
     assert.equal(opened, 'opened older:open newer:interrupted');
   });
 
-  it('yields to a newer one of its own process that has run again since', (t) => {
+  it('yields to a newer turn of its own process that has run again since', (t) => {
     const open = clocked(t);
     open(10, 'newer', 'a', { runId: 8 });
     open(60, 'newer', 'a', { runId: 9 });

@@ -87,7 +87,7 @@ describe('reply', () => {
       },
       'One. |Two|<data {"progress":1}>| Bye.|<hangup>'],
     ['.hangup works without a word', (_turn, { hangup }) => hangup(), '<hangup>'],
-    ['.hangup twice hangs up once',
+    ['.hangup called twice hangs up once',
       (_turn, { hangup }) => { hangup({ say: 'Bye.' }); hangup({ say: 'Bye!' }); },
       'Bye.|<hangup>'],
     ['.hangup is final: what a generator yields after it is not sent',
@@ -100,18 +100,18 @@ describe('reply', () => {
     ['.hangup is not followed by half a character that was held back',
       (_turn, { say, hangup }) => { void say('Bye \ud83d'); hangup(); },
       'Bye |\ufffd|<hangup>'],
-    ['.data takes any JSON value, in its place among the words',
+    ['.data takes any JSON value, which keeps its place among the words',
       (_turn, { say, data }) => {
         void say('A');
         void data([{ b: null }, 0, '']);
         void say('C');
       },
       'A|<data [{"b":null},0,""]>|C'],
-    ['.say joins a character split over two pieces', () => ['Hi \ud83d', '\ude00!'], 'Hi |😀!'],
+    ['.say joins a character split across two pieces', () => ['Hi \ud83d', '\ude00!'], 'Hi |😀!'],
     ['.say holds back half a character until the data in between is sent',
       (_turn, { say, data }) => { void say('\ud83d'); void data(1); void say('\ude00'); },
       '<data 1>|😀'],
-    ['.say replaces half a character that has no other half', () => ['Hi', '\ud83d'], 'Hi|\ufffd'],
+    ['.say replaces half a character left without the other', () => ['Hi', '\ud83d'], 'Hi|\ufffd'],
   ];
   for (const [what, onMessage, heard] of CASES)
     it(what, async (t) => {

@@ -143,7 +143,7 @@ describe('a call with MAX_TOKENS_PER_CALL', () => {
     assert.deepEqual(limits, [undefined, undefined, 'tokens', 'tokens']);
   });
 
-  it('ends in the middle of a turn, after what has been said', async (t) => {
+  it('may end in the middle of a turn, after what has been said so far', async (t) => {
     const model = ownModel();
     const served = limited(t, asking(model, 3), { MAX_TOKENS_PER_CALL: '15' });
     assert.deepEqual(await hear(served, 'one'), { text: `Yes.Yes. ${GOODBYE}`, hangsUp: true });
@@ -152,7 +152,7 @@ describe('a call with MAX_TOKENS_PER_CALL', () => {
     assert.deepEqual(reply, ['assistant', `Yes.Yes. ${GOODBYE}`, 'completed']);
   });
 
-  it('counts requests that run at the same time in one turn', async (t) => {
+  it('counts requests that are running at the same time in one turn', async (t) => {
     const model = ownModel();
     const agent = own(model, (ask) => async (turn, { say }) => {
       const one = async (): Promise<void> => {
@@ -166,7 +166,7 @@ describe('a call with MAX_TOKENS_PER_CALL', () => {
     assert.equal(served.metric('layercode_call_limits_reached_total{limit="tokens"}'), 1);
   });
 
-  it("ends even if the agent catches its model's error", async (t) => {
+  it("ends even if the agent catches the model's error", async (t) => {
     const errors: unknown[] = [];
     const model = ownModel();
     const agent = own(model, (ask) => async (turn, { say }) => {
@@ -198,7 +198,7 @@ describe('a call with MAX_TOKENS_PER_CALL', () => {
     assert.deepEqual(await spent(served, 's'), { tokens: 12, cost: 0 }); // and 4 of output
   });
 
-  it('keeps to it across processes, and counts a request still running in another', async (t) => {
+  it('has one limit in all processes, and counts a request still running in another', async (t) => {
     const held = deferred();
     t.after(() => held.resolve());
     const model = ownModel(held.promise);
@@ -238,7 +238,7 @@ describe('MAX_COST_PER_CALL', () => {
     assert.match(served.logLines.join(''), /"limit":"cost","tokens":10,"cost":0\.046/);
   });
 
-  it('charges for a model at its own price, even if it reports another name', async (t) => {
+  it('counts a model at its own price, even if the model reports another name', async (t) => {
     const model = ownModel();
     const renamed: ChatModel = {
       ...model,
@@ -266,7 +266,7 @@ describe('MAX_COST_PER_CALL', () => {
     });
   });
 
-  it('is refused with the models of all agents in one error', () => {
+  it('is refused with the models of all agents named in one error', () => {
     const [one, two] = ['ollama:one', 'ollama:two'].map((model) =>
       defineAgent({ name: 'plain', prompt: 'Be brief.', model }));
     assert.ok(one !== undefined && two !== undefined);
@@ -314,7 +314,7 @@ describe('limitReached', () => {
     });
 });
 
-describe('a limited call of an agent with a prompt', () => {
+describe('a limited call', () => {
   const look = tool({
     name: 'look', description: 'Looks.', parameters: { type: 'object' }, run: () => 'There.',
   });
@@ -354,7 +354,7 @@ describe('a limited call of an agent with a prompt', () => {
   });
 
   for (const name of ['relay', 'relay:shadow', 'relay:speculative', 'bakery', 'outdoor_shop'])
-    it(`ends with the built-in agent ${name}`, async (t) => {
+    it(`also ends with the built-in agent ${name}`, async (t) => {
       const model = ownModel();
       const served = limited(t, withModel(getAgent(name), model), { MAX_TOKENS_PER_CALL: '20' });
       for (const words of ['one', 'two', 'three']) await hear(served, words);

@@ -12,7 +12,7 @@ import { BOOK, Booking, CONVERSATION, memory, Process } from './plain-deliveries
 const AWAY = new Error('the store is away');
 const FINISH = { whenInterrupted: 'finish' } as const;
 
-describe('a call', () => {
+describe('a tool call', () => {
   it('counts as running until its result is stored, however late that is', async (t) => {
     const [store, booking] = [new PromisedStore(memory()), new Booking()];
     const seen = deferred<readonly string[]>();

@@ -40,7 +40,7 @@ describe('a turn that is delivered again to the process running it', () => {
 });
 
 // Otherwise the turn could not be told from one that was erased while it was running.
-describe('a turn of a conversation that was erased before it', () => {
+describe('a turn after the erasure of its conversation', () => {
   it('says which erasure it has seen when it stores its reply', async (t) => {
     const mayEnd = deferred();
     const a = new Process(t, { onMessage: () => mayEnd.promise.then(() => 'Done.') });
@@ -58,7 +58,7 @@ describe('a turn of a conversation that was erased before it', () => {
 
 // Where processes share conversations, a failure is stored before the stream ends.
 describe('a failed turn that is delivered again while its end is being stored', () => {
-  it('tells the newer stream that it has failed, like the older one', async (t) => {
+  it('tells the newer stream that it has failed, just like the older stream', async (t) => {
     const [store, gate] = [memory(), deferred()];
     const agent = defineAgent({
       name: 'failing',

@@ -70,13 +70,13 @@ describe('a turn whose complete reply is about to leave', () => {
     assert.deepEqual(await process.history(), both);
   });
 
-  it('is interrupted by a newer turn if the client has no room', (t) => {
+  it('is interrupted by a newer turn if its client has no room', (t) => {
     const { process, client } = begin(t, false);
     process.start(new Departing('t2'));
     assert.deepEqual([client.hasLeft, client.outcomes], [false, ['interrupted']]);
   });
 
-  it('is completed before the same turn is delivered again, which replays it', (t) => {
+  it('is completed before it is delivered again, which replays it', (t) => {
     const { process, client } = begin(t);
     const again = process.start(new Departing('t1'));
     assert.deepEqual([client.outcomes, again.outcomes], [['completed'], ['replayed']]);
@@ -84,7 +84,7 @@ describe('a turn whose complete reply is about to leave', () => {
   });
 
   for (const [what, happen] of [
-    ['an interruption that comes too late', ({ turns }: Process) =>
+    ['an interruption, which comes too late', ({ turns }: Process) =>
       assert.equal(turns.interrupt(CONVERSATION, 'user_interrupted'), false)],
     ['the server closes', ({ turns }: Process) => turns.close(0)],
   ] as const)
@@ -94,7 +94,7 @@ describe('a turn whose complete reply is about to leave', () => {
       assert.deepEqual([client.hasLeft, client.outcomes], [true, ['completed']]);
     });
 
-  it('is interrupted by a drop if its client had no room in time', (t) => {
+  it('is interrupted when its connection closes if the client had no room in time', (t) => {
     const { client } = begin(t, false);
     client.turn?.delayed();
     client.turn?.dropped();

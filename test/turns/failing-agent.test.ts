@@ -11,7 +11,7 @@ import { APOLOGY, fails, hears, type Case } from './single-message.ts';
 const cycle: Record<string, unknown> = {};
 cycle['cycle'] = cycle;
 
-describe('an agent that fails', () => {
+describe('a failing agent', () => {
   const FAILURES: readonly Case[] = [
     ['throws at once', () => fails(), APOLOGY],
     ['rejects', () => Promise.reject(new Error('x')), APOLOGY],
@@ -30,7 +30,7 @@ describe('an agent that fails', () => {
     ['sends undefined as data',
       (_turn, { data }) => void data(undefined as unknown as null), APOLOGY],
     ['sends a cycle as data', (_turn, { data }) => void data(cycle as never), APOLOGY],
-    ['says nothing but blanks', () => [' ', '\n'], ` |\n|${APOLOGY}`],
+    ['says nothing but white space', () => [' ', '\n'], ` |\n|${APOLOGY}`],
     ['throws in mid-speech',
       async function* () { yield 'Well, '; fails(); }, `Well, |${APOLOGY}`],
     ['throws in the middle of a sentence',
@@ -43,22 +43,22 @@ describe('an agent that fails', () => {
       (_turn, { hangup }) => hangup({ say: 'x'.repeat(1_048_577) }), APOLOGY],
   ];
   for (const [what, onMessage, heard] of FAILURES)
-    it(`and ${what} apologises, which history keeps as a failed turn`, async (t) => {
+    it(`that ${what} apologises, and history keeps a failed turn`, async (t) => {
       await hears(t, onMessage, heard, 'failed');
     });
 
-  it('because of MAX_REPLY_WORDS apologises', async (t) => {
+  it('that exceeds MAX_REPLY_WORDS apologises', async (t) => {
     await hears(t, () => 'One two three.', APOLOGY, 'failed', { MAX_REPLY_WORDS: '2' });
   });
 
-  it('for want of a store apologises, and leaves no turn running', async (t) => {
+  it('whose store fails apologises, and leaves no turn running', async (t) => {
     const update = (): Promise<never> => Promise.reject(new Error('the database is gone'));
     const { client, app } = serve(t, {}, { store: { ...slowStore(), update } });
     assert.equal(await within((await client.say('Hello?')).text(), 'the apology'), APOLOGY);
     assert.equal(app.runningTurns, 0);
   });
 
-  it('after end() leaves the turn completed', async (t) => {
+  it('that has called end() leaves the turn completed', async (t) => {
     await hears(t, (_turn, { say, end }) => { void say('Bye.'); end(); fails(); }, 'Bye.');
   });
 
@@ -87,7 +87,7 @@ describe('an agent that fails', () => {
     await hears(t, { apology: 'Oh dear.', onMessage: () => fails() }, 'Oh dear.', 'failed');
   });
 
-  it("apologises at the session's start too, and its apology gets that event", async (t) => {
+  it("apologises at a session's start, too, and its apology is given that turn", async (t) => {
     const { client } = serve(t, { onSessionStart: () => fails() });
     assert.equal(await (await client.start()).text(), APOLOGY);
     const own = serve(t, {
@@ -97,7 +97,7 @@ describe('an agent that fails', () => {
     assert.equal(await (await own.client.start()).text(), 'Sorry, start of layercode.');
   });
 
-  it('has its signal fired and the detail logged, and serves the next turn', async (t) => {
+  it('has its signal fired and the detail logged, and answers the next turn', async (t) => {
     const signals = new Told<AbortSignal>();
     const { client, logLines } = serve(t, {
       onMessage: ({ text, signal }) => {

@@ -34,7 +34,7 @@ const TALKS: Readonly<Record<string, readonly Step[]>> = {
     { do: 'message', hasId: true, heard, plan: plan(says), breaks: false },
   ],
   'a barge-in without a drop': [message(says, waits, says), message(says, waits, says), goOn],
-  'a turn delivered again while it runs': [message(says, waits, says), again, goOn, message(says)],
+  'a turn delivered again in mid-reply': [message(says, waits, says), again, goOn, message(says)],
   'a turn delivered again when it is complete': [message(says), again, message(says)],
   'a turn delivered again after a drop': [
     message(says, waits, says), drop, again, goOn, message(says),

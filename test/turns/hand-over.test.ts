@@ -156,7 +156,7 @@ describe('a tool that returns handOver', () => {
     ]);
   });
 
-  it('lets that agent call tools of its own, which share the state of the first', async (t) => {
+  it("lets the other agent call its own tools, which share the first agent's state", async (t) => {
     const { app, says } = stage(t, {
       sales: [{ call: 'note', args: { text: 'a' } }, to('billing')],
       billing: [{ call: 'note', args: { text: 'b' } }, 'Noted.'],
@@ -178,7 +178,7 @@ describe('a tool that returns handOver', () => {
       assert.equal(await (await caller.start(fields)).text(), 'Greeting, true.');
   });
 
-  it("can hand back, and the first agent's words are its own again", async (t) => {
+  it("can hand back to the first agent, whose words are then its own again", async (t) => {
     const { says, outline, log } = stage(t, {
       sales: [to('billing'), 'Sales again.', 'Still sales.'],
       billing: [['Wrong number.', to('sales')]],
@@ -193,7 +193,7 @@ describe('a tool that returns handOver', () => {
     assert.deepEqual(lines.map(({ speakers }) => speakers), ['sales,billing,sales', undefined]);
   });
 
-  it("affects only the path that was called, not the other agent's own", async (t) => {
+  it("affects only the path that was called, not the other agent's own path", async (t) => {
     const { app, caller, says, outline } = stage(t, {
       sales: [to('billing')], billing: ['Billing here.', 'Another call.'],
     });
@@ -207,7 +207,7 @@ describe('a tool that returns handOver', () => {
     assert.equal((await outline()).length, 4);
   });
 
-  it('hands over from an agent that runs tools in its hook, when its hook ends', async (t) => {
+  it('hands over at the end of the hook if the agent runs the tool in its hook', async (t) => {
     const asking = defineAgent({
       name: 'asking',
       state: notes,
@@ -240,23 +240,23 @@ describe('a tool that returns handOver', () => {
     assert.equal(models['billing']?.requests.length, 0);
   });
 
-  it('lets the other agent apologise if it fails', async (t) => {
+  it('lets the other agent apologise if that agent fails', async (t) => {
     const { says } = stage(t, { sales: [to('billing')], billing: [] });
     assert.equal(await says('Hi'), 'Pardon, says billing.');
   });
 });
 
-describe('a hand-over that is not possible', () => {
+describe('a hand-over', () => {
   const REASON = /^(there is no agent of that name|the agent "stranger"|you are the agent)/;
   for (const [what, name, error, code] of [
     ['to an unknown agent', 'nobody',
       /^there is no agent \\?"nobody\\?"; the others are billing, stranger$/, 'AGENT'],
-    ['to a name that every object has', 'constructor',
+    ['to the name of a property that every object has', 'constructor',
       /there is no agent "constructor"/, 'AGENT'],
     ['to an agent with another state', 'stranger', /"stranger" has another state/, 'STATE'],
     ['to the agent that is speaking', 'sales', /you are the agent "sales" yourself/, 'REPEATED'],
   ] as const)
-    it(`${what} is an error for the model, which goes on, and is logged`, async (t) => {
+    it(`${what} is logged, and is an error for the model, which goes on`, async (t) => {
       const other = defineState(() => ({ other: true }));
       const stranger = defineAgent({ name: 'stranger', state: other, onMessage: () => 'Who?' });
       const scripts = { sales: [to(name), 'I cannot do that.', 'Still me.'], billing: [] };
@@ -273,7 +273,7 @@ describe('a hand-over that is not possible', () => {
       assert.equal(await says('And?'), 'Still me.');
     });
 
-  it('is one to any other agent if there is only one', async (t) => {
+  it('to another agent fails if there is only one agent', async (t) => {
     const model = scriptedModel([to('billing'), 'I am alone.']);
     const agent = defineAgent({ name: 'solo', prompt: 'You are alone.', tools: [transfer], model });
     const caller = createTestClient(createApp(settingsWith(), agent), { secret: SECRET });
@@ -283,7 +283,7 @@ describe('a hand-over that is not possible', () => {
     assert.match(content, /there is no agent .*this one is the only one/);
   });
 
-  it('is the fourth in a turn', async (t) => {
+  it('fails if it is the fourth in its turn', async (t) => {
     const scripts = { a: [to('b'), to('b')], b: [to('a'), to('a'), 'Enough.'] };
     const { says, models } = stage(t, scripts);
     assert.equal(await says('Hi'), 'Enough.');
@@ -291,7 +291,7 @@ describe('a hand-over that is not possible', () => {
     assert.match(content, /handed over 3 times in this turn, which is the limit/);
   });
 
-  it('is the second one that a model asks for at once', async (t) => {
+  it('fails if it is the second that a model asks for at once', async (t) => {
     const { says, outline } = stage(t, {
       sales: [[to('billing'), to('support')]],
       billing: ['Billing here.'],
@@ -301,14 +301,14 @@ describe('a hand-over that is not possible', () => {
     assert.match((await outline())[3] ?? '', /^tool: .*is already handing the conversation over/);
   });
 
-  it('is one to an empty name or something else that names no agent', () => {
+  it('to an empty name, or to something that is not a name, is refused', () => {
     for (const name of ['', undefined, 7, {}]) {
       const error = { name: 'TypeError', message: /takes the name of an agent/ };
       assert.throws(() => handOver(name as string), error);
     }
   });
 
-  it('is one by a call that is not running', async (t) => {
+  it('fails if its call is not running', async (t) => {
     const careless = defineAgent({
       name: 'careless',
       onMessage: ({ journal }) => journal.handOver('c-7', 'billing'),
@@ -327,7 +327,7 @@ describe('a turn that was handed over and delivered again', () => {
     return again;
   }
 
-  it('goes on with the other agent if that had failed', async (t) => {
+  it('goes on with the other agent if that agent had failed', async (t) => {
     // an empty script fails the turn
     const staged = stage(t, { sales: [to('billing')], billing: [] });
     await staged.says('Hi');
@@ -349,7 +349,7 @@ describe('a turn that was handed over and delivered again', () => {
   });
 });
 
-describe('a hand-over after its turn is over', () => {
+describe('a hand-over whose turn is over', () => {
   it('stays in force if the caller speaks over the other agent', async (t) => {
     const { agent, begun } = slow();
     const agents = { slow: agent };
@@ -363,7 +363,7 @@ describe('a hand-over after its turn is over', () => {
     ]);
   });
 
-  it('of a tool that wants to finish counts from the next turn on', async (t) => {
+  it('counts from the next turn on if its tool finishes only then', async (t) => {
     const [asked, release] = [deferred(), deferred()];
     const finishing = tool({
       name: 'transfer',

@@ -14,13 +14,13 @@ describe('interruption_context', () => {
   ])[] = [
     ['cuts the interrupted turn to what was heard', ['hold'], heard('It rains'),
       ['user: hold', 'interrupted: It rains']],
-    ['cuts a completed turn: its text was sent, but its voice cut off', ['One two'], heard('One'),
+    ['cuts a completed turn whose text was sent but not fully spoken', ['One two'], heard('One'),
       ['user: One two', 'interrupted: One']],
-    ['begins at the turn that assistant_turn_id names, and keeps the newer one',
+    ['cuts the turn that assistant_turn_id names, and keeps the newer one',
       ['On Tuesday', 'Any more'], heard('On Tue', { assistant_turn_id: 't-0' }),
       ['user: On Tuesday', 'interrupted: On Tue', 'user: Any more', 'completed: Any more!']],
     ['with an empty text_heard keeps no message of the reply', ['hold'], heard(''), ['user: hold']],
-    ['without text_heard keeps what was sent, as interrupted', ['One'], heard(undefined),
+    ['without text_heard keeps what was sent, marked as interrupted', ['One'], heard(undefined),
       ['user: One', 'interrupted: One!']],
     ['that reports no interruption cuts nothing',
       ['hold'], heard('It', { previous_turn_interrupted: false }), HELD],
@@ -42,7 +42,7 @@ describe('interruption_context', () => {
       assert.deepEqual(told, said.includes('hold') || cut === undefined ? [] : [cut]);
     });
 
-  it('cuts the turn that is still running if its drop is noticed only afterwards', async (t) => {
+  it('cuts a turn that is still running because its drop is noticed only afterwards', async (t) => {
     const served = holding(t);
     const { drop } = await hold(served);
     await served.says('next', heard('It rains'));
@@ -52,7 +52,7 @@ describe('interruption_context', () => {
     assert.deepEqual((await served.history())[1], ['assistant', 'It rains', 'interrupted']);
   });
 
-  it('as the platform posts it cuts the turn before', async (t) => {
+  it("in the platform's own form cuts the previous turn", async (t) => {
     const { client, history } = serve(t, {
       onMessage: () => 'It rains in Zürich, as it does so often.',
     });

@@ -63,7 +63,7 @@ describe('a turn that is interrupted', () => {
       assert.deepEqual([errorsIn(served.logLines), served.app.runningTurns], [[], 0]);
     });
 
-  it("keeps the caller's words if the caller leaves before its first word", async (t) => {
+  it("keeps the caller's words if the caller leaves before the agent's first word", async (t) => {
     const signals = new Told<AbortSignal>();
     const served = serve(t, {
       onMessage: ({ signal }) => (signals.tell(signal), fired(signal).then(() => undefined)),
@@ -76,7 +76,7 @@ describe('a turn that is interrupted', () => {
     assert.deepEqual(await served.history('c-1'), [['user', 'Hello?']]);
   });
 
-  it('has a fired signal, even if that is first read afterwards', async (t) => {
+  it('has a fired signal, even if the signal is first read afterwards', async (t) => {
     const [gate, begun, aborted] = [deferred(), deferred(), deferred<boolean>()];
     const served = serve(t, {
       async onMessage(turn) {
@@ -125,10 +125,10 @@ describe('a turn that is interrupted', () => {
     });
 
   for (const [when, interrupt] of [
-    ['its request is dropped', (_served: Holding, drop: () => void) => drop()],
-    ['its session ends', (served: Holding) => served.client.post(sessionEnd(served))],
+    ['its request was dropped', (_served: Holding, drop: () => void) => drop()],
+    ['its session ended', (served: Holding) => served.client.post(sessionEnd(served))],
   ] as const)
-    it(`is not one that has ended before ${when}`, async (t) => {
+    it(`is never one that had already ended when ${when}`, async (t) => {
       const served = holding(t);
       const reply = await served.client.say('One');
       await reply.text();
@@ -140,7 +140,7 @@ describe('a turn that is interrupted', () => {
 });
 
 describe('a newer turn', () => {
-  it('is not interrupted by the drop of the older one, and comes after it', async (t) => {
+  it('is not interrupted by the drop of the older turn, and follows it in history', async (t) => {
     const served = holding(t);
     const older = await hold(served, { turn_id: 't-1' });
     const newer = await hold(served, { turn_id: 't-2' });

@@ -37,7 +37,7 @@ describe('the states of a turn', () => {
     assert.doesNotMatch(readFileSync(source, 'utf8'), /^import /m);
   });
 
-  it('can all be reached from the first one, and left for the last one', () => {
+  it('can all be reached from the first one, and lead to the last one', () => {
     assert.deepEqual(new Set(WAYS.map(({ state }) => state)), new Set(RUN_STATES));
     for (const state of RUN_STATES) {
       const ways = [...waysFrom({ state, effects: [] }, true)];
@@ -46,15 +46,15 @@ describe('the states of a turn', () => {
   });
 });
 
-describe('on every path through a turn', () => {
-  it('its caller is answered once, and by then it is over', () => {
+describe('every path through a turn', () => {
+  it('answers the caller once, and not before the turn is over', () => {
     for (const { state, effects } of WAYS) {
       assert.equal(count(effects, 'settle', 'end unstored'), isAnswered(state) ? 1 : 0);
       if (isAnswered(state)) assert.ok(isOver(state));
     }
   });
 
-  it('the agent is asked at most once, after older turns were interrupted', () => {
+  it('asks the agent at most once, after older turns have been interrupted', () => {
     for (const { effects } of WAYS) {
       const asked = effects.findIndex(({ do: what }) => what === 'ask the agent');
       assert.ok(count(effects, 'ask the agent') <= 1);
@@ -63,13 +63,13 @@ describe('on every path through a turn', () => {
     }
   });
 
-  it('an agent that was asked is stopped once, as soon as the turn is over', () => {
+  it('stops the agent once if it was asked, as soon as the turn is over', () => {
     for (const { state, effects } of WAYS)
       if (count(effects, 'ask the agent') > 0)
         assert.equal(count(effects, 'stop the agent'), isOver(state) ? 1 : 0);
   });
 
-  it('a reply is stored before its stream ends, where other processes may read it', () => {
+  it('stores a reply before its stream ends if other processes may read it', () => {
     for (const happening of ['completed', 'failed'] as const) {
       const { to = 'opening', effects = [] } = moveFor('speaking', happening, true) ?? {};
       assert.deepEqual([count(effects, 'store first'), count(effects, 'end the stream')], [1, 0]);
@@ -84,7 +84,7 @@ describe('a turn', () => {
   ] as const;
   const ENDS = ['settle', 'store first', 'end unstored', 'stop the agent'] as const;
 
-  it('does not speak once it is over, and ends or begins nothing if its state stays', () => {
+  it('does not speak once it is over, and ends or begins nothing if its state is unchanged', () => {
     for (const state of RUN_STATES)
       for (const happening of HAPPENINGS) {
         const { to, effects = [] } = moveFor(state, happening, true) ?? {};
@@ -102,7 +102,7 @@ describe('a turn', () => {
     'settled': undefined,
   };
   for (const [state, as] of Object.entries(SETTLED) as [RunState, string | undefined][])
-    it(`interrupted in the state "${state}" settles as "${as ?? 'nothing'}"`, () => {
+    it(`interrupted in the state "${state}" settles ${as ? `as "${as}"` : 'no further'}`, () => {
       const effects = moveFor(state, 'interrupted', false)?.effects ?? [];
       assert.equal(effects.find((effect) => effect.do === 'settle')?.as, as);
     });

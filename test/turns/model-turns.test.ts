@@ -65,7 +65,7 @@ describe("a model's reply", () => {
     assert.deepEqual(contentsOf(await eventsOf(client.say('Menu?'))), texts);
   });
 
-  it('is stored as it was spoken, and sent to the model that way', async (t) => {
+  it('is stored and sent back to the model as it was spoken', async (t) => {
     const { client, server } = await serveModel(t, welcoming, [says('**Yes**, it', ' rains.')]);
     await spoken(client.start());
     await spoken(client.say('Rain?'));
@@ -77,9 +77,9 @@ describe("a model's reply", () => {
   });
 });
 
-describe('a caller who leaves', () => {
+describe('a caller who leaves in mid-reply', () => {
   // Leaving before the headers and the first token: test/models/chat-completions-streams.test.ts.
-  it('closes the connection to the model within 200 ms in mid-reply', async (t) => {
+  it('closes the connection to the model within 200 ms', async (t) => {
     let bestMs = Infinity; // of five tries: a busy machine may be late
     for (let tries = 0; tries < 5 && bestMs >= 200; tries++) {
       const served = await serveModel(t, plain, [silentAfter(chunk({ content: 'It rains' }))]);
@@ -98,7 +98,7 @@ describe('a caller who leaves', () => {
     ['what was heard, and that there was more', heard('It rains'), /^It rains \[interrupted\]$/],
     ['what was sent if nobody knows what was heard', {}, /^It rains, mainly\.? \[interrupted\]$/],
   ] as const)
-    it(`lets the model know ${what}, and is not an error`, async (t) => {
+    it(`causes no error, and the model learns ${what}`, async (t) => {
       const answer = silentAfter(chunk({ content: 'It rains, ' }), chunk({ content: 'mainly.' }));
       const { client, server, logLines } = await serveModel(
         t, plain, [answer, says('Yes.')], { DEFAULT_MODEL: 'openai:a,openai:b' },
@@ -118,8 +118,8 @@ describe('a caller who leaves', () => {
 
 describe('a model that fails', () => {
   for (const [what, answer] of [
-    ['sends an empty reply', empty], ['sends blanks', says(' ', '\n')],
-    ['refuses the key', refuses], ['sends broken JSON at once', stream('data: {"choices\n\n')],
+    ['sends an empty reply', empty], ['sends only white space', says(' ', '\n')],
+    ['refuses the key', refuses], ['sends only broken JSON', stream('data: {"choices\n\n')],
   ] as const)
     it(`is apologised for when it ${what}`, async (t) => {
       const { client, logLines } = await serveModel(t, plain, [answer]);
@@ -128,8 +128,8 @@ describe('a model that fails', () => {
     });
 });
 
-describe('a list of models', () => {
-  it('names a refused key in /ready and the log, and never its value', async (t) => {
+describe('a server with a list of models', () => {
+  it('names a refused key in /ready and the log, but never shows its value', async (t) => {
     const [openai, groq] = [await modelServer(t, refuses), await modelServer(t, says('Yes.'))];
     const served = serveAgent(t, plain, { openai, groq }, BOTH);
     await spoken(served.client.say('Rain?'));
@@ -141,7 +141,7 @@ describe('a list of models', () => {
       assert.equal(shown.includes(KEY) || shown.includes(KEY.slice(-8)), false);
   });
 
-  it('logs a retry and a fallback with the ids of request, conversation and turn', async (t) => {
+  it('logs retries and fallbacks with the ids of request, conversation and turn', async (t) => {
     const openai = await modelServer(t, overloaded, refuses);
     const groq = await modelServer(t, says('Yes.'));
     const served = serveAgent(t, plain, { openai, groq }, BOTH);
@@ -161,7 +161,7 @@ describe('a list of models', () => {
 });
 
 describe('the usage of a turn', () => {
-  it("is in the access log's line", async (t) => {
+  it("is in the turn's line of the access log", async (t) => {
     const served = await serveModel(t, plain, [says('Yes.')]);
     await spoken(served.client.say('Rain?'));
     await until(() => linesOf(served, 'event', 'message').length > 0, 'the line of the turn');

@@ -33,7 +33,7 @@ async function toolResults({ messages }: Shop): Promise<string[]> {
 }
 
 describe('a once tool', () => {
-  it('acts once for the same arguments, and marks the result for later calls', async (t) => {
+  it('acts once for the same arguments, and its result is marked in later calls', async (t) => {
     const paid: number[] = [];
     const { says } = shop(t, payTool(({ amount }) => void paid.push(amount)));
     assert.equal(await says('pay 5'), '{"status":"ok"}');
@@ -53,7 +53,7 @@ describe('a once tool', () => {
     assert.deepEqual(paid, [5, 7]);
   });
 
-  it('reports a `once` function that throws or returns no text, and starts nothing', async (t) => {
+  it('reports a `once` function that throws or returns no text, and does not start', async (t) => {
     for (const [once, error] of [
       [() => { throw new Error('no order'); }, 'no order'],
       [() => '', 'tool pay: once must return a text, got an empty one'],
@@ -95,7 +95,7 @@ describe('a once tool', () => {
     assert.deepEqual([keys.length, new Set(keys).size], [2, 1]);
   });
 
-  it('is not repeated if its result is not JSON: the model is told', async (t) => {
+  it('is not repeated if its result is not JSON, and the model is told', async (t) => {
     let runs = 0;
     const { says } = shop(t, payTool(() => ({ big: 1n, runs: ++runs })));
     assert.match(await says('pay 5'), /^\{"error":"result\.big/);
@@ -103,7 +103,7 @@ describe('a once tool', () => {
     assert.equal(runs, 1);
   });
 
-  it('keeps its change to the state after its time limit', async (t) => {
+  it('can still change the state after its time limit', async (t) => {
     const state = defineState(() => ({ paid: 0 }));
     const isPaid = deferred();
     const pay = payTool(async ({ amount }, context) => {
@@ -149,7 +149,7 @@ describe('a once tool', () => {
     assert.doesNotThrow(() => app(other, payTool(() => 3, { once: false })));
   });
 
-  it('causes a warning at start-up if it is repeatable but may not run again as it did', (t) => {
+  it('causes a warning at start-up if it is repeatable but may run differently again', (t) => {
     const said = (more: Parameters<typeof payTool>[1]): unknown[] =>
       linesOf(shop(t, payTool(() => 1, more)), 'a repeatable tool may not run again as it did')
         .map(({ level, reason }) => `${level} ${reason}`);
@@ -176,7 +176,7 @@ describe('a once tool', () => {
     assert.deepEqual(levels(false), []);
   });
 
-  it('made by a function of the turn causes this message when it is first made', async (t) => {
+  it('made by a function causes the message about memory only when first made', async (t) => {
     for (const [once, tools] of [[true, ['pay']], [false, []]] as const) {
       const served = shop(t, () => payTool(() => 1, { once }));
       const said = (): unknown[] => linesOf(served, FORGETS).map((line) => line['tools']);
@@ -212,7 +212,7 @@ describe('a once tool whose time is up', () => {
     assert.equal((await toolResults(served))[0], '{"paid":5}');
   });
 
-  it('is logged with its key if it fails, without its message', async (t) => {
+  it("is logged with its key, but without the error's message, if it fails", async (t) => {
     const { served, bank } = await late(t);
     bank.fail(5, new Error('card 4111 refused'));
     const wrong = 'a tool call whose outcome is unknown has failed';
@@ -228,7 +228,7 @@ describe('a once tool whose time is up', () => {
   });
 });
 
-describe('a once tool in several processes', () => {
+describe('a payment tool in several processes', () => {
   /** The first process is paying, and counts as gone. */
   async function lost(t: TestContext, more: Parameters<typeof paying>[1] = {}): Promise<Payment> {
     const all = await paying(t, more);
@@ -259,7 +259,7 @@ describe('a once tool in several processes', () => {
     assert.deepEqual(bank.calls, [5]);
   });
 
-  it('may start again after the confirmation of its claim was lost', async (t) => {
+  it('may start again if the confirmation of its claim was lost', async (t) => {
     const bank = new Bank();
     const { a, b, parts: store } = machines(t, () => payTool(bank.pay));
     await a.says('Hello');
@@ -307,8 +307,8 @@ describe('a once tool in several processes', () => {
       assert.equal(b.metric(`layercode_tool_outcomes_unknown_total{tool="${name}"}`), 1);
     });
 
-  // The next turn reported the call again that another one had waited for.
-  it('has one unknown outcome if its process dies while another one waits', async (t) => {
+  // Previously the next turn also reported the call that another turn had waited for.
+  it('has its unknown outcome logged once if its process dies while another waits', async (t) => {
     const { b, c, bank, waits, loseFirst } = await paying(t);
     const second = await waits(b);
     await loseFirst();
@@ -338,8 +338,8 @@ describe('a once tool in several processes', () => {
   });
 
   for (const [what, turn_id, count] of [
-    ['not said to be unknown if its own turn makes it', 'paying', 0],
-    ['said to be unknown if another turn makes it', 'another', 1],
+    ['not logged as unknown if its own turn repeats it', 'paying', 0],
+    ['logged as unknown if another turn repeats it', 'another', 1],
   ] as const)
     it(`is repeated after its process has died if it is repeatable, and ${what}`, async (t) => {
       const bank = new Bank();
@@ -351,7 +351,7 @@ describe('a once tool in several processes', () => {
 });
 
 describe('a once tool that ends while the store of its process fails', () => {
-  // The others were told that the outcome is unknown, though a living process knew it.
+  // Previously the others were told that the outcome is unknown, though a living process knew it.
   it('counts as running in all other processes until its result is stored', async (t) => {
     const before = ({ b }: Machines): Promise<string> => b.says('Hello');
     const { a, b, bank, first, waits, parts: store } = await paying(t, { before });
@@ -367,13 +367,13 @@ describe('a once tool that ends while the store of its process fails', () => {
   });
 });
 
-describe('a tool that finishes', () => {
+describe('a tool that always finishes', () => {
   const WORD = { FIRST_WORD_TIMEOUT_SECONDS: '10' };
   for (const [what, environment, calls, reply] of [
     ['stops the clock for the first word while it runs', WORD, 1, /^\{"paid":5\}$/],
     // The caller was asked to say it again, so the model made the call once more.
-    ['also stops it for a call that waits for it', WORD, 2, /^\{"paid":5\}$/],
-    ['does not stop the clock of the turn', { ...WORD, TURN_TIMEOUT_SECONDS: '20' }, 1, /^Sorry, /],
+    ['also stops that clock for a call that waits for its result', WORD, 2, /^\{"paid":5\}$/],
+    ["does not stop the turn's clock", { ...WORD, TURN_TIMEOUT_SECONDS: '20' }, 1, /^Sorry, /],
   ] as const)
     it(what, async (t) => {
       const bank = new Bank();

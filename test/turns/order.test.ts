@@ -16,7 +16,7 @@ async function met(a: Machine, b: Machine): Promise<void> {
 }
 
 describe('a turn that its own slow store holds up', () => {
-  it('neither cuts the newer reply of another process nor lands after it', async (t) => {
+  it("neither cuts short another process's newer reply nor comes after it", async (t) => {
     const [jump, now] = [jumpingClock(t), Date.now.bind(Date)];
     let aheadMs = 0;
     t.mock.method(Date, 'now', () => now() + aheadMs);
@@ -78,7 +78,7 @@ describe('a complete reply', () => {
 
   // Seed 5003328 of the fleet: history had the whole reply, as interrupted.
   for (const [how, isFailing] of [['opens', false], ['fails to open at first', true]] as const)
-    it(`stays complete if the next turn ${how} while it is leaving`, async (t) => {
+    it(`stays complete if, while it is leaving, the next turn ${how}`, async (t) => {
       const { a, held, completes } = await leaving(t, { STORE_TIMEOUT_MS: '5000' });
       const failing = deferred();
       // a call of another process, which has to be asked before the next turn can open

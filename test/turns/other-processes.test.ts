@@ -17,7 +17,7 @@ function ended({ outcomes }: AskingBack, outcome: string): Promise<void> {
 }
 
 describe('a newer turn on another process', () => {
-  it('ends the running one, and history keeps what that one had said', async (t) => {
+  it('ends the running turn, and history keeps what that had said', async (t) => {
     const { a, b } = machines(t);
     await says(a, 'Hello');
     const held = await hold(a);
@@ -51,7 +51,7 @@ describe('the end of a session on another process', () => {
   const end = ({ client }: Machine, session_id: string): Promise<unknown> =>
     client.post({ type: 'session.end', session_id, ...ID });
 
-  it('ends its turns', async (t) => {
+  it("ends the session's turns", async (t) => {
     const { a, b } = machines(t);
     const held = await hold(a, 'hold', SESSION);
     await end(b, 's');
@@ -70,8 +70,8 @@ describe('the end of a session on another process', () => {
   });
 });
 
-describe('a turn that is delivered again to another process', () => {
-  it('runs there from the start, and the first agent is not told of an interruption', async (t) => {
+describe('a turn that is delivered again', () => {
+  it('runs anew in another process, and the first agent is told of no interruption', async (t) => {
     const told: string[] = [];
     const { a, b } = machines(t, { onInterrupted: ({ turnId }) => void told.push(turnId) });
     const [held, moved] = [await hold(a), await hold(b)];
@@ -83,7 +83,7 @@ describe('a turn that is delivered again to another process', () => {
     assert.deepEqual(await b.history('c'), HELD);
   });
 
-  it('can come back to the first process', async (t) => {
+  it('can come back to its first process', async (t) => {
     const { a, b } = machines(t);
     const held = await hold(a);
     const moved = await hold(b);
@@ -113,7 +113,7 @@ describe('a turn that is delivered again to another process', () => {
   // A platform that asks twice at the same moment listens to only one answer: three of eight
   // callers heard nothing.
   for (const [where, second] of [['another process', 'b'], ['the same process', 'a']] as const)
-    it(`gives both deliveries the whole reply if the other went to ${where}`, async (t) => {
+    it(`gives both deliveries the whole reply if the second went to ${where}`, async (t) => {
       const { agent, asked, go } = waiting();
       const all = machines(t, agent);
       const deliver = async ({ client }: AskingBack): Promise<string> =>
@@ -131,7 +131,7 @@ describe('a turn that is delivered again to another process', () => {
       assert.deepEqual(await all.b.history('c'), kept);
     });
 
-  it('is over for both if the caller speaks again', async (t) => {
+  it('is over for both deliveries if the caller speaks again', async (t) => {
     const { agent, asked } = waiting();
     const { a, b } = machines(t, agent);
     const both = [a, b].map((machine) => says(machine, 'Hello'));
@@ -164,7 +164,7 @@ describe('a tool call that another process is running', () => {
 });
 
 describe('the next run of a turn whose tool is running in another process', () => {
-  it('waits a moment for it, and has the result in its prompt', async (t) => {
+  it('waits a moment for the result, and has it in its history', async (t) => {
     const booking = new Booking();
     const books = booking.onMessage({ whenInterrupted: 'finish' });
     const { a, b, post } = machines(t, {
@@ -218,7 +218,7 @@ describe('a message from another process', () => {
   });
 
   // Other tenants of a Redis can write whatever they like.
-  it('with arbitrary fields ends no process and no other turn', async (t) => {
+  it('with arbitrary fields stops neither the process nor another turn', async (t) => {
     const { a, post } = machines(t);
     const held = await hold(a);
     const right = { type: 'look', conversationId: 'other', waiting: 'b', left: 's' };
@@ -247,16 +247,16 @@ describe('a message from another process', () => {
     return a.parts.calls.slice(length).filter((call) => call === 'read').length;
   }
 
-  it('costs one read of the store, and at most one per second', async (t) => {
+  it('causes one read of the store, and at most one per second', async (t) => {
     assert.equal(await readsFor(t, new Array<string>(1_000).fill(LOOK), true), 1);
   });
 
   // It would put off the read that is needed when a turn is ended elsewhere.
-  it('costs no read if the sender only waits for a call', async (t) => {
+  it('causes no read if the sender is only waiting for a call', async (t) => {
     assert.equal(await readsFor(t, [LOOK.replace('}', ',"waiting":"b"}')], false), 0);
   });
 
-  it('carries ids and keys, and not a word of a caller, an agent or a tool', async (t) => {
+  it('carries ids and keys, but not a word from a caller, an agent or a tool', async (t) => {
     const paid = deferred();
     const { a, b, post } = machines(t, {
       async *onMessage({ text, journal }) {

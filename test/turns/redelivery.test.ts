@@ -47,14 +47,14 @@ describe('a turn_id that is sent again with different content', () => {
     assert.deepEqual(await contents(served), ['One', 'One!', 'Two', 'Two!']);
   });
 
-  it('begins another turn if the type is different', async (t) => {
+  it('begins another turn if the type of event is different', async (t) => {
     const served = serving(t, { welcome: 'Hello there.' });
     await served.says('Hello?');
     assert.equal(await (await served.client.start(T1)).text(), 'Welcome back.');
     assert.deepEqual(await contents(served), ['Hello?', 'Hello?!', 'Welcome back.']);
   });
 
-  it('causes a warning in the log, without the words', async (t) => {
+  it("causes a warning in the log, without the caller's words", async (t) => {
     const { says, logLines } = serving(t);
     for (const words of ['swordfish', 'sunflower']) await says(words);
     const [warning = '', ...more] = logLines.filter((line) => line.includes('"level":"warn"'));
@@ -90,7 +90,7 @@ describe('a turn delivered twice', () => {
     };
   }
 
-  it('while streaming gives the newer request all of it, and ends the older one', async (t) => {
+  it('while streaming gives the newer request the whole reply, and ends the older', async (t) => {
     const { client, go, runs, history, metric, interrupted } = held(t);
     const reply = await client.say('Hello?', T1);
     const first = await upTo(' And', Promise.resolve(reply));
@@ -136,9 +136,9 @@ describe('a turn delivered twice', () => {
   });
 
   for (const [what, deliveries] of [
-    ['in another conversation is another turn',
+    ['in two conversations counts as two turns',
       [{ ...T1, conversation_id: 'c-1' }, { ...T1, conversation_id: 'c-2' }]],
-    ['without turn_id never counts as a duplicate',
+    ['without a turn_id never counts as a duplicate',
       [{ turn_id: undefined }, { turn_id: undefined }]],
   ] as const)
     it(what, async (t) => {

@@ -60,8 +60,8 @@ describe('a turn that is replaced', () => {
   });
 });
 
-describe('a tool call repeated by the turn that replaces its own', () => {
-  it('gives the stored result, and runs once', async (t) => {
+describe('a tool call made again by a later turn', () => {
+  it('gives the stored result, and runs only once, if that turn replaces the first', async (t) => {
     const { call, tool, work } = await booking(t);
     work.resolve('"booked"');
     await call.over(1);
@@ -70,7 +70,7 @@ describe('a tool call repeated by the turn that replaces its own', () => {
     assert.deepEqual([call.said, tool.works.length], [['"booked"', '"booked"'], 1]);
   });
 
-  it('has another key in the next turn, and runs', async (t) => {
+  it('has another key, and runs again, if that turn follows the first', async (t) => {
     const { call, tool, work } = await booking(t);
     work.resolve('"booked"');
     await call.over(1);
@@ -81,7 +81,7 @@ describe('a tool call repeated by the turn that replaces its own', () => {
     assert.notEqual(work.context.idempotencyKey, second.context.idempotencyKey);
   });
 
-  it('runs with other arguments, and the agent is told what was done', async (t) => {
+  it('runs if its arguments are different, and the agent is told what was done', async (t) => {
     const tool = new Booking();
     const histories: string[][] = [];
     const call = new Call(t, {
@@ -103,7 +103,7 @@ describe('a tool call repeated by the turn that replaces its own', () => {
 
 describe('a turn whose call had already been made by another turn', () => {
   // Seed 4080: nothing was done in that turn, so its state is not passed on.
-  it('leaves no state to the turn that replaces it', async (t) => {
+  it('passes no state on to the turn that replaces it', async (t) => {
     const seen: string[][] = [];
     const call = new Call(t, {
       state: defineState(() => ({ heard: [] as string[] })),
@@ -164,7 +164,7 @@ describe('a tool with effects', () => {
     assert.deepEqual([await after(300), await after(SETTLE_MS - 300)], [0, 1]);
   });
 
-  it('starts at once if the model has taken that long', async (t) => {
+  it('starts at once if the model has taken longer than the settling time', async (t) => {
     mockTimers(t, ['setTimeout']);
     const jump = jumpingClock(t);
     const [tool, model] = [new Booking(), deferred()];
@@ -181,7 +181,7 @@ describe('a tool with effects', () => {
     assert.equal(tool.works.length, 1);
   });
 
-  it('that the agent runs itself is noted when its turn has lasted that long', async (t) => {
+  it('that the agent runs itself is noted only after the settling time', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const noted = deferred();
     let isNoted = false;
@@ -199,7 +199,7 @@ describe('a tool with effects', () => {
     await noted.promise;
   });
 
-  it('starts at once on a wire that sends everything once', async (t) => {
+  it('starts at once on a wire that sends everything only once', async (t) => {
     mockTimers(t, ['setTimeout']);
     const tool = new Booking();
     new Call(t, { onMessage: tool.onMessage() }, SETTLE_MS).deliver('t1', 'Book');
@@ -208,7 +208,7 @@ describe('a tool with effects', () => {
   });
 });
 
-describe('onSessionStart of a call that has no event for its start', () => {
+describe('onSessionStart for a call that has no event for its start', () => {
   it('is called once', (t) => {
     const told: string[] = [];
     const call = new Call(t, {
@@ -220,7 +220,7 @@ describe('onSessionStart of a call that has no event for its start', () => {
     assert.deepEqual(told, [CONVERSATION]);
   });
 
-  it('may return words, or end its reply, which sends nothing', (t) => {
+  it('may return words or end its reply, neither of which sends anything', (t) => {
     for (const onSessionStart of [
       () => 'Welcome.',
       (_turn, reply) => {
@@ -255,14 +255,14 @@ describe('onSessionStart of a call that has no event for its start', () => {
     ['throws', () => { throw new Error('no database'); }],
     ['rejects', () => Promise.reject(new Error('no database'))],
   ] as const)
-    it(`is logged, and the turn goes on, if it ${how}`, async (t) => {
+    it(`is logged if it ${how}, and the turn goes on`, async (t) => {
       const call = new Call(t, { onSessionStart });
       call.ask('Hello');
       await call.over(1);
       assert.deepEqual([call.logged, call.said], [['onSessionStart failed'], ['Yes.']]);
     });
 
-  it('is not called on a wire that sends everything once', (t) => {
+  it('is not called on a wire that sends everything only once', (t) => {
     const call = new Call(t, { onSessionStart: () => assert.fail('it was called') });
     call.deliver('t1', 'Hello');
     assert.deepEqual([call.said, call.logged], [['Yes.'], []]);

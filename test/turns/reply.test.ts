@@ -46,7 +46,7 @@ describe('a turn', () => {
     'signal', 'text', 'turnId', 'wire',
   ];
 
-  it("has these fields, all its own, and none of the engine's methods", async (t) => {
+  it("has these fields as own properties, and none of the engine's methods", async (t) => {
     const { turn } = await given(t);
     assert.deepEqual(Object.keys(turn).sort(), FIELDS);
     const names = new Set<string>();
@@ -56,7 +56,7 @@ describe('a turn', () => {
     assert.equal(turn.history, turn.history);
   });
 
-  it("can be copied with other words, and handed to another agent's hook", async (t) => {
+  it('keeps its other fields in a copy with other words', async (t) => {
     const { client } = serve(t, {
       onMessage(turn) {
         const copy = { ...turn, text: 'other words' };
@@ -67,7 +67,7 @@ describe('a turn', () => {
     assert.equal(text, 'other words, 1, false, t-1');
   });
 
-  it("logs with the request's id, in a copy too", async (t) => {
+  it("logs with the request's id, even from a copy", async (t) => {
     const { client, logLines } = serve(t, {
       onMessage: (turn) => ({ ...turn }).log.info('of the agent'),
     });
@@ -87,7 +87,7 @@ describe('a turn', () => {
     ]]);
   });
 
-  it('neither runs nor notes calls once the turn is over', async (t) => {
+  it('neither runs nor notes calls once it is over', async (t) => {
     const told = new Told<unknown>();
     const { history } = await hears(t, async ({ journal }, reply) => {
       await reply.say('Bye.');
@@ -100,7 +100,7 @@ describe('a turn', () => {
     assert.deepEqual((await history()).map(([role]) => role), ['user', 'assistant']);
   });
 
-  it('has the history from its beginning, frozen, including calls and results', async (t) => {
+  it('has the history as of its beginning, frozen along with calls and results', async (t) => {
     const told = new Told<MessageTurn>();
     const { client, messages } = serve(t, {
       async onMessage(turn) {

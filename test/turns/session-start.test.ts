@@ -13,7 +13,7 @@ const WELCOMING = { welcome: 'Hello there.' };
 const SECOND = { turn_id: null };
 
 describe('session.start', () => {
-  it('of a known conversation says "Welcome back.", even after session.end', async (t) => {
+  it('in a known conversation gets "Welcome back.", even after session.end', async (t) => {
     const { client, history } = serve(t, WELCOMING);
     await (await client.say('Hello?')).text();
     const session = { session_id: 'test-session', conversation_id: client.conversationId };
@@ -28,7 +28,7 @@ describe('session.start', () => {
   });
 });
 
-describe('session.start without turn_id, which may come from a second sender', () => {
+describe('session.start without a turn_id', () => {
   it('is answered with the welcome, and leaves nothing in history', async (t) => {
     const { client, app } = serve(t, WELCOMING);
     assert.deepEqual(await (await client.start(SECOND)).events(), [

@@ -82,17 +82,17 @@ describe('SpokenReply.flush', () => {
 });
 
 describe('SpokenReply.sayFiller', () => {
-  it('ends with one space, so that the first word does not run into it', () => {
+  it('ends the filler with one space, so that the first word does not run into it', () => {
     const sent = { type: 'say', text: 'One moment. ', isFiller: true };
     assert.deepEqual(new SpokenReply().sayFiller('One moment.  '), sent);
   });
 
   for (const [title, acts, filler] of [
     ['remembers what was said', ['~One moment.'], 'One moment.'],
-    ['remembers each of several',
+    ['remembers each of several fillers',
       ['~One moment.', '~ Still looking. '], 'One moment. Still looking.'],
     ['says nothing once the agent has spoken', ['Yes.', '~One moment.'], undefined],
-    ['says nothing for blanks', ['~ '], undefined],
+    ['says nothing for a blank text', ['~ '], undefined],
   ] as const)
     it(title, () => assert.equal(spoken(...acts).filler, filler));
 
@@ -121,14 +121,14 @@ describe('SpokenReply.apart', () => {
     [['Hello', '{}'], 'Bye', ' Bye'],
     [['~One moment.'], 'Bye', 'Bye'],
   ] as const)
-    it(`makes "${apart}" of "${text}" after ${JSON.stringify(acts)}`, () =>
+    it(`returns "${apart}" for "${text}" after ${JSON.stringify(acts)}`, () =>
       assert.equal(spoken(...acts).apart(text), apart));
 });
 
 describe('SpokenReply.excess', () => {
   const half = 'x'.repeat(MAX_REPLY_LENGTH / 2);
 
-  it('is undefined at the limit, and names it one character beyond', () => {
+  it('is undefined at the limit, and names the limit one character beyond it', () => {
     const reply = spoken(half, `{${half.slice(1)}`);
     assert.equal(reply.excess, undefined);
     reply.say('x');
@@ -145,7 +145,7 @@ describe('SpokenReply.excess', () => {
     ['in a script without spaces', [...'早上九', '点 '], '门'],
     ['in fillers', ['~One two three four.'], 'five'],
   ] as const)
-    it(`is undefined at the limit of words, and names it one word beyond: ${title}`, () => {
+    it(`is undefined at the word limit, and names it one word beyond: ${title}`, () => {
       const reply = new SpokenReply(undefined, 4);
       for (const piece of [...pieces, '{"five":"six"}']) {
         const event = perform(reply, piece);
@@ -197,7 +197,7 @@ describe('SpokenReply.countSent', () => {
   it('leaves out what has not been sent', () =>
     assert.equal(spoken('a', 'b', 'c').countSent(2), 1));
 
-  it('is never less than an earlier delivery has sent', () => {
+  it('is never less than what an earlier delivery has sent', () => {
     const reply = spoken('a', 'b', 'c');
     reply.noteTakeOver(1);
     assert.equal(reply.countSent(3), 2); // the new delivery has sent nothing yet

@@ -73,7 +73,7 @@ async function stored({ app }: Machine): Promise<string[]> {
 }
 
 describe('a state', () => {
-  it('is shared by a late tool, newer turns here and those of another process', async (t) => {
+  it('is shared by a late tool, newer turns here and turns of another process', async (t) => {
     const { a, b, begins } = shops(t);
     const late = await begins('slow');
     assert.equal(await says(b, 'apple'), 'apple');
@@ -98,8 +98,8 @@ describe('a state', () => {
   });
 });
 
-describe('the state of a turn still running here while another process has newer ones', () => {
-  it('has the later value if both have set it, and that is counted', async (t) => {
+describe('a state that an older turn here and a newer one in another process both set', () => {
+  it('has the later value, and the collision is counted', async (t) => {
     const begun = deferred();
     const { a, b } = shops(t, {
       async onMessage(turn) {
@@ -124,7 +124,7 @@ describe('the state of a turn still running here while another process has newer
 
 describe('the state of turns while the store stalls', () => {
   for (const stalls of ['a moment', 'so long that it counts as away'])
-    it(`has everyone's changes, in order, even for ${stalls}`, async (t) => {
+    it(`for ${stalls} has everyone's changes, in order`, async (t) => {
       const { a, b, begins } = shops(t, {}, 50, { STORE_TIMEOUT_MS: '50' });
       assert.equal(await says(a, 'apple'), 'apple');
       assert.equal(await says(b, 'pear'), 'apple pear');

@@ -59,7 +59,7 @@ describe('saveState', () => {
 
 describe('turn.state', () => {
   for (const [what, options] of [
-    ['is kept from turn to turn, for each conversation', {}],
+    ['is kept from turn to turn, separately for each conversation', {}],
     ['is kept by a store that answers late', { store: new PromisedStore(memory()) }],
   ] as const)
     it(what, async (t) => {
@@ -70,17 +70,17 @@ describe('turn.state', () => {
       assert.equal(await says(served, 'two', { conversation_id: 'other' }), 'two');
     });
 
-  it('is undefined for an agent without one', async (t) => {
+  it('is undefined for an agent without a state', async (t) => {
     const served = serve(t, { onMessage: (turn) => `${turn.state} ${'state' in { ...turn }}` });
     assert.equal(await says(served, 'Hi'), 'undefined false');
   });
 
-  it('is passed on with a copy of the turn', async (t) => {
+  it('is included in a copy of the turn', async (t) => {
     const agent = shopping({ onMessage: (turn) => JSON.stringify({ ...turn }.state) });
     assert.equal(await says(serve(t, agent), 'Hi'), '{"cart":[]}');
   });
 
-  it('is known when a caller returns, and not kept by a start without history', async (t) => {
+  it('is known when a caller returns, but not kept from a start without history', async (t) => {
     const served = serve(t, shopping({
       onSessionStart: ({ state }) => `You have ${state.cart.push('a')}.`,
       onMessage: ({ state, text }) => `${state.cart.push(text)}`,
@@ -91,8 +91,8 @@ describe('turn.state', () => {
   });
 });
 
-describe('a state that tools change', () => {
-  it('is stored with the call, before the tool acts', async (t) => {
+describe('a changed state', () => {
+  it('is stored with a tool call, before the tool acts', async (t) => {
     const [store, seen] = [memory(), [] as unknown[]];
     const served = serve(t, shopping({
       async onMessage({ state, journal, text, conversationId }) {
@@ -108,8 +108,8 @@ describe('a state that tools change', () => {
 
   for (const [what, report] of [
     ['the turn is interrupted', {}],
-    ['the caller heard a part of an interrupted turn', heard('Before')],
-    ['nobody knows what the caller heard of it', heard(undefined)],
+    ['the caller heard only part of an interrupted turn', heard('Before')],
+    ['nobody knows what was heard of an interrupted turn', heard(undefined)],
   ] as const)
     it(`is kept when ${what}`, async (t) => {
       const store = memory();
@@ -133,11 +133,11 @@ describe('onSessionEnd', () => {
       [{ ...messageEvent({ text: 'one' }), from_phone_number: '+1' },
         { type: 'session.end', session_id: 's-1', conversation_id: 'c-1' }],
       [{ cart: ['one'] }, ['user: one', 'assistant: Yes.'], { from: '+1', to: undefined }]],
-    ['is also given them in the call dialect',
+    ['is given the state and the history in the call dialect, too',
       [{ type: 'transcript', call_id: 'k', transcript: 'one' },
         { type: 'call_ended', call_id: 'k' }],
       [{ cart: ['one'] }, ['user: one', 'assistant: Yes.'], undefined]],
-    ['is given a new state and no history if the conversation had no turn',
+    ['is given a new state and no history if the conversation had no turns',
       [{ type: 'session.end', session_id: 's', conversation_id: 'unknown' }],
       [{ cart: [] }, [], undefined]],
   ] as const)
@@ -156,7 +156,7 @@ describe('onSessionEnd', () => {
       assert.deepEqual([state, words, caller], told);
     });
 
-  it('does not read the conversation if the agent has no such hook', async (t) => {
+  it('causes no store reads if the agent does not define it', async (t) => {
     const store = new PromisedStore(memory());
     const { client } = serve(t, {}, { store });
     await client.post({ type: 'session.end', session_id: 's', conversation_id: 'c' });
@@ -165,7 +165,7 @@ describe('onSessionEnd', () => {
 });
 
 describe('the state of a tool', () => {
-  it("is its agent's if the tool was defined with that, and otherwise undefined", async (t) => {
+  it("is its agent's if the tool was defined with that state, or else undefined", async (t) => {
     const seen: Record<string, unknown> = {};
     const look = (name: string, state: State<Order> | undefined): Tool<Order> =>
       tool({
@@ -193,7 +193,7 @@ describe('the state of a tool', () => {
 });
 
 describe('conversations.getState', () => {
-  it('is a copy of the state after a turn, until it is forgotten', async (t) => {
+  it('returns a copy of the state after a turn, until the conversation is cleared', async (t) => {
     const served = serve(t, listing);
     const { app: { conversations }, client: { conversationId } } = served;
     await says(served, 'one');
@@ -205,7 +205,7 @@ describe('conversations.getState', () => {
     assert.equal(await conversations.getState(conversationId), undefined);
   });
 
-  it('is undefined if none is stored', async (t) => {
+  it('returns undefined if no state is stored', async (t) => {
     const served = serve(t, {});
     await says(served, 'Hi');
     const { app: { conversations }, client: { conversationId } } = served;

@@ -32,7 +32,7 @@ export class Caller {
     return this.#socket.destroyed;
   }
 
-  /** Whether the stream has its proper end. */
+  /** Whether the stream ended properly. */
   get hasEnded(): boolean {
     return this.events.at(-1)?.type === 'response.end' || this.#text.includes('[DONE]');
   }

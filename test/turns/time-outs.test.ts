@@ -16,30 +16,30 @@ const speaks: OnMessage = async function* () {
   await never();
 };
 
-describe('time-outs of a turn', () => {
+describe('the time-outs of a turn', () => {
   const CASES: readonly (readonly [
     when: string, onMessage: OnMessage, heard: string, environment: object,
   ])[] = [
     ['if nothing has been spoken within FIRST_WORD_TIMEOUT_SECONDS', never, APOLOGY, FIRST_WORD],
-    ['if only data has been sent by then',
+    ['if only data has been sent within FIRST_WORD_TIMEOUT_SECONDS',
       (_turn, { data }) => { void data(1); return never(); }, `<data 1>|${APOLOGY}`, FIRST_WORD],
-    ['if only blanks have been said by then',
+    ['if only white space has been said within FIRST_WORD_TIMEOUT_SECONDS',
       (_turn, { say }) => { void say(' \n'); return never(); }, ` \n|${APOLOGY}`, FIRST_WORD],
     ['if a turn that has spoken outlasts TURN_TIMEOUT_SECONDS',
       speaks, `One. |${APOLOGY}`, { ...FIRST_WORD, TURN_TIMEOUT_SECONDS: '0.2' }],
-    ['if TURN_TIMEOUT_SECONDS is the shorter one', never, APOLOGY, TURN],
+    ['if TURN_TIMEOUT_SECONDS is the shorter of the two', never, APOLOGY, TURN],
     ["if the agent's iterable ends at the abort, as the ai package's does",
       async function* ({ signal }) { await fired(signal); }, APOLOGY, TURN],
   ];
   for (const [when, onMessage, heard, environment] of CASES)
-    it(`apologise ${when}`, async (t) => {
+    it(`cause the apology ${when}`, async (t) => {
       await hears(t, onMessage, heard, 'failed', { ...environment });
     });
 
   for (const [reason, says] of [
     ['turn_timeout', 'One.'], ['first_word_timeout', undefined],
   ] as const)
-    it(`say what took too long even if they are equal: ${reason}`, async (t) => {
+    it(`name what took too long, even if both are equal: ${reason}`, async (t) => {
       const { client, logLines } = serve(t, {
         async onMessage(_turn, reply) {
           await soon();
@@ -51,7 +51,7 @@ describe('time-outs of a turn', () => {
       assert.match(logLines.join(''), new RegExp(`"${reason}"`));
     });
 
-  it("apologise at a session's start", async (t) => {
+  it("cause the apology at a session's start, too", async (t) => {
     const { client } = serve(t, { onSessionStart: never }, { environment: FIRST_WORD });
     assert.equal(await within((await client.start()).text(), 'the apology'), APOLOGY);
   });

@@ -73,7 +73,7 @@ describe('a tool call that is interrupted', () => {
       assert.deepEqual(await process.results(), [`t1 ${result}`]);
     });
 
-  it('counts as failed if it ended with an AbortError before that', async (t) => {
+  it('counts as failed if an AbortError of its own ends it first', async (t) => {
     const { process, client, work } = await booking(t);
     const error = new DOMException('of its own', 'AbortError');
     work.resolve(Promise.reject(error) as unknown as string);
@@ -172,7 +172,7 @@ describe('a call of a turn that is delivered again', () => {
     };
   }
 
-  it('is not repeated if it completed, even with its arguments in another order', async (t) => {
+  it('is not repeated if it has completed, even with its arguments in another order', async (t) => {
     const own = new Booking();
     const onMessage = booksWith(own, '{"amount":5,"to":"Al"}', '{ "to":"Al", "amount":5 }');
     const { process, client, work } = await booking(t, {}, { onMessage }, own);
@@ -195,7 +195,7 @@ describe('a call of a turn that is delivered again', () => {
     assert.equal(toolCallId, `${BOOK.id}-2`); // because history also has the first one
   });
 
-  it('is awaited for a moment by the next run, whose prompt has the result', async (t) => {
+  it('is awaited for a moment by the next run, whose history has the result', async (t) => {
     const own = new Booking();
     const prompts: (readonly string[])[] = [];
     const { process, client, work } = await booking(t, {}, {
@@ -214,7 +214,7 @@ describe('a call of a turn that is delivered again', () => {
 
   for (const [what, isSlow] of [
     ['is joined if it is still running', false],
-    ['has its result if it ends before the second run asks for it', true],
+    ['gives the second run its result if it ends before that run makes it', true],
   ] as const)
     it(what, async (t) => {
       const [own, model] = [new Booking(), deferred()];
@@ -313,8 +313,8 @@ describe('a call whose process died', () => {
     });
 
   for (const [title, once, count] of [
-    ['is not counted by a new turn if its tool is repeatable, so changes nothing', {}, 0],
-    ['is counted by a new turn if its tool is repeatable but acts once', { once: true }, 1],
+    ['is not logged as unknown by a new turn if its tool may repeat', {}, 0],
+    ['is logged as unknown by a new turn if its tool may repeat but acts once', { once: true }, 1],
   ] as const)
     it(title, async (t) => {
       const cashier = (run: ToolRun['run']): Agent => {
@@ -356,7 +356,7 @@ describe('a call that cannot be kept', () => {
     assert.equal(results.length, 2, 'it is remembered');
   });
 
-  it('is dropped with a line in the log if its conversation was cleared', async (t) => {
+  it('is dropped with a line in the log if its conversation has been cleared', async (t) => {
     const gate = deferred<string>();
     const served = paying(t, () => gate.promise);
     const reply = served.says();
@@ -369,7 +369,7 @@ describe('a call that cannot be kept', () => {
     assert.deepEqual(await served.messages(CONVERSATION), []);
   });
 
-  it('changes nothing if an agent gives the result of a call that it never made', async (t) => {
+  it('changes nothing if the agent never made it but gives its result', async (t) => {
     const process = new Process(t, {
       onMessage({ journal }) {
         journal.noteToolResult('nobody', '1');
@@ -392,10 +392,10 @@ describe('calls of one reply', () => {
   for (const [what, calls, ids] of [
     ['that share an id get separate ids',
       [pays('c1', '{"sum":1}'), pays('c1', '{"sum":2}')], ['c1', 'c1-2']],
-    ['that come without an id get one',
+    ['that come without ids are given ids',
       [pays('', '{"sum":1}'), pays('', '{"sum":2}')], ['call', 'call-2']],
-    ['that are alike have separate keys: {}', [pays('a', '{}'), pays('b', '{}')], ['a', 'b']],
-    ['that are alike have separate keys: not JSON', [pays('a', '?'), pays('b', '?')], ['a', 'b']],
+    ['that are identical get two keys: {}', [pays('a', '{}'), pays('b', '{}')], ['a', 'b']],
+    ['that are identical get two keys: not JSON', [pays('a', '?'), pays('b', '?')], ['a', 'b']],
   ] as const)
     it(what, async (t) => {
       const runs: ToolCallContext[] = [];

@@ -71,13 +71,13 @@ function cart(turn: number): object {
 
 describe('a turn', () => {
   for (const processes of [1, 2, 3])
-    it(`costs as much in a long call as in a short one, with ${processes} processes`, async () => {
+    it(`takes no more bytes in a long call than a short one, processes: ${processes}`, async () => {
       const [short, long] = [await bytesOf(30, processes), await bytesOf(90, processes)];
       assert.ok(long < 1.1 * short, `${short} and ${long} bytes`);
     });
 
   for (const processes of [1, 2, 3])
-    it(`costs little more with a state of 64 KB, with ${processes} processes`, async () => {
+    it(`takes few more bytes with a state of 64 KB, processes: ${processes}`, async () => {
       assert.ok(JSON.stringify(cart(0)).length > 64_000);
       const plain = await bytesOf(60, processes);
       const added = (await bytesOf(60, processes, cart)) - plain;

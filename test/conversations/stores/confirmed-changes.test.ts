@@ -24,13 +24,13 @@ function unmade(): never {
 }
 
 describe('a change that must be stored', () => {
-  it('resolves after conflicts', inStores(async ({ a, b }) => {
+  it('is made in spite of conflicts', inStores(async ({ a, b }) => {
     await a.turns('t1');
     await b.turns('t2');
     assert.equal(await a.update(added('t3'), MUST), 3);
   }));
 
-  it('rejects if its write fails, and stays in memory like any other', async (t) => {
+  it('is rejected if its write fails, and stays in memory like any other', async (t) => {
     const outage = outages(t);
     const a = machine(t);
     await a.turns('t1');
@@ -40,7 +40,7 @@ describe('a change that must be stored', () => {
     assert.deepEqual(await a.fresh().ids(), ['t1', 't2']);
   });
 
-  it('rejects at once while the store does not answer, and is not made', inStores(async ({ a }) => {
+  it('is rejected at once, and not made, while the store is silent', inStores(async ({ a }) => {
     await a.turns('t1');
     a.parts.failWith = DOWN;
     await a.turns('t1', 'd');
@@ -50,13 +50,13 @@ describe('a change that must be stored', () => {
     assert.equal(a.parts.calls.length, asked);
   }));
 
-  it('rejects without being made if the store fails to read the conversation', async (t) => {
+  it('is rejected, and not made, if the store fails to read the conversation', async (t) => {
     const a = machine(t);
     a.parts.failWith = DOWN;
     await assert.rejects(a.update(unmade, MUST), StoreError);
   });
 
-  it('is made after the waiting changes of its conversation', inStores(async ({ outage, a }) => {
+  it('is made after the waiting changes to its conversation', inStores(async ({ outage, a }) => {
     await a.turns('t1');
     outage.begin(a);
     await a.turns('t1', 'b');
@@ -68,14 +68,14 @@ describe('a change that must be stored', () => {
     assert.equal(await a.update(added('t3'), MUST), 3);
   }));
 
-  it('rejects without being made while earlier ones cannot be written', inStores(async ({ a }) => {
+  it('is rejected, and not made, while earlier ones cannot be written', inStores(async ({ a }) => {
     await a.turns('t1');
     a.parts.refuses = 'c';
     await a.turns('t2');
     await assert.rejects(a.update(unmade, MUST), StoreError);
   }));
 
-  it('rejects if it changed nothing and the store cannot confirm the version it saw', async (t) => {
+  it('is rejected if it changed nothing and the store cannot confirm what it saw', async (t) => {
     const a = machine(t);
     await a.turns('t1');
     const count = ({ turns }: Conversation): number => turns.length;
@@ -84,7 +84,7 @@ describe('a change that must be stored', () => {
     await assert.rejects(a.update(count, MUST), StoreError);
   });
 
-  it('rejects if other processes keep changing the conversation', inStores(async ({ a, b }) => {
+  it('is rejected if other processes keep changing the conversation', inStores(async ({ a, b }) => {
     await a.turns('t0');
     let others = 0;
     a.parts.write = async (id, change) => {

@@ -33,14 +33,14 @@ describe('the head of a conversation', () => {
     assert.equal(new HeadParts(emptyConversation('c')).read('head', '{"cut'), false);
   });
 
-  it('says nothing about turns: they are counted', () => {
+  it('is not believed about its id and its turns', () => {
     const head = JSON.stringify({ id: 'other', turns: [1], turnHashes: [1], later: 1 });
     const { conversation } = open({ head });
     const { id, turns, turnHashes } = conversation;
     assert.deepEqual({ id, turns, turnHashes }, { id: 'c', turns: [], turnHashes: [] });
   });
 
-  it('counts as unchanged once it was read or written', () => {
+  it('counts as unchanged once it has been read or written', () => {
     const opened = open(write(open({ head: '{"agent":"sales"}', state: '{"n":1}' })));
     assert.equal(opened.parts.hasChanged, false);
     opened.conversation.agent = 'support';
@@ -62,7 +62,7 @@ describe('the head of a conversation', () => {
 });
 
 describe('the state in the store', () => {
-  it('is written again once if the store has lost it', () => {
+  it('is written again only once if the store has lost it', () => {
     const opened = open({ state: '{"n":1}' });
     opened.parts.putBack();
     const written = [write(opened), write(opened)].map(({ state }) => state?.split('\n')[0]);
@@ -97,8 +97,8 @@ describe('what another copy has not stored yet', () => {
     assert.deepEqual([state, madeFrom], ['{"n":2}', '{"n":1}']);
   });
 
-  // The cake once came twice.
-  it('is what came after a write that was made but not answered', () => {
+  // Previously the cake came twice.
+  it('is only what came after a write that succeeded without an answer', () => {
     const list = (...dishes: readonly string[]): string => JSON.stringify({ n: dishes });
     const first = open({ state: `${list('tea')}\nv0` });
     first.conversation.state = list('tea', 'cola');
@@ -129,8 +129,8 @@ describe('what a store has lost', () => {
 
   for (const [what, revision, isErased, isTaken] of [
     ['is put back if the store has fewer changes', 1, false, true],
-    ['is left alone if the store has as many: another process may have made them', 2, false, false],
-    ['is left alone if the store has more', 3, false, false],
+    ['is not put back if the store has as many, perhaps from another process', 2, false, false],
+    ['is not put back if the store has more', 3, false, false],
     ['is put back, whatever the store has, if that was erased here', 3, true, true],
   ] as const)
     it(what, () => {

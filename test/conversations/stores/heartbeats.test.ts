@@ -32,7 +32,7 @@ async function beating(t: TestContext): Promise<{
 }
 
 describe('a process that shares a store', () => {
-  it('is dead five seconds after its last heartbeat, and not before', async (t) => {
+  it('counts as dead five seconds after its last heartbeat, and not before', async (t) => {
     const { a, b, pass } = await beating(t);
     b.parts.isSilent = true;
     await pass(3_000);
@@ -42,7 +42,7 @@ describe('a process that shares a store', () => {
   });
 
   // Seeds 179612259 and 179611903 of the fleet: for up to three seconds it counted as dead.
-  it('is alive as soon as its store answers again, before it has written what was waiting',
+  it('is alive again as soon as its store answers, before it has written what was waiting',
     async (t) => {
       const { a, b, pass } = await beating(t);
       b.parts.hold();
@@ -64,13 +64,13 @@ describe('a process that shares a store', () => {
     assert.equal(await a.store.mayLive('b'), true);
   });
 
-  it('is dead at once when it has closed', async (t) => {
+  it('counts as dead at once when it has closed', async (t) => {
     const { a, b } = await beating(t);
     await b.store.close();
     assert.equal(await a.store.mayLive('b'), false);
   });
 
-  it('is dead at once if the machine says so', async (t) => {
+  it('counts as dead at once if the machine says so', async (t) => {
     const { a } = await beating(t);
     const { pid } = spawnSync(process.execPath, ['-e', '']);
     const address = processAddress().replace(/^\d+/, String(pid));
@@ -97,7 +97,7 @@ describe('a process that shares a store', () => {
       assert.equal(await a.store.mayLive('b'), true);
     });
 
-  it('is alive even if the store has just lost both heartbeats', async (t) => {
+  it('counts as alive even if the store has just lost both heartbeats', async (t) => {
     const { a } = await beating(t);
     a.parts.loseAll();
     assert.equal(await a.store.mayLive('b'), true);
@@ -108,7 +108,7 @@ describe('a process that shares a store', () => {
     assert.equal(await a.store.count(), 0);
   });
 
-  it('counts as alive for one that started less than five seconds ago', async (t) => {
+  it('counts as alive for a process that started less than five seconds ago', async (t) => {
     const { b, pass } = await beating(t);
     const late = machine(t);
     late.parts.now = b.parts.now;
@@ -121,10 +121,10 @@ describe('a process that shares a store', () => {
 
   for (const [what, ails] of [
     ['whose store does not answer', ({ parts }: Machine) => void (parts.failWith = DOWN)],
-    ['that cannot write to it', ({ parts }: Machine) => void (parts.isFull = true)],
+    ['that cannot write to its store', ({ parts }: Machine) => void (parts.isFull = true)],
     ['whose own key was lost', ({ parts }: Machine) => parts.loseAll()],
   ] as const)
-    it(`counts as alive for one ${what}, and for five seconds afterwards`, async (t) => {
+    it(`counts as alive for a process ${what}, and for five seconds afterwards`, async (t) => {
       const { a, pass } = await beating(t);
       assert.equal(await a.store.mayLive('nobody'), false);
       ails(a);

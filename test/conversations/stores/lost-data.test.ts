@@ -61,7 +61,7 @@ describe('a conversation that the store has lost', () => {
       'a says t1; the store loses all; b says t2; a says t3', 'b finds t1 t2 t3'],
     ['accepts the end of its turn as if nothing had happened',
       'a says t1; a opens t2; the store loses all; a ends t2', 'c finds t1 t2'],
-    ['gets its last writes back after a failover, even through a read',
+    ['gets its last writes back after a failover, even by a read',
       `a says t1; the store is copied; a says t2; ${FILLS}; the store fails over; a reads`,
       `b finds t1 t2, ${FILLED}`],
     ['gets a missing state back, regardless of who wrote it',
@@ -73,10 +73,10 @@ describe('a conversation that the store has lost', () => {
     ['gets its changes to the state back, with what another process has changed since',
       'a says t1; a orders tea; the store is copied; a orders cola; a orders tea; '
         + 'the store fails over; b orders cake; a reads', 'b finds t1, n ["tea","cola","tea","cake"]'],
-    ['gets those changes back if the store has begun with another state',
+    ['gets its changes to the state back if the store has begun with another state',
       'a says t1; a orders tea; the store loses all; b says t2; b orders cake; a reads',
       'b finds t1 t2, n ["cake","tea"]'],
-    ['gets those changes back from each process, once',
+    ['gets its changes to the state back from each process, only once',
       'a says t1; a orders tea; b orders cake; a orders cola; the store loses all; a reads; '
         + 'b reads; a reads; b orders tea; a reads', 'c finds t1, n ["tea","cake","cola","tea"]'],
     ['gets back what the process that writes the state first does not know',
@@ -101,12 +101,12 @@ describe('a conversation that the store has lost', () => {
         + 'a gets the result of x', 'b finds t1 (x completed) t2 (open)'],
     ['is not put back once it has expired, counted from its own last change',
       'a says t1; 56 minutes pass; a says t2', 'a finds t2'],
-    ['is put back for an hour longer with a turn open', 'a opens t1; 114 minutes pass',
+    ['is put back for an hour longer if a turn is open', 'a opens t1; 114 minutes pass',
       'a finds t1 (open)'],
-    ['is not put back after that hour', 'a opens t1; 116 minutes pass', 'a finds nothing'],
+    ['is not put back after that extra hour', 'a opens t1; 116 minutes pass', 'a finds nothing'],
   ], { ttlMs: TTL_MS });
 
-  it('says who owned a turn that another process takes over', inStores(async ({ a, b, shared }) => {
+  it('knows whose turn another process takes over', inStores(async ({ a, b, shared }) => {
     await a.turns('t1');
     const replica = new Map(shared);
     await a.open('t2', 2, { process: 'a' });
@@ -117,7 +117,7 @@ describe('a conversation that the store has lost', () => {
     assert.deepEqual(opened.endedElsewhere, [{ process: 'a', runId: 2 }]);
   }));
 
-  it('is put back once by two processes that remember it', inStores(async ({ a, b, shared }) => {
+  it('is put back once if two processes remember it', inStores(async ({ a, b, shared }) => {
     await a.turns('t1');
     await b.turns('t2');
     shared.clear();
@@ -126,7 +126,7 @@ describe('a conversation that the store has lost', () => {
   }));
 
   // Seed 179611911 of the fleet: the report waited, and the turn came back as if there were none.
-  it('gets a turn back as it was heard, if its report came while the store lacked it',
+  it('gets a turn back as it was heard if its report came while the store lacked the turn',
     inStores(async ({ a, b, shared }) => {
       await a.turns('t1');
       await b.turns('t2');
@@ -202,7 +202,7 @@ describe('a conversation that the store has lost', () => {
     assert.deepEqual(await a.texts(), []);
   }));
 
-  it('has not lost what was trimmed elsewhere', inStores(async ({ a, b }) => {
+  it('does not get back what was trimmed elsewhere', inStores(async ({ a, b }) => {
     for (let n = 1; n <= 90; n++) await a.turns(`t${n}`);
     for (let n = 91; n <= 220; n++) await b.turns(`t${n}`);
     const left = (await b.ids())?.length ?? 0;
@@ -231,14 +231,14 @@ describe('a conversation that was erased', () => {
     ['does not get its earlier state back if it was erased in an outage',
       'a says t1; the store is copied; a counts 1; a is away; a erases; a says t2; '
         + 'the store fails over; a is back', 'b finds t2'],
-    ['leaves no state behind to which the store has gone back',
+    ['loses even the older state to which the store has gone back',
       'a says t1; a counts 1; the store is copied; a counts 2; the store fails over; a erases; '
         + 'b says t2', 'c finds t2'],
     ['is gone from a process that was cut off for longer than the mark is kept',
       'a says t1; a counts 1; a is away; a says t2; b erases; 50 minutes pass; a says t3; '
         + '50 minutes pass; a says t4; 50 minutes pass; a says t5; b says t9; a is back',
       'c finds t3 t4 t5 t9'],
-    ['is not forgotten while it waits, as long as anything else can be forgotten',
+    ['is not given up while its erasure waits, as long as anything else can be given up',
       'a says t1; a is away; a erases; a says d/t1 e/t1 f/t1 g/t1 h/t1; a is back',
       'c finds nothing', { maxTurnsWaiting: 3 }],
     ['has a later mark each time, whatever the clock says',
@@ -260,13 +260,6 @@ describe('a conversation that was erased', () => {
     assert.deepEqual(lives, [TTL_MS + HOUR_MS, TTL_MS + HOUR_MS, TTL_MS + HOUR_MS]);
     await b.turns('t1', 'd');
     assert.deepEqual(b.parts.changes.map(({ ttlMs }) => ttlMs), [TTL_MS + HOUR_MS, TTL_MS]);
-  }));
-
-  it('is kept for longer while a once call is running', inStores(async ({ a }) => {
-    for (const state of ['running', 'completed'] as const)
-      await a.set({ onceCalls: { [onceKey(1)]: onceCall({ state, claimedAt: Date.now() }) } });
-    const lives = a.parts.changes.map(({ ttlMs }) => ttlMs);
-    assert.deepEqual(lives, [TTL_MS + HOUR_MS, TTL_MS]);
   }));
 
   it('keeps only which once calls may act, and none of their words', inStores(async ({ a, b }) => {
@@ -301,7 +294,7 @@ describe('a conversation that was erased', () => {
   });
 
   // Seed 81001743 of the fleet: a payment that was made meanwhile was made again.
-  it('remembers that calls have acted if an erasure that waited did not know it', async (t) => {
+  it('remembers that calls acted if an erasure that waited did not know of them', async (t) => {
     const outage = outages(t);
     const [a, b] = two(t);
     const before = onceCall({ state: 'completed', content: '"before"' });
@@ -325,7 +318,15 @@ describe('a conversation that was erased', () => {
     assert.deepEqual([...stored.keys()], ['head']);
     assert.doesNotMatch(stored.get('head') ?? '', /mood/);
   }));
+});
 
+describe('a conversation', () => {
+  it('is kept for longer while a once call is running', inStores(async ({ a }) => {
+    for (const state of ['running', 'completed'] as const)
+      await a.set({ onceCalls: { [onceKey(1)]: onceCall({ state, claimedAt: Date.now() }) } });
+    const lives = a.parts.changes.map(({ ttlMs }) => ttlMs);
+    assert.deepEqual(lives, [TTL_MS + HOUR_MS, TTL_MS]);
+  }));
 });
 
 describe('a change to the state that waited for the store', () => {

@@ -16,9 +16,9 @@ const SIXTEEN = Array.from({ length: 16 }, (_, index) => `v${index}`);
 
 describe('a change to the state', () => {
   for (const [what, change, versions, isGone] of [
-    ['is there if its version is', made('v3'), SIXTEEN, false],
+    ['is there if its version is listed', made('v3'), SIXTEEN, false],
     ['is lost if none of a few versions is its own', made('x'), ['v1', 'v2'], true],
-    ['may just be too old for sixteen versions', made('x', { behind: 'y' }), SIXTEEN, false],
+    ['may just be older than sixteen versions', made('x', { behind: 'y' }), SIXTEEN, false],
     ['is lost if it follows a version that is there', made('x', { behind: 'v3' }), SIXTEEN, true],
     ['is not looked for after five minutes', made('x', { atMs: performance.now() - 300_001 }), [],
       false],
@@ -27,7 +27,7 @@ describe('a change to the state', () => {
 });
 
 describe('the changes that a process remembers', () => {
-  it('are the last eight of five minutes', () => {
+  it('are the last eight from five minutes', () => {
     const all = SIXTEEN.map((version) => made(version));
     all[14] = made('v14', { atMs: performance.now() - 300_001 });
     const versions = withChange(all, made('x')).map(({ version }) => version);
@@ -35,8 +35,8 @@ describe('the changes that a process remembers', () => {
   });
 
   for (const [what, length, kept] of [
-    ['are not longer than 8,192 code units', 4_000, ['v2', 'x']],
-    ['are the last one, however long', 10_000, ['x']],
+    ['have at most 8,192 code units together', 4_000, ['v2', 'x']],
+    ['include the last one, however long', 10_000, ['x']],
   ] as const)
     it(what, () => {
       const long = { to: 'x'.repeat(length) };

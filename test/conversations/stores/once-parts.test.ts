@@ -85,13 +85,13 @@ describe('the once calls of a conversation in a shared store', () => {
     ['keep a result that came while the store did not answer',
       'a says t1; a claims call-1; a is away; a pays call-1; b gives up call-1; a is back',
       'b finds t1, completed call-1'],
-    ['give way to the next claim, even if a process has put the freed one back',
+    ['give way to the next claim, even if a process has put the freed call back',
       'a says t1; a claims call-1; b says t2; a frees; the store loses all; b says t3; a is away; '
         + 'a claims call-2; a is back', 'b finds t1 t2 t3, running call-2'],
   ]);
 
   // Seeds 179612195 and 100370 of the fleet: at each read one process put it back, one removed it.
-  it('are not put back if they were given back, and another process has removed them',
+  it('are not put back if they were released, and another process has removed them',
     inStores(async ({ a, b }) => {
       await a.turns('t1');
       await put(a, onceCall({ state: 'released' }));
@@ -127,7 +127,7 @@ describe('the once calls of a conversation in a shared store', () => {
     assert.deepEqual(await calls(a), { [KEY]: PAID });
   });
 
-  it('are remembered when they are over, a thousand of them', () => {
+  it('are remembered after they are over, up to a thousand of them', () => {
     const conversation = emptyConversation('c');
     const parts = new OnceParts(conversation);
     for (let n = 0; n < 1_100; n++) {
@@ -142,7 +142,7 @@ describe('the once calls of a conversation in a shared store', () => {
   });
 
   // Seed 30009892 of the fleet: both had waited for claims to be safe, and both acted.
-  it('are not over for the process that gave one back and claims it again', async (t) => {
+  it('are not over for a process that released one and claims it again', async (t) => {
     const [a, b] = two(t);
     await a.turns('t1');
     const own = { process: 'b', runId: 2 };
@@ -154,7 +154,7 @@ describe('the once calls of a conversation in a shared store', () => {
     assert.deepEqual(await calls(a), { [KEY]: onceCall({ ...own, nth: 2 }) });
   });
 
-  it('of a failed attempt do not count as stored', inStores(async ({ a, b }) => {
+  it('added in a failed attempt do not count as stored', inStores(async ({ a, b }) => {
     await a.turns('t1');
     await put(b, onceCall({ runId: 2 }));
     // `a` does not know of that claim yet, so its first attempt adds one of its own.

@@ -11,7 +11,7 @@ import { push } from '../store-contract.ts';
 const log = createLogger({ level: 'silent', write: () => undefined });
 
 describe('openStore', () => {
-  it('refuses a misspelt option, and names what was meant', async () => {
+  it('refuses a misspelt option, and names the one that was meant', async () => {
     const options = { log, redisSubscriebr: undefined };
     await assert.rejects(openStore(parseSettings({}, []), options), {
       name: 'TypeError',
@@ -31,7 +31,7 @@ const SETTINGS: StoreSettings = {
   sqliteSynchronous: 'normal',
 };
 
-describe('openStore with memory', () => {
+describe('a memory store from openStore', () => {
   async function kept(
     lengths: readonly number[], ids: readonly string[], more: Partial<StoreSettings> = {},
   ): Promise<string[]> {
@@ -67,7 +67,7 @@ describe('openStore with memory', () => {
   });
 });
 
-describe('openStore with a Redis client that has no connection', () => {
+describe('a store from openStore whose Redis client has no connection', () => {
   it('is degraded before the first call', async (t) => {
     const refuse = (): Promise<never> => Promise.reject(new Error('there is no connection'));
     const redis = { eval: refuse, evalSha: refuse, dbSize: refuse, publish: refuse };

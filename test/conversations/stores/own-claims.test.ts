@@ -79,7 +79,7 @@ class Stage {
 }
 
 describe('a claim in a store that may have lost others', () => {
-  it('is not safe until lost ones can be back, and the error says when', async (t) => {
+  it('is not safe until lost claims can be back, and the error says when', async (t) => {
     const stage = new Stage(t);
     stage.says('first', 2_000);
     await assert.rejects(stage.claim('a'), (error) =>
@@ -89,7 +89,7 @@ describe('a claim in a store that may have lost others', () => {
     assert.equal((await stage.claim('a')).kind, 'claimed');
   });
 
-  it('is not safe if the store does not say so', async (t) => {
+  it('is not safe if the store does not say whether it may have lost any', async (t) => {
     const stage = new Stage(t);
     stage.a.parts.epochNow = () => assert.fail('it does not say');
     await assert.rejects(stage.claim('a'), (error) =>
@@ -140,8 +140,8 @@ describe('a claim that the store has lost', () => {
       assert.equal(await stage.holder(), 'a completed');
     });
 
-  // A read once failed, as on a busy machine, and the claim was never put back.
-  it('is put back with the next beat if the store fails', async (t) => {
+  // Previously, if a read failed, as on a busy machine, the claim was never put back.
+  it('is put back with the next heartbeat if the store fails at first', async (t) => {
     const stage = new Stage(t);
     await stage.claim('a');
     await stage.beat();
@@ -158,7 +158,7 @@ describe('a claim that the store has lost', () => {
     assert.equal(await stage.holder(), 'a running');
   });
 
-  it('does not wait for others to be put back: all have the same time', async (t) => {
+  it('is put back with all others in one heartbeat', async (t) => {
     const stage = new Stage(t);
     const ids = Array.from({ length: 50 }, (_, index) => `c${index}`);
     for (const id of ids) await stage.claim('a', id);

@@ -120,7 +120,7 @@ export function partStoreContract(
       assert.equal(stored(await store.read(id)).news, undefined);
     }));
 
-    it('tells a refused change what it would have changed, too', begun(async (store, id) => {
+    it('answers a refused change with what it would have changed, too', begun(async (store, id) => {
       await changedTwice(store, id);
       const late = change('v2', 'v4', { set: new Map([['0', 'x'], ['9', 'x']]), remove: ['3'] });
       const { parts, news } = stored(await store.write(id, late));
@@ -170,7 +170,7 @@ export function partStoreContract(
       assert.equal(await store.read(id), undefined);
     }));
 
-    it('lets one of many changes to one version win', begun(async (store, id) => {
+    it('lets only one of many changes to one version win', begun(async (store, id) => {
       await store.write(id, change(undefined, 'v0', { set: new Map([['head', '0']]) }));
       const answers = await Promise.all(
         Array.from({ length: 20 }, async (_, n) =>

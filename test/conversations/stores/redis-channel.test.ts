@@ -16,7 +16,7 @@ describe('RedisChannel', () => {
     assert.equal(publish.mock.callCount(), 1_000);
   });
 
-  it('accepts only strings as messages, from clients that also give bytes', async () => {
+  it('accepts only strings as messages, even from clients that also give bytes', async () => {
     const heard: string[] = [];
     const channel = new RedisChannel({ publish: async () => undefined });
     channel.listen((message) => heard.push(message));
@@ -28,7 +28,7 @@ describe('RedisChannel', () => {
     assert.deepEqual(heard, ['text']);
   });
 
-  it('waits for messages that are being published before it is closed', async () => {
+  it('waits for messages that are being published before it closes', async () => {
     const done: string[] = [];
     const published = new EventEmitter();
     const publish = async (): Promise<void> => {

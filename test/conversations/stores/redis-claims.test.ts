@@ -50,24 +50,24 @@ async function claimed(on: typeof ON_TWO, wait: unknown): Promise<{
 }
 
 describe('a claim on replicas', () => {
-  it('is confirmed by as many as required', async () => {
+  it('is confirmed by as many replicas as required', async () => {
     const { answer, confirm, written } = await claimed(ON_TWO, 2);
     assert.equal(answer, 'a');
     confirm();
     assert.deepEqual(written, [['EVAL', 'a'], ['WAIT', '2', '400']]);
   });
 
-  it('is unsafe if one is missing', async () => {
+  it('is unsafe if a replica is missing', async () => {
     assert.throws((await claimed(ON_TWO, 1)).confirm, UnsafeClaim);
   });
 
-  it('is unsafe if nobody answers the wait, and says why', async () => {
+  it('is unsafe if its wait fails, and the error says why', async () => {
     const lost = new Error('the connection was lost');
     const { confirm } = await claimed(ON_TWO, lost);
     assert.throws(confirm, (error) => error instanceof UnsafeClaim && error.cause === lost);
   });
 
-  it('shares one wait with those that came during another wait, and says when it leaves',
+  it('shares one wait with claims made during another wait, and says when it leaves',
     async () => {
       const server = new SlowServer(2);
       const claims = new RedisClaims(server, ON_TWO);
@@ -86,7 +86,7 @@ describe('a claim on replicas', () => {
       assert.deepEqual(server.written.map(([, argument]) => argument), ['a', '2', 'b', 'c', '2']);
     });
 
-  it('is not affected by another whose script failed', async () => {
+  it('is not affected by another claim whose script failed', async () => {
     const server = new SlowServer(2);
     const claims = new RedisClaims(server, ON_TWO);
     const writing = ['fails', 'b'].map((name) => claims.write(['EVAL', name]));
@@ -99,7 +99,7 @@ describe('a claim on replicas', () => {
 
 describe('a claim on the disk', () => {
   for (const [waited, isSafe] of [[[1, 0], true], [[0, 1], false]] as const)
-    it(`is ${isSafe ? 'confirmed' : 'unsafe'} by ${waited.join(' and ')} disks, the server's first`,
+    it(`${isSafe ? "is confirmed if the server's" : "is unsafe if only a replica's"} disk has it`,
       async () => {
         const { confirm, written } = await claimed(ON_DISK, waited);
         if (isSafe) confirm();

@@ -53,7 +53,7 @@ describe('RedisStore', () => {
     assert.deepEqual(second?.keys, first?.keys);
   });
 
-  it('says whether the server has an append-only file, which it may not tell', async () => {
+  it('assumes an append-only file unless the server says that it has none', async () => {
     for (const [answer, keepsWriteLog] of [
       ['# Persistence\r\naof_enabled:0\r\naof_rewrites:1\r\n', false],
       ['# Persistence\r\naof_enabled:1\r\n', true],
@@ -66,7 +66,7 @@ describe('RedisStore', () => {
   for (const [replicas, confirmed, isGone] of [
     [0, 0, false], [2, 2, true], [2, 1, false], [1, new Error('NOPERM'), false],
   ] as const)
-    it(`says ${isGone} if ${confirmed} of ${replicas} replicas confirm an erasure`, async () => {
+    it(`says ${isGone} for an erasure if WAIT ${replicas} answers ${confirmed}`, async () => {
       const send = async (command: string[]): Promise<number> => {
         assert.deepEqual(command, ['WAIT', String(replicas), '2000']);
         if (confirmed instanceof Error) throw confirmed;
@@ -77,7 +77,7 @@ describe('RedisStore', () => {
       assert.equal(await store.overwrite(), isGone);
     });
 
-  it('tries nothing again after another error', async () => {
+  it('does not try again after any other error', async () => {
     const failure = new Error('OOM command not allowed');
     const client = answering(failure);
     await assert.rejects(new RedisStore(client).write('a', change), failure);
@@ -133,7 +133,7 @@ describe('RedisStore', () => {
 });
 
 describe('fromIoredis', () => {
-  it('spells out keys and arguments', async () => {
+  it('passes on keys and arguments one by one', async () => {
     const calls: unknown[] = [];
     const messages = new EventEmitter();
     const client = fromIoredis({

@@ -99,7 +99,7 @@ describe('a conversation that the store refuses', () => {
     assert.deepEqual([a.lines.length, a.store.health().isDegraded], [1, false]);
   }));
 
-  it('keeps no other from the store, not even for a moment', inStores(async ({ a }) => {
+  it('keeps no other conversation from the store, even for a moment', inStores(async ({ a }) => {
     a.parts.cannotUse = 'bad';
     const changing = a.turns('t1', 'bad');
     assert.equal(a.store.health().isDegraded, false);
@@ -108,7 +108,7 @@ describe('a conversation that the store refuses', () => {
     assert.deepEqual(messages(a), [FAILS]);
   }));
 
-  it('is logged once, even if others failed with it and the store works again', async (t) => {
+  it('is logged once, even if others failed with it before the store worked again', async (t) => {
     const pass = passing(t);
     const a = machine(t);
     a.parts.isFull = true;
@@ -124,7 +124,7 @@ describe('a conversation that the store refuses', () => {
     assert.equal(a.store.health().isDegraded, false);
   });
 
-  it('makes others wait for a moment if the error does not say that it is alone', async (t) => {
+  it('makes others wait for a moment if the error does not say that it fails alone', async (t) => {
     const pass = passing(t);
     const a = machine(t);
     a.parts.failsFor = 'bad';
@@ -160,7 +160,7 @@ describe('a conversation that the store refuses', () => {
     assert.equal(messages(a).filter((line) => line.includes('answers again')).length, 1);
   });
 
-  it('does not live longer by being tried again', async (t) => {
+  it('does not live longer because it is tried again', async (t) => {
     const pass = passing(t);
     const a = machine(t, { ttlMs: 120_000 });
     a.parts.refuses = 'bad';
@@ -172,7 +172,7 @@ describe('a conversation that the store refuses', () => {
     assert.deepEqual(await a.fresh().texts('bad'), []);
   });
 
-  it('does not hide that the store itself fails', async (t) => {
+  it('does not hide a failure of the store itself', async (t) => {
     const pass = passing(t);
     const a = machine(t);
     a.parts.refuses = 'bad';

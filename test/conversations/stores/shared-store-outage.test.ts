@@ -29,7 +29,7 @@ describe('a store that does not answer', () => {
     assert.match(a.lines[0] ?? '', /"the conversation store failed; calls continue from memory"/);
   }));
 
-  it('is asked once for many turns, so that not each of them waits for its time-out', async (t) => {
+  it('is asked once for many turns, so that they do not all wait for its time-out', async (t) => {
     const a = machine(t);
     a.parts.failWith = DOWN;
     await a.turns('t1');
@@ -71,19 +71,19 @@ describe('a store that does not answer', () => {
     ['gets back a conversation that it lost in a restart',
       'a says t1; a is away; a says d/t1; the store loses all; a is back; a says t2',
       'c finds t1 t2'],
-    ['forgets a conversation that was cleared meanwhile, even if unknown here',
+    ['forgets a conversation that was cleared meanwhile, even one that is unknown here',
       'a says t1; b is away; b erases; b reads; b is back', 'a finds nothing'],
     // It looks as if the store had lost it, and a store gets back what it has lost.
     ['has not lost what another process cleared, even if it has failed before',
       'a says t1 d/t1; a is away; a says e/t1; a is back; b erases; a says t2', 'a finds t2'],
     ['forgets the state of a conversation that was cleared and started again',
       'a says t1; a counts 1; a is away; a erases; a says t2; a is back', 'c finds t2'],
-    ['never gives up the latest conversation, however much of it waits',
+    ['gets all of the latest conversation, however much of it is waiting',
       'a is away; a says t1 t2 t3 t4 t5; a is back', 'c finds t1 t2 t3 t4 t5',
       { maxTurnsWaiting: 2 }],
   ]);
 
-  it('does not keep a turn waiting that was trimmed before it could be written', async (t) => {
+  it('leaves no turn waiting that was trimmed before it could be written', async (t) => {
     const a = machine(t);
     await a.turns('t0');
     a.parts.failWith = DOWN;
@@ -91,7 +91,7 @@ describe('a store that does not answer', () => {
     assert.ok(a.store.health().turnsWaiting <= 101, String(a.store.health().turnsWaiting));
   });
 
-  it('fills no memory with conversations that do not exist', async (t) => {
+  it('does not fill the memory with conversations that do not exist', async (t) => {
     const a = machine(t, { maxRemembered: 2 });
     await a.turns('t1');
     a.parts.failWith = DOWN;
@@ -115,7 +115,7 @@ describe('a store that does not answer', () => {
     assert.deepEqual((await b.texts()).toSorted(), said('t1 t2 t3').toSorted());
   });
 
-  it('may hold the interrupted turn: a reply known here stays whole', inStores(async ({ a, b }) => {
+  it('may have the interrupted turn, so a known reply stays whole', inStores(async ({ a, b }) => {
     await a.turns('t1');
     a.parts.failWith = DOWN;
     await a.turns('t1', 'd'); // so that `a` knows
@@ -125,9 +125,9 @@ describe('a store that does not answer', () => {
     assert.equal('isBehind' in ((await a.read()) ?? {}), false);
   }));
 
-  // Once only a process that already knew of the outage kept the words out of an older reply.
+  // Previously only a process that knew of the outage kept the words out of an older reply.
   for (const report of ['begins a turn', 'begins none'] as const)
-    it(`may hold that turn even if the outage begins with a report that ${report}`, async (t) => {
+    it(`may have the interrupted turn if the outage begins as a report ${report}`, async (t) => {
       const [a, b] = two(t);
       await a.turns('t1');
       await b.turns('t2');
@@ -139,8 +139,8 @@ describe('a store that does not answer', () => {
       assert.deepEqual((await a.texts()).slice(0, 2), said('t1'));
     });
 
-  // Once there was a line every two seconds, because each attempt to write failed anew.
-  it('is in one outage while it can be read but not written, as on a full disk', async (t) => {
+  // Previously there was a line every two seconds, because each attempt to write failed anew.
+  it('is in a single outage while it can be read but not written, as on a full disk', async (t) => {
     const outage = outages(t);
     const a = machine(t);
     a.parts.isFull = true;
@@ -161,8 +161,8 @@ describe('a store that does not answer', () => {
     a.parts.release();
   });
 
-  // The first word of a call that the process did not know once took twice as long.
-  it('is not asked again by a turn that has waited until it was away', async (t) => {
+  // Previously the first word of a call that the process did not know took twice as long.
+  it('is not asked again by a turn that has already waited for its time-out', async (t) => {
     const a = machine(t, { timeoutMs: 20 });
     a.parts.hold();
     const turn = { id: 't1', state: 'completed', runId: 1, words: 'Hi', reply: null } as const;
@@ -172,7 +172,7 @@ describe('a store that does not answer', () => {
     a.parts.release();
   });
 
-  it('has a limit for what waits: the oldest is given up, and the log says so', async (t) => {
+  it('has a limit on what waits for it: the oldest is given up, and the log says so', async (t) => {
     const a = machine(t, { maxTurnsWaiting: 3 });
     a.parts.failWith = DOWN;
     for (let n = 1; n <= 5; n++) await a.turns('t1', `c${n}`);

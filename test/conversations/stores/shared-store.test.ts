@@ -64,7 +64,7 @@ describe('a conversation that several processes change', () => {
     assert.ok(all.some(({ store }) => store.health().conflicts > 0));
   });
 
-  it('is read as it was, even if another change is under way', inStores(async ({ a }) => {
+  it('is read as it was while a change is under way', inStores(async ({ a }) => {
     await a.turns('t1');
     const read = a.ids();
     const changed = a.update(push(plain('t2', 'open')));
@@ -78,7 +78,7 @@ describe('a conversation that several processes change', () => {
     assert.equal(await a.update(({ turns }) => turns.length), 2);
   }));
 
-  it('is not what a failed change made of it when the change is made again', async (t) => {
+  it('has no trace of a failed change when that change is made again', async (t) => {
     const [a, b] = two(t);
     await b.open('t1', 901, { process: 'b' });
     await a.update(() => undefined); // knows it as it is
@@ -92,7 +92,7 @@ describe('a conversation that several processes change', () => {
   // Seed 98600068 of the torture with machines: what was heard of a reply that this process did not
   // know of also counted as heard of a turn whose process was gone.
   for (const isLost of [false, true])
-    it(`has what was heard in the right turn, even if the process did not know that one${
+    it(`has what was heard in the right turn, even if the process did not know that turn${
       isLost ? ', and the store has lost the others' : ''}`, async (t) => {
       const [a, b, shared] = two(t);
       const end = (by: Machine, turnId: string, runId: number, words: readonly string[]) =>
@@ -143,7 +143,7 @@ const STRANGE: readonly (readonly [what: string, name: string, text: string])[] 
 
 describe('a stored conversation with a part that this version cannot read', () => {
   for (const [what, name, text] of STRANGE)
-    it(`goes on without it, and leaves it there: ${what}`, inStores(async ({ a }) => {
+    it(`goes on without that part, and leaves it there: ${what}`, inStores(async ({ a }) => {
       await a.turns('t1');
       const known = await a.parts.read('c');
       assert.ok(typeof known === 'object');
@@ -180,7 +180,7 @@ describe('a stored conversation that this version cannot read at all', () => {
 });
 
 describe('what a shared store remembers', () => {
-  it('has a limit in characters: the least recently used is read again', async (t) => {
+  it('has a limit in characters: the least recently used conversation is read again', async (t) => {
     const { parts, store } = machine(t, { maxCharacters: 2_500 });
     const long = (id: string) => push(plain(id, 'completed', 'a'.repeat(1_000)));
     for (const id of ['c', 'd', 'e']) await store.update(id, long('t1'));

@@ -52,7 +52,7 @@ describe('what a call has used', () => {
     await store.close();
   });
 
-  it('does not cause a failure if something else is stored in its place', async () => {
+  it('counts as nothing if something else is stored in its place', async () => {
     const head = JSON.stringify({ format: 2, updatedAt: Date.now(), spent: { __proto__: 5 } });
     const stored = new Map([['head', head], ['0', TURN]]);
     const store = sharing(new PartsInMemory(
@@ -63,7 +63,7 @@ describe('what a call has used', () => {
     await store.close();
   });
 
-  it('is kept by a store with four methods that writes JSON', async () => {
+  it('is kept by a minimal store that writes JSON', async () => {
     const texts = new Map<string, string>();
     const read = (id: string): Conversation | undefined => {
       const text = texts.get(id);

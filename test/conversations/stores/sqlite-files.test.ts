@@ -137,15 +137,15 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     command.close();
   };
 
-  // The log once kept words until later writes had covered it, which may take long at night.
-  it('hold nothing of what a command has erased while a server runs', (t) => {
+  // Previously the log kept words until later writes covered them, which may take long at night.
+  it('hold nothing of what a command has erased while a server is running', (t) => {
     const [path] = withSecret(t);
     erase(path);
     assert.equal(hasWords(path), false);
   });
 
-  // The command once could not empty the log, and only the process that had erased tried again.
-  it('hold nothing of what a command has erased while a backup ran, a minute later', (t) => {
+  // Previously the command could not empty the log, and only the process that erased tried again.
+  it('hold nothing, a minute later, of what a command has erased during a backup', (t) => {
     const [path, server] = withSecret(t);
     const backup = connection(t, path);
     backup.exec('BEGIN; SELECT count(*) FROM part');
@@ -156,9 +156,9 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     assert.equal(hasWords(path), false);
   });
 
-  // Whether a write erases was once guessed from its version, which a turn after the erasure has,
+  // Whether a write erases used to be guessed from its version, which a turn after the erasure has,
   // too.
-  it('hold nothing of what was erased together with a new turn, a minute later', (t) => {
+  it('hold nothing, a minute later, of what was erased together with a new turn', (t) => {
     const [path, server] = withSecret(t);
     server.keepUp();
     server.write('c', { ...erasure, set: new Map([['1', '"later"']]) });
@@ -189,7 +189,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     assert.ok(sizes.every((size) => size < 2_000_000), String(sizes));
   }));
 
-  it('become small again after a long read, and wait for locks as before', async (t) => {
+  it('become small again after a long read, and the store waits for locks as before', async (t) => {
     const path = newPath();
     const store = opened(t, path, { timeoutMs: 10_000 });
     store.write('c', change('v0'));
@@ -243,7 +243,7 @@ describe("SqliteStore's files", { skip: WITHOUT_SQLITE }, () => {
     assert.ok(pages() < before / 2, `${before} pages before, ${pages()} after`);
   });
 
-  it('that another tool has rewritten are not emptied in vain', withPath((path, t) => {
+  it('that another tool has rewritten are not swept forever', withPath((path, t) => {
     open(path).close();
     const tool = new (loadSqlite().DatabaseSync)(path);
     tool.exec('PRAGMA journal_mode = DELETE; PRAGMA auto_vacuum = NONE; VACUUM');
@@ -298,8 +298,8 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
     /^it is the database of another program; name another file$/],
     ['when a newer version has written it', ofOurs('PRAGMA user_version = 7'),
       /^a newer version has written it \(its schema is 7, this version knows 1\); run that one$/],
-    ['when it was cut off', spoilt((bytes) => bytes.subarray(0, -3 * 4_096)), DAMAGED],
-    ['when something was written into it', spoilt((bytes) =>
+    ['when it has been cut off', spoilt((bytes) => bytes.subarray(0, -3 * 4_096)), DAMAGED],
+    ['when something has been written into it', spoilt((bytes) =>
       bytes.fill(0x5a, bytes.length - 3 * 4_096, bytes.length - 2 * 4_096)), DAMAGED],
     ['when another process keeps it locked', ofOurs('BEGIN IMMEDIATE'),
       /^another process keeps it locked \(SQLite: database is locked\)$/],
@@ -351,7 +351,7 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
     assert.equal(reason, 'the disk failed or is full (SQLite: disk I/O error)');
   }));
 
-  it('and released: another one can be opened', withPath((path, t) => {
+  it('and released, so that another can be opened', withPath((path, t) => {
     writeFileSync(path, 'no database');
     refusal(path);
     rmSync(path);
@@ -359,8 +359,8 @@ describe('a file that cannot be used is refused', { skip: WITHOUT_SQLITE }, () =
   }));
 });
 
-describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
-  it('a file that was removed is reported, and started again', withPath((path, t) => {
+describe('an SQLite store in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
+  it('reports that its file was removed, and begins a new one', withPath((path, t) => {
     const store = opened(t, path);
     store.write('c', change('v1'));
     for (const end of ENDINGS) rmSync(path + end);
@@ -374,7 +374,7 @@ describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     assert.ok(existsSync(path));
   }));
 
-  it('a file that was put in its place is reported, and used', withPath((path, t) => {
+  it('reports that another file was put in its place, and uses that', withPath((path, t) => {
     const store = opened(t, path);
     const backup = newPath();
     const other = open(backup);
@@ -387,7 +387,7 @@ describe('in mid-call', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
     assert.equal(store.read('c', 'v7'), 'unchanged');
   }));
 
-  it('a full disk costs no turn: all are stored once there is room', async (t) => {
+  it('loses no turn to a full disk, but stores all turns once there is room', async (t) => {
     const path = newPath();
     const store = sharing(open(path));
     t.after(() => store.close());

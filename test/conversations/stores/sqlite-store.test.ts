@@ -17,8 +17,8 @@ import {
   withPath,
 } from './sqlite-stage.ts';
 
-describe('on a Node without node:sqlite', { skip: WITHOUT_SQLITE === false }, () => {
-  it('SqliteThread says which one it needs', async () => {
+describe('SqliteThread on a Node without node:sqlite', { skip: WITHOUT_SQLITE === false }, () => {
+  it('says which version it needs', async () => {
     await assert.rejects(openThread(), {
       name: 'StoreError',
       message: `CONVERSATION_STORE=sqlite:… needs Node 22.13 or later, this is ${process.version}`,
@@ -41,7 +41,7 @@ describe('on this Node', { skip: WITHOUT_SQLITE }, () => {
 });
 
 describe('SqliteStore', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
-  it('waits for the disk for claims, and only for them', (t) => {
+  it('waits for the disk only when it writes claims', (t) => {
     const store = opened(t, newPath(), { areClaimsSynced: true });
     const prototype = loadSqlite().DatabaseSync.prototype as Database;
     const exec = t.mock.method(prototype, 'exec');
@@ -97,7 +97,7 @@ describe('SqliteStore', { skip: WITHOUT_SQLITE, timeout: 30_000 }, () => {
 });
 
 describe('processes that share a file', { skip: WITHOUT_SQLITE, timeout: 60_000 }, () => {
-  it('create it at once, and lose no change', withPath(async (path, t) => {
+  it('can create it at the same time, and lose no change', withPath(async (path, t) => {
     const flags = childFlags(`
       const { SharedStore } = load('shared-store');
       const { SqliteStore } = load('sqlite-store');
@@ -133,7 +133,7 @@ describe('processes that share a file', { skip: WITHOUT_SQLITE, timeout: 60_000 
     assert.equal(new Set(kept?.turns.map(({ id }) => id)).size, 300);
   }));
 
-  it('do not wait forever', withPath(async (path, t) => {
+  it('do not wait for a lock forever', withPath(async (path, t) => {
     const store = opened(t, path, { timeoutMs: 30 });
     const other = connection(t, path);
     other.exec('BEGIN IMMEDIATE');

@@ -44,7 +44,7 @@ async function isAnswered(parts: PartStore): Promise<boolean> {
 }
 
 describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
-  it('rejects what the store throws, and goes on', withPath(async (path, t) => {
+  it('rejects with what the store throws, and goes on', withPath(async (path, t) => {
     const thread = await openedThread(t, path, { timeoutMs: 30 });
     const other = connection(t, path);
     other.exec('BEGIN IMMEDIATE');
@@ -97,7 +97,7 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     assert.deepEqual([store.health().isDegraded, store.health().failures], [false, 0]);
   }));
 
-  it('notices a file that was removed', withPath(async (path, t) => {
+  it('notices that its file was removed', withPath(async (path, t) => {
     const thread = await openedThread(t, path);
     await thread.write('c', change('v1'));
     for (const end of ENDINGS) rmSync(path + end);
@@ -178,7 +178,7 @@ describe('SqliteThread', { skip: WITHOUT_SQLITE, timeout: 90_000 }, () => {
     assert.equal(await thread.read('c', 'v1'), 'unchanged');
   });
 
-  it('does not restart a thread that is closed, even while it is down', async () => {
+  it('does not restart its thread once it is closed, even if the thread was down', async () => {
     const [thread, worker] = await withThread(() => openThread());
     await worker.terminate();
     let threads = 0;

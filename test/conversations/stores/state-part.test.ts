@@ -35,7 +35,7 @@ class Part {
 }
 
 describe('a state as a part', () => {
-  it('costs what was added, and not its length', () => {
+  it('costs only what was added, however long it is', () => {
     const part = new Part();
     for (let items = 700; items < 1_700; items++) {
       part.write(cart(items));
@@ -81,7 +81,7 @@ describe('a state as a part', () => {
     }
   });
 
-  it('can be followed by a reader that knows an earlier one', () => {
+  it('can be followed by a reader that knows an earlier state', () => {
     const part = new Part();
     part.write(cart(40));
     const { read: known, text: { length } } = part;
@@ -89,7 +89,7 @@ describe('a state as a part', () => {
     assert.deepEqual(withAdded(known, part.text.slice(length)), part.stored);
   });
 
-  it('is not read if what was added is cut', () => {
+  it('is not read if what was added was cut off', () => {
     assert.equal(stateIn('{"n":1}\nv1\nv2 [{"path'), undefined);
     assert.equal(stateIn('{"n":\nv1\nv2 []'), undefined);
   });

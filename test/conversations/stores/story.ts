@@ -151,7 +151,7 @@ class Story {
     await this.#acts[name]?.(machine, step.slice(3 + name.length));
   }
 
-  /** Turns, and what there is besides, such as `t1 t2, n 1, billing, +1, running call-1`. */
+  /** The turns and whatever else there is, such as `t1 t2, n 1, billing, +1, running call-1`. */
   async foundBy(who: string): Promise<string> {
     const machine = who === 'c' ? this.#machines['a']?.fresh() : this.#machines[who];
     const conversation = await machine?.read();

@@ -49,7 +49,7 @@ function idsOf({ conversation }: Opened): readonly string[] {
 }
 
 describe('the turns that a store has', () => {
-  it('are followed by new ones, numbered from the highest number on', () => {
+  it('are followed by new ones, numbered from their highest number on', () => {
     const opened = open({ '2': record('a'), '10': record('b') });
     add(opened, record('c'));
     assert.deepEqual(write(opened), { set: ['11'], removed: [] });
@@ -81,7 +81,7 @@ describe('the turns that a store has', () => {
     assert.deepEqual([...opened.parts.touched], []);
   });
 
-  it('lose the part of one that is removed, and do not use its name again', () => {
+  it('lose the part of a removed turn, and do not use its name again', () => {
     const opened = open({ '0': record('a') });
     const [turn = assert.fail()] = opened.conversation.turns;
     removeTurn(opened.conversation, 0);
@@ -106,14 +106,14 @@ describe('a turn that was trimmed before it could be written', () => {
     assert.equal(opened.parts.touched.size, 0);
   });
 
-  it('leaves its removal, if the store has an older version of it', () => {
+  it('leaves only its removal to write if the store has an older version of it', () => {
     const opened = open({ '0': record('a') });
     removeTurn(opened.conversation, 0);
     opened.parts.forgetUnsaved();
     assert.deepEqual(write(opened).removed, ['0']);
   });
 
-  it('leaves no part behind if it is written after all', () => {
+  it('leaves no part behind when its conversation is written', () => {
     const opened = open();
     add(opened, record('a'));
     removeTurn(opened.conversation, 0);
@@ -129,7 +129,7 @@ describe('the time of a new turn', () => {
     assert.deepEqual(opened.conversation.turns.map(({ addedAt }) => addedAt), [5, 7]);
   });
 
-  it('is after that of the turn before it', () => {
+  it('is later than that of the turn before it', () => {
     const opened = open();
     for (const id of ['a', 'b']) addTurn(opened.conversation, record(id, { arrivedAt: 5 }));
     opened.parts.noteAdded();

@@ -46,7 +46,7 @@ export class Connection {
     return !this.isOver && (this.status === undefined || this.isDropped);
   }
 
-  /** Whether the stream has its proper end. */
+  /** Whether the stream ended properly. */
   get hasEnded(): boolean {
     return this.dones > 0;
   }

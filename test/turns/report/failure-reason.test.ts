@@ -23,10 +23,10 @@ describe('failureReasonOf', () => {
     ['a number out of range', new RangeError('toFixed()'), 'agent'],
     ["an error in the agent's code", new TypeError('x is not a function'), 'agent'],
     ['an error that is its own cause', circle, 'agent'],
-    ['a name that every object has', named('constructor'), 'agent'],
+    ['an error named like a property of every object', named('constructor'), 'agent'],
     ['a thrown string', 'no', 'agent'],
-    ['nothing', undefined, 'agent'],
+    ['an undefined error', undefined, 'agent'],
   ] as const) {
-    it(`is ${reason} for ${what}`, () => assert.equal(failureReasonOf(error), reason));
+    it(`returns ${reason} for ${what}`, () => assert.equal(failureReasonOf(error), reason));
   }
 });

@@ -46,7 +46,7 @@ function assertNear(actual: number | undefined, expected: number): void {
 }
 
 describe('FigureTaker.atStart', () => {
-  it('names the session, and when the turn began, even if that was a while ago', () => {
+  it('names the session, and says when the turn began, even if that was a while ago', () => {
     const figures = TAKER.atStart(turnWith({ startedAtMs: performance.now() - 60_000 }));
     assert.equal(figures?.sessionId, 's-1');
     assertNear(figures.startedAt, Date.now() - 60_000);
@@ -54,7 +54,7 @@ describe('FigureTaker.atStart', () => {
 });
 
 describe('FigureTaker.atEnd', () => {
-  it('counts from the beginning of the turn to now', () => {
+  it('measures the time from the beginning of the turn to now', () => {
     const startedAtMs = performance.now() - 60_000;
     const figures = figuresOf({ startedAtMs, firstSpeechMs: 123.4, firstWordMs: 456.7 });
     assertNear(figures.durationMs, 60_000);
@@ -110,7 +110,7 @@ describe('FigureTaker.atEnd', () => {
     assert.deepEqual(retried(), [3_000, undefined]);
   });
 
-  it('says since when and how long tools have waited for SETTLE_MS', (t) => {
+  it('says since when and for how long tools have waited because of SETTLE_MS', (t) => {
     let now = performance.now();
     t.mock.method(performance, 'now', () => now);
     const pass = (ms: number): void => void (now += ms);
@@ -137,7 +137,7 @@ describe('FigureTaker.atEnd', () => {
     assert.deepEqual([fillers?.[0]?.text, storeMs, requests?.length], ['One moment.', 40, 100]);
   });
 
-  it('says why and where a turn failed, and never quotes an error', () => {
+  it('says why and where a turn failed, without quoting the error', () => {
     const error = new TypeError('secret words');
     const failure = failureOf(error);
     assert.equal(failure?.reason, 'agent');
@@ -187,7 +187,7 @@ describe('FigureTaker.atEnd', () => {
     assert.deepEqual([failure, { inputTokens, outputTokens, isEstimated }], ['interrupted', used]);
   });
 
-  it('does not count requests that used nothing among those of a model', () => {
+  it("does not count requests that used no tokens in a model's total", () => {
     const workSoFar = workOf();
     workSoFar.noteRequest(SENT);
     workSoFar.noteRequest({

@@ -82,7 +82,7 @@ function looking(run: (signal: AbortSignal) => unknown): TestAgent {
 }
 
 describe('the channel layercode-microserver:turn', () => {
-  it('follows each turn from its start to its end, with one object for the turn', async (t) => {
+  it('follows each turn from its start to its end, with one object for each turn', async (t) => {
     const points = new Points(t);
     const { client } = serve(t, {});
     for (const turn_id of ['t-1', 't-2']) await (await client.say('Hello?', { turn_id })).text();
@@ -118,7 +118,7 @@ describe('the channel layercode-microserver:turn', () => {
     assert.equal(points.only('turnEnded').storeMs, sum);
   });
 
-  it('says how long its tools waited for SETTLE_MS', async (t) => {
+  it('says how long tools waited because of SETTLE_MS', async (t) => {
     const points = new Points(t);
     const parameters = { type: 'object', properties: {} } as const;
     const book = tool({ name: 'book', description: 'Books.', parameters, run: () => 'booked' });
@@ -130,7 +130,7 @@ describe('the channel layercode-microserver:turn', () => {
     assert.ok(settleMs > 0);
   });
 
-  // Once only the log and the metrics counted a request that was cut off.
+  // Previously only the log and the metrics counted a request that was cut off.
   it('says why a turn was interrupted in the middle of an answer, and what it used', async (t) => {
     const points = new Points(t);
     const model = scriptedModel([['Once upon', { waitMs: 600_000 }]]);
@@ -162,7 +162,7 @@ describe('the channel layercode-microserver:turn', () => {
     assert.deepEqual([outcome, error instanceof RangeError], ['failed', true]);
   });
 
-  it('has a tool that the caller interrupted', async (t) => {
+  it('reports a tool call that the caller interrupted', async (t) => {
     const points = new Points(t);
     const begun = deferred();
     const { client } = serve(t, looking(async (signal) => {
@@ -176,7 +176,7 @@ describe('the channel layercode-microserver:turn', () => {
     assert.equal(points.only('toolEnded').outcome, 'interrupted');
   });
 
-  it('has each request to a model and each tool call, from beginning to end', async (t) => {
+  it('reports each request to a model and each tool call, from beginning to end', async (t) => {
     const points = await pointsOf(t, looking(() => 'seen'));
     assert.deepEqual(points.types, [
       'turnStarted', 'modelSent', 'firstToken', 'modelCompleted', 'toolStarted', 'toolEnded',
@@ -192,7 +192,7 @@ describe('the channel layercode-microserver:turn', () => {
     assert.ok(over.durationMs >= 0);
   });
 
-  it('has what a model of your own reports, even if that is only its usage', async (t) => {
+  it('passes on what a model of your own reports, even if that is only its usage', async (t) => {
     const failure = 'rate_limited';
     const points = await pointsOf(t, {
       onMessage({ journal }) {

@@ -44,7 +44,7 @@ describe('TurnWork', () => {
     assert.equal(work.requests.length, 1);
   });
 
-  it('knows the requests of a model that reports only its usage and its failures', () => {
+  it('knows the requests of a model that reports only usage and failures', () => {
     const { work, counted } = watched();
     work.noteUsage(usage);
     work.noteFailure('a:b', 'rate_limited');
@@ -83,7 +83,7 @@ describe('TurnWork', () => {
     assert.deepEqual([counted, work.usage], [['a:b completed'], undefined]);
   });
 
-  it('knows what a tool call was, how long it took, and how it ended', () => {
+  it('knows how long a tool call took, and how it ended', () => {
     const { work, events } = watched();
     work.toolEnded('call_1', 'interrupted', ''); // it never began
     work.toolBegan('look', { id: 'call_1', name: 'look', args: '{}' });
