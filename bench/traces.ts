@@ -58,7 +58,7 @@ subscribe('http.server.request.start', () => {
 
 interface SpanCost {
   readonly whole: number;
-  /** What its calls to the SDK take. */
+  /** The part of it spent in calls to the SDK. */
   readonly sdk: number;
 }
 

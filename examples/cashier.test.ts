@@ -47,7 +47,7 @@ function call(
   return { app, caller, keys, lines, results };
 }
 
-test('nothing is paid in the turn that tells the price', async (t) => {
+test('nothing is paid in the turn that quotes the price', async (t) => {
   const script = [quote, pay, 'That is 42 euros. Shall I pay?', pay, 'Paid.'];
   const { keys, results } = call(t, async () => paid, script);
   const [, refused] = await results('Invoice 4711, please.');
@@ -68,7 +68,7 @@ test('an invoice is paid once, and refunded once', async (t) => {
   assert.equal(keys.length, 2);
 });
 
-test('a caller who goes on talking while the bank is slow pays once', async (t) => {
+test('a caller who goes on talking while the bank is slow pays only once', async (t) => {
   let answer = (_receipt: { receipt: string }): void => undefined;
   const answered = new Promise<{ receipt: string }>((resolve) => (answer = resolve));
   const script = [quote, '42 euros?', pay, pay, 'Paid.'];
@@ -86,7 +86,7 @@ test('a caller who goes on talking while the bank is slow pays once', async (t) 
   assert.equal(keys.length, 1);
 });
 
-test('after a declined card another one may be tried, under another key', async (t) => {
+test('after a declined card, another may be tried, with a new key', async (t) => {
   const script = [quote, '42 euros?', pay, 'Declined.', pay, 'Paid.'];
   const answers = [() => Promise.reject(new NotDone('the bank declined it')), async () => paid];
   const { keys, results } = call(t, () => answers.shift()?.() ?? assert.fail(), script);
@@ -96,7 +96,7 @@ test('after a declined card another one may be tried, under another key', async 
   assert.equal(new Set(keys).size, 2);
 });
 
-test('an unknown outcome is logged, counted, and not tried again', async (t) => {
+test('a payment of unknown outcome is logged, counted, and not tried again', async (t) => {
   const script = [quote, '42 euros?', pay, 'A colleague will call.', pay, 'He will call.'];
   const broken = () => Promise.reject(new Error('socket hang up'));
   const { app, keys, lines, results } = call(t, broken, script);

@@ -25,7 +25,7 @@ const funghi: ScriptedAnswer = { call: 'add_pizza', args: { kind: 'funghi', coun
 const diavola: ScriptedAnswer = { call: 'add_pizza', args: { kind: 'diavola' } };
 
 describe('pizza', () => {
-  it('knows its regulars by their number', async (t) => {
+  it('knows its regulars by their numbers', async (t) => {
     const { caller } = call(t);
     assert.equal(await (await caller.start(ADA)).text(), 'Hello Ada, this is the pizza shop!');
   });
@@ -51,7 +51,7 @@ describe('pizza', () => {
     assert.deepEqual(refused?.result, { error: 'the order has been placed and cannot be changed' });
   });
 
-  it('places the order once, though the caller says yes twice', async (t) => {
+  it('places the order only once, even if the caller confirms it twice', async (t) => {
     const place: ScriptedAnswer = { call: 'place_order', args: { name: 'Ada' } };
     const again: ScriptedAnswer = { call: 'place_order', args: { name: 'Bea' } };
     const { caller } = call(t, place, 'Of what?', funghi, place, 'Done.', again, 'It is coming.');
@@ -66,7 +66,7 @@ describe('pizza', () => {
     });
   });
 
-  it('tells the model what a pizza may be', async (t) => {
+  it('tells the model that a kind of pizza is unknown', async (t) => {
     const hawaii: ScriptedAnswer = { call: 'add_pizza', args: { kind: 'hawaii' } };
     const { caller, model } = call(t, hawaii, 'We have no Hawaii.');
     await (await caller.say('A Hawaii.')).text();

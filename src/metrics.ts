@@ -26,7 +26,7 @@ export interface MetricText extends MetricHead {
 /** The metrics of all processes that serve the same port, as text. */
 export type SumMetrics = () => Promise<string>;
 
-/** One count of a counter. Keep it if you count often. */
+/** One series of a counter. Hold on to it if you increment it often. */
 export interface Count {
   increment(by?: number): void;
 }

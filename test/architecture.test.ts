@@ -303,7 +303,7 @@ describe('src', () => {
       assert.deepEqual(wrong.map(arrow), []);
     });
 
-    it(`has no arrow back up from ${room}`, () => {
+    it(`lets ${room} import only rooms below it`, () => {
       const below = HOUSE.slice(index + 1).map(([name]) => name);
       assert.deepEqual(
         allowed.filter((name) => !below.includes(name)),
@@ -322,7 +322,7 @@ describe('src', () => {
     });
   }
 
-  it('lets nothing below wires/ import a wire, and no wire import another', () => {
+  it('lets nothing below wires/ import a wire, and lets no wire import another', () => {
     const isWire = (room: string): boolean => room.startsWith('wires/');
     const firstWire = HOUSE.findIndex(([room]) => isWire(room));
     const below = HOUSE.slice(firstWire).map(([room]) => room);
@@ -333,7 +333,7 @@ describe('src', () => {
     assert.deepEqual(wrong.map(arrow), []);
   });
 
-  it('keeps the kit out of the server, which starts its local platform by import()', () => {
+  it('keeps the kit out of the server, but for a local platform loaded by import()', () => {
     const isKit = (file: string): boolean => file.startsWith('kit/');
     const entering = inner.filter(
       ({ from, to }) => isKit(to) && !isKit(from) && !ENTRIES.includes(from),
@@ -345,7 +345,7 @@ describe('src', () => {
   });
 
   for (const [room, door] of DOORS) {
-    it(`enters ${room}/ only through ${door}`, () => {
+    it(`imports ${room}/ only through ${door}`, () => {
       const past = inner.filter(
         ({ from, to }) => roomOf(to) === room && roomOf(from) !== room && to !== door,
       );
@@ -354,7 +354,7 @@ describe('src', () => {
   }
 
   for (const [folder, file] of TYPES_ONLY) {
-    it(`takes only types of another folder's ${file} into ${folder}/`, () => {
+    it(`lets ${folder}/ import only types from ${file}, and nothing else from its folder`, () => {
       const wrong = inner.filter(
         ({ from, to, isType }) =>
           roomOf(from) === folder && roomOf(to) === roomOf(file) && (to !== file || !isType),
@@ -375,15 +375,15 @@ describe('src', () => {
     );
   });
 
-  it('changes no flag of V8, and watches no garbage collection', () => {
+  it('changes no V8 flags, and observes no garbage collection', () => {
     const found = files.filter((file) =>
       /\bsetFlagsFromString\b|\bPerformanceObserver\b/.test(readFileSync(join(SRC, file), 'utf8')));
     assert.deepEqual(found, []);
   });
 
-  it('has no cycle between files', () => assert.deepEqual(cyclesIn(files, inner), []));
+  it('has no import cycles', () => assert.deepEqual(cyclesIn(files, inner), []));
 
-  it('reaches every file from an entry', () => {
+  it('has no file that cannot be reached from an entry', () => {
     const reached = reachedFrom(ENTRIES, inner);
     assert.deepEqual(
       files.filter((file) => !reached.has(file)),
@@ -391,14 +391,14 @@ describe('src', () => {
     );
   });
 
-  it("imports no package but Node's own modules, with the prefix node:", () => {
+  it("imports no packages, only Node's modules, with the prefix node:", () => {
     assert.deepEqual(
       imports.filter(({ isRelative, to }) => !isRelative && !to.startsWith('node:')).map(arrow),
       [],
     );
   });
 
-  it('exports name by name', () => {
+  it('exports names one by one, never with export *', () => {
     const wholesale = files.filter((file) =>
       /^export \*/m.test(readFileSync(join(SRC, file), 'utf8')),
     );
@@ -407,7 +407,7 @@ describe('src', () => {
 });
 
 describe('bench', () => {
-  it('has no cycle between files', () => {
+  it('has no import cycles', () => {
     const bench = filesBelow('bench')
       .filter((file) => file.endsWith('.ts'))
       .map((file) => `../${file}`);

@@ -39,7 +39,7 @@ async function ended(server: SpawnedServer): Promise<Ended> {
 }
 
 describe('layercode-microserver', () => {
-  it('lists its commands if asked or given none, and prints its version', async (t) => {
+  it('lists its commands if asked to or given none, and prints its version', async (t) => {
     const [help, nothing, printed] = await Promise.all(
       [['--help'], [], ['--version']].map((argv) => ended(start(t, argv))),
     ) as [Ended, Ended, Ended];
@@ -67,7 +67,7 @@ describe('layercode-microserver', () => {
     });
   }
 
-  it('treats what follows a -- as words', async (t) => {
+  it('treats everything after a -- as words', async (t) => {
     const { code, stderr } = await ended(
       start(t, ['turn', '--url', 'http://127.0.0.1:9', '--secret', SECRET, '--', '--help']),
     );
@@ -75,7 +75,7 @@ describe('layercode-microserver', () => {
     assert.match(stderr, /127\.0\.0\.1:9/);
   });
 
-  it('has a page of help for each command, no wider than 100 columns', async (t) => {
+  it('has a help page for each command, no wider than 100 columns', async (t) => {
     const [first, ...pages] = await Promise.all([
       ended(start(t, ['help', 'run'])),
       ...['run', 'talk', 'turn', 'list-agents', 'init', 'webhook', 'calls'].map((name) =>
@@ -98,7 +98,7 @@ describe('layercode-microserver', () => {
 describe('layercode-microserver run', () => {
   const secret = { LAYERCODE_WEBHOOK_SECRET: SECRET };
 
-  it('serves with settings as flags, and ends with code 0 on SIGTERM', async (t) => {
+  it('serves with settings given as flags, and ends with code 0 on SIGTERM', async (t) => {
     const server = start(t, ['run', '--agent', 'echo', '--agent-route', '/hook'], secret);
     const client = createTestClient(await server.url(), { secret: SECRET, agentRoute: '/hook' });
     assert.equal(await (await client.say('Hello')).text(), 'You said: Hello');
@@ -106,7 +106,7 @@ describe('layercode-microserver run', () => {
     assert.equal((await server.exit).code, 0);
   });
 
-  it('serves no playground in production, and loads none of its platform', async (t) => {
+  it('serves neither the playground nor its local platform in production', async (t) => {
     const server = start(t, ['run', '--agent', 'echo'], {
       ...secret,
       NODE_ENV: 'production',
@@ -167,7 +167,7 @@ describe('layercode-microserver run --tunnel', () => {
     assert.equal((await server.exit).code, 0);
   });
 
-  it('ends with code 1 and a remedy if cloudflared is not installed', async (t) => {
+  it('ends with code 1 and a link if cloudflared is not installed', async (t) => {
     const { code, stderr } = await ended(
       start(t, ['run', '--agent', 'echo', '--tunnel'], { ...secret, PATH: '/nowhere' }),
     );
@@ -199,7 +199,7 @@ describe('layercode-microserver run --tunnel', () => {
       return { ...opened, rest, updated: updated.promise };
     }
 
-    it('sets the URL on the agent, and restores the old one at the end', async (t) => {
+    it('sets the webhook URL of the agent, and restores the old URL at the end', async (t) => {
       const { server, rest, updated } = await open(t);
       await updated;
       await server.complains(/old\.example/);
@@ -208,7 +208,7 @@ describe('layercode-microserver run --tunnel', () => {
       assert.equal(rest.webhooks.get('ag-1'), OLD);
     });
 
-    it('also restores the old one after a crash of the tunnel, and ends with code 1', async (t) => {
+    it('also restores the old URL if the tunnel crashes, and ends with code 1', async (t) => {
       const { server, fake, rest, updated } = await open(t);
       await updated;
       process.kill(fake.pid, 'SIGKILL');

@@ -95,7 +95,7 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
   const [build, runtime] = stages;
   assert.ok(build !== undefined && runtime !== undefined, `${file} has two stages`);
 
-  describe(`the image of ${file}, built and laid out in folders`, () => {
+  describe(`the image of ${file}, built and laid out in folders,`, () => {
     const played = new PlayedStages();
     const app = played.pathOf('runtime', '.');
     const isRoot = process.geteuid?.() === 0;
@@ -135,13 +135,13 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
       played.remove();
     });
 
-    it('has dist/, what it reads, its packages and package.json, and no tools', () => {
+    it('holds only dist/, the files that it reads, its packages and package.json', () => {
       const packages = file === 'Dockerfile' ? [] : ['node_modules'];
       const expected = ['assets', 'dist', 'package.json', ...packages];
       assert.deepEqual(readdirSync(app).toSorted(), expected.toSorted());
     });
 
-    it('runs as another user, who cannot write a file in it', async () => {
+    it('runs as another user, for whom all its files are read-only', async () => {
       const before = readdirSync(app);
       assert.equal((await fetch(`${url}/health`)).status, 200);
       const reply = await createTestClient(url, { secret: SECRET }).say('Hello');
@@ -149,7 +149,7 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
       assert.deepEqual(readdirSync(app), before);
     });
 
-    it('has a health check of the server on PORT, which fails if none listens', () => {
+    it('has a health check for PORT, which fails if nothing is listening there', () => {
       const [check = ''] = textsOf(runtime, 'HEALTHCHECK');
       const [, ...command] = execForm(check.slice(check.indexOf('CMD ') + 4));
       const run = (port: string): number => {
@@ -164,7 +164,7 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
       assert.equal(run('1'), 1);
     });
 
-    it('ends with code 0 on SIGTERM', async () => {
+    it('has a server that ends with code 0 on SIGTERM', async () => {
       server?.kill('SIGTERM');
       assert.deepEqual(await server?.exit, { code: 0, signal: null });
     });

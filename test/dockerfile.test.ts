@@ -42,7 +42,7 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
       assert.deepEqual([...letIn()].toSorted(), [...new Set(whole)].toSorted());
     });
 
-    it('copies all modules of the build into the build stage', () => {
+    it('copies all modules of the build script into the build stage', () => {
       const copied = textsOf(build, 'COPY').flatMap((text) => copyOf(text).sources);
       const isIn = (paths: readonly string[], module: string): boolean =>
         paths.some((path) => module === path || module.startsWith(`${path}/`));
@@ -70,7 +70,7 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
         );
     });
 
-    it('runs as an ordinary user, in production', () => {
+    it('runs as an ordinary user, in production mode', () => {
       const names = runtime.instructions.map(({ name }) => name);
       assert.deepEqual(textsOf(runtime, 'USER'), ['node']);
       assert.ok(
@@ -81,7 +81,7 @@ for (const file of ['Dockerfile', 'examples/deploy/Dockerfile']) {
       assert.deepEqual(textsOf(runtime, 'EXPOSE'), ['8000']);
     });
 
-    it("has node with npm start's flags as process 1, without a shell or npm around it", () => {
+    it("runs node with npm start's flags as process 1, without a shell or npm around it", () => {
       const command = execForm(textsOf(runtime, 'ENTRYPOINT')[0] ?? '');
       assert.deepEqual(command, ['node', ...FLAGS, 'dist/server.js']);
       assert.deepEqual(textsOf(runtime, 'CMD'), []);
@@ -104,7 +104,7 @@ describe('the flags of npm start', () => {
     assert.deepEqual(start.split(' ').slice(0, -1), FLAGS);
   });
 
-  it('are all explained', () => {
+  it('are all explained in docs/deploy.md', () => {
     const page = readFileSync(join(ROOT, 'docs/deploy.md'), 'utf8');
     for (const flag of FLAGS) assert.ok(page.includes(`| \`${flag}\` |`), flag);
   });

@@ -63,12 +63,12 @@ describe('the types of the package', () => {
     return [...words].flatMap((name) => homeOf({ file: place.file, name }) ?? []);
   };
 
-  it('are found where they are declared', () => {
+  it('can be traced to their declarations', () => {
     assert.ok(doors.length > 100);
     assert.equal(exported.length, doors.length);
   });
 
-  it('name no type that is not exported too', () => {
+  it('refer to no type that is not exported too', () => {
     const missing = exported.flatMap((place) =>
       namedBy(place)
         .filter((used) => !names.has(key(used)) && !INNER.includes(used.name))
@@ -76,7 +76,7 @@ describe('the types of the package', () => {
     assert.deepEqual(missing, []);
   });
 
-  it('have no exception that they do not need', () => {
+  it('have no unneeded exceptions', () => {
     const used = new Set(exported.flatMap(namedBy).filter((place) => !names.has(key(place)))
       .map(({ name }) => name));
     assert.deepEqual(INNER.filter((name) => !used.has(name)), []);

@@ -66,7 +66,7 @@ describe('examples/', () => {
 });
 
 describe('examples/my-agent.ts', () => {
-  it('is ten lines', () => {
+  it('has at most ten lines', () => {
     const source = readFileSync(new URL('../examples/my-agent.ts', import.meta.url), 'utf8');
     assert.ok(
       source.split('\n').filter((line) => line.trim() !== '' && !line.startsWith('//')).length <=
@@ -84,7 +84,7 @@ describe('examples/my-agent.ts', () => {
 });
 
 describe('examples/model-agent.ts', () => {
-  it('makes the model use its tool', async (t) => {
+  it('lets the model use its tool', async (t) => {
     const server = await startModelServer([
       calls([['call_1', 'opening_hours', '{"day":"Monday"}']]),
       says('From nine to six.'),
@@ -132,7 +132,7 @@ describe('examples/custom-server.ts', () => {
     assert.deepEqual(await (await fetch(`${await serve(t)}/hello/Ada`)).json(), { hello: 'Ada' });
   });
 
-  it('lets its middleware refuse, and its onError answer', async (t) => {
+  it('refuses a request in its middleware, and answers it in its onError', async (t) => {
     const origin = await serve(t);
     const ask = async (tenant: string): Promise<Response> =>
       fetch(`${origin}/hello/Ada`, { headers: { 'x-tenant': tenant } });

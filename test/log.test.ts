@@ -92,7 +92,7 @@ describe('createLogger', () => {
     assert.equal(log.linesDropped?.(), 1);
   });
 
-  it('writes one line even if message, fields and names hold line breaks', () => {
+  it('writes one line even if message, fields and names contain line breaks', () => {
     assert.equal(
       lineOf('a\nb', { 'c\nd': 'e\r\nf', g: { h: '\n' } })
         .trimEnd()
@@ -131,7 +131,7 @@ describe('createLogger', () => {
     ],
   ];
   for (const [title, value] of hostile) {
-    it(`names ${title} instead of throwing over it`, () =>
+    it(`writes a note in place of ${title}, and does not throw`, () =>
       assert.match(String(recordOf('x', { value })['value']), /^\[not JSON: /));
   }
 
@@ -145,10 +145,10 @@ describe('createLogger', () => {
   const asFields: readonly (readonly [title: string, fields: unknown, written: LogFields])[] = [
     ['null', null, {}],
     ['a string', 'ab', { 0: 'a', 1: 'b' }],
-    ['an object that inherits', Object.create({ a: 1 }), { a: 1 }],
+    ['an object with inherited fields', Object.create({ a: 1 }), { a: 1 }],
     ['a date', new Date(0), {}],
-    ['an object that describes itself', new Described(), { a: 1 }],
-    ['an undefined field', { a: undefined }, {}],
+    ['an object whose toJSON throws', new Described(), { a: 1 }],
+    ['an object with an undefined field', { a: undefined }, {}],
   ];
   for (const [title, fields, written] of asFields) {
     it(`accepts ${title} as fields`, () => {
@@ -174,7 +174,7 @@ describe('createLogger', () => {
     assert.match(lineOf(new Error('in its place') as unknown as string), /in its place/);
   });
 
-  it('does not show what such an error quotes', () => {
+  it('does not show what an error in place of a message quotes', () => {
     assert.match(
       lineOf(thrownBy(() => JSON.parse('My name is Oak')) as string),
       /"msg":"SyntaxError: \[not shown: /,
@@ -191,7 +191,7 @@ describe('a child logger', () => {
     return JSON.parse(line) as Record<string, unknown>;
   }
 
-  it("carries its fields and its parent's, and of one name only the nearest", () => {
+  it("has its parent's fields, except for those that it overrides", () => {
     const { a, b, c, same } = childLine([{ a: 1, same: 1 }, { b: 2, same: 2 }], { c: 3, same: 3 });
     assert.deepEqual([a, b, c, same], [1, 2, 3, 3]);
     let line = '';
@@ -227,7 +227,7 @@ describe('an error in the log', () => {
   }
   const described = (error: unknown): Described => recordOf('x', { error })['error'] as Described;
 
-  it('has name, message, code, its stack in one line, and its causes', () => {
+  it('has a name, a message, a code, a stack in one line, and causes', () => {
     const causes = new Error('b', { cause: new Error('c') });
     const error = Object.assign(new RangeError('a', { cause: causes }), { code: 'ERR_X' });
     const { name, message, code, stack, cause } = described(error);
@@ -237,13 +237,13 @@ describe('an error in the log', () => {
     assert.deepEqual([(cause as Described).message, inner.message], ['b', 'c']);
   });
 
-  it('ends a cycle of causes', () => {
+  it('may have causes that form a cycle', () => {
     const a: Error & { cause?: unknown } = new Error('a');
     a.cause = new Error('b', { cause: a });
     assert.equal(described(a).message, 'a');
   });
 
-  it('has no field that the error merely carries, such as a request with its headers', () => {
+  it('is written without extra fields, such as a request with its headers', () => {
     const error = Object.assign(new Error('deep'), { request: { authorization: 'swordfish' } });
     const line = lineOf('x', { error, inner: { error } });
     assert.equal(line.match(/"message":"deep"/g)?.length, 2);
@@ -259,7 +259,7 @@ describe('an error in the log', () => {
     ],
     ['an invalid pattern', () => thrownBy(() => new RegExp(`(${words}`))],
     [
-      'a SyntaxError among several',
+      'the text of a SyntaxError among several',
       () => new AggregateError([thrownBy(() => JSON.parse(words))], 'all failed'),
     ],
     ['a cause that is a string', () => new Error('the model failed', { cause: words })],
@@ -279,7 +279,7 @@ describe('an error in the log', () => {
     });
   }
 
-  it('says where a SyntaxError was', () => {
+  it('says where a SyntaxError occurred', () => {
     const { name, message } = described(thrownBy(() => JSON.parse('{"a":1,')));
     assert.match(
       `${name}: ${message}`,
@@ -303,7 +303,7 @@ describe('an error in the log', () => {
     );
   });
 
-  it('lists the parts of an AggregateError', () => {
+  it('lists its parts if it is an AggregateError', () => {
     assert.match(
       lineOf('x', { error: new AggregateError([new Error('ECONNREFUSED ::1')], 'all failed') }),
       /ECONNREFUSED ::1/,
@@ -311,7 +311,7 @@ describe('an error in the log', () => {
   });
 });
 
-describe('redaction', () => {
+describe('a logger', () => {
   const places: readonly (readonly [where: string, message: string, fields: LogFields])[] = [
     ['in the message, twice', `key ${SECRET} ${SECRET}!`, {}],
     ['in a field of a field', 'x', { a: { b: [SECRET] } }],
@@ -387,7 +387,7 @@ describe('redaction', () => {
     assert.equal(line.includes('longer'), false);
   });
 
-  it('keeps the line JSON if a secret looks like a number or like JSON, or is empty', () => {
+  it('still writes JSON if a secret looks like a number or like JSON, or is empty', () => {
     for (const secret of ['12345678', '","msg":"', '']) {
       const { msg } = recordOf('hello', { bytes: 1234567890 }, { secrets: [secret] });
       if (secret === '') assert.equal(msg, 'hello');
@@ -407,7 +407,7 @@ describe('redaction', () => {
 
 describe('the longest line', () => {
   const long: readonly (readonly [what: string, message: string, fields: LogFields])[] = [
-    ['a long message of control characters, each six in JSON', '\u0001'.repeat(100_000), {}],
+    ['a long message of control characters', '\u0001'.repeat(100_000), {}],
     ['a long field of control characters', 'x', { a: '\u0001'.repeat(100_000) }],
     [
       'many fields',
@@ -460,7 +460,7 @@ describe('the pretty format', () => {
   const pretty = (message: string, fields?: LogFields): string =>
     lineOf(message, fields, { format: 'pretty' });
 
-  it('is time, level, message and fields', () => {
+  it('consists of time, level, message and fields', () => {
     assert.equal(
       pretty('hello there', { id: 'abc-1', n: 7, text: 'two words' }),
       '03:04:05.678 info  hello there id=abc-1 n=7 text="two words"\n',

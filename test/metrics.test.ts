@@ -17,7 +17,7 @@ describe('Counter', () => {
     assert.equal(counter.samples(), 'a_total{x="1",y="2"} 6\na_total{x="1",y="3"} 1\n');
   });
 
-  it('gives out a count to increment often, which is not a sample until then', () => {
+  it('hands out a labelled series, which has no sample until it is incremented', () => {
     const counter = new Counter('a_total', '', ['x']);
     const count = counter.labelled(['1']);
     assert.equal(counter.samples(), '');
@@ -53,7 +53,7 @@ describe('Metrics', () => {
 });
 
 describe('Gauge', () => {
-  it('is read when it is asked for', () => {
+  it('reads its value when samples are asked for', () => {
     let value = 1;
     const gauge = new Gauge('g', '', () => value);
     value = 2;
@@ -96,7 +96,7 @@ describe('a Gauge that cannot be read at once', () => {
     assert.deepEqual(readings, ['', 'g 7\n', '']);
   });
 
-  it('is not asked again while it does not answer', () => {
+  it('is not read again before it has answered', () => {
     let asked = 0;
     const gauge = new Gauge('g', '', () => {
       asked += 1;
@@ -106,7 +106,7 @@ describe('a Gauge that cannot be read at once', () => {
     assert.equal(asked, 1);
   });
 
-  it('hides no other figure when it throws', () => {
+  it('does not hide other metrics when it throws', () => {
     const metrics = new Metrics();
     metrics.add(
       new Gauge('broken', 'B', () => {
@@ -135,7 +135,7 @@ describe('Histogram', () => {
     ]);
   });
 
-  it('also counts in each bucket what is in the lower ones', () => {
+  it('also counts in each bucket what is in the lower buckets', () => {
     assert.deepEqual(bucketsOf(0.5, 2, 3, 100).slice(0, 3), [
       'h_bucket{le="1"} 1',
       'h_bucket{le="2.5"} 2',
@@ -143,14 +143,14 @@ describe('Histogram', () => {
     ]);
   });
 
-  it("includes the upper bound of a bucket in it", () =>
+  it("includes the upper bound in each bucket", () =>
     assert.equal(bucketsOf(1)[0], 'h_bucket{le="1"} 1'));
-  it('adds up what it saw', () =>
+  it('has the sum and the count of the observed values', () =>
     assert.deepEqual(bucketsOf(0.5, 2).slice(3), ['h_sum 2.5', 'h_count 2']));
 });
 
 describe('Metrics', () => {
-  it('writes HELP and TYPE before the samples, in the order of adding', () => {
+  it('writes HELP and TYPE before the samples, in the order of registration', () => {
     const metrics = new Metrics();
     metrics.add(new Gauge('b', 'Bees.', () => 1));
     metrics.add(new Gauge('c_total', 'Only grows.', () => 1, 'counter'));
@@ -166,7 +166,7 @@ describe('Metrics', () => {
 });
 
 describe('Metrics.labelled', () => {
-  it('adds one more label, in first place, to every kind of metric', () => {
+  it('adds one more label, in first position, to every kind of metric', () => {
     const metrics = new Metrics();
     const sales = metrics.labelled('agent', 'sales');
     sales.add(new Counter('a_total', 'A.', ['x'])).increment(['1']);
@@ -183,7 +183,7 @@ describe('Metrics.labelled', () => {
     ]);
   });
 
-  it('describes metrics with the same name once, side by side', () => {
+  it('describes metrics with the same name once, and lists them together', () => {
     const metrics = new Metrics();
     for (const name of ['sales', 'support']) {
       const own = metrics.labelled('agent', name);

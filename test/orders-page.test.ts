@@ -31,7 +31,7 @@ const agentText = template
   .replace('putAside, hangUp]', 'putAside, sendOrder, hangUp]')
   .replace(/^const name = /m, `${sendOrder}\n$&`);
 
-describe(PAGE, () => {
+describe(`the code of ${PAGE}`, () => {
   const folder = writeProject(new Map([['agent.ts', agentText]]));
   mkdirSync(join(folder, 'node_modules'));
   symlinkSync(ROOT, join(folder, 'node_modules/layercode-microserver'));
@@ -75,7 +75,7 @@ describe(PAGE, () => {
   });
 
   // With the earlier code, the second order had the first goods again.
-  it('orders what was put aside once, in each of two orders of a call', async (t) => {
+  it('orders goods only once, even in a call with two orders', async (t) => {
     const orders: [url: string, goods: unknown][] = [];
     const shop = createServer(async (request, response) => {
       orders.push([request.url ?? '', JSON.parse(await text(request))]);

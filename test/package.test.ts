@@ -18,10 +18,10 @@ interface Package {
   readonly engines: { readonly node: string };
 }
 
-describe('package.json', () => {
+describe('the package', () => {
   const manifest = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8')) as Package;
 
-  it('has no dependencies, and runs nothing where it is installed', () => {
+  it('has no dependencies, and runs nothing when it is installed', () => {
     const dependencies = [
       'dependencies', 'optionalDependencies', 'bundleDependencies', 'bundledDependencies',
     ];
@@ -38,7 +38,7 @@ describe('package.json', () => {
     );
   });
 
-  it('has every test file among those that CI runs', () => {
+  it('has no test file that CI does not run', () => {
     const ci = readFileSync(join(ROOT, '.ci/run'), 'utf8');
     const kinds = readFileSync(join(ROOT, 'scripts/test.mjs'), 'utf8')
       .matchAll(/^ {2}(\w+): \{ ending: '([^']+)'/gm);
@@ -51,10 +51,10 @@ describe('package.json', () => {
     assert.deepEqual(forgotten, []);
   });
 
-  it('asks for the Node version that CONTRIBUTING.md names', () =>
+  it('requires the Node version that CONTRIBUTING.md names', () =>
     assert.equal(manifest.engines.node, '>=20.19'));
 
-  it('points to files that the build makes', () => {
+  it('points only to files that the build makes', () => {
     const targets = [
       ...Object.values(manifest.bin),
       ...Object.values(manifest.exports).flatMap((target) =>
@@ -87,9 +87,9 @@ function withoutDocstring(door: string): string[] {
   });
 }
 
-describe('a door of the package', () => {
+describe('an entry point of the package', () => {
   for (const door of ['index.ts', 'testing.ts', 'platform.ts']) {
-    it(`hands out something from ${door}, and nothing without a docstring`, async () => {
+    it(`exports something, and nothing without a docstring: ${door}`, async () => {
       const exported = (await import(join(SRC, door))) as object;
       assert.ok(Object.keys(exported).length > 0);
       assert.deepEqual(withoutDocstring(door), []);

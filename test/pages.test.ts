@@ -121,7 +121,7 @@ describe('docs/models.md', () => {
     }
   });
 
-  it('names the model that each default provider speaks with', () => {
+  it('names the default model of every provider that has one', () => {
     const models = Object.entries(PROVIDERS).flatMap(([name, { defaultModel }]) =>
       defaultModel === undefined ? [] : [`${name}:${defaultModel}`],
     );
@@ -216,12 +216,12 @@ describe('package.json', () => {
     readonly scripts: Readonly<Record<string, string>>;
   };
 
-  it('names no home page, repository, author or place for bugs before there is one', () => {
+  it('names no home page, repository, author or bug tracker before there is one', () => {
     const fields = ['homepage', 'repository', 'author', 'bugs'];
     assert.deepEqual(fields.filter((field) => field in manifest), []);
   });
 
-  it('has the licence that LICENSE has', () => {
+  it('names the licence in LICENSE', () => {
     assert.ok(readPage('LICENSE').startsWith(`${manifest.license} License`));
   });
 
@@ -255,8 +255,8 @@ describe('package.json', () => {
   });
 });
 
-describe('the commands of the pages', () => {
-  it('give the server flags that exist', () => {
+describe('the commands on the pages', () => {
+  it('give the server only flags that exist', () => {
     const own = ['--settings-file', '--help', '--version'];
     const flags = new Set([...settingRows.flatMap(({ flags }) => flags), ...own]);
     for (const page of pages) {
@@ -266,8 +266,8 @@ describe('the commands of the pages', () => {
   });
 });
 
-describe('the code of the pages', () => {
-  it('has whole files, each named once', () => {
+describe('the code on the pages', () => {
+  it('names each whole file only once', () => {
     const names = codeBlocks.flatMap(({ file }) => file ?? []);
     assert.ok(names.length >= 8, names.join());
     assert.equal(new Set(names).size, names.length);

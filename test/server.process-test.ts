@@ -75,7 +75,7 @@ describe('a server without any configuration', () => {
     },
   );
 
-  it('says what it runs, how to try it, and what is missing', LIMIT, async () => {
+  it('says what it is running, how to try it, and what is missing', LIMIT, async () => {
     const server = spawn();
     const listening = await server.line('listening');
     assert.deepEqual(
@@ -104,7 +104,7 @@ describe('a server without any configuration', () => {
     assert.ok(server.stderr.includes(line), server.stderr);
   });
 
-  it('names the platform of each agent with a key, and the URL of each', LIMIT, async () => {
+  it('names the platform of each agent with a key, and the URL of each agent', LIMIT, async () => {
     const env = { SALES_CHAT_COMPLETIONS_KEYS: 'key', AGENTS: 'front=echo,sales=slow' };
     const server = spawn({ env });
     const url = `${await server.url()}/api/agent`;
@@ -115,7 +115,7 @@ describe('a server without any configuration', () => {
   });
 
   it(
-    'prints commands that work in a clone of the package: npx finds nothing there',
+    'prints commands that work in a clone of the package, where npx finds nothing',
     LIMIT,
     async () => {
       const directory = join(import.meta.dirname, '..');
@@ -130,7 +130,7 @@ describe('a server without any configuration', () => {
   );
 
   it(
-    'serves without the secret file if that cannot be written, without claiming to have it',
+    'serves without the secret file if it cannot be written, and does not claim to have it',
     LIMIT,
     async () => {
       workplace.write('.layercode', 'a file where the folder should be');
@@ -150,7 +150,7 @@ describe('a server without any configuration', () => {
 
 describe('dist/server.js', () => {
   // Node loads file by file: 17 of them took 7 ms longer.
-  it('loads one other file', () => {
+  it('loads only one other file', () => {
     const text = readFileSync(new URL('../dist/server.js', import.meta.url), 'utf8');
     const [chunk, ...others] = [
       ...text.matchAll(/from "(\.\/chunks\/[^"]+)"|import "([^"]+)"/g),
@@ -164,7 +164,7 @@ describe('dist/server.js', () => {
 });
 
 describe('agents that cannot be served together', () => {
-  it('end the start with one line that says why', LIMIT, async () => {
+  it('prevent the start, with one line that says why', LIMIT, async () => {
     const module = (name: string): string => `
       import { defineAgent, tool } from '${ROOT}dist/index.js';
       const parameters = { type: 'object' };
@@ -195,7 +195,7 @@ describe('a server in production', () => {
     }
   });
 
-  it('starts with a key, or with an agent that needs none, and writes no welcome and no file', LIMIT, async () => {
+  it('starts with a key, or without a model, and writes no welcome or file', LIMIT, async () => {
     const server = spawnWithSecret({
       NODE_ENV: 'production',
       OPENAI_API_KEY: 'sk-test-1234567890',
@@ -213,7 +213,7 @@ describe('a server in production', () => {
 });
 
 describe('settings of a server', () => {
-  it('are all reported if wrong, a line each, as is an agent that fails', LIMIT, async () => {
+  it('are all reported if wrong, one per line, like an agent that fails', LIMIT, async () => {
     // They were fixed one by one, because the agent was looked for only when all others were right.
     workplace.write(
       'my-agent.mjs',
@@ -239,7 +239,7 @@ describe('settings of a server', () => {
     assert.equal(existsSync(join(workplace.directory, '.layercode')), false);
   });
 
-  it('do not matter to --help and --version, which end with 0', LIMIT, async () => {
+  it('do not matter to --help and --version, which end with code 0', LIMIT, async () => {
     for (const [argv, printed] of [
       [['-h', '--nonsense'], /^Usage: layercode-microserver [^]*--agent-route/],
       [['--version'], new RegExp(`^${packageJson.version}\\n$`)],
@@ -252,7 +252,7 @@ describe('settings of a server', () => {
     assert.equal(existsSync(join(workplace.directory, '.layercode')), false);
   });
 
-  it('are read from .env, overridden by the environment, overridden by flags', LIMIT, async () => {
+  it('are read from .env, overridden by the environment, and then by flags', LIMIT, async () => {
     workplace.write(
       '.env',
       `LAYERCODE_WEBHOOK_SECRET=${SECRET}\nAGENT_ROUTE=/from-file\nAUTHORIZE_ROUTE=/from-file-too\nMAX_BODY_BYTES=77\n`,
@@ -271,7 +271,7 @@ describe('settings of a server', () => {
 });
 
 describe('the address of a server', () => {
-  it('that is taken ends the start with one line that names it', LIMIT, async () => {
+  it('prevents the start if it is taken, and is named in one line', LIMIT, async () => {
     const { port, close } = await listen(createServer());
     const lines = await refusal(spawnWithSecret({ PORT: String(port) }));
     await close();
@@ -282,7 +282,7 @@ describe('the address of a server', () => {
     );
   });
 
-  it('is printed so that it can be opened, for all addresses and for IPv6', LIMIT, async () => {
+  it('is printed in a form that can be opened, for all addresses and for IPv6', LIMIT, async () => {
     for (const [host, hostname] of [
       ['0.0.0.0', 'localhost'],
       ['::', 'localhost'],
@@ -313,7 +313,7 @@ describe('the agent of a server', () => {
     assert.equal((ready as { agent: string }).agent, 'mine');
   });
 
-  it('in a TypeScript module is served if Node can load that', LIMIT, async () => {
+  it('in a TypeScript module is served if Node can load TypeScript', LIMIT, async () => {
     workplace.write(
       'my-agent.ts',
       `const name: string = 'typed';\nexport default { name, onMessage: (turn: { text: string }): string => turn.text };`,
@@ -331,7 +331,7 @@ describe('the agent of a server', () => {
 
 describe('the output of a server', () => {
   it(
-    'names the lines of the source in a stack, and not those of the build',
+    'names lines of the source in a stack, and not of the build',
     LIMIT,
     async () => {
       workplace.write(
@@ -356,7 +356,7 @@ describe('the output of a server', () => {
     },
   );
 
-  it('is meant for people with LOG_FORMAT=pretty', LIMIT, async () => {
+  it('is formatted for people if LOG_FORMAT=pretty', LIMIT, async () => {
     const server = spawnWithSecret({ LOG_FORMAT: 'pretty' });
     await once(server.process.stdout ?? assert.fail(), 'data');
     assert.match(

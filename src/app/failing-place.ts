@@ -24,8 +24,8 @@ export function failingPlace(error: unknown): string | undefined {
 }
 
 /**
- * For a syntax error in an ES module Node keeps the place to itself, and writes it into the stack
- * when the error leaves a script: `DecorateErrorStack` in Node's src/node_contextify.cc.
+ * For a syntax error in an ES module, Node keeps the place to itself until the error leaves a
+ * script, and then writes it into the stack: `DecorateErrorStack` in its src/node_contextify.cc.
  */
 function placeOfSyntaxError(error: SyntaxError): string | undefined {
   if (!ABOVE_CODE.test(String(error.stack))) {

@@ -203,7 +203,7 @@ function fitsOnly([i, j]: Pair, theirs: readonly Compared[], ours: readonly Comp
   );
 }
 
-/** The pairs from the certain place onwards: see `align`. */
+/** The pairs from the anchor onwards: see `align`. */
 function fromAnchor(
   found: readonly Pair[],
   theirs: readonly Compared[],
@@ -219,7 +219,7 @@ function fromAnchor(
   return areFirst && repliesAgree(their, our) ? [[0, 0]] : [];
 }
 
-/** If several of ours are equal, pairs the one that directly follows the previous pair. */
+/** If several of ours are the same, pairs the one that directly follows the previous pair. */
 function inARow(
   pairs: readonly Pair[],
   theirs: readonly Compared[],

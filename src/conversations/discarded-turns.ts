@@ -45,7 +45,7 @@ export interface EarlierToolCall extends ToolMessage {
 
 /**
  * The calls that were made in a turn's place, by its earlier runs and by the turns it replaces.
- * Interrupted ones are left out. Of equal calls, the most certain comes last.
+ * Interrupted ones are left out. Of identical calls, the most certain comes last.
  *
  * If the state `hasGoneBack`, repeatable calls of replaced turns are left out, too, and so run
  * again: what they noted in the state is gone.
@@ -102,7 +102,7 @@ function callsIn(messages: readonly Message[], isOtherPlace: boolean): readonly 
   });
 }
 
-/** A call that only waits for an equal one is less certain than that one. */
+/** A call that only waits for an identical one is less certain than that one. */
 function certaintyOf({ state, joins }: ToolMessage): number {
   if (state === 'completed') return 2;
   return joins === true ? 0 : 1;

@@ -183,9 +183,9 @@ export function hearReported(conversation: Conversation, turn: TurnRecord): void
 
 /**
  * Takes from `told` the texts that are about the reply of a turn, and cuts it to what they cover. A
- * text that has more words of a `later` reply of the same exchange is about that one. If no text is
- * about this reply but others are left, only a transcript that `isHeard` proves that nothing was
- * heard.
+ * text that shares more words with a `later` reply of the same exchange is about that one. If no
+ * text is about this reply but others are left, only a transcript that `isHeard` proves that
+ * nothing was heard.
  */
 function cutToCovered(
   conversation: Conversation,
@@ -221,8 +221,8 @@ function cutToCovered(
 }
 
 /**
- * Whether a text has more words of a `later` reply than of this one's `rest`. An equal number is
- * enough if it follows another text that is about a later reply.
+ * Whether a text shares more words with a `later` reply than with this one's `rest`. An equal
+ * number is enough if an earlier text was already about a later reply.
  */
 function isOfLater(
   text: string,

@@ -120,7 +120,7 @@ function noteJoining(
 }
 
 export interface NotedResult {
-  /** Whether the call took the result. */
+  /** Whether the result was recorded for the call. */
   readonly isKept: boolean;
   /** Whether the claim of the call was lost before, so that its outcome was unknown until now. */
   readonly wasUnknown: boolean;
@@ -316,7 +316,7 @@ export function withKnownResults(record: TurnRecord, messages: readonly Message[
   });
 }
 
-/** The call of the same run and id in the record. */
+/** The call with the same run and id in the record. */
 function knownCall(
   record: TurnRecord,
   { runId = record.runId, toolCallId }: ToolMessage,

@@ -233,7 +233,7 @@ export function callsOfDiscarded(record: TurnRecord): Message[] {
 
 /**
  * Whether a call stays in history when its turn is discarded. A call that only took the result of
- * an equal one has changed nothing.
+ * an identical one has changed nothing.
  */
 export function mayStay({ state, isRepeatable, joins }: ToolMessage): boolean {
   return state !== 'interrupted' && isRepeatable !== true && joins !== true;

@@ -5,8 +5,8 @@ import { canonicalJson } from '../base/canonical-json.ts';
 /**
  * The idempotency key of a tool call: 64 hex digits. The same call of the same turn has the same
  * key on any machine. `place` is the turn's id, or its number: see `TurnRecord.number`.
- * `occurrence` counts the equal calls of one run, from 0. `agent` names the agent that a hand-over
- * has brought in: agents may have different tools with the same name.
+ * `occurrence` counts the identical calls of one run, from 0. `agent` names the agent that a
+ * hand-over has brought in: agents may have different tools with the same name.
  */
 export function callKey(
   conversationId: string,
@@ -25,7 +25,7 @@ export function onceKey(conversationId: string, tool: string, text: string): str
   return hashOf(JSON.stringify(['once', conversationId, tool, text]));
 }
 
-/** A key for a call that is not equal to any other. */
+/** A key for a call that is not identical to any other. */
 export function uniqueKey(): string {
   return hashOf(randomUUID());
 }

@@ -64,8 +64,8 @@ export class EarlierToolCalls {
   }
 
   /**
-   * The call with this key. Otherwise an equal call of a replaced turn that has another key: the
-   * turn had another place in the call, or had not yet handed over to this agent.
+   * The call with this key. Otherwise an identical call of a replaced turn that has another key:
+   * the turn had another place in the call, or had not yet handed over to this agent.
    */
   take(key: string, call: ToolCall, agent: string | undefined): KnownToolCall | undefined {
     const known = this.#known.get(key) ?? this.#equal(call, agent);

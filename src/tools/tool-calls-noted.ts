@@ -53,7 +53,7 @@ export class NotedToolCalls {
   readonly #turn: ToolCallingTurn;
   readonly #calls: NotedToolCall[] = [];
   readonly #ids: Set<string>;
-  /** How many equal calls there are, by agent, tool and arguments. */
+  /** How many identical calls there are, by agent, tool and arguments. */
   readonly #alike = new Map<string, number>();
   #rounds = 0;
 
@@ -127,7 +127,7 @@ export class NotedToolCalls {
     return id;
   }
 
-  /** Undefined if the arguments are not JSON: such a call is not equal to any other. */
+  /** Undefined if the arguments are not JSON: such a call is not identical to any other. */
   #keyOf({ name, args }: ToolCall): string | undefined {
     const canonical = canonicalArguments(args);
     if (canonical === undefined) return undefined;

@@ -9,7 +9,7 @@ const READ_MS = 1_000;
 
 /**
  * For a delivery that has heard nothing of the reply, and whose turn goes on for another one: it
- * gets the whole reply once that is complete, so that neither of two equal requests is answered
+ * gets the whole reply once that is complete, so that neither of two identical requests is answered
  * with silence. Without a reply its stream ends. `turnId` may change until the record is open.
  * Never rejects.
  */

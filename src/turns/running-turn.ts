@@ -242,7 +242,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     return this.spoken.speakers(this.host.speakers.ownName);
   }
 
-  /** Whether the turn has failed, and only the store delays its end. */
+  /** Whether the turn has failed, and is only waiting for the store. */
   get #hasApologised(): boolean {
     return this.#state === 'storing a failure';
   }

@@ -52,18 +52,18 @@ describe('defineAgent', () => {
     assert.deepEqual(Object.keys(definition), ['name', 'onMessage', 'welcome']);
   });
 
-  it('says the welcome when a call begins, and "Welcome back." to a returning caller', () => {
+  it('starts calls with the welcome, or "Welcome back." for a returning caller', () => {
     const agent = defineAgent({ ...LEAST, welcome: 'Welcome.' });
     assert.equal(startOf(agent, false), 'Welcome.');
     assert.equal(startOf(agent, true), WELCOME_BACK);
     assert.equal(WELCOME_BACK, 'Welcome back.');
   });
 
-  it('says even an empty welcome: it was chosen', () => {
+  it('keeps even an empty welcome: it was chosen', () => {
     assert.equal(startOf(defineAgent({ ...LEAST, welcome: '' }), false), '');
   });
 
-  it('lets onSessionStart replace both', () => {
+  it('lets onSessionStart replace both welcomes', () => {
     const agent = defineAgent({ ...LEAST, welcome: 'Welcome.', onSessionStart: () => 'Mine.' });
     assert.deepEqual([startOf(agent, false), startOf(agent, true)], ['Mine.', 'Mine.']);
   });
@@ -89,7 +89,7 @@ describe('defineAgent', () => {
     });
   }
 
-  it('accepts undefined for every field but its name and onMessage', () => {
+  it('accepts undefined for every field but name and onMessage', () => {
     const optional = types.filter(([field]) => field !== 'name' && field !== 'onMessage');
     for (const [field] of optional) defineAnything({ ...WHOLE, [field]: undefined });
   });
@@ -112,7 +112,7 @@ describe('defineAgent', () => {
   }
 
   it('keeps the hooks of a class with a welcome', () => {
-    // Was: hooks were spread into a copy, and a spread takes nothing from a prototype.
+    // Hooks used to be spread into a copy, and a spread takes nothing from a prototype.
     class Greeting implements Agent {
       readonly name = 'greeting';
       readonly welcome = 'Welcome.';

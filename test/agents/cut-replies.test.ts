@@ -1,4 +1,4 @@
-// A reply that the model's limit has cut. Was: everything that reports a reply called it complete.
+// A reply that the model's limit has cut, which used to be reported as complete everywhere.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
@@ -35,7 +35,7 @@ describe('a reply that is cut at the model\'s limit', () => {
   ];
   const others = ['stop', 'tool_calls', 'eos', 'overlength'];
 
-  it('is reported in log and metric, whatever the vendor calls it', async (t) => {
+  it('is reported in the log and in a metric, whatever the vendor calls it', async (t) => {
     const script = [...reasons, ...others].map((reason) => ended(reason, ...TEXTS));
     const served = await serveModel(t, defineAgent(part), script as [Answer, ...Answer[]]);
     for (const _ of script) assert.equal(await spoken(served.client.say('When?')), TEXTS.join(''));
@@ -58,7 +58,7 @@ describe('wholeSentences', () => {
     assert.equal((await messages()).at(-1)?.content, 'We open at nine.');
   });
 
-  it('speaks what precedes a call in whose arguments the reply was cut', async (t) => {
+  it('keeps what precedes a call in whose arguments the reply was cut', async (t) => {
     const asks = ['One. Let me look', { call: 'look' }, { cut: true }] as const;
     const script = scriptedModel([asks, 'It rains.']);
     const agent = defineAgent({ ...part, tools: [looking()], wholeSentences: true });
@@ -66,7 +66,7 @@ describe('wholeSentences', () => {
     assert.equal(await (await client.say('When?')).text(), 'One. Let me look It rains.');
   });
 
-  it('speaks all of a reply that is not cut', async (t) => {
+  it('keeps all of a reply that is not cut', async (t) => {
     const { client } = await serveModel(t, whole, [ended('stop', ...TEXTS)]);
     assert.equal(await spoken(client.say('When?')), TEXTS.join(''));
   });

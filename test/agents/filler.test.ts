@@ -32,7 +32,7 @@ describe('a filler', () => {
     assert.deepEqual(contentsOf(await eventsOf(client.say('Rain?'))), [APOLOGY]);
   });
 
-  it('is not a first word: FIRST_WORD_TIMEOUT_SECONDS keeps running', async (t) => {
+  it('does not count as the first word: FIRST_WORD_TIMEOUT_SECONDS keeps running', async (t) => {
     const { client, server } = await serveModel(t, plain, [silentAfter()], {
       ...AFTER,
       FIRST_WORD_TIMEOUT_SECONDS: '0.2',
@@ -58,7 +58,7 @@ describe('a filler', () => {
     assert.deepEqual(said.map((ms) => ms + 500), [1_000, 6_000, 16_000, 36_000]);
   });
 
-  it('is not said again once the agent has spoken, even if it never ends', async (t) => {
+  it('is not said again once the agent has spoken, even if the agent never ends', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     let asked = 0;
     const sayFiller = (): boolean => {
@@ -102,7 +102,7 @@ describe('a filler', () => {
     assert.equal(await spoken(reply), 'Yes.');
   });
 
-  it('is not said after the turn', async (t) => {
+  it('is not said once the turn is over', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const said: string[] = [];
     const turn = fillable((text) => said.push(text) > 0);

@@ -164,7 +164,7 @@ describe('toChatMessages', () => {
         ],
       ],
       [
-        `does not give a call the result of another with its id in ${turnId}`,
+        `does not give a call the result of another call with its id in ${turnId}`,
         [calling(['a']), calling(['a'], turnId), result('a', '2', turnId)],
         [
           ['assistant', '', ['a']], ['tool', 'a', INTERRUPTED],

@@ -1,4 +1,4 @@
-// The options of an agent that speaks with a model, from its definition to the vendor.
+// The options of an agent that speaks through a model, from its definition to the vendor.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';

@@ -58,7 +58,7 @@ describe('a prompt that is a function', () => {
     assert.equal(await spoken(reply), 'One moment. Yes.');
   });
 
-  it('sees the state as the tools of earlier turns left it', async (t) => {
+  it('sees the state as earlier turns left it', async (t) => {
     const order = defineState(() => ({ turns: 0 }));
     const agent = defineAgent({
       name: 'shop',
@@ -71,7 +71,7 @@ describe('a prompt that is a function', () => {
     assert.deepEqual(prompts, ['Turn 1.', 'Turn 2.']);
   });
 
-  it("has the turn's signal, and asks no model once the turn is over", async (t) => {
+  it("gets the turn's signal, and no model is asked once the turn is over", async (t) => {
     const isAborted = deferred<unknown>();
     const agent = defineAgent({
       name: 'shop',
@@ -149,7 +149,7 @@ describe('a welcome that is a function', () => {
     ['a model', defineAgent({ ...greeting, prompt: 'Be brief.', model: modelNamed('mine') })],
   ];
   for (const [what, agent] of agents) {
-    it(`is asked at the start and when a caller returns, with ${what}`, async (t) => {
+    it(`is called at the start and when a caller returns, with ${what}`, async (t) => {
       const { client } = serveAgent(t, agent, {});
       assert.equal(await spoken(client.start(CALLER)), 'Hello, {"from":"+15550100"}.');
       assert.equal(await spoken(client.start({ session_id: 'b' })), 'Again, undefined.');
@@ -158,7 +158,7 @@ describe('a welcome that is a function', () => {
 });
 
 describe('tools that are a function', () => {
-  it('are what the turn is offered and may call', async (t) => {
+  it('are made for each turn', async (t) => {
     const agent = defineAgent({
       name: 'shop',
       prompt: 'Be brief.',
@@ -191,7 +191,7 @@ describe('a model that is a function', () => {
     assert.equal(server.requests[0]?.body['model'], 'gpt-6-luna');
   });
 
-  it('opens a name once', async (t) => {
+  it('opens each name only once', async (t) => {
     const names: unknown[] = [];
     const agent = defineAgent({ name: 'shop', prompt: 'Be brief.', model: () => 'any:model' });
     const bound = agent.bind?.({
@@ -218,7 +218,7 @@ describe("a custom model", () => {
     assert.equal(app.model, mine);
   });
 
-  it('must not lack a part', () => {
+  it('is refused if it lacks a part', () => {
     for (const model of [null, { name: 'half', stream: () => undefined }]) {
       assert.throws(() => defineAgent({ name: 'shop', prompt: 'Be brief.', model } as never), {
         name: 'TypeError',

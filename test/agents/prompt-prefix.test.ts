@@ -172,7 +172,7 @@ function breaksOf(requests: readonly ChatMessage[][]): string[] {
 
 describe('a request to a model', () => {
   for (const plan of ['tools', 'cut later'] as const) {
-    it(`differs from the first words that the caller did not hear: ${plan}`, async (t) => {
+    it(`is unchanged up to the words that the caller did not hear: ${plan}`, async (t) => {
       const talk = new Talk(t);
       await talk.turn('answer');
       await talk.turn('cut later');
@@ -187,7 +187,7 @@ describe('a request to a model', () => {
     });
   }
 
-  it(`is mostly what was sent before: 90 % of ${TURNS} turns with tools and interruptions`, async (t) => {
+  it(`is 90 % what was sent before, in ${TURNS} turns with tools and interruptions`, async (t) => {
     const talk = new Talk(t);
     for (let turn = 0; turn < TURNS; turn++)
       await talk.turn(PLANS[talk.random(PLANS.length)] ?? 'cut');

@@ -20,7 +20,7 @@ describe('a tool that hangs up', () => {
   const asksToHangUp = (goodbye: string, ...texts: string[]): Answer =>
     calls([['call_1', 'hang_up', JSON.stringify({ goodbye })]], ...texts);
 
-  it('speaks what can be spoken of its goodbye, hangs up, and nothing comes after', async (t) => {
+  it('speaks what can be spoken of its goodbye, hangs up, and nothing follows', async (t) => {
     const { client, server } = await serveModel(t, agentWith(hangUp), [
       asksToHangUp('**Goodbye!** \u{1F44B}'),
       says('Late.'),
@@ -63,9 +63,9 @@ describe('a tool that hangs up', () => {
     });
   }
 
-  // Was: the caller heard "Your table is booked. Goodbye!", and the booking was lost without a
+  // The caller used to hear "Your table is booked. Goodbye!", and the booking was lost without a
   // trace.
-  it('aborts and logs another tool of the round, unless that one is to finish', async (t) => {
+  it('aborts and logs another tool of the round, unless that tool is to finish', async (t) => {
     const ended = deferred();
     const run = async (args: JsonObject, context: ToolContext): Promise<Json> => {
       try {
@@ -115,7 +115,7 @@ describe('an interruption in mid-tool', () => {
     'Let me see.',
   );
 
-  it('gives each call exactly one result in the next prompt, even interrupted ones', async (t) => {
+  it('leaves each call exactly one result in the next prompt, even interrupted ones', async (t) => {
     const served = await serveModel(t, stuck, [asksTwo, says('Yes.')]);
     const listener = new Listener(await served.client.say('Oslo and Paris?', { turn_id: 't-1' }));
     let data: unknown;

@@ -23,13 +23,13 @@ describe('a call that goes wrong', () => {
     ['with wrong arguments', sunny, wrongCity, 'arguments.city must be of type string'],
     ['with a list', sunny, ['call_1', 'weather', '[]'], 'the arguments are not a JSON object'],
     [
-      'of a name every object has',
+      'with a name that every object has',
       sunny,
       ['call_1', 'toString', '{}'],
       'there is no tool "toString"',
     ],
     [
-      'of a name that vendors refuse',
+      'with a name that vendors refuse',
       sunny,
       ['call_1', 'get weather', '{}'],
       "a tool's name must match [A-Za-z0-9_-]{1,64}",
@@ -58,7 +58,7 @@ describe('a call that goes wrong', () => {
     ['its arguments were refused', 'weather', 'weather', 'its arguments were refused'],
     ['there is no such tool', 'xanadu', 'unknown', 'there is no such tool'],
   ] as const) {
-    it(`is not run, and is logged without a word of the model, if ${what}`, async (t) => {
+    it(`is not run, and is logged without a word from the model, if ${what}`, async (t) => {
       let runs = 0;
       const counting = agentWith(weather(() => (runs += 1)));
       const { client, logLines } = await serveModel(t, counting, [
@@ -94,7 +94,7 @@ describe('a call that goes wrong', () => {
       assert.match(line, /"level":"info".*"conversationId":.*"turnId":.*"tool":"weather"/);
     });
 
-  it("is logged if its tool threw, without words of the error: they may be a caller's", async (t) => {
+  it("is logged if its tool threw, without its words, which may be a caller's", async (t) => {
     const fails = weather(({ city }) => {
       const cause = new Error(`no ${String(city)}`, { cause: String(city) });
       throw Object.assign(new TypeError(`no ${String(city)}`, { cause }), { code: 'E_CITY' });

@@ -52,7 +52,7 @@ describe('a tool call', () => {
   for (const [tellBrowser, told] of [
     [undefined, statuses], ['status', statuses], ['nothing', []],
   ] as const) {
-    it(`is reported to the browser without details with tellBrowser ${tellBrowser}`, async (t) => {
+    it(`tells the browser no details with tellBrowser ${tellBrowser}`, async (t) => {
       const look = looking({ tellBrowser, run: () => 'a customer record' });
       const { client } = await serveModel(t, agentWith(look), [
         calls([['call_1', 'look', '{"id":5}']]),
@@ -62,7 +62,7 @@ describe('a tool call', () => {
     });
   }
 
-  it('comes from an offer of only name, description and schema: vendors refuse more', async (t) => {
+  it('follows an offer with only name, description and schema: vendors refuse more', async (t) => {
     const pay = tool({
       name: 'pay',
       description: 'Pays.',

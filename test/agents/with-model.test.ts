@@ -7,7 +7,7 @@ import { scriptedModel } from '../../src/kit/scripted-model.ts';
 import { serve } from '../fixtures/app.ts';
 
 describe('withModel', () => {
-  it('makes an agent speak with the model, even if it names another without a key', async (t) => {
+  it('makes an agent speak through the model, even if it names one without a key', async (t) => {
     const agent = defineAgent({ name: 'a', model: 'openai:gpt-6-luna', prompt: 'You talk.' });
     const { app, client } = serve(t, withModel(agent, scriptedModel(['Hello.'])));
     assert.equal(await (await client.say('Hi.')).text(), 'Hello.');
@@ -18,7 +18,7 @@ describe('withModel', () => {
     ['a model of its own', { ...scriptedModel(['Mine.']), name: 'mine' }],
     ['a model for each turn', () => 'openai:gpt-6-luna'],
   ] as const) {
-    it(`makes an agent speak with the model, even if it has ${what}`, async (t) => {
+    it(`makes an agent speak through the model, even if it has ${what}`, async (t) => {
       const agent = defineAgent({ name: 'a', model, prompt: 'You talk.' });
       const { client } = serve(t, withModel(agent, scriptedModel(['Hello.'])));
       assert.equal(await (await client.say('Hi.')).text(), 'Hello.');

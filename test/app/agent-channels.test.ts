@@ -25,7 +25,7 @@ class Loop implements Channel {
 }
 
 describe('agentChannels', () => {
-  it('bring a message to the agent that sent it, and to no other', () => {
+  it('pass a message to the agent of the same name, and to no other', () => {
     const loop = new Loop();
     const channelFor = agentChannels(loop);
     const heard: string[] = [];

@@ -66,7 +66,7 @@ describe('an error from another copy of the package', () => {
 });
 
 describe('a hand-over from another copy of the package', () => {
-  it('hands over', () => {
+  it('is recognised as a hand-over', () => {
     const given: unknown = theirs.handOver('desk');
     assert.ok(given instanceof ours.handOver('desk').constructor);
   });

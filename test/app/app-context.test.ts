@@ -66,8 +66,8 @@ describe('context.readRawBody', () => {
 });
 
 describe('a webhook whose caller leaves before a layer calls next()', () => {
-  it('is not an open stream, and its turn is interrupted', async (t) => {
-    // Was: nobody heard of a close that preceded their asking, and MAX_STREAMS such callers closed
+  it('does not count as an open stream, and its turn is interrupted', async (t) => {
+    // A close before anybody asked used to go unheard, and MAX_STREAMS such callers closed
     // the server to all others.
     const [left, interrupted] = [deferred(), deferred<string>()];
     const served = await serve(t, {

@@ -19,7 +19,7 @@ describe('app.onError', () => {
       throw new Gone('away');
     });
 
-  it("handles a class, and the server's own errors", async (t) => {
+  it("handles errors of a class, and the server's own errors", async (t) => {
     const served = await serve(t);
     failing(served.app)
       .onError(Gone, (error, context) => context.json(410, { gone: error.message }))

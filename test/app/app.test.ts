@@ -32,7 +32,7 @@ describe('createApp', () => {
 });
 
 describe('an unknown path', () => {
-  it('is a 404 in JSON', async (t) => {
+  it('gets a 404 in JSON', async (t) => {
     const response = await (await serve(t)).fetch('/nothing');
     assert.deepEqual(
       [response.status, response.headers.get('content-type'), await response.json()],
@@ -40,7 +40,7 @@ describe('an unknown path', () => {
     );
   });
 
-  it('is a 404 for an OPTIONS request that is not a preflight', async (t) => {
+  it('gets a 404 for an OPTIONS request that is not a preflight', async (t) => {
     assert.equal((await (await serve(t)).fetch('/nothing', { method: 'OPTIONS' })).status, 404);
   });
 });
@@ -116,17 +116,17 @@ describe("a user's route below /api/", () => {
 
   for (const [what, path, method, signedBody, status] of [
     ['served with a signature', '/api/mine', 'POST', '{}', 200],
-    ['401 without one', '/api/mine', 'POST', undefined, 401],
-    ['401 for GET without one', '/api/mine', 'GET', undefined, 401],
-    ['401 for HEAD without one', '/api/mine', 'HEAD', undefined, 401],
+    ['refused without a signature', '/api/mine', 'POST', undefined, 401],
+    ['refused for GET without a signature', '/api/mine', 'GET', undefined, 401],
+    ['refused for HEAD without a signature', '/api/mine', 'HEAD', undefined, 401],
     ['served for GET with a signature of the empty body', '/api/mine', 'GET', '', 200],
-    ['401 through a pattern that matches there', '/api/x', 'GET', undefined, 401],
+    ['refused through a pattern that matches there', '/api/x', 'GET', undefined, 401],
     // RFC 3986 §6.2.2.2: `/%61pi/x` and `/api/x` are one path, and the handler is handed `api`
     // either way.
-    ['401 where "api" is percent-encoded', '/%61pi/x', 'GET', undefined, 401],
-    ['401 in absolute form', 'http://x/api/x', 'GET', undefined, 401],
+    ['refused where "api" is percent-encoded', '/%61pi/x', 'GET', undefined, 401],
+    ['refused in absolute form', 'http://x/api/x', 'GET', undefined, 401],
     ["open on a pattern's other paths", '/other/x', 'GET', undefined, 200],
-    ['open on a path that only begins like it', '/apiary', 'GET', undefined, 200],
+    ['open on a path that only begins with /api', '/apiary', 'GET', undefined, 200],
   ] as const)
     it(`is ${what}`, async (t) => {
       const client = await (await serveRoutes(t)).raw();
@@ -141,7 +141,7 @@ describe("a user's route below /api/", () => {
       assert.equal((await client.lastAnswer()).status, status);
     });
 
-  it('is 401 with any signature if the app has no webhook secret', async (t) => {
+  it('is refused with any signature if the app has no webhook secret', async (t) => {
     const settings = { webhookSecrets: [], chatCompletionsKeys: ['a key of the other wire'] };
     const served = await serveRoutes(t, settings);
     for (const init of [{ method: 'POST', body: '{}' }, signed('{}')])

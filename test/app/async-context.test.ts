@@ -216,7 +216,7 @@ for (const [way, serveApp] of Object.entries(WAYS)) {
   for (const [sent, sending] of Object.entries(SENDINGS)) {
     for (const [stored, createStore] of Object.entries(STORES)) {
       describe(`the async context of a request (${way}; ${sent}; ${stored})`, () => {
-        it('reaches the hooks, model requests and tools of concurrent turns', async (t) => {
+        it('reaches the model requests and tools of concurrent turns', async (t) => {
           const { seen, send } = await serveTraced(t, serveApp, sending, createStore?.());
           const names = Array.from({ length: 20 }, (_, index) => `c-${index}`);
           const replies = await Promise.all(names.map((name) => send(name, 't', `look ${name}/t`)));

@@ -55,7 +55,7 @@ const HELD = defineAgent({
 });
 
 describe('app.fetch', () => {
-  it('answers a turn, with the headers of an event stream, and is bound', async (t) => {
+  it('answers a turn, with the headers of an event stream, even if called unbound', async (t) => {
     const { fetch } = open(t);
     const response = await fetch(turn());
     assert.deepEqual(
@@ -304,7 +304,7 @@ describe('app.fetch', () => {
     );
   });
 
-  it('is finished after a short answer, whether or not anybody reads it', async (t) => {
+  it('finishes the request after a short answer, whether or not anybody reads it', async (t) => {
     const { log, next } = recordLog();
     const app = open(t, { options: { log } });
     const response = await app.fetch(new Request(`${ORIGIN}/health`));
@@ -361,7 +361,7 @@ describe('app.fetch', () => {
     assert.deepEqual(statuses, [400, 400, 429]);
   });
 
-  it('is never a local client, whatever address the server reports', async (t) => {
+  it('treats no client as local, whatever address the server reports', async (t) => {
     const app = open(t, { options: { platform: new LocalPlatform({ playground: true }) } });
     for (const [path, init] of [
       ['/playground', {}],

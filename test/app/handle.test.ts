@@ -19,7 +19,7 @@ async function serveWith(
 }
 
 describe('app.handle', () => {
-  it("answers a signed turn in somebody else's server, and is bound", async (t) => {
+  it("answers a signed turn in somebody else's server, even if called unbound", async (t) => {
     const { handle } = createApp(settingsWith(), quiet);
     const response = await fetch(`${await serveWith(t, handle)}/api/agent`, signed(messageEvent()));
     assert.match(await response.text(), /"response\.tts","content":"Yes\."[^]*"response\.end"/);

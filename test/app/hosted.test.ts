@@ -82,7 +82,7 @@ async function ask(
   return { text: await response.text(), context, isClosed: closed.promise };
 }
 
-describe('app.handle, for a host without connections', () => {
+describe('app.handle, for a host without connections,', () => {
   it('answers a turn, and then closes the context, as finished', async (t) => {
     const { text, isClosed } = await ask(t, 'POST', '/api/agent', messageEvent());
     assert.match(text, /^HTTP\/1\.1 200 OK[^]*"Yes,"[^]*" indeed\."[^]*"response\.end"/);

@@ -35,7 +35,7 @@ describe('openAgents', () => {
     assert.deepEqual(agents, { one: getAgent('echo'), two: getAgent('slow') });
   });
 
-  it('opens the starter if a model has a key, otherwise the echo agent', async () => {
+  it('opens the starter in production or if a model has a key, else the echo agent', async () => {
     assert.equal((await opened({})).name, 'echo');
     assert.equal((await opened({ OPENAI_API_KEY: 'sk-1' })).name, 'starter');
     const secret = 'whsec_0123456789';

@@ -50,14 +50,14 @@ async function serveAgents(
 
 describe('createApp with several agents', () => {
   const wrong: readonly (readonly [what: string, agents: unknown, message: RegExp])[] = [
-    ['no agent', {}, /needs at least one agent/],
+    ['an object without agents', {}, /needs at least one agent/],
     ['an export that does not exist', undefined, /needs an agent, or several .*, got undefined/],
     ['a name with a capital', { Sales: two['sales'] }, /name must begin with .*, got "Sales"/],
     ['a name that begins with a digit', { '1st': two['sales'] }, /got "1st"/],
     ['a name with a slash', { 'a/b': two['sales'] }, /got "a\/b"/],
     ['a name of 65 characters', { ['a'.repeat(65)]: two['sales'] }, /at most 64/],
-    ['what is not an agent', { sales: 'echo' }, /the agent sales must be made with defineAgent/],
-    ['nothing under a name', { sales: undefined }, /the agent sales must be made with/],
+    ['a string for an agent', { sales: 'echo' }, /the agent sales must be made with defineAgent/],
+    ['undefined for an agent', { sales: undefined }, /the agent sales must be made with/],
   ];
   for (const [what, agents, message] of wrong) {
     it(`refuses ${what}`, () => {
@@ -140,7 +140,7 @@ describe('several agents', () => {
     assert.deepEqual(stolen, []);
   });
 
-  it('do not interrupt a turn of another agent with the same id', async (t) => {
+  it("do not interrupt another agent's turn in a conversation with the same id", async (t) => {
     const { agent: slow, begun, release } = holding();
     const { at } = await serveAgents(t, { slow, quick: speaker('Q') });
     const reply = await at('/api/agent/slow').say('Hi');
@@ -177,7 +177,7 @@ describe('several agents', () => {
 describe('the secrets of several agents', () => {
   const settings = { agentSecrets: { sales: [SALES_SECRET] } };
 
-  it('are their own, or the common one', async (t) => {
+  it('may be their own, or the common one', async (t) => {
     const { at } = await serveAgents(t, two, settings);
     const statuses = [];
     for (const [path, secret] of [
@@ -274,7 +274,7 @@ describe('an app that reports on its agents', () => {
     return { ...agent, bind: () => ({ ...agent, model }) };
   };
 
-  it('lists all of them in /ready, and says whose warning it is', async (t) => {
+  it('lists all agents in /ready, and says whose warning it is', async (t) => {
     const support = speaking(model(['a fall-back has no key']));
     const agents = { sales: speaker('Sally'), support };
     const { origin } = await serveAgents(t, agents);
@@ -288,7 +288,7 @@ describe('an app that reports on its agents', () => {
     });
   });
 
-  it('is not ready while one of them is not', async (t) => {
+  it('is not ready while one agent is not', async (t) => {
     const agents = { sales: speaker('Sally'), support: speaking(model(['no key'], false)) };
     const { origin } = await serveAgents(t, agents);
     const response = await fetch(`${origin}/ready`);
@@ -297,7 +297,7 @@ describe('an app that reports on its agents', () => {
   });
 });
 
-// Was: a tunnel with AGENT_ROUTE=/ opened every route.
+// A tunnel with AGENT_ROUTE=/ used to open every route.
 describe('pathsOfAgents', () => {
   for (const agentRoute of ['/', '/api/agent'])
     it(`has the paths of all agents and no others, with AGENT_ROUTE=${agentRoute}`, async (t) => {

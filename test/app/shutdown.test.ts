@@ -92,7 +92,7 @@ describe('Shutdown', () => {
     assert.equal(ask(shutdown).error?.status, 503);
   });
 
-  it('interrupts what is open at the timeout, and gives it a second', async (t) => {
+  it('interrupts what is open at the timeout, and gives it one more second', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     let interrupted = 0;
     const turns = { interruptAll: () => void (interrupted += 1), close: async () => undefined };
@@ -111,7 +111,7 @@ describe('Shutdown', () => {
     assert.deepEqual(counts, [0, false, 1, false, 1, false, 1, true]);
   });
 
-  it('waits until everybody has been told before it refuses', async () => {
+  it('waits until everybody has been told before it refuses requests', async () => {
     let told!: () => void;
     const platform = { close: () => new Promise<void>((resolve) => (told = resolve)) };
     const shutdown = createShutdown({}, { platform });
@@ -123,14 +123,14 @@ describe('Shutdown', () => {
     assert.equal(ask(shutdown).error?.status, 503);
   });
 
-  it('is closed once, however often it is asked to close', async () => {
+  it('closes only once, however often it is asked to', async () => {
     let count = 0;
     const shutdown = createShutdown({}, { store: { close: () => void (count += 1) } });
     await Promise.all([shutdown.close(undefined, false), shutdown.close(undefined, false)]);
     assert.equal(count, 1);
   });
 
-  it('closes turns once if a replaced app is told to hurry', async () => {
+  it('closes turns only once if a replaced app is told to hurry', async () => {
     let count = 0;
     const close = async (): Promise<void> => void (count += 1);
     const shutdown = createShutdown({}, {}, { interruptAll: () => undefined, close });

@@ -23,7 +23,7 @@ describe('isAbort', () => {
       'what Node rejects with',
       Object.assign(new Error('The operation was aborted'), { code: 'ABORT_ERR' }),
     ],
-    ['several at once', new AggregateError([aborted, new Error('x', { cause: aborted })])],
+    ['several aborts at once', new AggregateError([aborted, new Error('x', { cause: aborted })])],
   ];
   for (const [what, error] of aborts)
     it(`is true for ${what}`, () => assert.equal(isAbort(error), true));
@@ -37,7 +37,7 @@ describe('isAbort', () => {
     ['an empty list of errors', new AggregateError([])],
     ['an error that is its own cause', withItselfAsCause],
     ['errors that contain themselves', inItself],
-    ['nothing', undefined],
+    ['undefined', undefined],
   ];
   for (const [what, error] of others)
     it(`is false for ${what}`, () => assert.equal(isAbort(error), false));

@@ -38,7 +38,7 @@ describe('BoundedMap', () => {
     assert.deepEqual([[...map], map.get(undefined)], [[['a', 2]], undefined]);
   });
 
-  it('continues an iteration after an entry that is deleted in its turn', () => {
+  it('continues an iteration even if each entry is deleted as it comes', () => {
     const map = filled(3, 'a', 'b', 'c');
     for (const [key] of map) map.delete(key);
     assert.equal(map.size, 0);

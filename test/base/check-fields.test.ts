@@ -6,7 +6,7 @@ import { checkFields } from '../../src/base/check-fields.ts';
 const KNOWN = { name: true, tellBrowser: true, check: 'internal' };
 
 describe('checkFields', () => {
-  it('accepts some or all of the fields, and none', () => {
+  it('accepts some or all of the fields, or none', () => {
     for (const given of [{}, { name: 1 }, { name: undefined, tellBrowser: 2 }, { check: 1 }])
       checkFields('it', given, KNOWN);
   });

@@ -24,7 +24,7 @@ describe('a field', () => {
     ['objectOf with a field that it does not know', objectOf({ a: string }), [{ a: '', b: 1 }]],
   ];
   for (const [name, field, values] of accepted) {
-    it(`accepts what it is for: ${name}`, () => {
+    it(`accepts valid values: ${name}`, () => {
       for (const value of values) {
         assert.equal(field.check(value), undefined, JSON.stringify(value));
       }
@@ -44,7 +44,7 @@ describe('a field', () => {
     ['objectOf', objectOf({ a: string }), [[], null, 'a', {}]],
   ];
   for (const [name, field, values] of refused) {
-    it(`refuses everything else: ${name}`, () => {
+    it(`refuses invalid values: ${name}`, () => {
       for (const value of values) assert.ok(field.check(value), JSON.stringify(value));
     });
   }
@@ -59,13 +59,13 @@ describe('a field', () => {
     ['list[1].role', { a: { role: '' }, list: [{ role: '' }, {}] }],
     ['list[0].words[0]', { a: { role: '' }, list: [{ role: '', words: [1] }] }],
   ] as const) {
-    it(`says where its fault is: ${path}`, () => {
+    it(`says where the fault is: ${path}`, () => {
       const fault = objectOf({ a: inner, list: optional(arrayOf(inner)) }).check(value);
       assert.equal(fault?.path, path);
     });
   }
 
-  it('names the first of its faults, in the order of the table', () => {
+  it('names the first of several faults, in the order of the table', () => {
     assert.equal(objectOf({ b: string, a: string }).check({})?.path, 'b');
   });
 

@@ -8,7 +8,7 @@ import { applyDifferences, differencesOf, merge, patch } from '../../src/base/js
  * `l`.
  */
 const MERGES: readonly (readonly [what: string, ...values: readonly object[]])[] = [
-  ['sets another name', { a: 1 }, { a: 2 }, { a: 1, b: 3 }, { a: 2, b: 3 }],
+  ['sets a name and keeps one added meanwhile', { a: 1 }, { a: 2 }, { a: 1, b: 3 }, { a: 2, b: 3 }],
   [
     'sets a name inside another',
     { a: { b: 1 } }, { a: { b: 2 } }, { a: { b: 1, c: 3 } }, { a: { b: 2, c: 3 } },
@@ -23,7 +23,7 @@ const MERGES: readonly (readonly [what: string, ...values: readonly object[]])[]
   ['removes an element that has moved', [1, 2], [1], [0, 1, 2], [0, 1]],
   ['removes the nearest of equal elements', [1, 0, 1], [1, 0], [1, 0, 0, 1], [1, 0, 0]],
   ['removes nothing if the element is gone', [1, 2], [1], [1], [1]],
-  ['removes several', [1, 2, 3, 4], [2, 4], [1, 2, 3, 4, 5], [2, 4, 5]],
+  ['removes several elements', [1, 2, 3, 4], [2, 4], [1, 2, 3, 4, 5], [2, 4, 5]],
   [
     'finds the element to replace by its old value',
     [{ n: 1 }, 2], [{ n: 5 }, 2], [0, { n: 1 }, 2], [0, { n: 5 }, 2],
@@ -101,7 +101,7 @@ describe('differencesOf', () => {
   });
 });
 
-describe('applyDifferences, to undo a change', () => {
+describe('applyDifferences, to undo a change,', () => {
   for (const [what, before, after, found, expected] of [
     ['leaves a value that has changed since', { a: 1 }, { a: 2 }, { a: 3 }, { a: 3 }],
     ['leaves what others put into a list', {}, { l: [1] }, { l: [1, 2] }, { l: [2] }],

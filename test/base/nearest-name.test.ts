@@ -26,7 +26,7 @@ describe('nearestName', () => {
     assert.equal(nearestName('kitten', ['sitting'], 2), undefined);
   });
 
-  it('finds the nearest of several, and the first of equal ones', () => {
+  it('finds the nearest of several names, and the first of those equally near', () => {
     assert.equal(nearestName('hosts', ['ports', 'hoists', 'host', 'boots'], 3), 'hoists');
     assert.equal(nearestName('port', ['sport', 'ports'], 1), 'sport');
   });

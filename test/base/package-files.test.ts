@@ -44,13 +44,13 @@ describe('packageFile', () => {
     assert.ok(existsSync(packageFile('assets/playground/index.html')));
   });
 
-  it("does not take somebody else's package for its own, in a bundle", () => {
+  it("does not mistake somebody else's package for its own, in a bundle", () => {
     mkdirSync(join(folder, 'app/dist/chunks'), { recursive: true });
     writeFileSync(join(folder, 'app/package.json'), '{"name":"my-app","version":"9.9.9"}');
     assert.deepEqual(saidBy('app/dist/chunks', 'esm'), [true, REFUSED]);
   });
 
-  it('does without any package.json above it, in a CommonJS bundle', () =>
+  it('needs no package.json above it, in a CommonJS bundle', () =>
     assert.deepEqual(saidBy('alone/a/b', 'cjs'), [true, REFUSED]));
 });
 

@@ -31,7 +31,7 @@ describe('Slices', () => {
     assert.equal(slices.run('a', busy(0, 'third')), 'third');
   });
 
-  it('takes only one slice of all long work per round of the loop', async () => {
+  it('takes only one slice of all long work per round of the event loop', async () => {
     const slices = new Slices();
     let [slicesNow, most] = [0, 0];
     function* counted(): Steps<void> {

@@ -30,7 +30,7 @@ describe('messageOf', () => {
     ['a string', 'down', 'down'],
     ['a symbol', Symbol('down'), 'Symbol(down)'],
     ['an object without a prototype', Object.create(null), NO_TEXT],
-    ['an error whose message is such an object', UNREADABLE, NO_TEXT],
+    ['an error whose message is not text', UNREADABLE, NO_TEXT],
     ['a revoked proxy', revokedProxy(), NO_TEXT],
   ] as const) {
     it(`gives a text for ${what}`, () => assert.equal(messageOf(thrown), message));

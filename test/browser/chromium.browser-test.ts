@@ -18,7 +18,7 @@ after(close);
 describe('the browser of these tests', () => {
   const origin = `http://127.0.0.1:${port}/`;
 
-  it('reports exceptions, console.error and missing files, each once', async () => {
+  it('reports each exception, console.error and missing file once', async () => {
     const { tab, errors } = await openTab(browser);
     await tab.goto(origin);
     await tab.evaluate(async () => {
@@ -52,7 +52,7 @@ describe('the browser of these tests', () => {
 });
 
 describe('test/browser', () => {
-  it('has no type errors, with the DOM and puppeteer-core', () => {
+  it('has no type errors when it is checked with the DOM and puppeteer-core', () => {
     const lines = typeErrors(import.meta.dirname).split('\n');
     // `src` is written without the DOM, and `npm run typecheck` checks it that way.
     assert.deepEqual(lines.filter((line) => !/^(?:\.\.\/\.\.\/src\/|  |$)/.test(line)), []);

@@ -143,7 +143,7 @@ describe('@layercode/js-sdk', () => {
     await page.tab.close();
   });
 
-  it('connects from a page of another origin, is welcomed, and gets a reply', async (t) => {
+  it('connects from a page on another origin, is welcomed, and gets a reply', async (t) => {
     const { host } = await stage(t, { onMessage: () => ['One, ', 'two.'] });
     await page.connect(host);
     assert.deepEqual(await page.told('onStatusChange'), ['connecting', 'connected']);
@@ -172,7 +172,7 @@ describe('@layercode/js-sdk', () => {
     ]);
   });
 
-  it('hands metadata and data to the agent, and gets data from it', async (t) => {
+  it('passes metadata and data to the agent, and gets data from it', async (t) => {
     const data = new Told<unknown>();
     const { host } = await stage(t, {
       onData: (occasion) => data.tell(occasion.data),
@@ -213,7 +213,7 @@ describe('@layercode/js-sdk', () => {
     await page.hears('response.text "Very well."');
   });
 
-  it('ends the session with disconnect(), and resumes its conversation', async (t) => {
+  it('ends the session with disconnect(), and later resumes its conversation', async (t) => {
     const { host, ends } = await stage(t, {
       onSessionStart: ({ isResumed }) => (isResumed ? 'Where were we?' : 'Hello there.'),
       onMessage: ({ history }) => `I know of ${history.length} messages.`,
@@ -237,7 +237,7 @@ describe('@layercode/js-sdk', () => {
     assert.deepEqual(linesOf(await ends.next('session.end')), [['assistant', 'Hello there.']]);
   });
 
-  it('is told when the agent hangs up, after its last words', async (t) => {
+  it('is told of the hang-up after the last words of the agent', async (t) => {
     const { host } = await stage(t, {
       onMessage(_turn, reply) {
         reply.say('Goodbye.');
@@ -252,8 +252,8 @@ describe('@layercode/js-sdk', () => {
   });
 });
 
-describe('@layercode/js-sdk with its microphone and speaker on, as by default', () => {
-  it('works as text, while its sound is ignored here', async (t) => {
+describe('@layercode/js-sdk with its microphone and speaker on (the default)', () => {
+  it('works with text, and its sound is ignored', async (t) => {
     const { host, posted } = await stage(t, {});
     const page = new JsPage(await openTab(browser));
     await page.connect(host, '&audio=true');

@@ -36,7 +36,7 @@ function wish({ tab }: Playground, wishes: Readonly<Record<string, string>>): Pr
   return tab.emulateMediaFeatures(features);
 }
 
-describe('the playground', () => {
+describe('in the playground,', () => {
   describe('the keyboard', () => {
     /** The element that has the keyboard, by its id or class. */
     const focused = (page: Playground): Promise<string> =>
@@ -60,7 +60,7 @@ describe('the playground', () => {
       return stops;
     }
 
-    it('reaches everything in the order of the page, with its place visible', async (t) => {
+    it('reaches everything in the order of the page, with a visible focus', async (t) => {
       const page = await openPlayground(t, browser);
       assert.equal(await focused(page), 'say'); // so that the caller can speak at once
       const outlines = await page.tab.evaluateHandle(() => {
@@ -88,7 +88,7 @@ describe('the playground', () => {
       assert.match(await focused(page), /^(?:BODY|skip)$/);
     });
 
-    it('skips to the field from the first stop', async (t) => {
+    it('skips from the first tab stop to the field', async (t) => {
       const page = await openPlayground(t, browser);
       await walk(page, 'Shift+Tab', 'skip');
       assert.equal(await page.isDisplayed('.skip'), true);
@@ -96,7 +96,7 @@ describe('the playground', () => {
       assert.equal(await focused(page), 'say');
     });
 
-    it('speaks, interrupts with Escape from anywhere, and speaks again', async (t) => {
+    it('is enough to speak, to interrupt with Escape, and to speak again', async (t) => {
       const page = await openPlayground(t, browser);
       await page.strike('H', 'i', 'Enter');
       const asked = await page.nextAsked();
@@ -110,7 +110,7 @@ describe('the playground', () => {
       assert.equal((await page.nextAsked()).text, 'No');
     });
 
-    it('chooses a tab with the arrow keys: all tabs are one stop', async (t) => {
+    it('chooses a tab with the arrow keys: together the tabs are one stop', async (t) => {
       const page = await openPlayground(t, browser);
       await page.tab.focus('#end-session');
       await page.strike('Tab');
@@ -149,7 +149,7 @@ describe('the playground', () => {
   });
 
   describe('a screen reader', () => {
-    it('has a name for everything that can be used', async (t) => {
+    it('finds a name for everything that can be used', async (t) => {
       const page = await openPlayground(t, browser);
       (await page.asks('Hello')).data({ order: [1] }).say(LONG); // with the Interrupt button
       await page.shows('transcript', [`Agent: ${LONG} <streaming>`]);
@@ -247,7 +247,7 @@ describe('the playground', () => {
     });
   });
 
-  describe('its appearance', () => {
+  describe('the page', () => {
     const closers: (() => Promise<void>)[] = [];
     let page: Playground;
 
@@ -291,7 +291,7 @@ describe('the playground', () => {
     });
 
     for (const colorScheme of ['light', 'dark'] as const) {
-      it(`reads well in the ${colorScheme} colour scheme`, async () => {
+      it(`has enough contrast in the ${colorScheme} colour scheme`, async () => {
         await wish(page, { 'prefers-color-scheme': colorScheme });
         const outcomes = [
           'completed', 'replayed', 'interrupted', 'taken over', 'failed', 'running',
@@ -330,7 +330,7 @@ describe('the playground', () => {
       assert.ok((await ground('dark')) < 60);
     });
 
-    it('does not move if the reader prefers reduced motion', async () => {
+    it('is not animated if the reader prefers reduced motion', async () => {
       const moving = (): number => document.getAnimations().length;
       await wish(page, { 'prefers-reduced-motion': 'no-preference' });
       assert.notEqual(await page.tab.evaluate(moving), 0); // the caret of a streaming reply
@@ -342,7 +342,7 @@ describe('the playground', () => {
       [390, 844],
       [360, 740],
     ] as const) {
-      it(`fits a phone that is ${width} wide`, async () => {
+      it(`fits a phone that is ${width} pixels wide`, async () => {
         await emulatePhone(page.tab, { width, height });
         for (const tab of ['tab-history', 'tab-data', 'tab-events']) {
           await page.press(tab);
@@ -354,7 +354,7 @@ describe('the playground', () => {
         }
       });
 
-      it(`has every control within a finger's reach on a phone that is ${width} wide`, async () => {
+      it(`has controls that a finger can hit on a phone that is ${width} pixels wide`, async () => {
         await emulatePhone(page.tab, { width, height });
         const faults = await page.tab.$$eval('button, input, summary', (controls) => {
           const seen = controls.filter((control) => control.checkVisibility());
@@ -381,7 +381,7 @@ describe('the playground', () => {
   });
 
   describe('a screenshot', () => {
-    it('is taken in daylight, in the dark and on a phone', async (t) => {
+    it('is taken in light colours, in dark ones, and on a phone', async (t) => {
       const page = await openPlaygroundOf(t, browser, openBakery());
       await page.shows('transcript', [/^Agent: Good morning/]);
       const voice = await FakeVoice.install(page.tab);

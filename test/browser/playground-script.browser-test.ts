@@ -28,8 +28,8 @@ function read(text: string): Scenario {
   return readTalkScript('talk.txt', folder, true);
 }
 
-describe('the playground', () => {
-  describe('Export as script', () => {
+describe('from the playground,', () => {
+  describe('an exported script', () => {
     /** Deterministic, with everything that a script can expect. */
     const shop = defineAgent({
       name: 'shop',
@@ -69,7 +69,7 @@ describe('the playground', () => {
       return page;
     }
 
-    it('is a file that talk --script plays to the same agent without failing', async (t) => {
+    it('can be played to the same agent by talk --script without failing', async (t) => {
       const page = await talkToShop(t);
       await page.say('Hello   there #1');
       await page.shows('transcript', ['Agent: You said: Hello   there #1']);
@@ -110,14 +110,14 @@ describe('the playground', () => {
       );
     });
 
-    it('expects a hang-up', async (t) => {
+    it('expects a hang-up if there was one', async (t) => {
       const page = await openPlayground(t, browser);
       (await page.asks('Bye')).hangUp('Goodbye!');
       await page.becomes('#connection', 'closed');
       assert.match(await exported(page), /\nsay Bye\nexpect Goodbye!\nexpect-hangup\n$/);
     });
 
-    it('has a model\'s words in comments: they differ each time', async (t) => {
+    it('has a model\'s words as comments, because they differ each time', async (t) => {
       const page = await openPlayground(t, browser, {
         script: seesReady({ ready: true, agent: 'tested', model: 'test:model' }),
       });
@@ -127,7 +127,7 @@ describe('the playground', () => {
       assert.equal(read(script).steps.length, 1);
     });
 
-    it("leaves a failed turn's apology out, and starts again with a conversation", async (t) => {
+    it("leaves out a failed turn's apology, and starts anew with each conversation", async (t) => {
       const page = await openPlayground(t, browser);
       (await page.asks('Fail')).fail('the oven is cold');
       await page.shows('transcript', [/^bad notice/]);

@@ -22,7 +22,7 @@ const other = createServer((_request, response) => {
 const { port, close } = await listen(other);
 after(close);
 
-describe('the playground for strangers', () => {
+describe('the playground', () => {
   /** A browser asks for it if a page names no icon. */
   const FAVICON = /favicon\.ico/;
   const elsewhere = `http://other.example:${port}/`;
@@ -61,7 +61,7 @@ describe('the playground for strangers', () => {
     return lines.find(({ path }) => path === '/v1/agents/web/websocket')?.['status'];
   }
 
-  it('opens no socket for a page of another site, nor under a rebound name', async (t) => {
+  it('opens no socket for a page of another site, even under a rebound name', async (t) => {
     for (const host of ['127.0.0.1', 'rebound.example']) {
       const page = await openElsewhere(t);
       const origin = page.origin.replace('127.0.0.1', host);
@@ -69,7 +69,7 @@ describe('the playground for strangers', () => {
     }
   });
 
-  it('opens a socket with that key for its own page', async (t) => {
+  it('opens a socket for its own page', async (t) => {
     const page = await openElsewhere(t);
     page.expectError(FAVICON);
     await page.tab.goto(`${page.origin}/playground/page.css`);
@@ -77,7 +77,7 @@ describe('the playground for strangers', () => {
     assert.equal(await openSocket(page, page.origin, page.key), 'open');
   });
 
-  it('gives neither key nor history to a page of another site', async (t) => {
+  it('gives neither a key nor the history to a page of another site', async (t) => {
     const page = await openElsewhere(t);
     const answers = await page.tab.evaluate(async (origin) => {
       const ask = (path: string, init?: RequestInit): Promise<string> =>
@@ -96,7 +96,7 @@ describe('the playground for strangers', () => {
     }
   });
 
-  it('is neither framed nor loaded by a page of another site', async (t) => {
+  it('cannot be framed or loaded by a page of another site', async (t) => {
     const page = await openElsewhere(t);
     const isLoaded = await page.tab.evaluate(async (origin) => {
       const settle = (name: 'iframe' | 'script', src: string): Promise<boolean> =>

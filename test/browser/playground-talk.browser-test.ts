@@ -13,9 +13,9 @@ import {
 
 const browser = await launchChromium();
 
-describe('the playground', () => {
+describe('in the playground,', () => {
   describe('a conversation', () => {
-    it('begins with the welcome, and says who answers', async (t) => {
+    it('begins with the welcome, and shows who answers', async (t) => {
       const page = await openPlayground(t, browser);
       assert.deepEqual((await page.view()).transcript, ['Agent: Hi!']);
       assert.deepEqual(
@@ -27,7 +27,7 @@ describe('the playground', () => {
     });
 
     // A reply that was shorter than its line stood in the middle of the page.
-    it('has all words in one column, however short they are and however wide it is', async (t) => {
+    it('has all words in one column, however short they are or wide the page is', async (t) => {
       const page = await openPlayground(t, browser);
       for (const reply of ['No.', LONG]) await page.exchange(`Is this ${reply.length}?`, reply);
       await page.press('tab-history');
@@ -41,7 +41,7 @@ describe('the playground', () => {
       }
     });
 
-    it('lets the caller choose among several agents, each with its own conversation', async (t) => {
+    it('begins anew when the caller chooses another agent', async (t) => {
       const welcoming = (name: string): Agent =>
         defineAgent({
           name: 'any',
@@ -63,7 +63,7 @@ describe('the playground', () => {
       await page.tab.screenshot({ path: artefact('playground-several-agents') });
     });
 
-    it('names the agents of a turn in which the conversation was handed over', async (t) => {
+    it('names both agents in the turn in which it is handed over', async (t) => {
       const sales = defineAgent({
         name: 'any',
         welcome: 'This is Sales.',
@@ -100,7 +100,7 @@ describe('the playground', () => {
       await page.becomes('#activity', '');
     });
 
-    it('clears the field and keeps the keyboard in it, and sends no blanks', async (t) => {
+    it('clears the field and keeps the focus in it, and sends no blank text', async (t) => {
       const page = await openPlayground(t, browser);
       await page.say('  ');
       await page.tab.locator('#say').fill('');
@@ -112,7 +112,7 @@ describe('the playground', () => {
       await page.shows('transcript', ['Agent: Hi!', 'You: Hello', 'Agent: Yes?']);
     });
 
-    it('lists each turn with its figures and how it ended', async (t) => {
+    it('lists each turn with its figures and outcome', async (t) => {
       const page = await openPlayground(t, browser);
       const asked = await page.asks('Hello');
       asked.noteUsage({ firstDeltaMs: 1.5 }).say('Yes?');
@@ -128,7 +128,7 @@ describe('the playground', () => {
       assert.equal((await figures(1))[0], '–'); // no model was asked for a welcome
     });
 
-    it('draws each turn on one scale, from the request to its end', async (t) => {
+    it('draws all turns to one scale, from the request to the end', async (t) => {
       const page = await openPlayground(t, browser);
       await page.exchange('One', 'Yes.');
       await page.exchange('Two', 'Yes.');
@@ -150,13 +150,13 @@ describe('the playground', () => {
     const first = { inputTokens: 1_000, outputTokens: 7 };
     const second = { inputTokens: 204, outputTokens: 80, cachedTokens: 100 };
     for (const [what, requests, shown] of [
-      ['all requests', [first, second], ', 1,204 tokens in (100 cached), 87 out'],
-      ['a count that no vendor reported', [{ outputTokens: 7 }], ', ? tokens in, 7 out'],
-      ['no tokens', [{}], ''],
-      ['a reply that was cut', [{ outputTokens: 7, finishReason: 'length' }],
+      ['summed over all requests', [first, second], ', 1,204 tokens in (100 cached), 87 out'],
+      ['with a question mark for an unknown count', [{ outputTokens: 7 }], ', ? tokens in, 7 out'],
+      ['only if any were reported', [{}], ''],
+      ['and that its reply was cut', [{ outputTokens: 7, finishReason: 'length' }],
         ", ? tokens in, 7 out, cut at the model's limit"],
     ] as const) {
-      it(`counts the tokens of a turn: ${what}`, async (t) => {
+      it(`shows a turn's tokens ${what}`, async (t) => {
         const page = await openPlayground(t, browser);
         const asked = await page.asks('Hello');
         for (const usage of requests) asked.noteUsage(usage);
@@ -184,7 +184,7 @@ describe('the playground', () => {
       assert.equal(await page.text('#history-count'), '3');
     });
 
-    it('folds the words of a reply into one row, open or not, until data comes', async (t) => {
+    it('folds the words of a reply into one row, open or not, until data arrives', async (t) => {
       const page = await openPlayground(t, browser);
       const asked = await page.asks('Hello');
       asked.say('One ').say('two ');
@@ -208,7 +208,7 @@ describe('the playground', () => {
       ]);
     });
 
-    it('lets through only the frames of this turn, or those with errors', async (t) => {
+    it('shows only the frames of the last turn, or only errors, if asked to', async (t) => {
       const page = await openPlayground(t, browser);
       await page.exchange('One', 'Yes.');
       await page.exchange('Two', 'Yes.');
@@ -271,7 +271,7 @@ describe('the playground', () => {
       assert.equal(await page.tab.$eval('#transcript', ({ scrollTop }) => scrollTop), 100);
     });
 
-    it("offers the conversation's id, for the clipboard or selected", async (t) => {
+    it("offers its id, copied to the clipboard or selected", async (t) => {
       const page = await openPlayground(t, browser);
       await page.press('copy');
       // a browser without a window may refuse its clipboard
@@ -283,7 +283,7 @@ describe('the playground', () => {
       );
     });
 
-    it('leaves nothing behind in a new conversation', async (t) => {
+    it('leaves nothing behind when a new one begins', async (t) => {
       const page = await openPlayground(t, browser);
       (await page.asks('Hello')).data({ one: 1 }).say('Yes?').end();
       await page.shows('transcript', ['Agent: Hi!', 'You: Hello', 'Agent: Yes?']);
@@ -325,7 +325,7 @@ describe('the playground', () => {
     });
 
     for (const text of ['{"plan": ', '[1]', 'gold']) {
-      it(`are refused as ${text}, and the conversation stays as it was`, async (t) => {
+      it(`are refused with the metadata ${text}, and the conversation goes on`, async (t) => {
         const page = await openPlayground(t, browser);
         await page.exchange('One', 'Yes.');
         await page.press('caller');
@@ -348,7 +348,7 @@ describe('the playground', () => {
   });
 
   describe('a session', () => {
-    it('ends with 200, and continues the conversation after a reconnection', async (t) => {
+    it('ends with status 200, and its conversation resumes after a reconnection', async (t) => {
       const page = await openPlayground(t, browser);
       await page.exchange('One', 'Yes.');
       const conversation = await page.text('#conversation');
@@ -377,7 +377,7 @@ describe('the playground', () => {
       ]);
     });
 
-    it('says once it is over that nothing can be sent, and keeps the words', async (t) => {
+    it('says, once it is over, that nothing can be sent, and keeps the typed words', async (t) => {
       const page = await openPlayground(t, browser);
       await page.press('end-session');
       await page.becomes('#connection', 'closed');
@@ -435,7 +435,7 @@ describe('the playground', () => {
       await page.shows('transcript', ['You: Two', 'Agent: You said: Two']);
     });
 
-    it('stops waiting for the server when the caller asks for another connection', async (t) => {
+    it('stops waiting for the server when the caller asks to reconnect', async (t) => {
       const page = await openPlayground(t, browser);
       page.expectError(/ERR_CONNECTION_(?:REFUSED|RESET)/);
       await page.app.close();

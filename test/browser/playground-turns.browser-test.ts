@@ -14,9 +14,9 @@ const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
 
 const browser = await launchChromium();
 
-describe('the playground', () => {
+describe('in the playground,', () => {
   describe('data', () => {
-    it('is a tree that opens level by level, the newest on top', async (t) => {
+    it('is a tree that opens level by level, with the newest on top', async (t) => {
       const page = await openPlayground(t, browser);
       const asked = await page.asks('Hello');
       asked.data({ order: { items: ['bread', null], total: 7.5, isPaid: false }, empty: {} });
@@ -60,7 +60,7 @@ describe('the playground', () => {
       return page;
     }
 
-    it('is a tree in the history, and so are its result and what the model was sent', async (t) => {
+    it('is a tree in the history, next to its result and the model requests', async (t) => {
       const page = await order(t);
       const [call, result, ...requests] = await page.tab.$$eval('#history .tool', (tools) =>
         tools.map((tool) => (tool as HTMLElement).innerText.trim()));
@@ -74,7 +74,7 @@ describe('the playground', () => {
       await page.becomes('#history .tool', /\nname: "Ada"\nitems: \[1\]$/);
     });
 
-    it('has its time on the bar of its turn, and in words', async (t) => {
+    it('shows its time on the bar of its turn, and in words', async (t) => {
       const { tab } = await order(t);
       const row = '#timeline > tr:last-child';
       const picture = `${row} td.picture`;
@@ -95,7 +95,7 @@ describe('the playground', () => {
   });
 
   describe('an interruption', () => {
-    it('by typing over a reply strikes what was not heard, everywhere', async (t) => {
+    it('by typing over a reply strikes out what was not heard, everywhere', async (t) => {
       const page = await openPlayground(t, browser);
       const asked = await page.streams('When?', LONG);
       await page.hearSomeWords();
@@ -170,7 +170,7 @@ describe('the playground', () => {
       assert.deepEqual((await page.view()).transcript, ['Agent: Hi!', 'You: When?']);
     });
 
-    it('by Escape does nothing if nobody speaks', async (t) => {
+    it('by Escape does nothing if nobody is speaking', async (t) => {
       const page = await openPlayground(t, browser);
       await page.exchange('One', 'Yes.');
       assert.equal(await page.isDisplayed('#interrupt'), false);
@@ -185,8 +185,8 @@ describe('the playground', () => {
     });
   });
 
-  describe('Deliver twice', () => {
-    it('after the end gets the stored reply, and the agent is asked once', async (t) => {
+  describe('delivering a turn twice', () => {
+    it('after its end gets the stored reply, and asks the agent only once', async (t) => {
       const page = await openPlayground(t, browser);
       await page.exchange('Hello', 'Yes?');
       await page.press('redeliver');
@@ -203,7 +203,7 @@ describe('the playground', () => {
       assert.equal(page.asked.length, 1);
     });
 
-    it('while a reply is streaming takes it over, and no word comes twice', async (t) => {
+    it('during its reply takes over the stream, and repeats no word', async (t) => {
       const page = await openPlayground(t, browser);
       const asked = await page.asks('Hello');
       asked.data({ one: 1 }).say('One ');
@@ -220,7 +220,7 @@ describe('the playground', () => {
       assert.deepEqual([(await page.view()).data.length, page.asked.length], [1, 1]);
     });
 
-    it('after an interruption runs the turn again', async (t) => {
+    it('after an interruption runs it again', async (t) => {
       const page = await openPlayground(t, browser);
       await page.streams('Hello', 'One ');
       await page.strike('Escape');
@@ -236,7 +236,7 @@ describe('the playground', () => {
   });
 
   describe('a failing agent', () => {
-    it('is heard to apologise after what it said, and the page says why', async (t) => {
+    it('is heard to apologise after what it said, and the page says why it failed', async (t) => {
       const page = await openPlayground(t, browser);
       const asked = await page.streams('Hello', 'One moment');
       asked.fail('the oven is cold');
@@ -257,7 +257,7 @@ describe('the playground', () => {
       ['forge-wrong', 'Bad signature'],
       ['forge-stale', 'Stale signature'],
     ] as const) {
-      it(`by ${id} is refused with 401, as the page expects, and the talk goes on`, async (t) => {
+      it(`sent by ${id} gets a 401, which the page expects, and the talk goes on`, async (t) => {
         const page = await openPlayground(t, browser);
         await page.exchange('One', 'Yes.');
         await page.press(id);
@@ -278,7 +278,7 @@ describe('the playground', () => {
     }
   });
 
-  it('says that there is nothing to deliver or to drop yet', async (t) => {
+  it('the page says that there is nothing to deliver or to drop yet', async (t) => {
     const page = await openPlayground(t, browser);
     await page.press('redeliver', 'drop');
     await page.shows('transcript', [
@@ -287,7 +287,7 @@ describe('the playground', () => {
     ]);
   });
 
-  describe('Drop in the middle', () => {
+  describe('dropping a reply in the middle', () => {
     it("ends the agent's turn and keeps what was sent", async (t) => {
       const page = await openPlayground(t, browser);
       const asked = await page.streams('When?', 'At ten ');

@@ -17,8 +17,8 @@ async function open(t: TestContext): Promise<{ page: Playground; voice: FakeVoic
   return { page, voice: await FakeVoice.install(page.tab) };
 }
 
-describe('the playground', () => {
-  describe('the voice', () => {
+describe('in the playground,', () => {
+  describe('the voice interface', () => {
     it('speaks a reply sentence by sentence while it is streaming', async (t) => {
       const { page, voice } = await open(t);
       const asked = await page.asks('Hello');
@@ -34,7 +34,7 @@ describe('the playground', () => {
       );
     });
 
-    it('has ended before the platform is told that the reply was heard', async (t) => {
+    it('has finished before the platform is told that the reply was heard', async (t) => {
       const { page, voice } = await open(t);
       const asked = await page.asks('When?');
       asked.say(`Soon. ${LONG}`).end();
@@ -61,7 +61,7 @@ describe('the playground', () => {
       ['the caller types', (page) => page.say('Stop!')],
       ['the caller strikes Escape', (page) => page.strike('Escape')],
       [
-        'the microphone hears the caller begin',
+        'the microphone hears the caller begin to speak',
         async (page, voice) => {
           await page.press('microphone');
           await voice.beginSpeech();
@@ -69,7 +69,7 @@ describe('the playground', () => {
       ],
     ];
     for (const [what, interrupt] of ways) {
-      it(`falls silent when ${what}, and the rest counts as not heard`, async (t) => {
+      it(`falls silent when ${what}, and the rest counts as unheard`, async (t) => {
         const { page, voice } = await open(t);
         const asked = await page.asks('When?');
         asked.say(LONG).end();
@@ -102,7 +102,7 @@ describe('the playground', () => {
       assert.deepEqual([await voice.spoken(), await voice.unspoken()], [['Soon. '], []]);
     });
 
-    it('hears the caller: interim words are shown, and final words are sent', async (t) => {
+    it('shows interim words of the caller, and sends the final ones', async (t) => {
       const { page, voice } = await open(t);
       await page.press('microphone');
       await page.becomes('#activity', 'Listening…');
@@ -118,7 +118,7 @@ describe('the playground', () => {
       await page.tab.waitForSelector('#microphone[aria-pressed=false]');
     });
 
-    it('says in words why nothing is heard', async (t) => {
+    it('says why nothing is heard', async (t) => {
       const { page, voice } = await open(t);
       await page.press('microphone');
       await voice.deafen('not-allowed');
@@ -139,7 +139,7 @@ describe('the playground', () => {
       assert.deepEqual(await voice.spoken(), ['Yes.']);
     });
 
-    it('that fails leaves the conversation alone', async (t) => {
+    it('leaves the conversation alone if it fails', async (t) => {
       const { page, voice } = await open(t);
       await page.exchange('One', 'Yes.');
       await voice.endSentence('error');
@@ -147,7 +147,7 @@ describe('the playground', () => {
       assert.equal((await voice.sent('trigger.response.audio.replay_finished')).length, 1);
     });
 
-    it('finishes the goodbye when the agent has hung up', async (t) => {
+    it('finishes the goodbye after the agent has hung up', async (t) => {
       const { page, voice } = await open(t);
       (await page.asks('Bye')).hangUp('Goodbye!');
       await page.becomes('#connection', 'closed');
@@ -157,7 +157,7 @@ describe('the playground', () => {
       await page.becomes('#activity', '');
     });
 
-    it('is reported as missing if the browser has none', async (t) => {
+    it('is reported as missing if the browser has no voice', async (t) => {
       const page = await openPlayground(t, browser);
       assert.equal(await page.text('#voice-note'), 'This browser has no voice.');
       await page.tab.waitForSelector('#speak-replies:disabled');

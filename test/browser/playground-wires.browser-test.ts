@@ -14,8 +14,8 @@ async function choose(page: Playground, wire: string): Promise<void> {
 
 const browser = await launchChromium();
 
-describe("the playground's choice of a wire", () => {
-  it('begins a new conversation over Chat Completions, as a platform', async (t) => {
+describe('the playground on a chosen wire', () => {
+  it('begins a new conversation over Chat Completions, as a platform does', async (t) => {
     const page = await openPlayground(t, browser);
     const first = await page.text('#conversation');
     await choose(page, 'vapi');
@@ -50,7 +50,7 @@ describe("the playground's choice of a wire", () => {
     ]);
   });
 
-  it('delivers twice, drops, and is refused with a wrong key', async (t) => {
+  it('delivers a turn twice, drops a reply, and is refused with a wrong key', async (t) => {
     const page = await openPlayground(t, browser);
     await choose(page, 'elevenlabs');
     assert.equal(await page.isDisplayed('#forge-stale'), false);

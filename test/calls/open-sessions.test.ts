@@ -66,7 +66,7 @@ describe('OpenSessions', () => {
     assert.equal(isOver(), true);
   });
 
-  it('are not over while turns arrive, and a turn alone does not open one', async (t) => {
+  it('are not over while turns arrive, and a turn alone does not open a session', async (t) => {
     const { sessions, wait, pass, isOver } = open(t);
     sessions.start('long');
     await pass(59_999);

@@ -18,14 +18,14 @@ const PARAMETERS = new RegExp(
   String.raw`^( *)${MODIFIERS}#?\w+(?:<.*>)?\(\n((?:\1 .*\n)+)\1\)(?::| \{)`, 'gm',
 );
 
-describe('how src is laid out', () => {
+describe('src', () => {
   const sources = filesBelow('src')
     .filter((file) => file.endsWith('.ts'))
     .map((file) => ({ file, text: readFileSync(join(ROOT, file), 'utf8') }));
   const wrong = (isWrong: (text: string) => boolean): string[] =>
     sources.filter(({ text }) => isWrong(text)).map(({ file }) => file);
 
-  it("imports Node's modules, then, after a blank line, the nearest files last, by path", () => {
+  it("imports Node's modules, then, after a blank line, files by path, the nearest last", () => {
     assert.deepEqual(wrong((text) => {
       const [block = ''] = /^import\b[^;]*;\n(?:\n?import\b[^;]*;\n)*/m.exec(text) ?? [];
       const groups = block.split('\n\n').map((group) =>
@@ -45,10 +45,10 @@ describe('how src is laid out', () => {
       })), []);
   });
 
-  it('begins lines with operators, and ends no line with one', () =>
+  it('has operators at the beginning of lines, and never at the end', () =>
     assert.deepEqual(wrong((text) => /^(?! *(?:\*|\/\/)).* (?:&&|\|\||\?\?|\+)$/m.test(text)), []));
 
-  it('has all parameters beside the name, or one on each line', () => {
+  it('has all parameters beside the name of the function, or one on each line', () => {
     const isShared = /^ *(?:\w+|\{.*\})\??: [^,<({]*, ./m;
     assert.deepEqual(wrong((text) =>
       [...text.matchAll(PARAMETERS)].some(([, , lines = '']) => isShared.test(lines))), []);
@@ -93,7 +93,7 @@ describe('a line of code', () => {
   }
 });
 
-describe('a name of a test', () => {
+describe('the name of a test', () => {
   it('has no two words glued together', () => {
     const names = filesBelow('test').filter((path) => path.endsWith('.ts')).flatMap((path) => {
       const source = readFileSync(join(ROOT, path), 'utf8');
@@ -106,7 +106,7 @@ describe('a name of a test', () => {
 });
 
 describe('test/same-on-every-node.txt', () => {
-  it('names existing tests', () => {
+  it('names existing test files', () => {
     const lines = readFileSync(join(ROOT, 'test/same-on-every-node.txt'), 'utf8').trim().split('\n');
     assert.ok(lines.length > 100);
     const files = filesBelow('test');

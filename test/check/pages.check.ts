@@ -34,14 +34,14 @@ describe('a page that a script writes', () => {
     ['docs/settings.md', 'settings', settingsPage],
   ] as const;
   for (const [file, script, rewritten] of WRITTEN) {
-    it(`${file} is as \`npm run ${script}\` leaves it`, () => {
+    it(`is as \`npm run ${script}\` leaves it: ${file}`, () => {
       const text = readPage(file);
       assert.equal(text, rewritten(text));
     });
   }
 });
 
-describe('a link on the pages', () => {
+describe('a link', () => {
   /** The anchors as GitHub makes them. */
   function anchorsOf(page: string): Set<string> {
     const seen = new Map<string, number>();
@@ -73,7 +73,7 @@ describe('a link on the pages', () => {
   }
 });
 
-describe('a line on the pages', () => {
+describe('a line of text', () => {
   /** Where a link leads does not count: nobody can break it. */
   const widthOf = (line: string): number => [...line.replaceAll(/\]\([^)]*\)/g, '](')].length;
 
@@ -93,7 +93,7 @@ describe('a line on the pages', () => {
   }
 });
 
-describe('a paragraph on the pages', () => {
+describe('a paragraph of a page', () => {
   it('has no two words glued together', () => {
     const glued = pages.flatMap((page) =>
       gluedWords(proseOf(page)).map((word) => `${page}: ${word}`));

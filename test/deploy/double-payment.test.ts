@@ -5,7 +5,7 @@ import { verdictOf } from './double-payment.ts';
 
 const CALLER = { invoice: 'I1', reached: ['7', '8'], heard: '8 {"receipt":"R-I1"}' } as const;
 
-describe('the verdict on payments while callers go on talking', () => {
+describe('the judge of payments by callers who go on talking', () => {
   it('finds nothing wrong with one charge and its receipt', () => {
     const fine = { elsewhere: 1, doubled: [], unknown: 0, faults: [] };
     assert.deepEqual(verdictOf([CALLER], ['I1']), fine);

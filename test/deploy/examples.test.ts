@@ -55,28 +55,28 @@ function faultOf({ name, selector, before }: Use): string | undefined {
   return unknown.length === 0 ? undefined : `${name} has no label ${unknown.join()}`;
 }
 
-describe('the metrics of examples/deploy', () => {
-  it('are read from the page', () => assert.ok(METRICS.size > 20, String(METRICS.size)));
+describe('the metrics that examples/deploy uses', () => {
+  it('can be looked up on the page', () => assert.ok(METRICS.size > 20, String(METRICS.size)));
 
   const dashboard = queriesOf(readDashboard());
   for (const [file, text, least] of [
     ['alerts.yaml', read('examples/deploy/alerts.yaml'), 6],
     ['grafana.json', dashboard.join('\n'), 30],
   ] as const) {
-    it(`exist, with the labels they are given, in ${file}`, () => {
+    it(`in ${file} exist, and have the labels that it names`, () => {
       const uses = usesOf(text);
       assert.ok(uses.length >= least, String(uses.length));
       assert.deepEqual(uses.map(faultOf).filter(Boolean), []);
     });
   }
 
-  it('exist in kubernetes.yaml', () => {
+  it('in kubernetes.yaml exist', () => {
     const names = usesOf(read('examples/deploy/kubernetes.yaml')).map(({ name }) => name);
     assert.deepEqual(names, ['layercode_running_turns']);
     assert.ok(METRICS.has('layercode_running_turns'));
   });
 
-  it('are all on the dashboard', () => {
+  it('include, on the dashboard, every metric of the server', () => {
     const uses = usesOf(dashboard.join('\n'));
     const shown = new Set(uses.map(({ name }) => name.replace(HISTOGRAM, '')));
     assert.deepEqual([...METRICS.keys()].filter((name) => !shown.has(name)), []);
@@ -87,7 +87,7 @@ describe('examples/deploy/grafana.json', () => {
   const dashboard = readDashboard();
   const panels = dashboard.panels.filter(({ type }) => type !== 'row');
 
-  it('has panels with a unique title and id, and queries', () => {
+  it('has panels with unique titles and ids, and with queries', () => {
     const { length } = panels;
     assert.equal(new Set(panels.map(({ title }) => title)).size, length);
     const ids = dashboard.panels.map(({ id }) => id);
@@ -113,7 +113,7 @@ describe('examples/deploy/grafana.json', () => {
     }
   });
 
-  it('asks the data source and the servers that were chosen at its top', () => {
+  it('queries the data source and the servers that are chosen at its top', () => {
     const names = dashboard.templating.list.map(({ name }) => name);
     assert.deepEqual(names, ['datasource', 'instance']);
     assert.deepEqual(panels.filter(({ datasource }) => datasource?.uid !== '${datasource}'), []);
@@ -127,7 +127,7 @@ describe('examples/deploy/Dockerfile', () => {
     read(path).split('\n').filter((line) => /^(FROM|RUN|COPY|ENV|USER|ENTRYPOINT)/.test(line));
   const example = steps('examples/deploy/Dockerfile');
 
-  it('builds an image with everything that the root Dockerfile puts into one', () => {
+  it('has every step of the root Dockerfile', () => {
     for (const step of steps('Dockerfile')) assert.ok(example.includes(step), step);
   });
 

@@ -46,7 +46,7 @@ describe('the judge of a deploy test', () => {
     assert.deepEqual(counts([a], [...kept(a).slice(0, 1), ...kept(a)]), [1, 0, 0]);
   });
 
-  it('finds a reply that was heard but is missing or different in history', () => {
+  it('finds a reply that was heard but is missing or different in the history', () => {
     assert.deepEqual(counts([a], kept(a).slice(0, 1)), [0, 1, 0]);
     assert.deepEqual(counts([a], kept({ ...a, expected: 'Another.' })), [0, 1, 0]);
   });
@@ -73,7 +73,7 @@ describe('the judge of a deploy test', () => {
     assert.deepEqual(counts([a], [...kept(a), ...kept(b).slice(1)]), [0, 0, 1]);
   });
 
-  it('finds a tool call without its result, and one too many', () => {
+  it('finds a missing tool result, and one too many', () => {
     const result: Message = {
       role: 'tool', content: '{}', turnId: 'a', toolCallId: 'x', state: 'completed', key: 'one',
     };

@@ -47,8 +47,8 @@ function planned(calls: number, given: Partial<Assumptions> = {}, inputs: Partia
   return plan(calls, { ...INPUTS, ...inputs }, { ...GIVEN, ...given });
 }
 
-describe('the plan of a number of calls', () => {
-  it('has the turns that this many callers take', () => {
+describe('the plan for a number of calls', () => {
+  it('has the turns per second, and the open turns, of that many calls', () => {
     const { turnsPerSecond, openTurns } = planned(10_000, { turnsPerMinute: 12, turnSeconds: 3 });
     assert.deepEqual([turnsPerSecond, openTurns], [2_000, 6_000]);
   });
@@ -61,45 +61,45 @@ describe('the plan of a number of calls', () => {
   // 100,000 calls are 10,000 turns/s: with half of each core in use, they need 10 servers of 2
   // cores.
   const SERVERS: readonly (readonly [by: string, Partial<Assumptions>, servers: number])[] = [
-    ['CPU', {}, 10],
-    ['CPU, if less of it may be used', { utilisation: 0.25 }, 20],
-    ['CPU, with more cores', { cores: 5 }, 4],
-    ['CPU, if there is memory for it', { memoryGib: 1 }, 10],
-    ['memory, of which each core takes 100 MiB', { cores: 4, memoryGib: 0.5 }, 9],
-    ['MAX_STREAMS', { maxStreams: 1_000 }, 20],
-    ['file descriptors, two for each turn', { descriptors: 1_000 }, 40],
-    ['network', { networkGbits: 0.1 }, 34],
+    ['the CPU load', {}, 10],
+    ['the CPU load, if less of each core may be used', { utilisation: 0.25 }, 20],
+    ['the CPU load, with more cores in each', { cores: 5 }, 4],
+    ['the CPU load, if the memory is enough for it', { memoryGib: 1 }, 10],
+    ['the memory, of which each core takes 100 MiB', { cores: 4, memoryGib: 0.5 }, 9],
+    ['the streams, if each may have MAX_STREAMS', { maxStreams: 1_000 }, 20],
+    ['the file descriptors, two for each turn', { descriptors: 1_000 }, 40],
+    ['the network traffic', { networkGbits: 0.1 }, 34],
   ];
   for (const [by, given, servers] of SERVERS) {
-    it(`counts servers by ${by}`, () => {
+    it(`has enough servers for ${by}`, () => {
       assert.equal(planned(100_000, given).servers, servers);
     });
   }
 
-  it('counts servers by their ports to one address, 28,232 each', () => {
+  it('has enough servers for their ports to one address, 28,232 each', () => {
     assert.equal(planned(100_000, { turnSeconds: 100 }).servers, 71);
   });
 
-  it('counts balancers by connections and network', () => {
+  it('has enough balancers for connections and network', () => {
     assert.equal(planned(100_000, { balancerStreams: 10_000 }).balancers, 2);
     assert.equal(planned(100_000, { balancerGbits: 0.1 }).balancers, 16);
   });
 
-  it('counts shards by CPU, by the calls that Redis keeps, and by network', () => {
+  it('has enough shards for CPU, for the calls that Redis keeps, and for network', () => {
     assert.equal(planned(100_000).shards, 2); // 0.5 and 0.001 cores, at half a core each
     assert.equal(planned(100_000, { redisMemoryGib: 0.25 }).shards, 9); // 200,000 of 6 KB
     assert.equal(planned(100_000, { redisMemoryGib: 0.25, ttlSeconds: 120 }).shards, 14);
     assert.equal(planned(100_000, {}, { redisWireBytesPerTurn: 2e7 }).shards, 4);
   });
 
-  it('has several installations if messages or clients would fill every shard', () => {
+  it('has several installations if messages or clients would overload every shard', () => {
     // 1,000,000 calls send 10,000 messages per second, to each shard.
     assert.equal(planned(1_000_000, {}, { redisCpuUsPerMessage: 40 }).cells, 1);
     assert.equal(planned(1_000_000, {}, { redisCpuUsPerMessage: 60 }).cells, 2);
     assert.equal(planned(1_000_000, { redisClients: 200 }).cells, 5); // 100 servers: 400 clients
   });
 
-  it('has a price: servers, shards and their replicas', () => {
+  it('has the price of the servers, the shards and their replicas', () => {
     // 10 servers and 2 × 2 Redis machines for 36 million turns per hour.
     assert.equal(planned(100_000).costPerMillionTurns, 14 / 36);
     const cheap = planned(100_000, { redisReplicas: 0, redisPricePerHour: 0.5 });
@@ -112,7 +112,7 @@ describe('the plan of a number of calls', () => {
 });
 
 describe('the limits of one server, balancer and shard', () => {
-  it('are in order, with the calls that they allow', () => {
+  it('are sorted by the number of calls that they allow', () => {
     const limits = limitsOfOne(INPUTS, { ...GIVEN, maxStreams: 1_000 });
     assert.deepEqual(limits.slice(0, 2), [
       { what: '`MAX_STREAMS`', calls: 10_000 },

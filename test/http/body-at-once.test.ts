@@ -56,7 +56,7 @@ async function readAll(request: IncomingMessage): Promise<void> {
   for await (const chunk of request) assert.fail(`the body was read, but here is ${chunk}`);
 }
 
-describe('readRawBody, in the tick after the head', () => {
+describe('readRawBody, for a body that may have come with its head,', () => {
   const chunked = 'POST / HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n';
   for (const [what, first, later, expected] of [
     ['returns a body that came with the head', `${HEAD}hello`, '', /\[at once, here: hello\]/],

@@ -64,7 +64,7 @@ describe('UncheckedBodies', () => {
     assert.deepEqual([small.isEvicted, large.isEvicted], [false, true]);
   });
 
-  it('refuses more to the slowest body itself, and to one larger than the share', () => {
+  it('gives no more to the slowest body itself, nor to one larger than the share', () => {
     const bodies = new UncheckedBodies(10, 6);
     const [first, second] = [begin(bodies, 'a'), begin(bodies, 'a')];
     assert.deepEqual([first.take(3), second.take(3), first.take(1)], [true, true, false]);
@@ -88,7 +88,7 @@ describe('bodies held back without a valid signature', () => {
     ['POST /api/agent HTTP/1.1', 'host: x', 'content-type: application/json',
       `content-length: ${length}`, `layercode-signature: ${signature}`, '\r\n'].join('\r\n');
 
-  // Was: 503 for every signed request whose body came in a second packet.
+  // Every signed request whose body came in a second packet used to get a 503.
   it('do not keep out a signed one that comes in two packets', async (t) => {
     const served = await serve(t);
     const held = await Promise.all(Array.from({ length: 80 }, async () => {

@@ -58,9 +58,9 @@ describe('readRawBody', () => {
   });
 
   for (const [what, head, body, length] of [
-    ['no body', 'GET / HTTP/1.1\r\nhost: x\r\n\r\n', '', 0],
-    ['exactly the limit', post(10), '0123456789', 10],
-    ['exactly the limit in chunks', CHUNKED, '5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n', 10],
+    ['a request without a body', 'GET / HTTP/1.1\r\nhost: x\r\n\r\n', '', 0],
+    ['a body of exactly the limit', post(10), '0123456789', 10],
+    ['chunks of exactly the limit', CHUNKED, '5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n', 10],
   ] as const)
     it(`accepts ${what}`, async (t) => {
       const { request, client } = await open(t, head);
@@ -101,7 +101,7 @@ describe('readRawBody', () => {
 
 describe('a body of full chunks', () => {
   for (const [what, room, waits] of [
-    ['without credentials yields to all others after each', new UncheckedBodies(1e6, 1e6), true],
+    ['without credentials yields to others after each chunk', new UncheckedBodies(1e6, 1e6), true],
     ['with credentials does not yield', new BodyBudget(1e6), false],
   ] as const) {
     it(what, async () => {
@@ -119,7 +119,7 @@ describe('a body of full chunks', () => {
   }
 });
 
-describe('the budget of all bodies', () => {
+describe('the budget for all bodies', () => {
   it('refuses a body that exceeds it with 503, and gets all its bytes back', async (t) => {
     const { request, client } = await open(t, CHUNKED);
     const budget = new BodyBudget(4);
@@ -199,8 +199,8 @@ async function openRead(t: TestContext, body: string): Promise<IncomingMessage> 
   return request;
 }
 
-describe('readRawBody for a body that another layer has read', () => {
-  it('rejects at once, and names the cause and the remedy', async (t) => {
+describe('readRawBody for a request that another layer has touched', () => {
+  it('rejects at once if the body has been read, and names the cause and the remedy', async (t) => {
     const request = await openRead(t, 'ab');
     await assert.rejects(within(readRawBody(request, 10), 'an error'), {
       name: 'Error', // not an HttpError: the client is not told
@@ -282,7 +282,7 @@ describe('lingerOverBody', () => {
     await within(done.promise, 'it to be done', 500);
   });
 
-  it('reads 16 MiB and no more, and is done once, though more is sent', async (t) => {
+  it('is done after 16 MiB, and only once, even if more is sent', async (t) => {
     const { request, client } = await open(t, post(64 * MIB));
     let read = 0;
     const [done, hasReadOn] = [deferred<number>(), deferred()];

@@ -43,7 +43,7 @@ async function until(isTrue: () => Promise<boolean>): Promise<void> {
 
 const KEY = 'key-of-the-large-tests';
 
-describe('bodies in flight, with a valid key or signature', () => {
+describe('bodies in flight', () => {
   // The limit is 64 MiB in total: two bodies of 32 MiB, each short of one byte, use it up.
   const settings = { maxBodyBytes: 32 * MIB, chatCompletionsKeys: [KEY] };
   const part = Buffer.alloc(settings.maxBodyBytes - 1, 'x');
@@ -83,7 +83,7 @@ describe('bodies in flight, with a valid key or signature', () => {
   const untilRefused = (served: Served): Promise<void> =>
     until(async () => (await another(served)) === 503);
 
-  it('are refused with 503 beyond 64 MiB in total, until earlier ones end', async (t) => {
+  it('with a key are refused with 503 beyond 64 MiB in all, until earlier ones end', async (t) => {
     const served = await serve(t, { settings });
     const clients = [await begin(served), await begin(served)];
     await untilRefused(served);
@@ -100,7 +100,7 @@ describe('bodies in flight, with a valid key or signature', () => {
     assert.equal((await served.fetch('/api/agent', signed(messageEvent()))).status, 200);
   });
 
-  it('lose no room to forged ones, of which one client may hold 32 MiB', async (t) => {
+  it('with a key lose no room to forged ones, of which one client may hold 32 MiB', async (t) => {
     const served = await serve(t, { settings });
     const forged = async () => {
       const client = await served.raw();
@@ -120,7 +120,7 @@ describe('bodies in flight, with a valid key or signature', () => {
     ['signed', '/api/keep', signed],
     ['without a key', '/keep', (body: string) => ({ method: 'POST', body })],
   ] as const) {
-    it(`are in flight until their request is answered: ${what}`, async (t) => {
+    it(`count until their request is answered: ${what}`, async (t) => {
       const kept = [deferred(), deferred()];
       const release = deferred();
       let count = 0;

@@ -39,7 +39,7 @@ function messages(errors: readonly unknown[]): string[] {
 const pass: Middleware = (_context, next) => next();
 
 describe('compose', () => {
-  it('runs layers from the first to the handler and back, each once', async () => {
+  it('runs each layer once, from the first to the handler and back', async () => {
     const steps: string[] = [];
     const layer = (name: string): Middleware => async (_context, next) => {
       steps.push(`${name} in`);
@@ -100,7 +100,7 @@ describe('compose', () => {
     ['plain', () => undefined],
     ['async', async () => undefined],
   ] as const) {
-    it(`reports a ${kind} chain that answered nothing`, async () => {
+    it(`reports a chain that answered nothing: ${kind}`, async () => {
       const { errors } = await run([silent as Middleware]);
       assert.deepEqual(messages(errors), ['nothing answered GET /x']);
     });
@@ -115,7 +115,7 @@ describe('compose', () => {
     ['a handler that rejects', [], reject],
     ['a handler that throws undefined', [], fail(undefined)],
     ['a layer that throws', [fail(new Error('broken'))], answer],
-    ['a handler behind several layers', [pass, async (_context, next) => next(), pass], reject],
+    ['a rejecting handler behind layers', [pass, async (_context, next) => next(), pass], reject],
   ] as readonly (readonly [string, readonly Middleware[], Handler])[])
     it(`answers once for ${what}, before the outer layers continue`, async () => {
       let wasAnswered: boolean | undefined;

@@ -48,10 +48,10 @@ describe('context.url', () => {
     ['http where no proxy is trusted', x('x-forwarded-proto: https'), false, 'http://x/'],
     ['https from a trusted proxy', x('x-forwarded-proto: https'), true, 'https://x/'],
     ['http from a trusted proxy', x('x-forwarded-proto: http'), true, 'http://x/'],
-    ['http for an odd scheme from one', x('x-forwarded-proto: ftp'), true, 'http://x/'],
+    ['http for an odd scheme from a proxy', x('x-forwarded-proto: ftp'), true, 'http://x/'],
     ['http if a trusted proxy names no scheme', x(), true, 'http://x/'],
     ["the last scheme, the proxy's own", x('x-forwarded-proto: http, https'), true, 'https://x/'],
-    ['not the first, which may be forged', x('x-forwarded-proto: https ,http'), true, 'http://x/'],
+    ['the last scheme, not a forged one', x('x-forwarded-proto: https ,http'), true, 'http://x/'],
   ] as const)
     it(`has ${what}`, async (t) =>
       assert.equal(await found(t, bytes, (context) => context.url.href, trustProxy), url));
@@ -282,7 +282,7 @@ describe('context.isAnswered', () => {
 
 // Waiting for the body would make a turn a tenth slower.
 for (const how of ['in its own server', 'mounted in another'] as const)
-  it(`readRawBody returns at once a body that came with its head, ${how}`, async (t) => {
+  it(`readRawBody returns at once a body that came with its head: ${how}`, async (t) => {
     let found: unknown;
     const served = await serve(t);
     served.app.post('/x', (context) => {

@@ -23,7 +23,7 @@ describe('departTogether', () => {
     assert.deepEqual(departed, [1, 2, 3]);
   });
 
-  it('lets each depart once', async () => {
+  it('lets each entry depart once', async () => {
     const departed = depart(1);
     await round();
     const later = depart(1);
@@ -31,7 +31,7 @@ describe('departTogether', () => {
     assert.deepEqual([departed, later], [[1], [1]]);
   });
 
-  it('lets 64 depart as soon as one more is ready, which waits for the next round', async () => {
+  it('lets 64 entries depart when one more is ready, which waits for the next round', async () => {
     const departed = depart(MOST_TOGETHER);
     assert.equal(departed.length, 0);
     const next = depart(1);
@@ -40,7 +40,7 @@ describe('departTogether', () => {
     assert.deepEqual([departed.length, next.length], [64, 1]);
   });
 
-  it('makes one that becomes ready during departures wait for the next round', async () => {
+  it('makes an entry that becomes ready during departures wait for the next round', async () => {
     const departed: string[] = [];
     departTogether({
       depart() {

@@ -156,6 +156,6 @@ describe('the errors', () => {
     });
   }
 
-  it('say when to retry', () =>
+  it('say when to retry: ServiceUnavailable', () =>
     assert.deepEqual(new ServiceUnavailable('x', 3).headers, ['retry-after', '3']));
 });

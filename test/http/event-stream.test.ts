@@ -71,7 +71,7 @@ describe('SseEncoder', () => {
     assert.equal(destination.calls.slice(1).join(''), 'write data: b\n\nwrite data: c\n\n');
   });
 
-  it('accepts nothing after the end, and does not even check it', () => {
+  it('neither accepts nor checks anything after the end', () => {
     const encoder = new SseEncoder(new Destination());
     encoder.finish();
     assert.equal(encoder.send({ event: 'two\nlines', data: '' }), false);
@@ -91,7 +91,7 @@ describe('SseEncoder', () => {
   });
 
   it('finishes as a stream even if finish() was called before end()', async () => {
-    // Was: the callback of end() waited for an end that had been written already.
+    // The callback of end() used to wait for an end that had already been written.
     const encoder = new SseEncoder(new Destination());
     encoder.send({ data: 'a' });
     encoder.finish();
@@ -100,7 +100,7 @@ describe('SseEncoder', () => {
   });
 
   it('ends a pipe, and its source, when the client leaves', async () => {
-    // Was: the source was read to its end for nobody, and a pipe cut at its end never finished.
+    // The source used to be read to its end for nobody, and a pipe cut at its end never finished.
     for (const room of [true, false]) {
       const destination = new Destination({ room });
       let isReturned = false;
@@ -124,7 +124,7 @@ describe('SseEncoder', () => {
     }
   });
 
-  it('tells the callback of end() when the client leaves or stops reading', async (t) => {
+  it('gives the callback of end() an error when the client leaves or stops reading', async (t) => {
     const { destination, encoder } = await stalled(t);
     const ended = new Promise((resolve) => encoder.end(resolve));
     destination.close();

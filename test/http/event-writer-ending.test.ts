@@ -18,7 +18,7 @@ describe('EventWriter at the end of its stream', () => {
     assert.deepEqual([ending.told, writer.unsentEvents], [[], 0]);
   });
 
-  it('leaves the connection alone when it is destroyed after its end was sent', () => {
+  it('leaves the connection alone when destroyed after its end has been sent', () => {
     const { writer, destination, ending } = open();
     writer.finish();
     destination.req.socket.errored = new Error('reset while idle');
@@ -26,7 +26,7 @@ describe('EventWriter at the end of its stream', () => {
     assert.deepEqual([destination.calls, ending.told, writer.finish()], [['end '], [], true]);
   });
 
-  it('answers false while its last chunk waits, and notifies once that is sent', async (t) => {
+  it('answers false while its last chunk waits, and reports when that has been sent', async (t) => {
     const { writer, destination, ending } = open();
     t.after(() => writer.destroy());
     destination.room = false;
@@ -65,7 +65,7 @@ describe('EventWriter at the end of its stream', () => {
     assert.deepEqual(ending.told, ['finished']);
   });
 
-  it('releases those who wait for what they sent before the end', async (t) => {
+  it('releases senders that are still waiting when it ends', async (t) => {
     const { writer } = stalled(t);
     const sent = writer.send('data: b\n\n');
     writer.finish();
@@ -102,7 +102,7 @@ describe('EventWriter at the end of its stream', () => {
     });
   }
 
-  it('is cut when the client left before the end', () => {
+  it('is cut if the client has left before the end', () => {
     const { writer, destination, ending } = open();
     destination.close();
     assert.equal(writer.finish('data: end\n\n'), false);
@@ -188,7 +188,7 @@ describe('EventWriter on an HTTP response', () => {
   }
 
   // Two pieces, one of them empty, would make a turn slower.
-  it('writes head, body and end of a reply that is complete at once as one piece', async (t) => {
+  it('writes a reply that is complete at once in one piece: head, body and end', async (t) => {
     const { writes, text } = await writesOf(t, (response) => {
       const writer = new EventWriter(response, {
         writeHead: (length) =>

@@ -99,7 +99,7 @@ describe('EventWriter', () => {
     assert.equal(writer.unsentEvents, 0);
   });
 
-  it('answers false when the client has left, even for what this tick still holds', async () => {
+  it('answers false when the client has left, and drops what it still holds', async () => {
     const { writer, destination } = open();
     assert.equal(writer.send('data: a\n\n'), true);
     destination.close();
@@ -139,7 +139,7 @@ describe('EventWriter', () => {
   });
 
   it('counts the bytes of each event once', async (t) => {
-    // Was: the whole queue's bytes for each event: 9,000 tokens in a tick blocked it for 3 s.
+    // It used to count the whole queue for each event: 9,000 tokens in a tick blocked it for 3 s.
     let counted = 0;
     const byteLength = Buffer.byteLength.bind(Buffer);
     t.mock.method(Buffer, 'byteLength', (text: string) => {
@@ -260,8 +260,8 @@ describe('EventWriter without room', () => {
     assert.equal(writer.isOpen, true);
   });
 
-  it('restarts its timer when part of a chunk is read, though no drain comes', (t) => {
-    // Was: a client that needed more than 30 s for one chunk was cut off in the middle of it.
+  it('restarts its timer when part of a chunk is read, even if no drain comes', (t) => {
+    // A client that needed more than 30 s for one chunk used to be cut off in the middle of it.
     const clock = new Clock(t);
     const { destination } = stalled(t, { stallTimeoutMs: 1_000 });
     for (let round = 0; round < 5; round++) {

@@ -67,7 +67,7 @@ describe('a server that refuses a body', () => {
 
   // Python's http.client, PHP's curl and others read nothing before everything is sent: a reset on
   // the way is all they would see.
-  it('lets a client that reads only after it has sent 8 MB read its 413', async (t) => {
+  it('lets a client that reads only after sending 8 MB read its 413', async (t) => {
     const served = await serve(t);
     const client = await served.raw();
     client.socket.pause();
@@ -89,7 +89,7 @@ describe('a server that refuses a body', () => {
 
 describe('a client that leaves in mid-body', () => {
   for (const how of ['resets', 'destroys'] as const) {
-    it(`gets a line in the access log, not an error, when it ${how} the connection`, async (t) => {
+    it(`leaves a line in the access log but no error when it ${how} the connection`, async (t) => {
       const { log, records, wait } = recordLog();
       const served = await serve(t, { log });
       const client = await served.raw();
@@ -166,7 +166,7 @@ describe('a malformed request', () => {
     ['CONNECT', 'CONNECT x:443 HTTP/1.1\r\nhost: x:443\r\n\r\n', 405, 'Method Not Allowed', allow],
     ['bytes that never became a request', 'GARBAGE\r\n\r\n', 400, 'Bad Request', undefined],
   ] as const)
-    it(`is answered with JSON, and with Allow if it is a 405: ${what}`, async (t) => {
+    it(`is answered with JSON, and a 405 has Allow: ${what}`, async (t) => {
       const answer = await exchange(await serve(t), bytes);
       assert.deepEqual([answer.status, answer.headers['allow']], [status, allowed]);
       assert.equal(answer.headers['content-type'], 'application/json; charset=utf-8');
@@ -207,7 +207,7 @@ describe('an unusual request', () => {
       assert.deepEqual([answer.status, answer.headers['connection']], [status, 'close']);
     });
 
-  it('is served as HTTP/1.1, with its body, though it offers h2c', async (t) => {
+  it('is served as HTTP/1.1, with its body, even if it offers h2c', async (t) => {
     const client = await (await serve(t)).raw();
     // What Java's HttpClient sends of its own accord.
     const headers = [
@@ -217,7 +217,7 @@ describe('an unusual request', () => {
     assert.match(await within(client.until(/response\.end/), 'the reply'), /"Yes\."/);
   });
 
-  it('is answered without chunks if it speaks HTTP/1.0', async (t) => {
+  it('is answered without chunks if it uses HTTP/1.0', async (t) => {
     const request = rawRequest(messageEvent()).replace('HTTP/1.1', 'HTTP/1.0');
     const { headers, body } = await exchange(await serve(t), request);
     assert.deepEqual(

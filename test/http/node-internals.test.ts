@@ -58,7 +58,7 @@ describe('bytesNotAccepted', () => {
     assert.equal(response.writableLength, writable, 'a public figure would do');
   });
 
-  it('is unknown for a socket that is not open, and for other objects', () => {
+  it('is undefined for a socket that is not open, and for other objects', () => {
     assert.equal(bytesNotAccepted(new Socket()), undefined);
     assert.equal(bytesNotAccepted({}), undefined);
   });
@@ -83,7 +83,7 @@ describe('requestsUpgradedIf', () => {
   const OFFER = 'POST / HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: h2c\r\n'
     + 'content-length: 5\r\n\r\nhello';
 
-  it('serves a request that must not upgrade, its body, and the next request', async (t) => {
+  it('serves a request that must not upgrade, with its body, and the next request', async (t) => {
     const client = await connectTo(t, createUpgradeServer(() => false));
     await client.send(OFFER).until(/\[false: hello\]/);
     await client.send(GET).until(/\[false: \]/);

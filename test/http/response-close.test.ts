@@ -68,7 +68,7 @@ describe('ResponseClose', () => {
     assert.equal((await heard).isFinished, true);
   });
 
-  it('calls the latest listener first, each once', async (t) => {
+  it('calls each listener once, the latest first', async (t) => {
     const { response } = await open(t);
     const close = new ResponseClose(response, undefined);
     const steps: string[] = [];

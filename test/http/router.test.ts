@@ -16,7 +16,7 @@ describe('Router', () => {
   for (const [title, routes, method, path, route, params] of [
     ['finds a literal path', ['GET /health', 'GET /ready'], 'GET', '/ready', 'GET /ready', {}],
     ['finds the root', ['GET /'], 'GET', '/', 'GET /', {}],
-    ['tells methods of one path apart', ['GET /a', 'POST /a'], 'POST', '/a', 'POST /a', {}],
+    ['tells the methods of one path apart', ['GET /a', 'POST /a'], 'POST', '/a', 'POST /a', {}],
     ['fills a parameter', ['GET /calls/:id'], 'GET', '/calls/7', 'GET /calls/:id', { id: '7' }],
     [
       'fills several parameters', ['GET /a/:b/c/:d'], 'GET', '/a/1/c/2', 'GET /a/:b/c/:d',

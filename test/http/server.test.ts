@@ -53,7 +53,7 @@ describe('a request with 2,500 headers', () => {
     assert.equal((await next('request'))['signatureFault'], 'repeated');
   });
 
-  it('keeps its body, which is not a second request, though it offers h2c', async (t) => {
+  it('keeps its body, which is not a second request, even if it offers h2c', async (t) => {
     const served = await serve(t, { platform: platform() });
     served.app.post('/length', async (context) =>
       context.text(200, `[${(await context.readRawBody()).length}]`));
@@ -76,9 +76,9 @@ describe('a request with 2,500 headers', () => {
 describe('an offer of h2c', () => {
   for (const [where, options] of [
     ['beside a local platform', { platform: platform() }],
-    ['without one', {}],
+    ['without a platform', {}],
   ] as const) {
-    // Was: on Node 20, beside a platform, neither the offer nor what followed it was ever answered.
+    // On Node 20, beside a platform, neither the offer nor what followed it used to be answered.
     it(`is ignored after an open stream on its connection, ${where}`, async (t) => {
       const { agent, begun, release } = holding();
       const served = await serve(t, { agent, ...options });
@@ -133,7 +133,7 @@ describe('an unfinished answer', () => {
     assert.deepEqual(client.received.match(/HTTP\/1\.1 \d+/g), ['HTTP/1.1 200']);
   });
 
-  it('ends at once with its connection, without another answer, on bytes that are not a request', async (t) => {
+  it('ends with its connection, without another answer, when garbage follows', async (t) => {
     const left = deferred();
     const client = await open(t, (request, response) => {
       response.on('close', () => left.resolve());

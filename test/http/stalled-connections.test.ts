@@ -72,7 +72,7 @@ describe('a client that is slow to read an answer', () => {
     await client.until(/healthy[^]*healthy/);
   });
 
-  it('gives up its place among MAX_STREAMS', async (t) => {
+  it('loses its place among MAX_STREAMS when it is disconnected', async (t) => {
     const clock = mockTimers(t, ['setInterval']);
     const long = '\u0001'.repeat(1_000_000); // six bytes each in JSON
     const { raw, metric } = serveCompletions(t, { onMessage: () => long });

@@ -72,7 +72,7 @@ describe('scriptedModel', () => {
     assert.deepEqual(ids, ['call_1', 'call_2', 'call_3']);
   });
 
-  it('streams its texts word by word, and loses no space', async () => {
+  it('streams its texts word by word, without losing spaces', async () => {
     const deltas = await deltasOf(scriptedModel(['  Two Funghi,\nplease. ']));
     const texts = deltas.flatMap((delta) => (delta.type === 'text' ? [delta.text] : []));
     assert.deepEqual(texts, ['  Two', ' Funghi,', '\nplease.', ' ']);
@@ -94,7 +94,7 @@ describe('scriptedModel', () => {
     assert.deepEqual(model.requests[0]?.tools.map((shown) => shown.name), ['add_pizza', 'hang_up']);
   });
 
-  it('reports one request without tokens in the log line', async (t) => {
+  it('reports its request in the log line', async (t) => {
     const { client, logLines } = serveWith(t, scriptedModel(['Hi.']));
     await (await client.say('Hi.')).text();
     await client.close();
@@ -117,9 +117,9 @@ describe('scriptedModel', () => {
   });
 
   for (const [after, script, said] of [
-    ['a tool', [{ call: 'add_pizza', args: { kind: 'funghi', count: 2 } }],
+    ["a tool's result", [{ call: 'add_pizza', args: { kind: 'funghi', count: 2 } }],
       "has 1 answer, and the model was asked once more, after a tool's result"],
-    ['what the caller said', [],
+    ["the caller's words", [],
       "has 0 answers, and the model was asked once more, after the caller's words"],
   ] as const) {
     it(`fails the turn when the script runs out after ${after}, and says so`, async (t) => {
@@ -169,14 +169,14 @@ describe('scriptedModel', () => {
   }
 });
 
-describe('a scripted model that fails', () => {
+describe('a scripted model that is told to fail', () => {
   const statuses: readonly (readonly [status: number, code: string, isRetryable: boolean])[] = [
     [400, 'http_error', false], [401, 'key_refused', false], [404, 'http_error', false],
     [429, 'rate_limited', true], [500, 'http_error', true], [503, 'http_error', true],
     [599, 'http_error', true],
   ];
   for (const [status, code, isRetryable] of statuses) {
-    it(`fails with status ${status} as a vendor does: ${code}`, async () => {
+    it(`fails as if a vendor had answered ${status}: ${code}`, async () => {
       const { deltas, error } = await read(scriptedModel([{ fail: status }]));
       assert.deepEqual(deltas, []);
       assert.deepEqual([error?.code, error?.status, error?.retryable], [code, status, isRetryable]);
@@ -184,7 +184,7 @@ describe('a scripted model that fails', () => {
     });
   }
 
-  it('breaks off with the code of a broken stream after what it has said', async () => {
+  it('breaks off after what it has said, with the code of a broken stream', async () => {
     const model = scriptedModel([['One two', { fail: 'connection_dropped' }]]);
     const { text, error } = await read(model);
     assert.equal(text, 'One two');
@@ -192,7 +192,7 @@ describe('a scripted model that fails', () => {
     assert.match(error?.message ?? '', /failed with connection_dropped, as its script says/);
   });
 
-  it('refuses without a word', async () => {
+  it('refuses without saying anything', async () => {
     const { deltas, error } = await read(scriptedModel([{ fail: 'content_filter' }]));
     assert.deepEqual([deltas, error?.code, error?.retryable], [[], 'content_filter', false]);
   });
@@ -295,7 +295,7 @@ describe('a script that is a function', () => {
     assert.equal(await (await client.say('What can you do?')).text(), '2 tools');
   });
 
-  it('fails its request if its answer is invalid, and says which', async () => {
+  it('fails its request if its answer is invalid, and says which answer it was', async () => {
     const model = scriptedModel((() => Promise.resolve('Hi.')) as unknown as Script);
     const failures: string[] = [];
     const onFailedRequest = (_: string, failure: string): number => failures.push(failure);

@@ -48,7 +48,7 @@ describe('createTestClient', () => {
     ['JSON to /api/agent by default', (client) => client.say('Hello?'),
       ({ request: { method, url, headers } }) => [method, url, headers['content-type']],
       ['POST', '/api/agent', 'application/json']],
-    ['no signature if that is null', (client) => client.post({}, { signature: null }),
+    ['no signature if it is null', (client) => client.post({}, { signature: null }),
       ({ request }) => request.headers['layercode-signature'], undefined],
     ['additional headers', (client) => client.post({}, { headers: { 'x-tenant': 'acme' } }),
       ({ request }) => request.headers['x-tenant'], 'acme'],
@@ -93,7 +93,7 @@ describe('createTestClient', () => {
     assert.notEqual(client.conversationId, other.conversationId);
   });
 
-  it('serves an app on a free port the first time, and only once', async (t) => {
+  it('serves an app on a free port at the first request, and only once', async (t) => {
     const { client } = serve(t, {});
     const [first, second] = await Promise.all([
       client.say('One'),
@@ -128,8 +128,8 @@ const endless: TestAgent = {
   },
 };
 
-describe('interruptAfterWords', () => {
-  it('cuts the reply after this many words', async (t) => {
+describe('createTestClient with interruptAfterWords or interruptWhen', () => {
+  it('cuts the reply after that many words', async (t) => {
     const { client } = serve(t, endless);
     const reply = await client.say('Go on.', { interruptAfterWords: 3 });
     assert.equal(await reply.text(), 'One two, three');
@@ -156,7 +156,7 @@ describe('interruptAfterWords', () => {
     ]);
   });
 
-  it('cuts a reply that nobody heard', async (t) => {
+  it('cuts a reply before any of it is heard', async (t) => {
     const { client, history } = serve(t, {
       *onMessage({ text }) {
         yield ' ';
@@ -219,7 +219,7 @@ describe('interruptAfterWords', () => {
     assert.deepEqual(typesOf(await reply.events()), ['response.data', 'response.end']);
   });
 
-  it('reports nothing with a session.start, nor with a message after one', async (t) => {
+  it('reports no interruption with a session.start, nor with a message after it', async (t) => {
     const { client, sent } = await clientOf(t, threeWords);
     await client.say('Go on.', { interruptAfterWords: 1 });
     await client.start();
@@ -228,7 +228,7 @@ describe('interruptAfterWords', () => {
     assert.ok(sent.all.every(({ text: body }) => !body.includes('interruption_context')));
   });
 
-  it('reports to the interrupted conversation, and to no other', async (t) => {
+  it('reports an interruption only to the interrupted conversation', async (t) => {
     const { client, history } = serve(t, { onMessage: ({ text }) => text });
     await client.say('One two.', { conversation_id: 'a', interruptAfterWords: 1 });
     await (await client.say('Three four.', { conversation_id: 'b' })).text();
@@ -237,7 +237,7 @@ describe('interruptAfterWords', () => {
     assert.deepEqual((await history('b'))[1], ['assistant', 'Three four.', 'completed']);
   });
 
-  it('yields to an interruption_context from the test', async (t) => {
+  it('prefers an interruption_context from the test', async (t) => {
     const { client, history } = serve(t, { onMessage: ({ text }) => text });
     await client.say('One two.', { interruptAfterWords: 1 });
     await (await client.say('Three.', { interruption_context: null })).text();
@@ -252,7 +252,7 @@ describe('interruptAfterWords', () => {
     await assert.rejects((await client.say('Hello?')).text(), { message });
   });
 
-  it('does not read an answer that is not a stream', async (t) => {
+  it('does not consume an answer that is not a stream', async (t) => {
     const { client } = await clientOf(t, (response) => {
       response.writeHead(503, { 'content-type': 'application/json' }).end('{"error":"full"}');
     });
@@ -261,7 +261,7 @@ describe('interruptAfterWords', () => {
   });
 
   for (const count of [-1, 1.5, Number.NaN]) {
-    it(`refuses ${count}, before anything is sent`, async (t) => {
+    it(`refuses ${count} words, before anything is sent`, async (t) => {
       const { client, sent } = await clientOf(t);
       await assert.rejects(client.say('Hello?', { interruptAfterWords: count }), {
         name: 'RangeError',
@@ -273,7 +273,7 @@ describe('interruptAfterWords', () => {
 });
 
 describe('deliverAgain', () => {
-  it('posts the last turn with the same bytes, whatever else was posted since', async (t) => {
+  it('posts the last turn with the same bytes, whatever else has been posted since', async (t) => {
     const { client, sent } = await clientOf(t);
     await client.start();
     await client.say('Hello?', { custom_metadata: { plan: 'gold' } });
@@ -284,7 +284,7 @@ describe('deliverAgain', () => {
     assert.ok(again);
   });
 
-  it('fails if there was no turn', async () => {
+  it('fails if there has been no turn', async () => {
     const client = createTestClient('http://127.0.0.1:9', { secret: SECRET });
     await assert.rejects(client.deliverAgain(), {
       message: 'deliverAgain() needs a turn: say something',
@@ -310,7 +310,7 @@ function callingAgent(...calls: readonly ToolCall[]): TestAgent {
 describe('TestReply.toolCalls', () => {
   const price = { id: 'c', name: 'price', args: '{"stems":3}' };
 
-  it('lists the calls of the turn with what the model wrote and got', async (t) => {
+  it('lists the calls of the turn with what the model wrote and received', async (t) => {
     const broken = { id: 'c', name: 'break', args: 'stems' };
     const { client } = serve(t, callingAgent(price, broken));
     const reply = await client.say('How much?');
@@ -320,7 +320,7 @@ describe('TestReply.toolCalls', () => {
     ]);
   });
 
-  it('can be called before and after the text, and after a loop', async (t) => {
+  it('can be called before and after the text, and after a loop over the events', async (t) => {
     const { client } = serve(t, callingAgent(price));
     const first = await client.say('One.');
     assert.equal((await first.toolCalls()).length, 1);
@@ -339,7 +339,7 @@ describe('TestReply.toolCalls', () => {
     assert.deepEqual(await (await client.start()).toolCalls(), []);
   });
 
-  it('lists the calls of an interrupted turn, and how far each has come', async (t) => {
+  it('lists the calls of an interrupted turn, and how far each of them got', async (t) => {
     const { client } = serve(t, {
       async onMessage({ journal }, reply) {
         reply.say('Let me see.');
@@ -355,7 +355,7 @@ describe('TestReply.toolCalls', () => {
     assert.equal((await reply.toolCalls())[0]?.state, 'interrupted');
   });
 
-  it('lists the calls of the call dialect if the event has a turn_id', async (t) => {
+  it('lists calls in the call dialect if the event has a turn_id', async (t) => {
     const { client } = serve(t, callingAgent(price));
     const body = JSON.parse(wireBody('transcript')) as object;
     const reply = await client.post(JSON.stringify({ ...body, turn_id: 't-1' }));
@@ -370,7 +370,7 @@ describe('TestReply.toolCalls', () => {
     });
   });
 
-  it('fails if only the wire is known, which does not show calls', async (t) => {
+  it('fails if the client has only an origin: the wire shows no calls', async (t) => {
     const { client } = serve(t, callingAgent(price));
     const other = createTestClient(await client.origin(), { secret: SECRET });
     await assert.rejects((await other.say('How much?')).toolCalls(), {

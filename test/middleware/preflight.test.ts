@@ -18,7 +18,7 @@ function preflight(
 }
 
 describe('a preflight', () => {
-  it('is 204 without a body', async (t) => {
+  it('is answered with 204 and no body', async (t) => {
     const client = await (await serve(t, LISTED)).raw();
     client.send(
       `OPTIONS /api/authorize HTTP/1.1\r\nhost: x\r\norigin: ${ORIGIN}\r\naccess-control-request-method: POST\r\nconnection: close\r\n\r\n`,

@@ -39,7 +39,7 @@ describe('rateLimit', () => {
     );
   });
 
-  it('says in whole seconds when the next request may pass, which it then does', () => {
+  it('says in whole seconds when the next request may pass, which then passes', () => {
     const { ask, pass } = limited(2);
     ask();
     ask();

@@ -205,7 +205,7 @@ describe('a failing model', () => {
     assert.equal(await (await server.request(0)).wasCut, true);
   });
 
-  it('that sends an endless event is cut', async () => {
+  it('that sends an endless event is cut off', async () => {
     const error = await errorOf((response) => {
       openStream(response);
       response.write(`data: ${'x'.repeat(1_048_577)}`);
@@ -213,7 +213,7 @@ describe('a failing model', () => {
     assert.equal(error.code, 'reply_too_large');
   });
 
-  it('may be read slowly: the time between deltas is the model’s, not the reader’s', async (t) => {
+  it('is not one with a slow reader: the time between deltas is the model’s alone', async (t) => {
     let release = (): void => undefined;
     const blocks = textReply('One', ' two');
     const { url } = await serve(
@@ -259,7 +259,7 @@ describe('the log of a failing model', () => {
       ['a finish reason', stream(chunk({}, words), DONE)],
       ['an unclosed thought', stream(chunk({ content: `<think>${words}` }, words), DONE)],
       ['a header', (response) => void response.socket?.end(`HTTP/1.1 200\r\n${words}\r\n\r\n`)],
-      ['what is not HTTP', (response) => void response.socket?.end(words)],
+      ['bytes that are not HTTP', (response) => void response.socket?.end(words)],
       ['a redirect', (response) => void response.writeHead(307, { location: `/${words}` }).end()],
       ['an event that is too long', stream(event({ x: words.repeat(100_000) }))],
       ['arguments that are too long', stream(chunk({ tool_calls: [{ function: tooLong }] }))],

@@ -86,7 +86,7 @@ describe('the timers of a stream', () => {
   });
 
   for (const thought of [{ content: '<think>hm' }, { reasoning_content: 'hm' }]) {
-    it(`restart while it thinks after a word (${Object.keys(thought).join()})`, async (t) => {
+    it(`restart while a model thinks after a word (${Object.keys(thought).join()})`, async (t) => {
       const { send, pass, reading } = byHand(t);
       await send(chunk({ content: 'Yes. ' }));
       await pass(99);
@@ -139,7 +139,7 @@ describe('the timers of a stream', () => {
     });
   }
 
-  it('start again while it thinks after a finish reason that was not the end', async (t) => {
+  it('start again while a model thinks after a finish reason that was not the end', async (t) => {
     const { send, pass, reading } = byHand(t);
     await send(chunk({ content: 'Yes. ' }, 'stop'));
     for (const field of ['reasoning_content', 'reasoning']) {
@@ -166,7 +166,7 @@ describe('the timers of a stream', () => {
     await reply.return();
   });
 
-  it('fire after a garbage collection, before and after the headers', async () => {
+  it('fire even after a garbage collection, before and after the headers', async () => {
     for (const answer of [mute, silentAfter()]) {
       const server = await serve(answer);
       const timeouts = { connectMs: 200, firstDeltaMs: 200 };
@@ -272,7 +272,7 @@ describe('ending a stream', () => {
     assert.ok((await msUntilCut(server, from)) < 200);
   });
 
-  it('yields nothing more after its signal has aborted, not even what was received', async () => {
+  it('by its signal yields nothing more, not even what was received', async () => {
     const { url } = await serve(says('One', ' two'));
     const caller = new AbortController();
     const reply = modelAt(url).stream(HELLO, { signal: caller.signal });
@@ -281,13 +281,13 @@ describe('ending a stream', () => {
     assert.deepEqual(await reply.next(), { done: true, value: undefined });
   });
 
-  it('asks nothing if its signal has already aborted', async () => {
+  it('by a signal that has already aborted asks nothing', async () => {
     const server = await serve(says('Hi'));
     const { deltas, error } = await read(modelAt(server.url), { signal: AbortSignal.abort() });
     assert.deepEqual([deltas, error, server.requests.length], [[], undefined, 0]);
   });
 
-  it('leaves no timer and no listener behind, however it ends', async () => {
+  it('leaves no timer and no listener behind, however the stream ends', async () => {
     const timers = (): number =>
       process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
     const caller = new AbortController();

@@ -31,7 +31,7 @@ describe('tool calls', () => {
     assert.equal(deltas[3]?.type, 'usage');
   });
 
-  it('go back to Google with their signature, those of others with the stand-in', async () => {
+  it('go back to Google with signatures, those of other vendors with a stand-in', async () => {
     const server = await serve(
       stream(
         googleToolCall('call_1', 'a', '{}', 'c2ln'),
@@ -76,7 +76,7 @@ describe('tool calls', () => {
     ]);
   });
 
-  it('are accepted up to 64 and refused beyond', async () => {
+  it('are accepted up to 64, and refused beyond that', async () => {
     const calls = (count: number): Answer => {
       const blocks = Array.from({ length: count }, (_, index) => chunk({
         tool_calls: [{ index, id: `c${index}`, function: { name: 'a', arguments: '{}' } }],

@@ -181,7 +181,7 @@ describe('chatCompletionsModel', () => {
     assert.equal(await (await server.request(0)).wasCut, true);
   });
 
-  it('opens the connection that the first request uses', async () => {
+  it('warms the connection that the first request uses', async () => {
     const server = await serve(says('Hi'));
     const model = modelAt(server.url);
     await model.warm(new AbortController().signal);
@@ -225,7 +225,7 @@ describe('what is sent back', () => {
     return (await server.request(0)).body['messages'] as SentMessage[];
   }
 
-  it('has no broken calls, and ids that the vendor accepts, the same for the results', async () => {
+  it('has no broken calls, and ids that the vendor accepts, also in the results', async () => {
     const sent = await sentTo();
     const calls = sent[2]?.tool_calls ?? [];
     assert.deepEqual(calls.map((call) => call.function), [

@@ -63,13 +63,13 @@ function open({ signal } = new AbortController(), isReady?: Promise<void>) {
 }
 
 describe('a deferred stream', () => {
-  it('asks nobody before its reader does', async () => {
+  it('asks nobody before its reader asks', async () => {
     const { source, stream } = open();
     assert.equal(source.requests.length, 0);
     await stream.return();
   });
 
-  it('passes each request to the model itself once it has given a delta', async () => {
+  it('passes each request to the model itself once the model has given a delta', async () => {
     const { source, stream } = open();
     const first = stream.next();
     source.requests[0]?.give('One');

@@ -70,7 +70,7 @@ describe('the options of a request', () => {
     });
   }
 
-  it('cannot replace the model, its messages, tools and streaming', async () => {
+  it('cannot replace the model, its messages, tools or streaming', async () => {
     const server = await serve(says('Hi'));
     const groq = { model: 'other', messages: [], tools: [], stream: false, seed: 7 };
     await read(modelAt(server.url, { name: 'groq:llama' }), { providerOptions: { groq } });
@@ -172,7 +172,7 @@ describe('what a model refuses', () => {
     ['OpenAI', 'openai:gpt-9', 'reasoning_effort', {}, openaiRefusal],
     ['Mistral', 'mistral:small', 'seed', SEED, mistralRefusal],
   ] as const) {
-    it(`is left out once an answer of ${vendor} has named ${field}`, async () => {
+    it(`is left out once an answer from ${vendor} has named ${field}`, async () => {
       const told: string[] = [];
       const { server, model } = await served(name, refusal(field), says('Hi'));
       const asked = { ...options, onProblem: (problem: string) => told.push(problem) };
@@ -220,7 +220,7 @@ describe('what a model refuses', () => {
     assert.deepEqual(told, []);
   });
 
-  it('includes the tools if they may not be called and tool_choice is refused', async () => {
+  it('is left out with the tools if it is tool_choice and none may be called', async () => {
     const { server, model } = await served('groq:llama', openaiRefusal('tool_choice'), says('Hi'));
     assert.equal((await read(model, { tools: TOOLS, toolChoice: 'none' })).text, 'Hi');
     const { body } = await server.request(1);
@@ -250,7 +250,7 @@ describe('tokens that a vendor had cached', () => {
     ['a vendor that does not say', {}, undefined],
     ['a vendor that says nonsense', { prompt_tokens_details: { cached_tokens: '9' } }, undefined],
   ] as const) {
-    it(`are read from the usage of ${vendor}`, async () => {
+    it(`are read from the usage of ${vendor}: ${cachedTokens}`, async () => {
       const counts = { prompt_tokens: 2_000, completion_tokens: 5, ...usage };
       const { deltas } = await answered(
         stream(chunk({ content: 'Hi' }, 'stop'), event({ choices: [], usage: counts }), DONE),

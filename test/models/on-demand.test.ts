@@ -32,7 +32,7 @@ async function read(model: ChatModel, options = { signal }): Promise<ModelDelta[
 }
 
 describe('loadedOnDemand', () => {
-  it('loads nothing for its name, its problems and whether it is usable', () => {
+  it('loads nothing to give its name, its problems and whether it is usable', () => {
     const { model, loads } = stage();
     assert.deepEqual(
       [model.name, model.problems(), model.isUsable(), loads()],
@@ -63,7 +63,7 @@ describe('loadedOnDemand', () => {
     await assert.rejects(read(model), /a file is missing/);
   });
 
-  it('ends quietly for a signal that fires while it loads', async () => {
+  it('ends quietly when a signal fires while it loads', async () => {
     let finish!: (model: ChatModel) => void;
     const model = loadedOnDemand('x', () => new Promise((resolve) => (finish = resolve)));
     const controller = new AbortController();

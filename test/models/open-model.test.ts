@@ -149,7 +149,7 @@ describe('openModel', () => {
     ['a key with a line break in it', 'openai:x', { OPENAI_API_KEY: `${KEY}\nx` },
       'OPENAI_API_KEY contains blanks'],
   ] as const) {
-    it(`names ${what}, without the value`, async () => {
+    it(`reports ${what}, without the value`, async () => {
       const { model, problems } = openModel({ names: [name], environment });
       assert.ok(problems[0]?.startsWith(sentence), problems[0]);
       assert.ok(!problems.join().includes(KEY));

@@ -21,7 +21,7 @@ describe('parseModelName', () => {
     );
   });
 
-  it('refuses what names no provider or no model, and lists the providers', () => {
+  it('refuses a name without a provider or a model, and lists the providers', () => {
     for (const name of ['gpt-6-luna', 'openai:', ':gpt-5', 'toString:x', '']) {
       assert.throws(
         () => parseModelName(name),
@@ -52,7 +52,7 @@ describe('defaultModelName', () => {
 });
 
 describe('PROVIDERS', () => {
-  it("reads Google's key from three variables in order", () => {
+  it("has three variables for Google's key, in order", () => {
     const google = parseModelName('google:x').provider;
     assert.equal(
       findKey(google, {
@@ -90,7 +90,7 @@ describe('PROVIDERS', () => {
   ];
   for (const [name, id, sent] of ids) {
     const what = typeof sent === 'string' ? 'as it is' : 'as a hash';
-    it(`sends ${name} the call id ${id} ${what}`, () => {
+    it(`gives ${name} the call id ${id} ${what}`, () => {
       const wireId = PROVIDERS[name]?.toolCallId?.(id) ?? '';
       if (typeof sent === 'string') assert.equal(wireId, sent);
       else {
@@ -123,7 +123,7 @@ describe('PROVIDERS', () => {
     ['ollama:gpt-6-luna', undefined],
   ];
   for (const [name, effort] of efforts) {
-    it(`asks ${name} for ${effort === undefined ? 'no' : `"${effort}"`} reasoning effort`, () => {
+    it(`gives ${name} ${effort === undefined ? 'no' : `"${effort}"`} reasoning effort`, () => {
       const { provider, model } = parseModelName(name);
       assert.equal(provider.reasoningEffort?.(model), effort);
     });

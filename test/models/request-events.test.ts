@@ -29,7 +29,7 @@ const typesOf = (events: readonly RequestEvent[]): string[] => events.map(({ typ
 const atOnce = { sleep: () => Promise.resolve(), random: () => 1 };
 
 describe('onRequest', () => {
-  it('reports an answer: its body without headers, its first word, and the same usage', async () => {
+  it('reports a request without its headers, its first word, and its usage', async () => {
     const { events, onRequest } = told();
     const { url } = await serve(says('Hello', ' there.'));
     const { deltas } = await read(modelAt(url), { onRequest });

@@ -78,7 +78,7 @@ describe('withRetries', () => {
     assert.deepEqual([deltas, error, model.asked], [[text('Hel')], retryable, 1]);
   });
 
-  it('waits as long as the vendor asks, up to three seconds, and not at all beyond', async () => {
+  it('waits as long as the vendor asks, up to 3 seconds, and not at all beyond that', async () => {
     const limited = (retryAfterMs: number): ModelError =>
       new ModelError('rate_limited', 'a: HTTP 429', { retryable: true, retryAfterMs });
     const options = noting();
@@ -126,7 +126,7 @@ describe('withFallbacks', () => {
     });
   }
 
-  it('never changes the voice in mid-reply', async () => {
+  it('never changes the model in mid-reply', async () => {
     const second = scripted('b', [text('Hello')]);
     const { deltas, error } = await read(
       withFallbacks([scripted('a', [text('Hel'), retryable]), second]),

@@ -111,12 +111,12 @@ const cases: readonly (readonly [what: string, pieces: readonly Piece[], calls: 
     ['x: a {}{}'],
   ],
   [
-    'whose id comes after the name, and index only at first',
+    'whose id comes after the name, and whose index only at first',
     [{ index: 0, name: 'a', args: '{' }, { index: 0, id: 'x' }, { id: 'x', args: '}' }],
     ['x: a {}'],
   ],
   [
-    'with an id of ours if two calls have the same',
+    'with an id of ours if two calls have the same id',
     [{ index: 0, id: 'x', name: 'a', args: '{}' }, { index: 1, id: 'x', name: 'b', args: '{}' }],
     ['x: a {}', 'b {}'],
   ],
@@ -126,11 +126,11 @@ const cases: readonly (readonly [what: string, pieces: readonly Piece[], calls: 
     ['a {}', 'b {}'],
   ],
   [
-    'without the empty nameless ones',
+    'and drops empty nameless ones',
     [{ index: 0, id: 'x', name: '', args: '' }, { index: 1, id: 'y', name: 'b', args: '{}' }],
     ['y: b {}'],
   ],
-  ['with a nameless one that has arguments', [{ index: 0, id: 'x', args: '{}' }], ['x:  {}']],
+  ['and keeps a nameless one with arguments', [{ index: 0, id: 'x', args: '{}' }], ['x:  {}']],
   ['with arguments sent as an object', [{ id: 'x', name: 'a', args: { n: 1 } }], ['x: a {"n":1}']],
 ];
 
@@ -139,7 +139,7 @@ describe('ToolCallParts', () => {
     it(`joins calls ${what}`, () => assert.deepEqual(calls(pieces), expected));
   }
 
-  it('does not take an empty piece for a call', () => {
+  it('does not mistake an empty piece for a call', () => {
     assert.equal(join([{ index: 0, id: 'x', name: '', args: '' }]).hasBegun, false);
     assert.equal(join([{ index: 0, name: 'a' }]).hasBegun, true);
     assert.equal(join([{ index: 0, args: '{' }]).hasBegun, true);

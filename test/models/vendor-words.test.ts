@@ -23,18 +23,18 @@ describe('vendorWord', () => {
     assert.deepEqual(shown.map(vendorWord), shown));
 
   const hidden: readonly (readonly [what: string, value: unknown])[] = [
-    ['a word of the caller', 'Fritz'],
-    ['a word of the caller among terms', 'invalid_fritz_error'],
-    ['a word of the caller in a compound', 'InvalidFritzError'],
+    ['a word from the caller', 'Fritz'],
+    ['a word from the caller among terms', 'invalid_fritz_error'],
+    ['a word from the caller in a compound', 'InvalidFritzError'],
     ['a sentence of terms', 'the request is invalid'],
     ['a card number', '4711'],
     ['a number after terms', 'invalid_request_4711'],
     ['a path into the request', 'messages[3].content'],
     ['a key', 'sk-secret-1234567890'],
-    ['another script', 'ошибка'],
+    ['a word in another script', 'ошибка'],
     ['an empty string', ''],
     ['a number', 500],
-    ['nothing', null],
+    ['null', null],
   ];
   for (const [what, value] of hidden) {
     it(`hides ${what}`, () => assert.equal(vendorWord(value), ''));

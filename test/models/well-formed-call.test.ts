@@ -31,12 +31,12 @@ describe('wellFormedCall', () => {
 });
 
 describe('parseArguments', () => {
-  it('reads a JSON object, and nothing as an empty one', () => {
+  it('reads a JSON object, and an empty text as an empty object', () => {
     assert.deepEqual(parseArguments('{"a":{"b":1}}'), { a: { b: 1 } });
     for (const args of ['', ' \n']) assert.deepEqual(parseArguments(args), {});
   });
 
-  it('recognises what is not an object', () => {
+  it('is undefined for what is not an object', () => {
     for (const args of BROKEN) assert.equal(parseArguments(args), undefined, args);
   });
 });

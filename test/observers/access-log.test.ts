@@ -8,7 +8,7 @@ import {
 } from '../fixtures/kernel.ts';
 
 describe('the access log', () => {
-  it('gives the method, the path without the query, status and level', async (t) => {
+  it('gives the method, the path without the query, the status and the level', async (t) => {
     const { log, next, text } = recordLog();
     await (await serve(t, { log })).fetch('/health?token=swordfish', { method: 'PUT' });
     const { method, path, status, level } = await next('request');

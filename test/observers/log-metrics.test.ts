@@ -11,7 +11,7 @@ const NAME = 'layercode_log_lines_dropped_total';
 const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: SECRET }, []);
 
 describe('a log that cannot be written', () => {
-  it('loses lines, which /metrics counts, but no call', async (t) => {
+  it('loses lines, which /metrics counts, but no calls', async (t) => {
     const log = createLogger({
       write: () => {
         throw new Error('ENOSPC');

@@ -76,7 +76,7 @@ describe('the cost of a turn', () => {
     assert.deepEqual(samples(served.app.metrics.text(), 'layercode_model_cost_total'), []);
   });
 
-  it('needs no price where a script speaks, or a model reports no tokens', async (t) => {
+  it('needs no price if a script speaks, or if a model reports no tokens', async (t) => {
     const silent = using('own:model', { inputTokens: undefined, outputTokens: undefined });
     const models = [[scriptedModel(['One.']), true], [silent, undefined]] as const;
     for (const [model, isEstimated] of models) {
@@ -89,7 +89,7 @@ describe('the cost of a turn', () => {
   });
 });
 
-describe('a request that was cut off', () => {
+describe('a request whose usage is not reported in full', () => {
   const environment = { MODEL_PRICES: PRICES };
 
   /** The caller leaves a turn whose model has said this, and no more. */
@@ -103,7 +103,7 @@ describe('a request that was cut off', () => {
     return { server, served, line };
   }
 
-  it('counts with an estimate of what was sent and received', async (t) => {
+  it('counts with an estimate of what was sent and received if it is cut off', async (t) => {
     const { server, served, line } = await cutOff(t, chunk({ content: 'Hello there' }));
     const sent = JSON.stringify(server.requests[0]?.body).length;
     assert.equal(line?.['outcome'], 'interrupted');
@@ -121,7 +121,7 @@ describe('a request that was cut off', () => {
     assert.deepEqual(samples(text, 'layercode_model_tokens_total'), []);
   });
 
-  // Was: only the limits of calls counted such answers; everywhere else they had used 0 tokens.
+  // Previously only the per-call limits counted such answers; elsewhere they showed as 0 tokens.
   it('counts with an estimate if its vendor reports nothing at the end', async (t) => {
     const unreported = stream(chunk({ content: 'Hello there' }), chunk({}, 'stop'), DONE);
     const server = await modelServer(t, unreported);
@@ -138,7 +138,7 @@ describe('a request that was cut off', () => {
     assert.equal(samples(text, 'layercode_model_estimated_tokens_total').length, 2);
   });
 
-  it('counts what the vendor had reported by then, which is not an estimate', async (t) => {
+  it('counts with what the vendor had reported before the cut, not with an estimate', async (t) => {
     const said = chunk({ content: 'Hello' }).replace('"choices"',
       '"usage":{"prompt_tokens":9,"completion_tokens":2},"choices"');
     const { line } = await cutOff(t, said);

@@ -32,7 +32,7 @@ describe('the metrics of the process', () => {
     assert.equal(open().value(name), 1);
   });
 
-  it('have user and system CPU time, in seconds', () => {
+  it('include user and system CPU time, in seconds', () => {
     block(30);
     const { value } = open();
     const seconds = (): number => {
@@ -44,7 +44,7 @@ describe('the metrics of the process', () => {
     assert.ok(read >= before && read <= seconds(), `${before} ${read}`);
   });
 
-  it('have resident memory and heap in bytes', () => {
+  it('include resident memory and heap in bytes', () => {
     const { value } = open();
     const { rss, heapUsed } = process.memoryUsage();
     const near = (name: string, bytes: number): void => {
@@ -55,7 +55,7 @@ describe('the metrics of the process', () => {
     near('nodejs_heap_size_used_bytes', heapUsed);
   });
 
-  it('have the start of the process in Unix time', () => {
+  it('include the start of the process in Unix time', () => {
     assert.equal(open().value('process_start_time_seconds'), performance.timeOrigin / 1_000);
   });
 
@@ -74,7 +74,7 @@ describe('the metrics of the process', () => {
     });
   });
 
-  it('have the delay of the event loop since the last reading, in seconds', async () => {
+  it('include the delay of the event loop since the last reading, in seconds', async () => {
     const { value } = open();
     value('nodejs_eventloop_lag_p99_seconds');
     await sleep(50); // Node measures every 20 ms, from the first tick after a reading on
@@ -85,7 +85,7 @@ describe('the metrics of the process', () => {
     assert.equal(value('nodejs_eventloop_lag_p99_seconds'), 0);
   });
 
-  it('have the busy share of the event loop since the last reading', async () => {
+  it('include the busy share of the event loop since the last reading', async () => {
     const { value } = open();
     value('nodejs_eventloop_utilization');
     await sleep(0);

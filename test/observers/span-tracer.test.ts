@@ -264,7 +264,7 @@ describe('the span of a request to a model', () => {
     assert.equal(spans[0]?.attributes['gen_ai.provider.name'], 'gcp.gemini');
   });
 
-  it('is added up in its turn, together with interrupted requests', () => {
+  it("has its usage summed on the turn's span, with that of interrupted requests", () => {
     const { spans, start } = following();
     const model = { model: 'a:b', requests: 1, cachedTokens: undefined };
     start('t-1').note({
@@ -328,7 +328,7 @@ describe('openTracing', () => {
     ['TRUE', true], ['1', true], ['SPAN_ONLY', true], ['span_and_event', true],
     ['NO_CONTENT', false], ['event_only', false], ['', false],
   ] as const) {
-    it(`${hasWords ? 'has words' : 'has no words'} with ${NAME}=${value}`, () => {
+    it(`${hasWords ? 'records words' : 'records no words'} with ${NAME}=${value}`, () => {
       assert.equal(openTracing({ [NAME]: value }, log, costOf, undefined).hasWords, hasWords);
     });
   }

@@ -27,7 +27,7 @@ function isBetween(value: number, least: number, most: number): void {
 }
 
 describe('the time of the first word', () => {
-  it('is in /metrics in seconds, and nowhere for a turn that says nothing', async (t) => {
+  it('is in /metrics in seconds, but not for a turn that says nothing', async (t) => {
     const { client, metric } = await served(t);
     await (await client.say('silence')).text();
     isBetween(metric('layercode_first_speech_seconds_sum{event="message"}'), 3, 4);
@@ -96,7 +96,7 @@ describe('the usage of models', () => {
       },
     ],
     [
-      'no tokens where no vendor reported any',
+      'a model without tokens where no vendor reported any',
       [unknown],
       { model: 'c:d', modelRequests: 1, inputTokens: undefined, firstTokenMs: 9 },
     ],

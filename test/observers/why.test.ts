@@ -44,7 +44,7 @@ describe('a turn that waits for tools', () => {
     return serve(t, withModel(script, { tools }));
   }
 
-  it('names the slowest tool in its line, and has the times of all there and in /metrics', async (t) => {
+  it('logs the slowest tool and the time of all; /metrics has the time of each', async (t) => {
     const served = serveTools(t);
     const { slowestTool, toolMs, ...line } = await says(served);
     assert.equal(slowestTool, 'slow');
@@ -74,7 +74,7 @@ describe('a turn that the platform may replace', () => {
     return { ...served, heard, pass: (ms) => (jump(ms), clock.tick(ms)) };
   }
 
-  // Was: of 715 ms that a turn took, its line explained 4 ms (the model) and 0.1 ms (the tool).
+  // Of the 715 ms that a turn took, its line used to explain 4 (the model) and 0.1 (the tool).
   it('says how long its tools waited', async (t) => {
     const { heard, pass, ...served } = await waiting(t);
     pass(9_000);
@@ -107,7 +107,7 @@ describe('the first word', () => {
     });
   }
 
-  it('is given beside the first sound in log and metrics, if a filler came first', async (t) => {
+  it('is given beside the first sound, in log and metrics, if a filler came first', async (t) => {
     const served = serveFiller(t);
     const { firstSpeechMs, firstWordMs } = await says(served);
     const below = (name: string): number =>
@@ -123,8 +123,8 @@ describe('the first word', () => {
   });
 });
 
-describe('a turn that fails', () => {
-  it('gives the reason in its line and in /metrics, as one of a few words', async (t) => {
+describe('a turn in which something fails', () => {
+  it('gives the reason in its line and in /metrics, as one of a few fixed words', async (t) => {
     const served = serve(t, withModel([{ fail: 503 }], {}));
     const { failure } = await says(served);
     assert.equal(failure, 'model');

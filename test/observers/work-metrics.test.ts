@@ -48,7 +48,7 @@ const UNKNOWN = 'layercode_tool_outcomes_unknown_total';
 const MODEL_REQUESTS = 'layercode_model_requests_total';
 
 describe('layercode_call_limits_reached_total', () => {
-  it('begins at 0 for both limits, so that an alert sees the first one', (t) => {
+  it('begins at 0 for both limits, so that an alert sees the first case', (t) => {
     const samples = samplesOf(withScript(t, 'Hello.'), 'layercode_call_limits_reached_total');
     assert.deepEqual(samples, ['{limit="cost"} 0', '{limit="tokens"} 0']);
   });
@@ -64,7 +64,7 @@ describe(TOOL_CALLS, () => {
       '{tool="act",outcome="failed"} 1',
     ],
     [
-      "a call of a tool that is not there, not by the model's name for it",
+      "a call of a missing tool, but not under the model's name for it",
       { call: 'made_up' },
       '{tool="unknown",outcome="failed"} 1',
     ],
@@ -133,7 +133,7 @@ describe(MODEL_REQUESTS, () => {
 });
 
 describe(UNKNOWN, () => {
-  it('begins at 0 for a once tool, so that an alert sees the first one', async (t) => {
+  it('begins at 0 for a once tool, so that an alert sees the first case', async (t) => {
     const pay = tool({ name: 'pay', ...described, once: true, run: () => undefined });
     const once = defineAgent({ name: 'cashier', prompt: 'You act.', tools: [pay] });
     const served = serve(t, withModel(once, scriptedModel([])));

@@ -159,7 +159,7 @@ describe('the model of ai-model.ts', () => {
 });
 
 describe('the agent of ai-sdk.ts', () => {
-  it('marks a reply that was interrupted', async (t) => {
+  it('marks an interrupted reply', async (t) => {
     const client = await call(t, 'ai-sdk.ts');
     answer = says('It rains.');
     await (await client.say('Rain?', { turn_id: 't-1' })).text();

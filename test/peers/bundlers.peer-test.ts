@@ -180,8 +180,8 @@ async function assertServes(
 
 for (const [name, bundle] of Object.entries(BUNDLERS)) {
   for (const format of ['esm', 'cjs'] as const) {
-    describe(`a bundle of ${name} as ${format}`, () => {
-      it('serves turns, built-in agents and its own version', async (t) => {
+    describe(`a bundle that ${name} made as ${format}`, () => {
+      it('serves turns and built-in agents, and knows its own version', async (t) => {
         await assertServes(t, await bundled(bundle, format));
       });
     });
@@ -253,10 +253,10 @@ async function buildSite(config: object): Promise<string> {
 
 describe("Next's standalone output", () => {
   for (const [how, config] of [
-    ['bundled', {}],
-    ['with serverExternalPackages', { serverExternalPackages: ['layercode-microserver'] }],
+    ['if it is bundled', {}],
+    ['if it is external', { serverExternalPackages: ['layercode-microserver'] }],
   ] as const) {
-    it(`serves turns, built-in agents and its own version, ${how}`, async (t) => {
+    it(`serves turns and agents with the package, ${how}`, async (t) => {
       const port = await freePort(); // for Next, port 0 means its default
       await assertServes(t, await buildSite(config), { port: String(port) });
     });

@@ -109,7 +109,7 @@ for (const { name, problem, read } of readers) {
         assert.deepEqual(await read(question(words)), expected);
       });
 
-    it('reads a reply without a word', async () => {
+    it('reads a reply without words', async () => {
       const { text, calls } = await read(question('Hm.'));
       assert.deepEqual([text, calls], ['', []]);
     });
@@ -128,7 +128,7 @@ for (const { name, problem, read } of readers) {
 }
 
 describe('the clients', () => {
-  it('find the routes below either form of the URL', async () => {
+  it('find the routes below every form of the URL', async () => {
     for (const form of [baseURL, `${baseURL}/v1`, `${baseURL}/`]) {
       const { text } = await readers[0]!.read(question('Hours?', { baseURL: form }));
       assert.equal(text, 'We open at nine.');
@@ -139,7 +139,7 @@ describe('the clients', () => {
     assert.deepEqual(await listModels(question('')), ['shop']);
   });
 
-  it('may ask for the models before they speak', { skip: livekitProblem }, async () => {
+  it('may list the models before they speak', { skip: livekitProblem }, async () => {
     const before = requests.all.length;
     prewarmLivekit(question(''));
     let next = await requests.next();
@@ -147,7 +147,7 @@ describe('the clients', () => {
     assert.deepEqual([next.path, next.status], ['/api/agent/models', 200]);
   });
 
-  it('end the turn if they leave', async () => {
+  it('end the turn by leaving', async () => {
     assert.equal(await readFirstPiece(question('Listen.')), 'Well…');
     assert.match(String(await within(interrupted.next(), 'the end of the turn')), /left/);
   });

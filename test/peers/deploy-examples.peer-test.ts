@@ -110,7 +110,7 @@ describe('examples/deploy', () => {
       [{ exp_labels: { limit: 'cost' }, exp_annotations: LIMIT }],
     ],
     [
-      'the first sample of a tool has an unknown outcome', 'ToolOutcomesAreUnknown',
+      'the first sample for a tool is an unknown outcome', 'ToolOutcomesAreUnknown',
       [{ series: 'layercode_tool_outcomes_unknown_total{tool="pay"}', values: '_x18 1x12' }],
       [{ exp_labels: { tool: 'pay' }, exp_annotations: UNKNOWN }],
     ],
@@ -318,12 +318,12 @@ for (const [name, deploymentOf] of Object.entries(DEPLOYMENTS)) {
       parseSettings(production, []); // or throws
     });
 
-    it('gives the server the time that its shutdown takes', () => {
+    it('gives the server enough time to shut down', () => {
       const { drainDelaySeconds, shutdownTimeoutSeconds } = parseSettings(production, []);
       assert.ok(drainDelaySeconds + shutdownTimeoutSeconds + 2 < graceSeconds, `${graceSeconds} s`);
     });
 
-    it('asks on the port and for the routes that the server has', () => {
+    it('refers only to the port and the routes that the server has', () => {
       const { port } = parseSettings(production, []);
       assert.deepEqual(ports.filter((one) => one !== port), []);
       assert.deepEqual(paths.filter((path) => !ROUTES.includes(path)), []);
@@ -354,8 +354,8 @@ describe('examples/deploy/render.yaml', () => {
   });
 });
 
-describe("examples/deploy/Dockerfile, its run-time stage laid out in a folder", () => {
-  it('serves a turn from Redis, without a file in the folder that it could write', {
+describe("the run-time stage of examples/deploy/Dockerfile, laid out in a folder,", () => {
+  it('serves a turn with Redis, and writes no file into the folder', {
     skip: isMissing('redis-server'),
   }, async (t) => {
     const app = join(newFolder(), 'app');

@@ -122,7 +122,7 @@ for (const file of SERVERS) {
 }
 
 describe('voice.js', () => {
-  it('serves the agents in AGENTS, each on its own path', async (t) => {
+  it('serves the agents in AGENTS, each at its own path', async (t) => {
     const environment = { AGENT: '', AGENTS: 'half=./half-said.js,other=echo' };
     const { origin } = await start(t, 'express-server.js', environment);
     for (const [path, reply] of [['half', 'You said: Hello.'], ['other', 'Hello.']]) {
@@ -154,7 +154,7 @@ describe('voice.js', () => {
 });
 
 describe('express-server.js with its body parser first', () => {
-  it('answers 500 at once, and its log says how to fix it', async (t) => {
+  it('answers with 500 at once, and logs how to fix it', async (t) => {
     const { client, server } = await start(t, 'parses-first.js');
     const { status } = await within(client.say('Hello.'), 'an answer');
     assert.equal(status, 500);

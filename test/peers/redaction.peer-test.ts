@@ -27,7 +27,7 @@ async function contentsOf(url: string): Promise<string> {
 
 describe('a hundred card numbers', () => {
   for (const program of REDIS_PROGRAMS)
-    it(`are only in what the caller says and hears: ${program}`, { skip: isMissing(program) },
+    it(`occur only in what the caller says and hears: ${program}`, { skip: isMissing(program) },
       async (t) => {
         const { url } = await RedisServer.startFor(t, program);
         await assertNowhere(t, {

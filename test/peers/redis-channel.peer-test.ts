@@ -131,7 +131,7 @@ for (const program of REDIS_PROGRAMS) {
     });
 
     for (const [name, connect] of Object.entries(CLIENTS)) {
-      it(`end each other's turns through ${name} clients that a program passes in`, async (t) => {
+      it(`end each other's turns through passed-in clients of ${name}`, async (t) => {
         const { url } = await start(t);
         const open = async (): Promise<AskingBack> => machine(t, url, await connect(t, url));
         await endsOther(await open(), await open());
@@ -173,7 +173,7 @@ for (const program of REDIS_PROGRAMS) {
         await server.start();
       }],
     ] as const)
-      it(`pay once even if the server has ${how}`, async (t) => {
+      it(`pay only once even if the server has ${how}`, async (t) => {
         const server = await start(t);
         const agent = cashier();
         const [a, b] = [
@@ -189,7 +189,7 @@ for (const program of REDIS_PROGRAMS) {
         assert.match(reply, /"done before","result":\{"payment":1\}/);
       });
 
-    it('have one subscription each, which ends with them', async (t) => {
+    it('have one subscription each, which ends when they close', async (t) => {
       const server = await start(t);
       const subscriptions = async (): Promise<string[]> =>
         (await server.command('PUBSUB', 'CHANNELS', 'layercode:*')).split('\n').filter(Boolean);
@@ -212,7 +212,7 @@ for (const program of REDIS_PROGRAMS) {
   });
 
   describe(`a channel over ${program}`, { skip: isMissing(program), timeout: 60_000 }, () => {
-    it('carries messages again after a cut', async (t) => {
+    it('carries messages again after its connection is cut', async (t) => {
       const server = await start(t);
       const proxy = await CuttingProxy.open(server.port, t);
       const [a, b] = [await channel(t, server.url), await channel(t, urlOf(proxy))];
@@ -231,7 +231,7 @@ for (const program of REDIS_PROGRAMS) {
       await new Inbox(b).getsFrom(a, b, 'one');
     });
 
-    it('loses what is sent while there is no server, and does not grow', async (t) => {
+    it('loses what is sent while there is no server', async (t) => {
       const server = await start(t);
       const [a, b] = [await channel(t, server.url), await channel(t, server.url)];
       const inbox = new Inbox(b);
@@ -249,7 +249,7 @@ for (const program of REDIS_PROGRAMS) {
       await new Inbox(b).getsFrom(a, b, 'one');
     });
 
-    it('warns a single time that nothing acts once yet after its server has started', async (t) => {
+    it('warns that no tool acts once yet, but only if its server has just started', async (t) => {
       const server = await start(t);
       const said = async (): Promise<string[]> => {
         const lines: string[] = [];
@@ -264,7 +264,7 @@ for (const program of REDIS_PROGRAMS) {
       assert.deepEqual(await said(), []);
     });
 
-    it('is refused to a user without permission, and needs only these permissions', async (t) => {
+    it('needs only a few permissions, and is refused to a user without them', async (t) => {
       const open = async (...more: string[]): Promise<void> => {
         const { port } = await start(t, '--user', 'bot', 'on', '>pw', 'resetchannels', ...more);
         const url = `redis://bot:pw@127.0.0.1:${port}`;

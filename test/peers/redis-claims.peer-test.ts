@@ -45,8 +45,8 @@ for (const program of REDIS_PROGRAMS) {
     return replica;
   };
 
-  describe(`payments on ${program}`, { skip: isMissing(program), timeout: 180_000 }, () => {
-    it('begin once the replica has their claims, or not at all', async (t) => {
+  describe(`a server with ${program}`, { skip: isMissing(program), timeout: 180_000 }, () => {
+    it('begins payments only once the replica has their claims, or not at all', async (t) => {
       const primary = await start(t);
       const replica = await replicaOf(primary, t);
       await primary.hasRunForLong();
@@ -62,7 +62,7 @@ for (const program of REDIS_PROGRAMS) {
       assert.equal(readFileSync(join(workplace().directory, 'bank'), 'utf8').split('\n').length, 2);
     });
 
-    it('are not confirmed by what the replica had before a claim was sent again', async (t) => {
+    it('does not count an earlier copy on the replica for a claim sent again', async (t) => {
       const primary = await start(t);
       const replica = await replicaOf(primary, t);
       const claims = { replicas: 1, isOnDisk: false };
@@ -76,7 +76,7 @@ for (const program of REDIS_PROGRAMS) {
       await assert.rejects(async () => store.write('c', claim), { name: 'UnsafeClaim' });
     });
 
-    it('are erased with a warning unless a replica has confirmed that', async (t) => {
+    it('has a conversation erased with a warning unless a replica confirms that', async (t) => {
       const primary = await start(t);
       const erase = async (): Promise<string> => {
         const store = await openStore(settings, { directory: PEERS, log: noLog() });
@@ -99,7 +99,7 @@ for (const program of REDIS_PROGRAMS) {
       assert.match(await erase(), unconfirmed);
     });
 
-    it('are made once each with claims on the disk', async (t) => {
+    it('makes each payment only once with claims on the disk', async (t) => {
       const redis = await start(t, '--appendonly', 'yes');
       await redis.hasRunForLong();
       const servers = [serverOn(redis, 'fsynced'), serverOn(redis, 'fsynced')];
@@ -108,7 +108,7 @@ for (const program of REDIS_PROGRAMS) {
       assertPaid(workplace().directory, bills);
     });
 
-    it('are not accepted without a replica, or without a disk', async (t) => {
+    it('does not start without the replicas, or the disk, that ONCE_CLAIMS needs', async (t) => {
       const redis = await start(t);
       for (const [claims, needs] of [
         ['replicated:2', 'needs a Redis with at least 2 replicas: it answered 0'],

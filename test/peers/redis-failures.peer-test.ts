@@ -97,7 +97,7 @@ for (const program of REDIS_PROGRAMS) {
     RedisServer.startFor(t, program, args);
 
   describe(`conversations in ${program}`, { skip: isMissing(program), timeout: 60_000 }, () => {
-    it('send no more with a long state to which each turn adds an item', async (t) => {
+    it('send hardly more bytes with a long state to which each turn adds an item', async (t) => {
       const server = await start(t);
       const both = [await open(t, server.url), await open(t, server.url)];
       const cart = (items: number): string =>
@@ -128,7 +128,7 @@ for (const program of REDIS_PROGRAMS) {
       ['has no room', (server) => server.command('CONFIG', 'SET', 'maxmemory', '1'),
         (server) => server.command('CONFIG', 'SET', 'maxmemory', '0')],
     ] satisfies (readonly [what: string, fail: Act, heal: Act])[])
-      it(`go on from memory while it ${what}, and are written afterwards`, async (t) => {
+      it(`go on from memory if the server ${what}, and are written afterwards`, async (t) => {
         const server = await start(t, '--maxmemory-policy', 'noeviction');
         const opened = await open(t, server.url);
         await talk(opened, 'a', 'One');
@@ -156,7 +156,7 @@ for (const program of REDIS_PROGRAMS) {
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed']);
     });
 
-    it('count a write as made if only its answer was lost', async (t) => {
+    it('count a write as done if only its answer was lost', async (t) => {
       const { proxy, opened } = await behindProxy(t, await start(t));
       proxy.isSwallowing = true;
       await talk(opened, 'a', 'One');
@@ -180,7 +180,7 @@ for (const program of REDIS_PROGRAMS) {
       ]);
     });
 
-    it('follow the address once their server has become a replica', async (t) => {
+    it('follow the address to another server once theirs is a replica', async (t) => {
       const [server, other] = [await start(t), await start(t)];
       const { proxy, opened } = await behindProxy(t, server);
       await server.command('REPLICAOF', '127.0.0.1', String(other.port));
@@ -210,7 +210,7 @@ for (const program of REDIS_PROGRAMS) {
       assert.deepEqual(await turnsIn(opened, 'a'), ['One completed', 'Two completed']);
     });
 
-    it('hold nothing that grows while the server is down', async (t) => {
+    it('queue a limited number of commands while the server is down', async (t) => {
       const server = await start(t);
       const { proxy, opened: { parts } } = await behindProxy(t, server);
       server.freeze();
@@ -251,8 +251,8 @@ for (const program of REDIS_PROGRAMS) {
       const acl = ['--user', 'tipsy', 'on', '>pw', '~*', '+@all', '-hset'];
       for (const [what, args, login, problem] of [
         ['a wrong password', ['--requirepass', 'another'], `:${SECRET}@`, /: WRONGPASS /],
-        ['no password', ['--requirepass', 'another'], '', /: NOAUTH /],
-        ['a password that nobody set', [], `x:${SECRET}@`, /: WRONGPASS /],
+        ['a missing password', ['--requirepass', 'another'], '', /: NOAUTH /],
+        ['a password that is not set', [], `x:${SECRET}@`, /: WRONGPASS /],
         ['a user who is not allowed to write', acl, 'tipsy:pw@', /: .*permissions/],
       ] as const)
         it(`for ${what}`, async (t) => {
@@ -261,7 +261,7 @@ for (const program of REDIS_PROGRAMS) {
           await refused(`redis://${login}127.0.0.1:${port}`, serving);
         });
 
-      it('for a database that is not there, and for a replica', async (t) => {
+      it('for a database that does not exist, and for a replica', async (t) => {
         const primary = await start(t);
         await refused(`${primary.url}/99`, /refuses to serve: ERR DB index is out of range/);
         const { url } = await start(t, '--replicaof', `127.0.0.1 ${primary.port}`);
@@ -302,7 +302,7 @@ for (const program of REDIS_PROGRAMS) {
       });
     });
 
-    it('need no more than these permissions', async (t) => {
+    it('need only the permissions that docs/deploy.md lists', async (t) => {
       const acl = '--user bot on >pw ~layercode:* +eval +evalsha +dbsize +info +time +hget +hmget'
         + ' +hgetall +hset +hdel +del +pexpire +select'; // as docs/deploy.md has them
       const { port } = await start(t, ...acl.split(' '));
@@ -329,7 +329,7 @@ for (const program of REDIS_PROGRAMS) {
 }
 
 describe('the package redis', () => {
-  it('is reported as missing, with how to install it', async () => {
+  it('is reported as missing, with the command that installs it', async () => {
     const directory = newFolder();
     await assert.rejects(openRedisStore('redis://x', { directory, log: noLog() }), {
       name: 'StoreError',

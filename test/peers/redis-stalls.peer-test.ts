@@ -53,17 +53,17 @@ async function callsDuring(
 }
 
 for (const program of REDIS_PROGRAMS)
-  describe(`callers at two servers on ${program}`, {
+  describe(`callers of two servers on ${program}`, {
     skip: isMissing(program), timeout: 120_000,
   }, () => {
     for (const stallMs of [300, 600])
-      it(`hear the right totals and pay once while it stalls for ${stallMs} ms`, async (t) => {
+      it(`hear the right totals and pay once while Redis stalls for ${stallMs} ms`, async (t) => {
         const bills = await callsDuring(await open(t, program), stallMs, 16);
         assert.deepEqual(bills.flatMap(({ wrong }) => wrong), []);
         assertPaid(workplace().directory, bills);
       });
 
-    it('pay once for everything they ordered, even if it was away for ten seconds', async (t) => {
+    it('pay once for everything they ordered, even if Redis is away for ten seconds', async (t) => {
       const restaurant = await open(t, program);
       const stalling = setTimeout(300).then(async () => {
         restaurant.redis.freeze();
@@ -76,7 +76,7 @@ for (const program of REDIS_PROGRAMS)
       assertPaid(workplace().directory, bills.map((bill) => ({ ...bill, heard: TOTAL })));
     });
 
-    it('pay once for everything they ordered, even if it was restarted', async (t) => {
+    it('pay once for everything they ordered, even if Redis is restarted', async (t) => {
       const restaurant = await open(t, program, '--appendonly', 'yes');
       const calls = Promise.all(
         Array.from({ length: 8 }, () => order(restaurant.urls, DISHES)));

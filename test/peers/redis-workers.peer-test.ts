@@ -28,7 +28,7 @@ for (const program of REDIS_PROGRAMS) {
   workerTurnsContract(`on ${program}`, skip, serve);
 
   describe(`a server with workers on ${program}`, { timeout: 30_000, skip }, () => {
-    it('replaces all workers on SIGHUP without cutting a call', async () => {
+    it('replaces all workers on SIGHUP without cutting off a call', async () => {
       const { server, url, workers } = await serve();
       const held = await say(url, 'hold', 'c');
       server.kill('SIGHUP');

@@ -45,7 +45,7 @@ export const clients: readonly RedisClient[] = [
 `;
 
 describe('clients of redis and ioredis', () => {
-  it('fit', () => {
+  it('fit the type RedisClient without a cast', () => {
     const files = new Map([['clients.ts', SOURCE]]);
     assert.equal(typeErrors(writeProject(files, { withPeers: true })), '');
   });
@@ -110,7 +110,7 @@ for (const program of REDIS_PROGRAMS) {
       assert.deepEqual(await store.read('many'), { version: 'v2', parts });
     });
 
-    it('keeps records of calls for a user with the permissions that the pages name', async (t) => {
+    it('keeps call records for a user with the permissions that the pages name', async (t) => {
       const may = [
         '~layercode:* +eval +evalsha +dbsize +hget +hgetall +hset +hdel +del +pexpire',
         '&layercode:* +publish +subscribe +ping +info +time +hmget',
@@ -146,7 +146,7 @@ for (const program of REDIS_PROGRAMS) {
 
     // The words of an erased call were in that file 67 times.
     for (const kept of ['no', 'yes'])
-      it(`says whether an append-only file may hold what was erased: ${kept}`, async (t) => {
+      it(`makes erase warn of an append-only file only if it has one: ${kept}`, async (t) => {
         const own = await RedisServer.startFor(t, program, ['--appendonly', kept]);
         const url = `redis://127.0.0.1:${own.port}`;
         const { caller } = await serve(t, url);
@@ -156,7 +156,7 @@ for (const program of REDIS_PROGRAMS) {
         assert.equal(/append-only file, .*BGREWRITEAOF/.test(terminal.out), kept === 'yes');
       });
 
-    it('shows no password when it fails in mid-call', async (t) => {
+    it('leaks no password when it fails in mid-call', async (t) => {
       const locked = await RedisServer.startFor(t, program, ['--requirepass', PASSWORD]);
       const login = `default:${encodeURIComponent(PASSWORD)}`;
       const serving = await serve(t, `redis://${login}@127.0.0.1:${locked.port}`);

@@ -95,13 +95,13 @@ const project = writeProject(new Map([['schemas.ts', SOURCE]]), { withPeers: tru
 const schemas = (await import(join(project, 'schemas.ts'))) as Schemas;
 
 describe('schemas of other libraries', () => {
-  it('type-check: run gets what they make of the arguments', () =>
+  it('type-check, and give run the types of its arguments', () =>
     assert.equal(typeErrors(project), ''));
 
   for (const name of ['zod', 'ark', 'valibot'] as const) {
     const { parameters, check, run } = schemas[name];
 
-    it(`have a JSON Schema for the model with ${name}`, () => {
+    it(`have a JSON Schema for the model (${name})`, () => {
       const { type, properties, required } = parameters as Record<string, object>;
       assert.deepEqual(
         [type, Object.keys(properties ?? {}), required],
@@ -110,13 +110,13 @@ describe('schemas of other libraries', () => {
       assert.equal('$schema' in parameters, false);
     });
 
-    it(`accept arguments that fit with ${name}, with defaults filled in`, async () => {
+    it(`accept matching arguments, and fill in defaults (${name})`, async () => {
       const checked = await check({ kind: 'funghi' });
       assert.ok('args' in checked);
       assert.deepEqual(run(checked.args, {} as ToolContext), { kind: 'funghi', count: 1 });
     });
 
-    it(`tell the model what is wrong with its arguments, with ${name}`, async () => {
+    it(`tell the model what is wrong with its arguments (${name})`, async () => {
       const checked = await check({ kind: 'hawaii', count: 99 });
       assert.match(
         'problem' in checked ? checked.problem : '',

@@ -176,7 +176,7 @@ describe('docs/tracing.md', LIMIT, () => {
   });
 
   // The newest versions did not fit each other any more: npm refused them on Node 24.
-  it('installs what its set-up imports, in the versions that are tried here', () => {
+  it('installs what its set-up imports, in the versions that are tested here', () => {
     const imported = [...LIGHT.matchAll(/ from '(@[^']+)'/g)].map(([, name = '']) => name);
     const installs = PAGE.matchAll(/npm install (?:\\\n|[^`\n])*/g);
     const commands = [...installs].map(([command]) => command);
@@ -199,7 +199,7 @@ describe('docs/tracing.md', LIMIT, () => {
 });
 
 describe('a traced turn', LIMIT, () => {
-  it('says who spoke and what the model was asked, and passes no baggage on', async () => {
+  it('names the agent and the model, without words, and passes no baggage on', async () => {
     const { client } = await serve('./tracing.mjs', {
       MODEL_PRICES: '{"openai:gpt-6-luna":{"input":1,"output":100}}',
     });
@@ -272,7 +272,7 @@ describe('a traced turn', LIMIT, () => {
     assert.ok(Number(turn.attributes['layercode.store_ms']) > 0);
   });
 
-  it('has words only with OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT', async () => {
+  it('has words if OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT is set', async () => {
     const { client } = await serve('./tracing.mjs', {
       OTEL_INSTRUMENTATION_GENAI_CAPTURE_MESSAGE_CONTENT: 'true',
     });
@@ -309,7 +309,7 @@ describe('a traced turn', LIMIT, () => {
     ]);
   });
 
-  it('has its id in log lines and its record, and is sent before SIGTERM ends it', async () => {
+  it('has its trace id in the log and the record, and is sent before the server ends', async () => {
     const { client, server } = await serve('./tracing.mjs', {
       CALL_RECORDS: 'file:calls.jsonl', OTEL_BSP_SCHEDULE_DELAY: '60000',
     });
@@ -327,7 +327,7 @@ describe('a traced turn', LIMIT, () => {
 });
 
 describe('a turn that interrupts another', LIMIT, () => {
-  it("is a separate trace with a link, and the other's tool stays in its own", async () => {
+  it("is a separate trace with a link to the interrupted one, which keeps its tool", async () => {
     answersAtOnce = false;
     const { client } = await serve('./tracing.mjs');
     const first = client.post(message('t-1'), PARENT);
@@ -391,7 +391,7 @@ describe('a model that fails', LIMIT, () => {
 });
 
 describe('a failed turn', LIMIT, () => {
-  it('has the reason, and the apology', async () => {
+  it('has a span with the reason and the apology', async () => {
     workplace.write('agent.mjs', `export default {
       name: 'waiter',
       onMessage() { throw Object.assign(new Error('secret cause'), { code: 'ENOENT' }); },
@@ -409,8 +409,8 @@ describe('a failed turn', LIMIT, () => {
   });
 });
 
-describe('a server with workers', { ...LIMIT, skip: isMissing('redis-server') }, () => {
-  it('traces the turns of each', async (t) => {
+describe('a server among several processes', { ...LIMIT, skip: isMissing('redis-server') }, () => {
+  it('traces the turns of its workers', async (t) => {
     const redis = await RedisServer.startFor(t, 'redis-server');
     const store = { CONVERSATION_STORE: redis.url, STORE_TIMEOUT_MS: '5000' };
     const { client } = await serve('./tracing.mjs', { WORKERS: '2', ...store }, 2);
@@ -421,7 +421,7 @@ describe('a server with workers', { ...LIMIT, skip: isMissing('redis-server') },
     assert.deepEqual(ancestors(fetched), ['GET', 'execute_tool look_up', 'invoke_agent waiter']);
   });
 
-  it('links a turn to one that it interrupts elsewhere, and to its own run there', async (t) => {
+  it('links a turn to one it interrupts elsewhere, and a replay to its first run', async (t) => {
     const redis = await RedisServer.startFor(t, 'redis-server');
     const store = { CONVERSATION_STORE: redis.url, STORE_TIMEOUT_MS: '5000' };
     const [here, there] = [
@@ -480,7 +480,7 @@ async function listening(server: Parameters<typeof listen>[0]): Promise<string> 
 
 for (const [what, open] of Object.entries(COLLECTORS)) {
   describe(`a collector that ${what}`, LIMIT, () => {
-    it('does not cost a turn, and does not delay the end', async () => {
+    it('makes no turn fail, and does not delay the end of the server', async () => {
       const endpoint = { OTEL_EXPORTER_OTLP_ENDPOINT: await open() };
       const { client, server } = await serve('./tracing.mjs', endpoint);
       for (const turnId of ['t-1', 't-2', 't-3']) {

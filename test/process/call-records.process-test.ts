@@ -51,7 +51,7 @@ const FILE = { CALL_RECORDS: 'file:records/calls.jsonl' };
 describe('the server with CALL_RECORDS=file:…', () => {
   beforeEach(() => mkdirSync(join(workplace.directory, 'records')));
 
-  it('leaves records for the command, even if stopped right after a call', LIMIT, async () => {
+  it('leaves records for the command even if it stops right after a call', LIMIT, async () => {
     const server = serve(FILE);
     await call(await server.url(), 'c-1');
     await stop(server);
@@ -63,7 +63,7 @@ describe('the server with CALL_RECORDS=file:…', () => {
     assert.doesNotMatch(server.stdout, /Hello from/);
   });
 
-  it('lets a record be erased while it runs, and writes more', LIMIT, async () => {
+  it('lets a record be erased while it is running, and writes more', LIMIT, async () => {
     const server = serve(FILE);
     const url = await server.url();
     for (const id of ['c-1', 'c-2']) await call(url, id);
@@ -79,7 +79,7 @@ describe('the server with CALL_RECORDS=file:…', () => {
 });
 
 describe('the server with CALL_RECORDS=store', () => {
-  it('refuses the memory store, with the reason', LIMIT, async () => {
+  it('refuses the memory store, and says why', LIMIT, async () => {
     const server = serve({ CALL_RECORDS: 'store' });
     await assertEnds(server, 1);
     assert.equal(
@@ -93,7 +93,7 @@ describe('the server with CALL_RECORDS=store', () => {
   const STORE = { CALL_RECORDS: 'store', CONVERSATION_STORE: 'sqlite:calls.db' };
   const SQLITE = { ...LIMIT, skip: WITHOUT_SQLITE };
 
-  it('records whole calls even if each event reaches another worker', SQLITE, async () => {
+  it('records whole calls even if their events reach several workers', SQLITE, async () => {
     const server = serve({ ...STORE, WORKERS: '2' });
     const { url } = await server.line('listening');
     const names = Array.from({ length: 8 }, (_, n) => `c-${n}`);
@@ -104,7 +104,7 @@ describe('the server with CALL_RECORDS=store', () => {
     assert.equal(stdout.match(/"firstSpeechMs":/g)?.length, names.length);
   });
 
-  it('keeps a record if it is killed, and erases it with its conversation', SQLITE, async () => {
+  it('keeps a record even if it is killed, until the conversation is erased', SQLITE, async () => {
     const server = serve(STORE);
     await call(await server.url(), 'c-1');
     while (wordsIn((await calls(['export'], STORE)).stdout).length < 1);

@@ -60,7 +60,7 @@ describe('openDevelopmentSecret', () => {
     assert.deepEqual(readdirSync(folder).sort(), ['.gitignore', 'webhook-secret']);
   });
 
-  it('keeps the secret from one start to the next, and makes another one elsewhere', () => {
+  it('keeps the secret from one start to the next, and makes another secret elsewhere', () => {
     const { secret } = openDevelopmentSecret(directory);
     assert.deepEqual(openDevelopmentSecret(directory), { secret, file, isNew: false });
     const elsewhere = join(directory, 'elsewhere');
@@ -78,9 +78,9 @@ describe('openDevelopmentSecret', () => {
     'x'.repeat(5_000)];
   for (const [what, content, mode] of [
     ...[0o640, 0o604, 0o620, 0o602, 0o700].map((mode) =>
-      [`a file of mode 0${mode.toString(8)}, which others may use`, planted, mode] as const),
+      [`a file of mode 0${mode.toString(8)}, neither 0600 nor 0400`, planted, mode] as const),
     ...wrong.map((content) =>
-      [`what is not our secret: ${JSON.stringify(content.slice(0, 60))}`, content, 0o600] as const),
+      [`a file that holds ${JSON.stringify(content.slice(0, 60))}`, content, 0o600] as const),
   ])
     it(`replaces ${what}`, () => {
       plant(content, mode);
@@ -91,7 +91,7 @@ describe('openDevelopmentSecret', () => {
       assert.equal(readDevelopmentSecret(directory), secret);
     });
 
-  it('replaces a link and leaves what it pointed to alone', () => {
+  it('replaces a link, and leaves its target alone', () => {
     const target = join(directory, 'target');
     writeFileSync(target, planted, { mode: 0o600 });
     mkdirSync(folder, { mode: 0o700 });
@@ -154,7 +154,7 @@ describe('openDevelopmentSecret', () => {
   });
 
   const AS_ROOT = { skip: !isRoot && 'needs root to become somebody else' };
-  it('does not trust a file or a folder of another user', AS_ROOT, () => {
+  it('does not trust a file or a folder that another user owns', AS_ROOT, () => {
     plant(planted);
     chownSync(file, NOBODY, NOBODY);
     assert.equal(readDevelopmentSecret(directory), undefined);

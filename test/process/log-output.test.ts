@@ -62,7 +62,7 @@ describe('LogOutput', () => {
     assert.deepEqual(stdout.written, ['a\nb\n', 'c\n']);
   });
 
-  it('does not wait once it holds 64 KiB', () => {
+  it('does not wait once it holds more than 64 KiB', () => {
     const { stdout, output } = open();
     output.write('x'.repeat(65_536));
     assert.equal(stdout.written.length, 0);

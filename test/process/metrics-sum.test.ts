@@ -50,7 +50,7 @@ describe('addUp', () => {
     ]);
   });
 
-  it('adds gauges, or takes the highest or the lowest, as the gauge says', () => {
+  it('adds gauges, or takes the highest or the lowest, as each gauge says', () => {
     assert.deepEqual(gauges(undefined, [3, 4]), ['g 7']);
     assert.deepEqual(gauges('max', [3, 4]), ['g 4']);
     assert.deepEqual(gauges('min', [3, 4]), ['g 3']);
@@ -61,7 +61,7 @@ describe('addUp', () => {
     assert.deepEqual(gauges(undefined, [NaN]), []);
   });
 
-  it('returns what the process itself reports if there is only one', () => {
+  it('returns what the process itself reports if there is only one process', () => {
     const metrics = processWith((some) => {
       some.add(new Counter('none_total', 'Help with "quotes" and a \\ in it.', ['of']));
       some.add(new Gauge('g', 'G.', () => 1.25));
@@ -71,7 +71,7 @@ describe('addUp', () => {
 });
 
 describe('isCount', () => {
-  it('chooses what is kept of processes that have ended: counts, but no gauges', () => {
+  it('selects what is kept of ended processes: counts, but no gauges', () => {
     const one = processWith((metrics) => {
       metrics.add(new Counter('c_total', 'C.')).increment([], 5);
       metrics.add(new Gauge('g', 'G.', () => 7));

@@ -62,7 +62,7 @@ describe('openServer', () => {
 });
 
 describe('welcome', () => {
-  it('says what a model lacks if the echo agent stands in', async (t) => {
+  it('says why the echo agent stands in for a model', async (t) => {
     for (const [given, said] of [
       [{}, 'No model has a key, so the echo agent repeats what it hears. Set OPENAI_API_KEY'],
       [
@@ -86,7 +86,7 @@ describe('openServer in production', () => {
   const short = 'whsec_15_chars_';
   const production = { NODE_ENV: 'production', AGENT: 'echo', DRAIN_DELAY_SECONDS: '0' };
 
-  it('warns about a secret of under 16 characters if the echo agent is served', async (t) => {
+  it('warns about a secret shorter than 16 characters if the echo agent is served', async (t) => {
     const { lines } = await open(t, { ...production, LAYERCODE_WEBHOOK_SECRET: short });
     assert.deepEqual(variablesOf(SHORT, lines), ['LAYERCODE_WEBHOOK_SECRET']);
     assert.ok(!lines.join('').includes(short));
@@ -142,14 +142,14 @@ describe('openServer with AGENTS', () => {
     assert.deepEqual([server.settings.webhookSecrets, server.secretFile], [[], undefined]);
   });
 
-  it('logs none of their secrets', async (t) => {
+  it('logs none of the secrets of its agents', async (t) => {
     const variables = { LAYERCODE_WEBHOOK_SECRET: COMMON, LAYERCODE_WEBHOOK_SECRET_SUPPORT: OWN };
     const { server, lines } = await open(t, { AGENTS, ...variables });
     server.log.info(`a line with ${OWN}`);
     assert.doesNotMatch(lines.join(''), new RegExp(OWN));
   });
 
-  it('does not open if one agent cannot be opened', async (t) => {
+  it('does not open if one agent cannot be loaded', async (t) => {
     const oneWrong = 'support=./support.mjs,broken=./broken.mjs';
     await assert.rejects(open(t, { AGENTS: oneWrong, LAYERCODE_WEBHOOK_SECRET: COMMON }), {
       name: 'SettingsError',

@@ -66,15 +66,15 @@ describe('a server that another program has started', () => {
     await stop(server);
   });
 
-  it('is not a worker if it only has the variable of one', LIMIT, async () => {
+  it('is not a worker if it only has the environment variable of a worker', LIMIT, async () => {
     const server = serve('return turn.text;', { env: { LAYERCODE_MICROSERVER_WORKER: '1' } });
     await echo(await server.url(), 'Hello');
   });
 });
 
 describe('a log', () => {
-  // Was: EPIPE ended the process without a word.
-  it('whose reader has gone costs no call: lines are dropped and counted, with one complaint',
+  // EPIPE used to end the process without a word.
+  it('whose reader has gone loses no calls: lines are dropped and counted, with one complaint',
     LIMIT, async () => {
       const server = serve('return turn.text;');
       const url = await server.url();
@@ -86,7 +86,7 @@ describe('a log', () => {
       await stop(server);
     });
 
-  it('whose device is full costs no call', LIMIT, async () => {
+  it('whose device is full loses no calls', LIMIT, async () => {
     const full = openSync('/dev/full', 'w');
     const server = serve('return turn.text;', { stdout: full });
     closeSync(full);
@@ -98,7 +98,7 @@ describe('a log', () => {
   });
 
   it('that nobody reads is bounded, and resumes when it is read again', LIMIT, async () => {
-    // Was: unread lines piled up without a limit.
+    // Unread lines used to pile up without a limit.
     const server = serve(MUCH_LOG);
     const url = await server.url();
     server.process.stdout?.pause();
@@ -115,7 +115,7 @@ describe('a log', () => {
     assert.ok(server.log.every((line) => line.msg !== ''), 'every line is whole');
   });
 
-  it('may lose its stderr too', LIMIT, async () => {
+  it('whose reader has gone loses no calls even without stderr', LIMIT, async () => {
     const server = serve('return turn.text;');
     const url = await server.url();
     server.process.stdout?.destroy();
@@ -127,10 +127,10 @@ describe('a log', () => {
 
 describe('a start that fails', () => {
   for (const [what, env] of [
-    ['settings', { PORT: '80a' }],
+    ['a wrong setting', { PORT: '80a' }],
     ['an address that is not available', { HOST: '192.0.2.1' }],
   ] as const)
-    it(`because of ${what} ends the process, even if the agent's module holds it open`,
+    it(`because of ${what} ends the process, even if the agent's module keeps it alive`,
       LIMIT, async () => {
         workplace.write('my-agent.mjs', `setInterval(() => undefined, 1_000);
           export default { name: 'mine', onMessage: () => 'Hi.' };`);
@@ -162,9 +162,9 @@ async function heldServer(t: TestContext): Promise<{
 }
 
 describe('a barge-in', () => {
-  // Was: the first rejection ended the turn, the second had no handler, and every call of the
-  // process was lost.
-  it('does not end the process even if the agent did not await all that the signal aborted',
+  // Previously the first rejection ended the turn, the second had no handler, and every call of
+  // the process was lost.
+  it('does not end the process even if the agent does not await all that the signal aborts',
     LIMIT, async (t) => {
       const held = await heldServer(t);
       const server = serve(
@@ -191,9 +191,9 @@ describe('an error that nobody awaits', () => {
     ['uncaught exception', 'in a timer',
       `setTimeout(() => { throw new Error('out of nowhere'); });`],
     ['unhandled rejection', 'in a promise', `Promise.reject(new Error('out of nowhere'));`],
-    ['unhandled rejection', 'that is not an Error', `Promise.reject('out of nowhere');`],
+    ['unhandled rejection', 'and that is not an Error', `Promise.reject('out of nowhere');`],
   ] as const)
-    it(`${kind} lets open turns finish, keeps new ones away, and ends the process with 1`,
+    it(`${kind} lets open turns finish, keeps new turns away, and ends the process with 1`,
       LIMIT, async (t) => {
         const held = await heldServer(t);
         const server = serve(

@@ -36,7 +36,7 @@ async function stored(server: SpawnedServer): Promise<void> {
 const LIMIT = { skip: WITHOUT_SQLITE, timeout: 30_000 };
 
 describe('the server with CONVERSATION_STORE=sqlite:calls.db', () => {
-  it('resumes where it was after it was killed', LIMIT, async () => {
+  it('resumes where it was after being killed', LIMIT, async () => {
     const first = serve('sqlite:calls.db');
     assert.equal(await say(first, 'One'), '1 One');
     await stored(first);
@@ -45,7 +45,7 @@ describe('the server with CONVERSATION_STORE=sqlite:calls.db', () => {
     assert.equal(await say(serve('sqlite:calls.db'), 'Two'), '3 Two');
   });
 
-  it('resumes after it was stopped, and leaves one file', LIMIT, async () => {
+  it('resumes after being stopped, and leaves one file', LIMIT, async () => {
     const first = serve('sqlite:calls.db');
     assert.equal(await say(first, 'One'), '1 One');
     await stop(first);
@@ -63,7 +63,7 @@ describe('the server with CONVERSATION_STORE=sqlite:calls.db', () => {
     assert.equal(await say(one, 'Three'), '5 Three');
   });
 
-  it('does not start on a file that cannot be used, and says why in one line', LIMIT, async () => {
+  it('does not start if the file cannot be used, and says why in one line', LIMIT, async () => {
     const server = serve('sqlite:missing/calls.db');
     await assertEnds(server, 1);
     const path = `${workplace.directory}/missing`;

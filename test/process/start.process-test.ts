@@ -14,7 +14,7 @@ afterEach(() => workplace.clear());
 const LOADED = `process.on('exit', () => console.error(process.moduleLoadList.join('\\n')));`;
 
 describe('the server in production', { timeout: 20_000 }, () => {
-  it('answers turns without loading modules of Node that they do not need', async () => {
+  it('answers turns without loading Node modules that they do not need', async () => {
     const server = workplace.spawn({
       execArgv: ['--require', workplace.write('loaded.cjs', LOADED)],
       env: { NODE_ENV: 'production', LAYERCODE_WEBHOOK_SECRET: SECRET, AGENT: 'echo' },
@@ -39,11 +39,11 @@ describe('the code that every start loads', () => {
   const [, chunk = ''] = /from "(.+)"/.exec(readFileSync(new URL('server.js', dist), 'utf8')) ?? [];
   const lines = readFileSync(new URL(chunk, dist), 'utf8').split('\n');
 
-  it('has only ASCII, as V8 would keep any other text with two bytes per character', () => {
+  it('is all ASCII, because V8 would keep any other text with two bytes per character', () => {
     assert.deepEqual(lines.filter((line) => /[^\0-\x7f]/.test(line)), []);
   });
 
-  it('has no literal for which V8 would ask ICU, even if its function never runs', () => {
+  it('has no pattern for which V8 would ask ICU, even in a function that never runs', () => {
     const code = lines.filter((line) => !/^ *(\/\/|\/?\*)/.test(line));
     const literals = code.map((line) => line.replace(/String\.raw`.*?`/g, ''));
     assert.deepEqual(literals.filter((line) => /\\p\{/i.test(line)), []);

@@ -131,7 +131,7 @@ export function workerTurnsContract(
   const limit = { timeout: 30_000, skip };
 
   describe(`turns on several workers ${name}`, () => {
-    it('are interrupted by a newer one elsewhere', limit, async () => {
+    it('are interrupted by a newer turn elsewhere', limit, async () => {
       const { url } = await serve();
       for (;;) {
         const conversationId = randomUUID();
@@ -156,7 +156,7 @@ export function workerTurnsContract(
       }
     });
 
-    it('run again elsewhere when their worker is killed', limit, async () => {
+    it('run again elsewhere if their worker is killed', limit, async () => {
       const { url } = await serve();
       const message = messageOf('hold');
       // On a connection that will close, `fetch` takes a broken body for a whole one.

@@ -49,7 +49,7 @@ describe('WholeLines', () => {
 });
 
 describe('messageIn', () => {
-  it('finds a message, but none in what an agent may send', () => {
+  it('finds a message of ours, but none in what an agent may send', () => {
     assert.deepEqual(messageIn(asMessage({ type: 'measure' })), { type: 'measure' });
     for (const other of [undefined, null, 'measure', { type: 'measure' }, []])
       assert.equal(messageIn(other), undefined);
@@ -83,6 +83,6 @@ describe('isInspected', () => {
     [['--inspect'], undefined, true], [['--inspect-brk=0'], undefined, true],
     [[], '--enable-source-maps --inspect=127.0.0.1:0', true],
   ] as const)
-    it(`is ${expected} for ${execArgv.join(' ')} with NODE_OPTIONS=${nodeOptions}`, () =>
+    it(`is ${expected} for [${execArgv.join(' ')}] with NODE_OPTIONS=${nodeOptions}`, () =>
       assert.equal(isInspected(execArgv, nodeOptions), expected));
 });

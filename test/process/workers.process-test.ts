@@ -140,7 +140,7 @@ describe('a server with workers', () => {
     assert.equal(server.log.at(-1)?.['worker'], undefined);
   });
 
-  it('replaces a worker that is killed, and no other call notices', LIMIT, async () => {
+  it('replaces a killed worker, and no other call notices', LIMIT, async () => {
     const { server, url, workers } = await serve();
     const lost = await hold(url, () => true);
     const other = await hold(url, (pid) => pid !== lost.pid);
@@ -184,7 +184,7 @@ describe('a server with workers', () => {
     assert.deepEqual(descriptorsOf(primary), before);
   });
 
-  it('kills and replaces a worker that hangs, but none if all were suspended', LIMIT, async () => {
+  it('kills and replaces a hanging worker, but none if all were suspended', LIMIT, async () => {
     const { server, url, workers } = await serve({ execArgv: fast('setInterval') });
     const suspended = [server.process.pid ?? 0, ...workers];
     for (const pid of suspended) process.kill(pid, 'SIGSTOP');
@@ -201,7 +201,7 @@ describe('a server with workers', () => {
     await finish(other);
   });
 
-  it('also kills a worker that hangs while the server drains, and ends with 1', LIMIT, async () => {
+  it('also kills a worker that hangs during a drain, and ends with code 1', LIMIT, async () => {
     const { server, workers } = await serve({ execArgv: fast('setInterval') });
     const [hung = assert.fail()] = workers;
     process.kill(hung, 'SIGSTOP');
@@ -212,7 +212,7 @@ describe('a server with workers', () => {
     assert.match(JSON.stringify(server.log.at(-1)), /"closing failed".*workers were killed/);
   });
 
-  it('replaces a worker with an error that nobody awaited, and lets its turns finish', LIMIT, async () => {
+  it('replaces a worker after an unawaited error, and lets its turns finish', LIMIT, async () => {
     const { server, url } = await serve();
     const held = await hold(url, () => true);
     for (let failed = 0; failed !== held.pid; ) {
@@ -229,7 +229,7 @@ describe('a server with workers', () => {
   });
 
   // A program that an agent starts may have the worker's stdout, and outlive the worker.
-  it('replaces and ends a worker whose output another program keeps open', LIMIT, async () => {
+  it('replaces a worker whose output another program keeps open, and can end', LIMIT, async () => {
     const agent = AGENT.replace(
       "yield ' Done.';",
       "if (text === 'spawn') yield ` ${spawn('sleep', ['60'], { stdio: 'inherit' }).pid}`;",
@@ -249,7 +249,7 @@ describe('a server with workers', () => {
     }
   });
 
-  it('reads the last words of a worker before it reports the death', LIMIT, async () => {
+  it('logs the last words of a worker before its death', LIMIT, async () => {
     // A program that the worker started says them: it speaks once its parent is gone.
     const speak = 'while kill -0 $PPID; do :; done 2>/dev/null; echo \'{"msg":"last words"}\'';
     const agent = AGENT.replace("yield ' Done.';", `if (text === 'spawn')
@@ -264,7 +264,7 @@ describe('a server with workers', () => {
     assert.ok(messages.indexOf('last words') < messages.indexOf('a worker died'), server.stdout);
   });
 
-  it('starts workers with its own flags for Node', LIMIT, async () => {
+  it('starts workers with its own Node flags', LIMIT, async () => {
     const agent = AGENT.replace('String(process.pid)', 'JSON.stringify(process.execArgv)');
     const execArgv = ['--no-allocation-site-pretenuring', '--max-semi-space-size=4'];
     const { url } = await serve({ agent, execArgv });
@@ -272,7 +272,7 @@ describe('a server with workers', () => {
     assert.equal(await reply.text(), `${JSON.stringify(execArgv)} Done.`);
   });
 
-  it('starts no program that mistakes itself for a worker', LIMIT, async () => {
+  it('leaves nothing in the environment that marks programs as workers', LIMIT, async () => {
     const env = 'JSON.stringify(Object.keys(process.env))';
     const agent = AGENT.replace('String(process.pid)', env);
     const { url } = await serve({ agent });
@@ -280,7 +280,7 @@ describe('a server with workers', () => {
     assert.doesNotMatch(await reply.text(), /MICROSERVER/);
   });
 
-  it('asks for the figures of all workers once for many readers', LIMIT, async () => {
+  it('asks all workers for their figures only once for many readers', LIMIT, async () => {
     // The primary waits for a worker that hangs, and meanwhile the readers come.
     const count = `let asked = 0; const { send } = process;
       process.send = (message, ...rest) => {
@@ -321,7 +321,7 @@ describe('a server with workers', () => {
     await assertEnds(server, 0);
   });
 
-  it('lets a worker that gets SIGTERM itself finish, and replaces it', LIMIT, async () => {
+  it('lets a worker that is sent SIGTERM itself finish, and replaces it', LIMIT, async () => {
     const { server, url } = await serve();
     const turn = await hold(url, () => true);
     process.kill(turn.pid, 'SIGTERM');
@@ -351,7 +351,7 @@ describe('a server with workers', () => {
     await ended(workers);
   });
 
-  it('replaces all workers once on SIGHUP, without cutting any of their calls', LIMIT, async () => {
+  it('replaces all workers once on SIGHUP, without cutting off their calls', LIMIT, async () => {
     const { server, url, workers } = await serve();
     const startTime = await metric(url, 'process_start_time_seconds');
     const one = await hold(url, () => true);
@@ -390,7 +390,7 @@ describe('a server with workers', () => {
     assert.deepEqual(messages.filter((msg) => /^a worker|workers replaced/.test(msg)), []);
   });
 
-  it('keeps its workers on SIGHUP if no new one can start', LIMIT, async () => {
+  it('keeps its workers on SIGHUP if no new worker can start', LIMIT, async () => {
     const { server, url, workers } = await serve();
     workplace.write('agent.mjs', 'throw new Error("half an edit");');
     server.kill('SIGHUP');
@@ -403,7 +403,7 @@ describe('a server with workers', () => {
     assert.deepEqual(server.log.filter(({ msg }) => msg === 'a worker died'), []);
   });
 
-  it('starts a missing worker after a failed SIGHUP during which one died', LIMIT, async () => {
+  it('replaces a worker that died during a failed SIGHUP', LIMIT, async () => {
     const { server, workers: [worker = 0] } = await serve();
     workplace.write('agent.mjs', `import { existsSync } from 'node:fs';
       console.log('{"msg":"loading"}');
@@ -420,7 +420,7 @@ describe('a server with workers', () => {
     await server.lines('listening', 3);
   });
 
-  // Was: new workers used another store, in which the calls had no history.
+  // Previously new workers used another store, in which the calls had no history.
   it('keeps its workers on SIGHUP if the settings now name a different store', LIMIT, async () => {
     const { CONVERSATION_STORE, ...env } = ENV;
     workplace.write('agent.mjs', AGENT);
@@ -452,7 +452,7 @@ describe('a server with workers', () => {
     assert.ok(workers.includes((await say(url, 'Hello')).pid));
   });
 
-  // Was: the port of the new workers changed without a word, and the old one was closed.
+  // Previously the port of the new workers changed without a word, and the old one was closed.
   it('warns on SIGHUP about other settings that need a restart', LIMIT, async () => {
     const { WORKERS, ...env } = ENV;
     workplace.write('agent.mjs', AGENT);
@@ -517,14 +517,14 @@ describe('the command run --tunnel with workers', () => {
 
 describe('workers that cannot start', () => {
   // An agent is loaded before the store is opened: these tests need no SQLite.
-  it('end the server with 1, and the reason is printed once', ANYWHERE, async () => {
+  it('end the server with code 1, and the reason is printed once', ANYWHERE, async () => {
     const server = spawnServer({ agent: 'export default { name: "mine", onTalk: () => "Hi." };' });
     await assertEnds(server, 1);
     assert.match(server.stderr, /^layercode-microserver: agent module .*"onTalk".*\n$/);
     assert.equal(server.stdout, '');
   });
 
-  it('end the server with 1 even if another one already serves', LIMIT, async () => {
+  it('end the server with code 1 even if another worker is serving', LIMIT, async () => {
     const server = spawnServer({
       agent: `import { existsSync, writeFileSync } from 'node:fs';
         if (existsSync('begun')) throw new Error('not twice');
@@ -537,7 +537,7 @@ describe('workers that cannot start', () => {
     assert.equal((await server.line('closing'))['reason'], reason);
   });
 
-  it('end the server with 1 even if they say nothing', ANYWHERE, async () => {
+  it('end the server with code 1 even if they say nothing', ANYWHERE, async () => {
     const server = spawnServer({ agent: 'process.kill(process.pid, "SIGKILL");' });
     await assertEnds(server, 1);
     const reason = 'a worker ended before it listened: SIGKILL';

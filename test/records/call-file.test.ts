@@ -100,7 +100,7 @@ describe('callFile', () => {
     assert.deepEqual(await sessionsIn(file.all()), ['s-1', 's-2']);
   });
 
-  it('creates files that only this user can read, and makes older ones like that', async () => {
+  it('creates files that only this user can read, and restricts older ones', async () => {
     const file = open();
     await file.keep(KEY, recordOf('s-1'));
     assert.equal(statSync(today).mode & 0o777, 0o600);
@@ -109,7 +109,7 @@ describe('callFile', () => {
     assert.equal(statSync(today).mode & 0o777, 0o600);
   });
 
-  it('removes files of days that are over, and no others', async () => {
+  it('removes expired files, and no others', async () => {
     const names = [
       'calls-2026-10-25.jsonl', 'calls-2026-10-26.jsonl', 'calls-2026-10-25.jsonl.gz',
       'calls-old.jsonl', 'other-2026-10-25.jsonl', 'calls-2020-01-01.jsonl',
@@ -122,7 +122,7 @@ describe('callFile', () => {
     ]);
   });
 
-  it('also removes such files every hour, until it is closed', async (t) => {
+  it('also removes expired files every hour, until it is closed', async (t) => {
     const clock = mockTimers(t, ['setInterval']);
     const names = ['calls-2026-10-01.jsonl', 'calls-2026-10-02.jsonl'];
     const [first = '', second = ''] = names.map((name) => join(folder, name));
@@ -142,7 +142,7 @@ describe('callFile', () => {
     assert.ok(existsSync(second));
   });
 
-  it('goes on if a file cannot be removed now', async (t) => {
+  it('tries again an hour later if a file cannot be removed', async (t) => {
     const clock = mockTimers(t, ['setInterval']);
     const old = join(folder, 'calls-2026-10-01.jsonl');
     const file = open();
@@ -166,7 +166,7 @@ describe('callFile', () => {
     assert.deepEqual(await sessionsIn(file.all()), []);
   });
 
-  it('keeps whole lines if several processes append large ones at once', async () => {
+  it('keeps lines whole if several processes append large ones at once', async () => {
     const url = new URL('../../src/records/call-file.ts', import.meta.url);
     const script = `
       import { callFile } from ${JSON.stringify(url.href)};
@@ -186,7 +186,7 @@ describe('callFile', () => {
     assert.equal(readFileSync(today, 'utf8').split('\n').filter(Boolean).length, 50);
   });
 
-  it('knows which sessions were recorded since it began, by any process', async () => {
+  it('knows which sessions any process has recorded since it began', async () => {
     const [file, other] = [open(), open()];
     await other.keep(KEY, recordOf('before'));
     await file.begin();
@@ -218,7 +218,7 @@ describe('callFile', () => {
   });
 
   // It once parsed the files of two days for each record of a call whose end was never reported.
-  it('finds sessions in a time that does not grow with the day', async () => {
+  it('finds sessions in a time that does not grow with the file', async () => {
     const file = open();
     const day = `${JSON.stringify(recordOf('s-1', 'c-1', 'x'.repeat(10_000)))}\n`.repeat(2_000);
     writeFileSync(today, day);
@@ -237,7 +237,7 @@ describe('callFile', () => {
     assert.deepEqual(await sessionsIn(file.all()), ['s-1', 's-3']);
   });
 
-  it('skips what is not a record', async () => {
+  it('skips anything that is not a record', async () => {
     const file = open();
     writeFileSync(today, '\n\n{"a":1}\n[]\nnull\nx\n   \n');
     await file.keep(KEY, recordOf('s-1'));
@@ -283,7 +283,7 @@ describe('callFile', () => {
     assert.deepEqual(await sessionsIn(file.all()), ['s-1', 's-22']);
   });
 
-  it('reads on if a server removes a file meanwhile', async () => {
+  it('keeps reading if a server removes a file meanwhile', async () => {
     let now = NOON;
     const file = open(() => now);
     for (const session of ['s-1', 's-2', 's-3']) {
@@ -353,7 +353,7 @@ describe('callFile', () => {
 
   const wrong: readonly (readonly [what: string, make: () => string, says: RegExp])[] = [
     ['a missing folder', () => join(folder, 'no/calls.jsonl'), /does not exist; create/],
-    ['a directory of that name', () => (mkdirSync(today), path), /it is a directory/],
+    ['a directory with that name', () => (mkdirSync(today), path), /it is a directory/],
     [
       'a symbolic link',
       () => (symlinkSync(join(folder, 'elsewhere'), today), path),

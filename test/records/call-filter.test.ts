@@ -64,14 +64,14 @@ describe('isMeant', () => {
     { outcome: 'failed' },
     { outcome: 'interrupted' },
   ] as const)
-    it(`takes the end as the first word if there was none: ${JSON.stringify(more)}`, () => {
+    it(`takes a turn's end as its first word if it had none: ${JSON.stringify(more)}`, () => {
       const turn = { turnId: 'a', durationMs: 4_000, messages: [], ...more };
       const record: CallRecord = { ...RECORD, turns: [turn] };
       assert.equal(isMeant(record, { slowerThanMs: 3_999 }), true);
       assert.equal(isMeant(record, { slowerThanMs: 4_000 }), false);
     });
 
-  it('finds a turn that had said nothing when its process died, and no other without times', () => {
+  it('finds a turn that was silent when its process died, but no others without times', () => {
     const silent = { turnId: 'a', outcome: 'open', messages: [] } as const;
     const hello = { role: 'assistant', content: 'Hello.' } as const;
     const found = [silent, { ...silent, messages: [hello] }].map((turn) =>

@@ -45,7 +45,7 @@ function turnIds(conversation: Conversation, sessionId = 's-1'): string[] {
   return callRecordOf({ ...CALL, sessionId }, conversation).turns.map(({ turnId }) => turnId);
 }
 
-describe('callRecordOf', () => {
+describe('a call record', () => {
   it('adds up what the models cost, and says if tokens are estimated', () => {
     const models = [{ ...MODEL, cost: 0.1, isEstimated: true }, { ...MODEL, cost: 0.2 }] as const;
     const { cost, tokens } = callRecordOf(CALL, withModels([...models, MODEL]));
@@ -98,7 +98,7 @@ describe('callRecordOf', () => {
     assert.deepEqual(turn?.messages.map(({ agent }) => agent), [undefined, undefined, 'billing']);
   });
 
-  it('begins with the first turn that has a time if the platform reports no beginning', () => {
+  it('starts at the first turn with a time if the platform reports no beginning', () => {
     const conversation = emptyConversation('c-1');
     conversation.turns.push({ ...newTurn('told-1', 'completed', 0), reply: 'Welcome.' });
     addTurn(conversation, 'a', 's-1');
@@ -118,8 +118,8 @@ describe('callRecordOf', () => {
   });
 
   for (const [what, sent, outcome] of [
-    ['hung up if the agent did', { type: 'hangup' }, 'hung up'],
-    ['ended if the agent only sent data', { type: 'data', json: '1' }, 'ended'],
+    ['"hung up" if the agent hung up', { type: 'hangup' }, 'hung up'],
+    ['"ended" if the agent only sent data', { type: 'data', json: '1' }, 'ended'],
   ] as const) {
     it(`says ${what}`, () => {
       const conversation = conversationWith('a');
@@ -156,7 +156,7 @@ describe('callRecordOf', () => {
   });
 });
 
-describe('callRecordOf a turn with figures', () => {
+describe('a call record with figures', () => {
   const figures = {
     sessionId: 's-1', startedAt: 5_000, durationMs: 900, firstSpeechMs: 100, firstWordMs: 700,
     storeMs: 40,
@@ -166,7 +166,7 @@ describe('callRecordOf a turn with figures', () => {
     fillers: [{ text: 'One moment.', afterMs: 100 }],
   } as const;
 
-  it('has its requests, tools, fillers, waits and the reason of its failure', () => {
+  it('has requests, tools, fillers, waits and the reason for a failure', () => {
     const conversation = emptyConversation('c-1');
     openTurn(conversation, { turnId: 'a', runId: 1, text: 'Hi', figures }, BOUNDS);
     const [turn] = callRecordOf(CALL, conversation).turns;
@@ -177,7 +177,7 @@ describe('callRecordOf a turn with figures', () => {
     assert.deepEqual([failure, storeMs, firstWordMs], [figures.failure, 40, 700]);
   });
 
-  it("has the agent's state only if asked to", () => {
+  it("has the agent's state only if asked for it", () => {
     const conversation = { ...emptyConversation('c-1'), state: '{"loaves":3}' };
     assert.deepEqual(callRecordOf(CALL, conversation, { hasState: true }).state, { loaves: 3 });
     assert.equal('state' in callRecordOf(CALL, conversation), false);
@@ -210,7 +210,7 @@ describe('isSettled', () => {
 describe('parseCallRecord', () => {
   for (const text of ['', '{', 'null', '[]', '"x"', '{"conversationId":"c"}',
     '{"conversationId":"c","sessionId":1,"startedAt":"","turns":[]}']) {
-    it(`does not accept ${text} as a record`, () => assert.equal(parseCallRecord(text), undefined));
+    it(`refuses to parse: ${text}`, () => assert.equal(parseCallRecord(text), undefined));
   }
 
   const turn = { turnId: 't', outcome: 'completed', messages: [] };
@@ -230,7 +230,7 @@ describe('parseCallRecord', () => {
     });
   }
 
-  it('gives back what was written, with fields of a later version', () => {
+  it('returns what was written, including fields of a later version', () => {
     const record = { ...callRecordOf(CALL, undefined), later: true };
     assert.deepEqual(parseCallRecord(JSON.stringify(record)), record);
   });

@@ -36,7 +36,7 @@ async function ticked(clock: ReturnType<typeof mockTimers>, ms: number): Promise
 }
 
 describe('callRecorder', () => {
-  it('writes the record of a call that is over at once', async () => {
+  it('writes the record of a finished call at once', async () => {
     const { recorder, archive } = open();
     recorder.ended(callOf('s-1'), said('s-1'));
     assert.equal((await archive.kept.next()).sessionId, 's-1');
@@ -45,7 +45,7 @@ describe('callRecorder', () => {
     await recorder.close();
   });
 
-  it('leaves no record waiting that arrives just as the one before it is written', async () => {
+  it('leaves no record waiting if it arrives just as the previous one is written', async () => {
     for (let ticks = 0; ticks < 25; ticks += 1) {
       const { recorder } = open();
       recorder.ended(callOf('s-1'), said('s-1'));
@@ -56,7 +56,7 @@ describe('callRecorder', () => {
     }
   });
 
-  it('writes no record of a call without a turn', async () => {
+  it('writes no record of a call without turns', async () => {
     const { recorder, archive } = open();
     recorder.ended(callOf('s-2'), () => undefined);
     recorder.ended(callOf('s-2'), said('s-1'));
@@ -126,7 +126,7 @@ describe('callRecorder', () => {
     assert.equal((await archive.kept.next()).turns[0]?.outcome, 'open');
   });
 
-  it('waits for many without a warning about leaking listeners', async (t) => {
+  it('waits for many calls without a warning about leaking listeners', async (t) => {
     const warnings: string[] = [];
     const onWarning = ({ name }: Error): void => void warnings.push(name);
     process.on('warning', onWarning);
@@ -149,7 +149,7 @@ describe('callRecorder', () => {
     assert.equal(archive.kept.all[0]?.turns[0]?.outcome, 'open');
   });
 
-  it('tries a record again until it is written, in the order of the calls', async (t) => {
+  it('retries a record until it is written, in the order of the calls', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const { recorder, archive, logged } = open();
     archive.failWith = FULL;
@@ -166,7 +166,7 @@ describe('callRecorder', () => {
     ]);
   });
 
-  describe('a record of a conversation that is erased', () => {
+  describe('with an erased conversation', () => {
     /** An ended turn, and what erases it. */
     function ended(): { readonly conversation: Conversation; erase(): void } {
       const { conversation, settle } = running();
@@ -174,7 +174,7 @@ describe('callRecorder', () => {
       return { conversation, erase: () => clearTurns(conversation) };
     }
 
-    it('is not written if it could not be written before', async (t) => {
+    it('does not write the record, even if it has tried to before', async (t) => {
       const clock = mockTimers(t, ['setTimeout']);
       const { recorder, archive } = open();
       archive.failWith = FULL;
@@ -188,7 +188,7 @@ describe('callRecorder', () => {
       assert.deepEqual([archive.kept.all, recorder.counts().written], [[], 0]);
     });
 
-    it('has what was said since', async () => {
+    it('records what has been said since', async () => {
       const { recorder, archive } = open();
       const { conversation, erase } = ended();
       erase();
@@ -199,7 +199,7 @@ describe('callRecorder', () => {
     });
 
     // The memory store has neither conversation nor mark then.
-    it('is not written if the recorder is told, and the store keeps no mark', async (t) => {
+    it('does not write the record if it is told and the store keeps no mark', async (t) => {
       const clock = mockTimers(t, ['setTimeout']);
       const { recorder, archive } = open();
       archive.failWith = FULL;
@@ -217,7 +217,7 @@ describe('callRecorder', () => {
       assert.equal(archive.kept.all.length, 1);
     });
 
-    it('is not written if the recorder is told while the conversation is being read', async () => {
+    it('writes no record if it is told while the conversation is being read', async () => {
       const { recorder, archive } = open();
       const before = deferred<Conversation>();
       let reads = 0;
@@ -229,7 +229,7 @@ describe('callRecorder', () => {
     });
 
     // A store tells of an erasure again once it has its mark.
-    it('has what was said since, even if the recorder is told again', async (t) => {
+    it('records what has been said since, even if it is told again', async (t) => {
       const clock = mockTimers(t, ['setTimeout']);
       const { recorder, archive } = open();
       archive.failWith = FULL;
@@ -242,7 +242,7 @@ describe('callRecorder', () => {
       assert.equal((await archive.kept.next()).turns.length, 1);
     });
 
-    it('is written again even if it has as many turns since as before', async (t) => {
+    it('writes the record again even if it has as many turns as before', async (t) => {
       const { recorder, archive } = open({ idleMs: 60_000 });
       t.after(() => recorder.close());
       const { conversation, erase } = ended();
@@ -254,7 +254,7 @@ describe('callRecorder', () => {
       assert.equal((await archive.kept.next()).turns.length, 1);
     });
 
-    it('is not written if nothing has been said in the call since', async () => {
+    it('writes no record if nothing has been said in the call since', async () => {
       const { recorder, archive } = open();
       const { conversation, erase } = ended();
       erase();
@@ -270,7 +270,7 @@ describe('callRecorder', () => {
     ['fails', () => Promise.reject(new Error('no database'))],
     ['never answers', () => new Promise<never>(() => undefined)],
   ] as const)
-    it(`writes what it has of a call whose store ${kind} by then, and says so`, async (t) => {
+    it(`writes what it has of a call whose store then ${kind}, and says so`, async (t) => {
       const clock = mockTimers(t, ['setTimeout']);
       const { recorder, archive, logged } = open();
       const { conversation, settle } = running();
@@ -285,7 +285,7 @@ describe('callRecorder', () => {
       assert.deepEqual(logged(), ['warn call record not checked for erasure']);
     });
 
-  it('records a call again if it has dropped as many turns as were added', async (t) => {
+  it('records a call again if as many turns have been dropped as added', async (t) => {
     const { recorder, archive } = open({ idleMs: 60_000 });
     t.after(() => recorder.close());
     const { conversation, settle } = running();
@@ -298,7 +298,7 @@ describe('callRecorder', () => {
     assert.equal((await archive.kept.next()).turns[0]?.turnId, 't-2');
   });
 
-  it('gives up the oldest of too many records, counted and logged', async (t) => {
+  it('gives up the oldest of too many records, and counts and logs that', async (t) => {
     mockTimers(t, ['setTimeout']);
     const { recorder, archive, logged } = open({ maxWaiting: 2 });
     archive.failWith = FULL;
@@ -311,7 +311,7 @@ describe('callRecorder', () => {
     assert.deepEqual(archive.kept.all.map(({ sessionId }) => sessionId), ['s-2', 's-3']);
   });
 
-  it('holds no more characters than it may, but always one record', async (t) => {
+  it('holds no more characters than allowed, but always one record', async (t) => {
     mockTimers(t, ['setTimeout']);
     const { recorder, archive } = open({ maxCharactersWaiting: 10 });
     archive.failWith = FULL;
@@ -320,7 +320,7 @@ describe('callRecorder', () => {
     assert.equal(recorder.counts().waiting, 1);
   });
 
-  it('loses what cannot be written when it is closed, and logs that without words', async () => {
+  it('loses what cannot be written when it is closed, and logs the loss', async () => {
     const { recorder, archive, logged } = open();
     archive.failWith = FULL;
     recorder.ended(callOf('s-1'), said('s-1'));
@@ -329,7 +329,7 @@ describe('callRecorder', () => {
     assert.deepEqual(logged(), ['error call records cannot be written', 'error call record lost']);
   });
 
-  it('loses a record whose conversation cannot be read, and nothing else', async () => {
+  it('loses a record whose conversation cannot be read, and no other', async () => {
     const { recorder, archive } = open();
     recorder.ended(callOf('s-1'), () => {
       throw new Error('no database');

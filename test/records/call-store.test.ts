@@ -47,7 +47,7 @@ describe('callStore', () => {
     assert.deepEqual(await sessionsIn(store.all()), names.sort());
   });
 
-  it('keeps one record per call, and does not let a repeated end leave a smaller one', async () => {
+  it('keeps one record per call, and never replaces it with a smaller one', async () => {
     const { store } = open();
     for (const turns of [1, 3, 0]) await keep(store, recordOf('s-1', 'c-1', turns));
     const found: number[] = [];
@@ -55,7 +55,7 @@ describe('callStore', () => {
     assert.deepEqual(found, [3]);
   });
 
-  it('keeps a record that another process is removing at that moment', async () => {
+  it('keeps a record that another process is removing at the same moment', async () => {
     const shared: SharedParts = new Map();
     const other = new PartsInMemory(shared);
     let calls = 0;
@@ -87,14 +87,14 @@ describe('callStore', () => {
     assert.equal(version, 6);
   });
 
-  it('keeps the calls of two agents with the same ids apart', async () => {
+  it('keeps calls of two agents apart even if they have the same ids', async () => {
     const { store } = open();
     for (const agent of ['sales/', 'support/'])
       await store.keep(keyOf(recordOf('s-1'), agent), recordOf('s-1'));
     assert.deepEqual(await sessionsIn(store.all()), ['s-1', 's-1']);
   });
 
-  it('forgets a record when its days are over', async () => {
+  it('forgets a record when its time is over', async () => {
     const { store, parts } = open();
     await keep(store, recordOf('s-1'));
     parts.nowMs += 2 * 86_400_000 - 1;
@@ -112,7 +112,7 @@ describe('callStore', () => {
     });
   }
 
-  it('lists and erases all records but one that cannot be read, and names that', async () => {
+  it('lists and erases all records but one that cannot be read, and names it', async () => {
     const { store, parts } = open();
     await keep(store, recordOf('s-1'), recordOf('s-2'), recordOf('s-3'));
     parts.cannotUse = 'call\tc-1\ts-2';
@@ -131,7 +131,7 @@ describe('callStore', () => {
     assert.deepEqual(await sessionsIn(store.all()), ['s-2']);
   });
 
-  it('erases a record that is being written at that moment', async () => {
+  it('erases a record that is being written at the same moment', async () => {
     const shared: SharedParts = new Map();
     const other = open(shared).store;
     let calls = 0;

@@ -92,7 +92,7 @@ describe('storyOf', () => {
     ["says that an answer was cut at the model's limit",
       { requests: [{ ...request, outputTokens: 9, finishReason: 'length' }, request] },
       ["model m, cut at the model's limit, ? in, 9 out", 'model m']],
-    ['counts a result that came after all',
+    ['shows a result that came after all',
       {
         tools: [{ toolCallId: 'x', tool: 'pay', startedMs: 1, outcome: 'unknown' }],
         messages: [result],
@@ -124,7 +124,7 @@ describe('storyOf', () => {
       assert.deepEqual(told(turn), [`result {} (unknown: ${cause}, key k)`]);
     });
 
-  it('says of a call that did not run that an equal one before it has an unknown outcome', () => {
+  it('says if a call did not run because an identical one has an unknown outcome', () => {
     const lost = { ...result, state: 'unknown', idempotencyKey: 'k' } as const;
     const turn = turnOf({ messages: [lost, { ...lost, idempotencyKey: 'other' }] });
     const stories = storyOf(recordOf(turn, turnOf({ durationMs: 9, messages: [lost] })));
@@ -143,7 +143,7 @@ describe('storyOf', () => {
   } as const;
 
   for (const [what, fields, kinds] of [
-    ['puts words between two tool calls after the request that they answer', {
+    ['puts words that precede a tool call after the request that produced them', {
       firstSpeechMs: 90, firstWordMs: 90,
       requests: [
         { ...request, firstTokenMs: 90, durationMs: 95 },
@@ -160,11 +160,11 @@ describe('storyOf', () => {
       ],
     }, 'model agent tool result model agent'],
     // The apology was once placed between the requests that it apologises for.
-    ['has the apology after the requests that failed', failed, 'caller model model agent failure'],
-    ['has the apology after the requests that failed, and after a filler',
+    ['puts the apology after the requests that failed', failed, 'caller model model agent failure'],
+    ['puts the apology after the requests that failed, and after a filler',
       { ...failed, firstSpeechMs: 90, fillers: [{ text: 'One moment.', afterMs: 90 }] },
       'caller model filler model agent failure'],
-    ['has the wait for SETTLE_MS before the tool, and after the model that calls it', {
+    ['puts the wait for SETTLE_MS before the tool, and after the model that calls it', {
       settleMs: 690, settlingFromMs: 11,
       requests: [{ model: 'm', startedMs: 2, firstTokenMs: 5, durationMs: 8 }],
       tools: [{ toolCallId: 'x', tool: 'book', startedMs: 701, durationMs: 90 }],
@@ -173,7 +173,7 @@ describe('storyOf', () => {
         { role: 'assistant', content: '', toolCalls: [{ id: 'x', name: 'book', args: '{}' }] },
       ],
     }, 'caller model settling tool'],
-    ['has a request before its answer, even within one millisecond', {
+    ['puts a request before its answer, even within one millisecond', {
       firstSpeechMs: 5, firstWordMs: 5, messages: said,
       requests: [{ model: 'm', startedMs: 5, firstTokenMs: 0, durationMs: 1 }],
     }, 'caller model agent'],
@@ -181,7 +181,7 @@ describe('storyOf', () => {
     it(what, () => assert.equal(kindsIn(turnOf(fields)).join(' '), kinds));
 
   // It once had no time, so it came before the model that made it.
-  it('has a call that did not run between the model that made it and the one that answers', () => {
+  it('puts a call that did not run between its model request and the next request', () => {
     const asking = (id: string, ...others: readonly ToolCall[]): RecordedMessage => (
       { role: 'assistant', content: '', toolCalls: [{ id, name: 'pay', args: '{}' }, ...others] }
     );

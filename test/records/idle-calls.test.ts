@@ -18,14 +18,14 @@ function idle(t: TestContext, idleMs: number): Idle {
 }
 
 describe('IdleCalls', () => {
-  it('returns each call once, in the order in which they fell silent', async (t) => {
+  it('returns each silent call once, in the order in which they fell silent', async (t) => {
     const { add, told } = idle(t, 5);
     for (const key of ['a', 'b', 'a', 'c']) add(key);
     for (let n = 0; n < 3; n += 1) await told.next();
     assert.deepEqual(told.all, ['b', 'a', 'c']);
   });
 
-  it('returns nothing for a call that was removed', async (t) => {
+  it('returns nothing for a removed call', async (t) => {
     const { add, calls, told } = idle(t, 5);
     add('a');
     add('b');
@@ -34,7 +34,7 @@ describe('IdleCalls', () => {
     assert.deepEqual(told.all, ['b']);
   });
 
-  it('goes on with calls that are added after all were returned', async (t) => {
+  it('goes on with calls that are added after all others have been returned', async (t) => {
     const { add, told } = idle(t, 5);
     add('a');
     await told.next();
@@ -42,7 +42,7 @@ describe('IdleCalls', () => {
     assert.equal(await told.next(), 'b');
   });
 
-  it('keeps no more than 100,000 calls: the one silent longest is forgotten', async (t) => {
+  it('keeps at most 100,000 calls, and forgets the one that has been silent longest', async (t) => {
     const { add, told } = idle(t, 5);
     for (let n = 0; n <= 100_000; n += 1) add(`${n}`);
     assert.equal(await told.next(), '1');

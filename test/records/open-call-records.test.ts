@@ -32,11 +32,11 @@ async function delaysAfterTurn(
 describe('openCallRecords', () => {
   for (const [what, environment, delays] of [
     ['900 s', {}, [900_000]],
-    ['half of a short lifetime of conversations', { CONVERSATION_TTL_SECONDS: '100' }, [50_000]],
-    ['the time that is set', { CALL_RECORDS_IDLE_SECONDS: '7' }, [7_000]],
-    ['no time, if set to 0,', { CALL_RECORDS_IDLE_SECONDS: '0' }, []],
+    ['half of a short conversation lifetime', { CONVERSATION_TTL_SECONDS: '100' }, [50_000]],
+    ['the configured time', { CALL_RECORDS_IDLE_SECONDS: '7' }, [7_000]],
+    ['nothing, if set to 0,', { CALL_RECORDS_IDLE_SECONDS: '0' }, []],
   ] as const) {
-    it(`waits ${what} for the end of a silent call`, async (t) => {
+    it(`takes ${what} as the silence that ends a call`, async (t) => {
       assert.deepEqual(await delaysAfterTurn(t, environment), delays);
     });
   }

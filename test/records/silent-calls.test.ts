@@ -16,7 +16,7 @@ function open(t: TestContext, idleMs = 5): Opened {
 }
 
 describe('a call whose end is never reported', () => {
-  it('gets its record after some silence, which says that no end was reported', async (t) => {
+  it('gets a record after some silence, which says that no end was reported', async (t) => {
     const { recorder, archive } = open(t);
     recorder.turnEnded(callOf('s-1'), undefined, () => spoken());
     const { outcome, endedAt, turns } = await archive.kept.next();
@@ -25,7 +25,7 @@ describe('a call whose end is never reported', () => {
   });
 
   // Another process remembered half of the turns, and wrote them right after the record was made.
-  it('waits for a store that is away, and for what other processes then write', async (t) => {
+  it('is recorded once the store is back, with what other processes then write', async (t) => {
     const { recorder, archive } = open(t);
     const conversation = spoken();
     let asked = 0;
@@ -39,7 +39,7 @@ describe('a call whose end is never reported', () => {
     assert.deepEqual([turns.length, asked], [2, 3]);
   });
 
-  it('gets no record while its end may still be reported, and one when it is', async (t) => {
+  it('gets no record while its end may still be reported, but one when it is', async (t) => {
     const { recorder, archive } = open(t, 60_000);
     recorder.turnEnded(callOf('s-1'), undefined, () => spoken());
     const ended = { ...callOf('s-1'), startedAt: undefined, endedAt: 9_000 };
@@ -64,7 +64,7 @@ describe('a call whose end is never reported', () => {
 
   // On a store that processes share, the first record was once the last.
   for (const process of [undefined, 'here'])
-    it(`gets a longer record if the caller has come back: ${process ?? 'in memory'}`, async (t) => {
+    it(`gets a longer record if the caller comes back: ${process ?? 'in memory'}`, async (t) => {
       const { recorder, archive } = open(t);
       const conversation = spoken('s-1', process);
       recorder.turnEnded(callOf('s-1'), process, () => conversation);
@@ -98,7 +98,7 @@ describe('a call whose end is never reported', () => {
     assert.equal(archive.kept.all.length, 1);
   });
 
-  it('is not recorded if the conversation was erased meanwhile', async (t) => {
+  it('is not recorded if the conversation has been erased meanwhile', async (t) => {
     const { recorder, archive } = open(t);
     let reads = 0;
     recorder.turnEnded(callOf('s-1'), undefined, () => ((reads += 1), emptyConversation('c-1')));

@@ -144,7 +144,7 @@ describe('redact', () => {
     assert.equal(served.interrupted.all.at(-1)?.text, 'Card [card 1] for');
   });
 
-  it('gives the hooks of other events placeholders too', async (t) => {
+  it('also gives placeholders to the hooks of other events', async (t) => {
     const told = new Told<unknown>();
     const served = redacting(t, {
       onMessage: ({ text }) => text,
@@ -176,7 +176,7 @@ describe('redact', () => {
     );
   });
 
-  it('keeps values out of a filler that is recorded', async (t) => {
+  it('keeps values out of a recorded filler', async (t) => {
     const archive = new CallArchiveInMemory();
     const records = callRecorder({ archive, log: noLog() });
     const served = redacting(t, {
@@ -206,7 +206,7 @@ describe('redact', () => {
     assert.equal(await says(served, 'And now?'), '[card 1]');
   });
 
-  it('keeps values out of calls that an agent runs itself', async (t) => {
+  it('keeps values out of tool calls that an agent runs itself', async (t) => {
     const served = redacting(t, {
       async onMessage({ journal }) {
         const args = JSON.stringify({ card: CARD });
@@ -222,7 +222,7 @@ describe('redact', () => {
     assert.equal(result?.content, '{"mail":"[email 1]","card":"[card 1]"}');
   });
 
-  it('leaves a text out, and says so without it, if a function fails', async (t) => {
+  it('leaves out a text if a function fails, and logs that without the text', async (t) => {
     const redact = (text: string): string => assert.fail(`cannot read ${text}`);
     const served = serve(t, { redact, onMessage: ({ text }) => text });
     assert.equal(await says(served, SPOKEN), '[redaction failed]');
@@ -254,7 +254,7 @@ describe('a tool with raw', () => {
     assert.doesNotMatch(served.logLines.join(''), /4242 ?4242/);
   });
 
-  it('returns no half of a value if a long result is cut', async (t) => {
+  it('returns no part of a value if a long result is cut', async (t) => {
     const served = paying(t, [PAY, 'Paid.'], (card) => `${'-'.repeat(65_522)} ${card} ${card}`);
     await says(served, SPOKEN);
     const told = String(served.model.requests[1]?.messages.at(-1)?.content);

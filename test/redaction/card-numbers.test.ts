@@ -36,12 +36,12 @@ describe('cardNumbers', () => {
 
   for (const [title, text, value] of [
     ['followed by an expiry date and a code', `${CARD} 12 26 123`, CARD],
-    ['written together with both', `${CARD}1226123`, CARD],
+    ['written together with a date and a code', `${CARD}1226123`, CARD],
     ['after other digits', `card 1, 4242 4242 4242 4242`, CARD],
     ['after an oh that is not a digit', `Oh, 4242 4242 4242 4242`, CARD],
     ['after a +, because phone numbers are shorter', `+${CARD}`, CARD],
     ['in JSON', `{"card":${CARD},"n":1}`, CARD],
-    ['over two lines', '4242 4242\n4242 4242', CARD],
+    ['on two lines', '4242 4242\n4242 4242', CARD],
     ['with typographic dashes', '4242–4242\u20114242—4242', CARD],
     ['in full-width digits', '４２４２ ４２４２ ４２４２ ４２４２', CARD],
     ['in digits of several scripts at once', '𝟒242 424𝟐 ٤2٤2 4𝟐4𝟐', CARD],
@@ -52,12 +52,12 @@ describe('cardNumbers', () => {
     ['after a line break in JSON in JSON', `{"a":"Card:\\n${CARD}\\u00a0"}`, CARD],
     ['after a line break in JSON, nested deeper', `Card:\\\\n4242\\\\t4242 4242 4242`, CARD],
     ['with 15 digits in groups of 4, 6 and 5', '3782 822463 10005', '378282246310005'],
-    ['with 15 digits, as its issuer uses, and a fitting one after them',
+    ['with the 15 digits of its issuer, and a fitting digit after them',
       '3782 822463 10005 2 1227', '378282246310005'],
-    ['with 14 digits, as its issuer uses, and a fitting one after them',
+    ['with the 14 digits of its issuer, and a fitting digit after them',
       '3056 930902 5904 9 12270', '30569309025904'],
-    ['in one group after digits with which it passes as another', `430 ${CARD}`, CARD],
-    ['whose first group passes, but has no issuer', '5555555550001 003', '5555555550001003'],
+    ['in one group, after digits that make it pass as another', `430 ${CARD}`, CARD],
+    ['whose first group passes but has no issuer', '5555555550001 003', '5555555550001003'],
     ['with "double" before a digit', '4242 4242 4242 4 double 0 2', '4242424242424002'],
   ] as const) {
     it(`finds a number ${title}`, () => assert.deepEqual(digitsFound(text), [value]));
@@ -75,13 +75,13 @@ describe('cardNumbers', () => {
     assert.deepEqual(missed.map((zero) => zero.toString(16)), []);
   });
 
-  it('finds numbers that are written together', () => {
+  it('finds two numbers that are written together', () => {
     assert.deepEqual(digitsFound(`${CARD}5555555555554444`), [CARD, '5555555555554444']);
   });
 
   // A tool's "6277370585329648489 and …" once became "[card 1]48489 and …": 14 digits pass, too.
   for (const between of [' and ', ', ', ' ', '/']) {
-    it(`finds numbers in one group each, listed with "${between}" between them`, () => {
+    it(`finds numbers of one group each in a list, with "${between}" between them`, () => {
       const numbers = cardNumbersOf(NUMBERS);
       const wrong = numbers.filter((number, index) => {
         const listed = [number, ...numbers.slice(0, index)].slice(0, 3);
@@ -126,8 +126,8 @@ describe('cardNumbers', () => {
     ['a fraction', '52.4242424242424242'],
     ['a fraction in another script', '𝟓𝟐.𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐𝟒𝟐'],
     ['digits with words between them', 'four of 24 and 2 for 42, 4 in 2 at 424, 242 or 424242'],
-    ['words that only contain digits', 'often tone weight fourteenth'],
-    ['nothing', ''],
+    ['words that merely contain digit words', 'often tone weight fourteenth'],
+    ['an empty text', ''],
   ] as const)
     it(`finds nothing in ${title}`, () => assert.deepEqual(digitsFound(text), []));
 });

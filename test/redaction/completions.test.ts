@@ -41,7 +41,7 @@ describe('redact over Chat Completions', () => {
     ]);
   });
 
-  it('recognises its own words that held a value, and how much of them was heard', async (t) => {
+  it('keeps out a value that the agent said and the caller only partly heard', async (t) => {
     const served = redacting(t, { onMessage: ({ text }) => `Card ${CARD} it is. ${text}` }, {
       environment: { CHAT_COMPLETIONS_PROFILE: 'vapi' },
     });
@@ -63,7 +63,7 @@ describe('redact over Chat Completions', () => {
   for (const [heard, kept] of [
     ['Card four two 42', 'Card [card 1]'], ['Card', 'Card'],
   ] as const) {
-    it(`keeps out the rest of a value that another process spoke up to "${heard}"`, async (t) => {
+    it(`keeps a value out of a reply from elsewhere, heard up to "${heard}"`, async (t) => {
       const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
       const open = (): ServedPlatform =>
         redacting(t, { onMessage: () => `Card ${CARD} it is.` }, { store });

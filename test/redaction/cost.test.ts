@@ -40,8 +40,8 @@ function twice(seen: readonly string[]): string[] {
 const LINES = Array.from({ length: 5 }, (_, index) => `${index % 2 === 0 ? 'user' : 'agent'}: `
   + `these are the words of line ${index}`);
 
-describe('a text of an event is looked at once', () => {
-  it('by the webhook, with what was heard and its metadata', async (t) => {
+describe('each text of an event is searched only once', () => {
+  it('by the webhook, including what was heard and the metadata', async (t) => {
     const { finder, seen } = watching();
     const { client } = serve(t, { redact: finder });
     await (await client.post(messageEvent({
@@ -65,7 +65,7 @@ describe('a text of an event is looked at once', () => {
     assert.deepEqual(twice(seen), []);
   });
 
-  it('in a reply, too, even if that is read with each round of tool calls', async (t) => {
+  it('in a reply, too, even if it is read after each round of tool calls', async (t) => {
     const { finder, seen } = watching();
     const { client } = serve(t, {
       redact: finder,
@@ -126,7 +126,7 @@ function listed(make: (index: number) => string): string[] {
 
 const MANY_ADDRESSES = listed((index) => `${index}@example.com`).join(', ');
 
-describe('an event of up to a megabyte lets other work in between', () => {
+describe('an event of up to a megabyte lets other work run', () => {
   for (const [what, fields] of [
     ['card numbers', { text: listed(() => '4242 4242 4242 4242').join(' ') }],
     ['many addresses', { text: MANY_ADDRESSES }],
@@ -156,7 +156,7 @@ describe('an event of up to a megabyte lets other work in between', () => {
     assert.ok(least < 50, `${least} ms`);
   });
 
-  it('such as its caller leaving', async (t) => {
+  it('such as noticing that its caller leaves', async (t) => {
     let leave = (): void => undefined;
     /** Takes 60 ms for a long text. */
     function* find(text: string): Generator<FoundValue, void, undefined> {
@@ -190,7 +190,7 @@ describe('an event of up to a megabyte lets other work in between', () => {
     ]);
   });
 
-  it('but not what follows in its conversation', async () => {
+  it('but not later events of its conversation', async () => {
     const turns = turnsOf(cardNumbers);
     const ends: string[] = [];
     const arrives = (name: string, fields: object): unknown => {

@@ -28,7 +28,7 @@ describe('a value', () => {
     assert.equal(await says(c, `${OTHER} and ${CARD}`), '[card 2] and [card 1]');
   });
 
-  it('never shares its placeholder with one that another process hears at the same time', async (t) => {
+  it('never shares its placeholder with a value heard elsewhere at the same time', async (t) => {
     const { a, b } = machines(t, echo);
     await says(a, 'Hello.');
     await Promise.all([says(a, CARD), says(b, OTHER)]);
@@ -51,7 +51,7 @@ describe('a value', () => {
     assert.equal((await b.app.conversations.read('c'))?.placeholders, undefined);
   });
 
-  it('reaches a tool with raw only in the process that heard it, until it is said again', async (t) => {
+  it('reaches a raw tool only where it was heard, until it is said again', async (t) => {
     const paid: Paid = new Told();
     const { a, b } = machines(t, paying(paid, false));
     assert.equal(await says(a, CARD), '"paid"');
@@ -69,7 +69,7 @@ describe('a value', () => {
     return `order 5 ${card}`;
   };
   for (const once of [true, onceFor])
-    it(`is paid with once, wherever it is heard, and not asked for again: once is ${typeof once}`, async (t) => {
+    it(`is used to pay only once, and is not asked for again (once: ${typeof once})`, async (t) => {
       const paid: Paid = new Told();
       const { a, b, c } = machines(t, paying(paid, once));
       assert.equal(await says(a, CARD), '"paid"');
@@ -82,7 +82,7 @@ describe('a value', () => {
       assert.deepEqual([...new Set(asked)], once === true ? [] : ['[card 1]', '[card 2]']);
     });
 
-  it('is asked for if nothing was paid with it, which claims nothing', async (t) => {
+  it('is asked for if nothing was paid with it, and no once call is claimed', async (t) => {
     const paid: Paid = new Told();
     const { a, b } = machines(t, { ...paying(paid, true) });
     await says(a, `Not now: ${OTHER}`, {});
@@ -127,7 +127,7 @@ describe('a value', () => {
       assert.doesNotMatch(kept, /3782 |822463|three seven/); // more than a time may hold
     });
 
-  it('keeps letters instead of a number while the store does not answer', async (t) => {
+  it('has letters instead of a number while the store does not answer', async (t) => {
     const { a, b } = machines(t, echo);
     await says(a, 'Hello.');
     a.parts.failWith = new Error('down');
@@ -177,7 +177,7 @@ describe('takeNames', () => {
     assert.equal(there.turns[0]?.words, '[card 2], [card 1], [card 3]');
   });
 
-  it('takes over names that nobody else has', () => {
+  it('takes over names that no other value has', () => {
     const here = conversationOf([]);
     const there = conversationOf([x]);
     there.turns = [{ ...newTurn('t', 'completed', 1), words: '[card 1]' }];
@@ -186,7 +186,7 @@ describe('takeNames', () => {
     assert.equal(there.turns[0]?.words, '[card 1]');
   });
 
-  it('numbers at most 100 values: the others keep their letters', () => {
+  it('has at most 100 names to take, because other values keep their letters', () => {
     const letters = Array.from({ length: 101 }, (_, index) =>
       String.fromCharCode(97 + Math.floor(index / 26), 97 + (index % 26)) + 'aaaaaaaaaa');
     const conversation = conversationOf(letters);

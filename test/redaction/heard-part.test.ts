@@ -38,7 +38,7 @@ describe('HeardValues', () => {
   ] as const)
     it(`finds no part at the end of "${text}"`, () => assert.equal(startOfPart(text, value), -1));
 
-  it('takes time in proportion to the text', () => {
+  it('takes time proportional to the length of the text', () => {
     const since = process.cpuUsage();
     const address = `${'a'.repeat(60_000)}@example.com`;
     for (const sign of ['a', 'a ', ' ', '4', '. '])

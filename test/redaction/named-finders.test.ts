@@ -77,7 +77,7 @@ describe('cards, phones, ibans and emails', () => {
       'email ann_lee84@mail-box.co.uk'],
     ['tom @ example . com, ANN@EXAMPLE.COM', 'email ann@example.com', 'email tom@example.com'],
   ] as const)
-    it(`have equal values however they are said: ${text}`, () =>
+    it(`have the same values however they are said: ${text}`, () =>
       assert.deepEqual(valuesIn(text).toSorted(), [...values].toSorted()));
 
   // With homophones each would be a phone number, because it is introduced as one.
@@ -85,18 +85,18 @@ describe('cards, phones, ibans and emails', () => {
     'Call one for two to three ate five.', 'Call me from 5550 to 12345.',
     'Call me for 5 to 6 for 7.', 'Call 1 2 3 for 4 people, 5 to 6 o\'clock.',
   ])
-    it(`have no homophones in "${text}"`, () => assert.deepEqual(valuesIn(text), []));
+    it(`are not found by homophones in "${text}"`, () => assert.deepEqual(valuesIn(text), []));
 
   for (const text of [
     'Call me on 2026-11-25.', 'It expires in 10 245 days.', 'It expires 12 27 5 or so.',
     'My order, 0123456789, is late.',
     'GB29 NWBK 6016 1331 9268 18', 'XX29 NWBK 6016 1331 9268 19', 'Look at example dot com.',
   ])
-    it(`are not in "${text}"`, () => assert.deepEqual(valuesIn(text), []));
+    it(`are not found in "${text}"`, () => assert.deepEqual(valuesIn(text), []));
 });
 
 describe('redactorsIn', () => {
-  it('has named finders once, in their own order, at the place of the first name', () => {
+  it('returns named finders once, in their own order, at the place of the first name', () => {
     const change = (text: string): string => text;
     const kinds = (redact: Parameters<typeof redactorsIn>[0]): readonly unknown[] =>
       redactorsIn(redact).map((part) => (typeof part === 'function' ? 'function' : part.kind));

@@ -5,7 +5,7 @@ import { WITHOUT_SQLITE } from '../fixtures/sqlite.ts';
 import { assertNowhere } from './said-cards.ts';
 
 describe('card numbers', () => {
-  it('are only in what the caller says and hears', (t) =>
+  it('occur only in what the caller says and hears', (t) =>
     assertNowhere(t, { store: () => 'memory' }));
 
   it('cannot be read anywhere else even if processes share them', { skip: WITHOUT_SQLITE }, (t) =>

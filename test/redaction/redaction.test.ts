@@ -44,7 +44,7 @@ describe('Redaction', () => {
     assert.equal(one.seal('c', '[card 1] and [email 12]'), '[card 1] and [email 12]');
   });
 
-  it('names marks once their names are known, and reveals values by either', () => {
+  it('names marks once their names are known, and reveals values for both', () => {
     const one = redaction();
     const mark = one.seal('c', CARD);
     assert.equal(one.text('c', `${CARD}!`), `${mark}!`);
@@ -66,12 +66,12 @@ describe('Redaction', () => {
     }
   });
 
-  it('reveals nothing for brackets that are not a placeholder', () => {
+  it('reveals nothing for brackets that are not placeholders', () => {
     const text = '[1] [Card 1] [card 0] [card] [see below]';
     assert.equal(redaction().reveal('c', text), text);
   });
 
-  it('leaves words in brackets alone that are not of a known kind', () => {
+  it('leaves words in brackets alone if they are of no known kind', () => {
     const one = redaction();
     one.seal('c', CARD);
     const text = 'See [page 3] for [the availability].';
@@ -80,7 +80,7 @@ describe('Redaction', () => {
     assert.equal(one.numberedHere('c', text), text);
   });
 
-  it('also keeps out a part of a known value that was heard', () => {
+  it('also hides the part of a known value that was heard', () => {
     const one = redaction();
     const heard = (text: string): string =>
       atOnce(new SealedTexts(one, 'c').sealingHeard(text));
@@ -120,7 +120,7 @@ describe('Redaction', () => {
     assert.equal(one.size, 0);
   });
 
-  it('knows values of at most 10,000 conversations, and 200 of each', () => {
+  it('knows values of at most 10,000 conversations, and 200 from each', () => {
     const one = redaction({ redact: emailAddresses });
     for (let count = 0; count < 10_001; count++) one.seal(`c-${count}`, 'ann@example.com');
     assert.equal(one.size, 10_000);
@@ -187,7 +187,7 @@ describe('checkRedact', () => {
 });
 
 describe('a placeholder', () => {
-  it('takes the place of marks only, whatever surrounds them', () => {
+  it('replaces only marks, whatever surrounds them', () => {
     const letters = 'abcdefghijkl';
     const mark = markOf('card', letters);
     const named = (text: string): string =>
@@ -204,7 +204,7 @@ describe('a placeholder', () => {
     ] as const) assert.equal(named(text), expected);
   });
 
-  it('has twelve letters, whatever the bytes', () => {
+  it('stands for a mark of twelve letters, whatever the bytes', () => {
     assert.equal(lettersFrom(Buffer.alloc(8)), 'aaaaaaaaaaaa');
     assert.match(lettersFrom(Buffer.alloc(32, 0xff)), /^[a-z]{12}$/);
   });

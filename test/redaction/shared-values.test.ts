@@ -65,7 +65,7 @@ function logged({ logLines }: Machine, message: string): readonly string[] {
 const UNREADABLE = 'a value that another process may have kept cannot be read';
 
 describe('a value that another process has heard', () => {
-  it('reaches a raw tool under any of the keys, and the model asks for nothing', async (t) => {
+  it('reaches a raw tool with any of the keys, and the model asks for nothing', async (t) => {
     // In a rotation, b and c already have the new key first.
     const { a, b, c, paid } = desks(t, { b: `${NEXT_KEY},${KEY}`, c: `${NEXT_KEY},${KEY}` });
     assert.equal(await says(a, CARD, { turn_id: 't' }), '"paid"');
@@ -80,7 +80,7 @@ describe('a value that another process has heard', () => {
     assert.doesNotMatch(String(stored.get('text')), SECRET);
   });
 
-  it('is paid with once, under the key that it has in every process', async (t) => {
+  it('is not used to pay again, even in another process', async (t) => {
     const { a, b, paid } = desks(t, KEY, (told) => paying(told, true));
     await says(a, `Now: ${CARD}`);
     await kept(a, 1);
@@ -104,7 +104,7 @@ describe('a value that another process has heard', () => {
     assert.deepEqual(reads, []);
   });
 
-  it('is asked for after ten minutes', async (t) => {
+  it('is asked for again after ten minutes', async (t) => {
     const { a, b, c } = desks(t);
     await says(a, CARD);
     await kept(a, 1);
@@ -119,7 +119,7 @@ describe('a value that another process has heard', () => {
     ['has another key', { b: NEXT_KEY }],
     ['has lost the old key of a rotation', { a: `${KEY},${NEXT_KEY}`, b: NEXT_KEY }],
   ] as const)
-    it(`is asked for in a process that ${what}, and the log says why`, async (t) => {
+    it(`is asked for again in a process that ${what}, and the log says why`, async (t) => {
       const { a, b } = desks(t, keys);
       await says(a, CARD);
       await kept(a, 1);
@@ -129,7 +129,7 @@ describe('a value that another process has heard', () => {
       assert.doesNotMatch(line, SECRET);
     });
 
-  it('is asked for if somebody has changed it, or moved it to another conversation', async (t) => {
+  it('is asked for if somebody has changed it or moved it to another conversation', async (t) => {
     const { a, b, paid } = desks(t);
     await says(a, CARD);
     const [id = ''] = await kept(a, 1);
@@ -154,7 +154,7 @@ describe('a value that another process has heard', () => {
     assert.match((await kept(a, 1)).join(), /\tcard [a-z]{12}$/);
   });
 
-  it('is kept for nobody if no tool accepts values', async (t) => {
+  it('is not kept for others if no tool accepts values', async (t) => {
     const { a, b } = machines(t, {
       bind: () => ({ name: 'x', redact: 'cards', tools: [], onMessage: ({ text }) => text }),
     }, { REDACTION_KEY: KEY });
@@ -176,7 +176,7 @@ describe('a value that another process has heard', () => {
     assert.equal(await says(b, '[card 1]'), '16');
   });
 
-  it('does not delay a turn if the store refuses it, and that is logged', async (t) => {
+  it('does not delay a turn if the store refuses it, which is logged', async (t) => {
     const { a } = desks(t);
     await says(a, 'Hello.');
     const write = a.parts.write.bind(a.parts);
@@ -196,14 +196,14 @@ describe('a value that another process has heard', () => {
 });
 
 describe('REDACTION_KEY', () => {
-  it('is said to have no effect if no store is shared', (t) => {
+  it('is reported to have no effect if no store is shared', (t) => {
     const { logLines } = serve(t, {}, { environment: { REDACTION_KEY: KEY } });
     assert.match(logLines.join(''), /"level":"warn".*in no shared store/);
     const { a } = desks(t);
     assert.doesNotMatch(a.logLines.join(''), /has no effect/);
   });
 
-  it('does not end the program if values cannot be shared, as if a file is missing', async (t) => {
+  it('does not end the program if the sharing of values fails', async (t) => {
     const { store } = machines(t).a;
     const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: 'whsec_any' }, []);
     const lines: string[] = [];
@@ -219,7 +219,7 @@ describe('REDACTION_KEY', () => {
 });
 
 describe('SharedValues', () => {
-  it('writes a value again if it is heard a minute later, and a hundred per call', async () => {
+  it('writes a value again only after a minute, and at most a hundred per call', async () => {
     const written: (readonly [id: string, ttlMs: number])[] = [];
     let nowMs = 0;
     const shared = new SharedValues({
@@ -257,7 +257,7 @@ describe('ValueCipher', () => {
     assert.equal(new ValueCipher([NEXT_KEY, KEY]).decrypt(text, 'here'), DIGITS);
   });
 
-  it('refuses a text in another place, cut anywhere, and with any bit changed', () => {
+  it('refuses a text that is moved, cut anywhere, or has any bit changed', () => {
     assert.throws(() => cipher.decrypt(text, 'there'));
     assert.throws(() => new ValueCipher([NEXT_KEY]).decrypt(text, 'here'), /another key/);
     for (let length = 0; length < text.length; length++)

@@ -43,24 +43,24 @@ function checkDigitOf(digits: string): number {
 export const WAYS: Readonly<Record<string, (number: string) => string>> = {
   'one group': (number) => number,
   'groups of four': (number) => number.match(/.{1,4}/g)?.join(' ') ?? number,
-  'dashes': (number) => number.match(/.{1,4}/g)?.join('-') ?? number,
-  'six digits and the others': (number) => `${number.slice(0, 6)} ${number.slice(6)}`,
-  'six digits, a dash and the others': (number) => `${number.slice(0, 6)}-${number.slice(6)}`,
-  'groups and commas': (number) => number.match(/.{1,4}/g)?.join(', ') ?? number,
-  'points': (number) => number.match(/.{1,4}/g)?.join('. ') ?? number,
+  'groups with dashes': (number) => number.match(/.{1,4}/g)?.join('-') ?? number,
+  'six digits and the rest': (number) => `${number.slice(0, 6)} ${number.slice(6)}`,
+  'six digits, a dash and the rest': (number) => `${number.slice(0, 6)}-${number.slice(6)}`,
+  'groups with commas': (number) => number.match(/.{1,4}/g)?.join(', ') ?? number,
+  'groups with points': (number) => number.match(/.{1,4}/g)?.join('. ') ?? number,
   'single digits': (number) => [...number].join(' '),
-  'digits and dashes': (number) => [...number].join(' - '),
+  'digits with dashes': (number) => [...number].join(' - '),
   'words': (number) => spelt(number).join(' '),
-  'words and commas': (number) => spelt(number).join(', '),
+  'words with commas': (number) => spelt(number).join(', '),
   'words with dashes': (number) => spelt(number).join('-'),
   'words in upper case': (number) => spelt(number).join(' ').toUpperCase(),
-  'oh for zero': (number) => spelt(number).join(' ').replaceAll('zero', 'oh'),
-  'double and triple': (number) =>
+  'words with oh for zero': (number) => spelt(number).join(' ').replaceAll('zero', 'oh'),
+  'words with double and triple': (number) =>
     (number.match(/(\d)\1{0,3}/g) ?? [])
       .map((run) => `${TIMES[run.length] ?? ''} ${WORDS[Number(run[0])]}`.trim())
       .join(' '),
-  'pairs': (number) => inPairs(number).join(' '),
-  'pauses': (number) => spelt(number).join(' ').replace(/(?:\w+ ){4}/g, '$&um, '),
+  'pairs in words': (number) => inPairs(number).join(' '),
+  'words with pauses': (number) => spelt(number).join(' ').replace(/(?:\w+ ){4}/g, '$&um, '),
   'digits and words': (number) => `${number.slice(0, 4)} ${spelt(number.slice(4)).join(' ')}`,
 };
 

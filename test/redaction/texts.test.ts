@@ -7,7 +7,7 @@ import { processorMs } from '../fixtures/processor-time.ts';
 const hide = (text: string): string => text.replaceAll('4242424242424242', '[card]');
 
 describe('withTexts', () => {
-  it('changes texts at any depth, the names of fields, and whole numbers', () => {
+  it('changes texts at any depth, field names, and whole numbers', () => {
     const value = { a: ['4242424242424242', { '4242424242424242': 1 }], b: 4242424242424242 };
     assert.deepEqual(withTexts(value, hide), { a: ['[card]', { '[card]': 1 }], b: '[card]' });
   });
@@ -66,7 +66,7 @@ const LONG = '4242424242424242429';
 
 describe('withJsonTexts', () => {
   // With the number that JSON.parse had rounded, 17 of its 19 digits once stayed.
-  it('changes a number that JSON would round next to another value', () => {
+  it('changes a number that JSON would round, next to another value', () => {
     const change = (text: string): string => hide(text.replaceAll(LONG, '[long]'));
     for (const [json, expected] of [
       [`{"a":${LONG},"b":"4242424242424242"}`, '{"a":"[long]","b":"[card]"}'],
@@ -80,10 +80,10 @@ describe('withJsonTexts', () => {
     ['texts', '{"a":"4242424242424242"}', '{"a":"[card]"}'],
     ['texts with escapes', '{"a":"\\u0034242424242424242"}', '{"a":"[card]"}'],
     ['numbers', '[4242424242424242]', '["[card]"]'],
-    ['what is not JSON', 'it is 4242424242424242', 'it is [card]'],
+    ['text that is not JSON', 'it is 4242424242424242', 'it is [card]'],
     ['numbers that JSON would round', '{"a":42424242424242420,"b":1}', '{"a":"[card]0","b":1}'],
     [
-      'texts with escapes beside such numbers',
+      'texts with escapes beside numbers that JSON would round',
       '{"a":42424242424242420,"b":"\\u0034242424242424242"}', '{"a":"[card]0","b":"[card]"}',
     ],
   ] as const)
@@ -99,7 +99,7 @@ describe('withJsonTexts', () => {
     assert.equal(withJsonTexts(json, hide), json);
   });
 
-  it('takes time in proportion to the text', () => {
+  it('takes time proportional to the length of the text', () => {
     for (const json of [`"${'\\"'.repeat(500_000)}`, `"${'\\n'.repeat(500_000)}"`]) {
       const since = process.cpuUsage();
       assert.equal(withJsonTexts(json, hide), json);

@@ -25,7 +25,7 @@ function values(): Values {
 describe('Values', () => {
   const text = 'It is 4242 4242 4242 4242, right?';
 
-  it('cuts a text at every place without showing a part of a value', () => {
+  it('cuts a text at any place without showing part of a value', () => {
     const one = values();
     const full = `It is ${NAME}, right?`;
     for (let length = 0; length <= text.length; length++) {
@@ -79,7 +79,7 @@ describe('SpokenReply with values', () => {
 
   // A model was stopped while it read a card that nobody had said: the rest could be guessed.
   for (const digits of ['5555 5555 5555 44', '3782 822463 1000', 'five five '.repeat(6)])
-    it(`has a placeholder for nearly all of a card that it does not know: ${digits}`, () =>
+    it(`hides nearly all of a card number, even if it does not know it: ${digits}`, () =>
       assert.match(saidAtInterruption(`It is ${digits}`), /^It is \[card [a-z]{12}\]$/));
 
   it('keeps the last digits of a reply that was not cut', () => {
@@ -87,7 +87,7 @@ describe('SpokenReply with values', () => {
     assert.equal(message?.content, 'It ends in 4242');
   });
 
-  it('has a partly sent value as its placeholder, and everything else unchanged', () => {
+  it('replaces a partly sent value, and leaves everything else unchanged', () => {
     const spoken = said('It is 4242 42', '42 4242 4242.');
     assert.equal(spoken.text(1), `It is ${NAME}`);
     assert.equal(spoken.text(), `It is ${NAME}.`);

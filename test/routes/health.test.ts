@@ -5,7 +5,7 @@ import { serve } from '../fixtures/kernel.ts';
 import { version } from './version.ts';
 
 describe('GET /health', () => {
-  it("reports its health, the time and the package's version", async (t) => {
+  it("reports the server's health, the time and the package's version", async (t) => {
     const response = await (await serve(t)).fetch('/health');
     const { timestamp, ...rest } = (await response.json()) as { timestamp: string };
     assert.deepEqual(
@@ -22,7 +22,7 @@ describe('GET /ready', () => {
     assert.deepEqual(answer, { ready: true, agent: 'quiet', model: null });
   });
 
-  it('is 503 with the reason during a shutdown, while /health stays at 200', async (t) => {
+  it('answers 503 with the reason during a shutdown, while /health stays at 200', async (t) => {
     const served = await serve(t, { settings: { drainDelaySeconds: 0.2 } });
     const closing = served.app.close();
     const response = await served.fetch('/ready');

@@ -29,7 +29,7 @@ async function busy(t: TestContext): Promise<string> {
 }
 
 describe('GET /metrics', () => {
-  it('is the Prometheus text format, with nothing but comments and samples', async (t) => {
+  it('uses the Prometheus text format, with nothing but comments and samples', async (t) => {
     const type = (await (await serve(t)).fetch('/metrics')).headers.get('content-type');
     assert.equal(type, 'text/plain; version=0.0.4; charset=utf-8');
     const text = await busy(t);
@@ -82,7 +82,7 @@ describe('GET /metrics', () => {
     assert.equal(sample(text, 'layercode_running_turns'), 1);
   });
 
-  // Was: 60 readers at once started 60 counts in the store, and no payment could start meanwhile.
+  // 60 readers at once used to start 60 counts in the store, and no payment could start meanwhile.
   it('asks the store at most once a second, however many read', async (t) => {
     const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
     let count = 0;
@@ -97,7 +97,7 @@ describe('GET /metrics', () => {
     assert.deepEqual([(await readAll()).size, count], [1, 2]);
   });
 
-  it('is a 404 with METRICS=false', async (t) => {
+  it('answers 404 with METRICS=false', async (t) => {
     const served = await serve(t, { settings: { metrics: false } });
     assert.equal((await served.fetch('/metrics')).status, 404);
   });

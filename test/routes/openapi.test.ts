@@ -44,7 +44,7 @@ async function eventSchemas(t: TestContext): Promise<EventSchema[]> {
 }
 
 describe('GET /openapi.json', () => {
-  it('is OpenAPI 3.1 of this version, in JSON that may be cached', async (t) => {
+  it('answers with OpenAPI 3.1 of this version, in JSON that may be cached', async (t) => {
     const { openapi, info: { title, version: given } } = await document(t);
     assert.deepEqual([openapi, title, given], ['3.1.0', 'layercode-microserver', version]);
     const { headers } = await (await serve(t)).fetch('/openapi.json');
@@ -157,7 +157,7 @@ describe('GET /openapi.json', () => {
     assert.deepEqual([name, place, type], ['layercode-signature', 'header', 'apiKey']);
   });
 
-  // Was: the document allowed ids with control characters, and the server did not.
+  // The document used to allow ids with control characters, which the server refused.
   it('accepts the ids that the server accepts', async (t) => {
     const [schema] = await eventSchemas(t);
     const { minLength, maxLength, pattern = '' } = schema?.properties['session_id'] as {

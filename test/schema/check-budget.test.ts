@@ -15,7 +15,7 @@ function times<T>(count: number, make: (index: number) => T): T[] {
   return Array.from({ length: count }, (_, index) => make(index));
 }
 
-/** A value that must fit one of `count` equal schemas. Such a schema compiles fast. */
+/** A value that must fit one of `count` identical schemas. Such a schema compiles fast. */
 function anyOf(count: number, one: JsonSchema): JsonSchema {
   return { anyOf: times(count, () => ({ $ref: '#/$defs/one' })), $defs: { one } };
 }

@@ -35,7 +35,7 @@ function checkCost(pattern: string, text: string): void {
   assert.match(problem ?? '', /^(too costly|\.x must match the pattern)/);
 }
 
-describe('pattern', () => {
+describe('the check of a pattern', () => {
   for (const pattern of [
     '(a+)+$',
     '^(a|aa)+$',
@@ -111,7 +111,7 @@ describe('pattern', () => {
     });
   }
 
-  it('is refused if it is not a regular expression', () => {
+  it('refuses what is not a regular expression', () => {
     assert.throws(() => compileSchema(having({ pattern: '(' }), 'p'), {
       name: 'TypeError',
       message: 'p.x: pattern "(" is not a regular expression',

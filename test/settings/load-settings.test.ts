@@ -38,7 +38,7 @@ describe('loadSettings', () => {
     assert.equal(load({ PORT: '' }).port, 1);
   });
 
-  it('reads quotes, comments, exports, Windows line ends and a byte-order mark', () => {
+  it('reads quotes, comments, exports, Windows line endings and a byte-order mark', () => {
     writeFileSync(
       join(directory, '.env'),
       '\uFEFFPORT=1 # first\r\n# MAX_STREAMS=9\r\nexport HOST="127.0.0.1"\r\n\r\nAGENT=\'echo\'\r\n',

@@ -209,7 +209,7 @@ describe('parseSettings', () => {
     ]);
   });
 
-  it('makes claims wait only for what the store has: a disk, or replicas', () => {
+  it('lets claims wait only for what the store has: a disk, or replicas', () => {
     const remedy = 'set CONVERSATION_STORE to the URL of a Redis';
     const [redis, sqlite] = ['redis://cache', 'sqlite:c.db'];
     const none = 'ONCE_CLAIMS must not be replicated: only a Redis has replicas';
@@ -280,7 +280,7 @@ describe('parseSettings', () => {
       ]);
   });
 
-  it('refuses every secret of fewer than 16 characters in production, whoever made it', () => {
+  it('refuses secrets of fewer than 16 characters in production, except with echo', () => {
     const short = 'whsec_15_chars_';
     const given = {
       LAYERCODE_WEBHOOK_SECRET: `${secret},${short}`,
@@ -325,7 +325,7 @@ describe('parseSettings', () => {
     );
   });
 
-  it('complains once about a secret that is set but wrong in production', () => {
+  it('complains only once in production about a secret that is set but wrong', () => {
     assert.deepEqual(problemsOf({ NODE_ENV: 'production', LAYERCODE_WEBHOOK_SECRET: ',' }), [
       'LAYERCODE_WEBHOOK_SECRET must name at least one',
     ]);
@@ -338,7 +338,7 @@ describe('parseSettings', () => {
   });
 });
 
-describe('parseSettings: several agents', () => {
+describe('parseSettings, for several agents,', () => {
   const AGENTS = 'sales=./sales.ts, big-support = ./support.ts';
   const own = 'whsec_of_sales_0123456789';
 
@@ -436,7 +436,7 @@ const OF_OTHERS = `PATH HOME HOSTNAME HOSTTYPE MACHTYPE OSTYPE PWD OLDPWD SHELL 
   STRIPE_WEBHOOK_SECRET GROQ_BASE_URL OLLAMA_HOST MODEL MODEL_NAME BASE_URL API_KEY SECRET
   SECRET_KEY`.split(/\s+/);
 
-describe('parseSettings: misspelt variables', () => {
+describe('parseSettings, for misspelt variables,', () => {
   for (const [wrong, meant] of [
     ['DEFUALT_MODEL', 'DEFAULT_MODEL'],
     ['CORS_ORIGIN', 'CORS_ORIGINS'],
@@ -459,7 +459,7 @@ describe('parseSettings: misspelt variables', () => {
     });
   }
 
-  // Was: the server started without a word, and the agent took the common key.
+  // Previously the server started without a word, and the agent took the common key.
   it('names the variable of an agent beside the common one', () => {
     const keys = { CHAT_COMPLETIONS_KEYS: 'k-0123456789', AGENTS: 'sales=echo,shop=echo' };
     assert.deepEqual(problemsOf({ ...keys, SALES_CHAT_COMPLETION_KEYS: 'k-9876543210' }), [
@@ -467,7 +467,7 @@ describe('parseSettings: misspelt variables', () => {
     ]);
   });
 
-  // Was: such a variable was ignored.
+  // Such a variable used to be ignored.
   for (const [wrong, meant] of [
     ['SALES_LAYERCODE_WEBHOOK_SECRETS', 'LAYERCODE_WEBHOOK_SECRET_SALES'],
     ['CHAT_COMPLETIONS_KEYS_SALES', 'SALES_CHAT_COMPLETIONS_KEYS'],
@@ -499,7 +499,7 @@ describe('parseSettings: misspelt variables', () => {
     assert.deepEqual(problemsOf(process.env as Record<string, string>), []);
   });
 
-  it('says nothing if the right one is set, by a variable or a flag', () => {
+  it('says nothing if the right setting is given, by a variable or a flag', () => {
     assert.deepEqual(problemsOf({ MAX_STREAM: '1', MAX_STREAMS: '1' }), []);
     assert.deepEqual(problemsOf({ MAX_STREAM: '1' }, ['--max-streams=1']), []);
   });
@@ -511,7 +511,7 @@ describe('parseSettings: misspelt variables', () => {
   });
 });
 
-describe('parseSettings: flags', () => {
+describe('parseSettings, given flags,', () => {
   it('accepts --flag value and --flag=value, and lets flags win over the environment', () => {
     for (const argv of [['--port', '9000'], ['--port=9000']]) {
       assert.equal(parseSettings({ PORT: '7000' }, argv).port, 9000);
@@ -536,7 +536,7 @@ describe('parseSettings: flags', () => {
     assert.deepEqual(parseSettings({}, ['--default-model', 'openai:c']).models, ['openai:c']);
   });
 
-  it('lets the last of a repeated flag win, even across both names of one', () => {
+  it('lets the last of a repeated flag win, even across both names of a flag', () => {
     assert.equal(parseSettings({}, ['--port=1', '--port', '2']).port, 2);
     assert.deepEqual(parseSettings({}, ['--model=openai:a', '--default-model=openai:b']).models, [
       'openai:b',

@@ -6,7 +6,7 @@ import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { settingRows } from '../../src/settings/table.ts';
 import { problemsOf, secret } from './settings-problems.ts';
 
-describe('parseSettings: secrets', () => {
+describe('parseSettings, given secrets,', () => {
   it('hides a secret that was put into another variable too', () => {
     const given = { OPENAI_API_KEY: 'sk-misplaced', PORT: 'sk-misplaced80' };
     assert.deepEqual(problemsOf(given), ['PORT must be 0–65535, got "…80"']);
@@ -40,7 +40,7 @@ describe('parseSettings: secrets', () => {
     ]);
   });
 
-  it("collects user and password of a store's URL, as written and decoded", () => {
+  it("collects the user and the password in a store's URL, as written and decoded", () => {
     const secretsOf = (url: string): readonly string[] =>
       parseSettings({ CONVERSATION_STORE: url }, []).secrets;
     assert.deepEqual(secretsOf('redis://call-bot:p%40ss%20word@host/1'), [

@@ -188,7 +188,7 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('ends a fence that is left open with the quote around it', () => {
+  it('ends an unclosed fence where the quote around it ends', () => {
     check([
       ['A\n> ```\n> x\n\nB', 'A\n\nB'],
       ['A\n> ```\n> x\nB', 'A\nB'],
@@ -201,7 +201,7 @@ describe('SpeakableText', () => {
     ]);
   });
 
-  it('ends a fence that is left open with the list item around it', () => {
+  it('ends an unclosed fence where the list item around it ends', () => {
     check([
       ['- A\n  ```js\n  x\n- B', 'A\nB'],
       ['- A\n  ```js\n  x\n\n    y\n\nB', 'A\nB'],

@@ -63,11 +63,11 @@ const TABLE: readonly (readonly [
   ['reads \\r\\n', 'event: e\r\ndata: a\r\ndata: b\r\n\r\n', [{ event: 'e', data: 'a\nb' }]],
   ['reads a lone \\r', 'event: e\rdata: a\rdata: b\r\r', [{ event: 'e', data: 'a\nb' }]],
   [
-    'reads line ends of all kinds in one stream',
+    'reads line endings of all kinds in one stream',
     'data: a\r\n\ndata: b\r\rdata: c\n\r\ndata: d\n\n',
     [message('a'), message('b'), message('c'), message('d')],
   ],
-  ['takes \\n\\r for two line ends', 'data: a\n\rdata: b\n\n', [message('a'), message('b')]],
+  ['takes \\n\\r for two line endings', 'data: a\n\rdata: b\n\n', [message('a'), message('b')]],
   ['strips one BOM at the start', '\uFEFFdata: a\n\n', [message('a')]],
   ['strips no second BOM', '\uFEFF\uFEFFdata: a\n\n', []],
   ['keeps a BOM inside the stream', 'data: \uFEFFa\n\n\uFEFFdata: x\n\n', [message('\uFEFFa')]],
@@ -110,7 +110,7 @@ describe('SseDecoder', () => {
     }
   });
 
-  it('takes a \\r\\n cut in two for one line end, even right before a code point', () => {
+  it('takes a \\r\\n cut in two for one line ending, even right before a code point', () => {
     const bytes = Buffer.from('data: a\r\n👋: x\r\n\r\n');
     for (let first = 0; first <= bytes.length; first++) {
       for (let second = first; second <= bytes.length; second++) {

@@ -16,7 +16,7 @@ const TOO_LONG = { problem: 'the arguments take too long to check' };
 
 describe('parseToolArguments', () => {
   // What is JSON and what is not: test/models/well-formed-call.test.ts.
-  it('takes an empty text as no arguments, as some vendors send it', () => {
+  it('reads an empty text, which some vendors send, as no arguments', () => {
     for (const text of ['', '\n\t']) assert.deepEqual(parseToolArguments(text), { args: {} });
   });
 
@@ -91,7 +91,7 @@ describe('checkBySchema', () => {
     assert.equal(checked.problem.length, 2_001);
   });
 
-  it('has one budget for all calls that share it, and otherwise one of its own', () => {
+  it('shares a budget that it is given, and otherwise has one of its own', () => {
     const check = checkBySchema({ properties: { x: { pattern: '(a+)+$' } } }, 'parameters');
     const budget = new CheckBudget();
     const slow = { x: `${'a'.repeat(60)}!` };

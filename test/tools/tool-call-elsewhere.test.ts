@@ -49,7 +49,7 @@ describe('outcomeElsewhere', () => {
     assert.equal((await outcomeOf(t, 2, [{}, {}, {}, PAID]))?.state, 'unknown');
   });
 
-  it('is what the record says about its end, even if its process is gone', async (t) => {
+  it("is what the record says about the call's end, even if its process is gone", async (t) => {
     assert.equal((await outcomeOf(t, 0, [PAID]))?.content, '"paid"');
   });
 

@@ -9,7 +9,7 @@ import { deferred } from '../fixtures/app.ts';
 import { Stage } from './tool-stage.ts';
 
 describe('a call that runs here', () => {
-  it('is noted as begun after the turn has waited for the store to claim it', async () => {
+  it('is noted as begun only after the turn has waited for the store to claim it', async () => {
     const stage = new Stage();
     await stage.pays(stage.calls({}), { once: () => 'it' });
     assert.deepEqual(stage.noted, ['waited for tool_calls', 'pay began', 'completed']);
@@ -37,7 +37,7 @@ describe('a call that runs here', () => {
     assert.deepEqual(stage.noted, ['pay began', 'failed']);
   });
 
-  it('has in the reply the result that its tool returned late', async () => {
+  it('puts into the reply the result that its tool returned late', async () => {
     const stage = new Stage();
     const late = deferred<string>();
     const run = (): never => {

@@ -8,7 +8,7 @@ describe('canonicalArguments', () => {
     ['another order of keys', '{"a":1,"b":{"c":2,"d":3}}', '{"b":{"d":3,"c":2},"a":1}'],
     ['white space', '{"a":[1,2]}', ' { "a" : [ 1,\n2 ] } '],
     ['another spelling of a number and of a text', '{"a":1.0,"b":"\\u0041"}', '{"a":1,"b":"A"}'],
-    ['nothing at all for an empty object', '  ', '{}'],
+    ['blank text in place of an empty object', '  ', '{}'],
     ['another order of keys in a list', '[{"a":1,"b":2}]', '[{"b":2,"a":1}]'],
   ] as const) {
     it(`sees no difference in ${what}`, () => {
@@ -28,13 +28,13 @@ describe('canonicalArguments', () => {
   }
 
   for (const args of ['{"a":', '{}{}', 'pay', '['.repeat(100_000)]) {
-    it(`has nothing for ${JSON.stringify(args.slice(0, 20))}, which is not JSON`, () => {
+    it(`is undefined for ${JSON.stringify(args.slice(0, 20))}, which is not JSON`, () => {
       assert.equal(canonicalArguments(args), undefined);
     });
   }
 });
 
-describe('callKey', () => {
+describe('the key of a call', () => {
   // A process of another version may get the turn, so keys must never change. This one is the
   // SHA-256 of `["c-1","t-1","pay","{\"amount\":5}",0]`.
   it('is the same on every machine', () => {
@@ -44,7 +44,7 @@ describe('callKey', () => {
     );
   });
 
-  it('is different for each of its parts, however they run into each other', () => {
+  it('differs if any of its parts differs, however they run into each other', () => {
     const keys = [
       callKey('c', 't', 'pay', '{}', 0), callKey('c2', 't', 'pay', '{}', 0),
       callKey('c', 't2', 'pay', '{}', 0), callKey('c', 't', 'pay2', '{}', 0),

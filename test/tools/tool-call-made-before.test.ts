@@ -51,7 +51,7 @@ describe('a call that acts once', () => {
     assert.equal(told, '{"status":"done before","result":7}');
   });
 
-  it('joins one of another turn, and is unknown to all if its process is gone', async () => {
+  it("joins another turn's call, and ends as unknown if that call's process is gone", async () => {
     const stage = waiting(running, { isGone: true });
     const joined: unknown[] = [];
     stage.waiting = () => void joined.push(stage.spoken[0]?.joins);
@@ -80,7 +80,7 @@ describe('a call that acts once', () => {
     assert.deepEqual([stage.acts, stage.awaited], [[], []]);
   });
 
-  it('does not wait for another one if its turn is over by then', async () => {
+  it('does not wait for another call if its turn is over by then', async () => {
     const stage = waiting();
     stage.storing = () => {
       stage.isOver = true;
@@ -89,7 +89,7 @@ describe('a call that acts once', () => {
     assert.deepEqual([stage.awaited, stage.spoken[0]?.process], [[], 'own']);
   });
 
-  it('acts if the one that it waited for was given back', async () => {
+  it('acts if the call that it waited for was given back', async () => {
     const stage = waiting({ ...running, state: 'released' });
     stage.waiting = () => {
       stage.claim = { kind: 'claimed', attempt: 1 };
@@ -107,7 +107,7 @@ describe('a call that acts once', () => {
     assert.deepEqual(stage.acts, []);
   });
 
-  it('is not claimed again after its turn, even if what it waited for did nothing', async () => {
+  it('is not claimed again after its turn, even if the call it awaited did nothing', async () => {
     const stage = waiting();
     const calls = stage.calls({});
     stage.waiting = () => calls.turnEnded(new Error('the turn ended'), 0, false);
@@ -136,7 +136,7 @@ describe('a call that an earlier run of the turn has made', () => {
     call.end(outcome);
   }
 
-  it('has the result that it has here, even if the record names another process', async () => {
+  it('has the result from here, even if the record names another process', async () => {
     const stage = new Stage();
     runsHere(stage, { state: 'completed', content: '"here"' });
     assert.equal(await stage.pays(stage.calls({}, [elsewhere])), '"here"');
@@ -150,7 +150,7 @@ describe('a call that an earlier run of the turn has made', () => {
   });
 
   // Seeds 60001698 and 60004921 of the fleet.
-  it('has the result that it has there by now, even if it was interrupted here', async () => {
+  it('has the result from elsewhere, even if it was interrupted here', async () => {
     const stage = new Stage();
     runsHere(stage, interrupted);
     stage.stored = storedAs({ ...elsewhere, state: 'completed', content: '"there"' });
@@ -160,7 +160,7 @@ describe('a call that an earlier run of the turn has made', () => {
 
   // The turn came back from another process while this one stored its calls.
   for (const [what, pay] of [['calls', {}], ['claims', { once: () => 'it' }]] as const)
-    it(`waits for a call that the store reported with the ${what}`, async () => {
+    it(`is waited for if the store reported it with the ${what}`, async () => {
       const stage = new Stage();
       const booked = { ...elsewhere, key: callKey('c', 't', 'book', '{}', 0, undefined) };
       stage.stored = storedAs({ ...booked, state: 'completed', content: '"booked there"' });

@@ -24,7 +24,7 @@ describe('a claim', () => {
     assert.deepEqual(stage.acts, []);
   });
 
-  it('is given back if it was confirmed after two seconds: others may think us dead', async (t) => {
+  it('is given back if confirmed only after two seconds: others may think us dead', async (t) => {
     const jump = jumpingClock(t);
     for (const [ms, content] of [[1_900, '"paid"'], [2_001, NOT_STARTED]] as const) {
       const stage = new Stage();
@@ -35,7 +35,7 @@ describe('a claim', () => {
     }
   });
 
-  it('may wait for others before it leaves', async (t) => {
+  it('may wait for others before it is sent', async (t) => {
     const jump = jumpingClock(t);
     const stage = new Stage();
     stage.claim = { kind: 'claimed', isRepeat: false, attempt: 1 };
@@ -70,8 +70,8 @@ describe('a claim', () => {
     assert.deepEqual([stage.progress, stage.acts], [[1], []]);
   });
 
-  // One who had last heard 24 euros was charged 21: a process added a cola to the order.
-  it('is for what the state says when it is made, not before', async () => {
+  // A caller who had last heard 24 euros was charged 21: a process added a cola to the order.
+  it('is made anew if the state on which it depends changes while it is stored', async () => {
     const stage = new Stage();
     let euros = 21;
     stage.storing = () => {

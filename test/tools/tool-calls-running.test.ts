@@ -32,7 +32,7 @@ describe('RunningToolCalls', () => {
   const done = { state: 'completed', content: '1' } as const;
   const interrupted = { state: 'interrupted', content: '{"error":"interrupted"}' } as const;
 
-  it('gives the outcome of the calls with a key that were noted before one', async () => {
+  it('gives the outcome of earlier calls with the same key', async () => {
     const calls = new RunningToolCalls();
     const [first, second] = [new RunningToolCall(), new RunningToolCall()];
     calls.add('k', first);
@@ -45,7 +45,7 @@ describe('RunningToolCalls', () => {
     assert.deepEqual([calls.outcomeBefore('k'), calls.isRunning('k')], [undefined, false]);
   });
 
-  it('waits for each until one has completed: a newer one may never have begun', async () => {
+  it('waits for each call until one has completed: a newer one may never have begun', async () => {
     const calls = new RunningToolCalls();
     const all = [new RunningToolCall(), new RunningToolCall(), new RunningToolCall()] as const;
     for (const call of all) calls.add('k', call);

@@ -13,7 +13,7 @@ import { KEY, Stage } from './tool-stage.ts';
 
 const NOT_STARTED = '{"error":"not started"}';
 
-describe('a call of a late copy of a request', () => {
+describe('a call in a late copy of a request', () => {
   it('is not started', async () => {
     const stage = new Stage();
     assert.equal(await stage.pays(stage.calls({ mayAct: false })), NOT_STARTED);
@@ -70,7 +70,7 @@ describe('a call of a turn that the platform may replace', () => {
     assert.equal(await paid, '"paid"'); // the turn itself goes on
   });
 
-  for (const [what, tool] of [['', {}], [', though it acts once', { once: () => 'it' }]] as const)
+  for (const [what, tool] of [['', {}], [', even if it acts once', { once: () => 'it' }]] as const)
     it(`is not stored if the turn was replaced by then${what}`, async (t) => {
       const { stage, calls } = settling(t);
       const paid = stage.pays(calls, tool);
@@ -83,7 +83,7 @@ describe('a call of a turn that the platform may replace', () => {
     });
 });
 
-describe('a call of a run that has lost its turn, as the store says', () => {
+describe('a call of a run that has lost its turn, as the store says,', () => {
   for (const [ownership, end] of [['taken over', 'giveAway'], ['closed', 'interrupt']] as const)
     it(`never begins, and its run ends: the turn is ${ownership}`, async () => {
       const stage = new Stage();
@@ -102,9 +102,9 @@ describe('a call of a run that has lost its turn, as the store says', () => {
 describe('a turn without a word', () => {
   for (const [what, tool, mayGoOn] of [
     ['may go on while a tool that finishes anyway is running', { whenInterrupted: 'finish' }, true],
-    ['may not go on while one that its end aborts is running', { whenInterrupted: 'abort' }, false],
-    ['may not go on while one that says neither is running', {}, false],
-    ['may go on while one that acts once is running', { once: () => 'it' }, true],
+    ['may not go on while a tool that it aborts is running', { whenInterrupted: 'abort' }, false],
+    ['may not go on while a tool that says neither is running', {}, false],
+    ['may go on while a tool that acts once is running', { once: () => 'it' }, true],
   ] as const)
     it(what, async () => {
       const stage = new Stage();

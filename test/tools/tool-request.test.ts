@@ -36,7 +36,7 @@ describe('toolRun', () => {
     assert.deepEqual(await interrupted(() => new Promise(() => undefined)), [0, ['interrupted']]);
   });
 
-  it('of a tool that does not exist may run at any time', () => {
+  it('treats a call of an unknown tool as repeatable', () => {
     const call = { id: 'call_1', name: 'steal', args: '{}' };
     const { repeatable } = toolRun(
       call, [], {} as MessageTurn, {} as Reply, new CheckBudget(),

@@ -23,7 +23,7 @@ const shared = { a: 1 };
 
 describe('resultText', () => {
   for (const [what, result, text] of [
-    ['nothing', undefined, '{"status":"ok"}'],
+    ['undefined', undefined, '{"status":"ok"}'],
     ['null', null, 'null'],
     ['an interface with a property that is undefined', line, '{"name":"Funghi"}'],
     ['a date', new Date(0), '"1970-01-01T00:00:00.000Z"'],

@@ -47,7 +47,7 @@ describe('a tool with a time limit', () => {
     });
   }
 
-  it("ends with its turn's reason, even if that is over before it begins", async () => {
+  it("ends with its turn's reason, even if the turn is over before it begins", async () => {
     const controller = new AbortController();
     const over = new Error('the caller left');
     const signals: AbortSignal[] = [];

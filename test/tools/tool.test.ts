@@ -16,12 +16,12 @@ function toolOf(fields: Readonly<Record<string, unknown>>): Tool {
 }
 
 describe('tool', () => {
-  it('sends the browser its status, and aborts at an interruption, unless told otherwise', () => {
+  it('makes tools that tell the browser their status, and abort when interrupted', () => {
     const { tellBrowser, whenInterrupted, repeatable } = tool(LEAST);
     assert.deepEqual([tellBrowser, whenInterrupted, repeatable], ['status', 'abort', false]);
   });
 
-  it('takes the names that vendors take', () => {
+  it('accepts the names that vendors accept', () => {
     for (const name of ['a', 'Get-Weather_2', '007', 'x'.repeat(64)])
       assert.equal(toolOf({ name }).name, name);
   });
@@ -42,7 +42,7 @@ describe('tool', () => {
     });
   });
 
-  it('can be made from another tool', () => {
+  it('accepts another tool as a definition', () => {
     assert.equal(tool({ ...tool(LEAST), name: 'peek', parameters: LEAST.parameters }).name, 'peek');
   });
 

@@ -15,12 +15,12 @@ describe('isCloseCode', () => {
     assert.deepEqual(runs, [[1000, 1003], [1007, 1014], [3000, 4999]]);
   });
 
-  it('accepts no other numbers', () =>
+  it('accepts no fractions, and no infinite or negative numbers', () =>
     assert.deepEqual([1000.5, 3000.5, Number.NaN, Infinity, -1000].filter(isCloseCode), []));
 });
 
 describe('encodeClose', () => {
-  it('writes code and reason as the other side reads them', () => {
+  it('writes the code and the reason as the other side reads them', () => {
     assert.deepEqual(parseClose(encodeClose(4321, 'bis später 👋')), {
       code: 4321,
       reason: 'bis später 👋',

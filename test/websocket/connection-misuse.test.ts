@@ -6,7 +6,7 @@ import { deferred } from '../fixtures/app.ts';
 import { clientFrame, close, text } from './client-frames.ts';
 import { FAR_AWAY_MS, open, openPending, turns } from './connection-stage.ts';
 
-describe('WebSocketConnection, with a peer that breaks the rules', { timeout: 20_000 }, () => {
+describe('WebSocketConnection, with a peer that breaks the rules,', { timeout: 20_000 }, () => {
   for (const [what, frame, code, reason] of [
     [
       'a frame that is not masked', text('a', { mask: undefined }),
@@ -71,7 +71,7 @@ describe('WebSocketConnection, with a peer that breaks the rules', { timeout: 20
   });
 });
 
-describe('WebSocketConnection whose onText fails', { timeout: 20_000 }, () => {
+describe('a WebSocketConnection whose onText fails', { timeout: 20_000 }, () => {
   for (const [what, fail] of [
     [
       'throws',
@@ -81,7 +81,7 @@ describe('WebSocketConnection whose onText fails', { timeout: 20_000 }, () => {
     ],
     ['rejects', (error: Error) => Promise.reject(error)],
   ] as const) {
-    it(`closes with 1011 when it ${what}, and reports the error to its owner only`, async (t) => {
+    it(`closes with 1011 when that ${what}, and reports the error to its owner only`, async (t) => {
       const error = new Error('secret');
       const heard: string[] = [];
       const { peer, closes } = await open(t, {
@@ -109,7 +109,7 @@ describe('WebSocketConnection whose onText fails', { timeout: 20_000 }, () => {
     assert.deepEqual(await closes.next(), { code: 1011, reason: 'internal error', error });
   });
 
-  it('keeps a close that is under way, and passes the error on with it', async (t) => {
+  it('completes a close that is under way, and reports the error with it', async (t) => {
     const pending = deferred();
     const error = new Error('too late');
     const { connection, peer, closes, heard } = await openPending(t, pending.promise);

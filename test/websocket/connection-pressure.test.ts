@@ -63,7 +63,7 @@ function pingsByHand({ mock }: TestContext): Pings {
   };
 }
 
-describe('WebSocketConnection, under back-pressure', { timeout: 20_000 }, () => {
+describe('WebSocketConnection, under back-pressure,', { timeout: 20_000 }, () => {
   it('reads nothing more until a text is settled, so the peer meets back-pressure', async (t) => {
     const first = deferred();
     const done = deferred();
@@ -189,7 +189,7 @@ describe('WebSocketConnection, under back-pressure', { timeout: 20_000 }, () => 
   });
 });
 
-describe('WebSocketConnection, pinging', { timeout: 20_000 }, () => {
+describe('a WebSocketConnection', { timeout: 20_000 }, () => {
   it('pings every 30 s by default, without keeping the process alive, until the end', async (t) => {
     const pings = pingsByHand(t);
     const { connection, peer, closes } = await open(t);
@@ -234,7 +234,7 @@ describe('WebSocketConnection, pinging', { timeout: 20_000 }, () => {
     await peer.closed;
   });
 
-  it('does not take a peer for gone while not reading from it', async (t) => {
+  it('does not give up a peer while not reading from it', async (t) => {
     const pings = pingsByHand(t);
     const pending = deferred();
     const { connection, peer, heard } = await openPending(t, pending.promise);
@@ -251,7 +251,7 @@ describe('WebSocketConnection, pinging', { timeout: 20_000 }, () => {
     assert.deepEqual([await peer.next(), connection.isOpen], ['ping', true]);
   });
 
-  it('does not take a peer for gone if it sends many pings, then reads the pongs', async (t) => {
+  it('does not give up a peer that sends many pings, then reads the pongs', async (t) => {
     const pings = pingsByHand(t);
     const { connection, peer, socket } = await openFlooded(t);
     while (!socket.isPaused()) await turns(1);

@@ -79,7 +79,7 @@ describe('WebSocketConnection', { timeout: 20_000 }, () => {
   });
 });
 
-describe('WebSocketConnection, closed by the peer', { timeout: 20_000 }, () => {
+describe('WebSocketConnection, closed by the peer,', { timeout: 20_000 }, () => {
   for (const [what, frame, echo, told] of [
     ['with a code and a reason', close(4321, 'adiós'), 'close 4321', {
       code: 4321, reason: 'adiós',
@@ -87,7 +87,7 @@ describe('WebSocketConnection, closed by the peer', { timeout: 20_000 }, () => {
     ['with a code', close(1001), 'close 1001', { code: 1001, reason: '' }],
     ['without a code', close(), 'close 1005', { code: 1005, reason: '' }],
   ] as const) {
-    it(`echoes the code and ends the TCP connection, when the frame is ${what}`, async (t) => {
+    it(`echoes the code and ends the TCP connection when the frame comes ${what}`, async (t) => {
       const { connection, peer, closes } = await open(t);
       peer.send(frame);
       assert.deepEqual(await peer.rest(), [echo, 'end']);
@@ -205,7 +205,7 @@ describe('WebSocketConnection.close', { timeout: 20_000 }, () => {
   });
 });
 
-describe('WebSocketConnection, lost', { timeout: 20_000 }, () => {
+describe('a WebSocketConnection that is lost', { timeout: 20_000 }, () => {
   const LOST = { code: 1006, reason: '' };
 
   for (const [how, lose] of [
@@ -232,7 +232,7 @@ describe('WebSocketConnection, lost', { timeout: 20_000 }, () => {
     ['closed', ({ connection }: Opened) => connection.close(4000), { code: 4000, reason: '' }],
     ['destroyed', ({ connection }: Opened) => connection.destroy(), LOST],
   ] as const)
-    it(`delivers no more texts once it is ${how} from within one`, async (t) => {
+    it(`delivers no more texts once it is ${how} while delivering one`, async (t) => {
       const heard: string[] = [];
       const opened = await open(t, {
         onText(message) {

@@ -82,7 +82,7 @@ const VALID: readonly (readonly [
   ['keeps a byte-order mark', [text('\ufeffa\ufeff')], [said('\ufeffa\ufeff')]],
   ['keeps U+0000 and U+FFFF', [text('a\0\uffff')], [said('a\0\uffff')]],
   [
-    'reads texts one after the other',
+    'reads texts one after another',
     [text('a'), text('b'), text('')],
     [said('a'), said('b'), said('')],
   ],
@@ -401,7 +401,7 @@ function converse(below: (bound: number) => number): {
   return { bytes: Buffer.concat(frames), received };
 }
 
-describe('FrameDecoder, fed at random', () => {
+describe('FrameDecoder, fed at random,', () => {
   const random = randomOf(6455);
   const below = (bound: number): number => Math.floor(random() * bound);
 

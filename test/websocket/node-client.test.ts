@@ -136,7 +136,7 @@ describe("Node's WebSocket client", { timeout: 20_000 }, () => {
     return;
   }
   it(
-    'passes if it is behind a flag (Node 20)',
+    'passes these tests if it is behind a flag (Node 20)',
     { skip: !process.allowedNodeEnvironmentFlags.has('--experimental-websocket') },
     async () => {
       // the variable of this test's runner, to which the process would report

@@ -20,8 +20,8 @@ export function withoutCase(path: string): string {
 }
 
 /**
- * Reads a file: a scenario, or one for each of its cases. Throws a `ScriptError` for a file that
- * cannot be read or is not a scenario.
+ * Reads the scenario in a file, or one for each of its cases. Throws a `ScriptError` for a file
+ * that cannot be read or is not a scenario.
  */
 export function readScenarios(path: string, directory: string): readonly Scenario[] {
   const file = shellWord(oneLine(path, 200));

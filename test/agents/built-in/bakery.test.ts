@@ -22,7 +22,7 @@ const BOOKING = { name: 'Ada', guests: 2, date: '2027-03-02', time: '09:30' };
 
 describe('bakery', () => {
   describe('list_menu', () => {
-    it('lists the menu, prices in cents, including what is not available today', async () => {
+    it('lists the menu with prices in cents, including what is not available today', async () => {
       const menu = (await call('list_menu', {})) as unknown as readonly JsonObject[];
       assert.equal(menu.length, 15);
       assert.deepEqual(
@@ -55,7 +55,7 @@ describe('bakery', () => {
       });
     });
 
-    it('counts the orders of one conversation only', async () => {
+    it('numbers the orders of each conversation separately', async () => {
       const tools = await toolsOf(createBakery());
       const numbers: unknown[] = [];
       for (const conversation of ['c-1', 'c-1', 'c-2', 'c-1'])
@@ -93,7 +93,7 @@ describe('bakery', () => {
   });
 
   describe('book_table', () => {
-    it('books a table, and counts the bookings of the conversation', async () => {
+    it('books a table, and numbers the bookings of each conversation', async () => {
       const tools = await toolsOf(createBakery());
       assert.deepEqual(await runTool(tools, 'book_table', BOOKING), {
         booking_number: 1,
@@ -103,7 +103,7 @@ describe('bakery', () => {
       assert.equal((await runTool(tools, 'book_table', BOOKING, 'c-2'))['booking_number'], 1);
     });
 
-    it('is closed on Mondays and on no other day', async () => {
+    it('refuses Mondays and no other day', async () => {
       const tools = await toolsOf(createBakery());
       await assert.rejects(runTool(tools, 'book_table', { ...BOOKING, date: '2027-03-01' }), {
         message: 'the bakery is closed on Mondays',

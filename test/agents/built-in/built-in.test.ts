@@ -30,7 +30,7 @@ for (const [name, welcome, file, tools] of AGENTS) {
       'utf8',
     );
 
-    it("welcomes the caller, sends its prompt's file and its tools, and welcomes back", async (t) => {
+    it("welcomes new and returning callers, and sends its prompt file and its tools", async (t) => {
       const { client, server } = await serveModel(t, getAgent(name), [says('Yes.')]);
       const start = (): Promise<string> => spoken(client.start());
       const said = [await start(), await spoken(client.say('Hi.')), await start()];
@@ -41,7 +41,7 @@ for (const [name, welcome, file, tools] of AGENTS) {
       assert.deepEqual(toolNames(server.requests[0]), tools);
     });
 
-    it('makes nobody wait for a tool that only reads, where turns may be replaced', async () => {
+    it('lets tools that only read run at once where turns may be replaced', async () => {
       const offered = [...(await toolsOf(getAgent(name))).values()];
       const waiting = offered.filter(({ repeatable }) => repeatable !== true);
       const acting = tools.filter((tool) => /^(?:make|book)_/.test(tool));

@@ -26,7 +26,7 @@ describe('EagerStream', () => {
     assert.deepEqual(await all(stream.texts()), ['One', 'Two']);
   });
 
-  it('is ready at the first text', async () => {
+  it('is ready once the first text has come', async () => {
     const gate = deferred();
     const stream = eager(async function* () {
       yield 'One';
@@ -69,7 +69,7 @@ describe('EagerStream', () => {
     assert.deepEqual(read, ['One']);
   });
 
-  it('passes on texts as they arrive to a waiting reader', async () => {
+  it('passes texts on to a waiting reader as they arrive', async () => {
     const gates = [deferred(), deferred()];
     const texts = eager(async function* () {
       yield 'One';

@@ -25,7 +25,7 @@ const REFUSAL = 'no order has that number and that surname or e-mail address';
 
 describe('outdoor_shop', () => {
   describe('search_products', () => {
-    it('finds everything without a query, and returns five', async () => {
+    it('finds everything without a query, and returns five products', async () => {
       const { found, ids } = await search({});
       assert.deepEqual([found, ids.length], [25, 5]);
     });
@@ -51,10 +51,10 @@ describe('outdoor_shop', () => {
         assert.deepEqual(await search({ query }), { found: 0, ids: [] }));
     }
 
-    // Was: "a" is in every name, and so is the empty string that was left of the word "s" without
-    // its plural s: all 25 products were "found".
+    // All 25 products used to be "found": "a" is in every name, and so is the empty string that was
+    // left of the word "s" without its plural s.
     for (const query of ["kid's kayak", 'men’s kayak', 'I need a kayak']) {
-      it(`does not find everything for the small words of ${JSON.stringify(query)}`, async () => {
+      it(`does not find everything for the small words in ${JSON.stringify(query)}`, async () => {
         const { found } = await search({ query });
         assert.ok(found < 25, `${found} products are found`);
       });
@@ -75,7 +75,7 @@ describe('outdoor_shop', () => {
       });
     });
 
-    it('searches up to a price, inclusive', async () => {
+    it('searches up to and including a price', async () => {
       assert.deepEqual((await search({ category: 'tents', max_price_cents: 32_900 })).ids.sort(), [
         'emberlight-2',
         'emberlight-2-footprint',
@@ -127,13 +127,13 @@ describe('outdoor_shop', () => {
       ["somebody else's order by e-mail", 'TR-10327', 'maya.lindqvist@example.com'],
       ['a first name alone', 'TR-10482', 'Maya'],
       ['part of a surname', 'TR-10482', 'Lind'],
-      ['blanks', 'TR-10482', '   '],
-      ['no digits', 'TR', 'Lindqvist'],
-      ['more digits', '104820', 'Lindqvist'],
+      ['a blank surname', 'TR-10482', '   '],
+      ['a number without digits', 'TR', 'Lindqvist'],
+      ['a number with more digits', '104820', 'Lindqvist'],
       ['half an e-mail address', 'TR-10482', '@example.com'],
       ['a wildcard', 'TR-10482', '.*'],
     ] as const) {
-      it(`gives the same answer to ${what}`, async () =>
+      it(`gives the same refusal to ${what}`, async () =>
         assert.rejects(lookUp(number, claim), { message: REFUSAL }));
     }
   });

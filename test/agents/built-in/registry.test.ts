@@ -37,7 +37,7 @@ async function failure(nameOrPath: string, directory = root): Promise<AgentError
 const GOOD = `export default { name: 'mine', welcome: 'Welcome.', onMessage: ({ text }) => 'I heard ' + text };`;
 
 describe('getAgent', () => {
-  it('knows every agent that it lists, by name and without aliases, and describes each', () => {
+  it('knows every listed agent by name; the list describes each, and has no aliases', () => {
     const names = listAgents().map(({ name }) => name);
     assert.deepEqual(names.map((name) => getAgent(name).name), names.toSorted());
     assert.ok(names.includes('echo') && names.includes('slow') && !names.includes('slow_agent'));
@@ -58,7 +58,7 @@ describe('getAgent', () => {
 });
 
 describe('loadAgent', () => {
-  it('gives a built-in agent by its name, or by that in the reference document', async () => {
+  it('returns a built-in agent by its name, or by that in the reference document', async () => {
     writeFileSync(join(root, 'echo'), GOOD); // a file would need a path
     assert.equal(await loadAgent('echo', root), getAgent('echo'));
     assert.equal(await loadAgent('slow_agent', root), getAgent('slow'));
@@ -102,7 +102,7 @@ describe('loadAgent', () => {
     assert.match((await failure(below)).message, /agent\.js: ENOTDIR: not a directory/);
   });
 
-  it('loads a path with spaces, a hash, a question mark, a percent sign and letters', async () => {
+  it('loads a path with spaces, "#", "?", "%" and letters that are not ASCII', async () => {
     const folder = join(root, 'é 100%?#语');
     mkdirSync(folder);
     writeFileSync(join(folder, 'my agent.mjs'), GOOD);
@@ -185,7 +185,7 @@ describe('loadAgent', () => {
     });
   }
 
-  // Was: only V8's message was shown, without file and line.
+  // Previously only V8's message was shown, without file and line.
   for (const [title, place, files] of [
     [
       'syntax of an imported module',
@@ -226,7 +226,7 @@ describe('loadAgent', () => {
       { 'agent.mjs': `import { tool } from ${JSON.stringify(TOOL)};\ntool({});` },
     ],
   ] as const) {
-    it(`names file and line of a mistake in the ${title}`, async () => {
+    it(`names the file and line of a mistake in the ${title}`, async () => {
       const directory = mkdtempSync(join(root, 'mistake-'));
       for (const [name, source] of Object.entries(files)) {
         mkdirSync(dirname(join(directory, name)), { recursive: true });

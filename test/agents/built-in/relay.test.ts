@@ -76,7 +76,7 @@ describe('relay', () => {
   });
 
   for (const name of ['relay', 'relay:shadow']) {
-    it(`asks both at the same time, each with its own prompt and the history: ${name}`, async (t) => {
+    it(`asks both models at once, each with its own prompt and the history: ${name}`, async (t) => {
       const gate = deferred();
       const { client, fast, slow } = await relay(
         t, name, says('Hm.'), pausing([], gate.promise, textReply('Yes.')),
@@ -93,7 +93,7 @@ describe('relay', () => {
     });
   }
 
-  it('lets the fast model finish its sentence, not its speech', async (t) => {
+  it('lets the fast model finish its sentence, but not its reply', async (t) => {
     const [slowMay, fastMay] = [deferred(), deferred()];
     const { client, fast, slow } = await relay(
       t,
@@ -116,7 +116,7 @@ describe('relay', () => {
   });
 
   it('skips the fast model if the slow one is ready first, and closes its stream', async (t) => {
-    // Was: the turn did not let go of the fast model before its next token: 8 s when none came.
+    // The turn used to hold on to the fast model until its next token: for 8 s when none came.
     const { client, fast } = await relay(t, 'relay', silentAfter(), says('It', ' rains.'));
     assert.equal(await within(spoken(client.say('Rain?')), 'the slow answer', 1_000), 'It rains.');
     const { wasCut } = await fast.request(0);
@@ -197,7 +197,7 @@ describe('relay:speculative', () => {
     [['O', 'slo has snow.'], ' Oslo has snow.'],
     [['Okay, it snows.'], ' Okay, it snows.'],
   ] as const) {
-    const what = correction === '' ? 'adds nothing to the answer on' : 'adds to the answer on';
+    const what = correction === '' ? 'adds nothing to the answer for' : 'adds to the answer for';
     it(`${what} the verdict ${JSON.stringify(verdict)}`, async (t) => {
       const { client, messages } = await relay(t, name, says('It rains.'), says(...verdict));
       assert.equal(await spoken(client.say('Rain?')), `It rains.${correction}`);
@@ -240,7 +240,7 @@ describe('relay:speculative', () => {
     ['fails', refuses],
     ['says nothing that can be spoken', says('\u{1F600}')],
   ] as const) {
-    it(`is not silent if the fast model ${what}`, async (t) => {
+    it(`apologises if the fast model ${what}`, async (t) => {
       const { client } = await relay(t, name, fastAnswer, says('OK'));
       assert.deepEqual(contentsOf(await eventsOf(client.say('Rain?'))), [APOLOGY]);
     });
@@ -263,8 +263,8 @@ describe('a caller who leaves a relay', () => {
   });
 });
 
-describe("a relay's readiness", () => {
-  it('names both models, or the default model twice without FAST_MODEL and SLOW_MODEL', async (t) => {
+describe('a relay', () => {
+  it('names both models on /ready: the default model twice without settings', async (t) => {
     const both = await relay(t, 'relay', says('Hm.'), says('Yes.'));
     const server = await modelServer(t, says('Yes.'));
     const alone = serveAgent(t, getAgent('relay'), { openai: server });
@@ -275,7 +275,7 @@ describe("a relay's readiness", () => {
     ]);
   });
 
-  it('needs both keys, and names the missing one', async (t) => {
+  it('needs both keys, and names the missing one on /ready', async (t) => {
     const { get } = serveAgent(
       t,
       getAgent('relay'),

@@ -49,7 +49,7 @@ describe('defineState', () => {
     });
   }
 
-  it('makes what isState recognises', () => {
+  it('makes states that isState recognises', () => {
     assert.equal(isState(defineState(() => ({}))), true);
     for (const other of [undefined, null, () => ({}), {}, { open: 1 }])
       assert.equal(isState(other), false);
@@ -127,7 +127,7 @@ describe('LiveStates', () => {
     assert.equal(states.enter('c', opened).value, old.value);
   });
 
-  it('stores no more of an object that predates an erasure', () => {
+  it('stores nothing more of an object that predates an erasure', () => {
     const states = order();
     const old = states.enter('c', { state: '{"cart":["tea"]}', isResumed: true });
     old.value.cart.push('cola');
@@ -154,7 +154,7 @@ describe('LiveStates', () => {
 });
 
 describe('changes that were refused', () => {
-  it('are given again, on top of what the store has then', () => {
+  it('are offered again, on top of what the store then has', () => {
     const live = order().enter('c', { state: '{"cart":["tea"]}', isResumed: true });
     live.value.cart.push('cola');
     const changes = changesOf(live);
@@ -203,7 +203,7 @@ describe('the changes to a state', () => {
     assert.deepEqual(live.value.cart, ['tea', 'milk', 'cola', 'fig']);
   });
 
-  it('are those made before they were given, not before they are stored', () => {
+  it('hold what had changed when they were taken, not when they are stored', () => {
     const live = bill();
     live.value.total = 2;
     const changes = changesOf(live);
@@ -211,7 +211,7 @@ describe('the changes to a state', () => {
     assert.equal(changes.onto(known.state).text, '{"cart":["tea"],"total":2}');
   });
 
-  it('are given again if a store refused them without looking', () => {
+  it('are offered again if a store refused them without looking', () => {
     const live = bill();
     live.value.cart.push('cola');
     changesOf(live).failed();
@@ -241,7 +241,7 @@ describe('the changes to a state', () => {
     );
   });
 
-  it('name what another run set to something else: the later one counts', () => {
+  it('name what another run set to something else; the later value counts', () => {
     const live = bill();
     live.value.total = 5;
     const merged = changesOf(live).onto('{"cart":["tea"],"total":7}');
@@ -316,7 +316,7 @@ describe('the changes to a state', () => {
     );
   });
 
-  it('leave redacted values as they are here', () => {
+  it('are redacted only in the store, not in the state here', () => {
     const state = defineState((): { card: string; total: number } => ({ card: '', total: 0 }));
     const states = state.open((_id, json) => json.replace('4242', '[card 1]'));
     const live = states.enter('c', NEW);
@@ -329,7 +329,7 @@ describe('the changes to a state', () => {
 });
 
 describe('a stored state', () => {
-  it(`has at most ${MAX_STATE_LENGTH} characters, inclusive`, () => {
+  it(`has at most ${MAX_STATE_LENGTH} characters`, () => {
     const { errors, log } = errorLog();
     const live = order().enter('c', NEW);
     const frame = '{"cart":[""]}'.length;
@@ -369,7 +369,7 @@ describe('a stored state', () => {
     });
   }
 
-  it('names only the field of a place: the rest may be the caller\'s words', () => {
+  it('causes errors that name only a field: the rest may be the caller\'s words', () => {
     const { errors, log } = errorLog();
     const live = order().enter('c', NEW);
     live.value.cart.push({ 'my PIN is 1234': NaN });

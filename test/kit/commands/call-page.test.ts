@@ -53,13 +53,13 @@ describe('the page of a call', () => {
     assert.match(page, /&lt;script&gt;alert\(1\)&lt;\/script&gt;/);
   });
 
-  it('shows invalid figures as 0: a file may hold anything', () => {
+  it('does not let invalid figures become HTML: a file may hold anything', () => {
     const turn = { ...TURN, requests: [{ model: 'a', startedMs: '"><b>', durationMs: '<b>' }] };
     const page = callPage([recordOf(turn as unknown as RecordedTurn)], false);
     assert.equal(elementsIn(page).has('b'), false);
   });
 
-  it('allows only its own style', () => {
+  it('allows only its own style sheet', () => {
     const page = callPage([recordOf(TURN)], false);
     const [, style = ''] = /<style>([^]*)<\/style>/.exec(page) ?? [];
     const hash = createHash('sha256').update(style).digest('base64');

@@ -113,13 +113,13 @@ const STORE = { CALL_RECORDS: 'store', CONVERSATION_STORE: 'sqlite:calls.db' };
 for (const [where, environment, skip] of [
   ['file:calls.jsonl', FILE, false], ['store', STORE, WITHOUT_SQLITE],
 ] as const) {
-  describe(`calls, with CALL_RECORDS=${where}`, { skip }, () => {
+  describe(`the calls command with CALL_RECORDS=${where}`, { skip }, () => {
     beforeEach(async () => {
       use(environment);
       await keepCalls();
     });
 
-    it('lists one line per call, the earliest first', async () => {
+    it('prints one line per call, the earliest first', async () => {
       assert.deepEqual((await printed('list')).split('\n'), [
         'started                   seconds  turns  outcome  cost  conversation  session  from',
         '2026-11-25T12:00:00.000Z  65       1      ended    0.25  c-1           s-1      +15550100',
@@ -129,7 +129,7 @@ for (const [where, environment, skip] of [
       ]);
     });
 
-    it('exports records as they are kept: all, or those with an id', async () => {
+    it('exports records as they are kept: all of them, or those with a given id', async () => {
       assert.deepEqual(await exported('s-3'), [recordOf('s-3', 'c-2', 14)]);
       assert.equal((await exported()).length, 3);
       await assert.rejects(run('export', 'c-9'), {
@@ -168,20 +168,20 @@ for (const [where, environment, skip] of [
   });
 }
 
-describe('calls, with records in a file', () => {
+describe('the calls command with records in a file', () => {
   beforeEach(async () => {
     use(FILE);
     await keepCalls();
   });
 
-  it('says that there are no records, and when one is made', async () => {
+  it('says that there are no records, and when they are made', async () => {
     use(FILE);
     await keepCalls([]);
     await run('list', '--from', '+1');
     assert.equal(terminal.err, `No calls found; ${WHEN_RECORDED}.\n`);
   });
 
-  it('says that no recorded call matches, but not when a record is made', async () => {
+  it('says that no recorded call matches, but not when records are made', async () => {
     await run('list', '--failed');
     assert.equal(terminal.err, 'No recorded call matches the flags.\n');
   });
@@ -219,13 +219,13 @@ describe('calls, with records in a file', () => {
     ].join('\n'));
   });
 
-  it('shows the calls of a conversation as one page', async () => {
+  it('shows the calls of a conversation as one HTML page', async () => {
     const page = await printed('show', 'c-1', '--html');
     assert.equal(page.match(/<article>/g)?.length, 2);
     assert.match(page, /^<!doctype html>[^]*<\/html>\n$/);
   });
 
-  it('prints one call as a scenario, and names the calls of an id that has several', async () => {
+  it('prints one call as a scenario, and lists the calls of an id that has several', async () => {
     const text = await printed('scenario', 's-3');
     assert.match(text, /^# A recorded call of the agent "bakery"\.[^]*\nnever-fails\n/);
     assert.doesNotMatch(text, /^agent/m); // the settings have one agent, and name no other
@@ -235,7 +235,7 @@ describe('calls, with records in a file', () => {
     await assert.rejects(run('scenario', 'c-9'), NOTHING);
   });
 
-  it('names in a scenario the agent that was called, if there are several', async () => {
+  it('names the called agent in a scenario if there are several agents', async () => {
     const environment = { ...FILE, AGENTS: 'sales=echo,bakery=echo' };
     terminal = new RecordedTerminal(environment, terminal.directory);
     assert.match(await printed('scenario', 's-3'), /^agent bakery$/m);
@@ -252,7 +252,7 @@ describe('calls, with records in a file', () => {
   });
 
   // A number in Singapore, and one in Tampa without its +.
-  it('erases by number, but not a call from another country, which it names', async () => {
+  it('erases by number, but leaves a call from another country, and names it', async () => {
     for (const from of ['+6562345678', '6562345678'])
       await keepCalls([recordOf(from, from, 12, from)]);
     const said = await printed('erase', '--from', '+65 6234 5678');
@@ -278,7 +278,7 @@ describe('calls, with records in a file', () => {
   });
 });
 
-describe('calls erase, with a conversation store', { skip: WITHOUT_SQLITE }, () => {
+describe('the calls erase command with a conversation store', { skip: WITHOUT_SQLITE }, () => {
   it('erases the conversation from the store for every agent', async () => {
     const environment = {
       CONVERSATION_STORE: 'sqlite:calls.db', AGENTS: 'sales=echo,support=echo',
@@ -294,7 +294,7 @@ describe('calls erase, with a conversation store', { skip: WITHOUT_SQLITE }, () 
     await again.close();
   });
 
-  it("keeps a record while one agent's conversation cannot be erased", async () => {
+  it("keeps the records if one agent's conversation cannot be erased", async () => {
     use({
       ...FILE, CONVERSATION_STORE: 'sqlite:calls.db', AGENTS: 'sales=echo,support=echo',
     });
@@ -337,7 +337,7 @@ describe('calls erase, with a conversation store', { skip: WITHOUT_SQLITE }, () 
   });
 
   for (const argv of [['s-1'], ['--from', '+15550100']]) {
-    it(`reaches conversations that only records name, with ${argv.join(' ')}`, async () => {
+    it(`also erases a conversation that its record names, given ${argv.join(' ')}`, async () => {
       use({ ...FILE, CONVERSATION_STORE: 'sqlite:calls.db' });
       await keepCalls();
       await storeConversations([['c-1']]);
@@ -348,7 +348,7 @@ describe('calls erase, with a conversation store', { skip: WITHOUT_SQLITE }, () 
   }
 });
 
-describe('calls erase, with a backup of the SQLite file', { skip: WITHOUT_SQLITE }, () => {
+describe('the calls erase command during a backup of SQLite', { skip: WITHOUT_SQLITE }, () => {
   const HELD = /^Another process uses the SQLite file, so what was erased is not .*\.\n$/;
 
   /** Erases a call, and returns what the command says on stderr. `begin` starts the backup. */
@@ -370,7 +370,7 @@ describe('calls erase, with a backup of the SQLite file', { skip: WITHOUT_SQLITE
     return terminal.err;
   }
 
-  it('says that the words are still there, and when they go', async () => {
+  it('says that the words are still there, and when they will be gone', async () => {
     const environment = { CONVERSATION_STORE: 'sqlite:calls.db' };
     assert.match(await said(environment, (begin) => begin()), HELD);
   });
@@ -396,7 +396,7 @@ describe('calls erase, with a backup of the SQLite file', { skip: WITHOUT_SQLITE
   });
 });
 
-describe('calls', () => {
+describe('the calls command', () => {
   it('names each of its actions in the list of commands and in its help', () => {
     for (const action of ['list', 'show', 'export', 'scenario', 'erase']) {
       assert.match(calls.summary, new RegExp(`\\b${action}\\b`, 'i'));
@@ -443,7 +443,7 @@ describe('calls', () => {
     assert.equal(terminal.err, '');
   });
 
-  it('does not promise a record of a call without an end if none will be made', async () => {
+  it('promises no record of a call without a reported end if none will be made', async () => {
     use({ CALL_RECORDS: 'file:calls.jsonl', CALL_RECORDS_IDLE_SECONDS: '0' });
     await keepCalls([]);
     await run('list', '--from', '+1');
@@ -465,7 +465,7 @@ describe('calls', () => {
       /in \S+typo\.db cannot be used: there is no such file; use the settings and the directory/,
     ],
   ] as const)
-    it(`creates nothing for ${argv.join(' ')}, but says what is missing`, async () => {
+    it(`creates no file for ${argv.join(' ')}, but says what is missing`, async () => {
       use(environment);
       await assert.rejects(run(...argv), { name: 'StoreError', message });
       assert.deepEqual([terminal.out, readdirSync(terminal.directory)], ['', []]);

@@ -30,7 +30,7 @@ const DETAILS = [
 
 describe('describedCall', () => {
   for (const hasRequests of [true, false]) {
-    it(`says what happened and took longest, with requests only if asked: ${hasRequests}`, () => {
+    it(`says what happened and what took longest, with hasRequests=${hasRequests}`, () => {
       const lines = describedCall(RECORD, hasRequests).split('\n');
       assert.deepEqual(lines.slice(lines.indexOf('') + 1), [
         '[12:00:07] completed after 800 ms, turn t',

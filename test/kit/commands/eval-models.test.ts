@@ -53,7 +53,7 @@ describe('eval --record', () => {
     assert.equal(server.requests.length, 1);
   });
 
-  it('does not ask a model if no reply fits: the run fails with the difference', async (t) => {
+  it('makes a replay fail with the difference, and ask no model, if no reply fits', async (t) => {
     const folder = new Folder({ 'a.txt': TALK });
     const server = await vendor(t, 'Your number is +15550177.');
     await folder.play(['--record'], server);
@@ -135,7 +135,7 @@ describe('eval --eval-model', () => {
     assert.equal((await folder.play([...argv, '9'], server)).code, 0);
   });
 
-  it('leaves a run undecided, and so not passed, if the judge misses an example', async (t) => {
+  it('leaves a run undecided, and so not passed, if the judge misjudges an example', async (t) => {
     const folder = new Folder({ 'a.txt': JUDGED });
     const { code, out } = await folder.play(JUDGE, await vendor(t, 'Your number.', [NO, YES]));
     assert.equal(code, 1);
@@ -143,7 +143,7 @@ describe('eval --eval-model', () => {
     assert.match(out, /undecided: line 6: the judge does not accept the good example "It is \+/);
   });
 
-  it('uses one set of examples for all runs', async (t) => {
+  it('asks about the examples only once for all runs', async (t) => {
     const folder = new Folder({ 'a.txt': JUDGED });
     const server = await vendor(t, 'Your number is +15550177.', [YES, YES, YES, YES]);
     assert.equal((await folder.play(['--runs', '3', ...JUDGE], server)).code, 0);
@@ -167,8 +167,8 @@ describe('a played caller', () => {
   });
 });
 
-describe('eval --runs and --compare', () => {
-  it('prints pass rates, and what got better or worse since an earlier --json', async (t) => {
+describe('eval --runs --compare', () => {
+  it('prints pass rates, and what got better or worse since an earlier run', async (t) => {
     const folder = new Folder({ 'a.txt': TALK, 'b.txt': TALK });
     const good = await vendor(t, 'Your number is +15550177.');
     const { out: main } = await folder.play(['--runs', '5', '--json'], good);
@@ -183,7 +183,7 @@ describe('eval --runs and --compare', () => {
     assert.match(other ?? '', /^evals\/b\.txt +5\/5 100 % → 0\/5 0 % .* worse \(p = 0\.016\)$/);
   });
 
-  it('adds the comparison to --json', async () => {
+  it('adds the comparison to the output of --json', async () => {
     const folder = new Folder({ 'a.txt': `${TALK}model says Your number.\n` });
     folder.write('main.json', (await folder.play(['--json'])).out);
     const { out } = await folder.play(['--json', '--compare', 'evals/main.json']);
@@ -209,9 +209,9 @@ describe('eval with models refuses', () => {
     ['--record with --live', TALK, ['--record', '--live'], /^--record asks the models, as --live/],
     ['--record with --runs', TALK, ['--record', '--runs', '2'],
       /^--record plays each scenario once/],
-    ['a comparison that is missing', TALK, ['--compare', 'no.json'],
+    ['to compare with a missing file', TALK, ['--compare', 'no.json'],
       /^--compare no\.json cannot be read: /],
-    ['a comparison that is something else', TALK, ['--compare', 'evals/a.txt'],
+    ['to compare with a file that eval --json did not print', TALK, ['--compare', 'evals/a.txt'],
       /^--compare evals\/a\.txt is not what eval --json prints$/],
   ];
   for (const [what, script, argv, message] of cases) {

@@ -73,7 +73,7 @@ describe('eval', () => {
     assert.equal(scenarios[0]?.runs[2]?.turns[1]?.heard, 'You said: Hello there');
   });
 
-  it('lets some runs of a scenario fail, but not too many', async () => {
+  it('allows some runs of a scenario to fail, but not too many', async () => {
     const flaky = 'agent ./flaky.mjs\nsay Hi\nexpect Hi\n';
     const terminal = folder({
       'a.txt': flaky,
@@ -106,7 +106,7 @@ describe('eval', () => {
     assert.match(await refusal(terminal, '--max-cost', 'x'), /^--max-cost must be a number/);
   });
 
-  it('plays to several agents, and to the one that a scenario names', async () => {
+  it('takes several agents, and plays a scenario with the one that it names', async () => {
     const named = 'agent back\nsay Hello there\nexpect You said: Hello there\n';
     const terminal = folder({ 'a.txt': named, 'b.txt': named.replace('agent back\n', '') });
     assert.equal(await evalCommand.run(['--agents', 'front=echo,back=echo'], terminal), 0);
@@ -131,7 +131,7 @@ describe('eval', () => {
     ['agent ./unbound.mjs\nexpect Hi', 'evals/x.txt: no model will have it'],
   ];
   for (const [script, problem] of bad) {
-    it(`plays the other scenarios if one says ${JSON.stringify(script)}`, async () => {
+    it(`plays the other scenarios if one is refused: ${JSON.stringify(script)}`, async () => {
       const terminal = folder({ ...MODULES, 'a.txt': GOOD, 'x.txt': script });
       const message = await refusal(terminal);
       assert.ok(message.startsWith('evals/x.txt: ') && message.includes(problem), message);
@@ -154,7 +154,7 @@ describe('eval', () => {
     assert.match(await refusal(terminal), /^evals\/a\.txt: line 1: case takes a JSON object/);
   });
 
-  it('skips what needs a separate process, unless it is named', async () => {
+  it('skips a scenario that needs a separate process, unless it is named', async () => {
     const kill = 'agent echo\nsay Hi\nkill\nexpect Hi\n';
     const terminal = folder({ 'a.txt': GOOD, 'x.txt': kill });
     assert.equal(await evalCommand.run(['--junit', 'out.xml'], terminal), 0);
@@ -177,7 +177,7 @@ describe('eval', () => {
     ]);
   });
 
-  it('writes JUnit XML, in which a file that cannot be played is an error, as it is in JSON', async () => {
+  it('reports a file that cannot be played as an error in JUnit XML and in JSON', async () => {
     const terminal = folder({ 'a.txt': GOOD, 'b.txt': BAD, 'x.txt': 'say Hi\nsing' });
     await refusal(terminal, '--junit', 'out.xml', '--json');
     const xml = readFileSync(join(terminal.directory, 'out.xml'), 'utf8');
@@ -193,7 +193,7 @@ describe('eval', () => {
     assert.match(alone, /tests="1" failures="0" errors="1"/);
   });
 
-  it('plays the other scenarios if the app of one refuses its agent', async () => {
+  it('plays the other scenarios if the agent of one is refused by its app', async () => {
     const terminal = folder({
       'a.txt': GOOD, 'x.txt': 'agent starter\nsay Hi\nmodel says Hi\nexpect Hi',
       '.env': '',

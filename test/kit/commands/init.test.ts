@@ -24,7 +24,7 @@ describe('init', () => {
     assert.deepEqual(readdirSync(join(directory, 'my-agent')).sort(), ENTRIES);
   });
 
-  it('makes it in the working directory by default, and names it after that', async () => {
+  it('uses the working directory by default, and names the project after it', async () => {
     const directory = newFolder();
     mkdirSync(join(directory, 'Front Desk'));
     const { stdout } = await run(join(directory, 'Front Desk'));
@@ -43,7 +43,7 @@ describe('init', () => {
     );
   });
 
-  it('accepts a directory that begins with a dash after --', async () => {
+  it('accepts a directory with a leading dash after --', async () => {
     const directory = newFolder();
     const { stdout } = await run(directory, '--', '-agent');
     assert.match(stdout, /^ {2}cd \.\/-agent$/m);
@@ -72,17 +72,17 @@ describe('init refuses', () => {
     ],
     ['a second directory', ['one', 'two'], /one directory, but also got two/],
     ['a directory without a name', [''], /empty/],
-    ['a directory with a line break in it', ['a\nb'], /control characters/],
-    ['a directory that gives no npm name', ['日本'], /'日本' gives no npm name/],
+    ['a directory with a line break in its name', ['a\nb'], /control characters/],
+    ['a directory whose name gives no npm name', ['日本'], /'日本' gives no npm name/],
     ['the root of the file system', ['/'], /\/ gives no npm name/],
     [
       'a directory with the name of this package',
       ['layercode-microserver'],
       /cannot be called layercode-microserver/,
     ],
-    ['a package that is a flag', ['--package', '--force'], /--package needs a value/],
+    ['a flag in place of the package', ['--package', '--force'], /--package needs a value/],
     [
-      'a package that is not there',
+      'a package that does not exist',
       ['--package', './none.tgz'],
       /--package: there is no \S+none\.tgz/,
     ],
@@ -101,20 +101,20 @@ describe('init refuses', () => {
     });
   }
 
-  it('a directory with several of its files, and names them all', async () => {
+  it('a directory that already has some of its files, and names them all', async () => {
     const directory = newFolder();
     for (const name of ['agent.ts', '.gitignore']) writeFileSync(join(directory, name), '');
     assert.match(await refusal(directory), /already has agent\.ts, \.gitignore/);
   });
 
-  it('a link that leads nowhere in place of a file, and does not write through it', async () => {
+  it('a dangling link in place of a file, and does not write through it', async () => {
     const directory = newFolder();
     symlinkSync(join(directory, 'elsewhere'), join(directory, 'agent.ts'));
     assert.match(await refusal(directory), /already has agent\.ts/);
     assert.deepEqual(readdirSync(directory), ['agent.ts']);
   });
 
-  it('a link that leads nowhere in place of the directory', async () => {
+  it('a dangling link in place of the directory', async () => {
     const directory = newFolder();
     symlinkSync(join(directory, 'elsewhere'), join(directory, 'my-agent'));
     assert.match(await refusal(directory, 'my-agent'), /my-agent'; nothing was left behind$/);
@@ -148,13 +148,13 @@ describe('projectName', () => {
     [`${'x'.repeat(213)} y`, 'x'.repeat(213)],
   ];
   for (const [directory, name] of names) {
-    it(`of ${directory.slice(0, 20)} is ${name.slice(0, 20)}`, () =>
+    it(`returns ${name.slice(0, 20)} for ${directory.slice(0, 20)}`, () =>
       assert.equal(projectName(`/somewhere/${directory}`), name));
   }
 
   const refused = ['typescript', 'tsx', 'Layercode Microserver', 'node_modules', 'favicon.ico'];
   for (const directory of refused) {
-    it(`refuses ${directory}, which npm does not install`, () =>
+    it(`refuses ${directory}, for which npm install would fail`, () =>
       assert.throws(() => projectName(`/somewhere/${directory}`), UsageError));
   }
 });
@@ -178,7 +178,7 @@ describe('packageSpec', () => {
   ];
   const CARET = `^${version}`;
 
-  it('is this version if the package was installed for all users', () => {
+  it('is this version if the package is installed globally', () => {
     assert.equal(spec({ packageRoot: '/usr/lib/node_modules/layercode-microserver/' }), CARET);
   });
 
@@ -211,7 +211,7 @@ describe('packageSpec', () => {
     }
   }
 
-  it('is the path to the clone if run in one', () => assert.equal(spec({}), 'file:../clone'));
+  it('is the path to the clone that it is run in', () => assert.equal(spec({}), 'file:../clone'));
 
   for (const folder of ['100% #1?', 'node_modules-old']) {
     it(`is the path to a clone in ${folder}, as npm reads it`, () =>
@@ -219,7 +219,7 @@ describe('packageSpec', () => {
   }
 
   for (const given of ['^1.2.3', '1.x', 'latest', ...others]) {
-    it(`is ${given} if that was given`, () => assert.equal(spec({ option: given }), given));
+    it(`is ${given} if that is given`, () => assert.equal(spec({ option: given }), given));
   }
 
   for (const form of [
@@ -240,7 +240,7 @@ describe('packageSpec', () => {
     });
   }
 
-  it('is a relative path even if an absolute one was given', () => {
+  it('is a relative path even if an absolute one is given', () => {
     const from = newFolder();
     writeFileSync(join(from, 'packed.tgz'), '');
     assert.equal(
@@ -249,7 +249,7 @@ describe('packageSpec', () => {
     );
   });
 
-  it('starts from where a linked directory really is, as npm does', async () => {
+  it('is relative to where a linked directory really is, as it is for npm', async () => {
     const directory = newFolder();
     mkdirSync(join(directory, 'deep/er'), { recursive: true });
     symlinkSync(join(directory, 'deep/er'), join(directory, 'link'));
@@ -263,7 +263,7 @@ describe('packageSpec', () => {
 });
 
 describe('writeProject', () => {
-  it('removes what it wrote when it fails half-way, directories too', () => {
+  it('removes what it wrote, including directories, if it fails half-way', () => {
     const directory = newFolder();
     const files = new Map([['one.txt', '1'], ['one.txt/two.txt', '2']]);
     assert.throws(() => writeProject(join(directory, 'a/b'), files), {

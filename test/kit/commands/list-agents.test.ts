@@ -6,7 +6,7 @@ import { listAgentsCommand } from '../../../src/kit/commands/list-agents.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
 describe('listAgentsCommand', () => {
-  it('prints each built-in agent on a line, with the descriptions in one column', async () => {
+  it('prints each built-in agent on its own line, with all descriptions aligned', async () => {
     const terminal = new RecordedTerminal();
     assert.equal(await listAgentsCommand.run([], terminal), 0);
     const lines = terminal.out.trimEnd().split('\n');

@@ -27,7 +27,7 @@ describe('a project', () => {
     return directory;
   }
 
-  it('depends on this package, and is built and run with the same tools', async () => {
+  it('depends on this package, and is built and run with its tools', async () => {
     const manifest = manifestIn(await made('--package', '^1.2.3'));
     const { tsx, typescript, '@types/node': types } = ours.devDependencies;
     const { dependencies, devDependencies, engines, private: isPrivate } = manifest;
@@ -39,7 +39,7 @@ describe('a project', () => {
     ]);
   });
 
-  it('builds before it starts, and tests its source, never a removed file', async () => {
+  it('builds before it starts, and tests its sources, not a stale build', async () => {
     const { scripts } = manifestIn(await made());
     assert.deepEqual(
       [scripts['prestart'], scripts['pretest'], scripts['build']],
@@ -58,7 +58,7 @@ describe('a project', () => {
     assert.equal(await evalCommand.run(['--agent', agent], terminal), 0, terminal.out);
   });
 
-  it('keeps secrets and calls out of git, and unlisted files out of images', async () => {
+  it('keeps secrets and call records out of git, and unlisted files out of images', async () => {
     const directory = await made();
     const ignored = read(directory, '.gitignore').split('\n');
     for (const name of ['.env', '.layercode/', '*.db', 'calls-*.jsonl', 'node_modules/'])
@@ -67,7 +67,7 @@ describe('a project', () => {
     assert.doesNotMatch(read(directory, '.dockerignore'), /env|layercode/);
   });
 
-  it('leads users of both wires to their settings and pages', async () => {
+  it('points users of both wires to their settings and pages', async () => {
     const directory = await made();
     const readme = read(directory, 'README.md');
     const names = ['CHAT_COMPLETIONS_KEYS', 'CHAT_COMPLETIONS_PROFILE', 'LAYERCODE_WEBHOOK_SECRET'];
@@ -79,7 +79,7 @@ describe('a project', () => {
     assert.doesNotMatch(read(directory, 'Dockerfile'), /LAYERCODE/);
   });
 
-  it('has its name at the head of its README, and no placeholder left', async () => {
+  it('has its name at the top of its README, and no placeholders left', async () => {
     const directory = await made();
     assert.match(read(directory, 'README.md'), /^# my-agent\n/);
     for (const name of FILES) {
@@ -122,7 +122,7 @@ describe("a project's Dockerfile", () => {
   const runtime = parseDockerfile(text).at(-1) ?? assert.fail('it has no stage');
   const of = (keyword: string): string[] => textsOf(runtime, keyword);
 
-  it('runs as node, in production, without what only the build needs', () => {
+  it('runs as the user node, in production, without build dependencies', () => {
     assert.deepEqual([of('USER'), of('ENV')], [['node'], ['NODE_ENV=production']]);
     assert.match(text, /npm prune --omit=dev/);
   });
@@ -168,9 +168,9 @@ describe("a project's agent", () => {
     assert.deepEqual(lines.map(({ settleMs }) => settleMs), [undefined, undefined]);
   });
 
-  it('needs no model without a key', () => assert.equal(served().model, undefined));
+  it('does without a model if there is no key', () => assert.equal(served().model, undefined));
 
-  it('speaks with a model as soon as it has a key', () => {
+  it('speaks through a model as soon as it has a key', () => {
     assert.deepEqual(
       [
         served({ OPENAI_API_KEY: 'any-key' }).model?.name,

@@ -18,7 +18,7 @@ describe('talk on a terminal', () => {
     assert.equal(await person.hangUp(), 0);
   });
 
-  it('interrupts the reply with the next line, and says what was heard', async (t) => {
+  it('interrupts the reply with the next line, and reports the interruption', async (t) => {
     const { agent, turns } = storyteller();
     const person = await Person.talksTo(t, agent);
     await person.says('story');
@@ -50,7 +50,7 @@ describe('talk on a terminal', () => {
     await person.hangUp();
   });
 
-  it('holds the reply back while the caller types over it, until all is deleted', async (t) => {
+  it('holds the reply back while the caller is typing, until all is deleted', async (t) => {
     const [first, second] = [deferred(), deferred()];
     const person = await Person.talksTo(t, {
       async *onMessage(_turn, reply) {
@@ -91,7 +91,7 @@ describe('talk on a terminal', () => {
     await person.hangUp();
   });
 
-  it('redraws a line of several rows once, below what arrived meanwhile', async (t) => {
+  it('redraws a wrapped line only once, below what has arrived meanwhile', async (t) => {
     const goOn = deferred();
     const person = await Person.talksTo(t, {
       async *onMessage(_turn, reply) {
@@ -119,7 +119,7 @@ describe('talk on a terminal', () => {
     await person.exitCode;
   });
 
-  it('interrupts the reply on Ctrl-C, and hangs up on the next one', async (t) => {
+  it('interrupts the reply on Ctrl-C, and hangs up on the next Ctrl-C', async (t) => {
     const ended = deferred<void>();
     const person = await Person.talksTo(t, {
       ...storyteller().agent,
@@ -168,7 +168,7 @@ describe('talk on a terminal', () => {
     assert.ok(person.out.endsWith('agent› Bye.\n[the agent hung up]\n'), person.out);
   });
 
-  it('shows a turn that is refused, and goes on', async (t) => {
+  it('reports a refused turn, and goes on', async (t) => {
     const person = await Person.talksTo(
       t,
       { onMessage: ({ text }) => `You said ${text}.` },

@@ -24,7 +24,7 @@ async function pipe(
 }
 
 describe('talk through a pipe', () => {
-  it('prints the welcome and each reply on a line of stdout, and nothing else', async (t) => {
+  it('prints the welcome and each reply on its own line, and nothing else', async (t) => {
     const result = await pipe(
       t,
       { welcome: 'Hi!', onMessage: ({ text }) => `You said\n${text}.` },
@@ -33,7 +33,7 @@ describe('talk through a pipe', () => {
     assert.deepEqual(result, { exitCode: 0, out: 'Hi!\nYou said one.\nYou said two.\n', err: '' });
   });
 
-  it('says a line when the reply to the one before is over', async (t) => {
+  it('says a line only after the reply to the previous line has ended', async (t) => {
     const terminal = openTerminal();
     const { agent, turns, goOn } = storyteller();
     const talked = pipe(t, agent, 'story\nmore\n', [], terminal);
@@ -64,13 +64,13 @@ describe('talk through a pipe', () => {
     );
   });
 
-  it('ends with code 1 at the first turn that is refused', async (t) => {
+  it('ends with code 1 at the first refused turn', async (t) => {
     const { exitCode, out, err } = await pipe(t, {}, 'one\ntwo\n', ['--secret', 'whsec_another']);
     assert.deepEqual([exitCode, out], [1, '']);
     assert.match(err, /^\S+\/api\/agent refused: 401 Invalid signature; the server has another webhook secret \(see --secret\).*\n$/);
   });
 
-  it('ends with code 1 when the agent cannot be told that the call is over', async (t) => {
+  it('ends with code 1 if the agent cannot be told that the call is over', async (t) => {
     const { exitCode, err } = await pipe(t, {
       onSessionEnd() {
         throw new Error('broken');
@@ -80,7 +80,7 @@ describe('talk through a pipe', () => {
     assert.match(err, /refused: 500 Internal server error; see the server's log\n$/);
   });
 
-  it('waits for a reply as long as --timeout says', async (t) => {
+  it('waits for a reply no longer than --timeout says', async (t) => {
     const { exitCode, out, err } = await pipe(t, storyteller().agent, 'story\nmore\n', [
       '--timeout',
       '0.5',
@@ -108,7 +108,7 @@ describe('talk through a pipe', () => {
     assert.equal(interrupted.all.length, 1);
   });
 
-  it('works the same way on a dumb terminal', async (t) => {
+  it('behaves the same on a dumb terminal', async (t) => {
     const person = await Person.talksTo(
       t,
       { onMessage: ({ text }) => text },
@@ -152,7 +152,7 @@ describe('talk over Chat Completions', () => {
   }
 
   for (const argv of [[], ['--retry'], ['--speculate'], ['--speculate', '--retry']]) {
-    it(`prints the same as on LayerCode's wire ${argv.join(' ')}`, async (t) => {
+    it(`prints the same as over LayerCode's wire, with flags [${argv.join(' ')}]`, async (t) => {
       const { exitCode, out, err, history } = await platform(t, {
         welcome: 'Hi!', onMessage: ({ text }) => `You said\n${text}.`,
       }, { input: 'one two\n\nthree\n', argv });
@@ -163,7 +163,7 @@ describe('talk over Chat Completions', () => {
     });
   }
 
-  it('refuses a script with a step that the wire lacks', async (t) => {
+  it('refuses a script with a step that the wire does not have', async (t) => {
     await assert.rejects(platform(t, {}, { script: 'say one\n\ndata {"page":2}\n' }), {
       name: 'UsageError',
       message: /a\.txt: line 3: the wire chat-completions has no data from a page$/,
@@ -171,7 +171,7 @@ describe('talk over Chat Completions', () => {
   });
 });
 
-describe('talk and its server', () => {
+describe('talk', () => {
   /**
    * After the test, takes out again what a server's settings put into the process's environment.
    */
@@ -201,12 +201,12 @@ describe('talk and its server', () => {
     what: string, environment: Readonly<Record<string, string>>, argv: readonly string[],
     said: RegExp,
   ])[] = [
-    ['where none answers', { AGENT: 'echo' }, [],
+    ['if none answers', { AGENT: 'echo' }, [],
       /^No server answers at http:\/\/localhost:\d+\.\nTalking with the agent "echo", on a server/],
     ['that speaks Chat Completions, with the profile from the flag', { AGENT: 'echo' },
       ['--wire', 'chat-completions', '--profile', 'vapi'],
       /\nTalking with the agent "echo", on a server of its own\.\n$/],
-    ['on which it calls another agent of AGENTS', { AGENTS: 'front=slow,back=echo' },
+    ['and calls the agent of AGENTS that --agent names', { AGENTS: 'front=slow,back=echo' },
       ['--agent', 'back'], /^Talking with the agent "back", on a server of its own\.$/m],
   ];
   for (const [what, environment, argv, said] of own) {
@@ -220,7 +220,7 @@ describe('talk and its server', () => {
     });
   }
 
-  it('does not mistake another program on that port for the server', async (t) => {
+  it('does not mistake another program on the port for the server', async (t) => {
     keepEnvironment(t);
     const { origin } = await foreignServer(t, (response) => response.end('{"status":"fine"}'));
     const terminal = openTerminal({ PORT: new URL(origin).port, AGENT: 'echo' });
@@ -229,7 +229,7 @@ describe('talk and its server', () => {
     assert.match(terminal.err, /on a server of its own/);
   });
 
-  it('starts a server with another agent, and says what fails there', async (t) => {
+  it('starts a server with the agent from the flag, and says what fails there', async (t) => {
     keepEnvironment(t);
     const { client } = serve(t, {});
     const terminal = openTerminal({ PORT: new URL(await client.origin()).port });

@@ -66,7 +66,7 @@ describe('turn', () => {
     );
   });
 
-  it('plays a call turn by turn, each in a process of its own', async (t) => {
+  it('plays a call turn by turn, with one run of the command for each', async (t) => {
     let isOver = false;
     const { client, app } = serve(t, {
       onSessionStart: () => 'Welcome.',
@@ -98,7 +98,7 @@ describe('turn', () => {
     assert.match(terminal.out, /Welcome\.\n$/);
   });
 
-  it('still reports what was heard after a message that failed', async (t) => {
+  it('still reports what was heard if a message fails in between', async (t) => {
     const told: unknown[] = [];
     const { client } = serve(t, {
       onMessage({ event }) {

@@ -76,7 +76,7 @@ describe('webhook', () => {
     });
   }
 
-  it('shows no argument that may be a key', async () => {
+  it('never prints an argument that may be a key', async () => {
     await refusal(run(REST_KEY), UsageError);
     await refusal(run('get', `--api-key=${REST_KEY}`), UsageError);
     await refusal(run('set', `https://voice.example/${REST_KEY}#`), UsageError);
@@ -93,7 +93,7 @@ describe('webhook', () => {
     );
   });
 
-  it('takes settings from flags, which win over the environment', async () => {
+  it('takes settings from flags, which override the environment', async () => {
     use({
       LAYERCODE_API_KEY: 'wrong-key',
       LAYERCODE_AGENT_ID: 'ag-none',
@@ -113,7 +113,7 @@ describe('webhook', () => {
     assert.equal(terminal.out, `${PRODUCTION}\n`);
   });
 
-  it('names LAYERCODE_API_KEY, and says where to get it, if that is not set', async () => {
+  it('names LAYERCODE_API_KEY, and says where to get it, if it is not set', async () => {
     use({ LAYERCODE_API_KEY: '' });
     assert.match(
       await refusal(run('get'), CommandError),
@@ -121,7 +121,7 @@ describe('webhook', () => {
     );
   });
 
-  it('asks which agent if LAYERCODE_AGENT_ID names none or several', async () => {
+  it('asks which agent is meant if LAYERCODE_AGENT_ID names none or several', async () => {
     use({ LAYERCODE_AGENT_ID: '' });
     assert.match(await refusal(run('get'), UsageError), /LAYERCODE_AGENT_ID.*--agent-id/);
     use({ LAYERCODE_AGENT_ID: 'ag-1,ag-2' });
@@ -132,7 +132,7 @@ describe('webhook', () => {
     assert.equal(rest.requests.length, 0);
   });
 
-  it('prefers --agent-id to LAYERCODE_AGENT_ID, whatever that names', async () => {
+  it('prefers --agent-id to LAYERCODE_AGENT_ID, whatever the latter names', async () => {
     for (const [ids, flag] of [
       ['ag-1', ['--agent-id', 'ag-2']],
       ['ag-1,ag-2', ['--agent-id=ag-2']],
@@ -148,11 +148,11 @@ describe('webhook', () => {
 describe('webhook get', () => {
   useRestServer();
 
-  it('prints the URL alone on stdout', async () => {
+  it('prints only the URL on stdout', async () => {
     assert.deepEqual([await run('get'), terminal.out, terminal.err], [0, `${PRODUCTION}\n`, '']);
   });
 
-  it('prints nothing on stdout and fails without a webhook', async () => {
+  it('prints nothing on stdout, and fails, if the agent has no webhook', async () => {
     assert.equal(await run('get', '--agent-id', 'ag-none'), 1);
     assert.equal(terminal.out, '');
     assert.match(terminal.err, /^agent ag-none has no webhook.*\n$/);
@@ -186,7 +186,7 @@ describe('webhook set', () => {
     });
   }
 
-  it('sets the URL even if it is unclear what it was, and says why', async () => {
+  it('sets the URL even if the old one is unclear, and says why', async () => {
     rest.fault = () => (rest.requests.length === 1 ? answerJson(200, { id: 'ag-1' }) : undefined);
     assert.equal(await run('set', OTHER), 0);
     assert.equal(terminal.out, `was     unclear: the agent has neither webhook_url nor config.plugins nor config.endpoint\nis now  ${OTHER}\n`);
@@ -252,7 +252,7 @@ describe('webhook set', () => {
     }
   });
 
-  it('suggests AGENT_ROUTE if that is set, but not if it is /', async () => {
+  it('suggests AGENT_ROUTE if it is set, but not if it is /', async () => {
     use({ AGENT_ROUTE: '/hook' });
     await run('set', 'https://voice.example/');
     assert.match(terminal.err, /https:\/\/voice\.example\/hook\?/);

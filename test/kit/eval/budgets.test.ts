@@ -11,7 +11,7 @@ const FIGURES: ScenarioFigures = {
 };
 
 describe('hasPassed', () => {
-  it('accepts all runs, or as many as required, not counting undecided ones', () => {
+  it('requires that all runs passed, or minPasses of them', () => {
     assert.equal(hasPassed(FIGURES, NONE), false);
     assert.equal(hasPassed({ passed: 5, failed: 0, undecided: 0 }, NONE), true);
     assert.equal(hasPassed(FIGURES, { ...NONE, minPasses: 3 }), true);
@@ -28,7 +28,7 @@ describe('overBudget', () => {
     return overBudget([{ ...FIGURES, ...figures }], used, { ...NONE, ...budgets });
   };
 
-  it('compares the p95 of each scenario, inclusively', () => {
+  it('compares the p95 of each scenario with an inclusive limit', () => {
     assert.deepEqual(over({ maxP95Ms: 900 }), []);
     assert.deepEqual(over({ maxP95Ms: 899 }), ['a.txt: p95 of the first word is 900 ms']);
     const { firstWordMs: _, ...silent } = FIGURES;
@@ -38,7 +38,7 @@ describe('overBudget', () => {
     );
   });
 
-  it('adds up the cost of all runs, the judge and played callers', () => {
+  it('adds up the cost of all runs, of the judge and of played callers', () => {
     assert.deepEqual(over({ maxCost: 0.1 }), []);
     assert.deepEqual(over({ maxCost: 0.09 }), ['the evaluation cost 0.1']);
     assert.deepEqual(over({ maxCost: 0.1 }, {}, 0.01), ['the evaluation cost 0.11']);

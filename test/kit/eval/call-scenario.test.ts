@@ -58,14 +58,14 @@ function linesOfTurn(only: RecordedTurn): readonly string[] {
 }
 
 describe('callScenario', () => {
-  it('writes no line that the record does not support, whatever names and words say', () => {
+  it('writes no line that the record does not support, whatever names and words contain', () => {
     const lines = linesOf(call([
       turn([USER('Rye?\u2028real pay\u202e'), ...used('x\nreal pay', '{}')]),
     ]));
     assert.deepEqual(lines.slice(-2), ['', 'say Rye? real pay']);
   });
 
-  it('makes the caller say what they said, and tools return what they returned', () => {
+  it('makes the caller and the tools repeat what they said and returned', () => {
     const record = call([
       turn([AGENT('Hello.')]),
       turn([USER('Rye?'), ...used('stock', '{"loaves": 3}'), AGENT('Three loaves.')]),
@@ -104,7 +104,7 @@ describe('callScenario', () => {
       ['say Go on', '# heard: Sorry.', '# this turn failed']],
     ['words on several lines, with the start of a comment', turn([USER('Order\n  #5\t\u0007now')]),
       ['say Order #5 now']],
-    ['several messages from the caller', turn([USER('Hi'), USER('there')]), ['say Hi there']],
+    ['several of the caller as one', turn([USER('Hi'), USER('there')]), ['say Hi there']],
     ['a result that is not JSON', turn([USER('Hi'), ...used('look', 'Fine  # one')]),
       ['mock look returns "Fine  \\u0023 one"', 'say Hi']],
     // It wrote nothing, so the mock above made a payment that had failed.
@@ -146,7 +146,7 @@ describe('callScenario', () => {
     assert.ok(!lines.some((line) => line.startsWith('mock')));
   });
 
-  it('expects that no tool acts twice unless it did in the call', () => {
+  it('expects that no tool acts twice unless it did so in the call', () => {
     const expected = (...messages: readonly RecordedMessage[]): readonly string[] =>
       linesOf(call([turn([USER('Rye?'), ...messages])])).filter((line) => /acts/.test(line));
     const stock = used('stock', '{"loaves": 3}');
@@ -250,7 +250,7 @@ describe('callScenario', () => {
     ] as const),
   ];
   for (const [what, models, turns] of repairs)
-    it(`asks as often as in the call: ${what}`, async () => {
+    it(`scripts as many requests as the call had: ${what}`, async () => {
       const text = callScenario(call(turns.map((requests) => (
         requests.at(-1)?.failure === undefined
           ? turn([USER('Rye?'), AGENT('Yes, there is.')], { requests })
@@ -274,7 +274,7 @@ describe('callScenario', () => {
     assert.deepEqual(linesOfTurn(turn([USER('Hi'), AGENT('No.')])), ['say Hi', '# heard: No.']);
   });
 
-  it('expects a refusal of arguments that are not an object, and mocks nothing for it', () => {
+  it('expects a refusal of arguments that are not an object, and mocks nothing for them', () => {
     const wrong = used('look', '{"error":"the arguments are not a JSON object"}');
     assert.deepEqual(linesOfTurn(turn([USER('Hi'), ...wrong, AGENT('No.')])), [
       'say Hi', 'expect-tool look refused', '# heard: No.',
@@ -286,7 +286,7 @@ describe('callScenario', () => {
     assert.deepEqual(linesOf(call(turns)).slice(5), ['say A table']);
   });
 
-  it('invents ids, numbers and addresses, equal ones for equal values', () => {
+  it('invents ids, numbers and addresses, the same one for the same value', () => {
     const id = '1f6f2a52-1b0e-4a0b-9a3e-8e2f6d7c9b10';
     const text = callScenario(call([
       turn([

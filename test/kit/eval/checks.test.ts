@@ -38,7 +38,7 @@ describe('a check', () => {
     assert.equal(fault('never-acts-twice pay', { tools: [free] }, stranger), undefined);
   });
 
-  it('counts runs in all deliveries of a turn, and in the whole call only "in all"', () => {
+  it('counts runs in all deliveries of a turn, or, with "in all", in the whole call', () => {
     const before = { tools: [PAID] };
     const turn = [{ tools: [PAID] }, { tools: [PAID], isAgain: true }];
     assert.equal(fault('expect-tool pay twice', before, ...turn), undefined);
@@ -80,7 +80,7 @@ describe('a check', () => {
     assert.deepEqual(fault('within 9 tokens', {}), ['the model reported no tokens']);
   });
 
-  it('finds sentences that one caller hears twice, but not in another delivery', () => {
+  it('finds sentences that a caller hears twice, but not those of another delivery', () => {
     const turn = { heard: 'This is the corner shop. Yes.' };
     assert.deepEqual(fault('never-repeats', turn, turn), ['again     This is the corner shop.']);
     assert.equal(fault('never-repeats', turn, { ...turn, isAgain: true }), undefined);
@@ -93,7 +93,7 @@ describe('a check', () => {
     assert.equal(fault('within 1 s', { firstWordMs: 1_000 }), undefined);
   });
 
-  it('accepts data that has at least the fields of an object', () => {
+  it('accepts data that has at least the fields of the expected object', () => {
     const data = [{ tool: 'pay', status: 'running', args: { list: [1, 2] } }];
     assert.equal(fault('expect-data {"args": {"list": [1, 2]}}', { data }), undefined);
     assert.notEqual(fault('expect-data {"args": {"list": [1]}}', { data }), undefined);

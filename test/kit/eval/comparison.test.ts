@@ -33,7 +33,7 @@ describe('compareScenarios', () => {
     });
   }
 
-  it('requires more of each scenario the more there are', () => {
+  it('requires a clearer difference the more scenarios there are', () => {
     const many = Array.from({ length: 9 }, (_, index) => `same ${index}`);
     const before = ['a', ...many].map((file) => figures(file, 13, 20));
     const now = [figures('a', 20, 20), ...many.map((file) => figures(file, 13, 20))];
@@ -41,7 +41,7 @@ describe('compareScenarios', () => {
     assert.equal(compareScenarios(before.slice(0, 1), now.slice(0, 1))[0]?.difference, 'better');
   });
 
-  it('considers four runs enough until there is a second scenario', () => {
+  it('considers four runs enough for one scenario, but not for two', () => {
     const before = [figures('a', 4, 4), figures('b', 4, 4)];
     const now = [figures('a', 4, 4), figures('b', 4, 4)];
     const [last] = compareScenarios(before.slice(1), now.slice(1));
@@ -88,7 +88,7 @@ function result(outcome: Outcome, turns: readonly PlayedTurn[]): ScenarioResult 
 }
 
 describe('figuresOf', () => {
-  it('counts outcomes, times of all turns, and tokens per run', () => {
+  it('summarises outcomes, times of all turns, and tokens per run', () => {
     const tokens = { input: 100, output: 10, cost: 0.25 };
     const quick = playedTurn({ firstWordMs: 10.4, tokens });
     const slow = playedTurn({

@@ -10,7 +10,7 @@ const DEFECTS = 'test/kit/eval/defects';
 /** What `npm run eval:defects` breaks on purpose. Playing it here would take too long. */
 describe('a defect for the scenarios', () => {
   for (const name of readdirSync(`${ROOT}${DEFECTS}`).filter((file) => file.endsWith('.patch'))) {
-    it(`can be made in the sources as they are: ${name}`, () => {
+    it(`can still be made in the sources: ${name}`, () => {
       const argv = ['apply', '--check', '--recount', '--whitespace=nowarn', `${DEFECTS}/${name}`];
       const { status, stderr } = spawnSync('git', argv, { cwd: ROOT, encoding: 'utf8' });
       assert.equal(stderr, '');

@@ -54,7 +54,7 @@ describe('expect-same-request', () => {
     assert.match(text, /\n\nresult of look \{"what":"x"\}:\n"bread"\n$/);
   });
 
-  it('shows what has changed, which --update accepts', async () => {
+  it('shows a change, which --update accepts', async () => {
     const folder = new Folder(`${ASKED}expect-same-request\n`);
     await folder.play(SHOP, '--update');
     const now = { ...SHOP, prompt: 'You sell bread.\\nShout.' };
@@ -66,14 +66,14 @@ describe('expect-same-request', () => {
     assert.equal((await folder.play(now)).code, 0);
   });
 
-  it('accepts a prompt with Windows line breaks, and with one at its end', async () => {
+  it('accepts a prompt with Windows line breaks, even at its end', async () => {
     const folder = new Folder(`${ASKED}expect-same-request\n`);
     const shop = { ...SHOP, prompt: '\\nYou sell bread.\\r\\nDo not shout.\\r\\n' };
     await folder.play(shop, '--update');
     assert.equal((await folder.play(shop)).code, 0);
   });
 
-  it('keeps the lines of a scenario apart, even those that a broken run missed', async () => {
+  it('keeps the requests of each line apart, even if a run fails', async () => {
     const twice = `${ASKED}expect-same-request\nsay Ho\nmodel says Ho.\nexpect-same-request\n`;
     const folder = new Folder(twice);
     await folder.play(SHOP, '--update');
@@ -101,19 +101,19 @@ describe('sentText', () => {
   const of = (content: string): string =>
     sentText(undefined, [{ role: 'system', content }], { signal: new AbortController().signal });
 
-  it('leaves out today\'s date and what is beside it, but no other time', () => {
+  it('leaves out today\'s date and the time beside it, but no other times', () => {
     const today = new Date().toISOString().slice(0, 10);
     const text = of(`It is ${today}, 10:05.\nOpen Tuesday to Sunday, 07:00 to 15:00.`);
     assert.equal(text, 'prompt:\nIt is <time>, <time>.\nOpen Tuesday to Sunday, 07:00 to 15:00.');
     assert.match(of('Since 2019-01-31, always.'), /Since 2019-01-31, always/);
   });
 
-  it('leaves out ids, but no other number', () => {
+  it('leaves out ids, but not other numbers', () => {
     const id = '1f6f2a52-1b0e-4a0b-9a3e-8e2f6d7c9b10';
     assert.equal(of(`Call ${id} from +15550100`), 'prompt:\nCall <id> from +15550100');
   });
 
-  it('names the model, if the agent does', () => {
+  it('names the model if the agent names one', () => {
     const signal = new AbortController().signal;
     assert.equal(sentText('openai:x', [], { signal }), 'model: openai:x');
   });

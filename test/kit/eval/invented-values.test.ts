@@ -21,14 +21,14 @@ describe('valueInventor', () => {
     });
   }
 
-  it('replaces equal values with equal ones, and different ones with different ones', () => {
+  it('replaces identical values identically, and different values differently', () => {
     const invented = valueInventor();
     const [first, second] = ['+15550100', '+15550199'].map(invented);
     assert.notEqual(first, second);
     assert.equal(invented('+15550100 and +15550199'), `${first} and ${second}`);
   });
 
-  it('numbers more values than the digits allow without repeating itself', () => {
+  it('invents more values than the digits allow, without repeating itself', () => {
     const invented = valueInventor();
     const numbers = Array.from({ length: 2_000 }, (_, index) => String(100_000 + index));
     assert.equal(new Set(numbers.map(invented)).size, 2_000);

@@ -91,7 +91,7 @@ describe('modelJudge', () => {
     assert.match(reason, /^the judge failed: scripted:model/);
   });
 
-  it('leaves the verdict undecided if the run is ended', async () => {
+  it('leaves the verdict undecided if the run is aborted', async () => {
     const { outcome } = await judged([YES], { signal: AbortSignal.abort() });
     assert.equal(outcome, 'undecided');
   });
@@ -143,9 +143,9 @@ describe('the examples of a scenario', () => {
   });
 
   for (const [what, script, reason] of [
-    ['does not accept a good one', [NO], /^the judge does not accept the good example "The door/],
+    ['rejects a good one', [NO], /^the judge does not accept the good example "The door/],
     ['accepts a bad one', [YES, YES], /^the judge accepts the bad example "The window is 40\."/],
-    ['cannot decide one', ['Hm.', 'Hm.'], /^the judge cannot decide the good example/],
+    ['cannot decide on a good one', ['Hm.', 'Hm.'], /^the judge cannot decide the good example/],
   ] as const) {
     it(`leave everything undecided if the judge ${what}`, async () => {
       const verdict = await judged(script, { file });
@@ -155,7 +155,7 @@ describe('the examples of a scenario', () => {
     });
   }
 
-  it('pass all of several questions if good, and fail at least one if bad', async () => {
+  it('must pass all questions if they are good, and fail one if they are bad', async () => {
     const two = scenario(
       'good The door is 20, the window 40.', 'bad The window is 40.',
       'say Hello', 'judge "is polite"',

@@ -85,7 +85,7 @@ describe('eval --process', () => {
     ["kills the agent's process while a tool is running", killed('during make_order')],
     ["kills the agent's process as a tool begins", killed('as make_order begins')],
     ['continues in another process on the same store, and comes back', ELSEWHERE],
-    ['keeps a payment from a store that is away, and lets it through a stall', AWAY],
+    ['makes no payment while the store is away, but makes it during a stall', AWAY],
   ] as const) {
     it(what, { skip: WITHOUT_SQLITE }, async () => {
       const { code, stdout, stderr } = await play(script);
@@ -94,7 +94,7 @@ describe('eval --process', () => {
     });
   }
 
-  it("says if the agent's process ends by itself", { skip: WITHOUT_SQLITE }, async () => {
+  it("says so if the agent's process ends by itself", { skip: WITHOUT_SQLITE }, async () => {
     const script = 'agent ../suicide.mjs\nsay Hi\nexpect Hi\n';
     const { code, stdout } = await play(script);
     assert.equal(code, 1);

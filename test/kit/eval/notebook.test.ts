@@ -4,7 +4,7 @@ import { describe, it } from 'node:test';
 import { Notebook } from '../../../src/kit/eval/notebook.ts';
 
 describe('Notebook', () => {
-  it('adds up what requests used, and the cost only if all of them have a price', () => {
+  it('adds up the tokens of requests, and their cost only if all of them have a price', () => {
     const notebook = new Notebook();
     notebook.turnPage();
     const used = (cost: number | undefined): void =>
@@ -18,7 +18,7 @@ describe('Notebook', () => {
   });
 
   // Runs had the numbers 1, 2, … in each process, so a second process took over those of the first.
-  it('keeps runs of two processes apart, and forgets only those of a killed one', () => {
+  it('keeps tool runs of two processes apart, and gives up only those of a killed one', () => {
     const notebook = new Notebook();
     notebook.turnPage();
     for (const [id, tool] of [['7.1', 'pay'], ['71.1', 'book']] as const)

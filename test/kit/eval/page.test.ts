@@ -63,7 +63,7 @@ describe('docs/evals.md', () => {
   it('has at least four scenarios', () => assert.ok(snippets.length >= 4));
 
   for (const { file, text, line } of snippets) {
-    it(`has a passing scenario in line ${line}`, async () => {
+    it(`has a passing scenario at line ${line}`, async () => {
       const agent = file === undefined ? shop : getAgent('bakery');
       const before = /^(?:say|caller) /m.test(text) ? '' : PAYING;
       const after = /^(?:never|expect)/m.test(text) ? '' : '\nnever-fails';
@@ -77,7 +77,7 @@ describe('docs/evals.md', () => {
     });
   }
 
-  it('has commands that can be typed', async () => {
+  it('has commands that succeed', async () => {
     assert.ok(commands.length >= 6, commands.join('; '));
     const terminal = new RecordedTerminal({ OPENAI_API_KEY: 'not-asked' });
     mkdirSync(join(terminal.directory, 'evals'));

@@ -75,7 +75,7 @@ describe('playScenario', () => {
       assert.ok(Math.abs(new Date().getTime() - now) < 5_000);
     });
 
-  it('speaks as the profile of a platform does, and names the language', async () => {
+  it('calls as the named platform does, and passes on the language', async () => {
     const caller = defineAgent({
       name: 'caller',
       onMessage: ({ wire, language, caller, metadata }) =>
@@ -109,7 +109,7 @@ describe('playScenario', () => {
   });
 
   const passing: readonly (readonly [what: string, script: string])[] = [
-    ['has a scripted model call tools, and expects runs and state', `
+    ['has a scripted model call tools, and checks tool runs and state', `
       from +15550100
       real pay
       say I pay five euros.
@@ -176,7 +176,7 @@ describe('playScenario', () => {
       expect-tool pay once
       never-repeats
     `],
-    ['restarts the app on the same store, between turns and in the middle of one', `
+    ['restarts the app on the same store, between turns and in the middle of a turn', `
       real pay
       say I pay.
         model calls pay {"cents": 5}
@@ -233,13 +233,13 @@ describe('playScenario', () => {
     ['the model has too many lines', shop,
       'say One\nmodel says A\nmodel then says B\nexpect A', 1,
       ['the model was not asked for an answer of its lines here']],
-    ['a single model has a line to be asked again', shop,
+    ['the lines expect a single model to be asked again', shop,
       'say One\nmodel fails 503\nmodel says Here.\nexpect went wrong', 1,
       ['the model was not asked for an answer of its lines here']],
-    ["the model's limit has cut any reply", shop,
+    ["the model's limit has cut a reply", shop,
       'never-cut\nsay One\nmodel says We open\nmodel is cut\nsay Two\nmodel says Yes.', 1,
       ['cut       line 2: One', 'heard     We open']],
-    ['the agent has hung up', shop,
+    ['the caller speaks after the agent has hung up', shop,
       'say Bye\nmodel calls hang_up {"goodbye": "Bye!"}\nexpect-hangup\nexpect Bye!\nsay Hm?', 5,
       ['the agent has hung up']],
     ['the reply has no end', slow, 'say Hi\nexpect One', 1, ['the reply had no end after 0.3 s']],
@@ -251,7 +251,7 @@ describe('playScenario', () => {
     });
   }
 
-  it('reports calls for which nothing ran, with what the model was told', async () => {
+  it('reports tool calls that did not run, with what the model was told', async () => {
     const free = defineAgent({ name: 'free', prompt: 'Sell.', tools: () => [look] });
     const result = await play(free, `
       say Hello
@@ -270,7 +270,7 @@ describe('playScenario', () => {
   // The result was shown as undefined.
   for (const [what, returned, result] of [
     ['nothing', undefined, { status: 'ok' }],
-    ['what is not JSON', { cents: NaN }, { error: 'result.cents is NaN, which is not JSON' }],
+    ['an invalid number', { cents: NaN }, { error: 'result.cents is NaN, which is not JSON' }],
   ] as const)
     it(`shows the result of a tool that returns ${what} as the model gets it`, async () => {
       const count = tool({ ...look, name: 'count', run: () => returned });
@@ -286,7 +286,7 @@ describe('playScenario', () => {
       assert.deepEqual(failuresOf(played), []);
     });
 
-  it('makes a tool hand the call over without running it', async () => {
+  it('makes a tool hand the call over without running the tool', async () => {
     const passOn = tool({
       name: 'pass_on',
       description: 'Passes the caller on.',
@@ -306,7 +306,7 @@ describe('playScenario', () => {
     assert.deepEqual(failuresOf(result), []);
   });
 
-  it('does not run a tool with effects unless something allows it', async () => {
+  it('does not run a tool with effects unless that is allowed', async () => {
     const agent = defineAgent({ name: 'free', prompt: 'Sell.', tools: () => [pay], state: till });
     const result = await play(agent, 'say Hi\nmodel calls pay {"cents": 5}\nmodel says Done.\nexpect D');
     assert.deepEqual(result.failures.map(({ kind, reasons }) => [kind, ...reasons]), [[
@@ -335,7 +335,7 @@ describe('playScenario', () => {
     }
   });
 
-  it('interrupts as a tool begins: an aborted tool does not act', async () => {
+  it('interrupts as a tool begins, and the aborted tool does not act', async () => {
     const slow = tool({
       name: 'slow', description: 'Is slow.', parameters: { type: 'object', properties: {} },
       run: () => assert.fail('it is mocked'),
@@ -366,7 +366,7 @@ describe('playScenario', () => {
     assert.deepEqual(failuresOf(result), []);
   });
 
-  it('expects that a call had no effect, or did not begin', async () => {
+  it('can expect that a tool call had no effect, or did not begin', async () => {
     const charge = tool({
       name: 'charge', description: 'Takes money.', parameters: { type: 'object', properties: {} },
       once: (_args, { metadata }) => {
@@ -429,7 +429,7 @@ describe('playScenario', () => {
     assert.deepEqual(states, ['completed', 'completed', 'completed', 'failed', 'failed']);
   });
 
-  it('distinguishes a server that refused from one that did not answer', async () => {
+  it('reports the status with which the server refused a turn', async () => {
     const words = 'word '.repeat(1_000);
     const result = await play(echo, `set MAX_BODY_BYTES 2000\nsay ${words}\nexpect word`);
     const [[line, reason] = []] = failuresOf(result);
@@ -437,7 +437,7 @@ describe('playScenario', () => {
     assert.match(String(reason), /^the agent's server failed: 413 /);
   });
 
-  it('tells the agent who calls, with metadata and data from a page', async () => {
+  it('tells the agent who is calling, with metadata and data from a page', async () => {
     const polite = defineAgent({
       name: 'polite',
       onSessionStart: ({ caller, metadata }) => `${caller?.from} ${caller?.to} ${metadata['plan']}`,

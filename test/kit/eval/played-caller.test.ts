@@ -34,7 +34,7 @@ describe('modelCaller', () => {
     ].join('\n'));
   });
 
-  it('hangs up, with or without what it wanted', async () => {
+  it('hangs up, and says that it did not reach its goal, and why', async () => {
     const answer = '{"hang_up": true, "reached": false, "reason": "They are full."}';
     assert.deepEqual(await modelCaller(scriptedModel([answer]))(ADA, []), {
       hangsUp: true, hasReachedGoal: false, reason: 'They are full.',
@@ -95,7 +95,7 @@ describe('a caller line', () => {
       'the caller gave up: Full.'],
     ['the turns are used up', [{ say: 'One' }, { say: 'Two' }, { say: 'Three' }],
       'the caller did not get what they want in 2 turns'],
-    ['the agent hangs up on them', [{ say: 'Bye' }, { say: 'Wait!' }],
+    ['the agent hangs up on the caller', [{ say: 'Bye' }, { say: 'Wait!' }],
       'the agent has hung up on: Wait!'],
   ] as const) {
     it(`fails if ${what}`, async () => {
@@ -104,7 +104,7 @@ describe('a caller line', () => {
     });
   }
 
-  it('passes if the agent hangs up when the caller has what they want', async () => {
+  it('passes if the agent hangs up once the caller has what they want', async () => {
     const result = await play(echo, LINE, { playedCaller: making({ say: 'Bye' }, DONE) });
     assert.equal(result.outcome, 'passed');
   });
@@ -123,7 +123,7 @@ describe('a caller line', () => {
 
   for (const [what, script, message] of [
     ['no goal', 'caller "a customer" in 2 turns', /line 1: caller takes whom a model plays/],
-    ['no bound', 'caller "a customer" wants "bread"', /line 1: caller takes whom a model plays/],
+    ['no limit', 'caller "a customer" wants "bread"', /line 1: caller takes whom a model plays/],
     ['no turns', 'caller "a" wants "b" in 0 turns', /line 1: a played caller takes 1 to 50 turns/],
     ['too many turns', 'caller "a" wants "b" in 51 turns', /takes 1 to 50 turns/],
     ['lines for the agent\'s model', `${LINE}model says Hi.`, /line 1: nobody knows what a played/],

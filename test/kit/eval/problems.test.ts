@@ -43,7 +43,7 @@ describe('problemsOf', () => {
     assert.deepEqual(await problems(till, script('charge', 'expect Hi')), []);
   });
 
-  it('requires a tool with once, or a named one, for never-acts-twice', async () => {
+  it('requires a tool with once, or the name of a tool, for never-acts-twice', async () => {
     const look = tool({ name: 'look', description: 'Looks.', parameters, run: () => 1 });
     const free = defineAgent({ name: 'free', prompt: 'Look.', tools: [look] });
     const [problem] = await problems(free, 'expect Hi\nnever-acts-twice');
@@ -60,7 +60,7 @@ describe('problemsOf', () => {
   });
 
   // The new process could not open the store, and the whole eval ended with "database is locked".
-  it('refuses to begin a process while the store is away', async () => {
+  it('refuses a step that begins a process while the store is away', async () => {
     const openStage: OpenStage = () => assert.fail('nothing is played');
     const found = (...lines: readonly string[]): Promise<readonly string[]> =>
       problems(till, ['say Hi', ...lines, 'expect Hi'].join('\n'), { openStage });

@@ -98,7 +98,7 @@ const BOOKING: Script = [
 const WORDS = ['A table, my number is +15550100', 'Thanks'];
 
 describe('a recorded call', () => {
-  it('is replayed without a key: other ids, other times, the same words', async (t) => {
+  it('is replayed without a key, with other ids and times, but in the same words', async (t) => {
     const { texts, recorder, shown } = await record(t, BOOKING, WORDS);
     const text = formatRecording((await recorder.heard()).replies);
     const replayer = replayerOf(text);
@@ -145,7 +145,7 @@ describe('a recorded call', () => {
     ]]);
   });
 
-  it('can be interrupted at other places: replies are recorded to their end', async (t) => {
+  it('holds replies to their end, even if they were interrupted', async (t) => {
     const goOn = deferred();
     const told = scriptedModel(['Once upon a time there was an end.']);
     const live: ChatModel = {
@@ -171,7 +171,7 @@ describe('a recorded call', () => {
 });
 
 describe('ModelRecorder', () => {
-  it('passes on what the model says as it arrives, and its failure', async () => {
+  it('passes on what the model says, and how it fails', async () => {
     const recorder = new ModelRecorder();
     const model = recorder.record(scriptedModel([['One two', { fail: 'connection_dropped' }]]));
     const { text, error } = await read(model);
@@ -182,7 +182,7 @@ describe('ModelRecorder', () => {
     assert.deepEqual(failures, [error]);
   });
 
-  it('ends for its reader at once when the reader stops, even if the model is late', async () => {
+  it('ends at once when its reader stops, but records the reply to its end', async () => {
     const recorder = new ModelRecorder();
     const model = recorder.record(scriptedModel([['One', { waitMs: 40 }, ' two']]));
     const deltas = model.stream(HELLO, { signal: new AbortController().signal });
@@ -193,7 +193,7 @@ describe('ModelRecorder', () => {
     assert.deepEqual((await recorder.heard()).replies.map(({ reply }) => reply), [['One two']]);
   });
 
-  it('does not ask a model if nobody reads', async () => {
+  it('does not ask a model if nobody is reading', async () => {
     const live = scriptedModel(['One']);
     await read(new ModelRecorder().record(live), { signal: AbortSignal.abort() });
     assert.equal(live.requests.length, 0);
@@ -239,7 +239,7 @@ describe('ModelReplayer', () => {
     await assert.rejects(read(replayer.replay({ name: 'openai:gpt-4o-2024-08-06' })));
   });
 
-  it('replaces the recorded values with the present ones', async () => {
+  it('replaces the recorded values with the current ones', async () => {
     const script = ['On Friday at 19:30, +15550100. Your code is 482913.'];
     const text = await recordingOf(script, [said('On Friday at 19:30, I am +15550100')]);
     const { model } = replayed(text);
@@ -257,14 +257,14 @@ describe('ModelReplayer', () => {
     await assert.rejects(read(replayed(text).model, other));
   });
 
-  it('gives several replies to one request in order, then the last one again', async () => {
+  it('gives the replies to a repeated request in order, then the last one again', async () => {
     const { model } = replayed(await recordingOf(['One.', 'Two.'], [HELLO, HELLO]));
     const texts: string[] = [];
     for (let asked = 0; asked < 3; asked += 1) texts.push((await read(model)).text);
     assert.deepEqual(texts, ['One.', 'Two.', 'Two.']);
   });
 
-  it('repeats what the reply cost', async () => {
+  it('repeats the token usage of the reply', async () => {
     const finishReason = 'length';
     const usage = { inputTokens: 12, outputTokens: 3, cachedTokens: 8, finishReason } as const;
     const live = scriptedModel(['Yes.']);
@@ -292,7 +292,7 @@ describe('ModelReplayer', () => {
     ]),
   ];
 
-  it('does not compare ids of calls: a vendor may repeat its own', async () => {
+  it('does not compare ids of tool calls: a vendor may repeat its own', async () => {
     const text = await recordingOf(['Yes.'], [talk('call_0', 'call_0')]);
     assert.equal((await read(replayed(text).model, { messages: talk('a', 'b') })).text, 'Yes.');
   });

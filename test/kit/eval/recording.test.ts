@@ -14,7 +14,7 @@ const REPLY: RecordedReply = {
 const TEXT = formatRecording([REPLY]);
 
 describe('formatRecording', () => {
-  it('writes text that is read back as it was', () => {
+  it('writes text that is read back unchanged', () => {
     const next = { ...REPLY, request: `${REPLY.request}\nassistant: Done.\nuser: Thanks` };
     const other = { ...REPLY, request: REPLY.request.replace(/system.*/s, 'user: Bye') };
     for (const replies of [[], [REPLY], [REPLY, REPLY, next, other, next]])
@@ -48,7 +48,7 @@ describe('parseRecording', () => {
       'replies[0].request[3] must be a string'],
     ['a part of an unknown kind', TEXT.replace('"call": "book"', '"say": "book"'),
       'replies[0].reply[1].call must be a string'],
-    ['a count in words', TEXT.replace('"inputTokens": 12', '"inputTokens": "12"'),
+    ['a count that is a string', TEXT.replace('"inputTokens": 12', '"inputTokens": "12"'),
       'replies[0].usage.inputTokens must be a number'],
   ];
   for (const [what, text, message] of damaged) {

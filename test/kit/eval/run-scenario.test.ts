@@ -26,7 +26,7 @@ function file(...lines: readonly string[]): string {
 }
 
 describe('runScenario', () => {
-  it('resolves with the outcome of a scenario that passes, by path or URL', async () => {
+  it('resolves with the outcome of a passing scenario, given by path or URL', async () => {
     const path = file('agent echo', 'say Hello there', 'expect You said: Hello there');
     for (const given of [path, pathToFileURL(path)]) {
       const { outcome, turns } = await runScenario(given, app);
@@ -34,7 +34,7 @@ describe('runScenario', () => {
     }
   });
 
-  it('rejects with the report of a scenario that fails', async () => {
+  it('rejects with the report of a failing scenario', async () => {
     const error = await runScenario(file('say Hi', 'expect Bye'), app).catch((e: unknown) => e);
     assert.ok(error instanceof ScenarioError);
     assert.match(error.message, /a\.txt failed\nline 2: expect Bye\n {2}expected {2}Bye\n/);

@@ -99,7 +99,7 @@ describe('parseScript', () => {
     assert.deepEqual(read.map(({ lineNumber }) => lineNumber), [3, 5]);
   });
 
-  it('reports all faults at once, and a script without steps', () => {
+  it('reports all faults at once, and refuses a script without steps', () => {
     const script = 'say\n\nexpect\nsay Hello\n\u001bx';
     const told = problemsIn(() => parseScript(script, 'a.txt'));
     const numbers = told.map((problem) => problem.split(':')[0]);
@@ -183,7 +183,7 @@ describe('parseScript', () => {
 });
 
 describe('scenarioOf', () => {
-  it('gives each turn the answers of the model below it', () => {
+  it('gives each turn the answers of the model that stand below it', () => {
     const { acts, isScripted } = scenario(
       'say One', 'model says A', 'model calls pay', 'model calls look', 'model says B',
       'model then calls pay', 'model then says C', 'expect C',
@@ -199,7 +199,7 @@ describe('scenarioOf', () => {
     ]);
   });
 
-  it('makes mocks hold from their line on, those at the top for the welcome too', () => {
+  it('applies mocks from their line on, and those at the top to the welcome, too', () => {
     const { acts } =
       scenario('mock pay hangs', 'expect Hi', 'say One', 'mock pay hangs', 'say Two');
     assert.deepEqual(acts.map(({ name }) => name), [
@@ -255,7 +255,7 @@ describe('casesIn', () => {
     ]);
   });
 
-  it('leaves braces in patterns alone, and in a scenario without cases', () => {
+  it('leaves braces alone in patterns, and in a scenario without cases', () => {
     const { cases } = casesIn(`${two}expect /\\d{2} \\p{Lu} {guests}/u`, 'a.txt');
     assert.deepEqual(cases.map((one) => one.trim()), [
       'expect /\\d{2} \\p{Lu} 2/u', 'expect /\\d{2} \\p{Lu} 3/u',

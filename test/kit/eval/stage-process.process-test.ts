@@ -70,7 +70,7 @@ describe('stageProcess', () => {
     assert.deepEqual(routes.map(({ route }) => route), ['/60000', '/60000', '/60000']);
   });
 
-  it('says if the agent does not use its store once that has come back', {
+  it('says so if the agent does not use its store again after a stall', {
     skip: WITHOUT_SQLITE,
   }, async (t) => {
     const { stage } = open(t);

@@ -26,7 +26,7 @@ describe('wilsonInterval', () => {
     });
   }
 
-  it('ends exactly at 0 or 1 if none or all passed, and says nothing without runs', () => {
+  it('ends exactly at 0 or 1 if none or all passed, and is 0 to 1 without runs', () => {
     for (let runs = 1; runs <= 200; runs += 1) {
       assert.equal(wilsonInterval({ passed: 0, runs }).low, 0);
       assert.equal(wilsonInterval({ passed: runs, runs }).high, 1);
@@ -58,7 +58,7 @@ describe('fisherExact', () => {
     assert.equal(fisherExact({ passed: 0, runs: 0 }, { passed: 0, runs: 0 }), 1);
   });
 
-  it('takes thousands of runs without overflowing', () => {
+  it('handles thousands of runs without overflowing', () => {
     const begun = process.cpuUsage();
     const p = fisherExact({ passed: 9_000, runs: 10_000 }, { passed: 8_000, runs: 10_000 });
     assert.ok(p > 0 && p < 1e-80, String(p));

@@ -5,7 +5,7 @@ import { shownDiff, textDiff } from '../../../src/kit/eval/text-diff.ts';
 
 describe('textDiff', () => {
   for (const [what, before, after, expected] of [
-    ['nothing for equal texts', 'a b c', 'a b c', []],
+    ['nothing for identical texts', 'a b c', 'a b c', []],
     ['an added line, after the line before it', 'a b c', 'a b x c', [' b', '+x']],
     ['a removed line, after the line before it', 'a b c', 'a c', [' a', '-b']],
     ['a changed line, after the line before it', 'a b c', 'a x c', [' a', '-b', '+x']],

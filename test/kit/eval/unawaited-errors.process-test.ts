@@ -26,7 +26,7 @@ function play(
   return evalIn(Object.fromEntries(files) as Record<string, string>, ...argv, '.');
 }
 
-describe('eval of an agent with an error that nobody awaits', () => {
+describe('eval after an error that nobody awaits', () => {
   // The first such error ended the run, and the process.
   it('fails the scenario in which it happened, and plays the others', async () => {
     const { code, stdout } = await play({

@@ -4,7 +4,7 @@ import { it } from 'node:test';
 import { MemoryStore } from '../../../src/conversations/memory-store.ts';
 import { watched } from '../../../src/kit/eval/watched-store.ts';
 
-it('a watched store tells the store which addresses are its own', () => {
+it('a watched store tells the underlying store its address', () => {
   class SharedStore extends MemoryStore {
     readonly isShared = true;
     readonly addresses: string[] = [];

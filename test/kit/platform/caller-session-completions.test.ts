@@ -72,7 +72,7 @@ describe('CallerSession over Chat Completions', () => {
     assert.deepEqual(ends(frames).sort(), ['dropped', 'ended']);
   });
 
-  it('reports a request that is refused, with what the server says', async (t) => {
+  it('reports a refused request, with what the server says', async (t) => {
     const { session, frames } = await call(t, {}, { key: 'another' });
     await session.say('Hello?');
     const over = frames.all.find(({ type }) => type === 'local.over');
@@ -81,7 +81,7 @@ describe('CallerSession over Chat Completions', () => {
     ]);
   });
 
-  it('shows where a call is transferred to, and ends the call', async (t) => {
+  it('shows where a call is transferred, and ends the call', async (t) => {
     const { session, hangUps, frames } = await call(t, {
       onMessage: (_turn, reply) => void reply.transfer({ to: '+4930333' }),
     });
@@ -94,7 +94,7 @@ describe('CallerSession over Chat Completions', () => {
   });
 });
 
-describe('CallerSession that retries', () => {
+describe('a CallerSession that retries', () => {
   it('sends each request twice with the same bytes, and hears the reply once', async (t) => {
     const { origin, sent } = await foreignServer(t, (response, _sent, count) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
@@ -110,7 +110,7 @@ describe('CallerSession that retries', () => {
   });
 });
 
-describe('CallerSession that speculates', () => {
+describe('a CallerSession that speculates', () => {
   it('first sends a message without its last word, and drops that request', async (t) => {
     const { origin, sent } = await foreignServer(t, (response, _sent, count) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
@@ -123,7 +123,7 @@ describe('CallerSession that speculates', () => {
     assert.deepEqual(heard(frames), ['Known.']);
   });
 
-  it('sends a single word once', async (t) => {
+  it('sends a single word only once', async (t) => {
     const { origin, sent } = await foreignServer(t, (response) => {
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       response.end(chunk({ content: 'Yes.' }) + END);

@@ -14,7 +14,7 @@ import {
   type Call,
 } from './text-caller.ts';
 
-describe('CallerSession on a barge-in', () => {
+describe('CallerSession after a barge-in', () => {
   it('ends the turn without the whole text', async (t) => {
     const { session, next, frames } = await call(t, { onMessage: inTwoParts().onMessage });
     const said = session.say('Hello?');
@@ -56,7 +56,7 @@ describe('CallerSession on a barge-in', () => {
     });
   }
 
-  it('reports no interruption if the reply was delivered again and heard', async (t) => {
+  it('reports no interruption if the reply is delivered again and heard', async (t) => {
     const { session, posted, next } = await call(t, {
       async *onMessage({ signal }) {
         yield 'One two ';
@@ -85,7 +85,7 @@ describe('CallerSession on a barge-in', () => {
       ({ session }) => session.finishPlaying('another'), true],
   ];
   for (const [what, rate, finish, isOne] of whole) {
-    it(`${isOne ? 'interrupts' : 'does not interrupt'} a whole reply if ${what}`, async (t) => {
+    it(`${isOne ? 'interrupts' : 'does not interrupt'} a complete reply if ${what}`, async (t) => {
       const pass = jumpingClock(t);
       const called = await call(t, {}, { wordsPerMinute: rate });
       await called.session.say('Hello?');
@@ -112,7 +112,7 @@ describe('CallerSession when the webhook fails', () => {
   ])[] = [
     ['a stream without JSON',
       (response) => response.writeHead(200, stream).end('data: <html>\n\n'), /JSON/],
-    ['a redirect, which it does not follow with what it signed',
+    ['a redirect, which it does not follow',
       (response) => response.writeHead(307, { location: 'http://127.0.0.1:9/' }).end(), /redirect/],
   ];
   for (const [what, answer, reason] of cases) {

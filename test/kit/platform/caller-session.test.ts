@@ -17,7 +17,7 @@ import {
 } from './text-caller.ts';
 
 describe('CallerSession', () => {
-  it("reports what the caller says before the reply, with the webhook's turn_id", async (t) => {
+  it("reports the caller's words before the reply, with the webhook's turn_id", async (t) => {
     const { session, frames, posted } = await call(t, {});
     await session.say('Hello?');
     assert.deepEqual(shapes(frames.all), [
@@ -68,7 +68,7 @@ describe('CallerSession', () => {
     ]);
   });
 
-  it('sends silent audio each second of a reply, for clients that wait for a voice', async (t) => {
+  it('sends silent audio during a reply, for clients that wait for a voice', async (t) => {
     const { gate, onMessage } = inTwoParts();
     const { session, next, frames } = await call(t, { onMessage });
     const said = session.say('Hello?');
@@ -78,7 +78,7 @@ describe('CallerSession', () => {
     assert.equal(shapes(frames.all).at(-1), 'turn.end assistant');
   });
 
-  it('passes data between the agent and the front end, both ways', async (t) => {
+  it('passes data between the agent and the front end, in both directions', async (t) => {
     const data: unknown[] = [];
     const { session, next } = await call(t, {
       onMessage: (_turn, reply) => void reply.data({ page: 2 }),
@@ -115,7 +115,7 @@ describe('CallerSession', () => {
 });
 
 describe('CallerSession at its end', () => {
-  it('posts session.end once, with who said what', async (t) => {
+  it('posts session.end once, with the transcript', async (t) => {
     const ends: SessionEndEvent[] = [];
     const { session } = await call(t, {
       welcome: 'Hi.',
@@ -162,7 +162,7 @@ describe('CallerSession at its end', () => {
     });
   }
 
-  it('lets go of data that the agent has not answered', async (t) => {
+  it('abandons data that the agent has not answered', async (t) => {
     const signal = deferred<AbortSignal>();
     const { session } = await call(t, {
       async onData(occasion) {
@@ -203,7 +203,7 @@ describe('CallerSession at its end', () => {
 });
 
 describe('CallerSession provoking faults', () => {
-  it('redelivers a streaming turn twice, but asks and sends everything only once', async (t) => {
+  it('redelivers a streaming turn, but asks the agent and sends everything once', async (t) => {
     const gate = deferred();
     const { session, next, frames, posted } = await call(t, {
       async onMessage(_turn, reply) {
@@ -266,7 +266,7 @@ describe('CallerSession provoking faults', () => {
     assert.ok(shapes(frames.all).includes('response.text "Anew."'));
   });
 
-  it('drops a reply without an interruption for the next message to report', async (t) => {
+  it('drops a reply, which the next message does not report as interrupted', async (t) => {
     const pass = jumpingClock(t);
     const { session, next, posted } = await call(t, { onMessage: inTwoParts().onMessage });
     const said = session.say('Hello?');

@@ -42,7 +42,7 @@ describe('a socket whose session speaks Chat Completions', () => {
     );
   });
 
-  it('shares each series of metrics with turns that come another way', async (t) => {
+  it('adds to the same metric series as turns that come another way', async (t) => {
     const key = 'k'.repeat(32);
     const { origin, open } = await stage(t, { chatCompletionsKeys: [key] });
     const browser = await open({ profile: 'vapi' });
@@ -61,7 +61,7 @@ describe('a socket whose session speaks Chat Completions', () => {
     assert.deepEqual(series.filter((name, index) => series.indexOf(name) !== index), []);
   });
 
-  it('resends the call to a caller who reconnects, without a second welcome', async (t) => {
+  it('resends the call when a caller reconnects, without a second welcome', async (t) => {
     const { open, turns } = await stage(t);
     for (const [content, reply] of [
       ['', 'Hi!'], ['One', 'You said: One'], ['Two', 'You said: Two'],

@@ -152,7 +152,7 @@ describe('createTestClient over Chat Completions', () => {
     );
   });
 
-  it('posts another key, or none', async (t) => {
+  it('posts with another key, or with none', async (t) => {
     const { client } = served(t, {});
     const body = { messages: [{ role: 'user', content: 'Hello?' }], stream: true };
     const statuses = [await client.post(body), await client.post(body, { key: 'another' }),
@@ -160,7 +160,7 @@ describe('createTestClient over Chat Completions', () => {
     assert.deepEqual(statuses, [200, 401, 401]);
   });
 
-  it('refuses to post what its wire lacks, and names both', async (t) => {
+  it('refuses an option of post() that its wire lacks, and names the right one', async (t) => {
     const { client, sent } = await clientOf(t);
     await assert.rejects(client.post({}, { signature: null }), {
       message: 'post() has no option signature on the wire chat-completions; key replaces its own',
@@ -198,7 +198,7 @@ describe('a reply over Chat Completions', () => {
     },
   };
 
-  it('has events named after what a chunk says', async (t) => {
+  it('has events named after what the chunks contain', async (t) => {
     const { client } = served(t, goodbye);
     const [first, second, call, ...rest] = await (await client.say('Bye.')).events();
     assert.deepEqual([first, second, ...rest], [
@@ -220,14 +220,14 @@ describe('a reply over Chat Completions', () => {
     assert.equal(await (await client.say('Bye.')).hangsUp(), true);
   });
 
-  it('has the same events and text if it was not streamed', async (t) => {
+  it('has events and text even if it is not streamed', async (t) => {
     const { client } = served(t, { onMessage: () => 'Yes.' });
     const reply = await client.say('Hello?', { stream: false });
     assert.equal(await reply.text(), 'Yes.');
     assert.deepEqual(typesOf(await reply.events()), ['content', 'finish', 'usage']);
   });
 
-  it('that is refused has no events, and its error can be read', async (t) => {
+  it('has no events if it is refused, but an error that can be read', async (t) => {
     const { client } = served(t, {});
     const body = '{"messages":1}';
     assert.deepEqual(await (await client.post(body)).events(), []);
@@ -237,7 +237,7 @@ describe('a reply over Chat Completions', () => {
 
   itDropsReplies(served);
 
-  it('lists the tool calls of its turn, even if delivered again', async (t) => {
+  it('lists the tool calls of its turn, even if it is delivered again', async (t) => {
     const { client } = served(t, {
       async onMessage({ journal }) {
         await journal.runTools([{ id: 'c', name: 'price', args: '{}' }], () => ({

@@ -14,7 +14,7 @@ import { SECRET, serve, settingsWith } from '../../fixtures/kernel.ts';
 import { authorize } from './browser.ts';
 import { openBrowser, stage } from './local-stage.ts';
 
-describe('authorize without an API key, outside production', () => {
+describe('authorize without an API key, outside production,', () => {
   it('answers with a key, a conversation and what the official client needs', async (t) => {
     const { origin } = await stage(t);
     const { client_session_key, conversation_id, config } = await authorize(origin);
@@ -80,7 +80,7 @@ describe('the local platform for several agents', () => {
     ['support', 'This is support.'],
     ['any other', 'This is sales.'],
   ] as const) {
-    it(`calls the agent that agent_id names: ${agentId}`, async (t) => {
+    it(`calls the right agent for the agent_id "${agentId}"`, async (t) => {
       const origin = await stageTwo(t);
       const fields = { agent_id: agentId, conversation_id: 'c-1' };
       const browser = await openBrowser(t, origin, '', fields);
@@ -94,7 +94,7 @@ describe('the local platform for several agents', () => {
     });
   }
 
-  it('shows a client that asks for a trace which of them spoke, after a hand-over', async (t) => {
+  it('shows a client that asks for a trace which agents spoke, after a hand-over', async (t) => {
     const origin = await stageTwo(t, async ({ journal }) => {
       await journal.runTools([{ id: 'c', name: 'transfer', args: '{}' }], () => ({
         run: async ({ toolCallId }) => {
@@ -141,7 +141,7 @@ describe("the playground's routes", () => {
     assert.doesNotMatch(policy, /unsafe|\*/);
   });
 
-  it('are linked from the root', async (t) => {
+  it('are where the root redirects to', async (t) => {
     const { fetch } = await stage(t);
     const response = await fetch('/', { redirect: 'manual' });
     assert.deepEqual(
@@ -150,7 +150,7 @@ describe("the playground's routes", () => {
     );
   });
 
-  it('serve what the page asks for, and nothing outside it', async (t) => {
+  it('serve the files that the page needs, and no others', async (t) => {
     const { fetch } = await stage(t);
     const html = await (await fetch('/playground')).text();
     const files = [...html.matchAll(/(?:src|href)="(\/playground\/[^"]+)"/g)].map(
@@ -171,7 +171,7 @@ describe("the playground's routes", () => {
     }
   });
 
-  it('give a key even if authorize leads elsewhere', async (t) => {
+  it('give a key for the conversation that is asked for', async (t) => {
     const { fetch } = await stage(t);
     const response = await fetch('/playground/session', {
       method: 'POST',
@@ -191,7 +191,7 @@ describe("the playground's routes", () => {
     assert.deepEqual(await response.json(), { messages: [{ role: 'user', content: 'One\nTwo' }] });
   });
 
-  it('show what models were sent and answered, below the history', async (t) => {
+  it('show what models were sent and what they answered, next to the history', async (t) => {
     const model = scriptedModel(['Yes.']);
     const agent = defineAgent({ name: 'tested', prompt: 'Sell bread.', model });
     const { origin } = await serve(t, {
@@ -227,7 +227,7 @@ describe("the playground's routes", () => {
     assert.match(body, /the host header is not localhost/);
   });
 
-  it('are not there if the playground is off', async (t) => {
+  it('do not exist if the playground is off', async (t) => {
     const { fetch } = await stage(t, {}, { playground: false });
     for (const path of ['/', '/playground', '/playground/page.js', '/playground/history/c1']) {
       assert.equal((await fetch(path)).status, 404);

@@ -19,7 +19,7 @@ async function refused(answer: Promise<Browser | Refusal>): Promise<Refusal> {
 }
 
 describe('the local WebSocket', () => {
-  it('welcomes the caller at client.ready, once', async (t) => {
+  it('welcomes the caller once, on client.ready', async (t) => {
     const { open } = await stage(t, { welcome: 'Hi!' });
     const browser = await open();
     browser.send({ type: 'client.ready' });
@@ -29,7 +29,7 @@ describe('the local WebSocket', () => {
     assert.equal((await browser.next('response.text')).content, 'You said: Hello');
   });
 
-  it('says nothing before client.ready', async (t) => {
+  it('sends no welcome before client.ready', async (t) => {
     const { open, app } = await stage(t, { welcome: 'Hi!' });
     const browser = await open();
     browser.send({ type: 'client.response.text', content: 'Hello' });
@@ -77,7 +77,7 @@ describe('the local WebSocket', () => {
     assert.equal('reason' in turn, false);
   });
 
-  it("shows what each of a turn's requests to models took, to a tenth of a ms", async (t) => {
+  it("shows the tokens and time of each model request, to a tenth of a ms", async (t) => {
     const browser = await greeted(t, {
       onMessage: ({ journal }) => {
         const tokens = { inputTokens: 1_204, outputTokens: undefined, cachedTokens: 1_024 };
@@ -118,7 +118,7 @@ describe('the local WebSocket', () => {
   for (const [what, error, reason] of [
     ['with the messages of the error and its causes',
       new Error('the oven is cold', { cause: new Error('no gas') }), 'the oven is cold: no gas'],
-    ['with bounded text if the message is long or the error its own cause', itself,
+    ['with bounded text if the error is long and its own cause', itself,
       'x'.repeat(2_000)],
     ['with a value that is not an error', 'out of flour', 'out of flour'],
   ] as const) {
@@ -132,7 +132,7 @@ describe('the local WebSocket', () => {
     });
   }
 
-  it("also takes the beginning of the caller's speech for an interruption", async (t) => {
+  it("also treats the beginning of the caller's speech as an interruption", async (t) => {
     const aborted = deferred();
     const browser = await greeted(t, {
       async *onMessage({ signal }) {
@@ -146,7 +146,7 @@ describe('the local WebSocket', () => {
     await aborted.promise;
   });
 
-  it('goes on if the official client reports too early that it played a turn', async (t) => {
+  it('goes on if the official client reports too early that it has played a turn', async (t) => {
     const gate = deferred();
     const browser = await greeted(t, {
       async *onMessage() {
@@ -186,7 +186,7 @@ describe('the local WebSocket', () => {
     assert.equal(browser.frames.all.at(-1)?.type, 'turn.end');
   });
 
-  it('closes with 1001 when the server shuts down, once the agent knows', async (t) => {
+  it('closes with 1001 when the server shuts down, after telling the agent', async (t) => {
     const ends: string[] = [];
     const { open, app } = await stage(t, {
       onSessionEnd: ({ event }) => void ends.push(event.type),
@@ -196,7 +196,7 @@ describe('the local WebSocket', () => {
     assert.deepEqual([await browser.closed, ends], [1001, ['session.end']]);
   });
 
-  it('does not open while the server is shutting down, as /ready says at once', async (t) => {
+  it('does not open while the server is shutting down, and /ready says so', async (t) => {
     const isTold = deferred();
     const gate = deferred();
     const { open, app, origin, fetch } = await stage(t, {
@@ -218,7 +218,7 @@ describe('the local WebSocket', () => {
     await closing;
   });
 
-  it('passes on text nearly as long as a message may be, with all that is traced', async (t) => {
+  it('passes on text nearly as long as a message may be, along with its trace', async (t) => {
     const { open } = await stage(t, { onMessage: ({ text }) => String(text.length) });
     const browser = await open('&trace=true');
     browser.send({ type: 'client.response.text', content: 'x'.repeat(1_040_000) });
@@ -258,7 +258,7 @@ describe('the local WebSocket', () => {
   }
 });
 
-describe("the local WebSocket's door", () => {
+describe("the server of the local WebSocket", () => {
   // Which clients are on this machine is decided by localOnly.
   const doors: readonly (readonly [
     who: string, status: number, options: ConnectOptions & { readonly query?: string },
@@ -270,7 +270,7 @@ describe("the local WebSocket's door", () => {
     ['a WebSocket on another path', 400, { path: '/health' }],
   ];
   for (const [who, status, { query, ...options }] of doors) {
-    it(`is closed with ${status} to ${who}`, async (t) => {
+    it(`answers ${who} with ${status}`, async (t) => {
       const { origin } = await stage(t);
       const { client_session_key: key } = await authorize(origin);
       const answer = connect(origin, query ?? `client_session_key=${key}`, options);
@@ -278,14 +278,14 @@ describe("the local WebSocket's door", () => {
     });
   }
 
-  it('tells an ordinary request that it takes an upgrade', async (t) => {
+  it('tells an ordinary request that an upgrade is required', async (t) => {
     const { fetch } = await stage(t);
     const response = await fetch('/v1/agents/web/websocket');
     assert.deepEqual([response.status, response.headers.get('upgrade')], [426, 'websocket']);
   });
 });
 
-describe('a WebSocket after a request that is still being answered', () => {
+describe('a WebSocket opened after a request that is still being answered', () => {
   // Assigning its response to the socket threw, which ended the process.
   it('is closed, and the server goes on', async (t) => {
     const { raw, fetch } = await stage(t);

@@ -12,7 +12,7 @@ const GRANT = {
 };
 
 describe('SessionKeys', () => {
-  it('opens the conversation that the key is for', () => {
+  it('finds the conversation that a key is for', () => {
     const keys = new SessionKeys();
     assert.equal(keys.find(keys.issue(GRANT))?.conversationId, 'conv-1');
   });

@@ -25,7 +25,7 @@ describe('SimulatedVoice', () => {
     );
   });
 
-  it('speaks 170 words per minute at that rate', () => {
+  it('speaks 170 words in a minute if that is its rate', () => {
     const text = new SimulatedVoice(170);
     text.add('word '.repeat(170), 0);
     assert.ok(Math.abs((text.endsAtMs ?? 0) - 60_000) < 0.001, String(text.endsAtMs));
@@ -37,13 +37,13 @@ describe('SimulatedVoice', () => {
     assert.deepEqual(text.heardBy(6_000), { text: 'One two three', words: 3 });
   });
 
-  it('counts a word that arrives in pieces as one, complete with its last piece', () => {
+  it('counts a word that arrives in pieces as one, heard with its last piece', () => {
     const text = spoken(['Good mor', 0], ['ning', 1_500]);
     assert.deepEqual(text.heardBy(2_499), { text: 'Good', words: 1 });
     assert.deepEqual(text.heardBy(2_500), { text: 'Good morning', words: 2 });
   });
 
-  it('does not start a word again because marks or further words follow it', () => {
+  it('does not restart a word when punctuation or more words follow it', () => {
     const text = spoken(['Well', 0], [', yes', 900]);
     assert.deepEqual(text.heardBy(1_000), { text: 'Well,', words: 1 });
   });
@@ -52,13 +52,13 @@ describe('SimulatedVoice', () => {
     assert.equal(spoken(['Bye. ', 0]).heardBy(1_000).text, 'Bye. ');
   });
 
-  it('has words in scripts without spaces', () => {
+  it('finds words in scripts without spaces', () => {
     const text = spoken(['你好世界。', 0]);
     assert.deepEqual(text.heardBy(1_000), { text: '你好', words: 1 });
     assert.equal(text.endsAtMs, 2_000);
   });
 
-  it('has nothing to hear in a text without words, and no end', () => {
+  it('gives a text without words no end, and counts none of it as heard', () => {
     const text = spoken([' … ', 0]);
     assert.deepEqual([text.heardBy(60_000), text.endsAtMs], [{ text: '', words: 0 }, undefined]);
   });
@@ -72,7 +72,7 @@ describe('SimulatedVoice', () => {
     ['one word', 'x'],
     ['words with marks', "a'"],
   ] as const) {
-    it(`takes ${what} piece by piece in time proportional to their number`, () => {
+    it(`reads ${what} in time proportional to the number of pieces`, () => {
       const text = new SimulatedVoice(60);
       const begun = process.cpuUsage();
       for (let count = 0; count < 20_000; count++) text.add(piece, count);
@@ -80,7 +80,7 @@ describe('SimulatedVoice', () => {
     });
   }
 
-  it('takes a long piece in time proportional to its length', () => {
+  it('reads a long piece in time proportional to its length', () => {
     const text = new SimulatedVoice(60);
     const begun = process.cpuUsage();
     const piece = 'It is well. '.repeat(13_334);
@@ -91,7 +91,7 @@ describe('SimulatedVoice', () => {
     assert.equal(text.endsAtMs, 40_002_000);
   });
 
-  it('says the same whichever way text is cut into pieces that arrive at once', () => {
+  it('speaks a text the same way however it is cut into pieces', () => {
     const whole = "It can't be 3.5 °C, said Ana-Maria; «vraiment»? 🙂 No.";
     const expected = spoken([whole, 0]);
     for (let cut = 0; cut <= whole.length; cut++) {

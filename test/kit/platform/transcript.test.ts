@@ -8,7 +8,7 @@ function said(transcript: SessionTranscript): string[] {
 }
 
 describe('SessionTranscript', () => {
-  it('has only what a turn said last', () => {
+  it('has only the latest text of each turn', () => {
     const transcript = new SessionTranscript();
     transcript.set('user', 't-1', 'Hello?');
     transcript.set('assistant', 't-2', 'One two three.');

@@ -43,7 +43,7 @@ describe('describeFailure', () => {
     [500, 'x', `${PLACE} refused: x; see the server's log`],
     [502, 'x', `${PLACE} refused: x; see the server's log`],
   ] as const) {
-    it(`says what to do about ${status ?? 'no answer'}, ${reason}, without the query`, () => {
+    it(`says what to do about ${status ?? 'no answer'} (${reason}), and hides the query`, () => {
       assert.equal(describeFailure({ status, reason }, TARGET), line);
     });
   }
@@ -57,7 +57,7 @@ describe('describeFailure', () => {
     [404, 'has the server CHAT_COMPLETIONS_KEYS? See also --url and AGENT_ROUTE'],
     [400, 'is that the URL of an agent that speaks Chat Completions?'],
   ] as const) {
-    it(`says what to do about ${status} on Chat Completions`, () => {
+    it(`says what to do about ${status} over Chat Completions`, () => {
       const line = `${PLACE}/chat/completions refused: x; ${remedy}`;
       assert.equal(describeFailure({ status, reason: 'x' }, completions), line);
     });

@@ -12,21 +12,21 @@ describe('the webhook that talk and turn call', () => {
   const urls: readonly (readonly [
     what: string, flags: TargetFlags, environment: Readonly<Record<string, string>>, url: string,
   ])[] = [
-    ['the server on this machine', {}, {}, 'http://localhost:8000/api/agent'],
+    ['that of the server on this machine', {}, {}, 'http://localhost:8000/api/agent'],
     [
-      'the server named by the settings',
+      'that of the server named by the settings',
       {},
       { PORT: '8001', AGENT_ROUTE: '/voice' },
       'http://localhost:8001/voice',
     ],
     [
-      'the agent route below a URL without a path',
+      'the agent route at a URL without a path',
       { '--url': 'https://a.example' },
       { AGENT_ROUTE: '/voice' },
       'https://a.example/voice',
     ],
     [
-      'a URL with its path and query, without its fragment',
+      'the given URL with its path and query, but without its fragment',
       { '--url': 'https://a.example/other?b=c#d' },
       { AGENT_ROUTE: '/voice' },
       'https://a.example/other?b=c',
@@ -46,7 +46,7 @@ describe('the webhook that talk and turn call', () => {
     ['http://me@a.example/', 'not contain a user name or password'],
     ['http://:secret@a.example/', 'not contain a user name or password'],
   ] as const) {
-    it(`is not ${url}, and no secret in it is shown`, () => {
+    it(`cannot be ${url}, and no secret in it is shown`, () => {
       const terminal = new RecordedTerminal({ LAYERCODE_WEBHOOK_SECRET: SECRET });
       assert.throws(() => findTarget({ '--url': url }, undefined, terminal), (error: unknown) => {
         assert.ok(error instanceof UsageError);
@@ -64,7 +64,7 @@ describe('the webhook that talk and turn call', () => {
 });
 
 describe('the secret that talk and turn sign with', () => {
-  it('is from the flag, else the first setting, else the one that a server here made', () => {
+  it('is from the flag, else from the first setting, else from a server started here', () => {
     const kept = new RecordedTerminal();
     assert.throws(() => findTarget({}, undefined, kept), /no webhook secret/);
     const { secret } = openDevelopmentSecret(kept.directory);
@@ -74,7 +74,7 @@ describe('the secret that talk and turn sign with', () => {
     assert.equal(findTarget({ '--secret': 'given' }, undefined, set).secret, 'given');
   });
 
-  it("is the first agent's if there are several", () => {
+  it("is the first agent's if there are several agents", () => {
     const terminal = new RecordedTerminal({
       AGENTS: 'sales=echo,support=echo',
       LAYERCODE_WEBHOOK_SECRET: 'common',
@@ -117,14 +117,14 @@ describe('the agent that talk calls over Chat Completions', () => {
     ['https://a.example/v1/chat/completions', 'https://a.example/v1/chat/completions'],
     ['https://a.example/x?b=c', 'https://a.example/x/chat/completions?b=c'],
   ] as const) {
-    it(`is found at ${given}`, () => {
+    it(`is found for the URL ${given}`, () => {
       const wire = { ...behaviour, key: 'k', profile: 'vapi' } as const;
       const target = findTarget({ '--url': given }, wire, new RecordedTerminal());
       assert.equal(target.url, url);
     });
   }
 
-  it('has the key of the first agent if there are several', () => {
+  it('is called with the key of the first agent if there are several', () => {
     const terminal = new RecordedTerminal({
       AGENTS: 'sales=echo,support=echo',
       CHAT_COMPLETIONS_KEYS: 'common',

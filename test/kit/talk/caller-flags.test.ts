@@ -10,17 +10,17 @@ import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 const KEY = 'completions-key-of-a-test';
 
 describe('parseCallerFlags', () => {
-  it('says nothing about a caller in a browser', () => {
+  it('says nothing about the caller if there are no flags', () => {
     assert.deepEqual(parseCallerFlags({}), { from: undefined, metadata: undefined });
   });
 
-  it('accepts a number and an object', () => {
+  it('accepts a phone number and a metadata object', () => {
     const flags = { '--from': '+15550100', '--metadata': '{"plan":"gold","seats":[1,2]}' };
     const metadata = { plan: 'gold', seats: [1, 2] };
     assert.deepEqual(parseCallerFlags(flags), { from: '+15550100', metadata });
   });
 
-  it('accepts a number of exactly 64 characters, and refuses one of 65', () => {
+  it('accepts a phone number of exactly 64 characters, and refuses one of 65', () => {
     const longest = '5'.repeat(64);
     assert.equal(parseCallerFlags({ '--from': longest }).from, longest);
     assert.throws(() => parseCallerFlags({ '--from': `${longest}5` }), { name: 'UsageError' });
@@ -53,7 +53,7 @@ describe('talk --from --metadata', () => {
     ['layercode', ['--secret', SECRET]],
     ['chat-completions', ['--wire', 'chat-completions', '--key', KEY]],
     [
-      'chat-completions, guessed first',
+      'chat-completions, with speculation and retries',
       ['--wire', 'chat-completions', '--key', KEY, '--speculate', '--retry'],
     ],
   ] as const) {

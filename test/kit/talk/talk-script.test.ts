@@ -92,7 +92,7 @@ describe('talk --script', () => {
       '',
       'The step passed.',
     ]],
-    ['what must not be heard, in a reply or at all, and how long a reply took', polite,
+    ['what was heard although it was forbidden, and how long a reply took', polite,
       ['never one', 'say One', 'expect-not one', 'expect-no-data x', 'ends-within 10 s'], 1, [
         '✓    welcome  (first word after … ms)',
         '✓ 2  say One  (first word after … ms)',
@@ -155,7 +155,7 @@ describe('talk --script', () => {
     await within(dropped.promise, 'the agent to be aborted');
   });
 
-  it('interrupts a reply sent whole once this many words can have been heard', async (t) => {
+  it('interrupts a reply sent whole once that many words can have been heard', async (t) => {
     const turns: MessageTurn[] = [];
     const { exitCode } = await play(t, {
       onMessage(turn) {
@@ -170,7 +170,7 @@ describe('talk --script', () => {
     assert.ok(String(text).startsWith('One'), String(text));
   });
 
-  it('cannot interrupt words that nobody waits for after the agent has hung up', async (t) => {
+  it('cannot interrupt a goodbye after the agent has hung up', async (t) => {
     const { exitCode, lines } = await play(t, {
       onMessage: (_turn, reply) => reply.hangup({ say: 'Goodbye, and thank you for calling.' }),
     }, 'say Bye\ninterrupt after 5 words');
@@ -178,7 +178,7 @@ describe('talk --script', () => {
     assert.match(lines.join('\n'), /^the caller heard only [0-4] words?$/m);
   });
 
-  it('sends data while a reply is coming', async (t) => {
+  it('sends data while a reply is arriving', async (t) => {
     const sent = deferred<unknown>();
     const { exitCode, lines } = await play(t, {
       async *onMessage() {
@@ -190,7 +190,7 @@ describe('talk --script', () => {
     assert.deepEqual([exitCode, lines[2]], [0, '✓ 3  data {"page": 2}']);
   });
 
-  it('goes on after data that is refused', async (t) => {
+  it('goes on after refused data', async (t) => {
     const { exitCode, lines } = await play(t, {
       onData() {
         throw new Error('broken');
@@ -201,7 +201,7 @@ describe('talk --script', () => {
     assert.equal(lines.at(-1), '1 failure in 2 steps.');
   });
 
-  it('ends at the welcome with a wrong secret', async (t) => {
+  it('ends at the welcome if the secret is wrong', async (t) => {
     const { exitCode, lines } = await play(t, polite, 'say Hello\nexpect hello', [
       '--secret',
       'whsec_another',
@@ -212,7 +212,7 @@ describe('talk --script', () => {
     assert.equal(lines.at(-1), '1 failure in 2 steps; 2 steps not played.');
   });
 
-  it('finds a last reply without an end, and still ends the call', async (t) => {
+  it('fails if the last reply has no end, and still ends the call', async (t) => {
     let ends = 0;
     const agent = { ...hesitant, onSessionEnd: () => void (ends += 1) };
     const { exitCode, lines } = await play(t, agent, 'say Hello', SHORT);

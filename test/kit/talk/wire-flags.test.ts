@@ -14,7 +14,7 @@ describe('parseWireFlags', () => {
     assert.equal(parseWireFlags({ '--wire': 'layercode', '--secret': 's' }, NONE), undefined);
   });
 
-  it('reads what belongs to Chat Completions', () => {
+  it('reads the flags of Chat Completions', () => {
     const flags: WireFlags = { ...COMPLETIONS, '--profile': 'vapi', '--key': 'k' };
     assert.deepEqual(parseWireFlags(flags, new Set(['--speculate'])), {
       profile: 'vapi', key: 'k', isRetrying: false, isSpeculating: true,
@@ -54,7 +54,7 @@ describe('parseWireFlags', () => {
   ];
   for (const [flags, switches, message] of refused) {
     const given = [...Object.entries(flags).flat(), ...switches].join(' ');
-    it(`refuses ${given}, and says what was meant`, () => {
+    it(`refuses ${given}, and says why`, () => {
       assert.throws(() => parseWireFlags(flags, switches), { name: 'UsageError', message });
     });
   }

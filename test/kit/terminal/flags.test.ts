@@ -7,7 +7,7 @@ import { parseFlags, parseTimeout } from '../../../src/kit/terminal/flags.ts';
 const KNOWN = ['--url', '--secret'] as const;
 
 describe('parseTimeout', () => {
-  it('takes seconds above 0, up to a day', () => {
+  it('accepts a number of seconds above 0, up to a day', () => {
     assert.deepEqual(['0.5', '86400'].map(parseTimeout), [500, 86_400_000]);
     for (const wrong of ['0', '86401', '1e3', '2 s', 'x'])
       assert.throws(() => parseTimeout(wrong), /^UsageError: --timeout must be a number of seconds/);
@@ -57,7 +57,7 @@ describe('parseFlags', () => {
     });
   });
 
-  it('refuses a switch with a value, and a switch in place of one', () => {
+  it('refuses a switch with a value, and a switch in place of a value', () => {
     for (const [argv, message] of [
       [['--retry=3'], '--retry takes no value'],
       [['--url', '--retry'], '--url needs a value'],

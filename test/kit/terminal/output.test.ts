@@ -26,7 +26,7 @@ describe('write', () => {
     assert.deepEqual([stream.listenerCount('drain'), stream.listenerCount('close')], [0, 0]);
   });
 
-  it('does not wait for a stream that is or gets closed', async () => {
+  it('does not wait for a stream that is closed, or closes meanwhile', async () => {
     const stream = new Writable({ highWaterMark: 1, write: () => undefined });
     const written = write(stream, 'text');
     stream.destroy();
@@ -37,7 +37,7 @@ describe('write', () => {
 
 describe('withBrokenPipes', () => {
   for (const name of ['stdout', 'stderr'] as const) {
-    it(`interrupts a command whose ${name} nobody reads, and says so`, () => {
+    it(`interrupts a command whose ${name} nobody is reading, and says so`, () => {
       const terminal = new RecordedTerminal();
       const { interrupted } = withBrokenPipes(terminal);
       assert.equal(interrupted.aborted, false);

@@ -17,7 +17,7 @@ describe('oneLine', () => {
     it(`makes ${JSON.stringify(text)} one line`, () => assert.equal(oneLine(text), line));
   }
 
-  it('cuts longer text to exactly its limit, including the ellipsis', () => {
+  it('cuts longer text to exactly the limit, including the ellipsis', () => {
     assert.equal(oneLine('x'.repeat(500)), 'x'.repeat(500));
     assert.equal(oneLine('x'.repeat(501)), `${'x'.repeat(499)}…`);
     assert.deepEqual([oneLine('abcd', 4), oneLine('abcde', 4)], ['abcd', 'abc…']);

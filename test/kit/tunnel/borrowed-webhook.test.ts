@@ -105,7 +105,7 @@ describe('borrowWebhook', () => {
       ['GET']],
     ['is refused', 'POST', answerJson(400, { error: 'Bad URL' }),
       /^the webhook is not set: .*Bad URL/, ['GET', 'POST']],
-    ['is unclear, and says what to do', 'GET', answerJson(200, { id: 'ag-1', name: 'Test agent' }),
+    ['is unclear (saying what to do)', 'GET', answerJson(200, { id: 'ag-1', name: 'Test agent' }),
       /^the webhook is not set: .*neither webhook_url nor.*look at the agent in the dashboard.* run without --update-webhook, and set the tunnel's URL yourself$/,
       ['GET']],
   ];
@@ -118,12 +118,12 @@ describe('borrowWebhook', () => {
   }
 
   for (const [what, becomes, says] of [
-    ['the new one was set but the answer was lost', () => undefined,
+    ['the new one is set but the answer is lost', () => undefined,
       /^the webhook is not set: LayerCode cannot be reached/],
     ['it is interrupted meanwhile', () => terminal.interrupt(),
       /^interrupted before the webhook was set/],
   ] as const) {
-    it(`fails and puts the old one back when ${what}`, async () => {
+    it(`fails, and puts the old webhook back, if ${what}`, async () => {
       setInVain(becomes);
       assert.match(await refusal(borrow()), says);
       assert.deepEqual([rest.webhooks.get('ag-1'), kept()], [PRODUCTION, undefined]);
@@ -134,7 +134,7 @@ describe('borrowWebhook', () => {
 describe('borrowWebhook for an agent whose webhook is unclear', () => {
   useRestServer();
 
-  it('fails if LayerCode accepts the URL without using it, and restores the old one', async () => {
+  it('fails if LayerCode accepts the URL without using it, and restores the old URL', async () => {
     const posted: unknown[] = [];
     rest.fault = ({ method, body }) => {
       if (method !== 'POST') return undefined;
@@ -151,7 +151,7 @@ describe('borrowWebhook for an agent whose webhook is unclear', () => {
     );
   });
 
-  it('restores the old one if ours was set and reading it again is refused', async () => {
+  it('restores the old webhook if ours was set but cannot be read back', async () => {
     let isHidden = false;
     rest.fault = ({ method, body }) => {
       if (method === 'POST') isHidden = body.includes(OURS);
@@ -165,7 +165,7 @@ describe('borrowWebhook for an agent whose webhook is unclear', () => {
   });
 
   // The webhook is set in one place and read from two.
-  it('restores the old one if setting ours made it unclear', async () => {
+  it('restores the old webhook if setting ours made it unclear', async () => {
     let webhookUrl: unknown = PRODUCTION;
     rest.fault = ({ method, body }) => {
       if (method === 'POST') {
@@ -182,7 +182,7 @@ describe('giveBack', () => {
   useRestServer();
 
   for (const old of [PRODUCTION, null]) {
-    it(`puts ${old ?? 'none'} back`, async () => {
+    it(`restores the webhook ${old ?? 'none'}`, async () => {
       rest.webhooks.set('ag-1', old);
       const borrowed = await borrow();
       assert.equal(rest.webhooks.get('ag-1'), OURS);
@@ -192,7 +192,7 @@ describe('giveBack', () => {
     });
   }
 
-  it('puts it back only once, and even after an interrupt', async () => {
+  it('restores the webhook only once, even after an interrupt', async () => {
     const borrowed = await borrow();
     terminal.interrupt();
     const before = rest.requests.length;
@@ -213,7 +213,7 @@ describe('giveBack', () => {
   });
 
   for (const before of [PRODUCTION, DEAD]) {
-    it(`does and says nothing if somebody restored the right one, first ${before}`, async () => {
+    it(`does nothing if somebody has restored the webhook, which was ${before}`, async () => {
       rest.webhooks.set('ag-1', before);
       leave({ 'ag-1': PRODUCTION });
       const borrowed = await borrow();
@@ -257,7 +257,7 @@ describe('giveBack', () => {
 describe('.layercode/webhook-url', () => {
   useRestServer();
 
-  it('holds the old webhook while the new one is set, for this user alone', async () => {
+  it('holds the old webhook while the new one is set, readable only by this user', async () => {
     let whenSet: unknown;
     rest.fault = ({ method, body }) => {
       if (method === 'POST' && body.includes(OURS)) whenSet = kept();
@@ -286,10 +286,10 @@ describe('.layercode/webhook-url', () => {
   const left: readonly (readonly [
     what: string, now: string, urls: object, restored: string | null, kept?: object,
   ])[] = [
-    ['restores none if a killed run replaced none', DEAD, { 'ag-1': null }, null],
+    ['restores an unset webhook that a killed run replaced', DEAD, { 'ag-1': null }, null],
     ['is ignored if the webhook has been set correctly since', PRODUCTION,
       { 'ag-1': 'https://old.example/hook' }, PRODUCTION],
-    ['is ignored for other agents, and keeps what another one had', DEAD,
+    ['is ignored for other agents, and keeps their webhooks', DEAD,
       { 'ag-2': 'https://of-agent-2.example/hook' }, DEAD,
       { 'ag-2': 'https://of-agent-2.example/hook' }],
   ];
@@ -302,7 +302,7 @@ describe('.layercode/webhook-url', () => {
     });
   }
 
-  it('is kept if another run has the webhook at the end: that run may need it', async () => {
+  it('is kept if another run has set the webhook at the end: that run may need it', async () => {
     const borrowed = await borrow();
     rest.webhooks.set('ag-1', DEAD);
     await borrowed.giveBack();
@@ -323,7 +323,7 @@ describe('.layercode/webhook-url', () => {
     });
   }
 
-  it("is not trusted if others may write it, and the dead tunnel's URL is named", async () => {
+  it("is not trusted if others can write to it, and the dead tunnel's URL is named", async () => {
     rest.webhooks.set('ag-1', DEAD);
     leave({ 'ag-1': 'https://evil.example' }, 0o622);
     const borrowed = await borrow();
@@ -332,7 +332,7 @@ describe('.layercode/webhook-url', () => {
     assert.equal(rest.webhooks.get('ag-1'), DEAD);
   });
 
-  it('does not stop a run if it cannot be written', async () => {
+  it('does not stop a run if it cannot be written to', async () => {
     writeFileSync(folder(), 'a file');
     const borrowed = await borrow();
     assert.match(

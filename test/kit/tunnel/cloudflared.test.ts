@@ -53,7 +53,7 @@ describe('CloudflaredOutput', () => {
       assert.equal(read(text).url, undefined));
   }
 
-  it('keeps a few lines of long output', () => {
+  it('keeps only the last few lines of long output', () => {
     const output = read(
       Array.from({ length: 500 }, (_, index) => `${index} ${'x'.repeat(5_000)}`).join('\n'),
     );

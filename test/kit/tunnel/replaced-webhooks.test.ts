@@ -17,7 +17,7 @@ function open(): ReplacedWebhooks {
 describe('ReplacedWebhooks', () => {
   for (const text of ['', 'no JSON', 'null', '[]', '{"ag-1":1}', '{"ag-1":"javascript:x"}',
     '{"ag-1":"https://a b"}', '{"ag-1":" https://a"}', `{"ag-1":"https://${'x'.repeat(70_000)}"}`]) {
-    it(`puts nothing back from a file that says ${text.slice(0, 30)}, and can be written again`, () => {
+    it(`ignores a file that says "${text.slice(0, 30)}", and can overwrite that`, () => {
       const kept = open();
       kept.set('ag-2', null);
       writeFileSync(kept.file, text);

@@ -100,7 +100,7 @@ describe('openTunnel', () => {
     assert.equal(existsSync(config), false);
   });
 
-  it('gives cloudflared what it needs from the environment, but no key or secret', async () => {
+  it('gives cloudflared what it needs from the environment, but no keys or secrets', async () => {
     const needed = {
       PATH: dirname(process.execPath),
       HOME: terminal.directory,
@@ -142,7 +142,7 @@ describe('openTunnel', () => {
     assert.deepEqual(environment, needed);
   });
 
-  it("gives the webhook's public URL and prints it, with the command that sets it", async () => {
+  it("returns the webhook's public URL and prints it, with the command that sets it", async () => {
     const { tunnel } = await opened();
     assert.equal(tunnel.webhookUrl, OURS);
     assert.equal(
@@ -183,20 +183,20 @@ describe('openTunnel', () => {
     );
   });
 
-  it('says why when it cannot be started', async () => {
+  it('says why if cloudflared cannot be started', async () => {
     const program = join(terminal.directory, 'cloudflared');
     writeFileSync(program, '', { mode: 0o600 });
     assert.match(await failureOf(open({ program })), /cannot be started \(EACCES\)/);
   });
 
-  it("looks in the terminal's PATH", async () => {
+  it("looks for cloudflared in the terminal's PATH", async () => {
     const withPath = new RecordedTerminal({ PATH: dirname(fakes.program) }, terminal.directory);
     const opening = openTunnel({ origin: ORIGIN, agentRoute: '/', paths: [], terminal: withPath });
     await (await fakes.running()).say(BOX + CONNECTED);
     assert.equal((await opening).webhookUrl, `${URL_OF_TUNNEL}/`);
   });
 
-  it("fails with cloudflared's last lines if that ends early, even with a URL", async () => {
+  it("fails with cloudflared's last lines if it ends early, even with a URL", async () => {
     const { opening, fake } = await begun();
     await fake.say(BOX);
     fake.exit(1, REFUSED);
@@ -206,7 +206,7 @@ describe('openTunnel', () => {
     );
   });
 
-  it('fails when there is no URL in time, and ends cloudflared', async (t) => {
+  it('fails if there is no URL in time, and ends cloudflared', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const { opening, fake } = await begun({ timeoutMs: 500 });
     await fake.say('INF Requesting new quick Tunnel\n');
@@ -219,7 +219,7 @@ describe('openTunnel', () => {
     await fake.gone;
   });
 
-  it('fails when it is interrupted, and ends cloudflared', async () => {
+  it('fails if it is interrupted, and ends cloudflared', async () => {
     const { opening, fake } = await begun();
     terminal.interrupt();
     assert.match(await failureOf(opening), /^interrupted/);
@@ -234,7 +234,7 @@ describe('openTunnel', () => {
     assert.equal(process.listenerCount('exit'), before);
   });
 
-  it('leaves no cloudflared behind when the process ends by an uncaught exception', async () => {
+  it('leaves no cloudflared behind when the process ends with an uncaught exception', async () => {
     const module = new URL('../../../src/kit/tunnel/tunnel.ts', import.meta.url).href;
     const script = `import { openTunnel } from '${module}';
       const { stdin, stdout, stderr, env } = process;
@@ -361,14 +361,14 @@ describe('a tunnel with --update-webhook', () => {
     assert.deepEqual([order, rest.webhooks.get('ag-1')], [['webhook', 'tunnel'], PRODUCTION]);
   });
 
-  it('has restored the old webhook by the time it ends because cloudflared died', async () => {
+  it('has restored the old webhook by the time it ends after a crash of cloudflared', async () => {
     const { tunnel, fake } = await opened(webhook());
     fake.exit(3);
     assert.match((await tunnel.ended).reason ?? '', /code 3/);
     assert.equal(rest.webhooks.get('ag-1'), PRODUCTION);
   });
 
-  it('fails when the webhook cannot be set, and ends cloudflared', async () => {
+  it('fails if the webhook cannot be set, and ends cloudflared', async () => {
     const opening = open(webhook());
     rest.fault = () => answerJson(401, { error: 'Invalid API key' });
     const fake = await fakes.running();

@@ -40,9 +40,9 @@ describe('in what a platform says about a call,', () => {
   const unknown = { turnId: undefined };
 
   for (const [what, profile, { fields, headers = {} }, expected] of [
-    ['the conversation is the header', 'generic', { headers: header }, known('h-1')],
-    ['the conversation is call.id', 'vapi', callOf('v-1'), known('v-1')],
-    ['it may be call.callId', 'vapi', { fields: { call: { callId: 'v-2' } } }, known('v-2')],
+    ['the header names the conversation', 'generic', { headers: header }, known('h-1')],
+    ['call.id names the conversation', 'vapi', callOf('v-1'), known('v-1')],
+    ['call.callId counts, too', 'vapi', { fields: { call: { callId: 'v-2' } } }, known('v-2')],
     ['call.id beats the header', 'vapi', { ...callOf('v-1'), headers: header }, known('v-1')],
     [
       'call.id beats call.callId', 'vapi',
@@ -50,7 +50,7 @@ describe('in what a platform says about a call,', () => {
     ],
     ['the header counts if there is no call', 'vapi', { headers: header }, known('h-1')],
     [
-      'the conversation is the room', 'livekit',
+      'the room names the conversation', 'livekit',
       { headers: { ...header, 'x-livekit-room-id': 'room' } }, known('room'),
     ],
     ['the header counts if there is no room', 'livekit', { headers: header }, known('h-1')],
@@ -60,14 +60,14 @@ describe('in what a platform says about a call,', () => {
     ['an id has no control characters', 'vapi', callOf('a\u0000b'), unknown],
     ['257 characters are not an id', 'vapi', callOf('x'.repeat(257)), unknown],
     ['a list is not a call', 'vapi', { fields: { call: [{ id: 'v-1' }] } }, unknown],
-    ['user is not a conversation', 'generic', { fields: { user: 'c-1' } }, unknown],
-    ['the caller is in headers', 'generic', { headers: numbers }, {
+    ['user names no conversation', 'generic', { fields: { user: 'c-1' } }, unknown],
+    ['headers name the caller', 'generic', { headers: numbers }, {
       caller: { from: '+49301', to: '+49302' },
     }],
-    ['the caller is in the body', 'vapi', { fields: { call, ...customer }, headers: numbers }, {
+    ['the body names the caller', 'vapi', { fields: { call, ...customer }, headers: numbers }, {
       caller: { from: '+49111', to: '+49222' },
     }],
-    ['the caller may be in the call', 'vapi', { fields: { call: { ...call, ...customer } } }, {
+    ['the call may name the caller', 'vapi', { fields: { call: { ...call, ...customer } } }, {
       caller: { from: '+49111', to: '+49222' },
     }],
     ['a header does not name the caller', 'vapi', { fields: { call }, headers: numbers }, {
@@ -80,7 +80,7 @@ describe('in what a platform says about a call,', () => {
       caller: { from: undefined, to: '+49302' },
     }],
     ['a body does not name the caller', 'generic', { fields: customer }, { caller: undefined }],
-    ['metadata is metadata', 'generic', { fields: { metadata: { a: 1 } } }, { metadata: { a: 1 } }],
+    ['metadata is kept', 'generic', { fields: { metadata: { a: 1 } } }, { metadata: { a: 1 } }],
     ['metadata may be in the call', 'vapi', { fields: { call: { metadata: { a: 1 } } } }, {
       metadata: { a: 1 },
     }],
@@ -92,7 +92,7 @@ describe('in what a platform says about a call,', () => {
     ['the language is in a header', 'generic', { headers: { 'x-language': 'de-AT' } }, {
       language: 'de-AT',
     }],
-    ['a language may be too long', 'generic', { headers: { 'x-language': 'x'.repeat(257) } }, {
+    ['a long text is not a language', 'generic', { headers: { 'x-language': 'x'.repeat(257) } }, {
       language: undefined,
     }],
   ] as readonly (readonly [string, ProfileName, Asked, Fields])[])
@@ -102,7 +102,7 @@ describe('in what a platform says about a call,', () => {
       for (const [name, value] of Object.entries(expected)) assert.deepEqual(event[name], value);
     });
 
-  it('everything reaches the agent', async (t) => {
+  it('every part reaches the agent', async (t) => {
     const environment = { CHAT_COMPLETIONS_PROFILE: 'vapi' };
     const { platform, turns } = serveEcho(t, {}, { environment });
     const fields = { call: { ...call, metadata: { a: 1 } }, ...customer };
@@ -119,7 +119,7 @@ describe('a request that names no conversation', () => {
   const unnamed: AskOptions = { conversationId: null };
   const lines = ['agent: Welcome.', 'user: Hello?', 'agent: Hi.', 'user: And now?'];
 
-  it('gives the agent the call as the request has it', async (t) => {
+  it('gives the agent the history in the request', async (t) => {
     const { platform, turns } = serveEcho(t);
     assert.equal(await platform.hear(lines, unnamed), 'You said And now?');
     assert.deepEqual(historyOf(await turns.next()), [
@@ -127,7 +127,7 @@ describe('a request that names no conversation', () => {
     ]);
   });
 
-  it('leaves nothing in the store, whichever form its reply has', async (t) => {
+  it('leaves nothing in the store, whatever form its reply takes', async (t) => {
     const store = new MemoryStore({ ttlMs: 60_000, maxConversations: 10 });
     const { platform } = serveCompletions(t, { welcome: 'Welcome.' }, { store });
     assert.equal(await platform.hear([], unnamed), 'Welcome.');
@@ -136,13 +136,13 @@ describe('a request that names no conversation', () => {
     assert.equal(store.count(), 0);
   });
 
-  it('causes one warning', async (t) => {
+  it('causes a warning only the first time', async (t) => {
     const { platform, logLines } = serveCompletions(t, {});
     for (let request = 0; request < 3; request++) await platform.hear(HELLO, unnamed);
     assert.deepEqual(warningsIn(logLines), [NOBODY]);
   });
 
-  it('is answered anew, even with the same Idempotency-Key', async (t) => {
+  it('is answered anew each time, even with the same Idempotency-Key', async (t) => {
     const { platform, turns } = serveEcho(t);
     const headers = { 'idempotency-key': 'k-1' };
     for (const _ of [1, 2]) await platform.hear(HELLO, { ...unnamed, headers });
@@ -175,7 +175,7 @@ describe('a request that names no conversation', () => {
 });
 
 describe('a request without anybody\'s words', () => {
-  it('asks for the welcome, which comes before the first words', async (t) => {
+  it('asks for the welcome, which then comes first in history', async (t) => {
     const { platform, turns } = serveEcho(t, { welcome: 'Welcome.' });
     assert.equal(await platform.hear(['system: Be brief.']), 'Welcome.');
     await platform.hear(['agent: Welcome.', 'user: Hello?']);
@@ -193,7 +193,7 @@ describe("a request that ends with the agent's words", () => {
     assert.deepEqual(turns.all.map(({ text }) => text), ['Hello?', '']);
   });
 
-  it('says that the caller was silent if there are only tool calls', async (t) => {
+  it('says that the caller was silent even if the agent only called tools', async (t) => {
     const { platform, turns } = serveEcho(t);
     const silent = { role: 'assistant', content: null, tool_calls: [] };
     await platform.hear({ stream: true, messages: [...messagesOf(['user: Hello?']), silent] });
@@ -204,7 +204,7 @@ describe("a request that ends with the agent's words", () => {
 describe('the start of a call in which the platform greets', () => {
   const greeted = ['agent: Hi, this is Anna.', 'user: Hello?'];
 
-  it('is reported once, before the words, with a reply that has ended', async (t) => {
+  it('is reported once, before the first words, with a reply that has ended', async (t) => {
     const told: unknown[] = [];
     const { platform, history } = serveCompletions(t, {
       onSessionStart: ({ isResumed, conversationId }: StartTurn, reply) => {
@@ -225,7 +225,7 @@ describe('the start of a call in which the platform greets', () => {
   });
 });
 
-describe('the call that is sent with a request', () => {
+describe('the transcript in a request', () => {
   const long = 'We open at nine. We close at six.';
 
   for (const [profile, told, history] of [
@@ -236,7 +236,7 @@ describe('the call that is sent with a request', () => {
     ['livekit', 'Please hold.', ['Hours?', 'Please hold.', 'And Sunday?']],
     ['generic', 'Please hold.', ['Hours?', long, 'Please hold.', 'And Sunday?']],
   ] as const)
-    it(`cuts a reply, and never makes it longer: ${profile}, ${told}`, async (t) => {
+    it(`may shorten a reply, but not lengthen it: ${profile}, ${told}`, async (t) => {
       const turns = new Told<MessageTurn>();
       const environment = { CHAT_COMPLETIONS_PROFILE: profile };
       const { platform } = serveCompletions(t, {
@@ -247,7 +247,7 @@ describe('the call that is sent with a request', () => {
       assert.deepEqual(historyOf(turns.all[1] as MessageTurn).map(([, text]) => text), history);
     });
 
-  it('continues a conversation that began over the other wire', async (t) => {
+  it('continues a conversation that began on the other wire', async (t) => {
     const { platform, client, turns } = serveEcho(t);
     const reply = await client.say('One', { conversation_id: CONVERSATION });
     assert.deepEqual(contentsOf(await reply.events()), ['You said One']);
@@ -258,8 +258,8 @@ describe('the call that is sent with a request', () => {
   });
 });
 
-describe('the log and the metrics', () => {
-  it('name the wire, the conversation and the turn of a request', async (t) => {
+describe('the log of requests', () => {
+  it('names the wire, the conversation, the turn and its outcome', async (t) => {
     const { platform, logLines } = serveCompletions(t, {});
     await platform.hear(HELLO, { headers: { 'idempotency-key': 'k-1' } });
     const [line] = await requestLines(logLines);

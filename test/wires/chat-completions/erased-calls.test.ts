@@ -13,17 +13,17 @@ describe('a call that was erased', () => {
   for (const [what, lines, kept] of [
     ['does not come back with the next request', [...SECRET, 'user: Well?'], ['Well?', 'Yes.']],
     [
-      'does not come back though its last words are sent with the next ones',
+      'does not come back even if its last words are sent with the next ones',
       [...SECRET.slice(0, 2), 'user: And 5678', 'user: Well?'], ['Well?', 'Yes.'],
     ],
-    ['does not come back with the words that were asked last', SECRET.slice(0, 3), [
+    ['does not come back when its last request comes again', SECRET.slice(0, 3), [
       'And 5678', 'Yes.',
     ]],
-    ['does not come back though the platform has cut it', ['agent: Yes.', 'user: Well?'], [
+    ['does not come back even if the platform has shortened it', ['agent: Yes.', 'user: Well?'], [
       'Well?', 'Yes.',
     ]],
     [
-      'keeps what was said since',
+      'keeps what has been said since',
       [...SECRET, 'user: Hello?', 'user: Well?'], ['Hello?', 'Well?', 'Yes.'],
     ],
   ] as const)
@@ -77,7 +77,7 @@ describe('the key of a tool call', () => {
   const call = (exchanges: number): string[] =>
     Array.from({ length: exchanges }, (_, n) => [`user: Pay for ${n}`, 'agent: Done.']).flat();
 
-  it('never was that of an older place in the call, even one lost or erased', async (t) => {
+  it('is never that of an earlier place in the call, even one lost or erased', async (t) => {
     const keys: (string | undefined)[] = [];
     const agent = defineAgent({
       name: 'paying',

@@ -31,22 +31,22 @@ function book(table: number): { readonly call: string; readonly args: object } {
   return { call: 'book', args: { table } };
 }
 
-describe('joined words that were said in two turns before', () => {
+describe('a turn that joins the words of two earlier ones', () => {
   for (const [what, script, done] of [
     [
-      'get the tool results of the second turn',
+      'gets the tool results of the second turn',
       ['For how many?', book(4), 'Booked.', book(4), 'Booked.'], ['table 4'],
     ],
     [
-      'get the tool results of both turns',
+      'gets the tool results of both turns',
       [book(2), 'And?', book(4), 'Booked.', [book(2), book(4)], 'Booked.'], ['table 2', 'table 4'],
     ],
     [
-      'get the result of each call once',
+      'gets the result of each call once',
       [book(4), 'And?', book(4), 'Booked.', [book(4), book(4)], 'Booked.'], ['table 4', 'table 4'],
     ],
     [
-      'make a call that neither turn has made',
+      'makes a call that neither turn has made',
       ['For how many?', book(4), 'Booked.', book(5), 'Booked.'], ['table 4', 'table 5'],
     ],
   ] as const)
@@ -61,8 +61,8 @@ describe('joined words that were said in two turns before', () => {
     });
 });
 
-describe('turns that are discarded one after the other, with the same call', () => {
-  it('show the model once what was done', async (t) => {
+describe('turns with the same call that are discarded one after another', () => {
+  it('show the model only once what was done', async (t) => {
     const { tools, booked } = booking();
     const model = scriptedModel([book(4), 'Booked.', book(4), 'Booked.', 'It is booked.']);
     const { platform } = serveCompletions(t, withModel(

@@ -60,7 +60,7 @@ describe('a streamed reply', () => {
     ['cartesia', ['Hi, "you", there.', ' Later.']],
     ['generic', ['', 'Hi,', ' "you",', ' there.', ' Later.']],
   ] as const)
-    it(`has pieces that arrive together in one chunk only with cartesia: ${profile}`, async (t) => {
+    it(`joins pieces that arrive together only with cartesia: ${profile}`, async (t) => {
       const later = deferred();
       const { platform } = serveCompletions(t, {
         async onMessage(_turn, reply) {
@@ -77,7 +77,7 @@ describe('a streamed reply', () => {
       assert.equal(reasonIn(chunks), 'tool_calls');
     });
 
-  it('limits its chunks, to about 4,096 characters with cartesia', async (t) => {
+  it('has chunks of about 4,096 characters at most with cartesia', async (t) => {
     const { platform } = serveCompletions(t, {
       async onMessage(_turn, reply) {
         for (let n = 0; n < 20; n++) await reply.say('a'.repeat(1_000));
@@ -110,7 +110,7 @@ describe('a streamed reply', () => {
     assert.ok(Math.abs(Number(created) * 1_000 - Date.now()) < 60_000);
   });
 
-  it('begins with the role before the agent speaks, and leaves word by word', async (t) => {
+  it('begins with the role before the agent speaks, and is sent word by word', async (t) => {
     const gates = [deferred(), deferred()];
     const { platform } = serveCompletions(t, {
       async *onMessage() {
@@ -128,7 +128,7 @@ describe('a streamed reply', () => {
     assert.equal(await answer.text(), ' Two.');
   });
 
-  it('has the tokens of all requests to the model in a separate chunk', async (t) => {
+  it('reports the tokens of all requests to the model in a separate chunk', async (t) => {
     const script = [[{ call: 'look', args: {} }], 'It is there.'] as const;
     const agent = modelAgent(script, { tools: [LOOK], tokens: { input: 100, output: 7 } });
     const { platform } = serveCompletions(t, agent);
@@ -139,7 +139,7 @@ describe('a streamed reply', () => {
   });
 
   for (const stream_options of [undefined, null, {}, { include_usage: false }, [true]]) {
-    it(`has no tokens with stream_options ${JSON.stringify(stream_options)}`, () => {
+    it(`reports no tokens with stream_options ${JSON.stringify(stream_options)}`, () => {
       const body = Buffer.from(JSON.stringify({ ...HELLO, stream_options }));
       assert.equal(wantsUsage(parseCompletion(body)), false);
     });
@@ -177,7 +177,7 @@ describe('a whole reply', () => {
     assert.ok(Number.isInteger(body['created']));
   });
 
-  it('has the tokens of the model, and is counted and kept like a streamed one', async (t) => {
+  it('reports the tokens used, and is counted and kept like a streamed one', async (t) => {
     const agent = modelAgent(['Yes.'], { tokens: { input: 100, output: 7 } });
     const { platform, history, metric } = serveCompletions(t, agent);
     const { usage } = await (await platform.ask(WHOLE)).whole();
@@ -256,7 +256,7 @@ for (const [form, ask] of FORMS) {
       ['generic', 'One moment. '],
       ['elevenlabs', 'One moment... '],
     ] as const) {
-      it(`is a filler that ${profile} speaks at once`, async (t) => {
+      it(`includes a filler that ${profile} speaks at once`, async (t) => {
         const environment = { CHAT_COMPLETIONS_PROFILE: profile, FILLER_AFTER_MS: '1' };
         const agent = modelAgent([[{ waitMs: 50 }, 'Done.']]);
         const { reply } = await ask(t, agent, { call: { id: 'c-1' } }, environment);
@@ -277,7 +277,7 @@ for (const [form, ask] of FORMS) {
       assert.deepEqual(warningsIn(logLines), [message]);
     });
 
-    it('does not include the status of tools, without a warning', async (t) => {
+    it('does not include the status of tools, which causes no warning', async (t) => {
       const told = tool({
         name: 'tell', description: 'Tells.', parameters: LOOK.parameters, run: () => 'told',
         tellBrowser: 'everything',
@@ -333,14 +333,14 @@ for (const [form, ask] of FORMS) {
       assert.equal(warning?.['hint'], hint);
     });
 
-    it("is made without showing the model the platform's tools", async (t) => {
+    it("comes from a model that is not shown the platform's tools", async (t) => {
       const model = scriptedModel(['Fine.']);
       const agent = defineAgent({ name: 'm', prompt: 'Be brief.', tools: [LOOK] });
       await ask(t, withModel(agent, model), offering('end_call', 'language_detection'));
       assert.deepEqual(model.requests[0]?.tools.map(({ name }) => name), ['look']);
     });
 
-    it('is not a transfer if none is offered, as the agent is told', async (t) => {
+    it('is not a transfer if none is offered, and the agent is told so', async (t) => {
       const told = new Told<boolean>();
       const { reply } = await ask(t, {
         onMessage: (_turn, reply: Reply) => {
@@ -351,7 +351,7 @@ for (const [form, ask] of FORMS) {
       assert.deepEqual([reply, await told.next()], [['I cannot.', 'stop', []], false]);
     });
 
-    it('is what the model says if it may not transfer, with a warning', async (t) => {
+    it('is what the model says if it may not transfer, and a warning is logged', async (t) => {
       const { reply, logLines } = await ask(t, toSales(sales));
       assert.deepEqual(reply, ['I cannot.', 'stop', []]);
       assert.ok(warningsIn(logLines).includes('this platform offers no transfer'));
@@ -375,7 +375,7 @@ for (const [form, ask] of FORMS) {
   });
 }
 
-it('warns once of each thing that is missing, however many replies want it', async (t) => {
+it('each thing the platform lacks causes one warning, however often it is wanted', async (t) => {
   const { platform, logLines } = serveCompletions(t, {
     onMessage: (_turn, reply) => {
       void reply.data(1);
@@ -388,7 +388,7 @@ it('warns once of each thing that is missing, however many replies want it', asy
 });
 
 describe('the result of a tool that ends the call', () => {
-  it('leaves the turn that asked for it completed, and is marked in the log', async (t) => {
+  it('leaves the turn that called it completed, and is marked in the log', async (t) => {
     const { platform, history, logLines } = serveCompletions(t, hangingUp);
     const bye = messagesOf(['user: Bye.']);
     await platform.hear({ stream: true, messages: bye, ...offering('end_call') });

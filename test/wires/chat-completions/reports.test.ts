@@ -127,7 +127,7 @@ describe('the route for reports', () => {
     ['with an old signature', `elevenlabs-signature: ${old}`, {}],
     ['with a malformed signature', `elevenlabs-signature: ${signed('')}0`, {}],
   ] as const)
-    it(`refuses a report ${what} before its body comes`, async (t) => {
+    it(`refuses, before its body comes, a report ${what}`, async (t) => {
       const served = serveReports(t, {}, { environment } as ServeOptions);
       const head = [
         `POST ${PATH} HTTP/1.1`, 'host: localhost', 'content-type: application/json',
@@ -188,7 +188,7 @@ describe('a report from Vapi', () => {
 
   // One URL gets the reports of all calls on the platform, including those of other agents.
   for (const how of ['report', 'tell'] as const)
-    it(`of a call without turns is passed on to nobody and leaves no record: ${how}`, async (t) => {
+    it(`or ElevenLabs on a call without turns is neither passed on nor kept: ${how}`, async (t) => {
       const { agent, ends } = listening();
       const { recorder: records, archive } = openRecorder();
       let states = 0;
@@ -212,13 +212,13 @@ describe('a report from Vapi', () => {
 
   for (const [what, body] of [
     ['of another kind', { message: { type: 'speech-update', call } }],
-    ['that a call rings', { message: { type: 'status-update', status: 'ringing', call } }],
+    ['that a call is ringing', { message: { type: 'status-update', status: 'ringing', call } }],
     ['of the end of an unnamed call', { message: { type: 'end-of-call-report' } }],
     ['of the end of a call with an odd id', { message: { ...END.message, call: { id: 7 } } }],
     ['without a message', {}],
     ['whose message is a list', { message: [] }],
     ['whose call is text', { message: { type: 'end-of-call-report', call: 'c-1' } }],
-    ['with the name of a prototype', { message: { type: 'constructor', call } }],
+    ['of the type constructor', { message: { type: 'constructor', call } }],
   ] as const) {
     it(`${what} is ignored`, async (t) => {
       const { agent, ends } = listening();
@@ -248,7 +248,7 @@ describe("Vapi's report that the caller spoke over the reply", () => {
     gate.resolve();
   });
 
-  it('marks the reply of the newest completed turn', async (t) => {
+  it("marks the newest completed turn's reply as interrupted", async (t) => {
     const { report, platform, interrupted, history } = serveReports(t, {});
     await platform.hear(['user: Hello?']);
     await report(INTERRUPTED);
@@ -256,7 +256,7 @@ describe("Vapi's report that the caller spoke over the reply", () => {
     assert.deepEqual((await history(CONVERSATION)).at(-1)?.[2], 'interrupted');
   });
 
-  it('is late if the turn has not spoken yet, and ends nothing', async (t) => {
+  it('counts as late if the turn has not spoken yet, and ends nothing', async (t) => {
     const [gate, begun] = [deferred(), deferred()];
     const { report, platform, interrupted } = serveReports(t, {
       async onMessage() {
@@ -294,8 +294,8 @@ describe('the webhook of ElevenLabs after a call', () => {
   for (const [what, signature, hint] of [
     ['made with another secret', () => signed(body, Date.now(), 'wrong'), WRONG],
     ['made for another body', () => signed(`${body} `), WRONG],
-    ['from 31 minutes ago', () => signed(body, Date.now() - 31 * minute), STALE],
-    ['from 31 minutes ahead', () => signed(body, Date.now() + 31 * minute), STALE],
+    ['dated 31 minutes ago', () => signed(body, Date.now() - 31 * minute), STALE],
+    ['dated 31 minutes ahead', () => signed(body, Date.now() + 31 * minute), STALE],
     ['that is empty', () => '', MALFORMED],
     ['without a time', () => signed(body).replace(/^t=\d+,/, ''), MALFORMED],
     ['without a digest', () => signed(body).replace(/,.*$/, ''), MALFORMED],
@@ -318,7 +318,7 @@ describe('the webhook of ElevenLabs after a call', () => {
     });
   }
 
-  it('is accepted with a signature from 29 minutes ago', async (t) => {
+  it('is accepted with a signature dated 29 minutes ago', async (t) => {
     const { tell } = serveReports(t, {});
     assert.equal((await tell(body, signed(body, Date.now() - 29 * minute))).status, 200);
   });
@@ -391,7 +391,7 @@ describe('the record of a call', () => {
     return { ...serveReports(t, {}, { records }, profile), kept, close: () => records.close() };
   }
 
-  it('is kept at its end: who called, how long, and what was said', async (t) => {
+  it('is kept when it ends: who called, for how long, and what was said', async (t) => {
     const { report, platform, kept } = recording(t, 'vapi');
     await platform.hear(asking(['user: Hello?'], { call }));
     await report(END);
@@ -405,7 +405,7 @@ describe('the record of a call', () => {
   });
 
   // Vapi says that a call has ended before it sends its report.
-  it('has the times of the report, even if its end was reported before', async (t) => {
+  it('has the times of the report, even if the end was reported before', async (t) => {
     const { report, platform, kept } = recording(t, 'vapi');
     await platform.hear(asking(['user: Hello?'], { call }));
     for (const body of [ENDED, END]) await report(body);

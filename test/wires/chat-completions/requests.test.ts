@@ -70,7 +70,7 @@ describe('the routes of Chat Completions', () => {
       assert.match(String((await requestLines(logLines))[0]?.['hint']), hint);
     });
 
-  it('exist below "/" if the agent has that path', async (t) => {
+  it('exist under "/" if the agent has that path', async (t) => {
     const environment = { CHAT_COMPLETIONS_KEYS: KEY, AGENT_ROUTE: '/' };
     const { platform } = serveWith(t, saying('Yes.'), environment);
     assert.equal(await platform.hear(HELLO, { path: '/' }), 'Yes.');
@@ -78,7 +78,7 @@ describe('the routes of Chat Completions', () => {
   });
 });
 
-describe("the agent's own path, where both wires are served", () => {
+describe("the agent's own path, where both wires are served,", () => {
   const path = '/api/agent';
 
   it("speaks LayerCode's wire with a signature, even beside a key", async (t) => {
@@ -87,7 +87,7 @@ describe("the agent's own path, where both wires are served", () => {
       assert.equal(await (await client.post(messageEvent(), { headers })).text(), 'Yes.');
   });
 
-  it('speaks Chat Completions with a key, and refuses a wrong one in its form', async (t) => {
+  it('speaks Chat Completions with a key, and refuses a wrong one in that form', async (t) => {
     const { platform } = serveCompletions(t, {});
     for (const header of ['authorization', 'x-api-key']) {
       const options = { path, key: null, headers: { [header]: KEY } };
@@ -132,7 +132,7 @@ describe('several agents', () => {
     ['/api/agent/sales/chat/completions', 'desk-key', 401],
     ['/api/agent', 'desk-key', 401],
   ] as const) {
-    it(`answer ${path} with ${status} to ${key}`, async (t) => {
+    it(`answer ${path} with ${status} for the key ${key}`, async (t) => {
       const { platform } = serveWith(t, agents, environment);
       assert.equal((await platform.ask(HELLO, { path, key })).status, status);
     });
@@ -170,7 +170,7 @@ describe('an error', () => {
       assert.equal((await requestLines(logLines))[0]?.['wire'], 'chat-completions');
     });
 
-  it('for a path that is on no wire stays a string', async (t) => {
+  it('for a path that belongs to no wire is a string', async (t) => {
     const { platform, logLines } = serveCompletions(t, {});
     const answer = await platform.ask(HELLO, { path: '/api/nobody' });
     assert.deepEqual([answer.status, await answer.json()], [404, { error: 'Not found' }]);
@@ -195,7 +195,7 @@ describe('an error', () => {
     assert.equal((await requestLines(logLines))[0]?.['wire'], 'chat-completions');
   });
 
-  it("is answered by the app's own handler, if there is one for its class", async (t) => {
+  it("is handled by the app's own handler, if there is one for its class", async (t) => {
     const { app, platform } = serveCompletions(t, {});
     app.onError(BadRequest, (error, context) => context.json(422, { mine: error.message }));
     const answer = await platform.ask(broken);
@@ -203,7 +203,7 @@ describe('an error', () => {
     assert.match(JSON.stringify(await answer.json()), /^{"mine":"the body/);
   });
 
-  it('is answered in the form of this wire, if the handler fails', async (t) => {
+  it('takes the form of this wire if the handler fails', async (t) => {
     const { app, platform } = serveCompletions(t, {});
     app.onError(BadRequest, () => {
       throw new Error('no handler');
@@ -230,7 +230,7 @@ describe('a key', () => {
     ['as a bearer token beside a wrong x-api-key', {
       authorization: `Bearer ${KEY}`, 'x-api-key': 'wrong',
     }],
-    ['from a rotation', { authorization: 'Bearer next-key' }],
+    ['that comes next in a rotation', { authorization: 'Bearer next-key' }],
   ] as const) {
     it(`${what} is accepted`, async (t) => {
       const { platform } = serveCompletions(t, {}, { environment });
@@ -249,7 +249,7 @@ describe('a key', () => {
     ['that is wrong in both headers', { authorization: 'Bearer wrong', 'x-api-key': 'wrong' }],
     ['of 8 KB', { authorization: `Bearer ${'k'.repeat(8_192)}` }],
   ] as const) {
-    it(`${what} is refused in the body of this wire`, async (t) => {
+    it(`${what} is refused in the form of this wire`, async (t) => {
       const { platform } = serveCompletions(t, {}, { environment });
       const answer = await platform.ask(HELLO, { key: null, headers });
       assert.deepEqual([answer.status, await answer.json()], [401, WRONG_KEY]);
@@ -266,7 +266,7 @@ describe('a key', () => {
     assert.equal(await connection.status(), 401);
   });
 
-  it('that is wrong or missing is logged with the wire and a hint', async (t) => {
+  it('that is wrong or missing leaves the wire and a hint in the log', async (t) => {
     const { platform, logLines } = serveCompletions(t, {});
     await platform.ask(HELLO, { key: 'wrong-key-5f7a' });
     await platform.ask(HELLO, { key: null });
@@ -318,7 +318,7 @@ describe('a body', () => {
       assert.throws(() => read(body), { name: 'EventError', path, message });
     });
 
-  it('that is refused gets 400 and the field, and the words of the caller stay secret', async (t) => {
+  it('that is refused gets a 400 that names the field, not the words of the caller', async (t) => {
     const { platform, logLines } = serveCompletions(t, {});
     const answer = await platform.ask(content([{ type: 'text', text: ['My PIN is 4711'] }]));
     const param = 'messages[0].content[0].text';
@@ -334,7 +334,7 @@ describe('a body', () => {
     assert.equal(read(content(text)).words, text);
   });
 
-  it('of another type is refused in the body of this wire', async (t) => {
+  it('of another type is refused in the form of this wire', async (t) => {
     const { platform } = serveCompletions(t, {});
     const answer = await platform.ask(HELLO, { headers: { 'content-type': 'text/plain' } });
     const message = 'content-type must be application/json, got "text/plain"';
@@ -352,7 +352,7 @@ describe('a body', () => {
     ['null', null, ''],
     ['a lone surrogate', '\ud800', '\ud800'],
   ] as const)
-    it(`with ${what} as content says the text`, () => {
+    it(`with ${what} as content says ${JSON.stringify(text)}`, () => {
       assert.equal(read(content(given)).words, text);
     });
 
@@ -381,7 +381,7 @@ describe('a body', () => {
   });
 });
 
-describe('a body with the names of prototypes', () => {
+describe('a body with names such as __proto__', () => {
   it('reaches the agent as it is, and changes no other object', async (t) => {
     const told = new Told<unknown>();
     const { platform } = serveCompletions(t, {
@@ -394,7 +394,7 @@ describe('a body with the names of prototypes', () => {
     assert.equal(Object.hasOwn(Object.prototype, 'polluted'), false);
   });
 
-  it('offers no tool by such a name', async (t) => {
+  it('offers no tool that ends the call', async (t) => {
     const { platform } = serveCompletions(t, {
       onMessage: (_turn, reply) => reply.hangup({ say: 'Bye.' }),
     });
@@ -460,7 +460,7 @@ describe('a very large request', () => {
     });
   }
 
-  it('is read only in its last lines', () => {
+  it('has only its last lines read', () => {
     const { lines, omitted } = read({ messages: [7, ...said.slice(0, 100), user] });
     assert.deepEqual([lines.length, omitted], [50, 51]);
   });

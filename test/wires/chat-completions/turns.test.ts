@@ -24,7 +24,7 @@ describe('a request whose last message from the caller has no words', () => {
 });
 
 describe('what the platform cannot express', () => {
-  it('is not part of what was said: a call that cannot be hung up was not', async (t) => {
+  it('is not noted as done, such as hanging up', async (t) => {
     const { platform, app } = serveCompletions(t, {
       onMessage: (_turn, reply) => {
         reply.data({ look: 'here' });
@@ -37,7 +37,7 @@ describe('what the platform cannot express', () => {
   });
 });
 
-describe('a request that comes again with the same bytes', () => {
+describe('a request that comes again', () => {
   for (const [what, first, again] of [
     ['streamed', true, true], ['whole', false, false],
     ['streamed, after a whole one', false, true], ['whole, after a streamed one', true, false],
@@ -95,14 +95,14 @@ describe('a request that comes again with the same bytes', () => {
     });
   }
 
-  it('gets ids whatever the characters of the Idempotency-Key', async (t) => {
+  it('has the Idempotency-Key in its ids, whatever its characters', async (t) => {
     const { platform } = serveCompletions(t, {});
     const key = 'k"\\\u00fc';
     const answer = await platform.ask(HELLO, { headers: { 'idempotency-key': key } });
     assert.equal((await answer.next())?.id, `chatcmpl-${key}`);
   });
 
-  it('is distinguished from a call that repeats the words for more than 50 lines', async (t) => {
+  it('is not confused with a new one that repeats the words, even beyond 50 lines', async (t) => {
     const { platform, turns } = serveEcho(t);
     const lines: string[] = [];
     for (let round = 1; round <= 30; round++) {
@@ -125,7 +125,7 @@ describe('a request that comes again with the same bytes', () => {
 
 describe('a connection that is dropped', () => {
   for (const stream of [true, false]) {
-    it(`interrupts the turn, whose reply is ${stream ? 'streamed' : 'whole'}`, async (t) => {
+    it(`interrupts a turn whose reply is ${stream ? 'streamed' : 'whole'}`, async (t) => {
       const { platform, interrupted, turns, history } = serveHalting(t);
       const controller = new AbortController();
       const answer = platform.ask({ ...HELLO, stream }, { signal: controller.signal })
@@ -153,7 +153,7 @@ describe('a connection that is dropped', () => {
     assert.deepEqual(await history(CONVERSATION), [['user', 'Hello?']]);
   });
 
-  it('loses a whole reply whose connection was reset while it was being made', async (t) => {
+  it('loses a whole reply if it is reset while the reply is being made', async (t) => {
     let socket: Socket | undefined;
     const { raw, interrupted, history } = serveCompletions(t, {
       onMessage: () => (socket?.resetAndDestroy(), 'Yes.'),
@@ -167,7 +167,7 @@ describe('a connection that is dropped', () => {
 });
 
 describe('a newer request in the same conversation', () => {
-  it('ends a turn whose reply is whole with what was said so far, as cut short', async (t) => {
+  it('ends a running whole reply with what was said so far, marked as cut short', async (t) => {
     const { platform, turns, open, history } = serveHalting(t);
     const older = platform.ask({ ...HELLO, stream: false });
     await turns.next();

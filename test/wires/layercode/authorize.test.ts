@@ -73,7 +73,7 @@ describe('authorize', () => {
     ]);
   });
 
-  it('passes on the whole request, but no header of the browser', async (t) => {
+  it("passes on the whole request, but none of the browser's headers", async (t) => {
     const { ask, platform } = await stage(t, AUTHORIZED);
     const request = {
       agent_id: 'a', conversation_id: null, metadata: { user: 'é' }, config: {}, sdk_version: '2',
@@ -144,7 +144,7 @@ describe('an answer from the platform', () => {
     [429, '<b>', null],
     [400, '17', null],
   ] as const)
-    it(`with ${status} and Retry-After ${given} passes on ${passed}`, async (t) => {
+    it(`with ${status} and Retry-After ${given} passes on ${passed ?? 'nothing'}`, async (t) => {
       const answer = answerJson(status, { error: 'x' }, { 'retry-after': given });
       const response = await (await stage(t, answer)).ask();
       assert.deepEqual([response.status, response.headers.get('retry-after')], [status, passed]);
@@ -152,7 +152,7 @@ describe('an answer from the platform', () => {
 
   // Many an API quotes what it refuses: the key, or the name of a caller in the metadata.
   for (const [status, errors] of [[400, []], [401, [401]], [500, [500]]] as const)
-    it(`shows no key and no callers, and is an error only if it is ours: ${status}`, async (t) => {
+    it(`shows no key or caller, and is an error only if it is our fault: ${status}`, async (t) => {
       const answer = answerJson(status, { error: `not valid: Ada Lovelace, ${KEY}` });
       const { ask, recorded } = await stage(t, answer);
       assert.doesNotMatch(await (await ask()).text(), new RegExp(KEY));
@@ -208,10 +208,10 @@ describe('authorize as a guard', () => {
 
   for (const [what, settings, body, status] of [
     ['an agent that is not listed', listed, '{"agent_id":"agent_3"}', 403],
-    ['each listed agent', listed, '{"agent_id":"agent_2"}', 200],
-    ['another agent than the only one', one, '{"agent_id":"agent_2"}', 403],
+    ['a listed agent', listed, '{"agent_id":"agent_2"}', 200],
+    ['an agent other than the only one', one, '{"agent_id":"agent_2"}', 403],
   ] as const)
-    it(`answers ${status} to ${what}, and asks the platform only for 200`, async (t) => {
+    it(`answers ${status} to ${what}, and asks the platform only if that is 200`, async (t) => {
       const { ask, platform } = await stage(t, AUTHORIZED, settings);
       assert.equal((await ask(body)).status, status);
       assert.equal(platform.requests.length, status === 200 ? 1 : 0);
@@ -226,10 +226,10 @@ describe('authorize as a guard', () => {
   for (const [what, settings, headers, status, allowed] of [
     ['a page elsewhere', pages, { origin: 'https://evil.example' }, 403, null],
     ['a page with origin null', pages, { origin: 'null' }, 403, null],
-    ['a page that begins alike', pages, { origin: 'https://app.example.evil.example' }, 403, null],
+    ['a page at a longer origin', pages, { origin: 'https://app.example.evil.example' }, 403, null],
     ['a listed page', pages, { origin: 'https://app.example' }, 200, 'https://app.example'],
-    ["a server of the user's, which has no origin", pages, {}, 200, null],
-    ['any page outside production', {}, { origin: 'https://app.example' }, 403, null],
+    ["a user's server, which has no origin", pages, {}, 200, null],
+    ['a page on the web outside production', {}, { origin: 'https://app.example' }, 403, null],
     ['a page on localhost', {}, { origin: 'http://localhost:3000' }, 200, 'http://localhost:3000'],
     ['a page on 127.0.0.1', {}, { origin: 'https://127.0.0.1' }, 200, 'https://127.0.0.1'],
     ['a page on [::1]', {}, { origin: 'http://[::1]:5173' }, 200, 'http://[::1]:5173'],
@@ -237,7 +237,7 @@ describe('authorize as a guard', () => {
     ['a valid signature', {}, { 'layercode-signature': signPayload(body, SECRET) }, 200, null],
     ['a wrong signature', {}, { 'layercode-signature': signPayload('{}', SECRET) }, 401, null],
   ] as const)
-    it(`answers ${status} to ${what}, and asks the platform only for 200`, async (t) => {
+    it(`answers ${status} to ${what}, and asks the platform only if that is 200`, async (t) => {
       const { ask, platform } = await stage(t, AUTHORIZED, settings);
       const response = await ask(body, headers);
       assert.equal(response.status, status);
@@ -262,7 +262,7 @@ describe('a bad authorize request', () => {
     ['with a numeric sdk_version', '{"agent_id":"a","sdk_version":2}', /sdk_version/],
     ['that is not JSON', '{"agent_id":', /not JSON/],
     [
-      'nested 2,000 deep',
+      'that is nested 2,000 deep',
       `{"agent_id":"a","metadata":${'{"a":'.repeat(2_000)}1${'}'.repeat(2_001)}`,
       /nested too deeply/,
     ],

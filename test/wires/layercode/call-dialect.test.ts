@@ -80,14 +80,14 @@ describe('call_started', () => {
 });
 
 describe('transcript', () => {
-  it('is answered with one event: message per piece, and done', async (t) => {
+  it('is answered with an event "message" for each piece, and then "done"', async (t) => {
     assert.equal(
       await streamOf(t, () => ["I'm doing well,", ' thank you!']),
       MESSAGE("I'm doing well,") + MESSAGE(' thank you!') + DONE,
     );
   });
 
-  it('that fails is answered with the apology, the error and done', async (t) => {
+  it('whose turn fails is answered with the apology and the events error and done', async (t) => {
     const stream = await streamOf(t, () => {
       throw new Error('secret detail');
     });
@@ -99,7 +99,7 @@ describe('transcript', () => {
 });
 
 describe('user_interrupted', () => {
-  it('ends the running turn, and keeps of it what had been sent, as interrupted', async (t) => {
+  it('ends the running turn, and keeps what had been sent, as interrupted', async (t) => {
     const { client, hold, history } = holding(t);
     const listener = await hold();
     await (await client.post(wireBody('user-interrupted'))).events();
@@ -124,7 +124,7 @@ describe('user_interrupted', () => {
     });
   }
 
-  it('during a turn that has said nothing ends it, and leaves the reply before it alone', async (t) => {
+  it('ends a turn that has said nothing, and leaves the reply before it alone', async (t) => {
     const begun = deferred();
     const { client, app, history, interrupted } = serve(t, {
       async onMessage({ text, signal }, { say }) {
@@ -147,14 +147,14 @@ describe('user_interrupted', () => {
     assert.deepEqual([app.runningTurns, interrupted.all.map(({ text }) => text)], [0, ['']]);
   });
 
-  it('after a silent turn changes nothing, and is not reported to the agent', async (t) => {
+  it('after a silent turn is not reported to the agent', async (t) => {
     const { client, interrupted } = serve(t, { onMessage: () => undefined });
     await (await client.post(event('transcript', { turn_id: 't-1' }))).text();
     await (await client.post(wireBody('user-interrupted'))).events();
     assert.deepEqual(interrupted.all, []);
   });
 
-  it('marks a turn that had been sent whole, even if the agent has no hook for it', async (t) => {
+  it('marks a reply that had been sent whole, even if the agent has no hook for it', async (t) => {
     const { client, history } = serve(t, { onInterrupted: undefined } as unknown as TestAgent);
     await (await client.post(wireBody('transcript'))).text();
     const answer = await client.post(wireBody('user-interrupted'));
@@ -173,7 +173,7 @@ describe('call_ended', () => {
     assert.equal((await history('call_123')).length, 2);
   });
 
-  it('waits for the agent', async (t) => {
+  it("is answered once the agent's hook has ended", async (t) => {
     const gate = deferred();
     const begun = deferred();
     let isOver = false;
@@ -201,7 +201,7 @@ describe('an event whose hook fails', () => {
   for (const [name, hook] of [
     ['user-interrupted', 'onInterrupted'], ['call-ended', 'onSessionEnd'],
   ] as const)
-    it(`is answered with the error and done, and no detail: ${name}`, async (t) => {
+    it(`is answered with the events error and done, without detail: ${name}`, async (t) => {
       const { client } = serve(t, { [hook]: fail });
       await (await client.post(wireBody('transcript'))).text();
       const { response } = await client.post(wireBody(name));

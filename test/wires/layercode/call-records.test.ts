@@ -40,12 +40,12 @@ function saidIn({ turns }: CallRecord): (readonly string[])[] {
   );
 }
 
-describe('the end of a session, where calls are recorded', () => {
+describe('the end of a session, where calls are recorded,', () => {
   for (const [kind, options] of [
     ['memory', () => ({})],
     ['a store that answers later', () => ({ store: slowStore() })],
   ] as const) {
-    it(`leaves who called, when, and what was said: ${kind}`, async (t) => {
+    it(`leaves a record of who called, when, and what was said: ${kind}`, async (t) => {
       const { client, end } = record(t, { welcome: 'Welcome.' }, options());
       const numbers = { from_phone_number: '+15550100', to_phone_number: '+15550199' };
       const start = { type: 'session.start', ...ids, ...numbers, turn_id: 't-0' };
@@ -102,7 +102,7 @@ describe('the end of a session, where calls are recorded', () => {
     assert.deepEqual(archive.kept.all, []);
   });
 
-  it('makes one record, however often the end is delivered', async (t) => {
+  it('makes one record, however often it is delivered', async (t) => {
     const { client, end, archive } = record(t, {});
     await (await client.post(messageEvent())).text();
     await end();
@@ -112,7 +112,7 @@ describe('the end of a session, where calls are recorded', () => {
     assert.deepEqual(archive.kept.all.map(({ sessionId }) => sessionId), ['s-1', 's-2']);
   });
 
-  it('records a call whose agent fails at its end', async (t) => {
+  it('records a call whose agent fails when told of it', async (t) => {
     const { client, archive } = record(t, {
       onSessionEnd: () => {
         throw new Error('no');
@@ -154,7 +154,7 @@ describe('the end of a session, where calls are recorded', () => {
 });
 
 describe('an app that keeps no records', () => {
-  it('keeps no figures of a turn, and has no metrics of records', async (t) => {
+  it('keeps no figures for turns, and has no metrics for records', async (t) => {
     const { app, client } = serve(t, {});
     await (await client.post(messageEvent())).text();
     const conversation = await app.conversations.read('c-1');

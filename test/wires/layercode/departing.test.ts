@@ -52,7 +52,7 @@ function eventsOf(count: number): Parameters<typeof rawRequest>[0][] {
 const IS_WHOLE = /HTTP\/1\.1 200[^]*Yes\.[^]*response\.end/;
 
 describe('replies of one round', () => {
-  it('arrive whole, and are in history, if a layer throws after next()', async (t) => {
+  it('arrive whole, and are in history, even if a layer throws after next()', async (t) => {
     const served = serve(t, {});
     served.app.use(
       onPost(async (_context, next) => {
@@ -65,7 +65,7 @@ describe('replies of one round', () => {
     assert.deepEqual((await served.history('c-1'))[1], ['assistant', 'Yes.', 'completed']);
   });
 
-  it('see the AsyncLocalStorage of their own request', async (t) => {
+  it('are closed in the AsyncLocalStorage of their own request', async (t) => {
     const served = serve(t, {});
     const storage = new AsyncLocalStorage<object>();
     const seen: boolean[] = [];
@@ -97,7 +97,7 @@ describe('replies of one round', () => {
     assert.deepEqual(errorsIn(served.logLines), ['a reply could not be sent']);
   });
 
-  it('are counted once when their request is aborted before they depart', async (t) => {
+  it('are counted only once if their request is aborted before they depart', async (t) => {
     const leaving = new AbortController();
     const served = serve(t, {
       onMessage() {
@@ -115,7 +115,7 @@ describe('replies of one round', () => {
     assert.equal(served.metric('layercode_open_streams'), 0);
   });
 
-  it('leave their places to events that arrive meanwhile', async (t) => {
+  it('give up their places to events that arrive meanwhile', async (t) => {
     const served = serve(t, {}, { environment: { MAX_STREAMS: '2' } });
     const { texts } = await postTogether(served, eventsOf(6));
     await until(() => texts().every((text) => IS_WHOLE.test(text)), 'six replies');
@@ -124,7 +124,7 @@ describe('replies of one round', () => {
 });
 
 describe('a turn that is taken over before its first words depart', () => {
-  it('has said them, as they are still sent', async (t) => {
+  it('has said them, because they are still sent', async (t) => {
     const served = serve(t, {
       async onMessage({ signal }, reply) {
         reply.say('First words.');

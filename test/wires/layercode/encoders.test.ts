@@ -31,15 +31,15 @@ const AWKWARD_TEXTS = [
 
 describe('an encoder', () => {
   for (const [what, event, session, call] of [
-    ['speaks', { type: 'say', text: 'Hi.' },
+    ['writes what is said', { type: 'say', text: 'Hi.' },
       '{"type":"response.tts","content":"Hi."}', 'event: message\ndata: Hi.\n\n'],
-    ['speaks a filler like any text', { type: 'say', text: 'Hm.', isFiller: true },
+    ['writes a filler like any other text', { type: 'say', text: 'Hm.', isFiller: true },
       '{"type":"response.tts","content":"Hm."}', 'event: message\ndata: Hm.\n\n'],
-    ['sends data', { type: 'data', json: '{"a":[1,null]}' },
+    ['writes data', { type: 'data', json: '{"a":[1,null]}' },
       '{"type":"response.data","content":{"a":[1,null]}}', 'event: data\ndata: {"a":[1,null]}\n\n'],
-    ['hangs up, with data, without which a client dispatches nothing', { type: 'hangup' },
+    ['writes a hang-up with data, without which a client dispatches nothing', { type: 'hangup' },
       '{"type":"response.hangup"}', 'event: hangup\ndata: {}\n\n'],
-    ['reports a failure in the call dialect: the apology has been said', { type: 'error' },
+    ['reports a failure only in the call dialect: the apology has been said', { type: 'error' },
       '', 'event: error\ndata: {"error":"Internal server error"}\n\n'],
     ['has no word for a transfer: the turn may have run on another wire before',
       { type: 'transfer', to: '+15550100' }, '', ''],
@@ -63,7 +63,7 @@ describe('an encoder', () => {
 });
 
 describe('SessionEncoder', () => {
-  it('writes an event on one line, whatever text and id, and both arrive as they were', () => {
+  it('writes an event on one line, whatever its text and id, which arrive as they were', () => {
     for (const text of AWKWARD_TEXTS) {
       const line = new SessionEncoder(text).event({ type: 'say', text });
       assert.match(line, /^data: [^\r\n]*\n\n$/);

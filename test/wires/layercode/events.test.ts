@@ -247,7 +247,7 @@ describe('parseEvent', () => {
       '[1].timestamp', `${TIMESTAMP}, got a boolean`,
     ],
   ] as const)
-    it(`names ${field}${path} when it is wrong: ${rule}`, () => {
+    it(`names ${field}${path}, which must be ${rule}`, () => {
       const type = field === 'transcript' ? 'session.end' : 'message';
       const error = errorOf({ type, ...VALID[type], [field]: value });
       assert.equal(error.path, field + path);

@@ -70,7 +70,7 @@ const COLLECTED = `
 `;
 
 describe('a hook that never ends', () => {
-  // Was: Node 20 collected the timeout, and the request hung for ever.
+  // Node 20 used to collect the timeout, so that the request hung for ever.
   it('keeps its timeout after a garbage collection: onData, onSessionUpdate, onSessionEnd', async () => {
     const events = [dataEvent(), updateEvent(), endEvent()].map((event) => JSON.stringify(event));
     const { stdout } = await promisify(execFile)(
@@ -81,7 +81,7 @@ describe('a hook that never ends', () => {
     assert.deepEqual(JSON.parse(stdout), [500, 500, 500]);
   });
 
-  it('has its signal fired with a reason that says so', async (t) => {
+  it('has its signal fired, with the timeout as the reason', async (t) => {
     const reason = deferred<unknown>();
     const { client } = serve(
       t,
@@ -99,7 +99,7 @@ describe('a hook that never ends', () => {
   });
 });
 
-describe('a hook that returns a thenable, as query builders do', () => {
+describe('a hook that returns a thenable such as a query builder', () => {
   it('is awaited', async (t) => {
     const { client } = serve(t, {
       onData: () =>
@@ -121,12 +121,12 @@ function waiting() {
   return { hook, begun: begun.promise, release: release.resolve };
 }
 
-describe('as many data hooks as MAX_STREAMS', () => {
+describe('as many running data hooks as MAX_STREAMS', () => {
   for (const [name, event] of [
     ['data', dataEvent],
     ['session.update', updateEvent],
   ] as const) {
-    it(`refuse one more ${name} with 503 and Retry-After before the agent is told`, async (t) => {
+    it(`cause one more ${name} to be refused with 503, and the agent is not told`, async (t) => {
       const [told, release] = [new Told<string>(), deferred()];
       const hook = async ({ event: { type } }: { event: { type: string } }): Promise<void> => {
         told.tell(type);
@@ -145,7 +145,7 @@ describe('as many data hooks as MAX_STREAMS', () => {
     });
   }
 
-  it('leave a turn its stream', async (t) => {
+  it('leave a stream for a turn', async (t) => {
     const { hook, begun, release } = waiting();
     const { client } = serve(t, { onData: hook }, MAX_ONE);
     const first = client.post(dataEvent());
@@ -155,7 +155,7 @@ describe('as many data hooks as MAX_STREAMS', () => {
     await first;
   });
 
-  it('make room when the platform leaves one, and its signal fires', async (t) => {
+  it('make room when the platform drops one of them, and its signal fires', async (t) => {
     const [begun, reason] = [deferred(), deferred<unknown>()];
     const { client, raw } = serve(
       t,
@@ -179,7 +179,7 @@ describe('as many data hooks as MAX_STREAMS', () => {
   });
 });
 
-describe('at MAX_STREAMS', () => {
+describe('at MAX_STREAMS,', () => {
   /** A server whose one stream is open, in a call of either dialect. */
   async function full(t: Parameters<typeof serve>[0], event: object) {
     const ended = new Told<string>();
@@ -213,7 +213,7 @@ describe('at MAX_STREAMS', () => {
       if (type !== undefined) assert.equal(await ended.next(), type);
     });
 
-  it('an end whose hook takes long does not keep a turn out', async (t) => {
+  it('a slow hook at the end of a call does not keep a turn out', async (t) => {
     const { hook, begun, release } = waiting();
     const { client, metric } = serve(t, { onSessionEnd: hook }, MAX_ONE);
     const ending = client.post(callEvent('call_ended'));
@@ -247,7 +247,7 @@ for (const end of [endEvent(), callEvent('call_ended')])
   });
 
 describe('a repeated session.end', () => {
-  it('does not cut a turn that is running by now, not even of its own session', async (t) => {
+  it('does not cut a turn that has begun since, not even one of its own session', async (t) => {
     const { client, history } = serve(t, {
       onMessage: async ({ text, signal }, reply) => {
         reply.say('One.');
@@ -280,7 +280,7 @@ describe('a repeated session.end', () => {
 });
 
 describe('the time for the first word', () => {
-  // Was: it ran from the request's headers on, and a slow body left none of it to the agent.
+  // It used to run from the request's headers on, and a slow body left the agent none of it.
   it('begins once the body has arrived', async (t) => {
     const pass = jumpingClock(t);
     const begun = deferred();

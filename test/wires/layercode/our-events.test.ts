@@ -103,7 +103,7 @@ describe('callEventOf', () => {
   }
 
   for (const wrong of [5, {}, 'x'.repeat(257), '+1\n2']) {
-    it(`does not accept ${JSON.stringify(wrong).slice(0, 20)} as a number`, () => {
+    it(`does not accept ${JSON.stringify(wrong).slice(0, 20)} as a phone number`, () => {
       const event = { type: 'call_started', call_id: 'c', from_phone_number: wrong };
       assert.equal(translated(event).caller, undefined);
     });

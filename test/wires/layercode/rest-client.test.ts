@@ -237,13 +237,13 @@ for (const [name, call] of Object.entries(calls)) {
   describe(`a failure of ${name}`, () => {
     useRestServer();
 
-    it('has the status and the platform\'s own words when it is refused', async () => {
+    it('has the status and the platform\'s own words when the request is refused', async () => {
       rest.fault = () => answerJson(429, { error: 'Slow down' }, { 'retry-after': '17' });
       const { kind, status, reason, retryAfter } = await failureOf(call(client));
       assert.deepEqual([kind, status, reason, retryAfter], ['refused', 429, 'Slow down', '17']);
     });
 
-    it('has no key in it, even if the platform quotes it', async () => {
+    it('does not contain the key, even if the platform quotes it', async () => {
       rest.fault = ({ headers }) => answerJson(401, { error: `not ${headers.authorization}` });
       const error = await failureOf(call(client));
       assert.equal(error.reason, 'not Bearer [redacted]');
@@ -274,12 +274,12 @@ for (const [name, call] of Object.entries(calls)) {
       });
     }
 
-    it('is unreachable when the connection breaks', async () => {
+    it('is of the kind "unreachable" when the connection breaks', async () => {
       rest.fault = () => hangsUp;
       assert.equal((await failureOf(call(client))).kind, 'unreachable');
     });
 
-    it('is unreachable when it is redirected, and the key goes to nobody else', async () => {
+    it('is of the kind "unreachable" after a redirect, and the key goes nowhere else', async () => {
       const elsewhere = await startRestServer({ 'ag-1': null });
       try {
         rest.fault =
@@ -293,7 +293,7 @@ for (const [name, call] of Object.entries(calls)) {
       }
     });
 
-    it('is the signal\'s reason when that fires', async () => {
+    it('is the signal\'s reason when the signal fires', async () => {
       const controller = new AbortController();
       rest.fault = () => () => controller.abort('enough');
       assert.equal(

@@ -44,7 +44,7 @@ describe("the session dialect's stream", () => {
     assert.deepEqual(named, ['text/event-stream', 'no-cache, no-transform', 'no', null]);
   });
 
-  it('begins with headers and first event in one packet', async (t) => {
+  it('begins with the headers and the first event in one packet', async (t) => {
     const begun = deferred();
     const first = deferred();
     const { raw, client } = serve(t, {
@@ -132,7 +132,7 @@ describe('MAX_STREAMS', () => {
     );
   });
 
-  it('has room again once a stream has ended', async (t) => {
+  it('leaves room again once a stream has ended', async (t) => {
     const { client, metric } = serve(t, {}, { environment: { MAX_STREAMS: '1' } });
     for (let turn = 0; turn < 3; turn++) {
       const reply = await client.say('again');
@@ -142,7 +142,7 @@ describe('MAX_STREAMS', () => {
     }
   });
 
-  it('has room again once a stream has been dropped', async (t) => {
+  it('leaves room again once a stream has been dropped', async (t) => {
     const { client, interrupted, metric } = holding(t);
     const reply = await client.say('first');
     await new Listener(reply).next();

@@ -74,14 +74,14 @@ const ACCEPTED: readonly (readonly [title: string, header: string])[] = [
   ['with a wrong digest before the right one', `t=${NOW},v1=${'0'.repeat(64)},v1=${DIGEST}`],
   ['with a wrong digest after the right one', `t=${NOW},v1=${DIGEST},v1=${'0'.repeat(64)}`],
   [
-    'with something else that is not a digest',
+    'with other values that are not digests',
     `t=${NOW},v1=,v1=xyz,v1=${DIGEST.slice(1)},v1=${DIGEST}`,
   ],
 ];
 
 const REFUSED: readonly (readonly [title: string, header: string | undefined])[] = [
-  ['missing', undefined],
-  ['empty', ''],
+  ['that is missing', undefined],
+  ['that is empty', ''],
   ['without a time', `v1=${DIGEST}`],
   ['without a digest', `t=${NOW}`],
   ['with an empty time', `t=,v1=${DIGEST}`],
@@ -98,11 +98,11 @@ const REFUSED: readonly (readonly [title: string, header: string | undefined])[]
     'with a time in other digits',
     `t=${[...String(NOW)].map((digit) => String.fromCodePoint(0x0660 + Number(digit))).join('')},v1=${DIGEST}`,
   ],
-  ['with the same time written otherwise: the digits are signed', `t=0${NOW},v1=${DIGEST}`],
+  ['with the same time written differently: the digits are signed', `t=0${NOW},v1=${DIGEST}`],
   ['with an empty digest', `t=${NOW},v1=`],
-  ['with a digest one digit short', `t=${NOW},v1=${DIGEST.slice(1)}`],
-  ['with a digest one digit long', `t=${NOW},v1=${DIGEST}0`],
-  ['with a digest cut to nothing but its prefix', `t=${NOW},v1=${DIGEST.slice(0, 2)}`],
+  ['with a digest one digit too short', `t=${NOW},v1=${DIGEST.slice(1)}`],
+  ['with a digest one digit too long', `t=${NOW},v1=${DIGEST}0`],
+  ['with only the beginning of the digest', `t=${NOW},v1=${DIGEST.slice(0, 2)}`],
   ['with a digest that is not hex', `t=${NOW},v1=${'g'.repeat(64)}`],
   ['with a digest in base64', `t=${NOW},v1=${Buffer.from(DIGEST, 'hex').toString('base64')}`],
   ['with the first digit changed', `t=${NOW},v1=${flip(DIGEST, 0)}`],
@@ -156,7 +156,7 @@ describe('verifySignature', () => {
     assert.equal(verifySignature(BODY, HEADER, SECRET), false);
   });
 
-  it('refuses a body with any byte changed, one more or one less', () => {
+  it('refuses a body with any byte changed, one added or one missing', () => {
     const body = Buffer.from(BODY);
     for (let index = 0; index < body.length; index++) {
       const damaged = Buffer.from(body);
@@ -191,7 +191,7 @@ describe('verifySignature', () => {
     'whsec_test\n',
     'whsec_',
   ]) {
-    it(`refuses what ${JSON.stringify(secret)} would have signed`, () => {
+    it(`refuses what was signed with ${JSON.stringify(secret)}`, () => {
       assert.equal(isRight(BODY, sign(BODY, secret)), false);
     });
   }

@@ -123,7 +123,7 @@ function waiting(): {
 }
 
 describe('a caller that stops reading', () => {
-  it('keeps its stream open, but an agent that has ended is no longer at work', async (t) => {
+  it('keeps its stream open, but an agent that is done does not count as running', async (t) => {
     const ended = deferred();
     const { app, metric } = await unread(t, (reply) => {
       for (let count = 0; count < PIECES; count++) void reply.say(PIECE);
@@ -160,7 +160,7 @@ describe('a caller that stops reading', () => {
     assert.deepEqual([yielded < PIECES, app.runningTurns], [true, 1]);
   });
 
-  it('and leaves frees the waiting agent, and has not received what waited here', async (t) => {
+  it('and leaves frees the waiting agent, and did not receive what was waiting', async (t) => {
     const over = deferred();
     const { speak, stuck, said } = waiting();
     const { connection, interrupted } = await unread(t, (reply) => speak(reply).then(over.resolve));
@@ -171,8 +171,8 @@ describe('a caller that stops reading', () => {
     assert.ok((await interrupted.next()).text.length < (said() + 1) * PIECE.length);
   });
 
-  it('gets the whole reply of an agent that does not wait once it reads again', async (t) => {
-    // Was: the caller was cut off once 1 MiB waited, even when reading.
+  it('gets the whole reply when it reads again, even if the agent does not wait', async (t) => {
+    // Previously the caller was cut off once 1 MiB was waiting, even while reading.
     const saidAll = new Told<void>();
     const { connection, history } = await unread(t, (reply) => {
       for (let piece = 0; piece < PIECES; piece++) void reply.say(PIECE);
@@ -185,7 +185,7 @@ describe('a caller that stops reading', () => {
     assert.equal((await history('c-1'))[1]?.[2], 'completed');
   });
 
-  it('and leaves has only what was sent in history, though the agent does not wait', async (t) => {
+  it('and leaves has only what was sent in history, even if the agent does not wait', async (t) => {
     const saidAll = new Told<void>();
     const { connection, interrupted, messages } = await unread(t, async (reply) => {
       for (let piece = 0; piece < PIECES; piece++) {

@@ -85,7 +85,7 @@ describe('the check of webhook signatures', () => {
   });
 });
 
-describe('webhook body', () => {
+describe('the body of a webhook', () => {
   const limit = { environment: { MAX_BODY_BYTES: '1000' } };
   const ofLength = (length: number): string => BODY + ' '.repeat(length - Buffer.byteLength(BODY));
 
@@ -116,7 +116,7 @@ describe('webhook body', () => {
     ['that is not JSON', BODY.slice(0, -1), /^the body is not JSON/],
     ['without text', JSON.stringify(messageEvent({ text: undefined })), /^text must be a string/],
   ] as const) {
-    it(`${what} is refused, and the message says where`, async (t) => {
+    it(`${what} is refused, and the message says why`, async (t) => {
       const { client } = serve(t, {});
       const reply = await client.post(body);
       const { error } = (await reply.json()) as { error: string };
@@ -125,7 +125,7 @@ describe('webhook body', () => {
     });
   }
 
-  it('is refused, and quoted are 100 characters of a longer content type', async (t) => {
+  it('is refused for its content type, of which at most 100 characters are quoted', async (t) => {
     const { client } = serve(t, {});
     const headers = { 'content-type': `text/${'x'.repeat(300)}` };
     const { response } = await client.post(messageEvent(), { headers });
@@ -134,7 +134,7 @@ describe('webhook body', () => {
     assert.deepEqual([response.status, error], [415, expected]);
   });
 
-  it('is refused with any content encoding but identity, and the answer names it', async (t) => {
+  it('is refused with any content encoding but identity, which the answer names', async (t) => {
     const { client } = serve(t, {});
     const plain = { 'content-encoding': 'identity' };
     assert.equal((await client.post(messageEvent(), { headers: plain })).status, 200);

@@ -38,7 +38,7 @@ describe('among webhook events that are not turns,', () => {
   });
 
   for (const value of [false, 0, '', [], undefined] as const)
-    it(`data is answered if the agent returns ${JSON.stringify(value)}`, async (t) => {
+    it(`data is answered even if the agent returns ${JSON.stringify(value)}`, async (t) => {
       const { client } = serve(t, { onData: async () => value });
       const answer = await (await client.post(wireBody('data'))).json();
       assert.deepEqual(answer, value === undefined ? { status: 'ok' } : value);
