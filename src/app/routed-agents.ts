@@ -98,7 +98,7 @@ export function routeAgents(given: GivenAgents, parts: AppParts): RoutedAgents {
             records.turnEnded?.(
               call,
               process,
-              () => conversations.readOrMark(conversationId),
+              () => turns.readForRecord(conversationId, log),
               () => conversations.isStoreAway,
             );
           },

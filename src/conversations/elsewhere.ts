@@ -70,28 +70,31 @@ export function askedFirst(
   mayYield: boolean,
   known: TurnRecord | undefined,
 ): AskedFirst | undefined {
-  const { turns, runningCalls, onceCalls } = conversation;
-  const processes = new Set<string>();
-  const ofSameTurn = new Set<string>();
-  const add = (process: string | undefined): void => {
-    if (isOther(process, own)) processes.add(process);
-  };
-  if (runningCalls > 0) {
-    for (const turn of turns)
-      for (const { state, process = turn.process } of toolMessagesOf(turn)) {
-        if (state !== 'running') continue;
-        add(process);
-        if (turn === known && isOther(process, own)) ofSameTurn.add(process);
-      }
-  }
-  for (const { state, process } of Object.values(onceCalls ?? {}))
-    if (state === 'running') add(process);
+  const processes = callersElsewhere(conversation, own);
+  const ofSameTurn = new Set(known === undefined ? [] : callersIn(known, own));
   if (mayYield || processes.size > 0)
-    for (const { process } of openRunsElsewhere(conversation, own)) add(process);
+    for (const { process } of openRunsElsewhere(conversation, own)) processes.add(process);
   return processes.size === 0 ? undefined : { kind: 'elsewhere', processes, ofSameTurn };
 }
 
-function isOther(process: string | undefined, own: string): process is string {
+/** The other processes that are running tool calls, as far as the conversation knows. */
+export function callersElsewhere(
+  { turns, runningCalls, onceCalls }: Conversation,
+  own: string | undefined,
+): Set<string> {
+  const callers = runningCalls === 0 ? [] : turns.flatMap((turn) => callersIn(turn, own));
+  for (const { state, process } of Object.values(onceCalls ?? {}))
+    if (state === 'running' && isOther(process, own)) callers.push(process);
+  return new Set(callers);
+}
+
+function callersIn(turn: TurnRecord, own: string | undefined): string[] {
+  return toolMessagesOf(turn).flatMap(({ state, process = turn.process }) =>
+    state === 'running' && isOther(process, own) ? [process] : [],
+  );
+}
+
+function isOther(process: string | undefined, own: string | undefined): process is string {
   return process !== undefined && process !== own;
 }
 

@@ -8,6 +8,7 @@ import {
   keepState, keepStateOfMissing, mayBeOfCall, type StateChange,
 } from './agent-state.ts';
 import { addMessage, clearTurns, findTurn, historyOf, type Conversation } from './conversation.ts';
+import { lostCallsOf, type KnownRuns, type LostCall } from './elsewhere.ts';
 import { cutTurn, mayBeOfNewer, type CutTurn } from './heard.ts';
 import { MAX_TEXT_LENGTH, trim, type ConversationBounds } from './history-bounds.ts';
 import type { Message, ToolCallId } from './message.ts';
@@ -237,6 +238,11 @@ export class ConversationManager {
   /** See `loseOnce` in once-rules.ts. */
   loseClaim(conversationId: string, key: string, call: OnceCall): Awaitable<boolean> {
     return this.#update(conversationId, (conversation) => loseOnce(conversation, key, call));
+  }
+
+  /** See `lostCallsOf` in elsewhere.ts. */
+  loseCalls(conversationId: string, runs: KnownRuns): Awaitable<readonly LostCall[]> {
+    return this.#update(conversationId, (conversation) => lostCallsOf(conversation, runs));
   }
 
   /**

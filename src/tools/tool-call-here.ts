@@ -17,7 +17,8 @@ export async function runHere(
   call: NotedToolCall,
   tool: ToolRun,
 ): Promise<ToolCallResult> {
-  const { key, isOnce, claim, running: { signal }, spoken } = call;
+  const { key, isOnce, claim, running, spoken } = call;
+  const { signal } = running;
   const { trace } = turn;
   const run = (): Awaitable<string> =>
     tool.run({
@@ -28,7 +29,8 @@ export async function runHere(
     });
   turn.work.toolBegan(toolNameOf(call), spoken.call);
   try {
-    const content = await (trace === undefined ? run() : trace.runTool(spoken.call.id, run));
+    const begun = trace === undefined ? run() : trace.runTool(spoken.call.id, run);
+    const content = await (isOnce ? running.orGivenUp(begun) : begun);
     return { state: 'completed', content, handOver: call.handOver };
   } catch (error) {
     if (error instanceof NotDone) return notDone(turn, call, error);

@@ -1,5 +1,6 @@
 // Tool calls running in this process: which of them are the same call, and when they are aborted.
 
+import type { Awaitable } from '../base/awaitable.ts';
 import type { ToolCallState } from '../conversations/message.ts';
 import { NOT_STARTED, UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
 
@@ -38,6 +39,7 @@ export class RunningToolCall {
   readonly #controller = new AbortController();
   #settle!: (outcome: ToolCallResult) => void;
   #deadline: NodeJS.Timeout | undefined;
+  #giveUp: ((reason: Error) => void) | undefined;
 
   constructor() {
     this.outcome = new Promise((resolve) => {
@@ -57,6 +59,17 @@ export class RunningToolCall {
   /** Aborts the call later, unless it has ended by then. A second time limit is ignored. */
   abortAfter(ms: number, reason: Error): void {
     this.#deadline ??= setTimeout(() => this.abort(reason), Math.max(0, ms));
+  }
+
+  /** The value of `running`. Rejects if the call is given up first. */
+  orGivenUp<T>(running: Awaitable<T>): Promise<T> {
+    const givenUp = new Promise<never>((_resolve, reject) => (this.#giveUp = reject));
+    return Promise.race([running, givenUp]);
+  }
+
+  /** For a call that acts once and pays no attention to its signal. */
+  giveUp(reason: Error): void {
+    this.#giveUp?.(reason);
   }
 
   end(outcome: ToolCallResult): void {
@@ -136,6 +149,11 @@ export class RunningToolCalls {
   abortAll(reason: Error): void {
     for (const call of this.#all()) call.abort(reason);
     for (const forget of this.#late.values()) forget();
+  }
+
+  /** Stops waiting for calls that act once: their outcome is unknown. */
+  giveUpAll(reason: Error): void {
+    for (const call of this.#all()) call.giveUp(reason);
   }
 
   /** Resolves when all calls running now have ended, and all tools whose time is up by then. */

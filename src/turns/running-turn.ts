@@ -8,19 +8,17 @@ import { atMost } from '../base/time-limit.ts';
 import { isBeside, type Caller, type TurnEvent } from '../calls/call-event.ts';
 import type { SentEvent } from '../calls/reply-event.ts';
 import type { EarlierToolCall } from '../conversations/discarded-turns.ts';
-import type { LostCall } from '../conversations/elsewhere.ts';
 import type { Message } from '../conversations/message.ts';
 import type { OpenedTurn } from '../conversations/opened-turn.ts';
 import { nextRunId } from '../conversations/turn-record.ts';
 import type { TurnSettlement } from '../conversations/turn-settlement.ts';
 import type { Logger } from '../log.ts';
-import { noteUnknown } from '../tools/tool-calling-turn.ts';
 import type { ToolCalls } from '../tools/tool-calls.ts';
-import { toolNamed } from '../tools/tool-list.ts';
 import { AgentRun, loadedWork } from './agent-run.ts';
 import { startClock } from './clock.ts';
 import type { DeliveredTurn, Delivery } from './delivery.ts';
 import { apologyOf, tellInterrupted } from './hooks.ts';
+import { noteLostCall } from './lost-calls.ts';
 import {
   isAnswered, isOver, moveFor, type Effect, type Ending, type Happening, type RunState,
   type StreamEnd,
@@ -459,24 +457,13 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     }
     if (opened.endedElsewhere.length > 0)
       host.others?.ended(conversationId, opened.endedElsewhere);
-    for (const lost of opened.lostCalls) this.#noteLost(lost);
+    for (const lost of opened.lostCalls) noteLostCall(host, this.log, lost, this);
     this.liveState = host.states?.enter(conversationId, opened);
     this.#restoreSpeaker(opened.agent);
     // The platform reports that a completed turn was cut. Any other cut was reported at the time.
     if (opened.cut !== undefined) tellInterrupted(this, opened.cut);
     // Begins to wait for calls of earlier runs that are still running.
     if (opened.earlierCalls.length > 0) void this.calls;
-  }
-
-  /** Not counted if it runs again now, or may run again as often as anybody likes. */
-  #noteLost({ turnId, tool: called = '', isOnce, idempotencyKey }: LostCall): void {
-    const { conversationId, host } = this;
-    const { own, all } = host.speakers;
-    const tool = toolNamed([own, ...all.values()], called);
-    const name = tool?.name ?? (isOnce ? called : 'unknown'); // only our tools make claims
-    const isHarmless = tool?.once === undefined || turnId === this.turnId;
-    if (tool?.repeatable === true && isHarmless) return;
-    noteUnknown(host, this.log, { conversationId, tool: name, idempotencyKey });
   }
 
   /** Continues with the agent that an earlier turn handed the conversation over to, if one did. */

@@ -32,6 +32,7 @@ import type { SealedTexts } from '../redaction/sealed-texts.ts';
 import { RunningToolCalls } from '../tools/tool-calls-running.ts';
 import type { CallLimits } from './call-limits.ts';
 import type { Delivery } from './delivery.ts';
+import { readForRecord } from './lost-calls.ts';
 import type { OtherProcesses, OwnTurns } from './other-processes.ts';
 import type { WorkObserver } from './report/turn-work.ts';
 import { RunningTurn } from './running-turn.ts';
@@ -60,6 +61,8 @@ export interface TurnsOptions extends RunOptions {
 
 /** Time for the last writes of a shutdown. All attempts at one write take less. */
 const LAST_WRITES_MS = 3_000;
+/** The part of it for which aborted tools may still return. */
+const LAST_RESULTS_MS = 1_000;
 
 /**
  * The turns of one path: decides which turn of a conversation runs. Which of two turns is newer is
@@ -167,6 +170,11 @@ export class Turns implements TurnHost, OwnTurns {
     return turns.length > 0;
   }
 
+  /** See `readForRecord` in lost-calls.ts. */
+  readForRecord(conversationId: string, log: Logger): Promise<Conversation | undefined> {
+    return readForRecord(this, log, conversationId);
+  }
+
   /** What `onSessionEnd` is told. The state is that of turns and tools still running, if any. */
   toldAtEnd(
     { conversationId, caller, sessionId }: CallEnd,
@@ -222,13 +230,17 @@ export class Turns implements TurnHost, OwnTurns {
   }
 
   /**
-   * Waits at most `lastMs` for tool calls, then aborts them. Resolves when their results are
-   * stored, but no more than 3 s later.
+   * Waits at most `lastMs` for tool calls, then aborts them. Those that act once and do not return
+   * even now have an unknown outcome. Resolves when all results are stored, but no more than 3 s
+   * later.
    */
   async close(lastMs: number): Promise<void> {
     if (lastMs > 0) await atMost(lastMs, this.calls.ended());
     this.interruptAll('the server is shutting down');
-    await atMost(LAST_WRITES_MS, this.settled());
+    const endsAtMs = performance.now() + LAST_WRITES_MS;
+    await atMost(LAST_RESULTS_MS, this.calls.ended());
+    this.calls.giveUpAll(new TurnAbortedError('the server did not wait for the tool any longer'));
+    await atMost(endsAtMs - performance.now(), this.settled());
   }
 
   track(write: Promise<unknown>): void {

@@ -38,7 +38,7 @@ export class CallEnds {
     // After that, so that the store hears of the interruption first.
     records?.ended(
       this.#callOf(event),
-      () => conversations.readOrMark(conversationId),
+      () => turns.readForRecord(conversationId, context.log),
       () => conversations.isStoreAway,
     );
     return runHook(context, event, this.#options, (given, event) => {

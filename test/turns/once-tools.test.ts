@@ -6,6 +6,7 @@ import { describe, it, type TestContext } from 'node:test';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { defineState } from '../../src/agents/state/state.ts';
 import { createApp } from '../../src/app/create-app.ts';
+import type { CallRecords } from '../../src/records/call-recorder.ts';
 import { parseSettings } from '../../src/settings/parse-settings.ts';
 import { NotDone } from '../../src/tools/tool-not-done.ts';
 import type { Tool } from '../../src/tools/tool.ts';
@@ -83,6 +84,17 @@ describe('a once tool', () => {
     const keys = errorsOf(served, IS_UNKNOWN).map(({ idempotencyKey }) => idempotencyKey);
     assert.deepEqual(keys, [...bank.keys]);
     assert.equal(served.metric('layercode_tool_outcomes_unknown_total{tool="pay"}'), 1);
+  });
+
+  it('has an unknown outcome if it has not returned by the end of a shutdown', async (t) => {
+    const bank = new Bank();
+    const served = shop(t, payTool(bank.pay));
+    const reply = served.says('pay 5');
+    await bank.begun();
+    await within(served.app.close(), 'the end of the server');
+    assert.deepEqual(keysOf(served, IS_UNKNOWN), [...bank.keys]);
+    assert.equal(served.metric('layercode_tool_outcomes_unknown_total{tool="pay"}'), 1);
+    await reply;
   });
 
   it('is repeated with the same key if it throws and is repeatable', async (t) => {
@@ -287,6 +299,21 @@ describe('a payment tool in several processes', () => {
     await until(() => keysOf(a, HAS_ENDED).length > 0, 'the line');
     assert.deepEqual(keysOf(a, HAS_ENDED), keysOf(b, IS_UNKNOWN));
     await paysAtLast(b, /"done before"/);
+  });
+
+  it('has an unknown outcome when its call is recorded, if its process is gone', async (t) => {
+    const reads: Parameters<CallRecords['ended']>[1][] = [];
+    const counts = (): ReturnType<CallRecords['counts']> => ({ written: 0, lost: 0, waiting: 0 });
+    const records = {
+      ended: (...[, read]: Parameters<CallRecords['ended']>) => void reads.push(read),
+      counts,
+      close: async () => undefined,
+    };
+    const { b, bank } = await lost(t, { records });
+    await b.client.post({ type: 'session.end', session_id: 'test-session', ...ID });
+    for (let times = 0; times < 2; times++) await reads[0]?.();
+    assert.deepEqual(await toolResults(b), [UNKNOWN]);
+    assert.deepEqual(keysOf(b, IS_UNKNOWN), [...bank.keys]);
   });
 
   for (const [what, once, before, name] of [

@@ -9,6 +9,7 @@ import { defineAgent } from '../../src/agents/define-agent.ts';
 import type { State } from '../../src/agents/state/state.ts';
 import { soon } from '../../src/base/awaitable.ts';
 import { scriptedModel } from '../../src/kit/scripted-model.ts';
+import type { CallRecords } from '../../src/records/call-recorder.ts';
 import { tool, type Tool, type ToolContext } from '../../src/tools/tool.ts';
 import { spoken } from '../conversations/asking-back.ts';
 import { sharing } from '../conversations/stores/machines.ts';
@@ -86,14 +87,16 @@ export interface Machines {
 }
 
 /** Three processes over one store. Time passes quickly, because they wait for each other a lot. */
-export function machines(t: TestContext, pay: () => Paying): Machines {
+export function machines(t: TestContext, pay: () => Paying, records?: CallRecords): Machines {
   const clock = quickClock(t);
   const shared: SharedParts = new Map();
   const post = new Post();
   const open = (address: string): { own: Shop; parts: PartsInMemory } => {
     const parts = new PartsInMemory(shared, { isSlow: true });
     const store = sharing(parts, { timeoutMs: 5_000 });
-    return { own: shop(t, pay(), { store, channel: post.channel(address) }), parts };
+    const channel = post.channel(address);
+    const options = records === undefined ? { store, channel } : { store, channel, records };
+    return { own: shop(t, pay(), options), parts };
   };
   const [{ own: a, parts }, { own: b }, { own: c }] = [open('p0'), open('p1'), open('p2')];
   const loseFirst = async (): Promise<void> => {
@@ -156,15 +159,16 @@ interface PaymentOptions {
   readonly pay?: (pay: Pay) => Paying;
   /** What is said first, and in which process. */
   readonly before?: (all: Machines) => Promise<unknown>;
+  readonly records?: CallRecords;
 }
 
 /** The first of three processes is paying 5. */
 export async function paying(
-  t: TestContext, { pay = (run) => payTool(run), before }: PaymentOptions = {},
+  t: TestContext, { pay = (run) => payTool(run), before, records }: PaymentOptions = {},
 ): Promise<Payment> {
   const bank = new Bank();
   t.after(() => bank.answer(5));
-  const all = machines(t, () => pay(bank.pay));
+  const all = machines(t, () => pay(bank.pay), records);
   await before?.(all);
   const first = all.a.says('pay 5', { turn_id: 'paying' });
   first.catch(() => undefined); // its process may be lost
