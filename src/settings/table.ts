@@ -132,9 +132,9 @@ const chatCompletions = {
     'Keys that other voice platforms send; switches on Chat Completions.'),
   chatCompletionsProfile: setting(oneOf('generic', 'vapi', 'elevenlabs', 'livekit', 'cartesia'),
     'CHAT_COMPLETIONS_PROFILE', 'generic',
-    'Which platform calls: where its requests hold the ids, and what their texts mean.'),
+    'Which platform calls: decides where ids are read, and how its messages are understood.'),
   settleMs: setting(integer(0, 60_000, 'milliseconds'), 'SETTLE_MS', '700',
-    'Chat Completions: time until the tools of a turn may change anything.'),
+    'Chat Completions: how long tools wait in each turn before they may change anything.'),
   vapiWebhookSecret: optional(webhookSecret, 'VAPI_WEBHOOK_SECRET', '–',
     'Secret of the messages that Vapi posts to AGENT_ROUTE/events.'),
   elevenLabsWebhookSecret: optional(webhookSecret, 'ELEVENLABS_WEBHOOK_SECRET', '–',
@@ -160,9 +160,9 @@ const costs = {
   modelPrices: optional(modelPrices, 'MODEL_PRICES', 'those of the default models, in US dollars',
     'What models cost per million tokens, in any currency; replaces the whole default table.'),
   maxCostPerCall: optional(decimal(0.000_001, 1_000_000_000), 'MAX_COST_PER_CALL', '–',
-    'What the models of a call may cost, as MODEL_PRICES counts; then the agent hangs up.'),
+    'What the models of a call may cost, by MODEL_PRICES; then the agent hangs up.'),
   maxTokensPerCall: optional(integer(1, 1_000_000_000, 'tokens'), 'MAX_TOKENS_PER_CALL', '–',
-    'Input and output that a call may use together; then the agent hangs up.'),
+    'Input and output tokens that a call may use in total; then the agent hangs up.'),
 };
 
 const conversations = {
@@ -175,13 +175,13 @@ const conversations = {
     'What a crash of the operating system may lose: "normal" the last turns, "full" nothing.'),
   /** Undefined: what the store does by itself. */
   onceClaims: optional(onceClaims, 'ONCE_CLAIMS', 'stored, with SQLite fsynced',
-    'What must hold a claim before its once tool may act: the store, its disk or replicas.'),
+    'Where a claim must be safe before a tool with "once" acts: the store, its disk or replicas.'),
   /** The first one encrypts. Empty: values stay in the process that heard them. */
   redactionKeys: list(
     listOf(encryptionKey,
       `${encryptionKey.takes}; several separated by commas during a rotation`),
     'REDACTION_KEY', '–',
-    'Encrypts values that callers said, so that raw tools of other processes get them.',
+    'Stores redacted values encrypted, so that tools with "raw" in other processes get them.',
   ),
   /** `store`, or `file:` and a path. Undefined: calls are not recorded. */
   callRecords: optional(records, 'CALL_RECORDS', '–',
@@ -212,12 +212,12 @@ const bounds = {
   maxMessages: setting(integer(2, 100_000), 'MAX_MESSAGES', '200',
     'Messages kept per conversation; beyond that, the oldest are dropped.'),
   maxBodyBytes: setting(integer(1, 104_857_600, 'bytes'), 'MAX_BODY_BYTES', '1048576',
-    'Largest request body, inclusive; beyond that, 413.'),
+    'Largest request body accepted; beyond that, 413.'),
   /** Undefined: as many as its characters allow. */
   maxReplyWords: optional(integer(1, 1_048_576, 'words'), 'MAX_REPLY_WORDS', '–',
-    'Longest reply in spoken words, inclusive; a longer one ends in the apology.'),
+    'Longest reply allowed, in spoken words; a longer one ends in the apology.'),
   maxStreams: setting(integer(1, 1_000_000), 'MAX_STREAMS', '10000',
-    'Turns streaming at once, inclusive; beyond that, 503.'),
+    'Turns that may stream at once; beyond that, 503.'),
   authorizePerMinute: setting(integer(1, 1_000_000), 'AUTHORIZE_PER_MINUTE', '60',
     'Authorize requests per minute and client; beyond that, 429.'),
 };
