@@ -35,7 +35,7 @@ describe('the agent', () => {
     assert.match(await (await caller.start()).text(), /^Hello, this is the corner shop/);
   });
 
-  it('tells the opening hours without a model', async (t) => {
+  it('gives the opening hours without a model', async (t) => {
     const { caller } = call(t);
     const reply = await caller.say('Are you open on Sunday?');
     assert.equal(await reply.text(), 'On Sunday we are closed.');

@@ -30,7 +30,7 @@ interface Parcel {
   readonly count: number;
 }
 
-/** What the agent keeps of each call beside its history: plain JSON. */
+/** What the agent keeps of each call besides its history: plain JSON. */
 const order = defineState(() => ({ putAside: {} as Record<string, Parcel> }));
 
 /** Its arguments are checked before it runs, and have types. So has the state. */
@@ -38,7 +38,7 @@ const putAside = tool({
   name: 'put_aside',
   state: order,
   repeatable: true, // changes only the state, under a key: the same call adds nothing
-  description: 'Puts goods aside for the caller, to be fetched later.',
+  description: 'Puts goods aside for the caller, to be picked up later.',
   parameters: {
     type: 'object',
     properties: {
@@ -57,7 +57,7 @@ const putAside = tool({
 const name = 'corner_shop';
 const welcome = 'Hello, this is the corner shop. Which day would you like to come?';
 
-/** Speaks with a model. Change the prompt, and you have another agent. */
+/** Answers with a model. Change the prompt, and you have another agent. */
 const agent = defineAgent({
   name,
   welcome,
@@ -68,7 +68,10 @@ const agent = defineAgent({
   tools: [openingHours, putAside, hangUp],
 });
 
-/** Speaks by rules. Once you have a key, delete this, and write `export default agent` instead. */
+/**
+ * Answers by fixed rules. Once you have a key, delete this, and write `export default agent`
+ * instead.
+ */
 const standIn = defineAgent({
   name,
   welcome,

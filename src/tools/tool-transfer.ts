@@ -17,14 +17,14 @@ export function transferTo(destinations: Readonly<Record<string, string>>): Tool
   return tool({
     name: 'transfer_call',
     description:
-      'Transfers the call to somebody else. Tell the caller before, in your reply or in "say".',
+      'Transfers the call to somebody else. Tell the caller first, in your reply or in "say".',
     parameters: {
       type: 'object',
       properties: {
         destination: { type: 'string', enum: names, description: 'Whom to transfer to.' },
-        say: { type: 'string', description: 'What to say before, in one sentence.' },
+        say: { type: 'string', description: 'What to say first, in one sentence.' },
         briefing: {
-          type: 'string', description: 'What to tell the person who is called, in one sentence.',
+          type: 'string', description: 'What to tell the person who picks up, in one sentence.',
         },
       },
       required: ['destination'],

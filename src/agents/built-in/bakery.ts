@@ -55,7 +55,7 @@ export function createBakery(): Agent {
           items: {
             type: 'object',
             properties: {
-              id: { type: 'string', description: 'An id of the menu.' },
+              id: { type: 'string', description: 'An id from the menu.' },
               quantity: { type: 'integer', minimum: 1, maximum: 50 },
             },
             required: ['id', 'quantity'],
@@ -94,7 +94,7 @@ export function createBakery(): Agent {
         name: { type: 'string', minLength: 1, maxLength: 80 },
         guests: { type: 'integer', minimum: 1, maximum: 8 },
         date: { type: 'string', description: 'YYYY-MM-DD' },
-        time: { type: 'string', description: 'HH:MM, 24 hours' },
+        time: { type: 'string', description: 'HH:MM, 24-hour' },
       },
       required: ['name', 'guests', 'date', 'time'],
       additionalProperties: false,
