@@ -199,7 +199,7 @@ function hasFailed(frame, delivery) {
 function noticeOfHangUp(event) {
   const hasContent = typeof event === 'object' && event !== null && 'content' in event;
   const tool = hasContent ? eventField(event.content, 'name') : '';
-  return tool === '' ? 'The agent hangs up.' : `The agent has the platform call ${tool}.`;
+  return tool === '' ? 'The agent hangs up.' : `The agent makes the platform call ${tool}.`;
 }
 
 /** Marks what the platform says was heard of the previous reply. @param {unknown} context */

@@ -162,7 +162,7 @@ export class Transcript {
       const what =
         heard === undefined
           ? 'and it is not known what was heard'
-          : `heard was “${cutText(heard, MAX_NOTICE_LENGTH)}”`;
+          : `heard: “${cutText(heard, MAX_NOTICE_LENGTH)}”`;
       return settle(reply, 'interrupted', `interrupted, ${what}`);
     }
     const rest = cutText(reply.text.slice(end), MAX_TEXT_LENGTH);

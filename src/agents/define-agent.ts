@@ -103,7 +103,7 @@ export function defineAgent<S = undefined>(definition: AgentDefinition<S>): Agen
   const unbound: Agent<S> = {
     ...agent,
     onMessage: () => {
-      const reason = 'speaks with a model and was not bound to one: serve it with createApp';
+      const reason = 'uses a model, but was not bound to one: serve it with createApp';
       throw new Error(`agent "${name}" ${reason}`);
     },
     bind: (resources) =>
@@ -152,7 +152,7 @@ function hooksOf<S>(definition: Definition): Partial<Agent<S>> {
 
 function checkDefinition(definition: Definition): void {
   if (typeof definition !== 'object' || definition === null) {
-    const given = definition === null ? 'null' : `a ${typeof definition}`;
+    const given = definition === null ? 'null' : typeof definition;
     throw new TypeError(`an agent must be an object, got ${given}`);
   }
   const { name, onMessage } = definition;
@@ -161,7 +161,8 @@ function checkDefinition(definition: Definition): void {
     const value = definition[key as Field];
     const types: readonly string[] = [expected].flat();
     if (value === undefined || types.includes(typeof value)) continue;
-    throw new TypeError(`an agent's ${key} must be a ${types.join(' or a ')}, got ${typeof value}`);
+    const rule = `must be of type ${types.join(' or ')}`;
+    throw new TypeError(`an agent's ${key} ${rule}, got ${typeof value}`);
   }
   if (!name) throw new TypeError('an agent must have a name');
   const hasPrompt = 'prompt' in definition && Boolean(definition.prompt);

@@ -38,14 +38,14 @@ export function checkHandOver(
   }
   if (agent === speaker) throw repeated(`you are the agent "${agent}" yourself`);
   if (!speakers.sharesState(next)) {
-    const reason = `the agent "${agent}" has another state: both must use the same defineState`;
+    const reason = `the agent "${agent}" has a different state: both must use the same defineState`;
     throw new HandOverError('ERR_HAND_OVER_STATE', reason);
   }
   if (!speakers.redactsFor(next)) {
     const reason = `the agent "${agent}" redacts more than the agent that took the call`;
     throw new HandOverError('ERR_HAND_OVER_REDACT', reason);
   }
-  if (isUnderWay) throw repeated('another call is already handing the conversation over');
+  if (isUnderWay) throw repeated('another tool call is already handing the conversation over');
   if (count >= MAX_HAND_OVERS) {
     const most = `the conversation was handed over ${MAX_HAND_OVERS} times in this turn`;
     throw repeated(`${most}, which is the limit: answer the caller yourself`);

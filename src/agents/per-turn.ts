@@ -25,5 +25,5 @@ export async function makeForTurn<T, Turn>(
 /** Throws if a function returned something other than text. */
 export function checkText(place: string, value: unknown): string {
   if (typeof value === 'string') return value;
-  throw new TypeError(`${place} must make a string, got ${typeof value}`);
+  throw new TypeError(`${place} must return a string, got ${typeof value}`);
 }

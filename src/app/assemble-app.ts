@@ -74,9 +74,9 @@ export function assembleApp(
   const hasKeys = settings.redactionKeys.length > 0;
   const areValuesShared = hasKeys && store.aside !== undefined;
   if (hasKeys && !areValuesShared)
-    log.warn('REDACTION_KEY has no effect', { reason: 'conversations are in no shared store' });
+    log.warn('REDACTION_KEY has no effect', { reason: 'conversations are not in a shared store' });
   for (const reason of faultsOfRepeats(agents, areValuesShared))
-    log.warn('a repeatable tool may not run again as it did', { reason });
+    log.warn('a repeatable tool might behave differently when repeated', { reason });
   const costOf: CostOf = (model, tokens) => prices.costOf(model, tokens);
   const { drainCallsSeconds, conversationTtlSeconds } = settings;
   const app = new App([first, ...others], {
@@ -164,7 +164,7 @@ function checkStates(
     const [otherName, other] = known.get(state.create) ?? [name, state];
     known.set(state.create, [name, state]);
     if (other === state) continue;
-    const both = `the agents "${otherName}" and "${name}" have one function for two states`;
+    const both = `the agents "${otherName}" and "${name}" create two states from one function`;
     throw new AgentsError(`${both}: call defineState once, and pass its result to both`);
   }
 }

@@ -88,7 +88,7 @@ export function createLayers(parts: AppParts, shutdown: Shutdown, servesCompleti
       // The boundary answers all errors, so this is an error in the boundary itself.
       const failed = (error: unknown): void => {
         const { requestId } = context;
-        log.error('request failed beyond its error boundary', { requestId, error });
+        log.error('request failed outside its error boundary', { requestId, error });
         context.response.destroy();
       };
       try {

@@ -27,7 +27,7 @@ export function jsonFaultOf(
     return Number.isFinite(value) ? undefined : fault(`is ${value}, which is not JSON`);
   }
   if (typeof value !== 'object') return fault(`is ${nameOf(value)}, which is not JSON`);
-  if (parents.includes(value)) return fault('contains itself, which JSON cannot');
+  if (parents.includes(value)) return fault('contains itself, which JSON does not allow');
   if (parents.length > MAX_DEPTH) return fault('is nested too deeply');
   const below = [...parents, value];
   const isList = Array.isArray(value);

@@ -12,7 +12,7 @@ export function messageOf(thrown: unknown): string {
   try {
     return String(thrown instanceof Error ? thrown.message : thrown);
   } catch {
-    return 'something without a text was thrown';
+    return 'something without a message was thrown';
   }
 }
 

@@ -80,7 +80,7 @@ export function failureOfResponse(
   if (status === 401 || status === 403 || (status === 400 && REFUSED_KEY.test(body))) {
     const keys = access.keyNames.join(' or ');
     const isUnset = access.key === undefined;
-    const what = isUnset ? `wants a key, ${keys} is not set` : `refused the key of ${keys}`;
+    const what = isUnset ? `wants a key, but ${keys} is not set` : `refused the key in ${keys}`;
     return new ModelError('key_refused', `${access.name} ${what} (HTTP ${status})`, { status });
   }
   const hint = status === 404 ? ': check the name of the model, and the base URL' : '';

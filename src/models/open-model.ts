@@ -134,25 +134,25 @@ function findProblem(
 ): Problem | undefined {
   if (baseUrl === '') {
     const example = 'http://localhost:8001/v1';
-    const message = `${urlName} is not set, model ${name} needs it (for example ${example})`;
+    const message = `${urlName} is not set, but model ${name} needs it (for example ${example})`;
     return { code: 'bad_base_url', message };
   }
   // Without the value: it may hold a password.
   if (!isBaseUrl(baseUrl)) {
-    const rule = 'must be an http(s) URL without user name, password and query';
-    return { code: 'bad_base_url', message: `${urlName} ${rule}, model ${name} needs it` };
+    const rule = 'must be an http(s) URL without user name, password or query';
+    return { code: 'bad_base_url', message: `${urlName} ${rule}, as model ${name} needs it` };
   }
   if (found === undefined) {
     if (provider.isKeyRequired === false) return undefined;
     const [firstName, ...others] = provider.keyNames;
     const also = others.length === 0 ? '' : ` (nor ${others.join(' or ')})`;
-    const message = `${firstName} is not set${also}, model ${name} needs it`;
+    const message = `${firstName} is not set${also}, but model ${name} needs it`;
     return { code: 'key_missing', message };
   }
   // fetch would throw an error that quotes the key.
   if (!/^[\x21-\x7e]+$/.test(found.key)) {
     const fault = 'contains blanks, line breaks or non-ASCII characters';
-    const message = `${found.keyName} ${fault}, model ${name} needs a key`;
+    const message = `${found.keyName} ${fault}, so model ${name} cannot use it`;
     return { code: 'key_missing', message };
   }
   return undefined;

@@ -39,7 +39,7 @@ export const TIMEOUTS_BEFORE_FALLBACK: Partial<Timeouts> = {
 const STAGES = {
   connect: ['connect_timeout', 'connectMs', 'sent no headers'],
   firstDelta: ['first_delta_timeout', 'firstDeltaMs', 'said nothing'],
-  idle: ['idle_timeout', 'idleMs', 'fell silent'],
+  idle: ['idle_timeout', 'idleMs', 'sent nothing more'],
   trailer: ['idle_timeout', 'trailerMs', 'did not close its reply'],
 } as const satisfies Record<string, readonly [ModelErrorCode, keyof Timeouts, string]>;
 
@@ -64,7 +64,7 @@ export class RequestClock {
     this.#timeouts = timeouts;
     this.#onExpired = onExpired;
     this.#total = setTimeout(
-      () => this.#expire('total_timeout', 'was not done', timeouts.totalMs),
+      () => this.#expire('total_timeout', 'did not finish', timeouts.totalMs),
       timeouts.totalMs,
     );
   }

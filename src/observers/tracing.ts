@@ -29,8 +29,9 @@ function openTracer(
   try {
     return new SpanTracer(loadOpenTelemetry(), log, costOf);
   } catch (error) {
-    const hint = 'npm install @opentelemetry/api';
-    log.warn('no spans: an OpenTelemetry SDK runs, but its API cannot be loaded', { hint, error });
+    log.warn('no spans: an OpenTelemetry SDK is running, but its API cannot be loaded', {
+      hint: 'npm install @opentelemetry/api', error,
+    });
     return undefined;
   }
 }

@@ -71,7 +71,7 @@ export function turnMetrics(metrics: Metrics, costOf: CostOf = () => undefined):
 }
 
 const HAND_OVER_HELP =
-  'Turns in which another agent than that of the path spoke, by agent that spoke.';
+  "Turns in which an agent other than the path's spoke, by agent that spoke.";
 
 function noteWaits(logFields: Record<string, unknown>, work: TurnWork): void {
   const { storeMs, settleMs, toolMs, slowestTool, limit, requests } = work;

@@ -73,7 +73,7 @@ function prepareFolder(folder: string): void {
   allowExisting(() => mkdirSync(folder, { mode: 0o700 }));
   const stats = lstatSync(folder);
   if (!stats.isDirectory() || !isOurs(stats)) {
-    throw new Error(`${folder} is not a directory of this user`);
+    throw new Error(`${folder} is not a directory owned by this user`);
   }
   if (!hasNoMoreThan(0o700, stats)) chmodSync(folder, 0o700);
   allowExisting(() => writeFileSync(join(folder, '.gitignore'), '*\n', { flag: 'wx' }));

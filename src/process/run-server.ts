@@ -25,7 +25,7 @@ export async function runServer(argv: readonly string[], options: RunOptions = {
     else process.stdout.write(information);
   } catch (error) {
     const lines = codeOf(error) === 'EADDRINUSE'
-      ? [`${messageOf(error)}; set another PORT, 0 picks a free one`]
+      ? [`${messageOf(error)}; set another PORT (0 picks a free one)`]
       : operatorLines(error);
     // `exit`, because an agent's module may keep the process alive with a timer or a connection.
     process.exitCode = 1;

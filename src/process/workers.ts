@@ -284,7 +284,7 @@ export class Workers {
     for (const worker of this.all.filter(hasListened)) {
       worker.silentChecks += 1;
       if (worker.silentChecks !== MAX_SILENT_CHECKS) continue;
-      this.#options.log.error('a worker does not answer and is killed', { worker: worker.pid });
+      this.#options.log.error('a worker stopped answering and was killed', { worker: worker.pid });
       worker.kill();
     }
   }

@@ -248,7 +248,7 @@ function resultLine(
 /** Why a call without an error has an unknown outcome, as far as its figures say. */
 function causeWithoutError(tool: ToolFigures | undefined, isAfterEqual: boolean): string {
   if (tool === undefined) // it has not returned, or did not run
-    return isAfterEqual ? 'an equal call before it has an unknown outcome' : 'its process ended';
+    return isAfterEqual ? 'an identical earlier call has an unknown outcome' : 'its process ended';
   return tool.outcome === undefined
     ? 'it went on after its turn'
     : 'it threw something that is not an error';

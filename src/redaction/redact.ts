@@ -35,7 +35,7 @@ export function checkRedact(place: string, redact: Redact | undefined): void {
     if (isName(part)) {
       if (FINDER_NAMES.includes(part)) continue;
       const known = FINDER_NAMES.map((name) => `"${name}"`).join(', ');
-      throw new TypeError(`${place} redact has the names ${known}, got ${JSON.stringify(part)}`);
+      throw new TypeError(`${place} redact takes the names ${known}, got ${JSON.stringify(part)}`);
     }
     const { kind, find }: Partial<Record<keyof Finder, unknown>> = part ?? {};
     if (typeof find !== 'function') {

@@ -87,7 +87,7 @@ export class Redaction {
         else {
           const given: unknown = redactor(sealed);
           if (typeof given !== 'string')
-            throw new TypeError(`a function of redact must return a text, got ${typeof given}`);
+            throw new TypeError(`a function of redact must return a string, got ${typeof given}`);
           sealed = given;
         }
       }

@@ -88,11 +88,11 @@ function operations() {
       responses: { 200: jsonAnswer('The list', { type: 'object' }), ...errors(401) },
     },
     reports: {
-      summary: 'What Vapi or ElevenLabs report of a call, each with its own secret',
+      summary: 'What Vapi or ElevenLabs report about a call, each with its own secret',
       security: OPEN,
       requestBody: jsonBody({ type: 'object' }),
       responses: {
-        200: jsonAnswer('Taken', { type: 'object' }), ...errors(400, 401, 413, 415, 500),
+        200: jsonAnswer('Accepted', { type: 'object' }), ...errors(400, 401, 413, 415, 500),
       },
     },
     authorize: {

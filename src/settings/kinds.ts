@@ -217,9 +217,9 @@ export const httpUrl: Kind<string> = {
     const url = /^https?:\/\//i.test(value) && URL.canParse(value) ? new URL(value) : undefined;
     if (url === undefined) return new Refusal(`must be ${this.takes}`);
     if (url.username !== '' || url.password !== '') {
-      return new Refusal('must be a URL without user name and password');
+      return new Refusal('must be a URL without user name or password');
     }
-    if (/[?#]/.test(value)) return new Refusal('must be a URL without ? and #');
+    if (/[?#]/.test(value)) return new Refusal('must be a URL without ? or #');
     return url.href.replace(/\/+$/, '');
   },
 };

@@ -137,6 +137,6 @@ function misspeltVariables(
 function textOf(variable: string, value: unknown): string {
   if (value === undefined) return '';
   if (typeof value === 'string') return value;
-  throw new TypeError(`parseSettings takes texts, as an environment has them: ${variable} is a `
+  throw new TypeError(`parseSettings takes strings, as in an environment: ${variable} is a `
     + typeof value);
 }

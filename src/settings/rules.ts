@@ -106,7 +106,7 @@ const RULES: Readonly<Record<string, Rule>> = {
     const { callRecords, callRecordsIdleSeconds = 0, conversationTtlSeconds } = settings;
     if (callRecords === undefined || callRecordsIdleSeconds < conversationTtlSeconds) return;
     const ttl = rows.conversationTtlSeconds.variable;
-    const reason = `later the conversation is forgotten (${ttl}=${conversationTtlSeconds})`;
+    const reason = `after that the conversation is forgotten (${ttl}=${conversationTtlSeconds})`;
     const variable = nameOf(rows.callRecordsIdleSeconds.variable);
     yield `${variable} must be less than ${conversationTtlSeconds}: ${reason}`;
   },

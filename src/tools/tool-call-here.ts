@@ -103,7 +103,7 @@ async function lateOutcome(
   try {
     const content = await Promise.race([late, forgotten]);
     if (content !== undefined) return { state: 'completed', content };
-    log.warn('a tool call whose outcome is unknown is not waited for any more', names);
+    log.warn('no longer waiting for a tool call whose outcome is unknown', names);
   } catch (error) {
     if (error instanceof NotDone) return notDone(turn, call, error);
     const message = 'a tool call whose outcome is unknown has failed';

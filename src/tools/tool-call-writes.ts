@@ -121,7 +121,7 @@ async function claim(turn: ToolCallingTurn, all: readonly NotedToolCall[]): Prom
       { mustBeStored: true, isClaim: claims.length > 0, onSent },
     );
     if (claims.length > 0 && performance.now() - sentAtMs > LATE_CLAIM_MS)
-      throw new Error(`the store has confirmed the claim after ${LATE_CLAIM_MS} ms`);
+      throw new Error(`the store took more than ${LATE_CLAIM_MS} ms to confirm the claim`);
     for (const [index, call] of calls.entries()) call.claim = noted.claims[index];
     if (noted.earlierCalls.length > 0) turn.learn(noted.earlierCalls);
     own(turn, noted.ownership);
@@ -175,7 +175,7 @@ async function release(
   try {
     await persist(() => conversations.releaseClaims(conversationId, claims), WRITE_DELAYS_MS);
   } catch (error) {
-    log.error('claims of tool calls could not be given back', { conversationId, error });
+    log.error('claims of tool calls could not be released', { conversationId, error });
   }
 }
 

@@ -21,7 +21,7 @@ export function checkTools(agentName: string, tools: unknown, state: State | und
     names.add(name);
     if (given.state !== undefined && given.state !== state) {
       const fault =
-        state === undefined ? 'has a state, and the agent has none' : 'has another state';
+        state === undefined ? 'has a state, and the agent has none' : 'has a different state';
       const cure = 'pass the same defineState result to both';
       throw new TypeError(`${agent}: its tool ${name} ${fault}; ${cure}`);
     }

@@ -122,7 +122,7 @@ class RequestedToolCall<S> {
     const args = this.#turn.journal.conceal(checked.args);
     const text: unknown = once?.(args, this.#context());
     if (typeof text === 'string' && text !== '') return text;
-    throw new TypeError(`tool ${name}: once must return a text, got ${kindOf(text)}`);
+    throw new TypeError(`tool ${name}: once must return a non-empty string, got ${kindOf(text)}`);
   }
 
   /** The call may have been made where the value was known. Its arguments cannot be checked. */

@@ -172,7 +172,7 @@ export class OtherProcesses implements OtherToolCalls {
           conversationId, await this.#turns.conversations.read(conversationId),
         );
     } catch (error) {
-      this.#log.debug('a conversation could not be looked at', { conversationId, error });
+      this.#log.debug('a conversation could not be read', { conversationId, error });
     }
     for (const listener of [...(this.#listeners.get(conversationId) ?? [])]) listener();
   }

@@ -473,7 +473,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     if (speakers.find(name) !== undefined) return this.spoken.changeSpeaker(name);
     const { conversationId, turnId } = this;
     this.log.error(
-      'the agent that has the conversation is not served any more, or has another state',
+      'the agent that has the conversation is no longer served, or has a different state',
       { conversationId, turnId, handedOverTo: name },
     );
   }

@@ -228,7 +228,9 @@ function withNumbers<T>(
   if (!redaction.hasUnnamed(conversationId, known)) return known;
   if (!isStored) return redaction.numberedHere(conversationId, known);
   const failed = (error: unknown): T => {
-    log.warn('values got no numbers, as the store did not confirm them', { conversationId, error });
+    log.warn('redacted values were not numbered, as the store did not confirm', {
+      conversationId, error,
+    });
     return known;
   };
   try {

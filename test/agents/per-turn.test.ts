@@ -111,7 +111,7 @@ describe('a function of the turn that fails', () => {
 
   const ofAnotherState = looking({ state: defineState(() => ({})) });
   for (const [what, field, made, message] of [
-    ['a number', 'prompt', 5, 'its prompt must make a string, got number'],
+    ['a number', 'prompt', 5, 'its prompt must return a string, got number'],
     ['a string', 'tools', 'look', 'tools must be a list'],
     ['an object in its list', 'tools', [{}], 'each of its tools must be made with tool({ … })'],
     ['a tool twice', 'tools', [look, look], 'has two tools named'],

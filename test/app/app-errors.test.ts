@@ -71,7 +71,7 @@ describe('a handler that fails', () => {
       throw new HttpError(418, 'short and stout');
     });
     await assert.rejects(served.fetch('/fail'), TypeError);
-    const { error, requestId } = await next('request failed beyond its error boundary');
+    const { error, requestId } = await next('request failed outside its error boundary');
     assert.match(JSON.stringify(error), /no body either/);
     assert.match(String(requestId), /\S/);
     assert.equal((await served.fetch('/health')).status, 200);

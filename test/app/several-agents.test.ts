@@ -88,7 +88,7 @@ describe('createApp with several agents', () => {
     it(`refuses two agents with one function ${what}, which they would not share`, () => {
       assert.throws(() => createApp(settingsWith(), { sales, billing: speaker('Bill'), support }), {
         name: 'TypeError',
-        message: 'the agents "sales" and "support" have one function for two states: '
+        message: 'the agents "sales" and "support" create two states from one function: '
           + 'call defineState once, and pass its result to both',
       });
     });

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 
 import { messageOf, withoutMessage } from '../../src/base/thrown-values.ts';
 
-const NO_TEXT = 'something without a text was thrown';
+const NO_TEXT = 'something without a message was thrown';
 
 /** An error with one field that throws when it is read. */
 function errorWithout(field: string): Error {

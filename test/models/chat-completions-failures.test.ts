@@ -185,7 +185,7 @@ describe('a failing model', () => {
       await read(model, { onProblem: (problem) => problems.push(problem) });
       return problems;
     };
-    const sentence = 'openai:gpt-6-luna refused the key of OPENAI_API_KEY (HTTP 401)';
+    const sentence = 'openai:gpt-6-luna refused the key in OPENAI_API_KEY (HTTP 401)';
     assert.deepEqual([await told(), model.problems()], [[sentence], [sentence]]);
     assert.deepEqual([await told(), model.problems(), model.isUsable()], [[], [sentence], true]);
     assert.deepEqual([await told(), model.problems()], [[], []]);

@@ -99,7 +99,7 @@ describe('openModel', () => {
     const { text, deltas } = await read(model, { onProblem: (problem) => problems.push(problem) });
     const usage = deltas.at(-1);
     assert.equal(usage?.type === 'usage' && usage.model, 'google:gemini-3.5-flash-lite');
-    const refusal = 'openai:gpt-6-luna refused the key of OPENAI_API_KEY (HTTP 401)';
+    const refusal = 'openai:gpt-6-luna refused the key in OPENAI_API_KEY (HTTP 401)';
     const again = 'openai:gpt-6-luna answered HTTP 500 (server_error); asking again';
     const next = `${refusal}; asking google:gemini-3.5-flash-lite`;
     assert.deepEqual([text, problems, told], ['Hi', [again, refusal, next], []]);
@@ -120,8 +120,8 @@ describe('openModel', () => {
       [told, told, true, 'ollama:llama3.2'],
     );
     assert.deepEqual(told, [
-      'OPENAI_API_KEY is not set, model openai:gpt-6-luna needs it',
-      'GOOGLE_GENERATIVEAI_API_KEY is not set (nor GOOGLE_GENERATIVE_AI_API_KEY or GEMINI_API_KEY), model google:gemini-3.5-flash-lite needs it',
+      'OPENAI_API_KEY is not set, but model openai:gpt-6-luna needs it',
+      'GOOGLE_GENERATIVEAI_API_KEY is not set (nor GOOGLE_GENERATIVE_AI_API_KEY or GEMINI_API_KEY), but model google:gemini-3.5-flash-lite needs it',
     ]);
   });
 

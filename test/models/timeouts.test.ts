@@ -22,7 +22,7 @@ describe('the time limit of a model', () => {
   for (const [stage, ms, code, message] of [
     ['connect', 10_000, 'connect_timeout', 'm sent no headers within 10000 ms'],
     ['firstDelta', 8_000, 'first_delta_timeout', 'm said nothing within 8000 ms'],
-    ['idle', 15_000, 'idle_timeout', 'm fell silent within 15000 ms'],
+    ['idle', 15_000, 'idle_timeout', 'm sent nothing more within 15000 ms'],
     ['trailer', 1_000, 'idle_timeout', 'm did not close its reply within 1000 ms'],
   ] as const) {
     it(`is ${ms / 1_000} s for the stage ${stage}, and ends the request once`, (t) => {

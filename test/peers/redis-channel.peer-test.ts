@@ -259,7 +259,7 @@ for (const program of REDIS_PROGRAMS) {
         return lines.map((line) => String((JSON.parse(line) as { msg: unknown }).msg));
       };
       assert.deepEqual(await said(),
-        ['Redis has just begun: no tool that acts once starts here yet']);
+        ['Redis has just started: tools that act once must wait']);
       await server.hasRunForLong();
       assert.deepEqual(await said(), []);
     });
@@ -273,7 +273,7 @@ for (const program of REDIS_PROGRAMS) {
       };
       const commands = ['+publish', '+subscribe', '+ping'];
       await open('&layercode:*', ...commands);
-      const refused = { name: 'StoreError', message: /refuses to serve: NOPERM / };
+      const refused = { name: 'StoreError', message: /refuses commands: NOPERM / };
       await assert.rejects(open(...commands), refused);
       await assert.rejects(open('&layercode:*', '+subscribe', '+ping'), refused);
     });

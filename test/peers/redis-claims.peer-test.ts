@@ -91,7 +91,8 @@ for (const program of REDIS_PROGRAMS) {
       };
       const environment = { CONVERSATION_STORE: primary.url };
       const settings = parseSettings(environment, []);
-      const unconfirmed = /if Redis loses its last minute: no replica has confirmed the erasure/;
+      const unconfirmed =
+        /should Redis lose its last minute of writes: no replica has confirmed the erasure/;
       assert.match(await erase(), unconfirmed);
       const replica = await replicaOf(primary, t);
       assert.doesNotMatch(await erase(), unconfirmed);
@@ -111,7 +112,7 @@ for (const program of REDIS_PROGRAMS) {
     it('does not start without the replicas, or the disk, that ONCE_CLAIMS needs', async (t) => {
       const redis = await start(t);
       for (const [claims, needs] of [
-        ['replicated:2', 'needs a Redis with at least 2 replicas: it answered 0'],
+        ['replicated:2', 'needs a Redis with at least 2 replicas: WAIT returned 0'],
         ['fsynced', 'needs a Redis with an append-only file: '],
       ] as const) {
         const server = serverOn(redis, claims);

@@ -257,15 +257,15 @@ for (const program of REDIS_PROGRAMS) {
       ] as const)
         it(`for ${what}`, async (t) => {
           const { port } = await start(t, ...args);
-          const serving = new RegExp(`refuses to serve${problem.source}`);
+          const serving = new RegExp(`refuses commands${problem.source}`);
           await refused(`redis://${login}127.0.0.1:${port}`, serving);
         });
 
       it('for a database that does not exist, and for a replica', async (t) => {
         const primary = await start(t);
-        await refused(`${primary.url}/99`, /refuses to serve: ERR DB index is out of range/);
+        await refused(`${primary.url}/99`, /refuses commands: ERR DB index is out of range/);
         const { url } = await start(t, '--replicaof', `127.0.0.1 ${primary.port}`);
-        await refused(url, /refuses to serve: READONLY /);
+        await refused(url, /refuses commands: READONLY /);
       });
 
       it('for a node of a cluster', async (t) => {
@@ -323,7 +323,7 @@ for (const program of REDIS_PROGRAMS) {
         const after = await parts.epoch();
         assert.notEqual(after.id, before.id);
         assert.ok(after.restMs > 2_500, `${after.restMs} ms`);
-        assert.equal(lines.text().includes('does not tell its run_id'), !isTold);
+        assert.equal(lines.text().includes('does not report its run_id'), !isTold);
       });
   });
 }

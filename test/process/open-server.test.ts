@@ -68,7 +68,7 @@ describe('welcome', () => {
       [
         { DEFAULT_MODEL: 'anthropic:claude-haiku-4-5' },
         'No model can be used, so the echo agent repeats what it hears. '
-          + 'ANTHROPIC_API_KEY is not set, model anthropic:claude-haiku-4-5 needs it.',
+          + 'ANTHROPIC_API_KEY is not set, but model anthropic:claude-haiku-4-5 needs it.',
       ],
       [
         { GROQ_API_KEY: 'gsk-0123456789' },

@@ -195,7 +195,7 @@ describe('a server with workers', () => {
     process.kill(hung, 'SIGSTOP');
     const died = await server.line('a worker died');
     assert.deepEqual([workerOf(died), died['reason']], [hung, 'SIGKILL']);
-    const killed = await server.lines('a worker does not answer and is killed', 1);
+    const killed = await server.lines('a worker stopped answering and was killed', 1);
     assert.deepEqual(killed.map(workerOf), [hung]);
     await server.lines('listening', 3);
     await finish(other);
@@ -206,7 +206,7 @@ describe('a server with workers', () => {
     const [hung = assert.fail()] = workers;
     process.kill(hung, 'SIGSTOP');
     server.kill('SIGTERM');
-    const killed = await server.line('a worker does not answer and is killed');
+    const killed = await server.line('a worker stopped answering and was killed');
     assert.equal(workerOf(killed), hung);
     await assertEnds(server, 1);
     assert.match(JSON.stringify(server.log.at(-1)), /"closing failed".*workers were killed/);

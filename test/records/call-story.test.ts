@@ -132,7 +132,7 @@ describe('storyOf', () => {
     assert.deepEqual(causes, [
       '{} (unknown: its process ended, key k)',
       '{} (unknown: its process ended, key other)',
-      '{} (unknown: an equal call before it has an unknown outcome, key k)',
+      '{} (unknown: an identical earlier call has an unknown outcome, key k)',
     ]);
   });
 

@@ -23,12 +23,12 @@ describe('defineAgent with redact', () => {
   // What else it refuses: checkRedact in redaction.test.ts.
   it('refuses what is not a finder, and names the agent', () => {
     assert.throws(() => agentOf(true as unknown as Redact), {
-      message: "an agent's redact must be a object or a function or a string, got boolean",
+      message: "an agent's redact must be of type object or function or string, got boolean",
     });
     assert.throws(() => agentOf(['toString'] as unknown as Redact), {
       name: 'TypeError',
       message:
-        'agent "x": redact has the names "emails", "ibans", "cards", "phones", got "toString"',
+        'agent "x": redact takes the names "emails", "ibans", "cards", "phones", got "toString"',
     });
   });
 });

@@ -173,7 +173,7 @@ describe('checkRedact', () => {
     ['cards', undefined],
     [['phones', (text: string) => text, 'cards', emailAddresses], undefined],
     [{}, 'names such as "cards", finders, or functions of text, got an object'],
-    ['card', 'redact has the names "emails", "ibans", "cards", "phones", got "card"'],
+    ['card', 'redact takes the names "emails", "ibans", "cards", "phones", got "card"'],
     [[null], 'or functions of text, got null'],
     [{ kind: 'Card 1', find: () => [] }, 'must be 1–24 characters of a-z and -'],
   ] as const) {

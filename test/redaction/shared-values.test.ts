@@ -198,7 +198,7 @@ describe('a value that another process has heard', () => {
 describe('REDACTION_KEY', () => {
   it('is reported to have no effect if no store is shared', (t) => {
     const { logLines } = serve(t, {}, { environment: { REDACTION_KEY: KEY } });
-    assert.match(logLines.join(''), /"level":"warn".*in no shared store/);
+    assert.match(logLines.join(''), /"level":"warn".*not in a shared store/);
     const { a } = desks(t);
     assert.doesNotMatch(a.logLines.join(''), /has no effect/);
   });

@@ -140,9 +140,9 @@ describe('parseSettings', () => {
       ['LAYERCODE_API_URL', 'api.layercode.com', 'be an http:// or https:// URL'],
       [
         'LAYERCODE_API_URL', 'https://u:hunter2@a',
-        'be a URL without user name and password', '…@a',
+        'be a URL without user name or password', '…@a',
       ],
-      ['OPENAI_BASE_URL', 'https://a/v1?key=hunter2', 'be a URL without ? and #', 'https://a/v1?…'],
+      ['OPENAI_BASE_URL', 'https://a/v1?key=hunter2', 'be a URL without ? or #', 'https://a/v1?…'],
       ['CORS_ORIGINS', '*,https://a.example', 'be either * or a list of origins'],
       ['CORS_ORIGINS', 'https://*.a.example', 'list each origin in full: * is only allowed alone'],
       ['CORS_ORIGINS', 'a.example', 'be * or origins like https://app.example, without a path'],
@@ -248,7 +248,7 @@ describe('parseSettings', () => {
     const variables = { FILLER_AFTER_MS: 50 } as unknown as Record<string, string>;
     assert.throws(() => parseSettings(variables), {
       name: 'TypeError',
-      message: 'parseSettings takes texts, as an environment has them: FILLER_AFTER_MS is a number',
+      message: 'parseSettings takes strings, as in an environment: FILLER_AFTER_MS is a number',
     });
   });
 

@@ -48,7 +48,7 @@ describe('resultText', () => {
     ['a symbol', Symbol('x'), 'result is a symbol, which is not JSON'],
     ['a bigint', { id: 5n }, 'result.id is a bigint, which is not JSON'],
     ['undefined in a list', [undefined], 'result[0] is undefined, which is not JSON'],
-    ['a cycle', circle, 'result.again contains itself, which JSON cannot'],
+    ['a cycle', circle, 'result.again contains itself, which JSON does not allow'],
   ] as const) {
     it(`names the place of ${what}`, () => {
       assert.throws(() => resultText(result), {

@@ -253,7 +253,7 @@ describe('a hand-over', () => {
       /^there is no agent \\?"nobody\\?"; the others are billing, stranger$/, 'AGENT'],
     ['to the name of a property that every object has', 'constructor',
       /there is no agent "constructor"/, 'AGENT'],
-    ['to an agent with another state', 'stranger', /"stranger" has another state/, 'STATE'],
+    ['to an agent with another state', 'stranger', /"stranger" has a different state/, 'STATE'],
     ['to the agent that is speaking', 'sales', /you are the agent "sales" yourself/, 'REPEATED'],
   ] as const)
     it(`${what} is logged, and is an error for the model, which goes on`, async (t) => {
@@ -402,7 +402,7 @@ describe('the agent of a conversation', () => {
     const { says, log } = stage(t, { sales: ['Sales again.'] }, same);
     assert.equal(await says('And?'), 'Sales again.');
     const { handedOverTo } = await log.next(
-      'the agent that has the conversation is not served any more, or has another state',
+      'the agent that has the conversation is no longer served, or has a different state',
     );
     assert.equal(handedOverTo, 'billing');
   });

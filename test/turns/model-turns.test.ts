@@ -135,8 +135,8 @@ describe('a server with a list of models', () => {
     await spoken(served.client.say('Rain?'));
     const [status, { ready, model, warnings = [] }] = await readinessOf(served);
     assert.deepEqual([status, ready, model], [200, true, BOTH.DEFAULT_MODEL]);
-    assert.match(warnings.join(), /^openai:gpt-6-luna refused the key of OPENAI_API_KEY[^,]*$/);
-    assert.match(served.logLines.join(''), /refused the key of OPENAI_API_KEY/);
+    assert.match(warnings.join(), /^openai:gpt-6-luna refused the key in OPENAI_API_KEY[^,]*$/);
+    assert.match(served.logLines.join(''), /refused the key in OPENAI_API_KEY/);
     for (const shown of [...warnings, ...served.logLines])
       assert.equal(shown.includes(KEY) || shown.includes(KEY.slice(-8)), false);
   });

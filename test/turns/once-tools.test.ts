@@ -57,9 +57,9 @@ describe('a once tool', () => {
   it('reports a `once` function that throws or returns no text, and does not start', async (t) => {
     for (const [once, error] of [
       [() => { throw new Error('no order'); }, 'no order'],
-      [() => '', 'tool pay: once must return a text, got an empty one'],
-      [() => 7, 'tool pay: once must return a text, got number'],
-      [async () => 'x', 'tool pay: once must return a text, got object'],
+      [() => '', 'tool pay: once must return a non-empty string, got an empty one'],
+      [() => 7, 'tool pay: once must return a non-empty string, got number'],
+      [async () => 'x', 'tool pay: once must return a non-empty string, got object'],
     ] as const) {
       const more = { once: once as () => string };
       const { says } = shop(t, payTool(() => assert.fail('it ran'), more));
@@ -162,8 +162,9 @@ describe('a once tool', () => {
   });
 
   it('causes a warning at start-up if it is repeatable but may run differently again', (t) => {
+    const message = 'a repeatable tool might behave differently when repeated';
     const said = (more: Parameters<typeof payTool>[1]): unknown[] =>
-      linesOf(shop(t, payTool(() => 1, more)), 'a repeatable tool may not run again as it did')
+      linesOf(shop(t, payTool(() => 1, more)), message)
         .map(({ level, reason }) => `${level} ${reason}`);
     assert.deepEqual(said({ repeatable: true, raw: true }), [
       'warn pay needs values that only the process that heard them knows',
@@ -236,7 +237,7 @@ describe('a once tool whose time is up', () => {
   it('is not waited for by a shutdown that has no time', async (t) => {
     const { served } = await late(t);
     await within(served.app.close(), 'the end of the server');
-    assert.match(served.logLines.join(''), /is not waited for any more/);
+    assert.match(served.logLines.join(''), /no longer waiting for a tool call/);
   });
 });
 

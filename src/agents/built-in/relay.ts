@@ -55,7 +55,7 @@ export function createRelay(name: keyof typeof MODES): Agent {
       isResumed ? WELCOME_BACK : 'Hello! What would you like to know?',
     onMessage: () => {
       throw new Error(
-        'agent "relay" speaks with two models and was not bound to them: serve it with createApp',
+        'agent "relay" uses two models, but was not bound to them: serve it with createApp',
       );
     },
     bind(resources) {
@@ -165,7 +165,7 @@ async function speculate(relay: Relay, turn: MessageTurn, reply: Reply): Promise
   } catch (error) {
     if (reply.isOver) return;
     // The caller has an answer. An apology for a failed check would only confuse them.
-    turn.log.warn('the slow model of the relay could not verify', { error });
+    turn.log.warn('the slow model of the relay could not check the answer', { error });
   }
 }
 

@@ -10,7 +10,7 @@ import type { RedisConnection } from './redis-connection.ts';
 /** A connection of its own: while the server waits, it answers nothing else on it. */
 type ClaimsConnection = Pick<RedisConnection, 'command'>;
 
-const UNSAFE_NOW = 'the claim is not as safe as ONCE_CLAIMS asks';
+const UNSAFE_NOW = 'the claim is not as safe as ONCE_CLAIMS requires';
 
 /** By default a server flushes its file to the disk once a second. */
 const REPLICATED_MS = 400;
@@ -56,9 +56,10 @@ export class RedisClaims {
     const needs = isOnDisk ? 'an append-only file' : copies;
     const needed = `ONCE_CLAIMS needs a Redis with ${needs}`;
     try {
-      const found = await this.#connection.command(this.#wait());
+      const wait = this.#wait();
+      const found = await this.#connection.command(wait);
       if (this.#isSafe(found)) return undefined;
-      return `${needed}: it answered ${String(found)}`;
+      return `${needed}: ${wait[0]} returned ${String(found)}`;
     } catch (error) {
       return `${needed}: ${messageOf(error)}`;
     }

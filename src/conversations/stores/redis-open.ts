@@ -93,9 +93,9 @@ export async function openRedisChannel(
 async function tellEpoch(store: RedisStore, log: Logger): Promise<void> {
   const { id, restMs } = await store.epoch();
   if (id.startsWith(UNTOLD))
-    log.warn('Redis does not tell its run_id: a restart may forget what a tool has done once');
+    log.warn('Redis does not report its run_id: after a restart, a tool with once may act again');
   if (restMs > 0)
-    log.info('Redis has just begun: no tool that acts once starts here yet', {
+    log.info('Redis has just started: tools that act once must wait', {
       seconds: Math.ceil(restMs / 1_000),
     });
 }
@@ -119,7 +119,7 @@ async function failureToBegin(
     const refusal = refusalIn(error);
     if (refusal === undefined) return error;
     connection.close();
-    throw new StoreError(`the server of CONVERSATION_STORE refuses to serve: ${refusal}`);
+    throw new StoreError(`the CONVERSATION_STORE server refuses commands: ${refusal}`);
   }
 }
 

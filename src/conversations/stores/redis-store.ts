@@ -286,5 +286,5 @@ function storedIn(reply: unknown): StoredConversation | undefined {
 
 function unexpected(reply: unknown): TypeError {
   const got = Buffer.isBuffer(reply) ? 'a Buffer' : `a value of type ${typeof reply}`;
-  return new TypeError(`the client of Redis must answer with strings in a list, got ${got}`);
+  return new TypeError(`the Redis client must return lists of strings, got ${got}`);
 }

@@ -55,7 +55,7 @@ Reads the records kept by a server with CALL_RECORDS. It needs the same settings
 which need not be running. An id names a conversation or a session. Put an id that begins with a
 dash after --.
 
-list prints one line per call, the earliest first; the flags below narrow it down. show tells the
+list prints one line per call, the earliest first; the flags below narrow it down. show prints the
 calls of an id in order: what was said, which models and tools were asked, what failed, and the
 three things that took longest; with --html as a page without scripts, to keep as a file. export
 prints the stored records as lines of JSON. scenario prints a call as a scenario for eval, with
@@ -68,7 +68,7 @@ conversations in the store that CONVERSATION_STORE names, and lists what it cann
   --outcome OUTCOME          list: "hung up", "ended" or "not reported".
   --agent NAME               list: calls in which this agent spoke.
   --tool NAME                list: calls in which this tool was called.
-  --tool-outcome OUTCOME     list: calls in which a tool, or that of --tool, had this outcome:
+  --tool-outcome OUTCOME     list: calls in which a tool (with --tool, that one) had this outcome:
                              "unknown" or "failed".
   --slower-than MS           list: calls with a turn that had no first word in that time, fillers
                              excluded.
@@ -76,7 +76,7 @@ conversations in the store that CONVERSATION_STORE names, and lists what it cann
   --requests                 show: what models were sent, with CAPTURE_MODEL_REQUESTS.
   --html                     show: a page with a timeline of each turn.
   --call-records WHERE       CALL_RECORDS.
-  --conversation-store URL   CONVERSATION_STORE; other users of the machine can read a flag.
+  --conversation-store URL   CONVERSATION_STORE; other users of this machine can see flags.
   --settings-file PATH       Read variables from this file instead of .env.
 
 Examples:

@@ -37,8 +37,9 @@ export function whenRecorded(settings: Settings): string {
 
 /** The log of an SQLite file could not be emptied. */
 const HELD =
-  'Another process uses the SQLite file, so what was erased is not overwritten yet. A server does '
-  + 'that within a minute after that process has finished; if none runs, the next one does.\n';
+  'Another process is using the SQLite file, so what was erased has not been overwritten yet. A '
+  + 'server does that within a minute after that process has finished; if none runs, the next one '
+  + 'does.\n';
 
 /** What has been erased, and why that is not everything. */
 class Erasure {
@@ -178,7 +179,7 @@ async function erase(
   await write(terminal.stdout, notReached(settings, erasure, caller));
   if (erasure.isHeld && !isRedis(settings)) await write(terminal.stderr, HELD);
   if (erasure.failures.size > 0)
-    throw new CommandError('not everything is erased: run this again when the store works');
+    throw new CommandError('not everything was erased: run this again when the store works');
   if (erasure.count === 0) throw new CommandError(nothingOf(text));
 }
 
@@ -222,8 +223,8 @@ function isRedis({ conversationStore }: Settings): boolean {
   return conversationStore.startsWith('redis');
 }
 
-const UNCONFIRMED = '  servers that remember the conversation, if Redis loses its last minute: '
-  + 'no replica has confirmed the erasure';
+const UNCONFIRMED = '  servers that remember the conversation, should Redis lose its last '
+  + 'minute of writes: no replica has confirmed the erasure';
 const WRITE_LOG = "  Redis' append-only file, which may still hold words: redis-cli BGREWRITEAOF "
   + 'rewrites it, on each replica too';
 
@@ -247,7 +248,7 @@ function notReached(
     ...(isHeld && isRedis(settings) ? [UNCONFIRMED] : []),
     ...(isInWriteLog ? [WRITE_LOG] : []),
     `  backups and copies ${copies}, and traces of erased data on disk`,
-    '  what calls export has printed, and traces that a collector keeps',
+    '  what "calls export" has printed, and traces that a collector keeps',
     `  ${memory}`,
     ...(caller === undefined ? [] : [`  ${withoutNumber}`]),
     ...[...(caller?.similar ?? [])].map((one) => `  calls from ${printable(one, ' ')}, `

@@ -38,7 +38,7 @@ const MAX_RUNS = 1_000;
 
 export const evalCommand: Command = {
   name: 'eval',
-  summary: 'Play scenarios to an agent, and say which of them passed.',
+  summary: 'Play scenarios against an agent, and say which of them passed.',
   help: `\
 Usage: layercode-microserver eval [--agent AGENT | --agents NAME=AGENT,…] [--runs N]
                                   [--min-passes N] [--max-p95 TIME] [--max-cost NUMBER]
@@ -47,18 +47,19 @@ Usage: layercode-microserver eval [--agent AGENT | --agents NAME=AGENT,…] [--r
                                   [--compare FILE] [--json] [--junit FILE]
                                   [--settings-file PATH] [FILE | DIR]...
 
-Plays each scenario to the agent, on a server and a store of its own, and reports what was not as
-the scenario expects. A scenario is a text file with one step per line; a directory stands for its
-.txt files, and FILE#2 for the second case of one. Default: ${DEFAULT_FOLDER}/.
+Plays each scenario against the agent, on a server and a store of its own, and reports what did not
+go as it expects. A scenario is a text file with one step per line; a directory stands for its .txt
+files, and FILE#2 for the second case of one. Default: ${DEFAULT_FOLDER}/.
 
   --agent AGENT        The agent: one of AGENTS, a built-in name or the path of a module. Default:
-                       that of the settings. A scenario that names its agent is played to that one.
+                       that of the settings. A scenario that names its agent is played against
+                       that one.
   --agents NAME=AGENT,…
                        Several agents, as for run. The first one is called, unless a scenario names
                        another; all of them can be handed over to.
-  --runs N             Plays each scenario this often, and prints pass rates. Default: 1.
+  --runs N             Plays each scenario this many times, and prints pass rates. Default: 1.
   --min-passes N       At least this many runs of each scenario must pass. Default: all.
-  --max-p95 TIME       Fails if the p95 of the first word is longer in a scenario: 800ms, 1.5s.
+  --max-p95 TIME       Fails if a scenario's p95 of the first word exceeds this: 800ms, 1.5s.
   --max-cost NUMBER    Fails if the whole evaluation costs more, including the judge and played
                        callers. In the currency of MODEL_PRICES.
   --timeout SECONDS    The longest a reply may take. Default: ${TIMEOUT_SECONDS}.
@@ -68,10 +69,10 @@ the scenario expects. A scenario is a text file with one step per line; a direct
   --record             Writes the models' replies beside the scenario, as NAME.recorded.json. From
                        then on they are replayed, without a key.
   --live               Asks the models, even if there is a recording.
-  --update             Accepts what models are sent, for expect-same-request: writes it beside the
-                       scenario, as NAME.requests.golden.
+  --update             Accepts what models are sent now as what expect-same-request expects: writes
+                       it beside the scenario, as NAME.requests.golden.
   --eval-model MODEL   Decides "judge" lines, and plays callers: provider:model.
-  --compare FILE       Says which scenarios got better or worse since this --json was printed.
+  --compare FILE       Says which scenarios got better or worse since this output of --json.
   --json               Prints the results as JSON, and nothing else on stdout.
   --junit FILE         Also writes the results as JUnit XML.
   --settings-file PATH Read variables from this file instead of .env.
@@ -113,7 +114,9 @@ wrong, or a scenario is: the others are played all the same.
     };
     const source = sourceOf(switches, runs);
     if (source === 'record' && options.openStage !== undefined)
-      throw new UsageError('--record hears only models in this process, so it takes no --process');
+      throw new UsageError(
+        '--record sees only models in this process, so it cannot go with --process',
+      );
     const compared = flags['--compare'];
     const before = compared === undefined
       ? undefined : readComparison(compared, terminal.directory);
@@ -186,13 +189,16 @@ function budgetsOf(flags: Readonly<Record<string, string>>, runs: number): Budge
     throw new UsageError('--max-p95 must be a time such as 800ms or 1.5s');
   const maxCost = cost === undefined ? undefined : Number(cost);
   if (cost !== undefined && !/^\d+(\.\d+)?$/.test(cost))
-    throw new UsageError('--max-cost must be a number in the currency of MODEL_PRICES, as 0.5');
+    throw new UsageError(
+      '--max-cost must be a number in the currency of MODEL_PRICES, such as 0.5',
+    );
   return { minPasses: parseCount(flags['--min-passes'], '--min-passes', runs), maxP95Ms, maxCost };
 }
 
 function sourceOf(switches: ReadonlySet<string>, runs: number): ModelSource {
   if (!switches.has('--record')) return switches.has('--live') ? 'live' : 'recording';
-  if (switches.has('--live')) throw new UsageError('--record asks the models, as --live does');
+  if (switches.has('--live'))
+    throw new UsageError('--record already asks the models: leave out --live');
   if (runs > 1) throw new UsageError('--record plays each scenario once, so it takes no --runs');
   return 'record';
 }

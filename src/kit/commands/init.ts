@@ -84,7 +84,7 @@ function parseArguments(
   if (stray !== undefined)
     throw new UsageError(`init takes one directory, but also got ${shown(stray)}`);
   if (target === '')
-    throw new UsageError('the directory is empty; leave it out for the working directory');
+    throw new UsageError('the directory argument is empty; omit it to use the working directory');
   return { target, option };
 }
 
@@ -111,7 +111,7 @@ export function projectName(directory: string): string {
     .replace(/^[._-]+|-+$/g, '');
   if (name === '') {
     const remedy = 'use a directory name with letters a-z or digits';
-    throw new UsageError(`${shown(last || directory)} gives no npm name; ${remedy}`);
+    throw new UsageError(`${shown(last || directory)} yields no valid npm name; ${remedy}`);
   }
   // A package cannot depend on its own name, and npm reserves two names.
   if ([PACKAGE, ...Object.keys(DEV_DEPENDENCIES), 'node_modules', 'favicon.ico'].includes(name))

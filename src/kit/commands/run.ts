@@ -59,7 +59,7 @@ async function openCompanion(
   const [agentId, ...others] = layercodeAgentIds;
   if (apiKey === undefined) {
     throw new CommandError(
-      `${UPDATE_WEBHOOK} needs LAYERCODE_API_KEY, a key of the LayerCode dashboard`,
+      `${UPDATE_WEBHOOK} needs LAYERCODE_API_KEY, a key from the LayerCode dashboard`,
     );
   }
   if (agentId === undefined || others.length > 0) {

@@ -30,13 +30,13 @@ Usage: layercode-microserver talk [--url URL] [--secret SECRET] [--conversation 
        layercode-microserver talk --wire chat-completions [--profile NAME] [--key KEY] [--retry]
                                   [--speculate] [--url URL] …
 
-Calls an agent as LayerCode does for a caller in text mode, or as platforms do that call it over
-Chat Completions. Without --url it calls the server on this machine, http://localhost: with PORT.
-If none answers, it starts one for this talk.
+Calls an agent as LayerCode does for a caller in text mode, or as platforms that speak Chat
+Completions do. Without --url it calls the server on this machine, http://localhost:PORT. If none
+answers, it starts one for this talk.
 
   --url URL            The webhook; without a path, AGENT_ROUTE is added.
   --secret SECRET      Signs the events. Default: LAYERCODE_WEBHOOK_SECRET, else the development
-                       secret of this directory. Other users of the machine can read a flag.
+                       secret of this directory. Other users of this machine can see flags.
   --conversation ID    Continues a conversation. Default: a new one.
   --from NUMBER        The number that the caller calls from. Default: none, as from a browser.
   --metadata JSON      What the platform knows about the call: an object such as {"plan":"gold"}.
@@ -48,13 +48,13 @@ If none answers, it starts one for this talk.
   --settings-file PATH Read variables from this file instead of .env.
 
   --wire WIRE          layercode (the default) or chat-completions. With chat-completions:
-  --profile NAME       The platform that is played: ${PROFILE_NAMES.join(', ')}.
-                       It must be the server's. Default: CHAT_COMPLETIONS_PROFILE.
+  --profile NAME       The platform to imitate: ${PROFILE_NAMES.join(', ')}.
+                       Must match the server's. Default: CHAT_COMPLETIONS_PROFILE.
   --key KEY            Sent as a bearer token. Default: the first of CHAT_COMPLETIONS_KEYS.
-  --retry              Sends each request twice, as a client that retries.
+  --retry              Sends each request twice, like a client that retries.
   --speculate          Sends each message first without its last word, then whole.
 
-On a terminal, sending a line interrupts the reply for as long as a voice would speak it, and so
+On a terminal, sending a line while a voice would still be speaking interrupts the reply, and so
 does Ctrl-C. Ctrl-C while nobody speaks hangs up; Ctrl-D hangs up at any time. Piped lines are said
 one by one, each when the reply to the previous one is over. Replies go to stdout, one per line, and
 everything else goes to stderr. A turn that is refused or breaks off ends the talk. An apology is a
@@ -66,8 +66,8 @@ welcome. The playground exports a talk as a script, and "eval" plays the same la
 steps to a server of its own.
 
   say TEXT                 The caller says this once the previous reply is over.
-  expect TEXT              The complete reply contains this, in upper or lower case. /TEXT/ is a
-                           JavaScript pattern; the flags i, m, s and u may follow.
+  expect TEXT              The complete reply contains this, ignoring case. /TEXT/ is a JavaScript
+                           pattern; the flags i, m, s and u may follow.
   expect-not TEXT          It does not; "never TEXT": no reply of the call does.
   expect-data TEXT         Some data of the reply contains this, as JSON without spaces. If TEXT is
                            an object, some data has at least its fields. Also: expect-no-data TEXT.
@@ -75,10 +75,10 @@ steps to a server of its own.
   within 2 s               Its first word arrives in this time; also: within 800 ms.
   ends-within 5 s          The whole reply does.
   interrupt                The caller speaks over the reply as soon as it begins.
-  interrupt after 3 words  The same, once 3 of its words can have been heard, at
+  interrupt after 3 words  The same, once 3 of its words could have been heard, at
                            ${WORDS_PER_MINUTE} words a minute.
   data JSON                The caller's page sends an object; the reply is not awaited. Only on
-                           LayerCode. On Chat Completions, a transfer is data of the reply.
+                           LayerCode. On Chat Completions, expect-data sees a transfer.
 
     expect Welcome             # what the agent says first
     say Tell me a long story

@@ -25,7 +25,7 @@ Usage: layercode-microserver turn [--begin] [<text>...] [--end] [--interrupt-aft
 
 Posts a signed message as LayerCode does, and prints the reply on stdout as it arrives. Data for the
 browser and a hang-up are reported on stderr. The agent remembers the conversation from one turn to
-the next. Ctrl-C is a caller who speaks over the reply: the request is dropped.
+the next. Ctrl-C acts like a caller who speaks over the reply: the request is dropped.
 
   --begin              The call begins: prints the welcome first.
   --end                The call ends after this.
@@ -33,9 +33,9 @@ the next. Ctrl-C is a caller who speaks over the reply: the request is dropped.
                        The caller speaks over the reply once a voice has said this many words. The
                        next turn tells the agent what was heard.
   --url URL            The webhook; without a path, AGENT_ROUTE is added.
-                       Default: http://localhost: with PORT and AGENT_ROUTE.
+                       Default: http://localhost:PORT with AGENT_ROUTE.
   --secret SECRET      Signs the event. Default: LAYERCODE_WEBHOOK_SECRET, else the development
-                       secret of this directory. Other users of the machine can read a flag.
+                       secret of this directory. Other users of this machine can see flags.
   --conversation ID    Default: ${DEFAULT_CONVERSATION}.
   --settings-file PATH Read variables from this file instead of .env.
 

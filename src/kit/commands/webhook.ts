@@ -30,7 +30,7 @@ ends with code 1. set prints the old URL and the new one, and checks that LayerC
 none" removes the webhook.
 
   --agent-id ID             The agent. Default: LAYERCODE_AGENT_ID, when it names exactly one.
-  --layercode-api-key KEY   LAYERCODE_API_KEY; other users of the machine can read a flag.
+  --layercode-api-key KEY   LAYERCODE_API_KEY; other users of this machine can see flags.
   --layercode-agent-id ID   LAYERCODE_AGENT_ID.
   --layercode-api-url URL   LAYERCODE_API_URL.
   --settings-file PATH      Read variables from this file instead of .env.

@@ -47,7 +47,7 @@ export function backstage(options: BackstageOptions): Backstage {
     const answer = answers.shift();
     if (answer !== undefined) return answer;
     notes.unscripted();
-    throw new Error('the scenario has no more answers of the model for this turn');
+    throw new Error('the scenario has no more "model" lines for this turn');
   });
 
   function served(): ServedAgent {

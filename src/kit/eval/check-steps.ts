@@ -168,7 +168,7 @@ function parseJudge(argument: string): JudgeLine {
   if (times < 1 || times > MAX_ASKED || times % 2 === 0)
     throw new LineFault(`judge is asked an odd number of times, up to ${MAX_ASKED}`);
   const [, unquoted = rest] = /^"([^"]+)"$/.exec(rest) ?? [];
-  return { question: textOf(unquoted, 'judge takes what a reply must be like'), times };
+  return { question: textOf(unquoted, 'judge takes a criterion for the reply'), times };
 }
 
 /** Sentences said to a caller more than once. Of a turn's deliveries, the last one counts. */

@@ -38,11 +38,11 @@ export function goldenRequests(
       return undefined;
     }
     const before = accepted.get(number);
-    const remedy = '--update accepts it';
-    if (before === undefined) return [`${basename(path)} does not have it; ${remedy}`];
+    const file = basename(path);
+    if (before === undefined) return [`${file} has no request for this line; --update adds it`];
     const diff = textDiff(before, text);
     if (diff.length === 0) return undefined;
-    const what = `it differs from ${basename(path)}, accepted (-) and sent (+); ${remedy}`;
+    const what = `it differs from ${file}, accepted (-) and sent (+); --update accepts it`;
     return [what, ...shownDiff(diff)];
   }
 

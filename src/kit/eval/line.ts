@@ -15,7 +15,7 @@ export class LineFault extends Error {
 export type Words = Readonly<Record<string, (argument: string, name: string) => object>>;
 
 export function standsAlone(argument: string, name: string): object {
-  if (argument !== '') throw new LineFault(`${name} stands alone`);
+  if (argument !== '') throw new LineFault(`${name} takes nothing after it`);
   return {};
 }
 

@@ -107,9 +107,9 @@ export async function playCall(scenario: Scenario, playing: Playing): Promise<Sc
         if (!move.hasReachedGoal) fail(step, [`the caller gave up: ${move.reason}`], 'judge');
         return;
       }
-      if (hasHungUp()) giveUp(step, [`the agent has hung up on: ${move.say}`]);
+      if (hasHungUp()) giveUp(step, [`the agent had hung up before: ${move.say}`]);
       if (said === maxTurns)
-        giveUp(step, [`the caller did not get what they want in ${maxTurns} turns`]);
+        giveUp(step, [`the caller did not get what they wanted within ${maxTurns} turns`]);
       const opening = { name: 'say', text: move.say, lineNumber, written } as const;
       await deliver({ name: 'exchange', opening, answers: [], meanwhile: [], trouble: undefined });
     }
@@ -185,7 +185,7 @@ export async function playCall(scenario: Scenario, playing: Playing): Promise<Sc
     signal?.removeEventListener('abort', stop);
     if (isOver) return;
     reply.stop();
-    giveUp(exchange.opening, [`the reply had no end after ${timeoutMs / 1_000} s`]);
+    giveUp(exchange.opening, [`the reply had not ended after ${timeoutMs / 1_000} s`]);
   }
 
   async function makeTrouble(trouble: TroubleAt, delivery: PlayedExchange): Promise<void> {
@@ -323,7 +323,9 @@ export async function playCall(scenario: Scenario, playing: Playing): Promise<Sc
     }
     notebook.barred.clear();
     if (notebook.timesUnscripted > 0) {
-      fail(opening, ['the model was asked once more than it has lines here']);
+      fail(opening, [
+        'the model was asked once more than there are answers in the "model" lines here',
+      ]);
       notebook.timesUnscripted = 0;
     }
   }
@@ -338,7 +340,8 @@ export async function playCall(scenario: Scenario, playing: Playing): Promise<Sc
     const left = await stage.answersLeft();
     if (left === 0 || hadTrouble) return;
     const answers = left === 1 ? 'an answer' : `${left} answers`;
-    fail(last.exchange.opening, [`the model was not asked for ${answers} of its lines here`]);
+    const were = left === 1 ? 'was' : 'were';
+    fail(last.exchange.opening, [`${answers} in the "model" lines here ${were} never asked for`]);
   }
 
   function playedTurns(): readonly PlayedTurn[] {

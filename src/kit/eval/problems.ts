@@ -57,7 +57,7 @@ function problemsOfStore({ acts }: Scenario): readonly string[] {
     const begins = step?.name === 'kill' || (step?.name === 'elsewhere' && !hasOther);
     if (step?.name === 'elsewhere') hasOther = true;
     if (!begins || !isAway) return [];
-    return [`line ${step.lineNumber}: ${step.name} begins a process, which cannot open a store `
+    return [`line ${step.lineNumber}: ${step.name} starts a process, which cannot open a store `
       + 'that is away: add "store is back" above it'];
   });
 }
@@ -103,7 +103,7 @@ function problemOf(
   if (step.name === 'judge' && judge === undefined)
     return 'judge needs a model that judges: --eval-model openai:gpt-6-luna';
   if (step.name === 'caller' && playedCaller === undefined)
-    return 'caller needs a model that plays them: --eval-model openai:gpt-6-luna';
+    return 'caller needs a model to play the caller: --eval-model openai:gpt-6-luna';
   if (OF_PROCESS.has(step.name) && openStage === undefined) return needFor(step);
   if (step.name === 'model' && !isPlayedByModel)
     return 'the agent asks no model, so none can be scripted';
@@ -111,7 +111,7 @@ function problemOf(
     return 'the agent asks no model';
   if (step.name === 'never-acts-twice' && step.tools.length === 0 && isComplete) {
     const hasOnce = [...tools.values()].some(({ once }) => once !== undefined);
-    if (!hasOnce) return 'no tool has once, so this cannot fail; name one: never-acts-twice pay';
+    if (!hasOnce) return 'no tool sets "once", so this cannot fail; name one: never-acts-twice pay';
   }
   for (const name of toolsNamedIn(step)) {
     if (tools.has(name) || !isComplete) continue;
@@ -146,7 +146,7 @@ async function problemOfArguments(
   if (!('problem' in checked) || isRefusalExpected(call, steps.slice(steps.indexOf(step))))
     return undefined;
   return `${call} would refuse this: ${checked.problem}; `
-    + `if that is meant, add "expect-tool ${call} refused"`;
+    + `if that is intended, add "expect-tool ${call} refused"`;
 }
 
 /** Whether this turn expects the refusal, or a later turn does with `in all`. */
@@ -171,7 +171,7 @@ function problemsOfAgent({ agent: name, steps }: Scenario, { agent }: Cast): rea
   if (name === undefined || isAgent(agent) || Object.hasOwn(agent, name)) return [];
   const line = steps.find((step) => step.name === 'agent')?.lineNumber;
   const known = Object.keys(agent).join(', ');
-  return [`line ${line}: there is no agent ${name} here; there is ${known}`];
+  return [`line ${line}: there is no agent ${name} here; the agents are ${known}`];
 }
 
 /** What allows a tool with effects. */

@@ -114,7 +114,7 @@ async function writeWhole(path: string, text: string): Promise<void> {
 function withMiss({ misses: [diff] }: ModelReplayer, result: ScenarioResult): ScenarioResult {
   if (diff === undefined) return result;
   return withFailure({ ...result, failures: [], undecided: [] }, 'the replay', [
-    'a model was asked what no recorded reply fits; recorded (-) and asked (+):',
+    'a model was asked something that no recorded reply fits; recorded (-) and asked (+):',
     ...shownDiff(diff),
     'record it again with --record, or ask the models themselves with --live',
   ]);

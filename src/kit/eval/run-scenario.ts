@@ -25,7 +25,7 @@ export interface RunScenarioOptions {
   readonly evalModel?: string;
   /** Asks the models, even if there is a recording. Default false. */
   readonly live?: boolean;
-  /** Accepts what models are sent, for `expect-same-request`. Default false. */
+  /** Accepts what models are sent now as what `expect-same-request` expects. Default false. */
   readonly update?: boolean;
   /** Ends the run. */
   readonly signal?: AbortSignal;

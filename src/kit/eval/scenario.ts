@@ -156,7 +156,7 @@ function allOf<Name extends StepName>(
 function onlyOnce(steps: readonly Step[], fault: TellFault) {
   return <Name extends StepName>(name: Name): StepOf<Name> | undefined => {
     const [first, second] = allOf(steps, name);
-    if (second !== undefined) fault(second, `${name} stands in a scenario once`);
+    if (second !== undefined) fault(second, `${name} may appear only once in a scenario`);
     return first;
   };
 }
@@ -174,10 +174,10 @@ function actsOf(steps: readonly Step[], isLive: boolean, fault: TellFault): read
   for (const step of steps) {
     if (isOf(SET_UP, step)) {
       if (exchange.opening !== undefined)
-        fault(step, `${step.name} must stand above the first say: it holds for the whole call`);
+        fault(step, `${step.name} must come before the first say: it holds for the whole call`);
     } else if (step.name === 'model') {
       if (exchange.opening === undefined)
-        fault(step, 'model must stand below a say: no model is asked for the welcome');
+        fault(step, 'model must come after a say: no model is asked for the welcome');
       addPart(exchange.answers, step);
     } else if (step.name === 'data' && isLive && isComing(exchange, acts)) {
       exchange.meanwhile.push(step);
@@ -228,7 +228,7 @@ function addPart(answers: ScriptedPart[][], { part, isNext }: StepOf<'model'>): 
 function checkWire(steps: readonly Step[], { platform }: Origin, fault: TellFault): void {
   const [said] = allOf(steps, 'language');
   if (said !== undefined && platform === 'layercode')
-    fault(said, 'LayerCode names no language; add: wire chat-completions');
+    fault(said, 'LayerCode sends no language; add: wire chat-completions');
   for (const step of platform === 'layercode' ? [] : allOf(steps, 'data'))
     fault(step, 'the wire chat-completions has no data from a page');
 }

@@ -57,8 +57,8 @@ export const SET_UP = {
       throw new LineFault('models takes a number from 1 to 5: models 2');
     return { count: Number(argument) };
   },
-  good: (argument) => ({ text: textOf(argument, 'good takes words that pass') }),
-  bad: (argument) => ({ text: textOf(argument, 'bad takes words that do not pass') }),
+  good: (argument) => ({ text: textOf(argument, 'good takes a reply that judge accepts') }),
+  bad: (argument) => ({ text: textOf(argument, 'bad takes a reply that judge rejects') }),
 } satisfies Words;
 
 /** These begin a turn. */
@@ -195,13 +195,13 @@ function momentOf(argument: string, name: string): Moment | undefined {
   const tool = during ?? beginning;
   if (tool !== undefined && isToolName(tool)) return { tool, isBeginning: during === undefined };
   throw new LineFault(
-    `${name} stands alone, or as: ${name} after 3 words, or: ${name} during book_table, or: `
+    `write ${name} alone, or: ${name} after 3 words, or: ${name} during book_table, or: `
       + `${name} as book_table begins`,
   );
 }
 
 const CALLER_RULE =
-  'caller takes whom a model plays, what they want, and a bound: '
+  'caller takes a role, a goal and a number of turns: '
   + 'caller "a hurried customer" wants "a table for two" in 8 turns';
 const MAX_TURNS = 50;
 

@@ -113,7 +113,7 @@ function faultOf(
   const ran = runs.length === 0
     ? ['ran       (never)']
     : runs.slice(0, MAX_LISTED).map((run) => `ran       ${runText(run)}`);
-  return [`expected  ${tool} ${wanted}, and it ran like this ${timesText(count)}`, ...ran];
+  return [`expected  ${tool} ${wanted}, but matching runs: ${count}`, ...ran];
 }
 
 function timesText(count: number): string {

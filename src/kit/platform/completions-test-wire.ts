@@ -78,7 +78,7 @@ export function completionsTestWire(options: CompletionsTestWireOptions): Comple
     async post(url, { body, headers: ofCall }, { key = ownKey, signature, headers }, signal) {
       if (signature !== undefined) {
         throw new Error(
-          'post() has no option signature on the wire chat-completions; key replaces its own',
+          'post() has no option signature on the wire chat-completions; use key instead',
         );
       }
       return fetch(url, {

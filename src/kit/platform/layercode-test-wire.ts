@@ -94,7 +94,7 @@ export function layercodeTestWire(options: LayercodeTestWireOptions): TestWire {
     async post(url, { body }, { key, signature, headers = {} }, signal) {
       if (key !== undefined) {
         throw new Error(
-          'post() has no option key on the wire layercode; signature replaces its own',
+          'post() has no option key on the wire layercode; use signature instead',
         );
       }
       const own = signature === undefined ? {} : { signature };

@@ -14,7 +14,7 @@ const LAYERCODE = {
 const COMPLETIONS: typeof LAYERCODE = {
   address: 'an agent that speaks Chat Completions',
   unauthorized: 'the server does not know this key (see --key and CHAT_COMPLETIONS_KEYS)',
-  notFound: 'has the server CHAT_COMPLETIONS_KEYS? See also --url and AGENT_ROUTE',
+  notFound: 'does the server have CHAT_COMPLETIONS_KEYS? See also --url and AGENT_ROUTE',
 };
 
 /** Found in the refusal of a server that speaks only Chat Completions. */
@@ -35,7 +35,7 @@ export function describeFailure(
     return `no answer from ${origin}${pathname}: ${what}; ${remedy}`;
   }
   if (status < 400) {
-    return `the answer of ${origin}${pathname} (${status}) is not a complete reply: ${what}; `
+    return `the answer from ${origin}${pathname} (${status}) is not a complete reply: ${what}; `
       + `check that this is ${wire.address}, and see the server's log`;
   }
   const remedy = status === 401 && wire === LAYERCODE && ASKS_FOR_KEY.test(what)

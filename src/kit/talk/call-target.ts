@@ -173,7 +173,7 @@ function findKey(settings: () => Settings): string {
   const [key] = first === undefined ? chatCompletionsKeys : keysOfAgent(settings(), first.name);
   if (key !== undefined) return key;
   throw new CommandError(
-    'no key: set CHAT_COMPLETIONS_KEYS, as the server must have it, or pass --key',
+    'no key: set CHAT_COMPLETIONS_KEYS as on the server, or pass --key',
   );
 }
 

@@ -32,11 +32,10 @@ export async function talkByLines(
     if (isOver) call.finishPlaying(); // people read faster than a voice speaks
     else call.interrupt();
     if (answer.text !== '') stdout.write('\n');
-    if (!isOver)
-      stderr.write(
-        `${paint('red', `no end of the answer after ${timeoutMs / 1_000} s; raise --timeout`)}\n`,
-      );
-    else if (answer.failure !== undefined)
+    if (!isOver) {
+      const fault = `the reply had not ended after ${timeoutMs / 1_000} s; raise --timeout`;
+      stderr.write(`${paint('red', fault)}\n`);
+    } else if (answer.failure !== undefined)
       stderr.write(`${paint('red', describeFailure(answer.failure, target))}\n`);
     return isOver && answer.failure === undefined;
   };

@@ -74,7 +74,7 @@ export async function borrowWebhook(
       replaced.set(agentId, old ?? null);
     } catch (error) {
       say(`${replaced.file} cannot be written (${messageOf(error)}): `
-        + 'if this run is killed, the webhook is not put back');
+        + 'if this run is killed, the webhook will not be put back');
     }
   }
 
@@ -113,7 +113,7 @@ export async function borrowWebhook(
     } catch (error) {
       const reason = error instanceof PlatformError
         ? describePlatformError(error, agentId) : oneLine(String(error));
-      say(`THE WEBHOOK OF AGENT ${agentId} IS NOT PUT BACK. `
+      say(`THE WEBHOOK OF AGENT ${agentId} WAS NOT PUT BACK. `
         + `Its calls may go to a tunnel that is gone: ${reason}. Run:`);
       const words = `${shellWord(oneLine(shown, 10_000))} --agent-id ${shellWord(agentId)}`;
       stderr.write(`\n    layercode-microserver webhook set ${words}\n\n`);
@@ -144,7 +144,7 @@ export async function borrowWebhook(
     if (!(error instanceof PlatformError)) throw error;
     const isHopeless = !isAsked && error.kind === 'unclear webhook';
     const reason = describePlatformError(error, agentId) + (isHopeless ? BY_HAND : '');
-    throw new CommandError(`the webhook is not set: ${reason}`, { cause: error });
+    throw new CommandError(`the webhook was not set: ${reason}`, { cause: error });
   }
 }
 

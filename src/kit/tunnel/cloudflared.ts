@@ -125,7 +125,7 @@ async function start(options: CloudflaredOptions, config: string): Promise<Cloud
   if (typeof ended === 'string') throw new CommandError(`no tunnel: ${ended}`);
   const remedy = 'check that this machine reaches api.trycloudflare.com';
   throw new CommandError(
-    `no tunnel: ${program} had no public URL in ${timeoutMs} ms${lastLines}; ${remedy}`,
+    `no tunnel: ${program} showed no public URL within ${timeoutMs} ms${lastLines}; ${remedy}`,
   );
 }
 

@@ -71,7 +71,7 @@ function explainRefusal(
     case 402:
       return ['the LayerCode account has no balance (402)', 'top it up in the dashboard'];
     case 429:
-      return ['LayerCode gets too many requests (429)', `try again after ${wait}`];
+      return ['LayerCode is getting too many requests (429)', `try again after ${wait}`];
     default:
       return [`LayerCode failed (${status})`, 'try again in a moment'];
   }

@@ -44,7 +44,7 @@ export function completions(options: CompletionsOptions): Completions {
   }
 
   function chunkOptions(context: Context, raw: CompletionEvent, event: TurnEvent): ChunkOptions {
-    const message = 'a part of a reply was dropped: the platform has no word for it';
+    const message = 'a part of a reply was dropped: the platform offers no tool for it';
     const actions = new OfferedActions(profile, toolsOffered(raw), (what, hint) =>
       warnOnce(context, message, what, { what, hint }));
     return {

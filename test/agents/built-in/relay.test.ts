@@ -286,7 +286,7 @@ describe('a relay', () => {
     const { reasons } = (await answer.json()) as { reasons: string[] };
     assert.deepEqual(
       [answer.status, reasons],
-      [503, ['GROQ_API_KEY is not set, model groq:quick needs it']],
+      [503, ['GROQ_API_KEY is not set, but model groq:quick needs it']],
     );
   });
 

@@ -98,7 +98,7 @@ describe('RedisStore', () => {
   const wrong = [null, 'OK', 2, [Buffer.from('head'), '1'], ['head', 1], ['head'], { a: 1 }];
   for (const reply of wrong)
     it(`says what is wrong with the answer ${JSON.stringify(reply)}`, async () => {
-      const message = /^the client of Redis must answer with strings in a list, got a /;
+      const message = /^the Redis client must return lists of strings, got a /;
       const reading = new RedisStore(answering(reply)).read('a');
       await assert.rejects(reading, { name: 'TypeError', message });
     });

@@ -304,7 +304,7 @@ describe('the calls erase command with a conversation store', { skip: WITHOUT_SQ
     const file = new (loadSqlite().DatabaseSync)(join(directory, 'calls.db'));
     file.exec("CREATE TRIGGER t BEFORE UPDATE ON conversation WHEN old.id = 'sales/c-1' "
       + "BEGIN SELECT RAISE(ABORT, 'no room'); END");
-    await assert.rejects(run('erase', 'c-1'), { message: /^not everything is erased/ });
+    await assert.rejects(run('erase', 'c-1'), { message: /^not everything was erased/ });
     assert.match(terminal.out.slice(out.length), /^erased the conversation support\/c-1\nnot reached/);
     assert.deepEqual(await left(), ['s-1', 's-2', 's-3']);
     file.exec('DROP TRIGGER t');
@@ -349,7 +349,7 @@ describe('the calls erase command with a conversation store', { skip: WITHOUT_SQ
 });
 
 describe('the calls erase command during a backup of SQLite', { skip: WITHOUT_SQLITE }, () => {
-  const HELD = /^Another process uses the SQLite file, so what was erased is not .*\.\n$/;
+  const HELD = /^Another process is using the SQLite file, so what was erased has not .*\.\n$/;
 
   /** Erases a call, and returns what the command says on stderr. `begin` starts the backup. */
   async function said(

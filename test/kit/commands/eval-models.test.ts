@@ -61,7 +61,7 @@ describe('eval --record', () => {
     const { code, out } = await folder.play([], server);
     assert.equal(code, 1);
     assert.equal(server.requests.length, 1);
-    assert.match(out, /the replay\n {4}a model was asked what no recorded reply fits/);
+    assert.match(out, /the replay\n {4}a model was asked something that no recorded reply fits/);
     assert.match(out, /\n {4}-user: My number is <number 1>\n {4}\+user: Our number is <number 1>\n/);
     assert.doesNotMatch(out, /expected {2}number/);
     assert.equal((await folder.play(['--live'], server)).code, 0);
@@ -202,11 +202,11 @@ describe('eval with models refuses', () => {
     ['a judge without a model', JUDGED, [],
       /^evals\/a\.txt: line 6: judge needs a model that judges: --eval-model /m],
     ['a judge without a key', `${JUDGED}model says Hi.\n`, JUDGE,
-      /^evals\/a\.txt: line 6: judge: OPENAI_API_KEY is not set, model openai:gpt-6-judge /m],
+      /^evals\/a\.txt: line 6: judge: OPENAI_API_KEY is not set, but model openai:gpt-6-judge /m],
     ['an unknown vendor', TALK, ['--eval-model', 'acme:one'], /^--eval-model: .*acme/],
     ['an agent whose model has no key', TALK, [],
       /^evals\/a\.txt: OPENAI_API_KEY is not set.*; set it once to record replies \(--record\)/],
-    ['--record with --live', TALK, ['--record', '--live'], /^--record asks the models, as --live/],
+    ['--record with --live', TALK, ['--record', '--live'], /^--record already asks the models/],
     ['--record with --runs', TALK, ['--record', '--runs', '2'],
       /^--record plays each scenario once/],
     ['to compare with a missing file', TALK, ['--compare', 'no.json'],

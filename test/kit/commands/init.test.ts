@@ -73,8 +73,8 @@ describe('init refuses', () => {
     ['a second directory', ['one', 'two'], /one directory, but also got two/],
     ['a directory without a name', [''], /empty/],
     ['a directory with a line break in its name', ['a\nb'], /control characters/],
-    ['a directory whose name gives no npm name', ['日本'], /'日本' gives no npm name/],
-    ['the root of the file system', ['/'], /\/ gives no npm name/],
+    ['a directory whose name gives no npm name', ['日本'], /'日本' yields no valid npm name/],
+    ['the root of the file system', ['/'], /\/ yields no valid npm name/],
     [
       'a directory with the name of this package',
       ['layercode-microserver'],

@@ -87,7 +87,7 @@ describe('talk through a pipe', () => {
     ]);
     assert.deepEqual(
       [exitCode, out, err],
-      [1, 'Once upon a time\n', 'no end of the answer after 0.5 s; raise --timeout\n'],
+      [1, 'Once upon a time\n', 'the reply had not ended after 0.5 s; raise --timeout\n'],
     );
   });
 

@@ -44,7 +44,7 @@ describe('a check', () => {
     assert.equal(fault('expect-tool pay twice', before, ...turn), undefined);
     assert.equal(fault('expect-tool pay 3 times in all', before, ...turn), undefined);
     assert.deepEqual(fault('expect-tool pay once', before, ...turn), [
-      'expected  pay once, and it ran like this twice',
+      'expected  pay once, but matching runs: 2',
       'ran       pay {"cents":5} → "ok"', 'ran       pay {"cents":5} → "ok"',
     ]);
   });
@@ -53,7 +53,7 @@ describe('a check', () => {
     const refused = { ...PAID, state: 'refused', hasActed: false } as const;
     assert.equal(fault('expect-no-tool pay', { tools: [refused] }), undefined);
     assert.deepEqual(fault('expect-no-tool pay', { tools: [PAID] }), [
-      'expected  pay never, and it ran like this once', 'ran       pay {"cents":5} → "ok"',
+      'expected  pay never, but matching runs: 1', 'ran       pay {"cents":5} → "ok"',
     ]);
     assert.equal(fault('expect-tool pay once refused', { tools: [refused] }), undefined);
   });

@@ -44,7 +44,8 @@ describe('expect-same-request', () => {
     const folder = new Folder(`${ASKED}expect-same-request\n`);
     const { code, out } = await folder.play(SHOP);
     assert.equal(code, 1);
-    assert.match(out, /line 5: expect-same-request\n +a\.requests\.golden does not have it; --update/);
+    const why = 'a\\.requests\\.golden has no request for this line; --update adds it';
+    assert.match(out, new RegExp(`line 5: expect-same-request\\n +${why}`));
     assert.equal((await folder.play(SHOP, '--update')).code, 0);
     assert.equal((await folder.play(SHOP)).code, 0);
     const text = folder.read('a.requests.golden');

@@ -229,20 +229,21 @@ describe('playScenario', () => {
     ['the tool does not run', shop,
       'real pay\nsay Hi\nmodel says Hi.\ndrop during pay\nexpect Hi', 4, ['pay did not run']],
     ['the model has too few lines', shop, 'say One\nmodel calls look\nexpect wrong', 1,
-      ['the model was asked once more than it has lines here']],
+      ['the model was asked once more than there are answers in the "model" lines here']],
     ['the model has too many lines', shop,
       'say One\nmodel says A\nmodel then says B\nexpect A', 1,
-      ['the model was not asked for an answer of its lines here']],
+      ['an answer in the "model" lines here was never asked for']],
     ['the lines expect a single model to be asked again', shop,
       'say One\nmodel fails 503\nmodel says Here.\nexpect went wrong', 1,
-      ['the model was not asked for an answer of its lines here']],
+      ['an answer in the "model" lines here was never asked for']],
     ["the model's limit has cut a reply", shop,
       'never-cut\nsay One\nmodel says We open\nmodel is cut\nsay Two\nmodel says Yes.', 1,
       ['cut       line 2: One', 'heard     We open']],
     ['the caller speaks after the agent has hung up', shop,
       'say Bye\nmodel calls hang_up {"goodbye": "Bye!"}\nexpect-hangup\nexpect Bye!\nsay Hm?', 5,
       ['the agent has hung up']],
-    ['the reply has no end', slow, 'say Hi\nexpect One', 1, ['the reply had no end after 0.3 s']],
+    ['the reply has no end', slow, 'say Hi\nexpect One', 1,
+      ['the reply had not ended after 0.3 s']],
   ];
   for (const [what, agent, script, line, reasons] of failing) {
     it(`fails if ${what}`, async () => {
@@ -387,7 +388,7 @@ describe('playScenario', () => {
       expect-tool charge not-done silver
     `);
     assert.deepEqual(failuresOf(result), [[
-      9, 'expected  charge at least once, and it ran like this never',
+      9, 'expected  charge at least once, but matching runs: 0',
       'ran       charge {} did not run: only for gold',
     ]]);
     const declined = await play(agent, `

@@ -94,9 +94,9 @@ describe('a caller line', () => {
     ['the caller gives up', [{ hangsUp: true, hasReachedGoal: false, reason: 'Full.' }],
       'the caller gave up: Full.'],
     ['the turns are used up', [{ say: 'One' }, { say: 'Two' }, { say: 'Three' }],
-      'the caller did not get what they want in 2 turns'],
+      'the caller did not get what they wanted within 2 turns'],
     ['the agent hangs up on the caller', [{ say: 'Bye' }, { say: 'Wait!' }],
-      'the agent has hung up on: Wait!'],
+      'the agent had hung up before: Wait!'],
   ] as const) {
     it(`fails if ${what}`, async () => {
       const result = await play(echo, LINE, { playedCaller: making(...moves) });
@@ -117,13 +117,13 @@ describe('a caller line', () => {
 
   it('needs a model', async () => {
     assert.deepEqual(await problems(echo, LINE), [
-      'line 1: caller needs a model that plays them: --eval-model openai:gpt-6-luna',
+      'line 1: caller needs a model to play the caller: --eval-model openai:gpt-6-luna',
     ]);
   });
 
   for (const [what, script, message] of [
-    ['no goal', 'caller "a customer" in 2 turns', /line 1: caller takes whom a model plays/],
-    ['no limit', 'caller "a customer" wants "bread"', /line 1: caller takes whom a model plays/],
+    ['no goal', 'caller "a customer" in 2 turns', /line 1: caller takes a role, a goal/],
+    ['no limit', 'caller "a customer" wants "bread"', /line 1: caller takes a role, a goal/],
     ['no turns', 'caller "a" wants "b" in 0 turns', /line 1: a played caller takes 1 to 50 turns/],
     ['too many turns', 'caller "a" wants "b" in 51 turns', /takes 1 to 50 turns/],
     ['lines for the agent\'s model', `${LINE}model says Hi.`, /line 1: nobody knows what a played/],

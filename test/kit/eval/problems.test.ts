@@ -25,7 +25,7 @@ describe('problemsOf', () => {
   it('finds a scripted call that does not fit its tool', async () => {
     assert.deepEqual(await problems(till, script('pay', 'expect Hi')), [
       'line 3: pay would refuse this: arguments.card must match the pattern ^[0-9]+$; '
-        + 'if that is meant, add "expect-tool pay refused"',
+        + 'if that is intended, add "expect-tool pay refused"',
     ]);
   });
 
@@ -47,7 +47,7 @@ describe('problemsOf', () => {
     const look = tool({ name: 'look', description: 'Looks.', parameters, run: () => 1 });
     const free = defineAgent({ name: 'free', prompt: 'Look.', tools: [look] });
     const [problem] = await problems(free, 'expect Hi\nnever-acts-twice');
-    assert.match(problem ?? '', /^line 2: no tool has once, so this cannot fail; name one/);
+    assert.match(problem ?? '', /^line 2: no tool sets "once", so this cannot fail; name one/);
     assert.deepEqual(await problems(free, 'expect Hi\nnever-acts-twice look'), []);
     const [unknown] = await problems(free, 'expect Hi\nnever-acts-twice pay');
     assert.match(unknown ?? '', /^line 2: the agent has no tool pay; it has look$/);
@@ -64,7 +64,7 @@ describe('problemsOf', () => {
     const openStage: OpenStage = () => assert.fail('nothing is played');
     const found = (...lines: readonly string[]): Promise<readonly string[]> =>
       problems(till, ['say Hi', ...lines, 'expect Hi'].join('\n'), { openStage });
-    const why = 'begins a process, which cannot open a store that is away: '
+    const why = 'starts a process, which cannot open a store that is away: '
       + 'add "store is back" above it';
     for (const [lines, expected] of [
       [['store is away', 'kill'], [`line 3: kill ${why}`]],

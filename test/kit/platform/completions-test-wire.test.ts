@@ -163,11 +163,11 @@ describe('createTestClient over Chat Completions', () => {
   it('refuses an option of post() that its wire lacks, and names the right one', async (t) => {
     const { client, sent } = await clientOf(t);
     await assert.rejects(client.post({}, { signature: null }), {
-      message: 'post() has no option signature on the wire chat-completions; key replaces its own',
+      message: 'post() has no option signature on the wire chat-completions; use key instead',
     });
     const other = createTestClient('http://127.0.0.1:9', { secret: 's' });
     await assert.rejects(other.post({}, { key: null }), {
-      message: 'post() has no option key on the wire layercode; signature replaces its own',
+      message: 'post() has no option key on the wire layercode; use signature instead',
     });
     assert.equal(sent.all.length, 0);
   });

@@ -18,7 +18,7 @@ describe('describeFailure', () => {
     [
       200,
       'no response.end',
-      `the answer of ${PLACE} (200) is not a complete reply: no response.end; `
+      `the answer from ${PLACE} (200) is not a complete reply: no response.end; `
         + "check that this is a webhook, and see the server's log",
     ],
     [
@@ -54,7 +54,7 @@ describe('describeFailure', () => {
   } as const;
   for (const [status, remedy] of [
     [401, 'the server does not know this key (see --key and CHAT_COMPLETIONS_KEYS)'],
-    [404, 'has the server CHAT_COMPLETIONS_KEYS? See also --url and AGENT_ROUTE'],
+    [404, 'does the server have CHAT_COMPLETIONS_KEYS? See also --url and AGENT_ROUTE'],
     [400, 'is that the URL of an agent that speaks Chat Completions?'],
   ] as const) {
     it(`says what to do about ${status} over Chat Completions`, () => {

@@ -136,7 +136,7 @@ describe('the agent that talk calls over Chat Completions', () => {
   it('cannot be called without a key', () => {
     assert.throws(() => findTarget({}, behaviour, new RecordedTerminal()), {
       name: 'CommandError',
-      message: 'no key: set CHAT_COMPLETIONS_KEYS, as the server must have it, or pass --key',
+      message: 'no key: set CHAT_COMPLETIONS_KEYS as on the server, or pass --key',
     });
   });
 });

@@ -129,7 +129,7 @@ describe('talk --script', () => {
       ['say Hello', 'expect hello', 'say more'], 1, [
         '✓    welcome  (silence)',
         '✗ 1  say Hello',
-        'the reply had no end after 0.5 s',
+        'the reply had not ended after 0.5 s',
         'heard     Hm',
         '',
         '1 failure in 3 steps; 2 steps not played.',

@@ -101,12 +101,12 @@ describe('borrowWebhook', () => {
     what: string, method: string, answer: RestAnswer, says: RegExp, asked: readonly string[],
   ])[] = [
     ['cannot be read', 'GET', answerJson(401, { error: 'Invalid API key' }),
-      /^the webhook is not set: LayerCode refused the key \(401\): Invalid API key; check LAYERCODE_API_KEY/,
+      /^the webhook was not set: LayerCode refused the key \(401\): Invalid API key; check LAYERCODE_API_KEY/,
       ['GET']],
     ['is refused', 'POST', answerJson(400, { error: 'Bad URL' }),
-      /^the webhook is not set: .*Bad URL/, ['GET', 'POST']],
+      /^the webhook was not set: .*Bad URL/, ['GET', 'POST']],
     ['is unclear (saying what to do)', 'GET', answerJson(200, { id: 'ag-1', name: 'Test agent' }),
-      /^the webhook is not set: .*neither webhook_url nor.*look at the agent in the dashboard.* run without --update-webhook, and set the tunnel's URL yourself$/,
+      /^the webhook was not set: .*neither webhook_url nor.*look at the agent in the dashboard.* run without --update-webhook, and set the tunnel's URL yourself$/,
       ['GET']],
   ];
   for (const [what, faulty, answer, says, asked] of refusals) {
@@ -119,7 +119,7 @@ describe('borrowWebhook', () => {
 
   for (const [what, becomes, says] of [
     ['the new one is set but the answer is lost', () => undefined,
-      /^the webhook is not set: LayerCode cannot be reached/],
+      /^the webhook was not set: LayerCode cannot be reached/],
     ['it is interrupted meanwhile', () => terminal.interrupt(),
       /^interrupted before the webhook was set/],
   ] as const) {
@@ -241,7 +241,7 @@ describe('giveBack', () => {
       await borrowed.giveBack();
       assert.match(
         terminal.err,
-        /THE WEBHOOK OF AGENT ag-1 IS NOT PUT BACK\. .*: LayerCode failed \(503\): On fire; .*\. Run:\n/,
+        /THE WEBHOOK OF AGENT ag-1 WAS NOT PUT BACK\. .*: LayerCode failed \(503\): On fire; .*\. Run:\n/,
       );
       assert.ok(
         terminal.err.endsWith(
@@ -337,7 +337,7 @@ describe('.layercode/webhook-url', () => {
     const borrowed = await borrow();
     assert.match(
       terminal.err,
-      /webhook-url cannot be written \(.*\): if this run is killed, the webhook is not put back/,
+      /webhook-url cannot be written \(.*\): if this run is killed, the webhook will not be put back/,
     );
     await borrowed.giveBack();
     assert.equal(rest.webhooks.get('ag-1'), PRODUCTION);

@@ -59,14 +59,14 @@ describe('describePlatformError', () => {
       "LayerCode refused the request (400); check LAYERCODE_API_KEY and the agent's id, ag-1",
     ],
     [refused(402), 'the LayerCode account has no balance (402); top it up in the dashboard'],
-    [refused(429), 'LayerCode gets too many requests (429); try again after a moment'],
+    [refused(429), 'LayerCode is getting too many requests (429); try again after a moment'],
     [
       refused(429, { retryAfter: '30' }),
-      'LayerCode gets too many requests (429); try again after 30 s',
+      'LayerCode is getting too many requests (429); try again after 30 s',
     ],
     [
       refused(429, { retryAfter: 'Fri, 27 Nov 2026 12:00:00 GMT' }),
-      'LayerCode gets too many requests (429); try again after Fri, 27 Nov 2026 12:00:00 GMT',
+      'LayerCode is getting too many requests (429); try again after Fri, 27 Nov 2026 12:00:00 GMT',
     ],
     [refused(500), 'LayerCode failed (500); try again in a moment'],
     [

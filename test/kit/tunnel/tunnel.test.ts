@@ -214,7 +214,7 @@ describe('openTunnel', () => {
     clock.tick(500);
     assert.match(
       await failureOf(opening),
-      /had no public URL in 500 ms: INF Requesting new quick Tunnel; check that this machine reaches api\.trycloudflare\.com$/,
+      /showed no public URL within 500 ms: INF Requesting new quick Tunnel; check that this machine reaches api\.trycloudflare\.com$/,
     );
     await fake.gone;
   });
@@ -375,7 +375,7 @@ describe('a tunnel with --update-webhook', () => {
     await fake.say(BOX + CONNECTED);
     assert.match(
       await failureOf(opening),
-      /^the webhook is not set: LayerCode refused the key \(401\)/,
+      /^the webhook was not set: LayerCode refused the key \(401\)/,
     );
     await fake.gone;
   });

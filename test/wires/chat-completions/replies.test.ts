@@ -273,7 +273,8 @@ for (const [form, ask] of FORMS) {
         },
       });
       assert.deepEqual(reply, ['Yes.', 'stop', []]);
-      const message = 'a part of a reply was dropped: the platform has no word for it: data for a browser';
+      const message =
+        'a part of a reply was dropped: the platform offers no tool for it: data for a browser';
       assert.deepEqual(warningsIn(logLines), [message]);
     });
 
@@ -326,7 +327,8 @@ for (const [form, ask] of FORMS) {
     it('is only the goodbye if no tool ends the call, and a warning says what to offer', async (t) => {
       const { reply, logLines } = await ask(t, hangingUp, offering('transferCall'));
       assert.deepEqual(reply, ['Goodbye.', 'stop', []]);
-      const message = 'a part of a reply was dropped: the platform has no word for it: hanging up';
+      const message =
+        'a part of a reply was dropped: the platform offers no tool for it: hanging up';
       assert.deepEqual(warningsIn(logLines), [message]);
       const warning = linesOf(logLines).find(({ level }) => level === 'warn');
       const hint = 'on the platform, switch on or add the tool end_call or endCall';
