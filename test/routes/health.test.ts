@@ -23,7 +23,7 @@ describe('GET /ready', () => {
   });
 
   it('answers 503 with the reason during a shutdown, while /health stays at 200', async (t) => {
-    const served = await serve(t, { settings: { drainDelaySeconds: 0.2 } });
+    const served = await serve(t, { settings: { drainDelaySeconds: 1 } });
     const closing = served.app.close();
     const response = await served.fetch('/ready');
     const answer = await response.json();
