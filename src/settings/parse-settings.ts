@@ -107,10 +107,12 @@ const OTHER_VARIABLES: readonly string[] = ['GOOGLE_GENERATIVE_AI_API_KEY'];
  */
 const MIN_LENGTH = 5;
 const MIN_LENGTH_OF_TWO = 8;
+/** Without its unit, one word such as HEARTBEAT may belong to another program. */
+const WITH_UNIT = /^(\w+_\w+)_(?:SECONDS|MS|BYTES|CHARACTERS|TOKENS|WORDS)$/;
 
 /**
- * One problem for each variable that is one or two edits away from an unset one, or has an agent's
- * name on the wrong side.
+ * One problem for each variable that is one or two edits away from an unset one, lacks its unit, or
+ * has an agent's name on the wrong side.
  */
 function misspeltVariables(
   values: Readonly<Record<string, string>>,
@@ -126,6 +128,7 @@ function misspeltVariables(
     if (known.has(variable) || isOfAgent !== undefined) return [];
     const meant = nearestName(variable, long, 1)
       ?? nearestName(variable, longer, 2)
+      ?? variables.find((name) => WITH_UNIT.exec(name)?.[1] === variable)
       ?? agentVariableMeant(variable)
       ?? agentVariableAcross(variable, agents);
     if (meant === undefined || values[meant] !== undefined) return [];

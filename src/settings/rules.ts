@@ -1,7 +1,7 @@
 // Rules between settings. Each value is right by itself, but not together with the others.
 
 import {
-  agentPath, keysOfAgent, keysVariableOf, secretsOfAgent, secretVariableOf,
+  agentPath, keysVariableOf, secretVariableOf,
 } from './named-agents.ts';
 import { MIN_UNGUESSED_LENGTH, shortSecretsIn } from './secrets.ts';
 import type { Settings } from './settings.ts';
@@ -52,20 +52,20 @@ const RULES: Readonly<Record<string, Rule>> = {
   },
 
   /**
-   * One wire is enough. Looks at what was given: a refused secret is missing as well, but has
-   * already been reported.
+   * One wire is enough. Looks at what was given: a refused secret or key is missing as well, but
+   * has already been reported.
    */
   *agentsHaveASecret(settings) {
     const { variable, flags: [flag] } = rows.webhookSecrets;
-    if (!settings.production || settings.environment[variable] !== undefined) return;
+    const keys = rows.chatCompletionsKeys.variable;
+    const isGiven = (name: string): boolean => settings.environment[name] !== undefined;
+    if (!settings.production || isGiven(variable) || isGiven(keys)) return;
     const rule = 'must be set in production: '
       + `copy it from the agent's webhook settings in LayerCode, or pass ${flag}; `
-      + `for another platform set ${rows.chatCompletionsKeys.variable}`;
-    if (settings.agents.length === 0 && settings.chatCompletionsKeys.length === 0)
-      yield `${variable} ${rule}`;
+      + `for another platform set ${keys}`;
+    if (settings.agents.length === 0) yield `${variable} ${rule}`;
     for (const { name } of settings.agents) {
-      if (secretsOfAgent(settings, name).length > 0) continue;
-      if (keysOfAgent(settings, name).length > 0) continue;
+      if (isGiven(secretVariableOf(name)) || isGiven(keysVariableOf(name))) continue;
       yield `${secretVariableOf(name)} or ${variable} ${rule}`;
     }
   },

@@ -325,6 +325,20 @@ describe('parseSettings', () => {
     );
   });
 
+  // The second problem used to say that the webhook secret must be set.
+  it('complains only once in production about keys that are set but wrong', () => {
+    const keys = { CHAT_COMPLETIONS_KEYS: 'a key with blanks' };
+    for (const agents of [{}, { AGENTS: 'sales=echo' }]) {
+      const [problem = '', ...others] = problemsOf({ NODE_ENV: 'production', ...keys, ...agents });
+      assert.match(problem, /^CHAT_COMPLETIONS_KEYS must /);
+      assert.deepEqual(others, []);
+    }
+    const own = { AGENTS: 'sales=echo', SALES_CHAT_COMPLETIONS_KEYS: 'a key with blanks' };
+    const [problem = '', ...others] = problemsOf({ NODE_ENV: 'production', ...own });
+    assert.match(problem, /^SALES_CHAT_COMPLETIONS_KEYS must /);
+    assert.deepEqual(others, []);
+  });
+
   it('complains only once in production about a secret that is set but wrong', () => {
     assert.deepEqual(problemsOf({ NODE_ENV: 'production', LAYERCODE_WEBHOOK_SECRET: ',' }), [
       'LAYERCODE_WEBHOOK_SECRET must name at least one',
@@ -452,6 +466,14 @@ describe('parseSettings, for misspelt variables,', () => {
     ['SALES__CHAT_COMPLETIONS_KEYSS', 'SALES_CHAT_COMPLETIONS_KEYS'],
     ['LAYERCODE_WEBHOK_SECRET_SALES', 'LAYERCODE_WEBHOOK_SECRET_SALES'],
     ['LAYERCODE_WEBHOOKS_SECRETS_SALES', 'LAYERCODE_WEBHOOK_SECRET_SALES'],
+    // Was: a setting without its unit was ignored.
+    ['DRAIN_DELAY', 'DRAIN_DELAY_SECONDS'],
+    ['SHUTDOWN_TIMEOUT', 'SHUTDOWN_TIMEOUT_SECONDS'],
+    ['CONVERSATION_TTL', 'CONVERSATION_TTL_SECONDS'],
+    ['TURN_TIMEOUT', 'TURN_TIMEOUT_SECONDS'],
+    ['STORE_TIMEOUT', 'STORE_TIMEOUT_MS'],
+    ['MAX_BODY', 'MAX_BODY_BYTES'],
+    ['MAX_HISTORY', 'MAX_HISTORY_CHARACTERS'],
   ] as const) {
     it(`names ${meant} for ${wrong}`, () => {
       const problem = `${wrong} is not a setting; did you mean ${meant}?`;
@@ -488,7 +510,8 @@ describe('parseSettings, for misspelt variables,', () => {
 
   it('says nothing about a variable that is three edits away, or short and not close', () => {
     const variables = ['MY_LOG_LEVEL', 'COST', 'SORT', 'PROT', 'log_level', 'BROKERS', 'EVENT',
-      'SALES_CHAT_COMPLET_KEYS', 'GITHUB_WEBHOOK_SECRET'];
+      'SALES_CHAT_COMPLET_KEYS', 'GITHUB_WEBHOOK_SECRET', 'HEARTBEAT', 'SETTLE', 'TIMEOUT',
+      'TURN', 'DEFAULT', 'MY_TURN_TIMEOUT'];
     for (const variable of variables)
       assert.deepEqual(problemsOf({ [variable]: '1' }), [], variable);
   });
