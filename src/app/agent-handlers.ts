@@ -1,6 +1,7 @@
 // What answers an agent's platforms, over whichever wires they speak.
 
 import { loadedHandler, type Handler } from '../http/compose.ts';
+import type { Settings } from '../settings/settings.ts';
 import { BearerKeys, hasCredentials } from '../wires/chat-completions/bearer-keys.ts';
 import type {
   Completions, CompletionsOptions,
@@ -35,8 +36,7 @@ export function agentHandlers(routed: RoutedAgent, parts: AppParts): AgentHandle
   const layercode = signed(secrets, webhook(shared, metrics));
   if (keys.length === 0) return { name, path, servesLayercode, own: layercode };
   const { settings, openSessions, loading } = parts;
-  const hasReports =
-    (settings.vapiWebhookSecret ?? settings.elevenLabsWebhookSecret) !== undefined;
+  const hasReports = takesReports(settings);
   const served = completionsOf({
     ...shared,
     keys: new BearerKeys(keys),
@@ -53,6 +53,11 @@ export function agentHandlers(routed: RoutedAgent, parts: AppParts): AgentHandle
     models: loadedHandler(async () => (await served).models),
     reports: hasReports ? loadedHandler(() => reportsOf(shared)) : undefined,
   };
+}
+
+/** Whether platforms that speak Chat Completions can report the ends of calls. */
+export function takesReports({ vapiWebhookSecret, elevenLabsWebhookSecret }: Settings): boolean {
+  return (vapiWebhookSecret ?? elevenLabsWebhookSecret) !== undefined;
 }
 
 /** Chat Completions are loaded only if an agent is served over them. */

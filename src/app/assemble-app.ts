@@ -15,6 +15,7 @@ import {
 import type { Settings } from '../settings/settings.ts';
 import { checkOnceTools, faultsOfRepeats, onceToolsOf } from '../tools/tool-list.ts';
 import type { CostOf } from '../turns/report/turn-work.ts';
+import { takesReports } from './agent-handlers.ts';
 import type { AppOptions } from './app-parts.ts';
 import { App } from './app.ts';
 import { hasLimits, loaded, type CodeOnDemand } from './code-on-demand.ts';
@@ -79,6 +80,9 @@ export function assembleApp(
     log.warn('a repeatable tool might behave differently when repeated', { reason });
   const costOf: CostOf = (model, tokens) => prices.costOf(model, tokens);
   const { drainCallsSeconds, conversationTtlSeconds } = settings;
+  const learnsOfEnds = takesReports(settings) || given.some(({ secrets }) => secrets.length > 0);
+  if (drainCallsSeconds > 0 && !learnsOfEnds)
+    log.warn('DRAIN_CALLS_SECONDS has no effect', { reason: 'no secret for reports is set' });
   const app = new App([first, ...others], {
     ...options, settings, log, store, costOf, limits,
     channel: options.channel ?? store.channel,

@@ -5,12 +5,13 @@ import { createHmac } from 'node:crypto';
 import { describe, it, type TestContext } from 'node:test';
 
 import type { SessionEndContext } from '../../../src/agents/agent.ts';
+import { defineAgent } from '../../../src/agents/define-agent.ts';
 import { defineState } from '../../../src/agents/state/state.ts';
 import type { CallRecord } from '../../../src/records/call-record.ts';
 import { deferred, Told, within, type ServeOptions, type TestAgent } from '../../fixtures/app.ts';
 import {
-  asking, CONVERSATION, KEY, requestLines, serveCompletions, serveWith, saying, type Completion,
-  type Fields, type ServedPlatform,
+  asking, CONVERSATION, KEY, requestLines, serveCompletions, serveWith, saying, warningsIn,
+  type Completion, type Fields, type ServedPlatform,
 } from '../../fixtures/completions.ts';
 import { openRecorder } from '../../records/recorded-calls.ts';
 
@@ -379,6 +380,17 @@ describe('a shutdown that waits for calls', () => {
     const { platform, app } = serveReports(t, {}, { environment });
     await platform.hear(['user: Hello?'], { conversationId: null });
     await within(app.close(), 'the shutdown');
+  });
+
+  it('waits for nothing without a wire that reports ends, and says so at the start', (t) => {
+    const agent = defineAgent({ name: 'tested', onMessage: () => 'Yes.' });
+    const warnings = (wires: Readonly<Record<string, string>>): readonly string[] =>
+      warningsIn(serveWith(t, agent, { ...environment, ...wires }).logLines);
+    const keys = { CHAT_COMPLETIONS_KEYS: KEY };
+    assert.deepEqual(warnings(keys), ['DRAIN_CALLS_SECONDS has no effect']);
+    assert.deepEqual(warnings({ ...keys, DRAIN_CALLS_SECONDS: '0' }), []);
+    assert.deepEqual(warnings({ ...keys, VAPI_WEBHOOK_SECRET: VAPI_SECRET }), []);
+    assert.deepEqual(warnings({ ...keys, LAYERCODE_WEBHOOK_SECRET: ELEVENLABS_SECRET }), []);
   });
 });
 
