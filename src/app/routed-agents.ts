@@ -9,6 +9,8 @@ import { workMetrics } from '../observers/work-metrics.ts';
 import { agentPath } from '../settings/named-agents.ts';
 import { onceToolsOf } from '../tools/tool-list.ts';
 import { Turns } from '../turns/turns.ts';
+import { CHAT_COMPLETIONS } from '../wires/chat-completions/events.ts';
+import { LAYERCODE } from '../wires/layercode/our-events.ts';
 import type { TurnObserver } from '../wires/wire-options.ts';
 import type { AppParts } from './app-parts.ts';
 import { loaded } from './code-on-demand.ts';
@@ -111,7 +113,11 @@ export function routeAgents(given: GivenAgents, parts: AppParts): RoutedAgents {
       agentWork: code.work,
     });
     const path = name === undefined ? agentRoute : agentPath(agentRoute, name);
-    const observe = turnMetrics(ownMetrics, costOf);
+    const wires = [
+      ...(secrets.length > 0 ? [LAYERCODE] : []),
+      ...(keys.length > 0 ? [CHAT_COMPLETIONS] : []),
+    ];
+    const observe = turnMetrics(ownMetrics, costOf, wires);
     const onTurnEnd: TurnObserver = (delivery, report) => {
       observe(delivery, report);
       const { event: { turnId }, context: { requestId, receivedAtMs } } = delivery;

@@ -12,12 +12,19 @@ import { LAYERCODE } from '../wires/layercode/our-events.ts';
 import type { TurnObserver } from '../wires/wire-options.ts';
 import { WAIT_BUCKETS_SECONDS } from './work-metrics.ts';
 
-/** Counts deliveries of turns by outcome, and adds the outcome to the request's log line. */
-export function turnMetrics(metrics: Metrics, costOf: CostOf = () => undefined): TurnObserver {
+/**
+ * Counts deliveries of turns by outcome, and adds the outcome to the request's log line. The
+ * outcomes of `wires` begin at 0: Prometheus's `rate` does not see the first sample of a counter.
+ */
+export function turnMetrics(
+  metrics: Metrics,
+  costOf: CostOf = () => undefined,
+  wires: readonly string[] = [],
+): TurnObserver {
   const turns = new Counter('layercode_turns_total', 'Turns by event, outcome and wire.', [
     'event', 'outcome', 'wire',
   ]);
-  const counts = outcomeCounts(metrics.add(turns));
+  const counts = outcomeCounts(metrics.add(turns), wires);
   const firstSpeech = metrics.add(
     new Histogram(
       'layercode_first_speech_seconds',
@@ -113,10 +120,16 @@ const EVENTS: readonly (readonly [wire: string, types: readonly string[]])[] = [
   [CHAT_COMPLETIONS, ['chat.completion']],
 ];
 
+/** Those of the call dialect are not known to arrive until they do. */
+const USUAL_EVENTS: readonly string[] = ['session.start', 'message', 'chat.completion'];
+
 /** Looked up once, so that a turn creates no arrays of labels. */
-function outcomeCounts(outcomes: Counter): OutcomeCounts {
-  const count = (type: string, outcome: TurnOutcome, wire: string): Count =>
-    outcomes.labelled([type, outcomeName(outcome), wire]);
+function outcomeCounts(outcomes: Counter, wires: readonly string[]): OutcomeCounts {
+  const count = (type: string, outcome: TurnOutcome, wire: string): Count => {
+    const one = outcomes.labelled([type, outcomeName(outcome), wire]);
+    if (wires.includes(wire) && USUAL_EVENTS.includes(type)) one.increment(0);
+    return one;
+  };
   const entries = EVENTS.flatMap(([wire, types]) => types.map((type) => [
     type,
     Object.fromEntries(TURN_OUTCOMES.map((outcome) => [outcome, count(type, outcome, wire)])),

@@ -60,7 +60,7 @@ export function askingBack(
     },
     outcomes() {
       const lines = served.app.metrics.text()
-        .matchAll(/^layercode_turns_total\{.*outcome="(\w+)",.*\} (\d+)$/gm);
+        .matchAll(/^layercode_turns_total\{.*outcome="(\w+)",.*\} ([1-9]\d*)$/gm);
       return Object.fromEntries([...lines].map(([, outcome, count]) => [outcome, Number(count)]));
     },
   };

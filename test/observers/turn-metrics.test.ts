@@ -49,6 +49,19 @@ describe('the time of the first word', () => {
   });
 });
 
+describe('the outcomes of turns', () => {
+  it('begin at 0, for the wires that are served', (t) => {
+    const keys = { CHAT_COMPLETIONS_KEYS: 'key-0123456789' };
+    const beginning = (environment: Readonly<Record<string, string>>): readonly string[] => {
+      const { app } = serve(t, {}, { environment });
+      const failed = /^layercode_turns_total\{event="([^"]+)",outcome="failed",wire="[^"]+"\} 0$/gm;
+      return [...app.metrics.text().matchAll(failed)].map(([, event = '']) => event);
+    };
+    assert.deepEqual(beginning({}), ['session.start', 'message']);
+    assert.deepEqual(beginning(keys), ['session.start', 'message', 'chat.completion']);
+  });
+});
+
 describe('the usage of models', () => {
   const known = {
     type: 'usage', model: 'a:b', inputTokens: 5, outputTokens: 7, cachedTokens: 3,
