@@ -99,7 +99,60 @@ describe('examples/deploy', () => {
       series: `layercode_call_limits_reached_total{limit="${limit}"}`,
       values: limit === 'cost' ? `0x10 ${times}x20` : '0x31',
     }));
+  /** POST requests in each minute, by status. */
+  const requests = (byStatus: Readonly<Record<string, string>>): readonly object[] =>
+    Object.entries(byStatus).map(([status, values]) =>
+      ({ series: `http_requests_total{method="POST",status="${status}"}`, values }));
+  const turns = (outcome: string, values: string): object =>
+    ({ series: `layercode_turns_total{event="message",outcome="${outcome}"}`, values });
+  const one = (series: string, values: string): readonly object[] => [{ series, values }];
+  const alert = (summary: string): readonly object[] => [{ exp_annotations: { summary } }];
+  const IS_DOWN = 'A server does not answer, or Prometheus knows of none.';
+  const IS_REFUSED = 'More than a fifth of the requests is refused. See docs/errors.md.';
   for (const [what, alertname, input_series, exp_alerts] of [
+    [
+      'a server does not answer', 'ServerIsDown',
+      [...one('up', '1x15 0x15'), ...one('layercode_build_info', '1x31')], alert(IS_DOWN),
+    ],
+    ['no server is known', 'ServerIsDown', [], alert(IS_DOWN)],
+    [
+      'the servers answer', 'ServerIsDown',
+      [...one('up', '1x31'), ...one('layercode_build_info', '1x31')], [],
+    ],
+    [
+      'every request gets 401, one in three minutes', 'RequestsAreRefused',
+      requests({ 200: '0+3x4 15x26', 401: '_x5 1x2 2x2 3x2 4x2 5x2 6x2 7x2' }), alert(IS_REFUSED),
+    ],
+    [
+      'a third of the requests fails', 'RequestsAreRefused',
+      requests({ 200: '0+2x30', 500: '0+1x30' }), alert(IS_REFUSED),
+    ],
+    [
+      'a stranger tries three paths while nobody calls', 'RequestsAreRefused',
+      requests({ 200: '5x30', 404: '0x10 3x20' }), [],
+    ],
+    [
+      'one request in twenty is refused', 'RequestsAreRefused',
+      requests({ 200: '0+19x30', 503: '0+1x30' }), [],
+    ],
+    [
+      'every second turn fails', 'TurnsFail',
+      [turns('failed', '0+1x30'), turns('completed', '0+1x30')],
+      alert('More than 2 % of the turns fail.'),
+    ],
+    [
+      'one turn waits to be written', 'TurnsWaitForTheStore',
+      one('layercode_store_turns_waiting', '0x10 1x20'),
+      alert('Turns wait to be written. They are lost if their process ends first.'),
+    ],
+    [
+      'a worker died', 'WorkersDie', one('layercode_workers_died_total', '0x14 1x16'),
+      alert('A worker died, and its calls with it. See docs/a-call-went-wrong.md.'),
+    ],
+    [
+      '101 records wait', 'CallRecordsWait', one('layercode_call_records_waiting', '101x31'),
+      alert('Records of calls cannot be written. They are lost if their process ends first.'),
+    ],
     [
       'one caller in twelve waits 8 s', 'FirstWordsAreLate', answers(11, 1),
       [{ exp_annotations: LATE }],
