@@ -122,6 +122,15 @@ describe('examples/deploy/grafana.json', () => {
   });
 });
 
+describe('examples/deploy/voice-agent.service', () => {
+  // Was: systemd read the settings, once, and a reload kept them.
+  it('has the server read its settings, and so again with each reload', () => {
+    const unit = read('examples/deploy/voice-agent.service');
+    assert.match(unit, /^ExecStart=.*\/server\.js --settings-file \/etc\/voice-agent\.env$/m);
+    assert.doesNotMatch(unit, /^EnvironmentFile=/m);
+  });
+});
+
 describe('examples/deploy/Dockerfile', () => {
   const steps = (path: string): string[] =>
     read(path).split('\n').filter((line) => /^(FROM|RUN|COPY|ENV|USER|ENTRYPOINT)/.test(line));
