@@ -25,7 +25,7 @@ interface PrimaryOptions extends RunOptions {
 }
 
 /** Extra time workers may take to close, beyond the settings, to write what they hold. */
-const CLOSING_GRACE_MS = 10_000;
+const CLOSING_GRACE_MS = 15_000;
 /** If a worker takes longer to answer, its previous answer counts. */
 const MEASURING_MS = 1_000;
 

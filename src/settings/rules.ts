@@ -1,8 +1,6 @@
 // Rules between settings. Each value is right by itself, but not together with the others.
 
-import {
-  agentPath, keysVariableOf, secretVariableOf,
-} from './named-agents.ts';
+import { agentPath, keysVariableOf, secretVariableOf } from './named-agents.ts';
 import { MIN_UNGUESSED_LENGTH, shortSecretsIn } from './secrets.ts';
 import type { Settings } from './settings.ts';
 import { show } from './shown-value.ts';

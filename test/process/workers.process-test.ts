@@ -312,8 +312,8 @@ describe('a server with workers', () => {
   });
 
   it('gives workers the drain time in the settings before it kills them', LIMIT, async () => {
-    // More than the 10 s that are added to the settings; time passes ten times as fast.
-    const env = { DRAIN_DELAY_SECONDS: '15', SHUTDOWN_TIMEOUT_SECONDS: '15' };
+    // More than the 15 s that are added to the settings; time passes ten times as fast.
+    const env = { DRAIN_DELAY_SECONDS: '20', SHUTDOWN_TIMEOUT_SECONDS: '20' };
     const { server, url } = await serve({ execArgv: fast('setTimeout'), env });
     const turn = await hold(url, () => true);
     server.kill('SIGTERM');
