@@ -304,7 +304,7 @@ for (const program of REDIS_PROGRAMS) {
 
     it('need only the permissions that docs/deploy.md lists', async (t) => {
       const acl = '--user bot on >pw ~layercode:* +eval +evalsha +dbsize +info +time +hget +hmget'
-        + ' +hgetall +hset +hdel +del +pexpire +select'; // as docs/deploy.md has them
+        + ' +hgetall +hset +hdel +del +pexpire +select +client|setinfo'; // as in docs/deploy.md
       const { port } = await start(t, ...acl.split(' '));
       const opened = await open(t, `redis://bot:pw@127.0.0.1:${port}/1`);
       await talk(opened, 'a', 'One');

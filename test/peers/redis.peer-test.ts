@@ -113,8 +113,9 @@ for (const program of REDIS_PROGRAMS) {
     it('keeps call records for a user with the permissions that the pages name', async (t) => {
       const may = [
         '~layercode:* +eval +evalsha +dbsize +hget +hgetall +hset +hdel +del +pexpire',
-        '&layercode:* +publish +subscribe +ping +info +time +hmget',
+        '&layercode:* +publish +subscribe +ping +info +time +hmget +client|setinfo',
       ].join(' ').split(' ');
+      await server.command('ACL', 'LOG', 'RESET');
       await server.command('ACL', 'SETUSER', 'bot', 'on', '>word', ...may);
       const url = server.url.replace('//', '//bot:word@');
       const { app, caller } = await serve(t, url, { CALL_RECORDS: 'store' });
@@ -124,6 +125,7 @@ for (const program of REDIS_PROGRAMS) {
       await (await caller.post(message)).events();
       assert.equal((await caller.post({ type: 'session.end', ...ids })).status, 200);
       await app.close();
+      assert.equal(await server.command('ACL', 'LOG'), '');
 
       const settings = parseSettings({ CALL_RECORDS: 'store', CONVERSATION_STORE: url }, []);
       const log = createLogger({ level: 'silent', write: () => undefined });
