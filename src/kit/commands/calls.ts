@@ -247,7 +247,7 @@ async function list(query: CallQuery): Promise<void> {
     query.terminal.stderr.write(`${hasRecords ? 'No recorded call matches the flags' : none}.\n`);
   }
   rows.sort(([a = ''], [b = '']) => (a < b ? -1 : Number(a > b)));
-  rows.unshift(HEADINGS);
+  if (rows.length > 0) rows.unshift(HEADINGS);
   for (const line of columns(rows)) await write(query.terminal.stdout, `${line}\n`);
   if (failure !== undefined) throw failure;
 }

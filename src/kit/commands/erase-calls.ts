@@ -28,11 +28,12 @@ export function noRecordOf(id: string, settings: Settings): string {
   return `${nothingOf(id)}; ${whenRecorded(settings)}`;
 }
 
-/** Why a call may have no record yet. */
+/** Why a call may have no record yet. The server may have other settings than the command. */
 export function whenRecorded(settings: Settings): string {
-  const seconds = idleSecondsOf(settings);
-  const late = `, or ${seconds} s after its last turn (CALL_RECORDS_IDLE_SECONDS)`;
-  return `a record is made when the end of a call is reported${seconds === 0 ? '' : late}`;
+  const late = "; otherwise after the server's CALL_RECORDS_IDLE_SECONDS without a turn, or when its "
+    + 'process ends';
+  const isEver = idleSecondsOf(settings) > 0;
+  return `a record is made when the end of a call is reported${isEver ? late : ''}`;
 }
 
 /** The log of an SQLite file could not be emptied. */
