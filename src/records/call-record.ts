@@ -260,12 +260,13 @@ const RECORD = objectOf({
 /**
  * A turn without figures belongs to the session of the turn before it: it was added by a hook, or
  * by a process that keeps no records. Turns at the beginning that only the platform reported belong
- * to the first session.
+ * to the first session. If the platform has then asked again, they are repeats.
  */
 function turnsOf({ turns }: Conversation, sessionId: string): TurnRecord[] {
   const first = turns.find(({ figures }) => figures !== undefined)?.figures?.sessionId;
   let current: string | undefined;
   return turns.filter((turn) => {
+    if (isTold(turn) && turn.isDiscarded === true) return false;
     current = turn.figures?.sessionId ?? current ?? (isTold(turn) ? first : undefined);
     return current === sessionId;
   });

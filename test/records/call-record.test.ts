@@ -8,7 +8,9 @@ import type { Message } from '../../src/conversations/message.ts';
 import type { ModelFigures } from '../../src/conversations/turn-figures.ts';
 import { openTurn } from '../../src/conversations/turn-opening.ts';
 import { newTurn } from '../../src/conversations/turn-record.ts';
-import { callRecordOf, isSettled, parseCallRecord } from '../../src/records/call-record.ts';
+import {
+  callRecordOf, isSettled, lastTurnOf, parseCallRecord,
+} from '../../src/records/call-record.ts';
 import { addTurn as addTurnOf, BOUNDS, callOf } from './recorded-calls.ts';
 
 const MODEL = {
@@ -106,6 +108,16 @@ describe('a call record', () => {
     assert.deepEqual(record.turns.map(({ turnId }) => turnId), ['told-1', 'a']);
     assert.equal(record.startedAt, '1970-01-01T00:00:05.000Z');
     assert.equal(record.durationMs, 61_000);
+  });
+
+  // Each outage added a few: the same exchanges are there as turns that were spoken.
+  it('leaves out what only a transcript has and the platform then asked again', () => {
+    const conversation = emptyConversation('c-1');
+    addTurn(conversation, 'a', 's-1');
+    const told = { ...newTurn('told-1', 'completed', 0), words: 'words of a', reply: 'Hi.' };
+    conversation.turns.push({ ...told, isDiscarded: true });
+    assert.deepEqual(turnIds(conversation), ['a']);
+    assert.equal(lastTurnOf(conversation, 's-1')?.id, 'a');
   });
 
   it('knows the caller of the session from its own turns', () => {
