@@ -12,8 +12,8 @@ export interface CallArchive {
   /** Stores a record. `key` is unique to the call. May be repeated after a failure. */
   keep(key: CallKey, record: CallRecord): Promise<void>;
 
-  /** Whether there is a record of the call. */
-  has(key: CallKey): Promise<boolean>;
+  /** Whether there is a record of the call that says how it ended. */
+  hasEnd(key: CallKey): Promise<boolean>;
 
   /** All records that have not expired, in any order. */
   all(): AsyncIterable<CallRecord>;

@@ -140,7 +140,7 @@ export function callFile({ path: ofDays, days, now = Date.now }: CallFileOptions
     },
     // Reads only what has been appended since `begin`, today or yesterday: the call has just ended.
     // Does not distinguish agents.
-    has: ({ sessionId }) => recorded.has(sessionId, recentPaths()),
+    hasEnd: ({ sessionId }) => recorded.has(sessionId, recentPaths()),
     async *all() {
       for (const path of await paths()) {
         for await (const { bytes } of linesFrom(path, 0)) {

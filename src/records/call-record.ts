@@ -219,6 +219,11 @@ export function isSettled({ turns }: CallRecord): boolean {
   );
 }
 
+/** Whether the record says how the call ended. */
+export function isOfEnd(record: { readonly outcome: string } | undefined): boolean {
+  return record !== undefined && record.outcome !== 'not reported';
+}
+
 /** Parses a record. Undefined if the text is not one: a line may have been cut off. */
 export function parseCallRecord(text: string): CallRecord | undefined {
   const value: unknown = parseJson(text);

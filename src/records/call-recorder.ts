@@ -17,9 +17,10 @@ type Read = () => Awaitable<Conversation | undefined>;
 /** Keeps a record of each ended call. */
 export interface CallRecords {
   /**
-   * Call this when a turn of the call is over. If nothing else happens for some time, the call is
-   * recorded without an end. `process` is the address of this process, if several share the
-   * conversation. For `read` and `isStoreAway` see `ended`. Returns at once and never throws.
+   * Call this when a turn of the call is over. If nothing else happens for some time, or until
+   * `close`, the call is recorded without an end. `process` is the address of this process, if
+   * several share the conversation. For `read` and `isStoreAway` see `ended`. Returns at once and
+   * never throws.
    */
   turnEnded?(
     call: RecordedCall,
@@ -46,7 +47,7 @@ export interface CallRecords {
   erased?(conversationKey: string, erasedAt: number): void;
   /** Counts since the start. `waiting`: ended calls whose records have not been written yet. */
   counts(): { readonly written: number; readonly lost: number; readonly waiting: number };
-  /** Writes the waiting records if possible. Takes a bounded time. */
+  /** Writes the waiting records, and those of silent calls, if possible. Takes a bounded time. */
   close(): Promise<void>;
 }
 
@@ -81,6 +82,13 @@ interface Source {
   readonly isStoreAway: () => boolean;
 }
 
+/** A call that nothing happens in: see `CallRecords.turnEnded`. */
+interface SilentCall {
+  readonly call: RecordedCall;
+  readonly process: string | undefined;
+  readonly source: Source;
+}
+
 interface Made {
   readonly record: CallRecord;
   /** When the conversation had last been erased. 0: never. */
@@ -90,6 +98,8 @@ interface Made {
 interface Waiting extends Made {
   readonly call: EndedCall;
   readonly read: Read;
+  /** Set if the archive has not said whether another process has recorded the call's end. */
+  readonly mayHaveEnd: boolean;
   readonly characters: number;
 }
 
@@ -108,13 +118,15 @@ export type CallRecorder = Required<CallRecords>;
 export function callRecorder({
   archive, log, idleMs, contents, maxWaiting = 1_000, maxCharactersWaiting = 67_108_864,
 }: CallRecorderOptions): CallRecorder {
-  const idle = idleMs === undefined ? undefined : new IdleCalls(idleMs);
+  const idle = idleMs === undefined
+    ? undefined
+    : new IdleCalls<SilentCall>(idleMs, (silent) => track(silent.call, ofSilent(silent)));
   /** How far each call has been recorded, by key: see `add`. */
   const recorded = new BoundedMap<string, string>(MAX_REMEMBERED);
   /** When conversations were erased in this process, by `conversationKey`. */
   const erasures = new BoundedMap<string, number>(MAX_REMEMBERED);
   /** Calls whose turns or tools may still be running. */
-  const settling = new Set<Promise<void>>();
+  const settling = new Map<Promise<void>, RecordedCall>();
   /** Functions that take the times of an ended call, by key. */
   const incomplete = new Map<string, (call: EndedCall) => void>();
   const queue: Waiting[] = [];
@@ -127,12 +139,14 @@ export function callRecorder({
   let retry: NodeJS.Timeout | undefined;
   const closing = new AbortController();
   let closed: Promise<void> | undefined;
+  /** Once closed: all records are written or lost. */
+  let isOver = false;
   setMaxListeners(0, closing.signal); // one for each settling call
 
   function turnEnded(
     ...[call, process, read, isStoreAway = never]: Parameters<CallRecorder['turnEnded']>
   ): void {
-    idle?.add(keyOf(call), () => track(ofSilent(call, process, { read, isStoreAway })));
+    idle?.add(keyOf(call), { call, process, source: { read, isStoreAway } });
   }
 
   async function keepCompleted(call: EndedCall, source: Source): Promise<void> {
@@ -144,15 +158,14 @@ export function callRecorder({
   }
 
   /** A shutdown waits for `work`, which must not reject. */
-  function track(work: Promise<void>): void {
-    settling.add(work);
+  function track(call: RecordedCall, work: Promise<void>): void {
+    settling.set(work, call);
     void work.finally(() => settling.delete(work));
   }
 
   async function keep(call: EndedCall, source: Source): Promise<void> {
     try {
-      const made = await settled(call, source);
-      if (made.record.turns.length > 0) add(call, source.read, made);
+      add(call, source.read, await settled(call, source));
     } catch (error) {
       lose(call, error);
     }
@@ -162,40 +175,52 @@ export function callRecorder({
    * The process that ran a call's last turn records the call: the timers of the others fire
    * earlier.
    */
-  async function ofSilent(
-    call: RecordedCall,
-    process: string | undefined,
-    source: Source,
-  ): Promise<void> {
-    const { read, isStoreAway } = source;
+  async function ofSilent(silent: SilentCall): Promise<void> {
+    const { call, process, source } = silent;
+    const { signal } = closing;
     try {
-      const conversation = await read();
+      const conversation = await source.read();
       const last = lastTurnOf(conversation, call.sessionId);
       if (last?.figures === undefined) return; // forgotten, or erased
       if (last.process !== process) return;
-      if (last.state === 'open') return turnEnded(call, process, read, isStoreAway);
+      if (last.state === 'open' && !signal.aborted) return idle?.add(keyOf(call), silent);
       // The call's end may have gone to another process. A call recorded by this one may have
       // continued.
       const isOwn = process === undefined || recorded.get(keyOf(call)) !== undefined;
-      if (!isOwn && (await archive.has(call))) return;
+      const hasEnd = !isOwn
+        && (await within(READ_TIMEOUT_MS, archive.hasEnd(call)).catch(() => undefined));
+      if (hasEnd === true) return;
       const { startedAt, durationMs = 0 } = last.figures;
-      const ended = { startedAt: undefined, endedAt: startedAt + durationMs, isReported: false };
-      await keep({ ...call, ...ended }, source);
+      const times = { startedAt: undefined, endedAt: startedAt + durationMs };
+      const ended = { ...call, ...times, isReported: false };
+      add(ended, source.read, await settled(ended, source), hasEnd === undefined);
     } catch (error) {
-      lose(call, error);
+      if (signal.aborted) lose(call, error);
+      else idle?.add(keyOf(call), silent);
     }
   }
 
   async function closeAll(): Promise<void> {
     closing.abort();
-    idle?.close();
     clearTimeout(retry);
     retry = undefined;
-    const all = Promise.all(settling).then(write);
-    await within(CLOSING_MS, all).catch(() => undefined); // the rest is lost, and logged
-    while (queue.length > 0) loseOldest();
+    await within(CLOSING_MS, writeRest()).catch(() => undefined);
+    const unmade = (idle?.takeAll() ?? []).map(({ call }) => call);
+    const unwritten = queue.splice(0).map(({ call }) => call);
+    const rest = [...unmade, ...settling.values(), ...unwritten];
+    for (const call of new Map(rest.map((call) => [keyOf(call), call])).values()) lose(call);
+    settling.clear();
+    isOver = true;
     // Bounded, because the caller has more to close.
     await within(CLOSING_MS, archive.close()).catch(failed);
+  }
+
+  /** Silent calls come last: the end of some may just be being recorded. */
+  async function writeRest(): Promise<void> {
+    await Promise.all(settling.keys());
+    for (const silent of idle?.takeAll() ?? []) track(silent.call, ofSilent(silent));
+    await Promise.all(settling.keys());
+    await write();
   }
 
   /**
@@ -240,8 +265,10 @@ export function callRecorder({
     });
   }
 
-  function add(call: EndedCall, read: Read, { record, erasedAt }: Made): void {
+  function add(call: EndedCall, read: Read, made: Made, mayHaveEnd = false): void {
+    const { record, erasedAt } = made;
     const { turns } = record;
+    if (turns.length === 0 || isOver) return;
     const key = keyOf(call);
     // The number of turns alone may repeat: an erasure or `MAX_MESSAGES` may have removed some.
     const upTo = [erasedAt, turns.length, turns.at(-1)?.turnId].join(' ');
@@ -249,9 +276,10 @@ export function callRecorder({
     if (idle !== undefined && recorded.get(key) === upTo) return;
     recorded.set(key, upTo);
     const characters = JSON.stringify(record).length;
-    queue.push({ call, read, record, erasedAt, characters });
+    queue.push({ call, read, record, erasedAt, mayHaveEnd, characters });
     charactersWaiting += characters;
-    const isTooMuch = (): boolean => queue.length > maxWaiting
+    // Closing adds many at once, and soon ends.
+    const isTooMuch = (): boolean => (queue.length > maxWaiting && !closing.signal.aborted)
       || (charactersWaiting > maxCharactersWaiting && queue.length > 1);
     while (isTooMuch()) loseOldest();
     if (retry === undefined) void write();
@@ -261,7 +289,9 @@ export function callRecorder({
     const oldest = queue[0];
     if (oldest === undefined) return;
     leaveQueue(oldest);
-    lose(oldest.call);
+    const key = keyOf(oldest.call);
+    const hasLater = queue.some(({ call }) => keyOf(call) === key);
+    if (!hasLater) lose(oldest.call);
   }
 
   /** False if it has already left the queue, because it was given up meanwhile. */
@@ -283,7 +313,7 @@ export function callRecorder({
       if (await isErased(next)) leaveQueue(next);
       if (queue[0] !== next) continue; // erased, or given up meanwhile
       try {
-        await within(WRITE_TIMEOUT_MS, archive.keep(next.call, next.record));
+        await within(WRITE_TIMEOUT_MS, keepOne(next));
       } catch (error) {
         failed(error);
         return;
@@ -292,6 +322,11 @@ export function callRecorder({
       if (isFailing) log.info('call records can be written again');
       isFailing = false;
     }
+  }
+
+  async function keepOne({ call, record, mayHaveEnd }: Waiting): Promise<void> {
+    if (mayHaveEnd && (await archive.hasEnd(call))) return;
+    await archive.keep(call, record);
   }
 
   /**
@@ -321,6 +356,7 @@ export function callRecorder({
   }
 
   function lose({ conversationId, sessionId }: RecordedCall, error?: unknown): void {
+    if (isOver) return;
     lost += 1;
     log.error('call record lost', { conversationId, sessionId, error });
   }
@@ -331,7 +367,7 @@ export function callRecorder({
       idle?.remove(keyOf(call));
       const source = { read, isStoreAway };
       const isComplete = call.isReportedAgain !== true || settling.size >= MAX_SETTLING;
-      track(isComplete ? keep(call, source) : keepCompleted(call, source));
+      track(call, isComplete ? keep(call, source) : keepCompleted(call, source));
     },
     completed: (call) => incomplete.get(keyOf(call))?.(call),
     erased(conversationKey, erasedAt) {

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { eachStored } from '../conversations/stores/each-stored.ts';
 import type { PartStore, StoredConversation } from '../conversations/stores/part-store.ts';
 import { isOf, type CallArchive, type CallKey } from './call-archive.ts';
-import { parseCallRecord, type CallRecord } from './call-record.ts';
+import { isOfEnd, parseCallRecord, type CallRecord } from './call-record.ts';
 
 /** Prefix of record ids. Conversation ids contain no control characters. */
 const PREFIX = 'call\t';
@@ -41,12 +41,15 @@ export function callStore({ parts, days }: CallStoreOptions): CallArchive {
       let from: string | undefined;
       for (let tries = 0; tries <= MAX_CONFLICTS; tries += 1) {
         const found = await parts.write(id, { from, to, set, remove: [], ttlMs });
-        if (found === true || hasMoreThan(record, found)) return;
+        if (found === true || isBetterThan(record, found)) return;
         from = found?.version;
       }
       throw new Error(`other processes changed the record ${MAX_CONFLICTS} times`);
     },
-    has: async (key) => typeof (await parts.read(idOf(key))) === 'object',
+    async hasEnd(key) {
+      const stored = await parts.read(idOf(key));
+      return typeof stored === 'object' && isOfEnd(recordIn(stored));
+    },
     async *all() {
       for await (const [, record] of stored()) yield record;
     },
@@ -77,10 +80,15 @@ function idOf({ conversationKey, sessionId }: CallKey): string {
   return `${PREFIX}${conversationKey}\t${sessionId}`;
 }
 
-/** A repeated end may arrive after the conversation has been forgotten. */
-function hasMoreThan(record: CallRecord, stored: StoredConversation | undefined): boolean {
+/**
+ * A repeated end may arrive after the conversation has been forgotten. A silent call may have ended
+ * at another process.
+ */
+function isBetterThan(record: CallRecord, stored: StoredConversation | undefined): boolean {
   const other = stored === undefined ? undefined : recordIn(stored);
-  return other !== undefined && other.turns.length > record.turns.length;
+  if (other === undefined) return false;
+  const more = other.turns.length - record.turns.length;
+  return more > 0 || (more === 0 && isOfEnd(other) && !isOfEnd(record));
 }
 
 function recordIn({ parts }: StoredConversation): CallRecord | undefined {

@@ -9,42 +9,50 @@ export function idleSecondsOf(settings: {
 /** With more calls than this, the one that has been silent longest is forgotten. */
 const MAX_CALLS = 100_000;
 
+interface Active<T> {
+  readonly call: T;
+  readonly timer: NodeJS.Timeout;
+}
+
 /** Calls that have been active, until they have been silent for some time. */
-export class IdleCalls {
+export class IdleCalls<T> {
   readonly #idleMs: number;
+  readonly #onIdle: (call: T) => void;
   /**
    * The call that has been silent longest comes first. Node keeps timers of equal length in a list.
    */
-  readonly #timers = new Map<string, NodeJS.Timeout>();
+  readonly #active = new Map<string, Active<T>>();
 
-  /** `idleMs`: how long a call must be silent, in milliseconds. */
-  constructor(idleMs: number) {
+  /** `onIdle` gets each call that was silent for `idleMs` milliseconds. It must not throw. */
+  constructor(idleMs: number, onIdle: (call: T) => void) {
     this.#idleMs = idleMs;
+    this.#onIdle = onIdle;
   }
 
-  /**
-   * Something has happened in the call with this key. `onIdle` is called once nothing more has
-   * happened for `idleMs`. It must not throw.
-   */
-  add(key: string, onIdle: () => void): void {
+  /** Something has happened in the call with this key. */
+  add(key: string, call: T): void {
     this.remove(key);
     const timer = setTimeout(() => {
-      this.#timers.delete(key);
-      onIdle();
-    }, this.#idleMs);
-    this.#timers.set(key, timer.unref());
-    if (this.#timers.size <= MAX_CALLS) return;
-    const [oldest = ''] = this.#timers.keys();
+      this.#active.delete(key);
+      this.#onIdle(call);
+    }, this.#idleMs).unref();
+    this.#active.set(key, { call, timer });
+    if (this.#active.size <= MAX_CALLS) return;
+    const [oldest = ''] = this.#active.keys();
     this.remove(oldest);
   }
 
   /** The call is over. */
   remove(key: string): void {
-    clearTimeout(this.#timers.get(key));
-    this.#timers.delete(key);
+    clearTimeout(this.#active.get(key)?.timer);
+    this.#active.delete(key);
   }
 
-  close(): void {
-    for (const key of this.#timers.keys()) this.remove(key);
+  /** Removes and returns all calls. */
+  takeAll(): T[] {
+    return [...this.#active].map(([key, { call }]) => {
+      this.remove(key);
+      return call;
+    });
   }
 }

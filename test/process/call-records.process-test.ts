@@ -22,13 +22,26 @@ function serve(environment: Readonly<Record<string, string>>): SpawnedServer {
 
 /** A call with one turn, over connections of its own. */
 async function call(url: string, id: string): Promise<void> {
+  await say(url, id);
+  await end(url, id);
+}
+
+/** One turn of a call. */
+async function say(url: string, id: string, turn = `t-${id}`): Promise<void> {
+  const message = { type: 'message', turn_id: turn, text: `Hello from ${id}` };
+  await post(url, id, message);
+}
+
+function end(url: string, id: string): Promise<void> {
+  return post(url, id, { type: 'session.end' });
+}
+
+async function post(url: string, id: string, event: object): Promise<void> {
   const caller = createTestClient(url, { secret: SECRET, conversationId: id });
   const ids = { session_id: `s-${id}`, conversation_id: id };
-  const message = { type: 'message', ...ids, turn_id: `t-${id}`, text: `Hello from ${id}` };
-  await (await caller.post(message)).text();
-  const end = await caller.post({ type: 'session.end', ...ids });
-  assert.equal(end.status, 200);
-  await end.text();
+  const response = await caller.post({ ...event, ...ids });
+  assert.equal(response.status, 200);
+  await response.text();
 }
 
 /** What the command prints, and its exit code. */
@@ -61,6 +74,14 @@ describe('the server with CALL_RECORDS=file:…', () => {
     const { code, stdout, stderr } = await calls(['export'], FILE);
     assert.deepEqual([code, stderr, wordsIn(stdout)], [0, '', ['Hello from c-1']]);
     assert.doesNotMatch(server.stdout, /Hello from/);
+  });
+
+  it('leaves one of a call that has not ended when the server is stopped', LIMIT, async () => {
+    const server = serve(FILE);
+    await say(await server.url(), 'c-1');
+    await stop(server);
+    const { stdout } = await calls(['export'], FILE);
+    assert.match(stdout, /^[^\n]*"outcome":"not reported"[^\n]*\n$/);
   });
 
   it('lets a record be erased while it is running, and writes more', LIMIT, async () => {
@@ -102,6 +123,24 @@ describe('the server with CALL_RECORDS=store', () => {
     const { stdout } = await calls(['export'], STORE);
     assert.deepEqual(wordsIn(stdout).sort(), names.map((id) => `Hello from ${id}`));
     assert.equal(stdout.match(/"firstSpeechMs":/g)?.length, names.length);
+  });
+
+  it('keeps one record of a call that goes on at the next server', SQLITE, async () => {
+    const found: string[] = [];
+    const steps: readonly ((url: string) => Promise<void>)[] = [
+      (url) => say(url, 'c-1', 't-1'), (url) => say(url, 'c-1', 't-2'), (url) => end(url, 'c-1'),
+    ];
+    for (const step of steps) {
+      const server = serve(STORE);
+      await step(await server.url());
+      await stop(server);
+      const { stdout } = await calls(['export'], STORE);
+      const [, outcome] = /"outcome":"([^"]*)"/.exec(stdout) ?? [];
+      found.push(`${wordsIn(stdout).length} ${outcome}, ${stdout.split('\n').length - 1} record`);
+    }
+    assert.deepEqual(found, [
+      '1 not reported, 1 record', '2 not reported, 1 record', '2 ended, 1 record',
+    ]);
   });
 
   it('keeps a record even if it is killed, until the conversation is erased', SQLITE, async () => {

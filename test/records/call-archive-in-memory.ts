@@ -6,7 +6,7 @@ import { Told } from '../fixtures/app.ts';
 export class CallArchiveInMemory implements CallArchive {
   readonly name = 'test';
   readonly kept = new Told<CallRecord>();
-  /** `keep` rejects with it while it is set. */
+  /** `keep` and `hasEnd` reject with it while it is set. */
   failWith: Error | undefined;
   tries = 0;
   isClosed = false;
@@ -22,8 +22,10 @@ export class CallArchiveInMemory implements CallArchive {
     return Promise.resolve();
   }
 
-  has({ sessionId }: CallKey): Promise<boolean> {
-    return Promise.resolve(this.kept.all.some((record) => record.sessionId === sessionId));
+  hasEnd({ sessionId }: CallKey): Promise<boolean> {
+    if (this.failWith !== undefined) return Promise.reject(this.failWith);
+    const known = this.kept.all.filter((record) => record.sessionId === sessionId);
+    return Promise.resolve(known.some(({ outcome }) => outcome !== 'not reported'));
   }
 
   async *all(): AsyncGenerator<CallRecord, void, undefined> {

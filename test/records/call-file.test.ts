@@ -186,11 +186,11 @@ describe('callFile', () => {
     assert.equal(readFileSync(today, 'utf8').split('\n').filter(Boolean).length, 50);
   });
 
-  it('knows which sessions any process has recorded since it began', async () => {
+  it('knows the sessions whose end was recorded since it began, by any process', async () => {
     const [file, other] = [open(), open()];
     await other.keep(KEY, recordOf('before'));
     await file.begin();
-    const has = (sessionId: string): Promise<boolean> => file.has({ ...KEY, sessionId });
+    const has = (sessionId: string): Promise<boolean> => file.hasEnd({ ...KEY, sessionId });
     assert.deepEqual(await Promise.all(['before', 's-1'].map(has)), [false, false]);
     await other.keep(KEY, recordOf('s-1'));
     await file.keep(KEY, recordOf('a "quoted" one', 'c "sessionId":"x"'));
@@ -205,6 +205,20 @@ describe('callFile', () => {
     assert.equal(await has('s-4'), true);
   });
 
+  it('knows of no end from the record of a silent call', async () => {
+    const file = open();
+    await file.begin();
+    const has = (sessionId: string): Promise<boolean> => file.hasEnd({ ...KEY, sessionId });
+    const both = async (outcome: CallRecord['outcome']): Promise<readonly boolean[]> => {
+      // The second one's outcome is far from the beginning of its line.
+      for (const [sessionId, conversationId] of [['s-1', 'c-1'], ['s-2', 'x'.repeat(5_000)]])
+        await file.keep(KEY, { ...recordOf(sessionId ?? '', conversationId), outcome });
+      return Promise.all(['s-1', 's-2'].map(has));
+    };
+    assert.deepEqual(await both('not reported'), [false, false]);
+    assert.deepEqual(await both('hung up'), [true, true]);
+  });
+
   it('knows about yesterday\'s records, and those with fields in another order', async () => {
     let now = NOON;
     const file = open(() => now);
@@ -213,8 +227,8 @@ describe('callFile', () => {
     appendFileSync(today, `${JSON.stringify({ ...rest, sessionId })}\n`);
     now += DAY_MS;
     await file.keep(KEY, recordOf('s-2'));
-    assert.equal(await file.has({ ...KEY, sessionId: 's-1' }), true);
-    assert.equal(await file.has({ ...KEY, sessionId: 's-2' }), true);
+    assert.equal(await file.hasEnd({ ...KEY, sessionId: 's-1' }), true);
+    assert.equal(await file.hasEnd({ ...KEY, sessionId: 's-2' }), true);
   });
 
   // It once parsed the files of two days for each record of a call whose end was never reported.
@@ -224,7 +238,7 @@ describe('callFile', () => {
     writeFileSync(today, day);
     await file.begin();
     const since = process.cpuUsage();
-    for (let count = 0; count < 50; count++) await file.has({ ...KEY, sessionId: `s-${count}` });
+    for (let count = 0; count < 50; count++) await file.hasEnd({ ...KEY, sessionId: `s-${count}` });
     const ms = processorMs(since);
     assert.ok(ms < 500, `${ms} ms`);
   });

@@ -11,11 +11,13 @@ function open(shared: SharedParts = new Map()): { store: CallArchive; parts: Par
   return { store: callStore({ parts, days: 2 }), parts };
 }
 
-function recordOf(sessionId: string, conversationId = 'c-1', turns = 1): CallRecord {
+function recordOf(
+  sessionId: string, conversationId = 'c-1', turns = 1, outcome: CallRecord['outcome'] = 'ended',
+): CallRecord {
   const turn = { turnId: 't', outcome: 'completed', messages: [] } as const;
   return {
     format: 1, conversationId, sessionId, agent: 'bakery', startedAt: '2026', endedAt: '2026',
-    durationMs: 0, outcome: 'ended', tokens: {}, turns: Array.from({ length: turns }, () => turn),
+    durationMs: 0, outcome, tokens: {}, turns: Array.from({ length: turns }, () => turn),
   };
 }
 
@@ -53,6 +55,28 @@ describe('callStore', () => {
     const found: number[] = [];
     for await (const { turns } of store.all()) found.push(turns.length);
     assert.deepEqual(found, [3]);
+  });
+
+  // A server that shuts down does not know whether a call goes on at another one.
+  it('keeps the record that says how the call ended, unless another is longer', async () => {
+    const { store } = open();
+    const silent = (turns: number): CallRecord => recordOf('s-1', 'c-1', turns, 'not reported');
+    const ended = (turns: number): CallRecord => recordOf('s-1', 'c-1', turns);
+    const found: string[] = [];
+    for (const record of [silent(1), silent(2), silent(1), ended(2), silent(2), silent(3)]) {
+      await keep(store, record);
+      for await (const { turns, outcome } of store.all()) found.push(`${turns.length} ${outcome}`);
+    }
+    assert.deepEqual(found, [
+      '1 not reported', '2 not reported', '2 not reported', '2 ended', '2 ended', '3 not reported',
+    ]);
+  });
+
+  it('knows whether a record says how its call ended', async () => {
+    const { store } = open();
+    await keep(store, recordOf('s-1'), recordOf('s-2', 'c-1', 1, 'not reported'));
+    const asked = ['s-1', 's-2', 's-3'].map((id) => store.hasEnd(keyOf(recordOf(id))));
+    assert.deepEqual(await Promise.all(asked), [true, false, false]);
   });
 
   it('keeps a record that another process is removing at the same moment', async () => {

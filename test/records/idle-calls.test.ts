@@ -6,15 +6,15 @@ import { Told } from '../fixtures/app.ts';
 
 interface Idle {
   readonly add: (key: string) => void;
-  readonly calls: IdleCalls;
+  readonly calls: IdleCalls<string>;
   readonly told: Told<string>;
 }
 
 function idle(t: TestContext, idleMs: number): Idle {
   const told = new Told<string>();
-  const calls = new IdleCalls(idleMs);
-  t.after(() => calls.close());
-  return { calls, told, add: (key) => calls.add(key, () => told.tell(key)) };
+  const calls = new IdleCalls<string>(idleMs, (call) => told.tell(call));
+  t.after(() => calls.takeAll());
+  return { calls, told, add: (key) => calls.add(key, key) };
 }
 
 describe('IdleCalls', () => {
@@ -32,6 +32,15 @@ describe('IdleCalls', () => {
     calls.remove('a');
     assert.equal(await told.next(), 'b');
     assert.deepEqual(told.all, ['b']);
+  });
+
+  it('hands out all calls, in the same order, and then returns none of them', async (t) => {
+    const { add, calls, told } = idle(t, 5);
+    for (const key of ['a', 'b', 'a']) add(key);
+    assert.deepEqual(calls.takeAll(), ['b', 'a']);
+    add('c');
+    assert.equal(await told.next(), 'c');
+    assert.deepEqual([told.all, calls.takeAll()], [['c'], []]);
   });
 
   it('goes on with calls that are added after all others have been returned', async (t) => {

@@ -7,7 +7,10 @@ import { emptyConversation } from '../../src/conversations/conversation.ts';
 import { noLog } from '../../src/log.ts';
 import { callRecorder } from '../../src/records/call-recorder.ts';
 import { until } from '../fixtures/app.ts';
-import { addTurn, callOf, openRecorder, spoken, type Opened } from './recorded-calls.ts';
+import { mockTimers } from '../fixtures/clock.ts';
+import {
+  addTurn, beginTurn, callOf, openRecorder, spoken, type Opened,
+} from './recorded-calls.ts';
 
 function open(t: TestContext, idleMs = 5): Opened {
   const opened = openRecorder({ idleMs });
@@ -98,11 +101,156 @@ describe('a call whose end is never reported', () => {
     assert.equal(archive.kept.all.length, 1);
   });
 
+  // A server that shuts down records the calls of its callers, who then speak to another one.
+  it('is recorded again if another process has recorded only its silence', async (t) => {
+    const { recorder, archive } = open(t);
+    const conversation = spoken('s-1', 'elsewhere');
+    const other = callRecorder({ archive, log: noLog(), idleMs: 60_000 });
+    other.turnEnded(callOf('s-1'), 'elsewhere', () => conversation);
+    await other.close();
+    addTurn(conversation, 't-2', 's-1', { process: 'here' });
+    recorder.turnEnded(callOf('s-1'), 'here', () => conversation);
+    await archive.kept.next();
+    assert.equal((await archive.kept.next()).turns.length, 2);
+  });
+
+  // It was once given up at the first attempt.
+  it('waits for an archive that fails, and is tried again every 2 s', async (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
+    const { recorder, archive } = open(t);
+    archive.failWith = new Error('no archive');
+    recorder.turnEnded(callOf('s-1'), 'here', () => spoken('s-1', 'here'));
+    clock.tick(5);
+    for (let n = 0; n < 3; n += 1) {
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.deepEqual(recorder.counts(), { written: 0, lost: 0, waiting: 1 });
+      clock.tick(2_000);
+    }
+    archive.failWith = undefined;
+    await new Promise((resolve) => setImmediate(resolve));
+    clock.tick(2_000);
+    assert.equal((await archive.kept.next()).outcome, 'not reported');
+    await until(() => recorder.counts().written === 1, 'it to count as written');
+    assert.equal(recorder.counts().lost, 0);
+  });
+
+  it('waits for another silence if its conversation cannot be read', async (t) => {
+    const { recorder, archive } = open(t);
+    let reads = 0;
+    recorder.turnEnded(callOf('s-1'), undefined, () => {
+      reads += 1;
+      if (reads <= 2) throw new Error('no database');
+      return spoken();
+    });
+    assert.equal((await archive.kept.next()).turns.length, 1);
+    assert.equal(recorder.counts().lost, 0);
+  });
+
   it('is not recorded if the conversation has been erased meanwhile', async (t) => {
     const { recorder, archive } = open(t);
     let reads = 0;
     recorder.turnEnded(callOf('s-1'), undefined, () => ((reads += 1), emptyConversation('c-1')));
     await until(() => reads === 1 && recorder.counts().waiting === 0, 'its silence');
     assert.equal(archive.kept.all.length, 0);
+  });
+});
+
+// All of these once had no record, and nothing said so.
+describe('a call that is silent when the process closes', () => {
+  const LONG = 60_000;
+
+  for (const process of [undefined, 'here'])
+    it(`gets its record then: ${process ?? 'in memory'}`, async (t) => {
+      const { recorder, archive } = open(t, LONG);
+      recorder.turnEnded(callOf('s-1'), process, () => spoken('s-1', process));
+      await recorder.close();
+      const found = archive.kept.all.map(({ outcome, turns }) => [outcome, turns.length]);
+      assert.deepEqual(found, [['not reported', 1]]);
+      assert.deepEqual(recorder.counts(), { written: 1, lost: 0, waiting: 0 });
+    });
+
+  it('gets it as it is if its last turn is still running', async (t) => {
+    const { recorder, archive } = open(t, LONG);
+    const conversation = spoken();
+    beginTurn(conversation, 't-2', 's-1');
+    recorder.turnEnded(callOf('s-1'), undefined, () => conversation);
+    await recorder.close();
+    const [record] = archive.kept.all;
+    assert.deepEqual(record?.turns.map(({ outcome }) => outcome), ['completed', 'open']);
+  });
+
+  it('leaves it to the process that ran its last turn or recorded its end', async (t) => {
+    const { recorder, archive } = open(t, LONG);
+    const other = callRecorder({ archive, log: noLog() });
+    other.ended(callOf('s-1'), () => spoken('s-1', 'here'));
+    await archive.kept.next();
+    recorder.turnEnded(callOf('s-1'), 'here', () => spoken('s-1', 'here'));
+    recorder.turnEnded(callOf('s-2'), 'here', () => spoken('s-2', 'elsewhere'));
+    await recorder.close();
+    assert.deepEqual(archive.kept.all.map(({ outcome }) => outcome), ['ended']);
+    assert.equal(recorder.counts().lost, 0);
+  });
+
+  for (const isReportedAgain of [false, true])
+    it(`gets only the record of its end if that has just come: ${isReportedAgain}`, async (t) => {
+      const { recorder, archive } = open(t, LONG);
+      const conversation = spoken();
+      const settle = beginTurn(conversation, 't-2', 's-1');
+      recorder.ended({ ...callOf('s-1'), isReportedAgain }, () => conversation);
+      // The end interrupts the turn, which is over a moment later.
+      settle();
+      recorder.turnEnded(callOf('s-1'), undefined, () => conversation);
+      await recorder.close();
+      assert.deepEqual(archive.kept.all.map(({ outcome }) => outcome), ['ended']);
+    });
+
+  it('is not given up because there are many of them', async (t) => {
+    const { recorder, archive } = openRecorder({ idleMs: LONG, maxWaiting: 2 });
+    t.after(() => recorder.close());
+    const ids = ['s-1', 's-2', 's-3', 's-4', 's-5'];
+    for (const id of ids) recorder.turnEnded(callOf(id), undefined, () => spoken(id));
+    await recorder.close();
+    assert.deepEqual(archive.kept.all.map(({ sessionId }) => sessionId), ids);
+  });
+
+  for (const what of ['archive', 'conversation'])
+    it(`is lost, and counted, if its ${what} does not answer in time`, async (t) => {
+      const clock = mockTimers(t, ['setTimeout']);
+      const { recorder, archive, logged } = openRecorder({ idleMs: LONG });
+      if (what === 'archive') archive.keep = () => new Promise(() => undefined);
+      recorder.turnEnded(callOf('s-1'), undefined, () =>
+        what === 'archive' ? spoken() : new Promise<never>(() => undefined));
+      const closed = recorder.close();
+      await new Promise((resolve) => setImmediate(resolve));
+      clock.tick(2_000);
+      await closed;
+      assert.deepEqual(recorder.counts(), { written: 0, lost: 1, waiting: 0 });
+      assert.deepEqual(logged(), ['error call record lost']);
+    });
+
+  it('is lost if an ended call does not settle in time', async (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
+    const { recorder } = openRecorder({ idleMs: LONG });
+    recorder.ended(callOf('s-1'), () => new Promise<never>(() => undefined));
+    recorder.turnEnded(callOf('s-2'), undefined, () => spoken('s-2'));
+    const closed = recorder.close();
+    await new Promise((resolve) => setImmediate(resolve));
+    clock.tick(2_000);
+    await closed;
+    assert.deepEqual(recorder.counts(), { written: 0, lost: 2, waiting: 0 });
+  });
+
+  it('counts as lost once, even if a shorter record of it was waiting', async (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
+    const { recorder, archive } = openRecorder({ idleMs: LONG });
+    archive.failWith = new Error('disk full');
+    const conversation = spoken();
+    recorder.turnEnded(callOf('s-1'), undefined, () => conversation);
+    clock.tick(LONG);
+    await until(() => recorder.counts().waiting === 1 && archive.tries === 1, 'the first record');
+    addTurn(conversation, 't-2', 's-1');
+    recorder.turnEnded(callOf('s-1'), undefined, () => conversation);
+    await recorder.close();
+    assert.deepEqual(recorder.counts(), { written: 0, lost: 1, waiting: 0 });
   });
 });
