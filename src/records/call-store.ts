@@ -41,7 +41,7 @@ export function callStore({ parts, days }: CallStoreOptions): CallArchive {
       let from: string | undefined;
       for (let tries = 0; tries <= MAX_CONFLICTS; tries += 1) {
         const found = await parts.write(id, { from, to, set, remove: [], ttlMs });
-        if (found === true || isBetterThan(record, found)) return;
+        if (found === true || isWorseThan(record, found)) return;
         from = found?.version;
       }
       throw new Error(`other processes changed the record ${MAX_CONFLICTS} times`);
@@ -84,7 +84,7 @@ function idOf({ conversationKey, sessionId }: CallKey): string {
  * A repeated end may arrive after the conversation has been forgotten. A silent call may have ended
  * at another process.
  */
-function isBetterThan(record: CallRecord, stored: StoredConversation | undefined): boolean {
+function isWorseThan(record: CallRecord, stored: StoredConversation | undefined): boolean {
   const other = stored === undefined ? undefined : recordIn(stored);
   if (other === undefined) return false;
   const more = other.turns.length - record.turns.length;
