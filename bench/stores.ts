@@ -193,10 +193,10 @@ function judgeRedis(rounds: readonly Throughput[], memory: readonly Throughput[]
 
 /**
  * How many turns two workers complete, compared with one, if each has a core of its own. On a
- * machine with two cores they share these with the load generator and with Redis, so turns per
- * second say little about that. Turns per second of processor time, over all the server's
- * processes, do. That leaves out time in which the workers only wait, as for SQLite's lock: the
- * idle cores show it.
+ * machine with two cores, which they share with the load generator and Redis, turns per second of
+ * processor time (over all the server's processes) say more about that than turns per second. They
+ * leave out time in which the workers only wait, as for SQLite's lock: the idle cores show that
+ * time.
  */
 function judgeWorkers(
   name: Exclude<Store['name'], 'memory'>,

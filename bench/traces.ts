@@ -32,7 +32,7 @@ const UNSAMPLED = { OTEL_TRACES_SAMPLER: 'always_off' };
 /** Every turn is recorded and sent to a port where nobody listens. */
 const SAMPLED = { OTEL_EXPORTER_OTLP_ENDPOINT: 'http://127.0.0.1:9' };
 
-/** An SDK that samples nothing, and none of its instrumentations. */
+/** An SDK that samples nothing, without any instrumentations. */
 const SDK = `
 import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node';
 new NodeTracerProvider().register();

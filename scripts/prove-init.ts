@@ -39,8 +39,8 @@ const place = realpathSync(mkdtempSync(join(tmpdir(), 'prove-init-')));
 const project = join(place, 'my-agent');
 
 /**
- * The environment without the variables of the npm run around this one, and without this machine's
- * keys: a newcomer has neither.
+ * The environment without this machine's keys and the variables of the npm run that started this
+ * script: a newcomer has neither.
  */
 const OUTER_NPM = /^(npm_(package|lifecycle|command|config_local_prefix)|NODE_OPTIONS$|INIT_CWD$)/i;
 const newcomer = Object.fromEntries(

@@ -85,7 +85,7 @@ const standIn = defineAgent({
 
 export default {
   ...agent,
-  /** Called once at the start. In production a missing key is an error instead of a stand-in. */
+  /** Called once at start-up. In production a missing key is an error instead of a stand-in. */
   bind(resources) {
     const hasModel = process.env['NODE_ENV'] === 'production' || resources.openModel().isUsable();
     return hasModel ? (agent.bind?.(resources) ?? agent) : standIn;

@@ -17,7 +17,7 @@ export function nearestName(
 
 /**
  * Whether `b` lacks more than `max` characters of `a`, and so is more edits away. Quick to find
- * out: at the start each environment variable is compared with all settings.
+ * out: at start-up, each environment variable is compared with all settings.
  */
 function lacks(a: string, b: string, max: number): boolean {
   let missing = 0;

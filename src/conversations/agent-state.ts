@@ -21,7 +21,7 @@ export interface StateWrite {
   onto(stored: string | undefined): Merged & { readonly from: string };
   /** How often `onto` has been called. */
   readonly timesMade: number;
-  /** The store has failed: it may not have the changes. */
+  /** The store has failed: it might not have the changes. */
   failed(): void;
   /** The changes were not made to what was `stored`, so the next write brings them. */
   refused(stored: string | undefined): void;

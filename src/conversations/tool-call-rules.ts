@@ -36,7 +36,7 @@ export interface NotedProgress {
   /** In the order of the claims. None are made for a run that may no longer speak. */
   readonly claims: readonly ClaimOutcome[];
   /**
-   * The calls of other runs of the turn, which this run may not know of: it may have begun while
+   * The calls of other runs of the turn, which this run might not know of: it may have begun while
    * the store did not answer its process.
    */
   readonly earlierCalls: readonly EarlierToolCall[];

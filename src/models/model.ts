@@ -116,7 +116,7 @@ export interface ModelAnswer {
  *   refuses a field and gets the request without it. `usedSoFar` says, at any time, what the
  *   request has used if it is cut off now. `server` is where it goes, if that is known.
  * - `firstDelta`: the first text or tool call has come, `ms` after the request was sent.
- * - `completed`: the same object as the `usage` delta, which the reader may not get to.
+ * - `completed`: the same object as the `usage` delta, which the reader might not get to.
  * - `failed`: there is no complete answer. May come without `sent`, if nothing could be sent.
  *   `reason` is the message of a `ModelError`; it is safe to log. `tokens` are those that the
  *   vendor had reported, and `used` has an estimate of the others. `used` is undefined for a

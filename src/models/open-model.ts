@@ -33,7 +33,7 @@ export interface OpenModelOptions {
 export interface OpenedModel {
   readonly model: ChatModel;
   /**
-   * Settings missing at the start, one sentence per model. `model.problems()` reports them too,
+   * Settings missing at start-up, one sentence per model. `model.problems()` reports them too,
    * together with later problems.
    */
   readonly problems: readonly string[];

@@ -41,8 +41,8 @@ export interface CallRecords {
    */
   completed?(call: EndedCall): void;
   /**
-   * Call this when a conversation has been erased in this process: the store may not keep a mark of
-   * it. May be called again with the same time, in milliseconds since the epoch. Never throws.
+   * Call this when a conversation has been erased in this process: the store might not keep a mark
+   * of it. May be called again with the same time, in milliseconds since the epoch. Never throws.
    */
   erased?(conversationKey: string, erasedAt: number): void;
   /** Counts since the start. `waiting`: ended calls whose records have not been written yet. */

@@ -80,8 +80,8 @@ function* numbersIn(run: DigitRun, text: string): FindingSteps {
 }
 
 /**
- * Where the longest number from `start` ends: at best at the end of the run or at a comma, else
- * after any group.
+ * Where the longest number from `start` ends: preferably at the end of the run or at a comma,
+ * otherwise after any group.
  */
 function endOfNumber(run: DigitRun, text: string, start: number): number | undefined {
   const { digits } = run;

@@ -8,8 +8,8 @@ const MAX_PARTS = 8;
 const USUAL = ['name', 'message', 'code', 'stack'] as const;
 
 /**
- * The error itself if nothing in it holds a value. Otherwise a copy of the same class, because the
- * class decides what becomes of a call: texts and numbers without values, causes likewise, and
+ * The error itself if nothing in it holds a value. Otherwise a copy of the same class (the class
+ * decides what becomes of a call), with texts and numbers free of values, causes likewise, and
  * without the objects that HTTP clients attach to their errors.
  */
 export function redactedError(error: unknown, redact: (text: string) => string): unknown {

@@ -69,7 +69,7 @@ const RULES: Readonly<Record<string, Rule>> = {
   },
 
   /**
-   * The echo agent is exempt, because containers are tried out with it and a simple word as the
+   * The echo agent is exempt: people try out containers with it, and with a simple word as the
    * secret. The server warns about that.
    */
   *secretsAreNotGuessed(settings, nameOf) {

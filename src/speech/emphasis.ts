@@ -43,7 +43,7 @@ export class Emphasis {
     return false;
   }
 
-  /** Half a pair is left out, too. Only a power is spoken: `2 ** 3`, `x**2`. */
+  /** An unpaired `**` is dropped, too. It is spoken only as a power: `2 ** 3`, `x**2`. */
   #isPower(before: string, after: string): boolean {
     const isPower = isBlank(before)
       ? isBlank(after)

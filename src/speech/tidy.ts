@@ -34,8 +34,8 @@ export class Tidy {
   }
 
   /**
-   * Something was removed here. `line`: a line ends here, unless it ends by itself. `cell`: a table
-   * cell ends here, so a comma is said between two in the same line.
+   * Something was removed here. `line`: the line ends here, unless it has already ended. `cell`: a
+   * table cell ends here; two on the same line get a comma between them.
    */
   leaveOut(end?: 'line' | 'cell'): void {
     const tear = this.#tear ?? { lines: 0, space: '', hasSpaceAfter: false, isCell: false };

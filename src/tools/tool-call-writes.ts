@@ -1,4 +1,4 @@
-// Stores that tool calls are beginning, and what they have returned.
+// Records that tool calls are beginning, and what they have returned.
 
 import { aborted } from '../base/abort.ts';
 import { andThen, orElse, type Awaitable } from '../base/awaitable.ts';

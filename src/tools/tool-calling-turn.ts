@@ -71,7 +71,7 @@ export interface ToolCallingTurn {
   /** The agent's state, which calls may change. Undefined for an agent without one. */
   readonly liveState: LiveState | undefined;
   readonly log: Logger;
-  /** Calls of other runs of the turn that this one may not know of. */
+  /** Calls of other runs of the turn that this one might not know of. */
   learn(calls: readonly EarlierToolCall[]): void;
   /** Ends the turn, if it is not over. */
   interrupt(reason: string): void;

@@ -9,7 +9,7 @@ import type { ToolRun } from './tool-run.ts';
 
 export interface NotedToolCall {
   readonly spoken: SpokenToolCall;
-  /** The id that the model gave it, which may not be unique. */
+  /** The id that the model gave it, which might not be unique. */
   readonly givenId: string;
   /** The idempotency key. */
   key: string;

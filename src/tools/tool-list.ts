@@ -71,7 +71,7 @@ interface ToolOwner {
   readonly madeTools?: readonly KnownTool[];
 }
 
-/** Names of the tools that act once. Tools that a function makes are not known at the start. */
+/** Names of the tools that act once. Tools that a function makes are not known at start-up. */
 export function onceToolsOf(agents: Iterable<ToolOwner>): readonly string[] {
   const names = toolsOf(agents).filter(({ once }) => once !== undefined);
   return [...new Set(names.map(({ name }) => name))];
@@ -95,7 +95,7 @@ export function checkOnceTools(agents: Iterable<ToolOwner>): void {
 
 /**
  * Why tools that are `repeatable` may fail, or act twice, when they run again: one sentence for
- * each. What a function of the turn makes is not known at the start. `areValuesShared`: other
+ * each. What a function of the turn makes is not known at start-up. `areValuesShared`: other
  * processes get the values that callers said.
  */
 export function faultsOfRepeats(

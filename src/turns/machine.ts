@@ -196,7 +196,7 @@ export function isOver(state: RunState): boolean {
   return state !== 'opening' && state !== 'speaking';
 }
 
-/** Whether its caller has been answered to the end. Its record may still have to be opened. */
+/** Whether the run has nothing more to send its caller. Its record may still have to be opened. */
 export function isAnswered(state: RunState): boolean {
   return state === 'settled' || state === 'failed early' || state === 'cut early';
 }

@@ -121,7 +121,7 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
     return isOver(this.#state);
   }
 
-  /** Whether its caller has been answered to the end. */
+  /** Whether it has nothing more to send its caller. */
   get isAnswered(): boolean {
     return isAnswered(this.#state);
   }

@@ -200,7 +200,7 @@ describe('app.fetch', () => {
     await assert.rejects(within(rest, 'an end'), (reason) => reason === controller.signal.reason);
   });
 
-  it('says that the body was cut short if nothing was aborted', async (t) => {
+  it('says that the body was cut short if it breaks off without an abort', async (t) => {
     const app = open(t);
     app.get('/cut', ({ response }) => {
       response.write('begun');

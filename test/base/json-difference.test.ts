@@ -134,7 +134,7 @@ describe('applyDifferences, to undo a change,', () => {
 });
 
 describe('patch', () => {
-  it('leaves alone objects that somebody holds', () => {
+  it('keeps the objects that somebody holds, and changes them in place', () => {
     const line = { name: 'cola', count: 1 };
     const live = { cart: [line], total: 2, notes: { a: 1 } };
     const { cart, notes } = live;

@@ -31,7 +31,7 @@ describe('a recency list', () => {
   for (const [which, touched, left] of [
     ['a', 'bca', 'bc'], ['b', 'acb', 'ac'], ['c', 'abc', 'ab'],
   ] as const) {
-    it(`is ${touched} when ${which} of abc is touched, and ${left} when it is removed`, () => {
+    it(`of abc becomes ${touched} when ${which} is touched, and ${left} when it is removed`, () => {
       const find = (entries: readonly Entry[]): Entry =>
         entries.find(({ name }) => name === which) ?? assert.fail();
       const [first, second] = [['a', 'b', 'c'].map(entry), ['a', 'b', 'c'].map(entry)];

@@ -160,7 +160,8 @@ describe('the agent that has a conversation', () => {
 
   for (const [what, later, agent] of [
     ['that of the last hand-over, in the order of turns', handingOver, 'b'],
-    ['the one that an older turn handed over to late, unless a later turn did', newer, 'a'],
+    ['the one that an older turn handed the call over to late, unless a later turn handed it over',
+      newer, 'a'],
   ] as const)
     it(`is ${what}`, () => {
       const conversation = emptyConversation('c');

@@ -68,7 +68,7 @@ describe('what a run writes down before its calls', () => {
     assert.deepEqual(talk.calls, [PAID]);
   });
 
-  it('is not kept if the turn runs again, and the run is told', () => {
+  it('is not kept if the turn runs again, and the old run is told so', () => {
     const talk = begun();
     const runId = talk.runOf('t1');
     talk.open('t1');

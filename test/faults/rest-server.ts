@@ -27,8 +27,8 @@ export interface RestServer {
   shape: (webhook: string | null) => object;
   readonly requests: readonly RestRequest[];
   /**
-   * Called for each request once it has been read. What it returns answers instead of the right
-   * answer; undefined leaves that in place.
+   * Called for each request once it has been read. Returns what gives the answer instead of the
+   * usual one; if undefined, the request gets the right answer.
    */
   fault: (request: RestRequest) => RestAnswer | undefined;
   close(): Promise<void>;

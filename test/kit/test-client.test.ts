@@ -171,8 +171,8 @@ describe('createTestClient with interruptAfterWords or interruptWhen', () => {
     ]);
   });
 
-  // The client waited for the headers, which come with the first event, so it left only after a
-  // filler or an apology.
+  // The client used to wait for the headers, which come with the first event, so it left only after
+  // a filler or an apology.
   it('interrupts a turn while a silent tool is running', async (t) => {
     const running = new AbortController();
     const stopped = deferred<unknown>();

@@ -180,7 +180,7 @@ describe('the timers of a stream', () => {
 });
 
 describe('a stream', () => {
-  it('may say more in an event than its choices', async () => {
+  it('may have other fields beside the choices in an event', async () => {
     const extra = { message: 'ok', detail: 'ok', error: null };
     const first = event({ choices: [{ delta: { content: 'Yes.' } }], ...extra });
     const { text, error } = await answered(stream(first, DONE));

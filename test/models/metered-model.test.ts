@@ -141,7 +141,7 @@ describe('metered', () => {
     assert.deepEqual(told, [OPENED, ['close', 'own:model', 7, 2]]);
   });
 
-  it('passes on events, and failures to a reader that listens only to failures', async () => {
+  it('passes events on, and failures also to a reader that listens only to those', async () => {
     const failing = modelOf(async function* ({ onRequest }) {
       const answer = { text: '', calls: [] };
       onRequest?.({

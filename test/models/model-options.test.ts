@@ -51,9 +51,12 @@ describe('the options of a request', () => {
       { temperature: 1 },
     ],
   ] as const) {
-    it(`are ${JSON.stringify(fields)} with ${name} for ${JSON.stringify(options)}`, async () => {
-      assert.deepEqual(await fieldsOf(name, options), fields);
-    });
+    it(
+      `become ${JSON.stringify(fields)} for ${name} if given as ${JSON.stringify(options)}`,
+      async () => {
+        assert.deepEqual(await fieldsOf(name, options), fields);
+      },
+    );
   }
 
   for (const [name, toolChoice, sent, isOffered] of [

@@ -1,5 +1,5 @@
 // Clients of Chat Completions as voice platforms use them: each asks for a reply and returns what
-// it has read. The packages of this folder may not be installed, so the types that are needed are
+// it has read. The packages of this folder might not be installed, so the types that are needed are
 // written here.
 
 import { createRequire } from 'node:module';

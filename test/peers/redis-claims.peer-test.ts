@@ -76,7 +76,7 @@ for (const program of REDIS_PROGRAMS) {
       await assert.rejects(async () => store.write('c', claim), { name: 'UnsafeClaim' });
     });
 
-    it('has a conversation erased with a warning unless a replica confirms that', async (t) => {
+    it('lets a conversation be erased, with a warning unless a replica confirms it', async (t) => {
       const primary = await start(t);
       const erase = async (): Promise<string> => {
         const store = await openStore(settings, { directory: PEERS, log: noLog() });

@@ -236,7 +236,7 @@ for (const program of REDIS_PROGRAMS) {
       assert.equal(opened.lines.text().includes(SECRET), false);
     });
 
-    describe('are refused at the start', () => {
+    describe('are refused at start-up', () => {
       const refused = async (url: string, problem: RegExp): Promise<void> => {
         const { log, text } = recordLog({ level: 'info' });
         await assert.rejects(openRedisStore(url, { directory: PEERS, log }), (error: Error) => {

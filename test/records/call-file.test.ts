@@ -375,7 +375,7 @@ describe('callFile', () => {
     ],
   ];
   for (const [what, make, says] of wrong) {
-    it(`refuses ${what} at the start, and creates nothing`, async () => {
+    it(`refuses ${what} at start-up, and creates nothing`, async () => {
       const at = make();
       await assert.rejects(open(undefined, undefined, at).begin(), (error: unknown) => {
         assert.ok(error instanceof StoreError);

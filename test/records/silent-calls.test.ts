@@ -115,7 +115,7 @@ describe('a call whose end is never reported', () => {
   });
 
   // It was once given up at the first attempt.
-  it('waits for an archive that fails, and is tried again every 2 s', async (t) => {
+  it('waits while the archive fails, and is tried again every 2 s', async (t) => {
     const clock = mockTimers(t, ['setTimeout']);
     const { recorder, archive } = open(t);
     archive.failWith = new Error('no archive');
@@ -179,7 +179,7 @@ describe('a call that is silent when the process closes', () => {
     assert.deepEqual(record?.turns.map(({ outcome }) => outcome), ['completed', 'open']);
   });
 
-  it('leaves it to the process that ran its last turn or recorded its end', async (t) => {
+  it('is left to the process that ran its last turn or recorded its end', async (t) => {
     const { recorder, archive } = open(t, LONG);
     const other = callRecorder({ archive, log: noLog() });
     other.ended(callOf('s-1'), () => spoken('s-1', 'here'));

@@ -66,7 +66,7 @@ const UNREADABLE = 'a value that another process may have kept cannot be read';
 
 describe('a value that another process has heard', () => {
   it('reaches a raw tool with any of the keys, and the model asks for nothing', async (t) => {
-    // In a rotation, b and c already have the new key first.
+    // Mid-rotation: b and c already list the new key first.
     const { a, b, c, paid } = desks(t, { b: `${NEXT_KEY},${KEY}`, c: `${NEXT_KEY},${KEY}` });
     assert.equal(await says(a, CARD, { turn_id: 't' }), '"paid"');
     const [id = ''] = await kept(a, 1);

@@ -47,7 +47,7 @@ describe('a claim', () => {
     assert.equal(await stage.pays(stage.calls({}), once), '"paid"');
   });
 
-  it('is made again if it may not be the first, once the store has all others', async (t) => {
+  it('is made again, once the store has all others, if it might not be the first', async (t) => {
     quickClock(t);
     const stage = new Stage();
     const fromMs = performance.now();
@@ -70,7 +70,7 @@ describe('a claim', () => {
     assert.deepEqual([stage.progress, stage.acts], [[1], []]);
   });
 
-  // A caller who had last heard 24 euros was charged 21: a process added a cola to the order.
+  // A caller who had last heard 24 euros used to be charged 21: a process added a cola.
   it('is made anew if the state on which it depends changes while it is stored', async () => {
     const stage = new Stage();
     let euros = 21;

@@ -32,7 +32,7 @@ describe('toolRun', () => {
     assert.deepEqual(await interrupted(), [0, ['interrupted']]);
   });
 
-  it('does not wait for a validator that hangs when the signal fires', async () => {
+  it('stops waiting for a hanging validator when the signal fires', async () => {
     assert.deepEqual(await interrupted(() => new Promise(() => undefined)), [0, ['interrupted']]);
   });
 

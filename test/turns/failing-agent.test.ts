@@ -97,7 +97,7 @@ describe('a failing agent', () => {
     assert.equal(await (await own.client.start()).text(), 'Sorry, start of layercode.');
   });
 
-  it('has its signal fired and the detail logged, and answers the next turn', async (t) => {
+  it('has its signal aborted and the detail logged, and answers the next turn', async (t) => {
     const signals = new Told<AbortSignal>();
     const { client, logLines } = serve(t, {
       onMessage: ({ text, signal }) => {

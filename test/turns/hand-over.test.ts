@@ -363,7 +363,7 @@ describe('a hand-over whose turn is over', () => {
     ]);
   });
 
-  it('counts from the next turn on if its tool finishes only then', async (t) => {
+  it('takes effect in the turn after its tool finishes, however late', async (t) => {
     const [asked, release] = [deferred(), deferred()];
     const finishing = tool({
       name: 'transfer',

@@ -15,7 +15,7 @@ export const ID = { conversation_id: 'c' } as const;
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** A process, and its way to the database. */
+/** A process and its connection to the database. */
 export interface Machine extends AskingBack {
   readonly parts: PartsInMemory;
   readonly store: SharedStore;

@@ -80,7 +80,7 @@ export interface Machines {
   readonly b: Shop;
   readonly c: Shop;
   readonly post: Post;
-  /** The first process's way to the database. */
+  /** The first process's connection to the database. */
   readonly parts: PartsInMemory;
   /** From now on the first process has no messages and no heartbeats, and the others know it. */
   loseFirst(): Promise<void>;

@@ -8,7 +8,7 @@ import { parsePart } from './part-store.ts';
 type Calls = OnceCalls | undefined;
 
 const NAME = /^once-([0-9a-f]{64})$/;
-/** How many calls that are over are remembered. Beyond this the oldest are forgotten. */
+/** How many calls `over` remembers. Beyond this the oldest are forgotten. */
 const MAX_OVER = 1_000;
 
 /**

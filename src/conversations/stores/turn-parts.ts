@@ -77,7 +77,7 @@ export class TurnParts {
       if (!turns.has(turn) && !this.#names.has(turn)) this.touched.delete(turn);
   }
 
-  /** Adds what must be written to a change. */
+  /** Adds to a change what must be written. */
   addTo(set: Map<string, string>, remove: string[]): void {
     const { turns } = this.#conversation;
     for (const turn of this.touched) {

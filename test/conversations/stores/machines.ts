@@ -25,7 +25,7 @@ export function sharing(parts: PartsInMemory, more = {}, lines: string[] = []): 
 
 let runs = 0;
 
-/** A process and its way to the database. Its methods are about the conversation `c`. */
+/** A process and its connection to the database. Its methods act on the conversation `c`. */
 export class Machine {
   readonly parts: PartsInMemory;
   readonly store: SharedStore;

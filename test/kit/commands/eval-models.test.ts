@@ -53,7 +53,7 @@ describe('eval --record', () => {
     assert.equal(server.requests.length, 1);
   });
 
-  it('makes a replay fail with the difference, and ask no model, if no reply fits', async (t) => {
+  it('makes a replay fail, show the difference and ask no model if no reply fits', async (t) => {
     const folder = new Folder({ 'a.txt': TALK });
     const server = await vendor(t, 'Your number is +15550177.');
     await folder.play(['--record'], server);

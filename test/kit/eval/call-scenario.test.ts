@@ -104,10 +104,10 @@ describe('callScenario', () => {
       ['say Go on', '# heard: Sorry.', '# this turn failed']],
     ['words on several lines, with the start of a comment', turn([USER('Order\n  #5\t\u0007now')]),
       ['say Order #5 now']],
-    ['several of the caller as one', turn([USER('Hi'), USER('there')]), ['say Hi there']],
+    ['several messages from the caller', turn([USER('Hi'), USER('there')]), ['say Hi there']],
     ['a result that is not JSON', turn([USER('Hi'), ...used('look', 'Fine  # one')]),
       ['mock look returns "Fine  \\u0023 one"', 'say Hi']],
-    // It wrote nothing, so the mock above made a payment that had failed.
+    // This used to write nothing, so the mock above made a payment that had failed.
     ['an unknown outcome',
       turn([USER('Hi'), ...used('pay', '{"error":"outcome unknown"}', 'unknown')]),
       ['mock pay fails outcome unknown', 'say Hi']],
@@ -134,7 +134,7 @@ describe('callScenario', () => {
       ['say Hi']],
   ];
   for (const [what, given, expected] of cases) {
-    it(`writes ${what}`, () => {
+    it(`handles ${what}`, () => {
       assert.deepEqual(linesOfTurn(given), expected);
     });
   }
@@ -222,7 +222,7 @@ describe('callScenario', () => {
       assert.deepEqual(failuresOf(await play(shop, `${text}expect Goodbye!`)), []);
     });
 
-  // One model that failed three times became two models, which were to fail six times.
+  // One model that failed three times used to become two models, scripted to fail six times.
   const failed = (reason: string, repair: Partial<RequestFigures> = {}): RequestFigures => (
     { model: 'a', startedMs: 0, failure: 'http_error', reason: `a answered ${reason}`, ...repair }
   );

@@ -250,7 +250,7 @@ describe('scenarioOf', () => {
 describe('casesIn', () => {
   const two = 'case {"guests": 2, "day": "Monday"}\ncase {"guests": 3}\n';
 
-  // Such names were said as they are written, in braces, and the scenario could pass.
+  // Such names used to be said as written, braces and all, and the scenario could pass.
   it('refuses a name in braces that a case does not have', () => {
     const text = `${two}say {guest} and {guests}, {guest}\n# {week}\nexpect {day}`;
     assert.deepEqual(problemsIn(() => casesIn(text, 'a.txt')), [

@@ -75,7 +75,7 @@ function leave(urls: unknown, mode = 0o600): void {
   chmodSync(file(), mode);
 }
 
-/** Lets the webhook be set, but the answer to that get lost. */
+/** Lets the webhook be set, but loses the answer. */
 function setInVain(becomes: () => void): void {
   rest.fault = ({ method, body }) => {
     if (method !== 'POST' || !body.includes(OURS)) return undefined;

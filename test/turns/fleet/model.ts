@@ -164,7 +164,7 @@ export class FleetModel {
           || other.arrivedAtMs + PROMPT_MS > run.startedAtMs
           || isAtOnce(other, deliveries[place])),
     );
-    // Its process may not know yet that another one is running the turn.
+    // Its process might not know yet that another one is running the turn.
     const isTakenOver = run.turn.runs.at(-1) !== run;
     if (later.length === 0 && this.#without('clocks'))
       yield `run ${run.n} was ended by a turn that is not newer`;
@@ -516,11 +516,11 @@ export class FleetModel {
     }
     const newest = this.#ledger.turns.at(-1)?.deliveries.at(-1);
     if (newest === undefined || isCutOff(newest)) return;
-    // An older turn is the newest if the process of this one died before storing it.
+    // If this turn's process died before storing it, the last turn in history is an older one.
     const last = history.findLast(({ role }) => role === 'user');
     if (last?.content !== newest.turn.words) return;
     if (!this.#without('slow', 'down', 'losses', 'clocks')) return;
-    // An older turn that waits for less than `PROMPT_MS` is the newest, too, unless it has its
+    // An older turn that waits for less than `PROMPT_MS` comes last, too, unless it has its
     // place. If this turn was delivered twice in the same millisecond, either delivery may have it.
     const isAlone = this.#ledger.deliveries.every((other) =>
       other.turn === newest.turn

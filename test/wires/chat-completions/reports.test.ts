@@ -382,7 +382,7 @@ describe('a shutdown that waits for calls', () => {
     await within(app.close(), 'the shutdown');
   });
 
-  it('waits for nothing without a wire that reports ends, and says so at the start', (t) => {
+  it('waits for nothing without a wire that reports ends, and says so at start-up', (t) => {
     const agent = defineAgent({ name: 'tested', onMessage: () => 'Yes.' });
     const warnings = (wires: Readonly<Record<string, string>>): readonly string[] =>
       warningsIn(serveWith(t, agent, { ...environment, ...wires }).logLines);

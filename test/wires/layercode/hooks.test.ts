@@ -81,7 +81,7 @@ describe('a hook that never ends', () => {
     assert.deepEqual(JSON.parse(stdout), [500, 500, 500]);
   });
 
-  it('has its signal fired, with the timeout as the reason', async (t) => {
+  it('has its signal aborted, with the timeout as the reason', async (t) => {
     const reason = deferred<unknown>();
     const { client } = serve(
       t,
