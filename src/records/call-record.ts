@@ -224,6 +224,17 @@ export function isOfEnd(record: { readonly outcome: string } | undefined): boole
   return record !== undefined && record.outcome !== 'not reported';
 }
 
+/**
+ * Whether `other` is the better one of two records of a call, and to be kept although `record` is
+ * newer: an end may be repeated after the conversation has been forgotten, and a process that shuts
+ * down does not know what happens at the others.
+ */
+export function saysMore(other: CallRecord, record: CallRecord): boolean {
+  if (isOfEnd(record) && !isOfEnd(other)) return false;
+  const more = other.turns.length - record.turns.length;
+  return more > 0 || (more === 0 && isOfEnd(other) && !isOfEnd(record));
+}
+
 /** Parses a record. Undefined if the text is not one: a line may have been cut off. */
 export function parseCallRecord(text: string): CallRecord | undefined {
   const value: unknown = parseJson(text);

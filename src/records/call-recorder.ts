@@ -195,8 +195,9 @@ export function callRecorder({
       const ended = { ...call, ...times, isReported: false };
       add(ended, source.read, await settled(ended, source), hasEnd === undefined);
     } catch (error) {
-      if (signal.aborted) lose(call, error);
-      else idle?.add(keyOf(call), silent);
+      if (signal.aborted) return lose(call, error);
+      failed(error);
+      idle?.add(keyOf(call), silent);
     }
   }
 
@@ -313,20 +314,22 @@ export function callRecorder({
       if (await isErased(next)) leaveQueue(next);
       if (queue[0] !== next) continue; // erased, or given up meanwhile
       try {
-        await within(WRITE_TIMEOUT_MS, keepOne(next));
+        const isKept = await within(WRITE_TIMEOUT_MS, keepOne(next));
+        if (leaveQueue(next) && isKept) written += 1;
       } catch (error) {
         failed(error);
         return;
       }
-      if (leaveQueue(next)) written += 1;
       if (isFailing) log.info('call records can be written again');
       isFailing = false;
     }
   }
 
-  async function keepOne({ call, record, mayHaveEnd }: Waiting): Promise<void> {
-    if (mayHaveEnd && (await archive.hasEnd(call))) return;
+  /** False if another process has recorded the call's end meanwhile. */
+  async function keepOne({ call, record, mayHaveEnd }: Waiting): Promise<boolean> {
+    if (mayHaveEnd && (await archive.hasEnd(call))) return false;
     await archive.keep(call, record);
+    return true;
   }
 
   /**

@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { eachStored } from '../conversations/stores/each-stored.ts';
 import type { PartStore, StoredConversation } from '../conversations/stores/part-store.ts';
 import { isOf, type CallArchive, type CallKey } from './call-archive.ts';
-import { isOfEnd, parseCallRecord, type CallRecord } from './call-record.ts';
+import { isOfEnd, parseCallRecord, saysMore, type CallRecord } from './call-record.ts';
 
 /** Prefix of record ids. Conversation ids contain no control characters. */
 const PREFIX = 'call\t';
@@ -41,7 +41,9 @@ export function callStore({ parts, days }: CallStoreOptions): CallArchive {
       let from: string | undefined;
       for (let tries = 0; tries <= MAX_CONFLICTS; tries += 1) {
         const found = await parts.write(id, { from, to, set, remove: [], ttlMs });
-        if (found === true || isWorseThan(record, found)) return;
+        if (found === true) return;
+        const other = found === undefined ? undefined : recordIn(found);
+        if (other !== undefined && saysMore(other, record)) return;
         from = found?.version;
       }
       throw new Error(`other processes changed the record ${MAX_CONFLICTS} times`);
@@ -78,17 +80,6 @@ async function remove(parts: PartStore, id: string): Promise<void> {
 
 function idOf({ conversationKey, sessionId }: CallKey): string {
   return `${PREFIX}${conversationKey}\t${sessionId}`;
-}
-
-/**
- * A repeated end may arrive after the conversation has been forgotten. A silent call may have ended
- * at another process.
- */
-function isWorseThan(record: CallRecord, stored: StoredConversation | undefined): boolean {
-  const other = stored === undefined ? undefined : recordIn(stored);
-  if (other === undefined) return false;
-  const more = other.turns.length - record.turns.length;
-  return more > 0 || (more === 0 && isOfEnd(other) && !isOfEnd(record));
 }
 
 function recordIn({ parts }: StoredConversation): CallRecord | undefined {

@@ -107,8 +107,8 @@ const OTHER_VARIABLES: readonly string[] = ['GOOGLE_GENERATIVE_AI_API_KEY'];
  */
 const MIN_LENGTH = 5;
 const MIN_LENGTH_OF_TWO = 8;
-/** Without its unit, one word such as HEARTBEAT may belong to another program. */
-const WITH_UNIT = /^(\w+_\w+)_(?:SECONDS|MS|BYTES|CHARACTERS|TOKENS|WORDS)$/;
+/** Without its unit, HEARTBEAT or MAX_HISTORY may belong to another program. */
+const WITH_UNIT = /^(\w+_\w+)_(?:SECONDS|MS)$/;
 
 /**
  * One problem for each variable that is one or two edits away from an unset one, lacks its unit, or

@@ -28,9 +28,9 @@ export async function runHere(
       attempt: claim?.kind === 'claimed' ? claim.attempt : undefined,
     });
   turn.work.toolBegan(toolNameOf(call), spoken.call);
+  if (isOnce) running.leftBehind = () => reportLeftBehind(turn, call);
   try {
-    const begun = trace === undefined ? run() : trace.runTool(spoken.call.id, run);
-    const content = await (isOnce ? running.orGivenUp(begun) : begun);
+    const content = await (trace === undefined ? run() : trace.runTool(spoken.call.id, run));
     return { state: 'completed', content, handOver: call.handOver };
   } catch (error) {
     if (error instanceof NotDone) return notDone(turn, call, error);
@@ -70,6 +70,11 @@ function notDone(turn: ToolCallingTurn, call: NotedToolCall, error: NotDone): To
 function unknown(turn: ToolCallingTurn, call: NotedToolCall, error: unknown): ToolCallResult {
   noteUnknown(turn.host, turn.log, { ...namesOf(turn, call), error: withoutMessage(error) });
   return { ...UNKNOWN, error };
+}
+
+/** Only logged: nobody reads this process's metrics any more. Whoever finds the claim counts it. */
+function reportLeftBehind(turn: ToolCallingTurn, call: NotedToolCall): void {
+  turn.log.error('the outcome of a tool call is unknown', namesOf(turn, call));
 }
 
 /**

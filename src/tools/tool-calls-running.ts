@@ -1,6 +1,5 @@
 // Tool calls running in this process: which of them are the same call, and when they are aborted.
 
-import type { Awaitable } from '../base/awaitable.ts';
 import type { ToolCallState } from '../conversations/message.ts';
 import { NOT_STARTED, UNFINISHED_RESULTS } from '../conversations/unfinished-tool-results.ts';
 
@@ -39,7 +38,8 @@ export class RunningToolCall {
   readonly #controller = new AbortController();
   #settle!: (outcome: ToolCallResult) => void;
   #deadline: NodeJS.Timeout | undefined;
-  #giveUp: ((reason: Error) => void) | undefined;
+  /** Reports a call that acts once, if this process ends first. */
+  leftBehind: (() => void) | undefined;
 
   constructor() {
     this.outcome = new Promise((resolve) => {
@@ -61,19 +61,9 @@ export class RunningToolCall {
     this.#deadline ??= setTimeout(() => this.abort(reason), Math.max(0, ms));
   }
 
-  /** The value of `running`. Rejects if the call is given up first. */
-  orGivenUp<T>(running: Awaitable<T>): Promise<T> {
-    const givenUp = new Promise<never>((_resolve, reject) => (this.#giveUp = reject));
-    return Promise.race([running, givenUp]);
-  }
-
-  /** For a call that acts once and pays no attention to its signal. */
-  giveUp(reason: Error): void {
-    this.#giveUp?.(reason);
-  }
-
   end(outcome: ToolCallResult): void {
     clearTimeout(this.#deadline);
+    this.leftBehind = undefined;
     this.#settle(outcome);
   }
 }
@@ -151,9 +141,9 @@ export class RunningToolCalls {
     for (const forget of this.#late.values()) forget();
   }
 
-  /** Stops waiting for calls that act once: their outcome is unknown. */
-  giveUpAll(reason: Error): void {
-    for (const call of this.#all()) call.giveUp(reason);
+  /** The process ends, and reports the calls that act once and have not ended. */
+  leaveBehind(): void {
+    for (const call of this.#all()) call.leftBehind?.();
   }
 
   /** Resolves when all calls running now have ended, and all tools whose time is up by then. */

@@ -61,8 +61,6 @@ export interface TurnsOptions extends RunOptions {
 
 /** Time for the last writes of a shutdown. All attempts at one write take less. */
 const LAST_WRITES_MS = 3_000;
-/** The part of it for which aborted tools may still return. */
-const LAST_RESULTS_MS = 1_000;
 
 /**
  * The turns of one path: decides which turn of a conversation runs. Which of two turns is newer is
@@ -230,17 +228,14 @@ export class Turns implements TurnHost, OwnTurns {
   }
 
   /**
-   * Waits at most `lastMs` for tool calls, then aborts them. Those that act once and do not return
-   * even now have an unknown outcome. Resolves when all results are stored, but no more than 3 s
-   * later.
+   * Waits at most `lastMs` for tool calls, then aborts them. Resolves when their results are
+   * stored, but no more than 3 s later. What acts once and has not returned by then is reported.
    */
   async close(lastMs: number): Promise<void> {
     if (lastMs > 0) await atMost(lastMs, this.calls.ended());
     this.interruptAll('the server is shutting down');
-    const endsAtMs = performance.now() + LAST_WRITES_MS;
-    await atMost(LAST_RESULTS_MS, this.calls.ended());
-    this.calls.giveUpAll(new TurnAbortedError('the server did not wait for the tool any longer'));
-    await atMost(endsAtMs - performance.now(), this.settled());
+    await atMost(LAST_WRITES_MS, this.settled());
+    this.calls.leaveBehind();
   }
 
   track(write: Promise<unknown>): void {

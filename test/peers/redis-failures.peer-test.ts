@@ -271,7 +271,7 @@ for (const program of REDIS_PROGRAMS) {
       it('for a node of a cluster', async (t) => {
         const nodes = await RedisServer.startCluster(program);
         t.after(() => Promise.all(nodes.map((node) => node.remove())));
-        await refused(nodes[1].url, /^the server of .*: it is a node of a cluster, which needs a /);
+        await refused(nodes[1].url, /^the CONVERSATION_STORE server .*: it is a node of a cluster, which/);
       });
     });
 

@@ -58,17 +58,19 @@ describe('callStore', () => {
   });
 
   // A server that shuts down does not know whether a call goes on at another one.
-  it('keeps the record that says how the call ended, unless another is longer', async () => {
+  it('keeps the record that says how the call ended, unless a longer one follows', async () => {
     const { store } = open();
     const silent = (turns: number): CallRecord => recordOf('s-1', 'c-1', turns, 'not reported');
     const ended = (turns: number): CallRecord => recordOf('s-1', 'c-1', turns);
     const found: string[] = [];
-    for (const record of [silent(1), silent(2), silent(1), ended(2), silent(2), silent(3)]) {
+    const records = [silent(1), silent(2), silent(1), ended(2), silent(2), silent(3), ended(1)];
+    for (const record of records) {
       await keep(store, record);
       for await (const { turns, outcome } of store.all()) found.push(`${turns.length} ${outcome}`);
     }
     assert.deepEqual(found, [
       '1 not reported', '2 not reported', '2 not reported', '2 ended', '2 ended', '3 not reported',
+      '1 ended',
     ]);
   });
 

@@ -466,14 +466,12 @@ describe('parseSettings, for misspelt variables,', () => {
     ['SALES__CHAT_COMPLETIONS_KEYSS', 'SALES_CHAT_COMPLETIONS_KEYS'],
     ['LAYERCODE_WEBHOK_SECRET_SALES', 'LAYERCODE_WEBHOOK_SECRET_SALES'],
     ['LAYERCODE_WEBHOOKS_SECRETS_SALES', 'LAYERCODE_WEBHOOK_SECRET_SALES'],
-    // Was: a setting without its unit was ignored.
+    // A setting without its unit used to be ignored.
     ['DRAIN_DELAY', 'DRAIN_DELAY_SECONDS'],
     ['SHUTDOWN_TIMEOUT', 'SHUTDOWN_TIMEOUT_SECONDS'],
     ['CONVERSATION_TTL', 'CONVERSATION_TTL_SECONDS'],
     ['TURN_TIMEOUT', 'TURN_TIMEOUT_SECONDS'],
     ['STORE_TIMEOUT', 'STORE_TIMEOUT_MS'],
-    ['MAX_BODY', 'MAX_BODY_BYTES'],
-    ['MAX_HISTORY', 'MAX_HISTORY_CHARACTERS'],
   ] as const) {
     it(`names ${meant} for ${wrong}`, () => {
       const problem = `${wrong} is not a setting; did you mean ${meant}?`;

@@ -4,7 +4,7 @@ import { StoreError } from '../../conversations/stores/store-error.ts';
 import { noLog } from '../../log.ts';
 import { isOf, type CallArchive } from '../../records/call-archive.ts';
 import { isMeant, TOOL_OUTCOMES, type CallFilter } from '../../records/call-filter.ts';
-import { CALL_OUTCOMES, type CallRecord } from '../../records/call-record.ts';
+import { CALL_OUTCOMES, saysMore, type CallRecord } from '../../records/call-record.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { commandSettings } from '../terminal/command-settings.ts';
 import { CommandError, EXIT, UsageError, type Command } from '../terminal/command.ts';
@@ -276,14 +276,25 @@ async function exportAll(id: string | undefined, query: CallQuery): Promise<void
     await write(query.terminal.stdout, `${JSON.stringify(record)}\n`);
 }
 
+/** One record of each call: files have another one if its process shut down before its end. */
+function bestOfEach(records: readonly CallRecord[]): readonly CallRecord[] {
+  const best = new Map<string, CallRecord>();
+  for (const record of records) {
+    const call = JSON.stringify([record.agent, record.sessionId]);
+    const other = best.get(call);
+    if (other === undefined || !saysMore(other, record)) best.set(call, record);
+  }
+  return [...best.values()];
+}
+
 /** A scenario is made from one call. */
 async function printScenario(id: string | undefined, query: CallQuery): Promise<void> {
   const { callScenario } = await import('../eval/call-scenario.ts');
-  const records = await listOf(id, query);
-  const [record] = records;
-  if (record === undefined || records.length > 1) {
-    const sessions = records.map(({ sessionId }) => printable(sessionId, ' ')).join(', ');
-    throw new CommandError(`this conversation has ${records.length} calls; name one: ${sessions}`);
+  const calls = bestOfEach(await listOf(id, query));
+  const [record] = calls;
+  if (record === undefined || calls.length > 1) {
+    const sessions = calls.map(({ sessionId }) => printable(sessionId, ' ')).join(', ');
+    throw new CommandError(`this conversation has ${calls.length} calls; name one: ${sessions}`);
   }
   const { agents } = query.settings;
   await write(query.terminal.stdout, callScenario(record, agents.map(({ name }) => name)));

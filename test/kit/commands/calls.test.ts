@@ -235,6 +235,18 @@ describe('the calls command with records in a file', () => {
     await assert.rejects(run('scenario', 'c-9'), NOTHING);
   });
 
+  // A process that shuts down in mid-call leaves a record, too.
+  it('makes a scenario of the record that says how the call ended', async () => {
+    const messages = [{ role: 'user', content: 'Rye?' }] as const;
+    const turn = { turnId: 't-1', outcome: 'completed', startedAt: '', messages } as const;
+    const ended = { ...recordOf('s-4', 'c-4'), turns: [turn] };
+    const begun = { ...ended, outcome: 'not reported', turns: [] } as const;
+    for (const records of [[begun, ended], [ended, begun]]) {
+      await keepCalls(records);
+      assert.match(await printed('scenario', 's-4'), /\nsay Rye/);
+    }
+  });
+
   it('names the called agent in a scenario if there are several agents', async () => {
     const environment = { ...FILE, AGENTS: 'sales=echo,bakery=echo' };
     terminal = new RecordedTerminal(environment, terminal.directory);
