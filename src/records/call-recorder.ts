@@ -196,7 +196,7 @@ export function callRecorder({
       add(ended, source.read, await settled(ended, source), hasEnd === undefined);
     } catch (error) {
       if (signal.aborted) return lose(call, error);
-      failed(error);
+      noteFailing(error);
       idle?.add(keyOf(call), silent);
     }
   }
@@ -348,9 +348,14 @@ export function callRecorder({
     return Math.max(markedAt, erasureOf(conversationKey)) > erasedAt;
   }
 
-  function failed(error: unknown): void {
+  /** Logs it once, until a record can be written again. */
+  function noteFailing(error: unknown): void {
     if (!isFailing) log.error('call records cannot be written', { archive: archive.name, error });
     isFailing = true;
+  }
+
+  function failed(error: unknown): void {
+    noteFailing(error);
     if (closed !== undefined) return;
     retry = setTimeout(() => {
       retry = undefined;

@@ -143,7 +143,10 @@ export class RunningToolCalls {
 
   /** The process ends, and reports the calls that act once and have not ended. */
   leaveBehind(): void {
-    for (const call of this.#all()) call.leftBehind?.();
+    for (const call of this.#all()) {
+      call.leftBehind?.();
+      call.leftBehind = undefined; // a shutdown in a hurry closes twice
+    }
   }
 
   /** Resolves when all calls running now have ended, and all tools whose time is up by then. */

@@ -123,7 +123,7 @@ describe('examples/deploy/grafana.json', () => {
 });
 
 describe('examples/deploy/voice-agent.service', () => {
-  // Was: systemd read the settings, once, and a reload kept them.
+  // systemd used to read the settings, once, and a reload kept them.
   it('has the server read its settings, and so again with each reload', () => {
     const unit = read('examples/deploy/voice-agent.service');
     assert.match(unit, /^ExecStart=.*\/server\.js --settings-file \/etc\/voice-agent\.env$/m);

@@ -134,8 +134,25 @@ describe('a call whose end is never reported', () => {
     assert.equal(recorder.counts().lost, 0);
   });
 
-  it('waits for another silence if its conversation cannot be read', async (t) => {
-    const { recorder, archive } = open(t);
+  it('is left alone if its end turns up in the archive while the record waits', async (t) => {
+    const clock = mockTimers(t, ['setTimeout']);
+    const { recorder, archive, logged } = open(t);
+    const conversation = spoken('s-1', 'here');
+    archive.failWith = new Error('no archive');
+    recorder.turnEnded(callOf('s-1'), 'here', () => conversation);
+    clock.tick(5);
+    await until(() => logged().length === 1, 'a failed attempt');
+    archive.failWith = undefined;
+    const other = callRecorder({ archive, log: noLog() });
+    other.ended({ ...callOf('s-1'), startedAt: 0, endedAt: 1 }, () => conversation);
+    await other.close();
+    clock.tick(2_000);
+    await until(() => recorder.counts().waiting === 0, 'the end to be found');
+    assert.deepEqual([recorder.counts().written, archive.kept.all.length], [0, 1]);
+  });
+
+  it('waits for another silence, and is logged, if its conversation cannot be read', async (t) => {
+    const { recorder, archive, logged } = open(t);
     let reads = 0;
     recorder.turnEnded(callOf('s-1'), undefined, () => {
       reads += 1;
@@ -144,6 +161,10 @@ describe('a call whose end is never reported', () => {
     });
     assert.equal((await archive.kept.next()).turns.length, 1);
     assert.equal(recorder.counts().lost, 0);
+    await until(() => recorder.counts().written === 1, 'it to count as written');
+    assert.deepEqual(logged(), [
+      'error call records cannot be written', 'info call records can be written again',
+    ]);
   });
 
   it('is not recorded if the conversation has been erased meanwhile', async (t) => {
