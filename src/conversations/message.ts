@@ -61,7 +61,7 @@ export interface ToolMessage {
   readonly key?: string;
   /** Set if the call waits for another one with the same key, instead of running itself. */
   readonly joins?: true;
-  /** Set if the tool may run again: it changes nothing outside. */
+  /** Set if the tool may run again and changes nothing outside: `hasEffects` says which do. */
   readonly isRepeatable?: true;
   /** The name of the agent that takes over from here. */
   readonly handOver?: string;

@@ -10,7 +10,7 @@ import type { ToolCallingTurn, ToolHost } from './tool-calling-turn.ts';
 import { EarlierToolCalls, type KnownToolCall } from './tool-calls-earlier.ts';
 import { BEGUN, NotedToolCalls, toolNameOf, type NotedToolCall } from './tool-calls-noted.ts';
 import { INTERRUPTED, REFUSED, type ToolCallResult } from './tool-calls-running.ts';
-import type { ToolOutcome, ToolRun } from './tool-run.ts';
+import { hasEffects, type ToolOutcome, type ToolRun } from './tool-run.ts';
 
 /**
  * The tool calls of one run of a turn. A call is stored before it runs, and its result when it
@@ -214,7 +214,7 @@ export class ToolCalls {
         const isJoining = call.earlier?.message.state === 'running';
         if (isJoining && call.tool.isOfTurn !== true) call.spoken.joins = true;
         const { mayBeReplaced } = this.#turn;
-        if (mayBeReplaced && call.tool.repeatable === true) call.spoken.isRepeatable = true;
+        if (mayBeReplaced && !hasEffects(call.tool)) call.spoken.isRepeatable = true;
         const { once } = call.tool;
         if (once === undefined) continue;
         call.keyNow = async () => {
@@ -294,5 +294,5 @@ export class ToolCalls {
 
 /** Whether the call may change something outside, as far as we know. */
 function mayHaveEffects({ tool, failure }: NotedToolCall): boolean {
-  return failure === undefined && (tool?.once !== undefined || tool?.repeatable !== true);
+  return failure === undefined && (tool === undefined || hasEffects(tool));
 }

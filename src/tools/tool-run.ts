@@ -62,6 +62,16 @@ export interface ToolRun {
 }
 
 /**
+ * Whether a call of the tool may change something outside. One that acts once does, even if it is
+ * repeatable.
+ */
+export function hasEffects(
+  { once, repeatable }: { readonly once?: unknown; readonly repeatable?: boolean | undefined },
+): boolean {
+  return once !== undefined || repeatable !== true;
+}
+
+/**
  * How a tool call ended. `failed`: its arguments were invalid, or it threw. `interrupted`: its
  * signal ended it.
  */

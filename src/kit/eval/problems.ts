@@ -6,11 +6,12 @@ import { bindAgent } from '../../app/bind-agent.ts';
 import type { JsonObject } from '../../base/json.ts';
 import { nearestName } from '../../base/nearest-name.ts';
 import { noLog } from '../../log.ts';
+import { hasEffects } from '../../tools/tool-run.ts';
 import type { Tool } from '../../tools/tool.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import type { Scenario } from './scenario.ts';
 import type { Step } from './steps.ts';
-import { hasEffects, isTool } from './tool-stand-ins.ts';
+import { isTool } from './tool-stand-ins.ts';
 
 /** These act on the agent's own process. */
 const OF_PROCESS: ReadonlySet<Step['name']> = new Set(['kill', 'store', 'elsewhere']);

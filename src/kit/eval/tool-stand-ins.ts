@@ -6,6 +6,7 @@ import { messageOf } from '../../base/thrown-values.ts';
 import { handOver } from '../../tools/tool-hand-over.ts';
 import { NotDone } from '../../tools/tool-not-done.ts';
 import { resultText } from '../../tools/tool-result.ts';
+import { hasEffects } from '../../tools/tool-run.ts';
 import type { Tool, ToolContext } from '../../tools/tool.ts';
 import type { Notes } from './notebook.ts';
 import type { Stage } from './stage.ts';
@@ -18,11 +19,6 @@ interface StandInOptions {
   /** Whether all tools with effects do. */
   readonly allowsAll: boolean;
   readonly notes: Notes;
-}
-
-/** Whether a call of the tool may change something outside. */
-export function hasEffects({ once, repeatable }: Pick<Tool, 'once' | 'repeatable'>): boolean {
-  return once !== undefined || repeatable !== true;
 }
 
 interface ToolStandIns extends Pick<Stage, 'mock' | 'hold' | 'release'> {

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { defineAgent } from '../../../src/agents/define-agent.ts';
+import { defineState } from '../../../src/agents/state/state.ts';
 import { withModel } from '../../../src/agents/with-model.ts';
 import { scriptedModel, type Script } from '../../../src/kit/scripted-model.ts';
 import { handOver } from '../../../src/tools/tool-hand-over.ts';
@@ -74,6 +75,39 @@ describe('turns with the same call that are discarded one after another', () => 
     assert.deepEqual(booked, ['table 4']);
     assert.deepEqual(results.map(({ content }) => content), ['"booked"']);
   });
+});
+
+// A tool with `once` may be repeatable too, where the bank honours keys. Its booking was forgotten.
+describe('a replaced turn in which a tool with once has acted', () => {
+  for (const repeatable of [false, true])
+    it(`keeps its result and its change of the state, repeatable: ${repeatable}`, async (t) => {
+      const shop = defineState(() => ({ booked: [] as number[] }));
+      const reserve = tool({
+        name: 'book', description: 'Books a table.', state: shop, repeatable,
+        parameters: {
+          type: 'object', properties: { table: { type: 'number' } }, required: ['table'],
+        },
+        once: ({ table }) => `table ${table}`,
+        run: ({ table }, { state }) => {
+          state.booked.push(table);
+          return 'booked';
+        },
+      });
+      const model = scriptedModel([book(4), 'Booked.', 'You have a booking.']);
+      const states: unknown[] = [];
+      const { platform } = serveCompletions(t, withModel(defineAgent({
+        name: 'host', state: shop, tools: [reserve],
+        prompt: ({ state }) => {
+          states.push(structuredClone(state.booked));
+          return 'Be brief.';
+        },
+      }), model));
+      await platform.hear(['user: Table four']);
+      await platform.hear(['user: Table four please']);
+      const results = model.requests.at(-1)?.messages.filter(({ role }) => role === 'tool') ?? [];
+      assert.deepEqual(results.map(({ content }) => content), ['"booked"']);
+      assert.deepEqual(states, [[], [4]]);
+    });
 });
 
 describe('a discarded turn that comes back', () => {
