@@ -32,8 +32,8 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
     'kit/commands',
     [
       'kit/tunnel', 'kit/talk', 'kit/eval', 'kit/terminal', 'process', 'kit/platform',
-      'wires/layercode', 'agents/built-in', 'records', 'conversations/stores', 'settings',
-      'log.ts', 'base',
+      'wires/layercode', 'agents/built-in', 'records', 'conversations/stores', 'conversations',
+      'settings', 'log.ts', 'base',
     ],
   ],
   ['kit/tunnel', ['kit/terminal', 'process', 'wires/layercode', 'base']],

@@ -1,6 +1,6 @@
 // What `calls erase` does with conversations, from outside the servers that use the store.
 
-import { clearTurns } from '../conversation.ts';
+import { clearTurns, type Conversation } from '../conversation.ts';
 import { eachStored } from './each-stored.ts';
 import type { PartStore } from './part-store.ts';
 import { PartedConversation } from './parted-conversation.ts';
@@ -12,25 +12,32 @@ const MAX_CONFLICTS = 20;
 const CONTROL = /\p{Cc}/u;
 
 /**
- * The keys of the conversations whose last telephone call came from a number that `isMeant`. What
- * cannot be read is left out, and a `StoreError` names it at the end.
+ * The conversations in a store whose key is wanted, without erased ones. What cannot be read is
+ * left out, and a `StoreError` names it at the end.
  */
-export async function* conversationsOfCaller(
+export async function* storedConversations(
   parts: PartStore,
-  isMeant: (from: string) => boolean,
-): AsyncGenerator<string, void, undefined> {
-  for await (const [id, stored] of eachStored(parts, '', (one) => !CONTROL.test(one))) {
-    const { caller } = new PartedConversation(id, stored).conversation;
-    if (caller?.from !== undefined && isMeant(caller.from)) yield id;
+  isWanted: (key: string) => boolean = () => true,
+): AsyncGenerator<Conversation, void, undefined> {
+  const wanted = (key: string): boolean => !CONTROL.test(key) && isWanted(key);
+  for await (const [key, stored] of eachStored(parts, '', wanted)) {
+    const kept = new PartedConversation(key, stored);
+    if (!kept.isErased) yield kept.conversation;
   }
 }
 
+/** `before`: only the mark of an earlier erasure was stored. */
+export type ErasedOutcome = 'now' | 'before' | 'not stored';
+
 /**
  * Erases a conversation. The mark is left even if nothing is stored: a server may remember what the
- * store has lost, or keep it until the store answers again. False if nothing was stored. Rejects
- * with a `StoreError`.
+ * store has lost, or keep it until the store answers again. Rejects with a `StoreError`.
  */
-export async function eraseStored(parts: PartStore, id: string, ttlMs: number): Promise<boolean> {
+export async function eraseStored(
+  parts: PartStore,
+  id: string,
+  ttlMs: number,
+): Promise<ErasedOutcome> {
   try {
     return await erase(parts, id, ttlMs);
   } catch (error) {
@@ -38,17 +45,17 @@ export async function eraseStored(parts: PartStore, id: string, ttlMs: number): 
   }
 }
 
-async function erase(parts: PartStore, id: string, ttlMs: number): Promise<boolean> {
+async function erase(parts: PartStore, id: string, ttlMs: number): Promise<ErasedOutcome> {
   const read = await parts.read(id);
   let stored = read === 'unchanged' ? undefined : read;
   let known: PartedConversation | undefined;
   for (let tries = 0; tries <= MAX_CONFLICTS; tries += 1) {
     const kept: PartedConversation = new PartedConversation(id, stored, known);
-    const hadWords = stored !== undefined && !kept.isErased;
+    const outcome = stored === undefined ? 'not stored' : kept.isErased ? 'before' : 'now';
     kept.apply((conversation) => clearTurns(conversation));
     const change = kept.change(kept.lifetimeMs(ttlMs));
     const found = change === undefined || (await parts.write(id, change));
-    if (found === true) return hadWords;
+    if (found === true) return outcome;
     stored = found;
     known = kept;
   }

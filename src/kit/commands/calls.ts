@@ -15,12 +15,14 @@ import { callPage } from './call-page.ts';
 import { describedCall } from './described-call.ts';
 import { eraseCaller, eraseId, noRecordOf, whenRecorded, type CallAccess } from './erase-calls.ts';
 
-const SETTINGS_FLAGS = ['--call-records', '--conversation-store', '--settings-file'] as const;
+const SETTINGS_FLAGS = [
+  '--agents', '--call-records', '--conversation-store', '--settings-file',
+] as const;
 const FILTER_FLAGS = [
   '--number', '--from', '--day', '--outcome', '--agent', '--tool', '--tool-outcome',
   '--slower-than',
 ] as const;
-const SWITCHES = ['--failed', '--requests', '--html'] as const;
+const SWITCHES = ['--failed', '--unrecorded', '--requests', '--html'] as const;
 type ActionName = 'list' | 'show' | 'export' | 'scenario' | 'erase';
 
 interface Action {
@@ -30,7 +32,10 @@ interface Action {
 }
 
 const ACTIONS: Readonly<Record<ActionName, Action>> = {
-  list: { takes: [...FILTER_FLAGS, '--failed'], perform: (_id, query) => list(query) },
+  list: {
+    takes: [...FILTER_FLAGS, '--failed', '--unrecorded'],
+    perform: (_id, query) => (query.isUnrecorded ? listUnrecorded(query) : list(query)),
+  },
   show: { takes: ['--requests', '--html'], perform: show },
   export: { takes: [], perform: exportAll },
   scenario: { takes: [], perform: printScenario },
@@ -73,8 +78,11 @@ conversations in the store that CONVERSATION_STORE names, and lists what it cann
   --slower-than MS           list: calls with a turn that had no first word in that time, fillers
                              excluded.
   --failed                   list: calls in which a turn failed.
+  --unrecorded               list: instead of calls, conversations in the store that have no record:
+                             calls under way, and those whose record alone was erased.
   --requests                 show: what models were sent, with CAPTURE_MODEL_REQUESTS.
   --html                     show: a page with a timeline of each turn.
+  --agents LIST              AGENTS.
   --call-records WHERE       CALL_RECORDS.
   --conversation-store URL   CONVERSATION_STORE; other users of this machine can see flags.
   --settings-file PATH       Read variables from this file instead of .env.
@@ -120,6 +128,8 @@ interface CallQuery extends CallAccess {
   /** Whether to show what models were sent. */
   readonly hasRequests: boolean;
   readonly isPage: boolean;
+  /** Whether to list conversations that have no record. */
+  readonly isUnrecorded: boolean;
 }
 
 function parseArguments(argv: readonly string[]) {
@@ -147,6 +157,7 @@ function parseArguments(argv: readonly string[]) {
   return {
     action: name, id, flags, filter,
     hasRequests: switches.has('--requests'), isPage: switches.has('--html'),
+    isUnrecorded: switches.has('--unrecorded'),
   };
 }
 
@@ -250,6 +261,34 @@ async function list(query: CallQuery): Promise<void> {
   if (rows.length > 0) rows.unshift(HEADINGS);
   for (const line of columns(rows)) await write(query.terminal.stdout, `${line}\n`);
   if (failure !== undefined) throw failure;
+}
+
+/** Conversations that `calls erase` can find only by their id or the caller's number. */
+async function listUnrecorded(query: CallQuery): Promise<void> {
+  const { archive, settings, terminal: { directory, interrupted, stdout, stderr } } = query;
+  if (settings.conversationStore === 'memory')
+    throw new CommandError('CONVERSATION_STORE is not set; use the same settings as the server');
+  const recorded = new Set<string>();
+  for await (const { agent, conversationId } of archive.all())
+    recorded.add(conversationId).add(`${agent}/${conversationId}`);
+  const { storedConversations } = await import('../../conversations/stores/erase-stored.ts');
+  const { openParts } = await import('../../conversations/stores/open-store.ts');
+  const parts = await openParts(settings, { log: noLog(), directory }, true);
+  const rows: string[][] = [];
+  try {
+    for await (const conversation of storedConversations(parts, (key) => !recorded.has(key))) {
+      if (interrupted.aborted) throw interruptedError(interrupted);
+      const { id, caller, updatedAt } = conversation;
+      const cells = [new Date(updatedAt).toISOString(), id, caller?.from ?? ''];
+      rows.push(cells.map((cell) => printable(cell, ' ')));
+    }
+  } finally {
+    await parts.close();
+  }
+  if (rows.length === 0) stderr.write('Every conversation in the store has a record.\n');
+  rows.sort(([a = ''], [b = '']) => (a < b ? -1 : Number(a > b)));
+  if (rows.length > 0) rows.unshift(['last change', 'conversation', 'from']);
+  for (const line of columns(rows)) await write(stdout, `${line}\n`);
 }
 
 function rowOf(record: CallRecord): string[] {

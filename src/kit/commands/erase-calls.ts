@@ -1,12 +1,15 @@
 // `calls erase`: what is erased for an id or a caller, and what cannot be reached.
 
 import { isSameNumber, isSurelySameNumber } from '../../base/phone-number.ts';
+import type { Conversation } from '../../conversations/conversation.ts';
+import type { ErasedOutcome } from '../../conversations/stores/erase-stored.ts';
 import type { PartStore } from '../../conversations/stores/part-store.ts';
 import { StoreError } from '../../conversations/stores/store-error.ts';
 import { noLog } from '../../log.ts';
 import { isOf, type CallArchive } from '../../records/call-archive.ts';
 import type { CallRecord } from '../../records/call-record.ts';
 import { idleSecondsOf } from '../../records/idle-calls.ts';
+import { faultOfAgentName } from '../../settings/named-agents.ts';
 import type { Settings } from '../../settings/settings.ts';
 import { CommandError, type Terminal } from '../terminal/command.ts';
 import { interruptedError, write } from '../terminal/output.ts';
@@ -42,6 +45,9 @@ const HELD =
   + 'server does that within a minute after that process has finished; if none runs, the next one '
   + 'does.\n';
 
+const NOT_FOUND = 'not everything was erased: check that CONVERSATION_STORE is that of the server, '
+  + 'then run this again';
+
 /** What has been erased, and why that is not everything. */
 class Erasure {
   count = 0;
@@ -51,6 +57,8 @@ class Erasure {
   isHeld = false;
   isInWriteLog = false;
   readonly failures = new Set<string>();
+  /** Calls whose conversations should be in the store, and are not there. */
+  readonly missing = new Map<string, CallRecord>();
   readonly #terminal: Terminal;
 
   constructor(terminal: Terminal) {
@@ -108,13 +116,11 @@ class Caller {
 
 /** Erases the records of a conversation or a session, and the conversation, for every agent. */
 export async function eraseId(id: string, access: CallAccess): Promise<void> {
-  const agents = access.settings.agents.map(({ name }) => `${name}/`);
-  const keysAtAgents = (one: string): string[] => [one, ...agents.map((agent) => agent + one)];
   await erase(access, {
     text: id,
-    keys: keysAtAgents(id),
+    ids: [id],
     isMeant: (record) => isOf(record, id),
-    keysOf: ({ conversationId }) => keysAtAgents(conversationId),
+    isTheirs: () => true,
   });
 }
 
@@ -127,51 +133,74 @@ export async function eraseCaller(number: string, access: CallAccess): Promise<v
   await erase(access, {
     text: number,
     caller,
-    keys: [],
+    ids: [],
     isMeant: ({ from }) => caller.is(from),
-    keysOf: ({ agent, conversationId }) => {
-      const isOneOfSeveral = access.settings.agents.some(({ name }) => name === agent);
-      return [isOneOfSeveral ? `${agent}/${conversationId}` : conversationId];
-    },
+    isTheirs: ({ caller: known }, isNamed) =>
+      known?.from === undefined ? isNamed : caller.is(known.from),
   });
 }
 
 interface Erased {
   /** Fragments of records in which this text is a value are erased too. */
   readonly text: string;
-  /**
-   * Conversations whose last call came from this caller, and fragments with the number, are erased
-   * too.
-   */
+  /** Fragments with the number, and conversations that no record names, are erased too. */
   readonly caller?: Caller;
-  /** Keys of conversations that may have no record. */
-  readonly keys: readonly string[];
+  /** Ids of conversations that may have no record. */
+  readonly ids: readonly string[];
   readonly isMeant: (record: CallRecord) => boolean;
-  /** The keys of the conversation that the record is about. */
-  readonly keysOf: (record: CallRecord) => readonly string[];
+  /** Whether to erase a stored conversation. `isNamed`: whether its id was given or recorded. */
+  readonly isTheirs: (conversation: Conversation, isNamed: boolean) => boolean;
+}
+
+/** The key of the conversation if the agent is one of several. */
+function ownKeyOf({ agent, conversationId }: CallRecord): string {
+  return `${agent}/${conversationId}`;
+}
+
+/** The keys that the conversation may have in a store. */
+function keysOf(record: CallRecord): readonly string[] {
+  return [record.conversationId, ownKeyOf(record)];
+}
+
+/** The conversation's id, if the key is that of one of several agents. Otherwise the key. */
+function withoutAgent(key: string): string {
+  const slash = key.indexOf('/');
+  const isOfAgent = slash !== -1 && faultOfAgentName(key.slice(0, slash)) === undefined;
+  return isOfAgent ? key.slice(slash + 1) : key;
 }
 
 /**
- * Erases conversations first. A record whose conversation could not be erased is kept: the next run
- * may find the conversation only through the record. Then says what is not erased, and throws if
- * any of that should have been within reach.
+ * Erases conversations first. A record whose conversation could not be erased, or should be in the
+ * store and is not, is kept: the next run may find the conversation only through the record. Then
+ * says what is not erased, and throws if any of that should have been within reach.
  */
-async function erase(
-  { archive, settings, terminal }: CallAccess,
-  { text, caller, keys, isMeant, keysOf }: Erased,
-): Promise<void> {
+async function erase(access: CallAccess, erased: Erased): Promise<void> {
+  const { archive, settings, terminal } = access;
+  const { text, caller, isMeant } = erased;
   const erasure = new Erasure(terminal);
-  const all = new Set(keys);
+  const records: CallRecord[] = [];
   await erasure.attempt(async () => {
     for await (const record of archive.all()) {
       erasure.stopIfInterrupted();
-      if (isMeant(record)) for (const key of keysOf(record)) all.add(key);
+      if (isMeant(record)) records.push({ ...record, turns: [] });
     }
   });
-  const gone = settings.conversationStore === 'memory'
-    ? all : await eraseConversations(all, caller, settings, terminal.directory, erasure);
+  const isInMemory = settings.conversationStore === 'memory';
+  const gone = isInMemory
+    ? undefined : await eraseConversations(records, erased, access, erasure);
+  const expiryOf = ({ endedAt }: CallRecord): number =>
+    Date.parse(endedAt) + settings.conversationTtlSeconds * 1_000;
+  for (const record of records) {
+    const isFound = keysOf(record).some((key) => gone?.get(key) !== 'not stored');
+    if (expiryOf(record) > Date.now() && (isInMemory || !isFound))
+      erasure.missing.set(ownKeyOf(record), record);
+  }
+  const left = new Set(isInMemory ? [] : erasure.missing.keys());
+  const failed = new Set(
+    [...(gone ?? [])].flatMap(([key, outcome]) => (outcome === 'failed' ? withoutAgent(key) : [])),
+  );
   const isErasable = (record: CallRecord): boolean =>
-    isMeant(record) && keysOf(record).every((key) => gone.has(key));
+    isMeant(record) && !failed.has(record.conversationId) && !left.has(ownKeyOf(record));
   await erasure.attempt(async () => {
     for await (const { sessionId } of archive.erase(text, isErasable, caller?.is))
       await erasure.erased(`the record of session ${printable(sessionId, ' ')}`);
@@ -181,38 +210,48 @@ async function erase(
   if (erasure.isHeld && !isRedis(settings)) await write(terminal.stderr, HELD);
   if (erasure.failures.size > 0)
     throw new CommandError('not everything was erased: run this again when the store works');
+  if (erasure.missing.size > 0) throw new CommandError(NOT_FOUND);
   if (erasure.count === 0) throw new CommandError(nothingOf(text));
 }
 
-/**
- * Erases conversations by their keys, and those of a caller if one is given. Returns the keys of
- * all that are gone.
- */
+/** Erases the conversations that records name, those with the given ids, and the caller's. */
 async function eraseConversations(
-  keys: ReadonlySet<string>,
-  caller: Caller | undefined,
-  settings: Settings,
-  directory: string,
+  records: readonly CallRecord[],
+  { ids: given, caller, isTheirs }: Erased,
+  { settings, terminal: { directory } }: CallAccess,
   erasure: Erasure,
-): Promise<ReadonlySet<string>> {
-  const [{ openParts }, { conversationsOfCaller, eraseStored }] = await Promise.all([
+): Promise<ReadonlyMap<string, ErasedOutcome | 'failed'>> {
+  const [{ openParts }, { eraseStored, storedConversations }] = await Promise.all([
     import('../../conversations/stores/open-store.ts'),
     import('../../conversations/stores/erase-stored.ts'),
   ]);
   const parts = await openParts(settings, { log: noLog(), directory }, true);
-  const gone = new Set<string>();
-  const eraseOne = (key: string): Promise<void> =>
-    erasure.attempt(async () => {
-      if (await eraseStored(parts, key, settings.conversationTtlSeconds * 1_000))
-        await erasure.erased(`the conversation ${printable(key, ' ')}`);
-      gone.add(key);
-    });
+  const ids = new Set(given);
+  const keys = new Set(records.flatMap(keysOf));
+  for (const id of given) {
+    keys.add(id);
+    for (const { name } of settings.agents) keys.add(`${name}/${id}`);
+  }
+  const isNamed = (key: string): boolean => keys.has(key) || ids.has(withoutAgent(key));
+  for (const { conversationId } of caller === undefined ? records : []) ids.add(conversationId);
+  const gone = new Map<string, ErasedOutcome | 'failed'>();
   try {
-    for (const key of keys) await eraseOne(key);
-    if (caller !== undefined)
+    await erasure.attempt(async () => {
+      const isWanted = caller === undefined ? isNamed : undefined;
+      for await (const conversation of storedConversations(parts, isWanted)) {
+        const key = conversation.id;
+        if (isTheirs(conversation, isNamed(key))) keys.add(key);
+        else if (keys.delete(key)) gone.set(key, 'not stored'); // it is somebody else's
+      }
+    });
+    for (const key of keys) {
+      gone.set(key, 'failed');
       await erasure.attempt(async () => {
-        for await (const key of conversationsOfCaller(parts, caller.is)) await eraseOne(key);
+        const outcome = await eraseStored(parts, key, settings.conversationTtlSeconds * 1_000);
+        if (outcome === 'now') await erasure.erased(`the conversation ${printable(key, ' ')}`);
+        gone.set(key, outcome);
       });
+    }
     await erasure.overwrite(parts);
     return gone;
   } finally {
@@ -231,7 +270,7 @@ const WRITE_LOG = "  Redis' append-only file, which may still hold words: redis-
 
 function notReached(
   settings: Settings,
-  { failures, isHeld, isInWriteLog }: Erasure,
+  { failures, missing, isHeld, isInWriteLog }: Erasure,
   caller?: Caller,
 ): string {
   const { callRecords, conversationStore, conversationTtlSeconds } = settings;
@@ -245,6 +284,11 @@ function notReached(
   return [
     'not reached:',
     ...[...failures].map((failure) => `  ${printable(failure, ' ')}`),
+    ...[...missing.values()].map(({ agent, conversationId }) =>
+      `  ${printable(`the conversation ${conversationId} of the agent ${agent}`, ' ')}, `
+      + (conversationStore === 'memory'
+        ? "which is in a server's memory, or in a store that is not named here"
+        : 'which is not in the store: it was lost or evicted, or is in another one')),
     '  log lines, which contain ids and times but no words',
     ...(isHeld && isRedis(settings) ? [UNCONFIRMED] : []),
     ...(isInWriteLog ? [WRITE_LOG] : []),

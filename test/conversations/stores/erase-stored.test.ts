@@ -14,17 +14,17 @@ describe('eraseStored', () => {
     const [a, , shared] = two(t);
     await a.turns('t1');
     const outside = new PartsInMemory(shared);
-    assert.equal(await eraseStored(outside, 'c', TTL_MS), true);
+    assert.equal(await eraseStored(outside, 'c', TTL_MS), 'now');
     assert.equal(await sharing(outside).read('c'), undefined);
     assert.deepEqual(await a.texts(), []);
-    assert.equal(await eraseStored(outside, 'c', TTL_MS), false);
+    assert.equal(await eraseStored(outside, 'c', TTL_MS), 'before');
   });
 
   it('leaves its mark even if only one process knows the conversation', async (t) => {
     const [a, , shared] = two(t);
     await a.turns('t1');
     shared.clear();
-    assert.equal(await eraseStored(new PartsInMemory(shared), 'c', TTL_MS), false);
+    assert.equal(await eraseStored(new PartsInMemory(shared), 'c', TTL_MS), 'not stored');
     assert.deepEqual(await a.texts(), []);
     const ends = [...shared.values()].map(({ expiresAtMs }) => expiresAtMs);
     assert.deepEqual(ends, [TTL_MS + HOUR_MS]);
@@ -42,7 +42,7 @@ describe('eraseStored', () => {
         if (calls === 2) void turn(other, 'c', 't2');
       },
     });
-    assert.equal(await eraseStored(outside, 'c', TTL_MS), true);
+    assert.equal(await eraseStored(outside, 'c', TTL_MS), 'now');
     assert.ok(calls > 2, 'nothing was written in between');
     assert.deepEqual(await a.texts(), []);
   });

@@ -290,6 +290,17 @@ describe('the calls command with records in a file', () => {
   });
 });
 
+// It is the default in a shell that lacks the server's settings.
+describe('the calls erase command without a conversation store', () => {
+  it('names a conversation that a server may still have, and exits with 1', async () => {
+    use(FILE);
+    await keepCalls([{ ...recordOf('s-1', 'c-1'), endedAt: new Date().toISOString() }]);
+    await assert.rejects(run('erase', 'c-1'), { message: /^not everything was erased/ });
+    assert.match(terminal.out, /^erased the record of session s-1$/m);
+    assert.match(terminal.out, /^ {2}the conversation c-1 of the agent bakery, which is in a server/m);
+  });
+});
+
 describe('the calls erase command with a conversation store', { skip: WITHOUT_SQLITE }, () => {
   it('erases the conversation from the store for every agent', async () => {
     const environment = {
@@ -304,6 +315,50 @@ describe('the calls erase command with a conversation store', { skip: WITHOUT_SQ
     const again = await openStore(parseSettings(environment, []), { log, directory });
     assert.equal(await again.count(), 1);
     await again.close();
+  });
+
+  // A server that was started with --agents, and a shell in which AGENTS is not set.
+  for (const argv of [['c-1'], ['s-1'], ['--from', '+15550100']]) {
+    it(`erases it at every agent without AGENTS, given ${argv.join(' ')}`, async () => {
+      use({ ...FILE, CONVERSATION_STORE: 'sqlite:calls.db' });
+      await keepCalls([recordOf('s-1', 'c-1')], 'bakery/');
+      await storeConversations([['bakery/c-1'], ['bakery/x-c-1'], ['bakery/c-10']]);
+      const said = await printed('erase', ...argv);
+      assert.deepEqual(said.match(/^erased .*$/gm), [
+        'erased the conversation bakery/c-1', 'erased the record of session s-1',
+      ]);
+    });
+  }
+
+  it('erases a call that has no record yet at every agent, without AGENTS', async () => {
+    use({ CONVERSATION_STORE: 'sqlite:calls.db' });
+    await storeConversations([['shop/c-1'], ['desk/c-1'], ['a/b/c-1'], ['Shop/c-1']]);
+    assert.deepEqual((await printed('erase', 'c-1')).match(/^erased .*$/gm)?.toSorted(), [
+      'erased the conversation desk/c-1', 'erased the conversation shop/c-1',
+    ]);
+  });
+
+  it("leaves another caller's conversation with an id of this one's", async () => {
+    use({ ...FILE, CONVERSATION_STORE: 'sqlite:calls.db' });
+    await keepCalls([recordOf('s-1', 'c-1')], 'bakery/');
+    await storeConversations([['bakery/c-1', '+15550100'], ['c-1', '+15550199']]);
+    const said = await printed('erase', '--from', '+15550100');
+    assert.deepEqual(said.match(/^erased the conv.*$/gm), ['erased the conversation bakery/c-1']);
+  });
+
+  it('keeps the record of a call whose conversation should be in the store, and is not', async () => {
+    use({ ...FILE, CONVERSATION_STORE: 'sqlite:calls.db' });
+    const endedAt = new Date().toISOString();
+    await keepCalls([{ ...recordOf('s-1', 'c-1'), endedAt }, recordOf('s-2', 'c-2')]);
+    await storeConversations([['c-3']]);
+    const before = terminal.out.length;
+    await assert.rejects(run('erase', '--from', '+15550100'), {
+      message: /^not everything was erased: .* CONVERSATION_STORE .* run this again/,
+    });
+    const said = terminal.out.slice(before);
+    assert.match(said, /^ {2}the conversation c-1 of the agent bakery, which is not in the store/m);
+    assert.deepEqual(await left(), ['s-1']);
+    assert.match(await printed('erase', 'c-1'), /^erased the record of session s-1$/m);
   });
 
   it("keeps the records if one agent's conversation cannot be erased", async () => {
@@ -358,6 +413,33 @@ describe('the calls erase command with a conversation store', { skip: WITHOUT_SQ
       assert.match(said, /^erased the record of session s-1$/m);
     });
   }
+});
+
+describe('the calls list command with --unrecorded', { skip: WITHOUT_SQLITE }, () => {
+  // An earlier version erased the record of such a call, and left its conversation.
+  it('lists the conversations in the store that have no record', async () => {
+    use({ ...FILE, CONVERSATION_STORE: 'sqlite:calls.db' });
+    await keepCalls([recordOf('s-1', 'c-1'), recordOf('s-2', 'c-2')]);
+    await storeConversations([
+      ['c-1'], ['bakery/c-2'], ['shop/c-2', '+15550199'], ['c-3'], ['c-4'],
+    ]);
+    await printed('erase', 'c-4');
+    const rows = (await printed('list', '--unrecorded')).trim().split('\n')
+      .map((line) => line.split(/ {2,}/).slice(1));
+    assert.deepEqual(rows[0], ['conversation', 'from']);
+    assert.deepEqual(rows.slice(1).sort(), [['c-3'], ['shop/c-2', '+15550199']]);
+  });
+
+  it('says so if there are none, and if the store is the memory of a server', async () => {
+    use({ ...FILE, CONVERSATION_STORE: 'sqlite:calls.db' });
+    await keepCalls([recordOf('s-1', 'c-1')]);
+    await storeConversations([['c-1']]);
+    assert.equal(await printed('list', '--unrecorded'), '');
+    assert.match(terminal.err, /^Every conversation in the store has a record\.\n$/m);
+    use(FILE);
+    await keepCalls();
+    await assert.rejects(run('list', '--unrecorded'), { message: /CONVERSATION_STORE is not set/ });
+  });
 });
 
 describe('the calls erase command during a backup of SQLite', { skip: WITHOUT_SQLITE }, () => {
