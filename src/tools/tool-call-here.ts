@@ -93,7 +93,7 @@ async function endLate(
   const outcome = await lateOutcome(turn, call, late, forgotten);
   if (outcome === undefined) return done();
   Object.assign(call.spoken, { state: outcome.state, content: outcome.content });
-  storeResult(turn, call, outcome, done);
+  void storeResult(turn, call, outcome, done);
 }
 
 /** Undefined if there is none: the log says why. */

@@ -207,20 +207,27 @@ function nextClaimOf(noted: NotedToolCall, host: ToolHost): OnceClaim {
   };
 }
 
+/** How long a model waits until the store has a result. A shared store answers sooner. */
+const RESULT_MS = 1_000;
+
 /**
  * Stores the result of a call, and tries again if the store fails. A shutdown waits for it. `done`
- * is called when the result is stored, or lost.
+ * is called when the result is stored, or lost. Resolves when the model may have it: the store has
+ * it, or does not answer. Undefined if that is now. Never rejects.
  */
 export function storeResult(
   turn: ToolCallingTurn,
   call: NotedToolCall,
   outcome: ToolCallResult,
   done: () => void,
-): void {
+): Promise<void> | undefined {
   const { conversationId, turnId, runId, host, erasedAt, log, isStored, liveState } = turn;
   const { spoken: { call: { id } }, key } = call;
   const { state, content, handOver } = outcome;
-  if (!isStored || state === 'running') return done();
+  if (!isStored || state === 'running') {
+    done();
+    return undefined;
+  }
   const logged = { conversationId, turnId, tool: toolNameOf(call) };
   const once = onceResultOf(call, outcome);
   const { process } = host;
@@ -241,14 +248,14 @@ export function storeResult(
     }
     if (!isKept) log.info('a tool result came too late to be kept', logged);
   });
-  if (!(written instanceof Promise)) return;
-  host.track(
-    written.catch((error: unknown) => {
-      done();
-      const idempotencyKey = once === undefined ? undefined : key;
-      log.error('tool result lost', { ...logged, idempotencyKey, error });
-    }),
-  );
+  if (!(written instanceof Promise)) return undefined;
+  const ended = written.catch((error: unknown) => {
+    done();
+    const idempotencyKey = once === undefined ? undefined : key;
+    log.error('tool result lost', { ...logged, idempotencyKey, error });
+  });
+  host.track(ended);
+  return atMost(RESULT_MS, ended);
 }
 
 /** What happens to the call's claim. Undefined if it made none. */

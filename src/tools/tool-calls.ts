@@ -45,14 +45,25 @@ export class ToolCalls {
     if (noted.some(mayHaveEffects)) await this.#settled(noted);
     if (this.#turn.mayBeReplaced && this.#turn.isOver) return this.#neverBegun(noted);
     await storeCalls(this.#turn, noted);
-    return Promise.all(
+    const writes: (Promise<void> | undefined)[] = [];
+    const outcomes = await Promise.all(
       noted.map(async (call) => {
         const outcome = await this.#outcomeOf(call);
-        this.#end(call, outcome);
+        writes.push(this.#end(call, outcome));
         const { content, handOver } = outcome;
         return { call: call.spoken.call, content, handOver };
       }),
     );
+    await this.#resultsStored(writes);
+    return outcomes;
+  }
+
+  /** If the process dies, the model has been told nothing that the store does not know. */
+  async #resultsStored(writes: readonly (Promise<void> | undefined)[]): Promise<void> {
+    if (this.#turn.isOver || writes.every((write) => write === undefined)) return;
+    const fromMs = performance.now();
+    await Promise.all(writes);
+    this.#turn.work.noteStore('tool_calls', fromMs);
   }
 
   /**
@@ -82,14 +93,14 @@ export class ToolCalls {
   /** The result of a call that the agent ran itself. `givenId` is the model's id. */
   noteResult(givenId: string, content: string): void {
     const call = this.#noted.awaiting(givenId);
-    if (call !== undefined) this.#end(call, { state: 'completed', content });
+    if (call !== undefined) void this.#end(call, { state: 'completed', content });
   }
 
   /** The agent has ended. Calls that it runs itself and that have no result end as interrupted. */
   agentEnded(): void {
     for (const call of this.#noted.running)
       if (call.whenInterrupted === undefined && call.tool === undefined)
-        this.#end(call, INTERRUPTED);
+        void this.#end(call, INTERRUPTED);
   }
 
   /** Whether the end of the turn would abort a running call. */
@@ -267,8 +278,8 @@ export class ToolCalls {
     return this.#earlier.take(key, call, this.#turn.spoken.speaker);
   }
 
-  /** Passes the result to whatever waits for it, and then stores it. */
-  #end(call: NotedToolCall, outcome: ToolCallResult): void {
+  /** Passes the result to whatever waits for it, and then stores it: see `storeResult`. */
+  #end(call: NotedToolCall, outcome: ToolCallResult): Promise<void> | undefined {
     const { spoken, running, key } = call;
     spoken.state = outcome.state;
     spoken.content = outcome.content;
@@ -288,7 +299,7 @@ export class ToolCalls {
       this.#host.others?.callEnded(this.#turn.conversationId);
       liveState?.leave();
     };
-    storeResult(this.#turn, call, outcome, done);
+    return storeResult(this.#turn, call, outcome, done);
   }
 }
 

@@ -7,7 +7,7 @@ import type { Conversation } from '../../src/conversations/conversation.ts';
 import { PromisedStore } from '../conversations/promised-store.ts';
 import { deferred, until } from '../fixtures/app.ts';
 import { jumpingClock, mockTimers } from '../fixtures/clock.ts';
-import { BOOK, Booking, CONVERSATION, memory, Process } from './plain-deliveries.ts';
+import { BOOK, Booking, CONVERSATION, idle, memory, Process } from './plain-deliveries.ts';
 
 const AWAY = new Error('the store is away');
 const FINISH = { whenInterrupted: 'finish' } as const;
@@ -33,6 +33,43 @@ describe('a tool call', () => {
     assert.deepEqual(await seen.promise, ['{"status":"still running"}']);
     await process.turns.settled();
     assert.deepEqual(await process.results(), ['Book completed "booked"']);
+  });
+
+  // A worker that was killed used to take the result with it: callers had heard "booked" by then.
+  it('tells the model its result once the store has it', async (t) => {
+    const [store, booking] = [new PromisedStore(memory()), new Booking()];
+    const process = new Process(t, { onMessage: booking.onMessage() }, { store });
+    process.deliver('Book');
+    const work = await booking.begun();
+    const { length } = store.calls;
+    store.hold();
+    work.resolve('"booked"');
+    await store.called(length + 1);
+    await idle();
+    assert.deepEqual(process.said, []);
+    store.release();
+    await process.over(1);
+    assert.deepEqual(process.said, ['"booked"']);
+  });
+
+  it('tells the model its result after a second if the store does not answer', async (t) => {
+    const [store, booking] = [new PromisedStore(memory()), new Booking()];
+    const process = new Process(t, { onMessage: booking.onMessage() }, { store });
+    process.deliver('Book');
+    const work = await booking.begun();
+    const { length } = store.calls;
+    const clock = mockTimers(t, ['setTimeout']);
+    store.hold();
+    work.resolve('"booked"');
+    await store.called(length + 1);
+    await idle();
+    clock.tick(999);
+    await idle();
+    assert.deepEqual(process.said, []);
+    clock.tick(1);
+    await until(() => process.said.length === 1, 'the result');
+    store.release();
+    await process.over(1);
   });
 
   it("is joined by the turn's next run even if it could not be stored", async (t) => {
