@@ -30,6 +30,8 @@ export interface StateWrite {
 /** The changes to the agent's state that a write brings. */
 export interface StateChange {
   readonly agentState?: StateWrite | undefined;
+  /** The address of the process that made them, if several may share the conversation. */
+  readonly process?: string | undefined;
   /**
    * When the conversation had last been erased when the run began: what has been erased since must
    * not come back. Default 0.
@@ -63,7 +65,8 @@ export function keepState(
     record.figures = { ...record.figures, collisions: [...collisions, ...merged.collisions] };
     conversation.touched?.add(record);
   }
-  if (record.number === undefined || mayBeOfCall(conversation, record, call)) return;
+  const { process } = change;
+  if (record.number === undefined || mayBeOfCall(conversation, record, process, call)) return;
   noteUndo(conversation, record, before ?? merged.from, merged.text);
 }
 
@@ -99,17 +102,19 @@ export function noteMerged(conversation: Conversation, { collisions, misses }: M
 }
 
 /**
- * Whether changes were made, or may have been, by a call whose result stays in history: by `call`,
- * or by a running call of any turn. All calls in a process share one object, so nobody knows.
+ * Whether changes of a process were made, or may have been, by a call whose result stays in
+ * history: by `call`, or by a call of any turn that is running there. All calls in a process share
+ * one object, so nobody knows. Calls in other processes have objects of their own.
  */
 export function mayBeOfCall(
   { turns, runningCalls }: Conversation,
   record: TurnRecord,
+  own: string | undefined,
   call?: ToolMessage,
 ): boolean {
   if (call !== undefined && mayStay(call)) return true;
   return runningCalls > 0 && turns.some((turn) => toolMessagesOf(turn).some((one) =>
-    one.state === 'running' && mayStay(one)
+    one.state === 'running' && mayStay(one) && (one.process ?? turn.process) === own
     && (turn !== record || one.toolCallId !== call?.toolCallId)));
 }
 

@@ -253,7 +253,7 @@ export class ConversationManager {
     const change = (conversation: Conversation): void => {
       const turn = findTurn(conversation, turnId);
       if (turn === undefined) keepStateOfMissing(conversation, saved);
-      else if (turn.isDiscarded !== true || mayBeOfCall(conversation, turn))
+      else if (turn.isDiscarded !== true || mayBeOfCall(conversation, turn, saved.process))
         keepState(conversation, turn, saved);
     };
     return this.#write(conversationId, saved, change, { mustBeStored: true });

@@ -214,10 +214,9 @@ function openNow(
   const record = known ?? newTurn(turnId, 'open', opening.runId);
   if (known === undefined) addInOrder(conversation, record, opening, newer);
   const hasEarlierCalls = begin(conversation, record, opening, known !== undefined);
-  const place =
-    told === undefined
-      ? undefined
-      : takePlace(conversation, record, told.discarded, linesBefore(opening));
+  const hasPredecessors =
+    told !== undefined
+    && takePlace(conversation, record, told.discarded, linesBefore(opening));
   keepCaller(conversation, opening.caller);
   trim(conversation, bounds);
 
@@ -225,10 +224,9 @@ function openNow(
   return new OpenedTurn(conversation, record, {
     isResumed,
     cut: heard === undefined ? undefined : cutOf(heard),
-    earlierCalls: place === undefined ? ownCalls : callsAtPlace(conversation, record, place),
+    earlierCalls: hasPredecessors ? callsAtPlace(conversation, record) : ownCalls,
     endedElsewhere,
     lostCalls,
-    hasGoneBack: place?.hasGoneBack === true,
     links,
     mayAct: comparison === undefined || !isLateCopy(conversation, opening, record),
   });

@@ -10,8 +10,8 @@ interface StoredState {
   readonly state: string | undefined;
   /** False if the conversation begins with this turn. */
   readonly isResumed: boolean;
-  /** Whether the changes of discarded turns were undone, so that this is an older state. */
-  readonly hasGoneBack?: boolean;
+  /** How many turns of this process have been discarded. Default 0. */
+  readonly discardedHere?: number;
   /** Whether a call whose changes count is running: it shares the object with the turn. */
   readonly isInUse?: boolean;
   /** When the conversation was last erased. 0, the default: never. */
@@ -35,19 +35,21 @@ export class LiveStates<S = unknown> {
 
   /**
    * The conversation's state. Each `enter` must be followed by a `leave`. After an erasure, tools
-   * still running keep the object they had. When a discarded turn is replaced, the object is new
-   * and lacks what that turn changed but did not store, unless a call whose changes count is
-   * running.
+   * still running keep the object they had. When a turn of this process has been discarded since,
+   * the object is new and lacks what that turn changed but did not store, unless a call whose
+   * changes count is running.
    */
   enter(
     conversationId: string,
-    { state, isResumed, hasGoneBack = false, isInUse = false, erasedAt = 0 }: StoredState,
+    { state, isResumed, discardedHere = 0, isInUse = false, erasedAt = 0 }: StoredState,
   ): LiveState<S> {
     const known = this.#live.get(conversationId);
-    const goesOn = (!hasGoneBack || isInUse) && (isResumed || state !== undefined);
+    const isValid = isInUse || known?.discardedHere === discardedHere;
+    const goesOn = isValid && (isResumed || state !== undefined);
     const isSame = known !== undefined && goesOn && known.erasedAt === erasedAt;
     const live = isSame ? known : this.#read(conversationId, state, erasedAt);
     if (isSame) live.follow(state);
+    live.discardedHere = discardedHere;
     this.#live.set(conversationId, live);
     live.enter();
     return live;
@@ -90,6 +92,8 @@ export class LiveStates<S = unknown> {
  */
 export class LiveState<S = unknown> {
   readonly erasedAt: number;
+  /** How many turns of this process had been discarded when a turn last entered. */
+  discardedHere = 0;
   readonly #create: () => S;
   readonly #unused: () => void;
   readonly #redact: ((json: string) => string) | undefined;
