@@ -19,6 +19,11 @@ export interface StateWrite {
    * changed: `from`. Called again if the write is repeated on a later version.
    */
   onto(stored: string | undefined): Merged & { readonly from: string };
+  /**
+   * Whether a call whose result stays in history was running in their process: the changes may be
+   * that call's, as all turns and calls of a process share one object. Default false.
+   */
+  readonly mayBeOfCall?: boolean;
   /** How often `onto` has been called. */
   readonly timesMade: number;
   /** The store has failed: it might not have the changes. */
@@ -30,8 +35,6 @@ export interface StateWrite {
 /** The changes to the agent's state that a write brings. */
 export interface StateChange {
   readonly agentState?: StateWrite | undefined;
-  /** The address of the process that made them, if several may share the conversation. */
-  readonly process?: string | undefined;
   /**
    * When the conversation had last been erased when the run began: what has been erased since must
    * not come back. Default 0.
@@ -65,8 +68,8 @@ export function keepState(
     record.figures = { ...record.figures, collisions: [...collisions, ...merged.collisions] };
     conversation.touched?.add(record);
   }
-  const { process } = change;
-  if (record.number === undefined || mayBeOfCall(conversation, record, process, call)) return;
+  const isOfCall = change.agentState?.mayBeOfCall === true || (call !== undefined && mayStay(call));
+  if (record.number === undefined || isOfCall) return;
   noteUndo(conversation, record, before ?? merged.from, merged.text);
 }
 
@@ -99,23 +102,6 @@ export function noteMerged(conversation: Conversation, { collisions, misses }: M
     collisions: [...(merged?.collisions ?? []), ...collisions],
     misses: [...(merged?.misses ?? []), ...misses],
   };
-}
-
-/**
- * Whether changes of a process were made, or may have been, by a call whose result stays in
- * history: by `call`, or by a call of any turn that is running there. All calls in a process share
- * one object, so nobody knows. Calls in other processes have objects of their own.
- */
-export function mayBeOfCall(
-  { turns, runningCalls }: Conversation,
-  record: TurnRecord,
-  own: string | undefined,
-  call?: ToolMessage,
-): boolean {
-  if (call !== undefined && mayStay(call)) return true;
-  return runningCalls > 0 && turns.some((turn) => toolMessagesOf(turn).some((one) =>
-    one.state === 'running' && mayStay(one) && (one.process ?? turn.process) === own
-    && (turn !== record || one.toolCallId !== call?.toolCallId)));
 }
 
 function noteUndo(

@@ -1,4 +1,3 @@
-import { mayBeOfCall } from './agent-state.ts';
 import { callerIn, findTurn, historyUpTo, type Conversation } from './conversation.ts';
 import type { EarlierToolCall } from './discarded-turns.ts';
 import type { LostCall } from './elsewhere.ts';
@@ -39,8 +38,6 @@ export class OpenedTurn {
   readonly lostCalls: readonly LostCall[];
   /** What identifies the turn in the keys of its tool calls: see `TurnRecord.number`. */
   readonly place: string;
-  /** Whether a call is running in this process whose changes to the state count. */
-  readonly isInUse: boolean;
   /**
    * False if the request is a late copy of one that was followed or replaced by another turn, which
    * has completed. It is answered, but its tools must not change anything.
@@ -62,7 +59,6 @@ export class OpenedTurn {
     this.lostCalls = found.lostCalls;
     // No platform's id contains a control character.
     this.place = record.number === undefined ? record.id : `\u0000${record.number}`;
-    this.isInUse = mayBeOfCall(conversation, record, record.process);
     this.mayAct = found.mayAct;
     this.links = found.links;
     this.erasedAt = conversation.erasedAt ?? 0;
@@ -88,12 +84,10 @@ export class OpenedTurn {
     return this.#conversation.state;
   }
 
-  /** How many turns of this process have been discarded, whichever process has replaced them. */
-  get discardedHere(): number {
-    const { turns } = this.#conversation;
-    const { number, process } = this.#record;
-    if (number === undefined) return 0; // a wire that discards none
-    return turns.filter((turn) => turn.isDiscarded === true && turn.process === process).length;
+  /** How many turns have been discarded. */
+  get discardedTurns(): number {
+    if (this.#record.number === undefined) return 0; // a wire that discards none
+    return this.#conversation.turns.filter(({ isDiscarded }) => isDiscarded === true).length;
   }
 
   /** The agent that the conversation was last handed over to. */

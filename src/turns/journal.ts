@@ -75,7 +75,7 @@ export class Journal implements TurnJournal {
     const agentState = liveState.validChanges();
     if (agentState === undefined) return; // erased
     const fromMs = performance.now();
-    const change = { agentState, process: host.process, erasedAt };
+    const change = { agentState, erasedAt };
     const saved = host.conversations.saveState(conversationId, turnId, change);
     if (saved instanceof Promise) await saved.finally(() => work.noteStore('state', fromMs));
   }

@@ -124,26 +124,12 @@ describe('the state of a turn that was replaced', () => {
     });
 
   it('keeps changes that a running call whose result stays may have made', () => {
-    const place = new Replaced([{ state: 'running' }]);
-    Object.assign(place.conversation, { state: before, runningCalls: 1 });
-    place.change(before, changed);
+    const place = new Replaced();
+    place.conversation.state = before;
+    const { conversation, discarded } = place;
+    keepState(conversation, discarded, { agentState: change(before, changed, true) });
     assert.equal(place.taken().state, changed);
   });
-
-  // Calls in another process change an object of their own, so the changes cannot be theirs.
-  for (const [what, process, state] of [
-    ['keeps changes made while a call of another turn is running', undefined, changed],
-    ['loses changes made while only another process is running a call', 'elsewhere', before],
-  ] as const)
-    it(what, () => {
-      const place = new Replaced();
-      const ofProcess = process === undefined ? {} : { process };
-      const messages = round('t0', 'a', { state: 'running', ...ofProcess });
-      addTurn(place.conversation, { ...newTurn('t0', 'completed', 9), messages });
-      Object.assign(place.conversation, { state: before, runningCalls: 1 });
-      place.change(before, changed);
-      assert.equal(place.taken().state, state);
-    });
 });
 
 describe('the agent of a turn that was replaced', () => {

@@ -302,6 +302,7 @@ describe('a request that names no conversation', () => {
 
 describe('the state of a turn that was discarded', () => {
   const state = defineState((): { tables: number } => ({ tables: 0 }));
+  const asking = defineState((): { asked: string[] } => ({ asked: [] }));
 
   /** Books one more table with every request, with a tool that may run again. */
   function counting(t: TestContext, tool: Booking): Call {
@@ -335,13 +336,37 @@ describe('the state of a turn that was discarded', () => {
     assert.deepEqual(call.said, ['11 "Book"', '11 "Book it"']);
   });
 
+  // Seed 124 of the platforms on Redis: the call might have made the changes, for all that its
+  // record said.
+  it('is gone, although another process was running a tool meanwhile', async (t) => {
+    const tool = new Booking();
+    const agent = defineAgent({
+      name: 'tested',
+      state: asking,
+      onMessage: async ({ text, journal, state: { asked } }) => {
+        asked.push(text);
+        return text === 'Book' ? tool.result(journal, FINISH) : asked.join(', ');
+      },
+    });
+    const store = memory();
+    const [a, b] = ['a', 'b'].map((process) => new Process(t, agent, { store, process }));
+    assert.ok(a !== undefined && b !== undefined);
+    b.deliver('t1', 'Book', transcriptOf([]));
+    await tool.begun();
+    for (const [index, text] of ['Hello', 'Hello there'].entries()) {
+      a.deliver(`t${index + 2}`, text, transcriptOf(['user: Book']));
+      await a.over(index + 1);
+    }
+    assert.deepEqual(a.said, ['Book, Hello', 'Book, Hello there']);
+  });
+
   // Seed 3555 of the platforms: the run of the discarded turn was not over here, and its changes
   // were still in the object that all turns of the process share.
   it('is gone in its own process, too, if the turn that replaced it comes there later', async (t) => {
     let runs = 0;
     const agent = defineAgent({
       name: 'tested',
-      state: defineState((): { asked: string[] } => ({ asked: [] })),
+      state: asking,
       onMessage: ({ text, signal, state: { asked } }) => {
         runs += 1;
         asked.push(text);

@@ -21,6 +21,8 @@ export interface ToldUtterance {
   /** How many lines are told after the words. */
   readonly lines: number;
   readonly heard: string;
+  /** Whether only lines of the platform are told, which say nothing about the reply. */
+  readonly isUntold: boolean;
 }
 
 /** A request whose bytes are new. */

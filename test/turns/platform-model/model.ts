@@ -6,6 +6,7 @@ import { FILLER, lettersOf, ownLettersOf } from './call.ts';
 import {
   hasEffects, isUnclear, mayComeAfter, wantsReply, wasOpenElsewhere,
   type Act, type Attempt, type Delivery, type PlatformLedger, type Run, type ToldHistory,
+  type ToldUtterance,
 } from './ledger.ts';
 
 export const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
@@ -67,7 +68,7 @@ export class PlatformModel {
     const isKnown = (n: number): boolean => !wasOpenElsewhere(n, attempt);
     for (const wrong of this.#wrongsOfHistory(history.slice(0, place), attempt.told, isKnown))
       yield `run ${run.n} is shown a wrong history: ${wrong}`;
-    yield* this.#wrongsOfState(run, history, answered);
+    yield* this.#wrongsOfState(run, answered);
   }
 
   /** Nobody knows whether a request that stands alone is late. */
@@ -76,21 +77,17 @@ export class PlatformModel {
     return attempt.kind === 'late' && (this.#options.isAnonymous || isUnclear(attempt));
   }
 
-  *#wrongsOfState(
-    { n, attempt }: Run, history: readonly Message[], answered: readonly number[],
-  ): Wrongs {
+  *#wrongsOfState({ n, attempt }: Run, answered: readonly number[]): Wrongs {
     const { corrects } = attempt;
     if (corrects === undefined || !answered.includes(corrects.n) || isUnclear(attempt)) return;
     const isAffected = this.#ledger.acts.some(
       (act) => hasEffects(act) && act.run.attempt.utterance === attempt.utterance,
     );
-    // While history says that a call is running, nobody can say whether it has changed anything.
-    const mayBeAffected = history.some(
-      (message) => message.role === 'tool' && message.state === 'running');
-    // What the run had changed by then was stored with the result of an older request's call.
-    const isStored = this.#ledger.acts.some(({ run, endedAtMs = -1 }) =>
-      run.attempt !== corrects && endedAtMs >= (corrects.deliveries[0]?.arrivedAtMs ?? 0));
-    if (!isAffected && !mayBeAffected && !isStored)
+    // While another request's call is running, nobody can say which of the two has changed what.
+    const arrivedAtMs = corrects.deliveries[0]?.arrivedAtMs ?? 0;
+    const mayBeOfCall = this.#ledger.acts.some((act) =>
+      hasEffects(act) && act.run.attempt !== corrects && (act.endedAtMs ?? Infinity) >= arrivedAtMs);
+    if (!isAffected && !mayBeOfCall)
       yield `run ${n} is shown the state of request ${corrects.n}, which it replaces`;
   }
 
@@ -119,15 +116,33 @@ export class PlatformModel {
     else if (words.join('|') !== said.join('|'))
       yield `the caller said ${JSON.stringify(said)}, history has ${JSON.stringify(words)}`;
     else
-      for (const [back, { heard, words: spoken }] of all.toReversed().entries()) {
+      for (const [back, told] of all.toReversed().entries()) {
         if (back >= sent) break;
-        const group = groups.at(-1 - back);
+        const { own = '' } = groups.at(-1 - back) ?? {};
+        const n = all.length - 1 - back;
         // For a request that stands alone, only the platform's texts are known.
         if (this.#options.isAnonymous) continue;
-        if (!isKnown(all.length - 1 - back)) continue;
-        if (group?.own !== heard)
-          yield `after ${JSON.stringify(spoken)} ${heard} was heard, history has ${group?.own}`;
+        if (!isKnown(n)) continue;
+        if (own !== told.heard && !this.#mayHave(own, n, told))
+          yield `after ${JSON.stringify(told.words)} ${told.heard} was heard, history has ${own}`;
       }
+  }
+
+  /**
+   * Whether history may have this after utterance `n`, because several processes answered it. If
+   * the platform tells nothing about the reply, what a process says until it learns that the caller
+   * has gone on elsewhere stays. The filler of a run that was taken over is not known elsewhere.
+   */
+  #mayHave(own: string, n: number, { isUntold }: ToldUtterance): boolean {
+    const { attempts } = this.#ledger;
+    const asked = attempts.filter(({ utterance }) => utterance.n === n);
+    const processes = asked.flatMap(({ deliveries }) => deliveries.map(({ process }) => process));
+    if (new Set(processes).size > 1 && lettersOf(FILLER).startsWith(own)) return true;
+    const isLate = attempts.some((later) => later.utterance.n > n && wasOpenElsewhere(n, later));
+    const saidBy = ({ pieces, hasFailed }: Run): string =>
+      lettersOf(pieces.join('') + (hasFailed ? APOLOGY : ''));
+    return isUntold && isLate
+      && asked.some(({ runs }) => runs.some((run) => saidBy(run).startsWith(own)));
   }
 
   /** Whether all other words in history are words that may have been corrected. */

@@ -268,9 +268,10 @@ class Play {
     const isSilent = kind === 'silence';
     const n = this.#ledger.attempts.length;
     const messages = this.#call.messages(isSilent);
-    const all = this.#call.before(isSilent).map(
-      ({ words: said, told, heard }) => ({ words: said, lines: told.length, heard }),
-    );
+    const all = this.#call.before(isSilent).map((said) => ({
+      words: said.words, lines: said.told.length, heard: said.heard,
+      isUntold: this.#call.isUntold(said),
+    }));
     const sent = messages.filter(({ role }) => role === 'user').length;
     const hasReply = messages.some(({ role, content }) => role === 'assistant' && isReply(content));
     const attempt: Attempt = {
