@@ -85,8 +85,8 @@ export class PlatformModel {
     );
     // While another request's call is running, nobody can say which of the two has changed what.
     const arrivedAtMs = corrects.deliveries[0]?.arrivedAtMs ?? 0;
-    const mayBeOfCall = this.#ledger.acts.some((act) =>
-      hasEffects(act) && act.run.attempt !== corrects && (act.endedAtMs ?? Infinity) >= arrivedAtMs);
+    const mayBeOfCall = this.#ledger.acts.some(({ tool, run, endedAtMs = Infinity }) =>
+      hasEffects({ tool }) && run.attempt !== corrects && endedAtMs >= arrivedAtMs);
     if (!isAffected && !mayBeOfCall)
       yield `run ${n} is shown the state of request ${corrects.n}, which it replaces`;
   }
@@ -177,13 +177,17 @@ export class PlatformModel {
       for (const delivery of attempt.deliveries) yield* this.#wrongsOfReply(delivery);
   }
 
-  *#wrongsOfReply({ attempt, connection }: Delivery): Wrongs {
+  *#wrongsOfReply(delivery: Delivery): Wrongs {
+    const { attempt, connection } = delivery;
     const { status, roles, finishes, dones, goesOn, text, isDropped } = connection;
     const name = `the reply to request ${attempt.n}`;
     if (goesOn) yield `${name} goes on behind its end`;
-    if (!this.#mayReply(attempt) && text !== '') yield `${name} says ${text}`;
+    const joined = joinedBy(delivery);
+    if (!this.#mayReply(attempt) && joined.length === 0 && text !== '')
+      yield `${name} says ${text}`;
     const own = withoutFillers(text).replace(lettersOf(APOLOGY), '');
-    const isOfRun = attempt.runs.some((run) => lettersOf(run.pieces.join('')).startsWith(own));
+    const isOfRun = [...attempt.runs, ...joined].some(
+      (run) => lettersOf(run.pieces.join('')).startsWith(own));
     if (own !== '' && !isOfRun) yield `${name} says ${text}`;
     if (isDropped) return;
     if (status !== 200 || roles !== 1 || finishes.length !== 1 || dones !== 1)
@@ -200,6 +204,17 @@ export class PlatformModel {
     );
     if (!isWhole) yield `the last reply is ${JSON.stringify(connection.text)}`;
   }
+}
+
+/**
+ * The runs that a late request continues, because it repeats theirs, word by word: their process
+ * does not know yet that the caller has gone on elsewhere.
+ */
+function joinedBy({ attempt, openRuns, process: here }: Delivery): readonly Run[] {
+  const { kind, utterance, words } = attempt;
+  return openRuns.filter(({ attempt: other }) =>
+    kind === 'late' && other.utterance === utterance && other.words === words
+    && other.deliveries.some(({ process }) => process === here));
 }
 
 /** Whether all of `some` are in the list, in order. */
