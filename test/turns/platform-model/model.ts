@@ -131,9 +131,11 @@ export class PlatformModel {
   /**
    * Whether history may have this after utterance `n`, because several processes answered it. If
    * the platform tells nothing about the reply, what a process says until it learns that the caller
-   * has gone on elsewhere stays. The filler of a run that was taken over is not known elsewhere.
+   * has gone on elsewhere stays. The filler of a run that was taken over is not known elsewhere. If
+   * its request comes back to its process too soon, that run is heard and the other one is kept.
    */
   #mayHave(own: string, n: number, { isUntold }: ToldUtterance): boolean {
+    if (own === '') return false;
     const { attempts } = this.#ledger;
     const asked = attempts.filter(({ utterance }) => utterance.n === n);
     const processes = asked.flatMap(({ deliveries }) => deliveries.map(({ process }) => process));
@@ -141,7 +143,7 @@ export class PlatformModel {
     const isLate = attempts.some((later) => later.utterance.n > n && wasOpenElsewhere(n, later));
     const saidBy = ({ pieces, hasFailed }: Run): string =>
       lettersOf(pieces.join('') + (hasFailed ? APOLOGY : ''));
-    return isUntold && isLate
+    return ((isUntold && isLate) || asked.some(hasComeBack))
       && asked.some(({ runs }) => runs.some((run) => saidBy(run).startsWith(own)));
   }
 
@@ -204,6 +206,13 @@ export class PlatformModel {
     );
     if (!isWhole) yield `the last reply is ${JSON.stringify(connection.text)}`;
   }
+}
+
+/** Whether the request was sent again to another process, and then to one that had it before. */
+function hasComeBack({ deliveries }: Attempt): boolean {
+  const places = deliveries.map(({ process }) => process);
+  return places.some((place, index) =>
+    place !== places[index - 1] && places.slice(0, index).includes(place));
 }
 
 /**
