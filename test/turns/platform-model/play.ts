@@ -274,17 +274,20 @@ class Play {
     }));
     const sent = messages.filter(({ role }) => role === 'user').length;
     const hasReply = messages.some(({ role, content }) => role === 'assistant' && isReply(content));
+    const key = profile === 'cartesia' ? { 'idempotency-key': `key-${n}` } : {};
+    const asked = [
+      { role: 'system', content: 'Be nice.' },
+      ...messages,
+      ...(isSilent ? [] : [{ role: 'user', content: words }]),
+      ...tail,
+    ];
     const attempt: Attempt = {
       n, kind, utterance, words, ops, corrects, told: { all, sent, hasReply },
       lines: messages.length, deliveries: [], runs: [],
+      identity: JSON.stringify([key, asked]),
       body: JSON.stringify({
         stream: true,
-        messages: [
-          { role: 'system', content: 'Be nice.' },
-          ...messages,
-          ...(isSilent ? [] : [{ role: 'user', content: words }]),
-          ...tail,
-        ],
+        messages: asked,
         tools: [{ type: 'function', function: { name: 'end_call', parameters: {} } }],
         ...(profile === 'vapi' && !isAnonymous ? VAPI_CALL : {}),
         plan: n,
@@ -293,7 +296,7 @@ class Play {
         'content-type': 'application/json',
         authorization: `Bearer ${KEY}`,
         ...(isAnonymous ? {} : idHeaderOf(profile)),
-        ...(profile === 'cartesia' ? { 'idempotency-key': `key-${n}` } : {}),
+        ...key,
       },
     };
     this.#ledger.attempts.push(attempt);
