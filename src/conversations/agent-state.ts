@@ -19,6 +19,11 @@ export interface StateWrite {
    * changed: `from`. Called again if the write is repeated on a later version.
    */
   onto(stored: string | undefined): Merged & { readonly from: string };
+  /**
+   * Whether a call whose result stays in history was running in their process: the changes may be
+   * that call's, as all turns and calls of a process share one object. Default false.
+   */
+  readonly mayBeOfCall?: boolean;
   /** How often `onto` has been called. */
   readonly timesMade: number;
   /** The store has failed: it might not have the changes. */
@@ -63,7 +68,8 @@ export function keepState(
     record.figures = { ...record.figures, collisions: [...collisions, ...merged.collisions] };
     conversation.touched?.add(record);
   }
-  if (record.number === undefined || mayBeOfCall(conversation, record, call)) return;
+  const isOfCall = change.agentState?.mayBeOfCall === true || (call !== undefined && mayStay(call));
+  if (record.number === undefined || isOfCall) return;
   noteUndo(conversation, record, before ?? merged.from, merged.text);
 }
 
@@ -96,21 +102,6 @@ export function noteMerged(conversation: Conversation, { collisions, misses }: M
     collisions: [...(merged?.collisions ?? []), ...collisions],
     misses: [...(merged?.misses ?? []), ...misses],
   };
-}
-
-/**
- * Whether changes were made, or may have been, by a call whose result stays in history: by `call`,
- * or by a running call of any turn. All calls in a process share one object, so nobody knows.
- */
-export function mayBeOfCall(
-  { turns, runningCalls }: Conversation,
-  record: TurnRecord,
-  call?: ToolMessage,
-): boolean {
-  if (call !== undefined && mayStay(call)) return true;
-  return runningCalls > 0 && turns.some((turn) => toolMessagesOf(turn).some((one) =>
-    one.state === 'running' && mayStay(one)
-    && (turn !== record || one.toolCallId !== call?.toolCallId)));
 }
 
 function noteUndo(

@@ -287,17 +287,20 @@ function repliesAgree(their: Compared, our: Compared): boolean {
   return similarity(their, our) >= 0;
 }
 
-/** How alike the most similar replies are. -1 if none are alike, 0 if one side says nothing. */
+/**
+ * How alike the most similar replies are. -1 if none are alike, 0 if one side says nothing or has
+ * hardly begun.
+ */
 function similarity({ beginnings: told }: Compared, { beginnings: said }: Compared): -1 | Likeness {
   if (told.length === 0 || said.length === 0) return 0;
-  let most: Likeness = 0;
+  let most: -1 | Likeness = -1;
   for (const a of told) {
     for (const b of said) {
       const likeness = likenessOf(a, b);
       if (likeness > most) most = likeness;
     }
   }
-  return most === 0 ? -1 : most;
+  return most;
 }
 
 /** Agreeing words count more than any replies. */

@@ -5,29 +5,21 @@ import type { Conversation } from './conversation.ts';
 import type { AssistantMessage, Message, ToolCall, ToolMessage } from './message.ts';
 import type { TurnRecord } from './turn-record.ts';
 
-/** What a turn finds in its place in the call. */
-export interface TurnPlace {
-  /** Whether no other run or turn was there before. */
-  readonly isNew: boolean;
-  /** Whether the state has gone back to what it was before a discarded turn. */
-  readonly hasGoneBack: boolean;
-}
-
 /**
  * Gives a turn its number: that of the first turn it replaces, otherwise the next one. A discarded
  * turn that others follow is not replaced. Changes that discarded turns made to the state are taken
- * back, and so is a hand-over.
+ * back, and so is a hand-over. Returns whether another run or turn was in its place before.
  */
 export function takePlace(
   conversation: Conversation,
   record: TurnRecord,
   discarded: readonly TurnRecord[],
   linesBefore: number,
-): TurnPlace {
+): boolean {
   const replaced = record.number ?? numberOfReplaced(conversation.turns, discarded, record);
   record.number = replaced ?? nextNumber(conversation.turns, linesBefore);
   takeBack(conversation, discarded);
-  return { isNew: replaced === undefined, hasGoneBack: discarded.length > 0 };
+  return replaced !== undefined;
 }
 
 /** A call of an earlier run of a turn, or of a turn that it replaces. */
@@ -47,19 +39,17 @@ export interface EarlierToolCall extends ToolMessage {
  * The calls that were made in a turn's place, by its earlier runs and by the turns it replaces.
  * Interrupted ones are left out. Of identical calls, the most certain comes last.
  *
- * If the state `hasGoneBack`, repeatable calls of replaced turns are left out, too, and so run
- * again: what they noted in the state is gone.
+ * Repeatable calls of replaced turns are left out, too, and so run again: what they noted in the
+ * state has been taken back.
  */
 export function callsAtPlace(
   { turns }: Conversation,
   record: TurnRecord,
-  { isNew, hasGoneBack }: TurnPlace,
 ): readonly EarlierToolCall[] {
-  if (isNew) return [];
   return turnsAtPlace(turns, record)
     .flatMap((turn) =>
       callsIn(turn.messages ?? [], turn.number !== record.number).filter(
-        ({ isRepeatable }) => turn === record || !hasGoneBack || isRepeatable !== true,
+        ({ isRepeatable }) => turn === record || isRepeatable !== true,
       ),
     )
     .filter(({ state }) => state !== 'interrupted')

@@ -43,6 +43,8 @@ export interface AskedFirst {
   readonly processes: ReadonlySet<string>;
   /** Those that are running calls of the same turn. The turn should give them a moment to end. */
   readonly ofSameTurn: ReadonlySet<string>;
+  /** If this turn has run before: the id of the newest turn. One after that comes later. */
+  readonly newest: string | undefined;
 }
 
 const NO_RUNS: readonly RunElsewhere[] = [];
@@ -71,10 +73,11 @@ export function askedFirst(
   known: TurnRecord | undefined,
 ): AskedFirst | undefined {
   const processes = callersElsewhere(conversation, own);
+  const newest = known === undefined ? undefined : conversation.turns.at(-1)?.id;
   const ofSameTurn = new Set(known === undefined ? [] : callersIn(known, own));
   if (mayYield || processes.size > 0)
     for (const { process } of openRunsElsewhere(conversation, own)) processes.add(process);
-  return processes.size === 0 ? undefined : { kind: 'elsewhere', processes, ofSameTurn };
+  return processes.size === 0 ? undefined : { kind: 'elsewhere', processes, ofSameTurn, newest };
 }
 
 /** The other processes that are running tool calls, as far as the conversation knows. */

@@ -4,9 +4,7 @@ import { andThen, toAwaitable, type Awaitable } from '../base/awaitable.ts';
 import type { JsonObject } from '../base/json.ts';
 import { mayLive } from '../base/process-address.ts';
 import type { Interruption } from '../calls/call-event.ts';
-import {
-  keepState, keepStateOfMissing, mayBeOfCall, type StateChange,
-} from './agent-state.ts';
+import { keepState, keepStateOfMissing, type StateChange } from './agent-state.ts';
 import { addMessage, clearTurns, findTurn, historyOf, type Conversation } from './conversation.ts';
 import { lostCallsOf, type KnownRuns, type LostCall } from './elsewhere.ts';
 import { cutTurn, mayBeOfNewer, type CutTurn } from './heard.ts';
@@ -253,7 +251,7 @@ export class ConversationManager {
     const change = (conversation: Conversation): void => {
       const turn = findTurn(conversation, turnId);
       if (turn === undefined) keepStateOfMissing(conversation, saved);
-      else if (turn.isDiscarded !== true || mayBeOfCall(conversation, turn))
+      else if (turn.isDiscarded !== true || saved.agentState?.mayBeOfCall === true)
         keepState(conversation, turn, saved);
     };
     return this.#write(conversationId, saved, change, { mustBeStored: true });

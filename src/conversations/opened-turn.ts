@@ -1,4 +1,3 @@
-import { mayBeOfCall } from './agent-state.ts';
 import { callerIn, findTurn, historyUpTo, type Conversation } from './conversation.ts';
 import type { EarlierToolCall } from './discarded-turns.ts';
 import type { LostCall } from './elsewhere.ts';
@@ -10,8 +9,7 @@ import type { RunElsewhere, TurnRecord } from './turn-record.ts';
 /** What a turn has found in its conversation: see `OpenedTurn`. */
 export type FoundByTurn = Pick<
   OpenedTurn,
-  'isResumed' | 'cut' | 'earlierCalls' | 'endedElsewhere' | 'lostCalls' | 'hasGoneBack' | 'links'
-  | 'mayAct'
+  'isResumed' | 'cut' | 'earlierCalls' | 'endedElsewhere' | 'lostCalls' | 'links' | 'mayAct'
 >;
 
 /** An opened turn as its run sees it. Exposes no record the run could change. */
@@ -40,10 +38,6 @@ export class OpenedTurn {
   readonly lostCalls: readonly LostCall[];
   /** What identifies the turn in the keys of its tool calls: see `TurnRecord.number`. */
   readonly place: string;
-  /** Whether the state has gone back to what it was before a discarded turn. */
-  readonly hasGoneBack: boolean;
-  /** Whether a call is running whose changes to the state count. */
-  readonly isInUse: boolean;
   /**
    * False if the request is a late copy of one that was followed or replaced by another turn, which
    * has completed. It is answered, but its tools must not change anything.
@@ -65,8 +59,6 @@ export class OpenedTurn {
     this.lostCalls = found.lostCalls;
     // No platform's id contains a control character.
     this.place = record.number === undefined ? record.id : `\u0000${record.number}`;
-    this.hasGoneBack = found.hasGoneBack;
-    this.isInUse = mayBeOfCall(conversation, record);
     this.mayAct = found.mayAct;
     this.links = found.links;
     this.erasedAt = conversation.erasedAt ?? 0;
@@ -90,6 +82,12 @@ export class OpenedTurn {
   /** The agent's state, as JSON text. Undefined if none is stored. */
   get state(): string | undefined {
     return this.#conversation.state;
+  }
+
+  /** How many turns have been discarded. */
+  get discardedTurns(): number {
+    if (this.#record.number === undefined) return 0; // a wire that discards none
+    return this.#conversation.turns.filter(({ isDiscarded }) => isDiscarded === true).length;
   }
 
   /** The agent that the conversation was last handed over to. */

@@ -212,18 +212,19 @@ export function beginningOf(text: string): Beginning {
 }
 
 /**
- * 0: other words. 1: theirs goes on after ours, or was rewritten for speech. 2: theirs is ours or
- * its beginning.
+ * 0: theirs ends inside the first word of ours, which proves nothing. 1: theirs goes on after ours,
+ * or was rewritten for speech. 2: theirs is ours or its beginning.
  */
 export type Likeness = 0 | 1 | 2;
 
-/** How alike the beginnings of a platform's text and of ours are. */
-export function likenessOf(told: Beginning, said: Beginning): Likeness {
-  if (said.letters.startsWith(told.letters)) return 2;
+/** How alike the beginnings of a platform's text and of ours are. -1: other words. */
+export function likenessOf(told: Beginning, said: Beginning): -1 | Likeness {
+  if (said.letters.startsWith(told.letters))
+    return told.letters.length < (said.words[0]?.length ?? 0) ? 0 : 2;
   if (told.letters.startsWith(said.letters)) return said.isCut ? 2 : 1;
   const [short, long] =
     told.letters.length < said.letters.length ? [told, said] : [said, told];
-  return mostOf(short.words, long.words).count > 0 ? 1 : 0;
+  return mostOf(short.words, long.words).count > 0 ? 1 : -1;
 }
 
 interface Word {

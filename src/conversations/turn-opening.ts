@@ -42,6 +42,8 @@ export interface TurnOpening extends BegunRun, KnownRuns {
   readonly running?: readonly TurnSettlement[] | undefined;
   /** The turns of this process that arrived before this one and have not been opened yet. */
   readonly waiting?: readonly WaitingTurn[] | undefined;
+  /** The newest turn when other processes were asked about: see `AskedFirst`. */
+  readonly newestBefore?: string | undefined;
   /** Whether the turn has ended while waiting for the store. Default: it has not. */
   readonly isOver?: (() => boolean) | undefined;
 }
@@ -153,8 +155,12 @@ function refuse(
     const elsewhere = askedFirst(conversation, process, mayYield, known);
     if (elsewhere !== undefined) return elsewhere;
   }
-  if (isOver || newer.some((turn) => isAnswered(turn, opening))) {
-    if (known === undefined) addOver(conversation, opening, situation, bounds);
+  const isFollowed = isFollowedSince(conversation, opening, known)
+    || newer.some((turn) => isAnswered(turn, opening));
+  if (isOver || isFollowed) {
+    // A newer request with the whole call has brought these words, or replaced them.
+    const isTold = isFollowed && comparison !== undefined;
+    if (known === undefined && !isTold) addOver(conversation, opening, situation, bounds);
     return { kind: isOver && !isOvertaken(conversation, known, opening) ? 'over' : 'stale' };
   }
   if (comparison?.isLate === true) return { kind: 'stale' };
@@ -168,6 +174,21 @@ function isAnswered(turn: TurnRecord, { process: own, isAlive }: TurnOpening): b
   const { state, process } = turn;
   if (state !== 'open') return countRuns(turn) > 0;
   return process === undefined || process === own || isAlive?.(process) !== false;
+}
+
+/**
+ * Whether a turn that was delivered again has waited for other processes, and another one has
+ * followed or replaced it meanwhile.
+ */
+function isFollowedSince(
+  { turns }: Conversation,
+  opening: TurnOpening,
+  known: TurnRecord | undefined,
+): boolean {
+  const { newestBefore } = opening;
+  const newest = turns.at(-1);
+  if (newestBefore === undefined || newest === undefined) return false;
+  return newest.id !== newestBefore && newest !== known && isAnswered(newest, opening);
 }
 
 /**
@@ -214,10 +235,9 @@ function openNow(
   const record = known ?? newTurn(turnId, 'open', opening.runId);
   if (known === undefined) addInOrder(conversation, record, opening, newer);
   const hasEarlierCalls = begin(conversation, record, opening, known !== undefined);
-  const place =
-    told === undefined
-      ? undefined
-      : takePlace(conversation, record, told.discarded, linesBefore(opening));
+  const hasPredecessors =
+    told !== undefined
+    && takePlace(conversation, record, told.discarded, linesBefore(opening));
   keepCaller(conversation, opening.caller);
   trim(conversation, bounds);
 
@@ -225,10 +245,9 @@ function openNow(
   return new OpenedTurn(conversation, record, {
     isResumed,
     cut: heard === undefined ? undefined : cutOf(heard),
-    earlierCalls: place === undefined ? ownCalls : callsAtPlace(conversation, record, place),
+    earlierCalls: hasPredecessors ? callsAtPlace(conversation, record) : ownCalls,
     endedElsewhere,
     lostCalls,
-    hasGoneBack: place?.hasGoneBack === true,
     links,
     mayAct: comparison === undefined || !isLateCopy(conversation, opening, record),
   });

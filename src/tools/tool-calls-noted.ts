@@ -33,6 +33,8 @@ export interface NotedToolCall {
   claim: ClaimOutcome | undefined;
   /** Undefined before the call begins, and for a call that the agent runs itself. */
   whenInterrupted: 'abort' | 'finish' | undefined;
+  /** Whether it may be changing the state now, and its result stays in history. */
+  isActing: boolean;
   /** Name of the agent to hand the conversation over to when the call returns. */
   handOver: string | undefined;
 }
@@ -83,6 +85,7 @@ export class NotedToolCalls {
         claims: 0,
         claim: undefined,
         whenInterrupted: undefined,
+        isActing: false,
         handOver: undefined,
       };
     });

@@ -75,7 +75,10 @@ export class ToolCalls {
       const { mayBeReplaced, isOver, signal } = this.#turn;
       if (mayBeReplaced && isOver) signal.throwIfAborted();
       const noted = this.#note(calls);
-      for (const call of noted) this.#turn.work.toolBegan(toolNameOf(call), call.spoken.call);
+      for (const call of noted) {
+        this.#acts(call);
+        this.#turn.work.toolBegan(toolNameOf(call), call.spoken.call);
+      }
       return storeCalls(this.#turn, noted);
     });
   }
@@ -257,6 +260,7 @@ export class ToolCalls {
       }
       if (this.#turn.isOver) return INTERRUPTED; // it never began
       call.whenInterrupted = call.isOnce ? 'finish' : (tool.whenInterrupted ?? 'abort');
+      if (hasEffects(tool)) this.#acts(call);
       return await runHere(this.#turn, call, tool);
     } catch (error) {
       return failed(this.#turn, call, error);
@@ -278,9 +282,16 @@ export class ToolCalls {
     return this.#earlier.take(key, call, this.#turn.spoken.speaker);
   }
 
+  #acts(call: NotedToolCall): void {
+    call.isActing = true;
+    this.#turn.liveState?.callBegan();
+  }
+
   /** Passes the result to whatever waits for it, and then stores it: see `storeResult`. */
   #end(call: NotedToolCall, outcome: ToolCallResult): Promise<void> | undefined {
     const { spoken, running, key } = call;
+    if (call.isActing) this.#turn.liveState?.callEnded();
+    call.isActing = false;
     spoken.state = outcome.state;
     spoken.content = outcome.content;
     if (outcome.handOver !== undefined) {

@@ -25,14 +25,21 @@ export type Opening =
       readonly agent: string | undefined;
     };
 
+/** What a turn that had to ask about other processes has found out. */
+export interface Asked {
+  readonly mayLive: (process: string) => boolean;
+  /** See `AskedFirst`. */
+  readonly newest: string | undefined;
+}
+
 /**
- * Opens the record of a turn: stores the caller's words and a placeholder for the reply. `mayLive`
- * says which processes are alive, once that is known. For a turn that leaves nothing in history the
+ * Opens the record of a turn: stores the caller's words and a placeholder for the reply. `asked`:
+ * set once it is known which processes are alive. For a turn that leaves nothing in history the
  * conversation is only read. Rejects if the last attempt to write fails too.
  */
 export function openRecord(
   turn: TurnRun,
-  mayLive?: (process: string) => boolean,
+  asked?: Asked,
 ): Awaitable<Opening> {
   const { conversationId, host } = turn;
   const { conversations, options: { values } } = host;
@@ -42,7 +49,7 @@ export function openRecord(
       return { kind: 'beside', isResumed: known !== undefined, agent: known?.agent };
     });
   }
-  const opening = openingOf(turn, mayLive);
+  const opening = openingOf(turn, asked);
   const opened = persist(
     () => conversations.openTurn(conversationId, opening), OPENING_DELAYS_MS,
   );
@@ -68,7 +75,7 @@ function numberAnonymous(
 
 function openingOf(
   turn: TurnRun,
-  mayLive: ((process: string) => boolean) | undefined,
+  asked: Asked | undefined,
 ): TurnOpening {
   const { turnId, runId, event, startedAtMs, older, trace } = turn;
   const { calls, process, options: { figures } } = turn.host;
@@ -87,9 +94,10 @@ function openingOf(
     isCallRunning: (key, owner) =>
       owner === undefined || owner === process
         ? calls.isRunning(key)
-        : mayLive?.(owner) === true,
+        : asked?.mayLive(owner) === true,
     process,
-    isAlive: mayLive,
+    isAlive: asked?.mayLive,
+    newestBefore: asked?.newest,
     waitedMs: () => performance.now() - startedAtMs,
     isOver: () => turn.isOver,
     figures: figures?.atStart(turn),

@@ -24,7 +24,7 @@ import {
   type StreamEnd,
 } from './machine.ts';
 import {
-  correctSettlement, openRecord, settlementOf, storeSettlement, type Opening,
+  correctSettlement, openRecord, settlementOf, storeSettlement, type Asked, type Opening,
 } from './record.ts';
 import { replyLater } from './reply-later.ts';
 import { apologise, sendHalfCharacter } from './reply.ts';
@@ -399,10 +399,10 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
 
   // The beginning: the record is opened, older turns are interrupted, the agent is asked.
 
-  /** `mayLive`: undefined before it is known which processes are alive. */
-  #open(mayLive?: (process: string) => boolean): void {
+  /** `asked`: set once it is known which processes are alive. */
+  #open(asked?: Asked): void {
     try {
-      const opening = openRecord(this, mayLive);
+      const opening = openRecord(this, asked);
       if (!(opening instanceof Promise)) return this.#openingIs(opening);
       const fromMs = performance.now();
       this.host.track(opening);
@@ -426,12 +426,12 @@ export class RunningTurn implements TurnRun, DeliveredTurn {
    */
   async #askWhoLives(): Promise<void> {
     if (this.#opening?.kind !== 'elsewhere') return;
-    const { processes, ofSameTurn } = this.#opening;
+    const { processes, ofSameTurn, newest } = this.#opening;
     const { conversations, others } = this.host;
     const gone = await conversations.goneAmong(processes);
     const living = [...ofSameTurn].filter((process) => !gone.has(process));
     if (living.length > 0) await others?.callsEnded(this.conversationId, living, CALLS_MS);
-    this.#open((process) => !gone.has(process));
+    this.#open({ mayLive: (process) => !gone.has(process), newest });
   }
 
   #interruptOlder(): void {

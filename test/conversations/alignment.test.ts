@@ -105,7 +105,11 @@ const CASES: readonly (
     ['Yes. > L', 'Yes. > Line 3 is free.', 'Yes. > Line 4 is free.', 'Yes. > Line 5 is free.'],
     ['Yes. > Line 1 is free.', 'Yes. > L', 'Yes. > Line 3 is free.', 'Yes. > Line 4 is free.',
       'Yes. >'],
-    ['2=3', '3=4']],
+    ['0=1', '1=2', '2=3', '3=4']],
+  // Seed 101154: another process was saying the last reply, and its first letter had been heard.
+  ['does not take a reply that ends in its first word for the beginning of an older one',
+    ['Yes. > Line 2 is FREE now', 'Yes. > L'],
+    ['> Welcome.', 'Yes. >', 'Yes. > Line 2 is free right now.', 'Yes. >'], ['0=2', '1=3']],
   // The turn that was to discard C ended before it was opened.
   ['goes on to two exchanges in a row if the last ones match, but not those before them',
     ['A > a', 'B > b', 'D > d'], ['A > a', 'B > b', 'C > c', 'D > d'], ['0=0', '1=1', '2=3']],

@@ -41,23 +41,20 @@ class Replaced {
 }
 
 describe('the calls of a turn that was replaced', () => {
-  function idsOf(results: readonly Partial<ToolMessage>[], hasGoneBack: boolean): string[] {
+  function idsOf(results: readonly Partial<ToolMessage>[]): string[] {
     const { conversation, record } = new Replaced(results);
-    const calls = callsAtPlace(conversation, record, { isNew: false, hasGoneBack });
+    const calls = callsAtPlace(conversation, record);
     return calls.map(({ toolCallId }) => toolCallId);
   }
 
   it('begin with waiting ones, and leave out interrupted ones', () => {
     const running = { state: 'running' } as const;
     const results = [{}, running, { ...running, joins: true }, { state: 'interrupted' }] as const;
-    assert.deepEqual(idsOf(results, false), ['call-2', 'call-1', 'call-0']);
+    assert.deepEqual(idsOf(results), ['call-2', 'call-1', 'call-0']);
   });
 
-  for (const [what, hasGoneBack, ids] of [
-    ['leave out repeatable ones if the state has been restored', true, ['call-1']],
-    ['include repeatable ones if the state has not been restored', false, ['call-0', 'call-1']],
-  ] as const)
-    it(what, () => assert.deepEqual(idsOf([{ isRepeatable: true }, {}], hasGoneBack), ids));
+  it('leave out repeatable ones, because what they changed has been taken back', () =>
+    assert.deepEqual(idsOf([{ isRepeatable: true }, {}]), ['call-1']));
 });
 
 describe('the history of a turn that was replaced', () => {
@@ -127,18 +124,10 @@ describe('the state of a turn that was replaced', () => {
     });
 
   it('keeps changes that a running call whose result stays may have made', () => {
-    const place = new Replaced([{ state: 'running' }]);
-    Object.assign(place.conversation, { state: before, runningCalls: 1 });
-    place.change(before, changed);
-    assert.equal(place.taken().state, changed);
-  });
-
-  it('keeps changes made while a call of another turn is running', () => {
     const place = new Replaced();
-    const messages = round('t0', 'a', { state: 'running' });
-    addTurn(place.conversation, { ...newTurn('t0', 'completed', 9), messages });
-    Object.assign(place.conversation, { state: before, runningCalls: 1 });
-    place.change(before, changed);
+    place.conversation.state = before;
+    const { conversation, discarded } = place;
+    keepState(conversation, discarded, { agentState: change(before, changed, true) });
     assert.equal(place.taken().state, changed);
   });
 });

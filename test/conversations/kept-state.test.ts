@@ -136,6 +136,7 @@ describe('a state that a discarded turn has changed', () => {
 
   it('is stored by saveState if the result of a running call will stay', async () => {
     const { store, manager, live, save } = await discarded();
+    live.callBegan();
     live.value.paid.push('pizza');
     await save();
     assert.deepEqual(await manager.getState('c'), { paid: ['pizza'] });

@@ -127,7 +127,7 @@ describe('the state and the agent of a conversation', () => {
   it('go back to what they were before a discarded turn', () => {
     const opened = replacing('b');
     assert.deepEqual(stateOf(opened), ['{"n":1}', 'first']);
-    assert.equal(opened.hasGoneBack, true);
+    assert.equal(opened.discardedTurns, 1);
   });
 
   it('differ if a tool had effects: the state goes back, and the agent stays', () => {

@@ -14,9 +14,10 @@ export function setTo(text: string): StateWrite {
 }
 
 /** What turns one state into the other. */
-export function change(from: string, to: string): StateWrite {
+export function change(from: string, to: string, mayBeOfCall = false): StateWrite {
   return {
     onto: (stored) => ({ from, ...merge(from, to, stored ?? from) }),
+    mayBeOfCall,
     ...NOTHING_FAILS,
   };
 }

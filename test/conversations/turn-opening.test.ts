@@ -179,7 +179,7 @@ describe('settleTurn', () => {
 describe('a turn of a conversation that several processes share', () => {
   const b = { process: 'b', isAlive: yes } as const;
   const asksOfB = {
-    kind: 'elsewhere', processes: new Set(['b']), ofSameTurn: new Set(),
+    kind: 'elsewhere', processes: new Set(['b']), ofSameTurn: new Set(), newest: undefined,
   };
 
   it('is not opened before it is known whether a process running a call is alive', () => {

@@ -8,6 +8,7 @@ import { PartedConversation } from '../../src/conversations/stores/parted-conver
 import { openTurn, type TurnOpening } from '../../src/conversations/turn-opening.ts';
 import { newerThan } from '../../src/conversations/turn-order.ts';
 import { newTurn, type TurnRecord } from '../../src/conversations/turn-record.ts';
+import { transcriptOf } from '../fixtures/transcript.ts';
 import { onceCall, onceKey } from './once-calls.ts';
 import { BOUNDS, inTalk, no, Talk, yes } from './talk.ts';
 
@@ -43,6 +44,18 @@ describe('an opening that waited for the store', () => {
     const order = 'first:interrupted a:interrupted b:open';
     assert.equal(open(300, 'a', 'a', waited(250)), `stale ${order}`);
   });
+
+  // The newer request has brought the whole call, with these words or with others in their place.
+  for (const [what, lines, order] of [
+    ['follows it', ['user: a'], ['a', 'b']], ['replaces it', [], ['b']],
+  ] as const)
+    it(`adds no words if the whole call came with a newer request, which ${what}`, (t) => {
+      const talk = new Talk();
+      const open = clocked(t, talk);
+      open(200, 'b', 'b', { transcript: transcriptOf(lines) });
+      open(300, 'a', 'a', { ...waited(250), transcript: transcriptOf([]) });
+      assert.deepEqual(talk.words, order);
+    });
 
   // Two callers' words reach two processes, and each has to ask a third one, which is gone.
   for (const [waitedMs, outcome] of [[200, 'opened b:interrupted a:open'],

@@ -183,6 +183,30 @@ describe('the next run of a turn whose tool is running in another process', () =
     work.resolve('"booked"');
     assert.equal(await spoken(again), '"booked"');
   });
+
+  // Seed 7229 of the platforms: the second delivery was waiting for the first one's tool when the
+  // caller went on. It ran in the end, and history had a reply that nobody had asked for.
+  it('does not begin if the caller has gone on while it waited', async (t) => {
+    const booking = new Booking();
+    const books = booking.onMessage({ whenInterrupted: 'finish' });
+    const { a, b, c, post } = machines(t, {
+      async onMessage(turn, reply) {
+        if (turn.text !== 'Book') return 'Yes.';
+        if (turn.history.some(({ role }) => role === 'tool')) return 'Booked.';
+        await books(turn, reply);
+        await fired(turn.signal); // otherwise its reply is sent again
+        return undefined;
+      },
+    });
+    void a.client.say('Book', { turn_id: 'Book', ...ID });
+    const work = await booking.begun();
+    const again = says(b, 'Book');
+    await until(() => post.messages.some((text) => text.includes('"waiting"')), 'the wait');
+    assert.equal(await says(c, 'Next'), 'Yes.');
+    work.resolve('"booked"');
+    assert.equal(await again, '');
+    assert.equal(b.outcomes()['stale'], 1);
+  });
 });
 
 describe('a message from another process', () => {

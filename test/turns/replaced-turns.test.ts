@@ -8,10 +8,13 @@ import type { Agent, ToolRun } from '../../src/agents/agent.ts';
 import { defineAgent } from '../../src/agents/define-agent.ts';
 import { defineState } from '../../src/agents/state/state.ts';
 import type { Transcript } from '../../src/calls/call-event.ts';
-import { deferred } from '../fixtures/app.ts';
+import { PromisedStore } from '../conversations/promised-store.ts';
+import { deferred, fired, until } from '../fixtures/app.ts';
 import { jumpingClock, mockTimers, type Clock } from '../fixtures/clock.ts';
 import { transcriptOf } from '../fixtures/transcript.ts';
-import { BOOK, Booking, CONVERSATION, idle, Process, type Work } from './plain-deliveries.ts';
+import {
+  BOOK, Booking, CONVERSATION, idle, memory, Process, type Work,
+} from './plain-deliveries.ts';
 
 const SETTLE_MS = 700;
 const FINISH = { whenInterrupted: 'finish' } as const;
@@ -299,6 +302,7 @@ describe('a request that names no conversation', () => {
 
 describe('the state of a turn that was discarded', () => {
   const state = defineState((): { tables: number } => ({ tables: 0 }));
+  const asking = defineState((): { asked: string[] } => ({ asked: [] }));
 
   /** Books one more table with every request, with a tool that may run again. */
   function counting(t: TestContext, tool: Booking): Call {
@@ -330,5 +334,55 @@ describe('the state of a turn that was discarded', () => {
       await call.over(index + 1);
     }
     assert.deepEqual(call.said, ['11 "Book"', '11 "Book it"']);
+  });
+
+  // Seed 124 of the platforms on Redis: the call might have made the changes, for all that its
+  // record said.
+  it('is gone, although another process was running a tool meanwhile', async (t) => {
+    const tool = new Booking();
+    const agent = defineAgent({
+      name: 'tested',
+      state: asking,
+      onMessage: async ({ text, journal, state: { asked } }) => {
+        asked.push(text);
+        return text === 'Book' ? tool.result(journal, FINISH) : asked.join(', ');
+      },
+    });
+    const store = memory();
+    const [a, b] = ['a', 'b'].map((process) => new Process(t, agent, { store, process }));
+    assert.ok(a !== undefined && b !== undefined);
+    b.deliver('t1', 'Book', transcriptOf([]));
+    await tool.begun();
+    for (const [index, text] of ['Hello', 'Hello there'].entries()) {
+      a.deliver(`t${index + 2}`, text, transcriptOf(['user: Book']));
+      await a.over(index + 1);
+    }
+    assert.deepEqual(a.said, ['Book, Hello', 'Book, Hello there']);
+  });
+
+  // Seed 3555 of the platforms: the run of the discarded turn was not over here, and its changes
+  // were still in the object that all turns of the process share.
+  it('is gone in its own process, too, if the turn that replaced it comes there later', async (t) => {
+    let runs = 0;
+    const agent = defineAgent({
+      name: 'tested',
+      state: asking,
+      onMessage: ({ text, signal, state: { asked } }) => {
+        runs += 1;
+        asked.push(text);
+        return runs < 3 ? fired(signal).then(() => '') : asked.join(', ');
+      },
+    });
+    const store = new PromisedStore(memory());
+    const [a, b] = ['a', 'b'].map((process) => new Process(t, agent, { store, process }));
+    assert.ok(a !== undefined && b !== undefined);
+    a.deliver('t1', 'Book', transcriptOf([]));
+    await until(() => runs === 1, 'the first run');
+    const dropped = b.deliver('t2', 'Book it', transcriptOf([]));
+    await until(() => runs === 2, 'the second run');
+    dropped.turn?.dropped();
+    a.deliver('t2', 'Book it', transcriptOf([]));
+    await a.over(2);
+    assert.deepEqual(a.said, ['Book it, Book it']); // an interrupted run keeps its changes
   });
 });

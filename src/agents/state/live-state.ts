@@ -10,10 +10,8 @@ interface StoredState {
   readonly state: string | undefined;
   /** False if the conversation begins with this turn. */
   readonly isResumed: boolean;
-  /** Whether the changes of discarded turns were undone, so that this is an older state. */
-  readonly hasGoneBack?: boolean;
-  /** Whether a call whose changes count is running: it shares the object with the turn. */
-  readonly isInUse?: boolean;
+  /** How many of its turns have been discarded. Default 0. */
+  readonly discardedTurns?: number;
   /** When the conversation was last erased. 0, the default: never. */
   readonly erasedAt?: number;
 }
@@ -35,19 +33,21 @@ export class LiveStates<S = unknown> {
 
   /**
    * The conversation's state. Each `enter` must be followed by a `leave`. After an erasure, tools
-   * still running keep the object they had. When a discarded turn is replaced, the object is new
-   * and lacks what that turn changed but did not store, unless a call whose changes count is
-   * running.
+   * still running keep the object they had. When a turn has been discarded since, whichever process
+   * has replaced it, the object is new and lacks what that turn changed but did not store, unless a
+   * call whose changes count is running.
    */
   enter(
     conversationId: string,
-    { state, isResumed, hasGoneBack = false, isInUse = false, erasedAt = 0 }: StoredState,
+    { state, isResumed, discardedTurns = 0, erasedAt = 0 }: StoredState,
   ): LiveState<S> {
     const known = this.#live.get(conversationId);
-    const goesOn = (!hasGoneBack || isInUse) && (isResumed || state !== undefined);
-    const isSame = known !== undefined && goesOn && known.erasedAt === erasedAt;
+    const goesOn = known?.hasCalls === true || known?.discardedTurns === discardedTurns;
+    const isKept = goesOn && (isResumed || state !== undefined);
+    const isSame = known !== undefined && isKept && known.erasedAt === erasedAt;
     const live = isSame ? known : this.#read(conversationId, state, erasedAt);
     if (isSame) live.follow(state);
+    live.discardedTurns = discardedTurns;
     this.#live.set(conversationId, live);
     live.enter();
     return live;
@@ -90,6 +90,8 @@ export class LiveStates<S = unknown> {
  */
 export class LiveState<S = unknown> {
   readonly erasedAt: number;
+  /** How many turns had been discarded when one last entered. */
+  discardedTurns = 0;
   readonly #create: () => S;
   readonly #unused: () => void;
   readonly #redact: ((json: string) => string) | undefined;
@@ -108,6 +110,7 @@ export class LiveState<S = unknown> {
   /** What a new state began with. */
   #created: string | undefined;
   #users = 0;
+  #calls = 0;
   #isErased = false;
   /** How often the store has been given something new. */
   revision = 0;
@@ -157,6 +160,7 @@ export class LiveState<S = unknown> {
     const given: GivenChanges = { from, to, isMade: false, timesMade: 0, hasFailed: false };
     return {
       onto: (stored) => this.#make(given, stored),
+      mayBeOfCall: this.hasCalls,
       get timesMade() {
         return given.timesMade;
       },
@@ -242,6 +246,19 @@ export class LiveState<S = unknown> {
     this.#users += 1;
   }
 
+  /** Whether a call is running whose result stays in history, even if its turn is discarded. */
+  get hasCalls(): boolean {
+    return this.#calls > 0;
+  }
+
+  callBegan(): void {
+    this.#calls += 1;
+  }
+
+  callEnded(): void {
+    this.#calls -= 1;
+  }
+
   leave(): void {
     this.#users -= 1;
     if (this.#users === 0) this.#unused();
@@ -286,6 +303,7 @@ interface GivenChanges {
 /** Changes on their way to the store: `StateWrite` in conversations/agent-state.ts says more. */
 export interface StateChanges {
   readonly onto: (stored: string | undefined) => Merged & { readonly from: string };
+  readonly mayBeOfCall: boolean;
   readonly timesMade: number;
   readonly failed: () => void;
   readonly refused: (stored: string | undefined) => void;

@@ -113,7 +113,7 @@ describe('LiveStates', () => {
     const states = order();
     const old = states.enter('c', { state: '{"cart":["tea"]}', isResumed: true });
     old.value.cart.push('cola');
-    const opened = { state: '{"cart":["tea"]}', isResumed: true, hasGoneBack: true };
+    const opened = { state: '{"cart":["tea"]}', isResumed: true, discardedTurns: 1 };
     assert.deepEqual(states.enter('c', opened).value, { cart: ['tea'] });
     assert.equal(stored(old, '{"cart":["tea"]}'), '{"cart":["tea","cola"]}');
   });
@@ -122,7 +122,8 @@ describe('LiveStates', () => {
     const states = order();
     const old = states.enter('c', { state: '{"cart":["tea","cola"]}', isResumed: true });
     old.value.cart.push('cake');
-    const opened = { state: '{"cart":["tea"]}', isResumed: true, hasGoneBack: true, isInUse: true };
+    old.callBegan();
+    const opened = { state: '{"cart":["tea"]}', isResumed: true, discardedTurns: 1 };
     assert.deepEqual(states.enter('c', opened).value, { cart: ['tea', 'cake'] });
     assert.equal(states.enter('c', opened).value, old.value);
   });

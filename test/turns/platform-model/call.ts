@@ -129,6 +129,11 @@ export class PlatformCall {
     return this.keeps < all.length ? all.slice(-this.keeps) : all;
   }
 
+  /** Whether the platform tells only lines of its own, which say nothing about the reply. */
+  isUntold({ told }: Utterance): boolean {
+    return !this.knowsHeard && told.length > 0 && told.every(({ isForeign }) => isForeign);
+  }
+
   /** The utterances in those messages. */
   before(isSilent: boolean): readonly Utterance[] {
     return isSilent ? this.utterances : this.utterances.slice(0, -1);

@@ -21,6 +21,8 @@ export interface ToldUtterance {
   /** How many lines are told after the words. */
   readonly lines: number;
   readonly heard: string;
+  /** Whether only lines of the platform are told, which say nothing about the reply. */
+  readonly isUntold: boolean;
 }
 
 /** A request whose bytes are new. */
@@ -31,6 +33,8 @@ export interface Attempt {
   readonly words: string;
   readonly ops: readonly ModelOp[];
   readonly body: string;
+  /** Requests for which this is the same are for the same turn. */
+  readonly identity: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly told: ToldHistory;
   /** How many messages come before its words. */
@@ -93,6 +97,16 @@ export function wasOpenElsewhere(n: number, { deliveries }: Attempt): boolean {
     ({ attempt }) =>
       attempt.utterance.n === n && attempt.deliveries.some(({ process }) => process !== here),
   );
+}
+
+/**
+ * Whether a later utterance cannot be told from utterance `n`: older messages were left out of both
+ * requests, and the rest is the same.
+ */
+export function isSaidAgain(n: number, { attempts }: PlatformLedger): boolean {
+  return attempts.some(({ utterance, identity }) =>
+    utterance.n === n
+    && attempts.some((other) => other.utterance.n > n && other.identity === identity));
 }
 
 /** Whether the request is for a reply that the caller may hear. */

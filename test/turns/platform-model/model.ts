@@ -4,8 +4,9 @@
 import type { Message } from '../../../src/conversations/message.ts';
 import { FILLER, lettersOf, ownLettersOf } from './call.ts';
 import {
-  hasEffects, isUnclear, mayComeAfter, wantsReply, wasOpenElsewhere,
+  hasEffects, isSaidAgain, isUnclear, mayComeAfter, wantsReply, wasOpenElsewhere,
   type Act, type Attempt, type Delivery, type PlatformLedger, type Run, type ToldHistory,
+  type ToldUtterance,
 } from './ledger.ts';
 
 export const APOLOGY = 'Sorry, something went wrong. Could you say that again?';
@@ -67,7 +68,7 @@ export class PlatformModel {
     const isKnown = (n: number): boolean => !wasOpenElsewhere(n, attempt);
     for (const wrong of this.#wrongsOfHistory(history.slice(0, place), attempt.told, isKnown))
       yield `run ${run.n} is shown a wrong history: ${wrong}`;
-    yield* this.#wrongsOfState(run, history, answered);
+    yield* this.#wrongsOfState(run, answered);
   }
 
   /** Nobody knows whether a request that stands alone is late. */
@@ -76,21 +77,17 @@ export class PlatformModel {
     return attempt.kind === 'late' && (this.#options.isAnonymous || isUnclear(attempt));
   }
 
-  *#wrongsOfState(
-    { n, attempt }: Run, history: readonly Message[], answered: readonly number[],
-  ): Wrongs {
+  *#wrongsOfState({ n, attempt }: Run, answered: readonly number[]): Wrongs {
     const { corrects } = attempt;
     if (corrects === undefined || !answered.includes(corrects.n) || isUnclear(attempt)) return;
     const isAffected = this.#ledger.acts.some(
       (act) => hasEffects(act) && act.run.attempt.utterance === attempt.utterance,
     );
-    // While history says that a call is running, nobody can say whether it has changed anything.
-    const mayBeAffected = history.some(
-      (message) => message.role === 'tool' && message.state === 'running');
-    // What the run had changed by then was stored with the result of an older request's call.
-    const isStored = this.#ledger.acts.some(({ run, endedAtMs = -1 }) =>
-      run.attempt !== corrects && endedAtMs >= (corrects.deliveries[0]?.arrivedAtMs ?? 0));
-    if (!isAffected && !mayBeAffected && !isStored)
+    // While another request's call is running, nobody can say which of the two has changed what.
+    const arrivedAtMs = corrects.deliveries[0]?.arrivedAtMs ?? 0;
+    const mayBeOfCall = this.#ledger.acts.some(({ tool, run, endedAtMs = Infinity }) =>
+      hasEffects({ tool }) && run.attempt !== corrects && endedAtMs >= arrivedAtMs);
+    if (!isAffected && !mayBeOfCall)
       yield `run ${n} is shown the state of request ${corrects.n}, which it replaces`;
   }
 
@@ -113,21 +110,43 @@ export class PlatformModel {
     // If the platform leaves out older messages, repeated words do not tell where it begins.
     const isUncertain = sent < said.length && new Set(words).size < words.length;
     if (isUncertain) {
-      if (!isWithin(said, words))
-        yield `${JSON.stringify(said)} is not in ${JSON.stringify(words)}`;
+      const certain = said.filter((_words, n) =>
+        this.#options.isAnonymous || !isSaidAgain(n, this.#ledger));
+      if (!isWithin(certain, words))
+        yield `${JSON.stringify(certain)} is not in ${JSON.stringify(words)}`;
     } else if (words.length > said.length && this.#mayHaveMore(said, words)) return;
     else if (words.join('|') !== said.join('|'))
       yield `the caller said ${JSON.stringify(said)}, history has ${JSON.stringify(words)}`;
     else
-      for (const [back, { heard, words: spoken }] of all.toReversed().entries()) {
+      for (const [back, told] of all.toReversed().entries()) {
         if (back >= sent) break;
-        const group = groups.at(-1 - back);
+        const { own = '' } = groups.at(-1 - back) ?? {};
+        const n = all.length - 1 - back;
         // For a request that stands alone, only the platform's texts are known.
         if (this.#options.isAnonymous) continue;
-        if (!isKnown(all.length - 1 - back)) continue;
-        if (group?.own !== heard)
-          yield `after ${JSON.stringify(spoken)} ${heard} was heard, history has ${group?.own}`;
+        if (!isKnown(n)) continue;
+        if (own !== told.heard && !this.#mayHave(own, n, told))
+          yield `after ${JSON.stringify(told.words)} ${told.heard} was heard, history has ${own}`;
       }
+  }
+
+  /**
+   * Whether history may have this after utterance `n`, because several processes answered it. If
+   * the platform tells nothing about the reply, what a process says until it learns that the caller
+   * has gone on elsewhere stays. The filler of a run that was taken over is not known elsewhere. If
+   * its request comes back to its process too soon, that run is heard and the other one is kept.
+   */
+  #mayHave(own: string, n: number, { isUntold }: ToldUtterance): boolean {
+    if (own === '') return false;
+    const { attempts } = this.#ledger;
+    const asked = attempts.filter(({ utterance }) => utterance.n === n);
+    const processes = asked.flatMap(({ deliveries }) => deliveries.map(({ process }) => process));
+    if (new Set(processes).size > 1 && lettersOf(FILLER).startsWith(own)) return true;
+    const isLate = attempts.some((later) => later.utterance.n > n && wasOpenElsewhere(n, later));
+    const saidBy = ({ pieces, hasFailed }: Run): string =>
+      lettersOf(pieces.join('') + (hasFailed ? APOLOGY : ''));
+    return ((isUntold && isLate) || asked.some(hasComeBack))
+      && asked.some(({ runs }) => runs.some((run) => saidBy(run).startsWith(own)));
   }
 
   /** Whether all other words in history are words that may have been corrected. */
@@ -162,13 +181,17 @@ export class PlatformModel {
       for (const delivery of attempt.deliveries) yield* this.#wrongsOfReply(delivery);
   }
 
-  *#wrongsOfReply({ attempt, connection }: Delivery): Wrongs {
+  *#wrongsOfReply(delivery: Delivery): Wrongs {
+    const { attempt, connection } = delivery;
     const { status, roles, finishes, dones, goesOn, text, isDropped } = connection;
     const name = `the reply to request ${attempt.n}`;
     if (goesOn) yield `${name} goes on behind its end`;
-    if (!this.#mayReply(attempt) && text !== '') yield `${name} says ${text}`;
+    const joined = joinedBy(delivery);
+    if (!this.#mayReply(attempt) && joined.length === 0 && text !== '')
+      yield `${name} says ${text}`;
     const own = withoutFillers(text).replace(lettersOf(APOLOGY), '');
-    const isOfRun = attempt.runs.some((run) => lettersOf(run.pieces.join('')).startsWith(own));
+    const isOfRun = [...attempt.runs, ...joined].some(
+      (run) => lettersOf(run.pieces.join('')).startsWith(own));
     if (own !== '' && !isOfRun) yield `${name} says ${text}`;
     if (isDropped) return;
     if (status !== 200 || roles !== 1 || finishes.length !== 1 || dones !== 1)
@@ -185,6 +208,24 @@ export class PlatformModel {
     );
     if (!isWhole) yield `the last reply is ${JSON.stringify(connection.text)}`;
   }
+}
+
+/** Whether the request was sent again to another process, and then to one that had it before. */
+function hasComeBack({ deliveries }: Attempt): boolean {
+  const places = deliveries.map(({ process }) => process);
+  return places.some((place, index) =>
+    place !== places[index - 1] && places.slice(0, index).includes(place));
+}
+
+/**
+ * The runs that a late request continues, because it repeats theirs, word by word: their process
+ * does not know yet that the caller has gone on elsewhere.
+ */
+function joinedBy({ attempt, openRuns, process: here }: Delivery): readonly Run[] {
+  const { kind, utterance, words } = attempt;
+  return openRuns.filter(({ attempt: other }) =>
+    kind === 'late' && other.utterance === utterance && other.words === words
+    && other.deliveries.some(({ process }) => process === here));
 }
 
 /** Whether all of `some` are in the list, in order. */

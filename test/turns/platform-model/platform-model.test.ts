@@ -12,10 +12,12 @@ const TALKS = IS_LONG ? 1_000 : 60;
 /**
  * Something once went wrong in these talks: the state of a turn whose calls never began, a reply
  * that was only a filler, half a filler, the words of an earlier run, "Yes." said twice, words that
- * a process inserted in vain, half a filler of another process, and a run that learnt too late that
- * another process had ended it.
+ * a process inserted in vain, half a filler of another process, a run that learnt too late that
+ * another process had ended it, a delivery that waited while the caller went on, one whose turn was
+ * replaced meanwhile, the state of a turn that another process discarded, and the first letter of a
+ * reply to "Yes.".
  */
-const FAULTY = [2, 10, 43, 27, 102, 105, 43_298, 482];
+const FAULTY = [2, 10, 43, 27, 102, 105, 43_298, 482, 7_229, 77_519, 3_555, 101_154];
 
 async function play(seeds: Iterable<number>): Promise<void> {
   for (const seed of seeds) await playPlatformTalk(composePlatformTalk(seed));

@@ -268,22 +268,26 @@ class Play {
     const isSilent = kind === 'silence';
     const n = this.#ledger.attempts.length;
     const messages = this.#call.messages(isSilent);
-    const all = this.#call.before(isSilent).map(
-      ({ words: said, told, heard }) => ({ words: said, lines: told.length, heard }),
-    );
+    const all = this.#call.before(isSilent).map((said) => ({
+      words: said.words, lines: said.told.length, heard: said.heard,
+      isUntold: this.#call.isUntold(said),
+    }));
     const sent = messages.filter(({ role }) => role === 'user').length;
     const hasReply = messages.some(({ role, content }) => role === 'assistant' && isReply(content));
+    const key = profile === 'cartesia' ? { 'idempotency-key': `key-${n}` } : {};
+    const asked = [
+      { role: 'system', content: 'Be nice.' },
+      ...messages,
+      ...(isSilent ? [] : [{ role: 'user', content: words }]),
+      ...tail,
+    ];
     const attempt: Attempt = {
       n, kind, utterance, words, ops, corrects, told: { all, sent, hasReply },
       lines: messages.length, deliveries: [], runs: [],
+      identity: JSON.stringify([key, asked]),
       body: JSON.stringify({
         stream: true,
-        messages: [
-          { role: 'system', content: 'Be nice.' },
-          ...messages,
-          ...(isSilent ? [] : [{ role: 'user', content: words }]),
-          ...tail,
-        ],
+        messages: asked,
         tools: [{ type: 'function', function: { name: 'end_call', parameters: {} } }],
         ...(profile === 'vapi' && !isAnonymous ? VAPI_CALL : {}),
         plan: n,
@@ -292,7 +296,7 @@ class Play {
         'content-type': 'application/json',
         authorization: `Bearer ${KEY}`,
         ...(isAnonymous ? {} : idHeaderOf(profile)),
-        ...(profile === 'cartesia' ? { 'idempotency-key': `key-${n}` } : {}),
+        ...key,
       },
     };
     this.#ledger.attempts.push(attempt);
