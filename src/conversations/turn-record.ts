@@ -335,8 +335,10 @@ export function textLengthOf({ words, reply, messages, sent, heard, undo }: Turn
 
 function messageLength(message: Message): number {
   let length = message.content.length;
+  if (message.role === 'tool') length += message.toolCallId.length;
   if (message.role === 'assistant' && message.toolCalls !== undefined) {
-    for (const { name, args } of message.toolCalls) length += name.length + args.length;
+    for (const { id, name, args } of message.toolCalls)
+      length += id.length + name.length + args.length;
   }
   return length;
 }
