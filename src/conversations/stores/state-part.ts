@@ -1,6 +1,7 @@
 // The agent's state as a part: the text as it was last written whole, and the changes since. This
 // way a turn that adds a little to a long state costs little.
 
+import { isTooDeep } from '../../base/fields.ts';
 import { applyToSame, differencesIn, differencesOf, mapIn } from '../../base/json-difference.ts';
 import { parseJson } from '../../base/json.ts';
 
@@ -52,6 +53,8 @@ function between(was: string, text: string): string | undefined {
 /** Undefined if the part cannot be read. */
 export function stateIn(part: string): StoredState | undefined {
   const [text = '', versions = ''] = part.split('\n', 2);
+  const root = mapIn(text);
+  if (root === undefined || isTooDeep(root)) return undefined;
   const stored = { text, versions: versions.split(' '), added: 0 };
   return withAdded(stored, part.slice(text.length + 1 + versions.length));
 }
@@ -68,6 +71,7 @@ export function withAdded(stored: StoredState, changes: string): StoredState | u
     if (differences === undefined || !applyToSame(root, differences)) return undefined;
     versions.push(version);
   }
+  if (isTooDeep(root)) return undefined;
   const added = stored.added + changes.length;
   return { text: JSON.stringify(root), versions: versions.slice(-MAX_VERSIONS), added };
 }
