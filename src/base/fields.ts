@@ -70,6 +70,30 @@ export const timestamp = field(
   (value) => typeof value === 'number' || typeof value === 'string',
 );
 
+/** Greater counts would not be exact for long, and one more would be the same. */
+const MAX_COUNT = 2 ** 40;
+export const count = field(
+  `an integer from 0 to ${MAX_COUNT}`,
+  { type: 'integer', minimum: 0, maximum: MAX_COUNT },
+  (value) => Number.isInteger(value) && Number(value) >= 0 && Number(value) <= MAX_COUNT,
+);
+/** The last time that a `Date` can have. */
+const MAX_TIME = 8_640_000_000_000_000;
+export const time = field(
+  'a time in milliseconds since 1970',
+  { type: 'number', minimum: 0, maximum: MAX_TIME },
+  (value) => typeof value === 'number' && value >= 0 && value <= MAX_TIME,
+);
+
+/** The field may be missing, but not null: for what this project itself has written. */
+export function orMissing(inner: Field): Field {
+  return {
+    ...inner,
+    isRequired: false,
+    check: (value) => (value === undefined ? undefined : inner.check(value)),
+  };
+}
+
 /** The field may be missing or null. The platform sends both to say "nothing". */
 export function optional(inner: Field): Field {
   return {

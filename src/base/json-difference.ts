@@ -4,6 +4,7 @@
 
 import { isDeepStrictEqual } from 'node:util';
 
+import { canonicalJson } from './canonical-json.ts';
 import { parseJson } from './json.ts';
 
 type JsonMap = Record<string, unknown>;
@@ -34,53 +35,88 @@ export type Difference = { readonly path: Path } & (
   | { readonly kind: 'append'; readonly items: readonly unknown[] }
 );
 
-/** Whether a value from elsewhere is a change that can be made. */
-export function isDifference(value: unknown): value is Difference {
+/**
+ * How many pairs of elements are compared, over all lists of two objects: enough for 100 changed
+ * elements in a row. A list beyond it counts as set.
+ */
+const MAX_COMPARED = 10_000;
+/** What is nested deeper counts as set. */
+const MAX_LEVELS = 8;
+
+/** The changes in a value from elsewhere. Undefined if it is anything else. */
+export function differencesIn(value: unknown): readonly Difference[] | undefined {
+  return Array.isArray(value) && value.every(isDifference) ? value : undefined;
+}
+
+function isDifference(value: unknown): value is Difference {
   if (!isMap(value)) return false;
   const { path, kind, index, items } = value;
   if (!Array.isArray(path) || !path.every((name) => typeof name === 'string')) return false;
   if (kind === 'set') return path.length > 0;
   if (kind === 'append') return Array.isArray(items);
-  if (!Number.isSafeInteger(index)) return false;
+  if (!Number.isSafeInteger(index) || Number(index) < 0) return false;
   return kind === 'replace' || kind === 'remove' || (kind === 'insert' && Array.isArray(items));
 }
 
-/** If the lengths of two arrays multiply to more than this, elements are paired by position. */
-const MAX_COMPARED = 40_000;
+/**
+ * The changes that turn one JSON object into the other. Neither object is modified. `level`: how
+ * deep they are in what is compared.
+ */
+export function differencesOf(from: JsonMap, to: JsonMap, level = 1): Difference[] {
+  let comparisonsLeft = MAX_COMPARED;
+  const ofMaps = (before: JsonMap, after: JsonMap, path: Path, depth: number): Difference[] => {
+    const names = [...new Set([...Object.keys(before), ...Object.keys(after)])];
+    return names.flatMap((name): Difference[] => {
+      const [was, is] = [valueOf(before, name), valueOf(after, name)];
+      const inner = [...path, name];
+      const isSet = depth >= MAX_LEVELS;
+      if (!isSet && isMap(was) && isMap(is)) return ofMaps(was, is, inner, depth + 1);
+      if (!isSet && Array.isArray(was) && Array.isArray(is)) {
+        const [start, end] = equalEnds(was, is);
+        const changed = was.length - start - end;
+        const comparisons = changed * Math.max(changed, is.length - start - end);
+        if (comparisons <= comparisonsLeft) {
+          comparisonsLeft -= comparisons;
+          return differencesOfLists(was, is, inner, start, end);
+        }
+      }
+      return isEqual(was, is) ? [] : [{ path: inner, kind: 'set', was, to: is }];
+    });
+  };
+  return ofMaps(from, to, [], level);
+}
 
-/** The changes that turn one JSON object into the other. Neither object is modified. */
-export function differencesOf(from: JsonMap, to: JsonMap, path: Path = []): Difference[] {
-  const names = [...new Set([...Object.keys(from), ...Object.keys(to)])];
-  return names.flatMap((name): Difference[] => {
-    const [was, is] = [valueOf(from, name), valueOf(to, name)];
-    const inner = [...path, name];
-    if (isDeepStrictEqual(was, is)) return [];
-    if (isMap(was) && isMap(is)) return differencesOf(was, is, inner);
-    if (Array.isArray(was) && Array.isArray(is)) return differencesOfArrays(was, is, inner);
-    return [{ path: inner, kind: 'set', was, to: is }];
-  });
+/** How many elements are equal at the start of two lists, and how many others at their end. */
+function equalEnds(from: readonly unknown[], to: readonly unknown[]): readonly [number, number] {
+  const shorter = Math.min(from.length, to.length);
+  let start = 0;
+  while (start < shorter && isEqual(from[start], to[start])) start += 1;
+  let end = 0;
+  while (end < shorter - start && isEqual(from.at(-1 - end), to.at(-1 - end))) end += 1;
+  return [start, end];
 }
 
 /**
- * Elements in both arrays stay. Between them, others count as replaced one by one, or as removed.
- * The rest count as inserted before the next one that stays, or as appended.
+ * Elements in both lists stay. Between them, others count as replaced one by one, or as removed.
+ * The rest count as inserted before the next one that stays, or as appended. `start` and `end`: how
+ * many are equal at the ends.
  */
-function differencesOfArrays(
+function differencesOfLists(
   from: readonly unknown[],
   to: readonly unknown[],
   path: Path,
+  start: number,
+  end: number,
 ): Difference[] {
+  const [left, right] = [from.slice(start, from.length - end), to.slice(start, to.length - end)];
   const changes: Difference[] = [];
-  let [was, is] = [0, 0];
-  const ends: [number, number] = [from.length, to.length];
-  for (const [nextWas, nextIs] of [...commonElements(from, to), ends]) {
+  let [was, is] = [start, start];
+  for (const [i, j] of [...longestCommon(left, right), [left.length, right.length] as const]) {
+    const [nextWas, nextIs] = [start + i, start + j];
     const pairs = Math.min(nextWas - was, nextIs - is);
     const isMore = nextIs - is > pairs;
-    for (let index = was; index < was + pairs; index++) {
-      const [before, after] = [from[index], to[index - was + is]];
-      if (isDeepStrictEqual(before, after)) continue; // there were too many to find this out before
-      changes.push({ path, kind: 'replace', index, was: before, to: after });
-    }
+    for (let index = was; index < was + pairs; index++)
+      changes.push({ path, kind: 'replace', index, was: from[index], to: to[index - was + is] });
     for (let index = was + pairs; index < nextWas; index++)
       changes.push({ path, kind: 'remove', index, was: from[index] });
     const items = to.slice(is + pairs, nextIs);
@@ -92,26 +128,14 @@ function differencesOfArrays(
   return changes;
 }
 
-/** The indices of elements that two arrays have in common, in order, as many as possible. */
-function commonElements(from: readonly unknown[], to: readonly unknown[]): [number, number][] {
-  const [ours, theirs] = [from, to].map((list) => list.map((item) => JSON.stringify(item)));
-  if (ours === undefined || theirs === undefined) return [];
-  const shorter = Math.min(ours.length, theirs.length);
-  let start = 0;
-  while (start < shorter && ours[start] === theirs[start]) start += 1;
-  let end = 0;
-  while (end < shorter - start && ours.at(-1 - end) === theirs.at(-1 - end)) end += 1;
-  const [left, right] = [ours.length - end, theirs.length - end];
-  const pairs = Array.from({ length: start }, (_, index): [number, number] => [index, index]);
-  if ((left - start) * (right - start) <= MAX_COMPARED)
-    pairs.push(...longestCommon(ours.slice(start, left), theirs.slice(start, right))
-      .map(([i, j]): [number, number] => [start + i, start + j]));
-  for (let i = 0; i < end; i++) pairs.push([left + i, right + i]);
-  return pairs;
-}
-
 /** A longest common subsequence. https://en.wikipedia.org/wiki/Longest_common_subsequence */
-function longestCommon(left: readonly string[], right: readonly string[]): [number, number][] {
+function longestCommon(
+  from: readonly unknown[],
+  to: readonly unknown[],
+): readonly [number, number][] {
+  if (from.length === 0 || to.length === 0) return [];
+  const [left, right] = [from, to].map((list) => list.map((item) => JSON.stringify(item)));
+  if (left === undefined || right === undefined) return [];
   const width = right.length + 1;
   /** How many pairs there are from two indices onwards, row by row. */
   const counts = new Uint32Array((left.length + 1) * width);
@@ -145,22 +169,38 @@ export function applyDifferences(
   root: JsonMap,
   differences: readonly Difference[],
   isUndo = false,
+  level = 1,
 ): Applied {
   const applied = { collisions: [] as string[], misses: [] as string[] };
+  const lists = new SearchedLists();
   for (const difference of inOrder(differences)) {
-    const outcome = applyOne(root, difference, nearestEqual, isUndo);
+    const outcome = difference.kind === 'set'
+      ? setAt(root, difference, isUndo, level)
+      : changeList(root, difference, lists);
     if (outcome !== 'made') applied[outcome].push(`/${difference.path.join('/')}`);
   }
   return applied;
 }
 
 /**
+ * Makes changes in place to the value that they were made from. False if they do not fit it.
+ */
+export function applyToSame(root: JsonMap, differences: readonly Difference[]): boolean {
+  return inOrder(differences).every((difference) =>
+    (difference.kind === 'set'
+      ? setAt(root, difference, false, MAX_LEVELS)
+      : changeList(root, difference, SAME_LISTS)) === 'made');
+}
+
+/**
  * Changes `live` in place so that its JSON, which is `from` now, becomes `to`. Parts that are equal
  * in both stay the same objects, for those who hold them.
  */
-export function patch(live: JsonMap, from: JsonMap, to: JsonMap): void {
-  for (const difference of inOrder(differencesOf(from, to)))
-    applyOne(live, difference, (_array, _was, index) => index);
+export function patch(live: JsonMap, from: JsonMap, to: JsonMap, level = 1): void {
+  for (const difference of inOrder(differencesOf(from, to, level))) {
+    if (difference.kind === 'set') setAt(live, difference, false, MAX_LEVELS);
+    else changeList(live, difference, new LiveLists(level + difference.path.length));
+  }
 }
 
 /** Elements are removed from the end backwards, so that the indices of the others stay right. */
@@ -174,32 +214,97 @@ function inOrder(differences: readonly Difference[]): readonly Difference[] {
   ];
 }
 
-function applyOne(
+/** How the elements of a list are found, and changed. */
+interface Lists {
+  /** The index of the element that was at `index`. -1 if it is gone. */
+  find(list: readonly unknown[], was: unknown, index: number): number;
+  replace(list: unknown[], index: number, was: unknown, to: unknown): void;
+  splice(list: unknown[], index: number, removed: number, items: readonly unknown[]): void;
+}
+
+/** Lists as they were when the changes were made. */
+const SAME_LISTS: Lists = {
+  find: (list, _was, index) => (index < list.length ? index : -1),
+  replace: (list, index, _was, to) => {
+    list[index] = to;
+  },
+  splice,
+};
+
+/** The same lists, but with elements that somebody may hold. */
+class LiveLists implements Lists {
+  readonly #level: number;
+  readonly find = SAME_LISTS.find;
+  readonly splice = splice;
+
+  constructor(level: number) {
+    this.#level = level;
+  }
+
+  replace(list: unknown[], index: number, was: unknown, to: unknown): void {
+    const element = list[index];
+    const isOpen = isMap(element) && Object.isExtensible(element);
+    if (isOpen && isMap(was) && isMap(to)) patch(element, was, to, this.#level);
+    else list[index] = to;
+  }
+}
+
+/** Lists that others may have changed. The nearest equal element counts. */
+class SearchedLists implements Lists {
+  readonly #texts = new Map<readonly unknown[], string[]>();
+
+  find(list: readonly unknown[], was: unknown, index: number): number {
+    if (index < list.length && isEqual(list[index], was)) return index;
+    let texts = this.#texts.get(list);
+    if (texts === undefined) this.#texts.set(list, (texts = list.map(textOf)));
+    const text = textOf(was);
+    const [before, after] = [texts.lastIndexOf(text, index), texts.indexOf(text, index)];
+    return before === -1 || (after !== -1 && after - index < index - before) ? after : before;
+  }
+
+  replace(list: unknown[], index: number, _was: unknown, to: unknown): void {
+    this.splice(list, index, 1, [to]);
+  }
+
+  splice(list: unknown[], index: number, removed: number, items: readonly unknown[]): void {
+    splice(list, index, removed, items);
+    const texts = this.#texts.get(list);
+    if (texts !== undefined) splice(texts, index, removed, items.map(textOf));
+  }
+}
+
+/** The method of the same name takes only as many items as there is stack for arguments. */
+function splice<T>(list: T[], index: number, removed: number, items: readonly T[]): void {
+  if (items.length === 1 && removed === 1) list[index] = items[0] as T;
+  else if (items.length === 0) list.splice(index, removed);
+  else {
+    const rest = list.splice(index).slice(removed);
+    for (const item of items) list.push(item);
+    for (const item of rest) list.push(item);
+  }
+}
+
+function changeList(
   root: JsonMap,
-  difference: Difference,
-  indexOf: (array: readonly unknown[], was: unknown, index: number) => number,
-  isUndo = false,
+  difference: Exclude<Difference, { readonly kind: 'set' }>,
+  lists: Lists,
 ): 'made' | keyof Applied {
-  if (difference.kind === 'set') return setAt(root, difference, isUndo);
-  const array = placeAt(root, difference.path);
-  if (!Array.isArray(array)) return 'misses';
+  const list = placeAt(root, difference.path);
+  if (!Array.isArray(list)) return 'misses';
   if (difference.kind === 'append') {
-    array.push(...difference.items);
+    lists.splice(list, list.length, 0, difference.items);
     return 'made';
   }
   if (difference.kind === 'insert') {
-    const place = indexOf(array, difference.next, difference.index);
-    array.splice(place === -1 ? difference.index : place, 0, ...difference.items);
+    const place = lists.find(list, difference.next, difference.index);
+    lists.splice(list, place === -1 ? difference.index : place, 0, difference.items);
     return 'made';
   }
   const { was } = difference;
-  const index = indexOf(array, was, difference.index);
+  const index = lists.find(list, was, difference.index);
   if (index === -1) return 'misses';
-  const element: unknown = array[index];
-  if (difference.kind === 'remove') array.splice(index, 1);
-  else if (isMap(element) && Object.isExtensible(element) && isMap(was) && isMap(difference.to))
-    patch(element, was, difference.to);
-  else array[index] = difference.to;
+  if (difference.kind === 'remove') lists.splice(list, index, 1, []);
+  else lists.replace(list, index, was, difference.to);
   return 'made';
 }
 
@@ -207,22 +312,25 @@ function setAt(
   root: JsonMap,
   { path, was, to }: Extract<Difference, { readonly kind: 'set' }>,
   isUndo: boolean,
+  level: number,
 ): 'made' | keyof Applied {
   const parent = placeAt(root, path.slice(0, -1));
   const name = path.at(-1);
   if (!isMap(parent) || name === undefined) return 'misses';
   const found = valueOf(parent, name);
-  if (isDeepStrictEqual(found, was) || isDeepStrictEqual(found, to)) {
+  if (isEqual(found, was) || isEqual(found, to)) {
     setValue(parent, name, to);
     return 'made';
   }
   // Two writers created the list, or its creator undoes that: the other's elements stay.
   const ours = was === undefined ? to : to === undefined && isUndo ? was : undefined;
   const isList = Array.isArray(ours) && Array.isArray(found);
-  if (isList || (isUndo && isMap(ours) && isMap(found))) {
+  const isMerged = isList || (isUndo && isMap(ours) && isMap(found));
+  const inside = level + path.length;
+  if (isMerged && inside < MAX_LEVELS) {
     const none = isList ? [] : {};
-    const inner = differencesOf({ [name]: was ?? none }, { [name]: to ?? none });
-    applyDifferences(parent, inner, isUndo);
+    const inner = differencesOf({ [name]: was ?? none }, { [name]: to ?? none }, inside);
+    applyDifferences(parent, inner, isUndo, inside);
   } else if (!isUndo) setValue(parent, name, to);
   return 'collisions';
 }
@@ -242,15 +350,13 @@ function openAt(map: JsonMap, name: string): unknown {
   return copy;
 }
 
-/** -1 if no element equals the value. */
-function nearestEqual(array: readonly unknown[], value: unknown, index: number): number {
-  const isThere = (place: number): boolean =>
-    place in array && isDeepStrictEqual(array[place], value);
-  for (let away = 0; away <= Math.max(index, array.length - 1 - index); away++) {
-    if (isThere(index - away)) return index - away;
-    if (isThere(index + away)) return index + away;
-  }
-  return -1;
+function isEqual(left: unknown, right: unknown): boolean {
+  return left === right || isDeepStrictEqual(left, right);
+}
+
+/** The same for equal values. */
+function textOf(value: unknown): string {
+  return typeof value === 'object' ? canonicalJson(value) : JSON.stringify(value);
 }
 
 function isMap(value: unknown): value is JsonMap {

@@ -5,7 +5,7 @@
 import { isDeepStrictEqual } from 'node:util';
 
 import {
-  applyDifferences, differencesOf, mapIn, type Difference, type Merged,
+  applyDifferences, differencesIn, differencesOf, mapIn, type Difference, type Merged,
 } from '../base/json-difference.ts';
 import { parseJson } from '../base/json.ts';
 import { add, findTurn, isEmpty, subtract, type Conversation } from './conversation.ts';
@@ -112,10 +112,19 @@ function noteUndo(
 ): void {
   const [from, to] = [mapIn(after), mapIn(before)];
   if (from === undefined || to === undefined) return;
+  const earlier = undoOf(record);
+  let undo = JSON.stringify([differencesOf(from, to), ...earlier]);
+  if (undo.length > MAX_UNDO_LENGTH) {
+    for (const differences of earlier) applyDifferences(to, differences, true);
+    undo = JSON.stringify([differencesOf(from, to)]);
+  }
   subtract(conversation, record);
-  record.undo = JSON.stringify([differencesOf(from, to), ...undoOf(record)]);
+  record.undo = undo;
   add(conversation, record);
 }
+
+/** In UTF-16 code units. Beyond it, what several writes have changed is undone as one change. */
+const MAX_UNDO_LENGTH = 65_536;
 
 /**
  * Takes over, from copies of turns, what undoes their changes that have just been merged. If a turn
@@ -138,9 +147,14 @@ export function mergeUndo(conversation: Conversation, remembered: readonly TurnR
   }
 }
 
-/** One list for each write, the last one first: each applies to the state that its write left. */
+/**
+ * One list for each write, the last one first: each applies to the state that its write left. None
+ * if they cannot be read.
+ */
 function undoOf({ undo }: TurnRecord): readonly (readonly Difference[])[] {
-  return undo === undefined ? [] : ((parseJson(undo) ?? []) as unknown as Difference[][]);
+  const lists: unknown = undo === undefined ? [] : parseJson(undo);
+  const changes = Array.isArray(lists) ? lists.map(differencesIn) : [];
+  return changes.every((list) => list !== undefined) ? changes : [];
 }
 
 /**

@@ -1,14 +1,21 @@
 // Gives the values of a conversation their numbers, in the write that stores them, so that two
 // processes never give the same number to two values.
 
+import { object, type Field } from '../base/fields.ts';
 import {
-  MOST_NUMBERED, nextName, withNames, withoutPlaceholders, type Kinds,
+  isPlaceholders, MOST_NUMBERED, nextName, withNames, withoutPlaceholders, type Kinds,
 } from '../redaction/placeholder.ts';
 import { madeOnce, withTexts } from '../redaction/texts.ts';
 import type { Conversation } from './conversation.ts';
 import type { TurnOpening } from './turn-opening.ts';
 import type { TurnRecord } from './turn-record.ts';
 import type { TurnSettlement } from './turn-settlement.ts';
+
+/** What a store may hold as `placeholders`. */
+export const placeholderNames: Field = {
+  ...object,
+  check: (value) => (isPlaceholders(value) ? undefined : object.check(undefined)),
+};
 
 /** The numbers of an agent's values, for an agent with `redact`. */
 export class ValueNumbers {

@@ -1,3 +1,4 @@
+import { count, number, objectOf, orMissing, string, time } from '../base/fields.ts';
 import type { ToolCallId } from './message.ts';
 
 /**
@@ -39,16 +40,20 @@ const STATES: readonly unknown[] = ['running', 'completed', 'unknown', 'released
 
 /** Whether a stored value is a `OnceCall`. Anything else must not break its conversation. */
 export function isOnceCall(value: object): value is OnceCall {
-  const part: Partial<Record<string, unknown>> = { ...value };
-  const { state, tool, runId, process = '', turnId, toolCallId, claimedAt, content } = part;
-  const texts = [tool, process, turnId, toolCallId, content];
-  return (
-    STATES.includes(state)
-    && typeof runId === 'number'
-    && typeof claimedAt === 'number'
-    && texts.every((text) => typeof text === 'string')
-  );
+  return STATES.includes((value as OnceCall).state) && CALL.check(value) === undefined;
 }
+
+const CALL = objectOf({
+  tool: string,
+  runId: number,
+  process: orMissing(string),
+  turnId: string,
+  toolCallId: string,
+  claimedAt: time,
+  nth: orMissing(count),
+  notDone: orMissing(count),
+  content: string,
+});
 
 /** UTF-16 code units of everything kept for these calls. */
 export function lengthOfOnceCalls(calls: OnceCalls | undefined): number {

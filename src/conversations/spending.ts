@@ -1,6 +1,8 @@
 // What requests to models have used in the sessions of a conversation. Each process counts in an
 // entry of its own, so that two copies of a conversation can be merged without counting twice.
 
+import { arrayOf, count, number, objectOf, string, type Field } from '../base/fields.ts';
+
 export interface Spent {
   /** Input and output together. */
   readonly tokens: number;
@@ -95,23 +97,15 @@ export function mergeSpent(
   if (entries.length > 0) conversation.spent = entries;
 }
 
-/** Whether a stored value is a list of entries. Anything else must not break the conversation. */
-export function isSpent(value: unknown): value is readonly SpentEntry[] {
-  return Array.isArray(value) && value.every(isEntry);
-}
+const spending: Field = {
+  ...number,
+  check: (value) => number.check(value) ?? number.check(Number(value) >= 0 ? 0 : undefined),
+};
 
-function isEntry(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  const { sessionId, process, revision, tokens, cost }: Partial<Record<string, unknown>> = {
-    ...value,
-  };
-  const texts = [sessionId, process];
-  const numbers = [revision, tokens, cost];
-  return (
-    texts.every((text) => typeof text === 'string')
-    && numbers.every((number) => typeof number === 'number')
-  );
-}
+/** What a store may hold as `spent`. Anything else must not break the conversation. */
+export const spentEntries: Field = arrayOf(objectOf({
+  sessionId: string, process: string, revision: count, tokens: spending, cost: spending,
+}));
 
 function isOf(entry: SpentEntry, sessionId: string, process: string): boolean {
   return entry.sessionId === sessionId && entry.process === process;

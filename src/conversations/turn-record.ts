@@ -4,8 +4,7 @@ import { randomInt } from 'node:crypto';
 
 import type { SentEvent } from '../calls/reply-event.ts';
 import {
-  roundsOf, TURN_STATES, type AssistantMessage, type Message, type ToolCallId, type ToolMessage,
-  type TurnState,
+  roundsOf, type AssistantMessage, type Message, type ToolCallId, type ToolMessage, type TurnState,
 } from './message.ts';
 import type { TracedRun } from './trace-place.ts';
 import type { TurnFigures } from './turn-figures.ts';
@@ -139,33 +138,6 @@ export function hasFollowed(record: NotedRuns, other: NotedRuns): boolean {
   const [runs, others] = [countRuns(record), countRuns(other)];
   return earlierRuns.includes(other.runId)
     || (runs > others && (others === 0 || earlierRuns.length + 1 < runs));
-}
-
-/** Whether a stored value is a turn. Anything else must not break the calls of its conversation. */
-export function isTurnRecord(value: object): value is TurnRecord {
-  const part: Partial<Record<string, unknown>> = { ...value };
-  const { id, state, runId, words, reply, messages, sent = [], addedAt = 0, runs = 1 } = part;
-  const { earlierRuns = [] } = part;
-  const isText = (text: unknown): boolean => text === null || typeof text === 'string';
-  return (
-    typeof id === 'string'
-    && TURN_STATES.some((known) => known === state)
-    && typeof runId === 'number'
-    && isText(words)
-    && isText(reply)
-    && Array.isArray(sent)
-    && Array.isArray(earlierRuns)
-    && typeof addedAt === 'number'
-    && Number.isSafeInteger(runs)
-    && Number(runs) >= 0
-    && (messages === undefined || (Array.isArray(messages) && messages.every(isMessage)))
-  );
-}
-
-function isMessage(value: unknown): boolean {
-  if (typeof value !== 'object' || value === null) return false;
-  const { role, content, toolCalls = [] }: Partial<Record<string, unknown>> = { ...value };
-  return typeof role === 'string' && typeof content === 'string' && Array.isArray(toolCalls);
 }
 
 export function newTurn(id: string, state: TurnState, runId: number): TurnRecord {
@@ -335,8 +307,10 @@ export function textLengthOf({ words, reply, messages, sent, heard, undo }: Turn
 
 function messageLength(message: Message): number {
   let length = message.content.length;
+  if (message.role === 'tool') length += message.toolCallId.length;
   if (message.role === 'assistant' && message.toolCalls !== undefined) {
-    for (const { name, args } of message.toolCalls) length += name.length + args.length;
+    for (const { id, name, args } of message.toolCalls)
+      length += id.length + name.length + args.length;
   }
   return length;
 }

@@ -4,6 +4,7 @@
 // Errors are logged, and any text from a vendor may quote the caller or the key. So an error holds
 // only the status and error codes made of known words, for example `model_not_found`.
 
+import { isTooDeep } from '../base/fields.ts';
 import { parseJson } from '../base/json.ts';
 import { asList, asRecord, asText, type JsonRecord } from './json.ts';
 import { ModelError } from './model.ts';
@@ -103,7 +104,7 @@ export function failureOfEvent(
   if (name !== 'error' && !isError(event)) return undefined;
   const error = asRecord(event['error']);
   const status = [error?.['code'], error?.['status'], event['code'], event['status']]
-    .map(Number)
+    .map((value) => (typeof value === 'object' ? NaN : Number(value)))
     .find((value) => value >= 100 && value < 600);
   const type = error?.['type'] ?? event['type'];
   const isOurFault = status === undefined && type === 'invalid_request_error';
@@ -111,7 +112,7 @@ export function failureOfEvent(
   const words = codesIn(event);
   if (status !== undefined) words.unshift(`status ${status}`);
   const message = `${access.name} broke off with an error${inParentheses(words)}`;
-  if (status === 402 || NO_CREDIT.test(JSON.stringify(event)))
+  if (status === 402 || (!isTooDeep(event) && NO_CREDIT.test(JSON.stringify(event))))
     return new ModelError('no_credit', message, { status });
   return new ModelError('error_in_stream', message, { status, retryable });
 }

@@ -1,6 +1,7 @@
 // Turns the events of one streamed reply into deltas. Does no I/O itself.
 // https://platform.openai.com/docs/api-reference/chat-streaming
 
+import { isTooDeep } from '../base/fields.ts';
 import { parseJson } from '../base/json.ts';
 import type { DecodedEvent } from '../sse/decode.ts';
 import { AnswerText } from './answer-text.ts';
@@ -11,8 +12,11 @@ import { ToolCallParts } from './tool-call-parts.ts';
 import { finishReasonOf, vendorWord } from './vendor-words.ts';
 
 const MAX_TOOL_CALLS = 64;
-/** Maximum length of the arguments of all calls in a reply together, in UTF-16 code units. */
-const MAX_ARGUMENTS_LENGTH = 262_144;
+/**
+ * Maximum length of the ids, names and arguments of all calls in a reply together, in UTF-16 code
+ * units.
+ */
+const MAX_CALLS_LENGTH = 262_144;
 
 const NONE: readonly ModelDelta[] = [];
 
@@ -138,8 +142,7 @@ export class ReplyAssembler {
     const failure = failureOfEvent(this.#options.access, event, chunk ?? {});
     if (failure !== undefined) throw failure;
     if (chunk !== undefined) return chunk;
-    const message = `${this.#name} sent an event that is not a JSON object`;
-    throw new ModelError('malformed_stream', message, { retryable: true });
+    throw this.#malformed('an event that is not a JSON object');
   }
 
   #readChunk(chunk: JsonRecord): readonly ModelDelta[] {
@@ -185,10 +188,11 @@ export class ReplyAssembler {
   }
 
   #addCallPart(part: JsonRecord): void {
+    if (isTooDeep(part)) throw this.#malformed('a tool call that is nested too deeply');
     this.#calls.add(part);
     if (this.#calls.count > MAX_TOOL_CALLS) throw this.#tooLarge(`${MAX_TOOL_CALLS} tool calls`);
-    if (this.#calls.argumentsLength > MAX_ARGUMENTS_LENGTH) {
-      throw this.#tooLarge(`${MAX_ARGUMENTS_LENGTH} characters of arguments`);
+    if (this.#calls.length > MAX_CALLS_LENGTH) {
+      throw this.#tooLarge(`${MAX_CALLS_LENGTH} characters of tool calls`);
     }
   }
 
@@ -206,6 +210,11 @@ export class ReplyAssembler {
   #reason(): string {
     const reason = vendorWord(this.#finishReason);
     return reason === '' ? '' : ` (finish reason ${reason})`;
+  }
+
+  #malformed(what: string): ModelError {
+    const message = `${this.#name} sent ${what}`;
+    return new ModelError('malformed_stream', message, { retryable: true });
   }
 
   #tooLarge(bound: string): ModelError {

@@ -4,6 +4,7 @@ import { randomUUID } from 'node:crypto';
 
 import type { ToolCall } from '../conversations/message.ts';
 import { asCount, asRecord, asText, type JsonRecord } from './json.ts';
+import { isSignature } from './tool-call-signatures.ts';
 import { parseArguments } from './well-formed-call.ts';
 
 interface OpenCall {
@@ -19,10 +20,17 @@ interface FinishedCall extends ToolCall {
   readonly extraContent: unknown;
 }
 
+/**
+ * How many UTF-16 code units of a reply's arguments are parsed to find out whether they are
+ * complete. A server that repeats the name in every part has them parsed with each one.
+ */
+const MAX_PARSED_LENGTH = 4_194_304;
+
 /** Takes the parts in stream order. The caller sets the bounds. */
 export class ToolCallParts {
   readonly #calls: OpenCall[] = [];
-  #argumentsLength = 0;
+  #length = 0;
+  #parsedLength = 0;
   #hasBegun = false;
 
   /** Whether there was a name or an argument. A part without either does not count as a call. */
@@ -34,9 +42,9 @@ export class ToolCallParts {
     return this.#calls.length;
   }
 
-  /** Length of the arguments of all calls so far, in UTF-16 code units. */
-  get argumentsLength(): number {
-    return this.#argumentsLength;
+  /** Length of the ids, names and arguments of all calls so far, in UTF-16 code units. */
+  get length(): number {
+    return this.#length;
   }
 
   add(part: JsonRecord): void {
@@ -46,12 +54,14 @@ export class ToolCallParts {
     const args = asRecord(given) === undefined ? asText(given) : JSON.stringify(given);
     const givenId = asText(part['id']).trim();
     const index = asCount(part['index']);
-    const call = this.#find(index, givenId, name, args) ?? this.#open(index, givenId);
+    const call = this.#find(index, givenId, name, args) ?? this.#open(index);
+    const before = lengthOf(call);
     call.givenId ||= givenId;
     call.name ||= name;
     call.args += args;
-    this.#argumentsLength += args.length;
-    call.extraContent = part['extra_content'] ?? call.extraContent;
+    this.#length += lengthOf(call) - before;
+    const { extra_content: extraContent } = part;
+    if (isSignature(extraContent)) call.extraContent = extraContent;
     if (call.name !== '' || call.args !== '') this.#hasBegun = true;
   }
 
@@ -88,7 +98,7 @@ export class ToolCallParts {
     const isSameCall = (call: OpenCall): boolean => {
       if (name === '') return true;
       if (givenId !== '' && call.givenId !== '') return givenId === call.givenId;
-      return call.name === '' || args === '' || !isOver(call, name);
+      return call.name === '' || args === '' || !this.#isOver(call, name);
     };
     if (index !== undefined) {
       const sameIndex = this.#calls.filter((call) => call.index === index);
@@ -99,19 +109,24 @@ export class ToolCallParts {
     return sameId ?? (name === '' ? this.#calls.at(-1) : undefined);
   }
 
-  #open(index: number | undefined, givenId: string): OpenCall {
-    const call = { index, givenId, name: '', args: '', extraContent: undefined };
+  #open(index: number | undefined): OpenCall {
+    const call = { index, givenId: '', name: '', args: '', extraContent: undefined };
     this.#calls.push(call);
     return call;
   }
+
+  /**
+   * Whether a name with arguments begins another call even without an id. Ollama sent every call
+   * whole, at index 0 and without an id (vercel/ai#18440). Other servers repeat the name in every
+   * part.
+   */
+  #isOver({ name, args }: OpenCall, nextName: string): boolean {
+    if (args.trim() === '') return nextName !== name;
+    this.#parsedLength += args.length;
+    return this.#parsedLength <= MAX_PARSED_LENGTH && parseArguments(args) !== undefined;
+  }
 }
 
-/**
- * Whether a name with arguments begins another call even without an id. Ollama sent every call
- * whole, at index 0 and without an id (vercel/ai#18440). Other servers repeat the name in every
- * part.
- */
-function isOver(call: OpenCall, name: string): boolean {
-  if (call.args.trim() === '') return name !== call.name;
-  return parseArguments(call.args) !== undefined;
+function lengthOf({ givenId, name, args }: OpenCall): number {
+  return givenId.length + name.length + args.length;
 }

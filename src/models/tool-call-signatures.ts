@@ -10,18 +10,21 @@ const MAX_SIGNATURE_LENGTH = 65_536;
 /** Google's documented stand-in for calls made by another model, or forgotten after a restart. */
 const UNSIGNED = { google: { thought_signature: 'skip_thought_signature_validator' } };
 
+/** Whether there is `extra_content`, of at most 65,536 UTF-16 code units of JSON. */
+export function isSignature(extraContent: unknown): boolean {
+  return extraContent !== undefined && extraContent !== null
+    && JSON.stringify(extraContent).length <= MAX_SIGNATURE_LENGTH;
+}
+
 /**
- * The `extra_content` of the latest 200 tool calls by call id, each at most 65,536 UTF-16 code
- * units of JSON. Not stored: the vendor checks only the calls of the current turn.
+ * The `extra_content` of the latest 200 tool calls by call id. Not stored: the vendor checks only
+ * the calls of the current turn.
  */
 export class ToolCallSignatures {
   readonly #extraContents = new BoundedMap<string, unknown>(MAX_CALLS);
 
   remember(callId: string, extraContent: unknown): void {
-    if (extraContent === undefined || JSON.stringify(extraContent).length > MAX_SIGNATURE_LENGTH) {
-      return;
-    }
-    this.#extraContents.set(callId, extraContent);
+    if (extraContent !== undefined) this.#extraContents.set(callId, extraContent);
   }
 
   /**

@@ -1,7 +1,9 @@
 // The record of one call, made after its session has ended: plain JSON that outlives the
 // conversation.
 
-import { arrayOf, object, objectOf, string, type Field } from '../base/fields.ts';
+import {
+  arrayOf, isTooDeep, object, objectOf, orMissing, string, type Field,
+} from '../base/fields.ts';
 import { parseJson, type Json } from '../base/json.ts';
 import { sumOfCosts, sumOfKnown } from '../base/sum-of-known.ts';
 import type { CapturedTurn } from '../conversations/captured-requests.ts';
@@ -238,12 +240,7 @@ export function saysMore(other: CallRecord, record: CallRecord): boolean {
 /** Parses a record. Undefined if the text is not one: a line may have been cut off. */
 export function parseCallRecord(text: string): CallRecord | undefined {
   const value: unknown = parseJson(text);
-  return RECORD.check(value) === undefined ? (value as CallRecord) : undefined;
-}
-
-/** Unlike in events, a missing field of a record is never null. */
-function orMissing(field: Field): Field {
-  return { ...field, check: (value) => (value === undefined ? undefined : field.check(value)) };
+  return RECORD.check(value) === undefined && !isTooDeep(value) ? (value as CallRecord) : undefined;
 }
 
 const anything: Field = { ...object, check: () => undefined };

@@ -2,11 +2,21 @@
 // keyed hash of the value, so that every process makes the same mark. The write that stores it in
 // its conversation gives it a number: `[card 1]`.
 
+import { isObject } from '../base/fields.ts';
+
 /**
  * The names of a conversation's values, such as `card 1`, by the letters of their marks. Stored
  * with the conversation: without the key nobody can find out whether a value is among them.
  */
 export type Placeholders = Readonly<Record<string, string>>;
+
+const NAME = /^[a-z][a-z-]{0,23} [1-9]\d{0,3}$/;
+
+/** Whether a stored value can be a conversation's names. */
+export function isPlaceholders(value: unknown): value is Placeholders {
+  return isObject(value)
+    && Object.values(value).every((name) => typeof name === 'string' && NAME.test(name));
+}
 
 /** How many values of a conversation get a number. The others keep their marks. */
 export const MOST_NUMBERED = 100;

@@ -96,6 +96,30 @@ describe('the state of a turn that was replaced', () => {
     }
   });
 
+  it('loses the changes of any number of writes, and what undoes them is bounded', () => {
+    const place = new Replaced();
+    const states = Array.from({ length: 40 }, (_, n) =>
+      JSON.stringify({ own: `${n}`.repeat(2_000), others: n > 20 ? ['tea'] : [] }));
+    for (const [n, state] of states.entries()) {
+      const by = n === 21 ? place.record : place.discarded;
+      if (n === 0) place.conversation.state = state;
+      else place.change(states[n - 1] ?? '', state, by);
+    }
+    assert.ok((place.discarded.undo?.length ?? 0) < 131_072, `${place.discarded.undo?.length}`);
+    // What another turn has set since stays.
+    assert.equal(place.taken().state, states[21]);
+  });
+
+  it('stays as it is if what undoes the changes cannot be read', () => {
+    for (const undo of ['{}', '[7]', '[[{"kind":"set"}]]', '[[', '[[{"path":["cart"],'
+      + '"kind":"remove","index":9007199254740991,"was":1}],null]']) {
+      const place = new Replaced();
+      place.conversation.state = before;
+      place.discarded.undo = undo;
+      assert.equal(place.taken().state, before);
+    }
+  });
+
   it('loses several changes of several turns', () => {
     const place = new Replaced();
     place.conversation.state = before;

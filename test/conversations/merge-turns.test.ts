@@ -6,7 +6,8 @@ import {
   beforeChange, mergeAltered, mergeTurns, placeOf, turnsLostBy,
 } from '../../src/conversations/merge-turns.ts';
 import type { Message, ToolMessage } from '../../src/conversations/message.ts';
-import { isTurnRecord, type TurnRecord } from '../../src/conversations/turn-record.ts';
+import { isTurnRecord } from '../../src/conversations/stored-turn.ts';
+import type { TurnRecord } from '../../src/conversations/turn-record.ts';
 import { holding, reply, round } from './talk.ts';
 
 function record(id: string, more: Partial<TurnRecord> = {}): TurnRecord {

@@ -8,7 +8,7 @@ import {
 import { ConversationManager } from '../../src/conversations/manager.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import {
-  isReached, isSpent, mergeSpent, spend, spentIn, type Spending,
+  isReached, mergeSpent, spend, spentEntries, spentIn, type Spending,
 } from '../../src/conversations/spending.ts';
 
 const NO_LIMITS = { tokens: undefined, cost: undefined };
@@ -127,12 +127,13 @@ describe('mergeSpent', () => {
   });
 });
 
-describe('isSpent', () => {
-  it('is true for what is stored, and for nothing else', () => {
+describe('spentEntries', () => {
+  it('accepts what is stored, and nothing else', () => {
     const { spent } = spentBy(used(10, 0.5));
-    assert.equal(isSpent(JSON.parse(JSON.stringify(spent))), true);
-    const wrongEntry = { ...used(1), revision: '1' };
-    for (const wrong of [undefined, null, {}, 'x', [1], [null], [{}], [wrongEntry]])
-      assert.equal(isSpent(wrong), false, JSON.stringify(wrong));
+    assert.equal(spentEntries.check(JSON.parse(JSON.stringify(spent))), undefined);
+    const wrongEntries = [{ revision: '1' }, { tokens: -1 }, { cost: '1' }].map((field) =>
+      [{ ...spent?.[0], ...field }]);
+    for (const wrong of [undefined, null, {}, 'x', [1], [null], [{}], ...wrongEntries])
+      assert.notEqual(spentEntries.check(wrong), undefined, JSON.stringify(wrong));
   });
 });

@@ -227,8 +227,9 @@ export function check(conversation: Conversation): void {
   const texts = [kept, caller?.sessionId, caller?.from, caller?.to];
   for (const message of stored) {
     texts.push(message.content);
+    if (message.role === 'tool') texts.push(message.toolCallId);
     if (message.role === 'assistant')
-      for (const { name, args } of message.toolCalls ?? []) texts.push(name, args);
+      for (const { id, name, args } of message.toolCalls ?? []) texts.push(id, name, args);
   }
   for (const { heard, undo, sent = [] } of turns) {
     texts.push(undo, heard?.text, ...(heard?.lines ?? []));

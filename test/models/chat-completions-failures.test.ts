@@ -41,6 +41,10 @@ type Failure = readonly [
 const [AGAIN, NEVER] = [{ retryable: true }, { retryable: false }];
 const HEL = chunk({ content: 'Hel' });
 const CALL = { index: 0, id: 'c', function: { name: 'a' } };
+/** An object as text, nested so deeply that `JSON.stringify` has no stack for it. */
+const DEEP = `${'{"a":'.repeat(9_000)}0${'}'.repeat(9_000)}`;
+const DEEP_ARGUMENTS =
+  `{"choices":[{"delta":{"tool_calls":[{"function":{"name":"a","arguments":${DEEP}}}]}}]}`;
 const NO_CALL = { index: 0, id: 'c', function: { name: '', arguments: '' } };
 
 /** What the model does, and what the error says, by the error's code. */
@@ -48,6 +52,7 @@ const FAILURES: Readonly<Record<string, readonly Failure[]>> = {
   malformed_stream: [
     ['sends broken JSON', malformed, AGAIN],
     ['sends JSON where a stream was asked for', fails(200, '{"choices":[]}')],
+    ['nests arguments too deeply', stream(event(DEEP_ARGUMENTS), chunk({}, 'tool_calls')), AGAIN],
   ],
   error_in_stream: [
     ['sends an error with status 200', fails(200, '{"error":{"message":"overloaded","code":503}}'),
@@ -60,6 +65,10 @@ const FAILURES: Readonly<Record<string, readonly Failure[]>> = {
       { ...AGAIN, status: 503 }],
     ['breaks off with a bare error that no retry heals',
       stream(event({ message: 'too long', code: 400 })), { ...NEVER, status: 400 }],
+    ['breaks off with an error that is nested too deeply',
+      stream(HEL, event(`{"error":${DEEP}}`)), AGAIN],
+    ['breaks off with an error whose code is no number',
+      stream(event({ error: { code: { toString: 1, valueOf: 1 } } })), AGAIN],
     ['breaks off with a detail', stream(HEL, event({ detail: 'overloaded' })), AGAIN],
     ['breaks off with an event named error',
       stream(HEL, `event: error\n${event({ code: 502, details: 'gone' })}`),

@@ -145,6 +145,14 @@ describe('ToolCallParts', () => {
     assert.equal(join([{ index: 0, args: '{' }]).hasBegun, true);
   });
 
+  it('does not parse long arguments again and again if their name is in every piece', () => {
+    const from = process.cpuUsage();
+    const begun = { index: 0, name: 'a', args: '{"n":"' };
+    join([begun, ...Array<Piece>(50_000).fill({ index: 0, name: 'a', args: 'xxxx}' })]);
+    const cost = process.cpuUsage(from).user / 1_000;
+    assert.ok(cost < 1_000, `${cost} ms`);
+  });
+
   it('makes ids that every vendor accepts', () => {
     const [call] = join([{ name: 'a' }]).finish();
     assert.match(call?.id ?? '', /^\w{1,40}$/);

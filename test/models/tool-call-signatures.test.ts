@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { ToolCallSignatures } from '../../src/models/tool-call-signatures.ts';
+import { isSignature, ToolCallSignatures } from '../../src/models/tool-call-signatures.ts';
 
 const UNSIGNED = { google: { thought_signature: 'skip_thought_signature_validator' } };
 
@@ -23,18 +23,17 @@ describe('ToolCallSignatures', () => {
     assert.deepEqual(new ToolCallSignatures().recall(['call_1', 'call_2']), [UNSIGNED, undefined]);
   });
 
-  it('keeps a signature of exactly 65,536 characters, but not one of 65,537', () => {
-    const signatures = new ToolCallSignatures();
-    signatures.remember('call_1', signatureOf(65_536));
-    signatures.remember('call_2', signatureOf(65_537));
-    assert.deepEqual(signatures.recall(['call_1']), [signatureOf(65_536)]);
-    assert.deepEqual(signatures.recall(['call_2']), [UNSIGNED]);
-  });
-
   it('keeps the signatures of the latest 200 calls', () => {
     const signatures = new ToolCallSignatures();
     for (let call = 0; call <= 200; call++) signatures.remember(`call_${call}`, { call });
     assert.deepEqual(signatures.recall(['call_0']), [UNSIGNED]);
     assert.deepEqual(signatures.recall(['call_1']), [{ call: 1 }]);
+  });
+});
+
+describe('isSignature', () => {
+  it('accepts 65,536 characters of JSON, and not 65,537', () => {
+    assert.equal(isSignature(signatureOf(65_536)), true);
+    assert.equal(isSignature(signatureOf(65_537)), false);
   });
 });

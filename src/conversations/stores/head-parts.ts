@@ -1,8 +1,12 @@
+import {
+  arrayOf, count, objectOf, orMissing, string, time, type Field,
+} from '../../base/fields.ts';
 import { merge } from '../../base/json-difference.ts';
 import { keepAgent, noteMerged, setState } from '../agent-state.ts';
 import { keepCaller, type Conversation, type KnownCaller } from '../conversation.ts';
 import { hearWaiting } from '../heard.ts';
-import { isSpent, mergeSpent } from '../spending.ts';
+import { placeholderNames } from '../numbering.ts';
+import { mergeSpent, spentEntries } from '../spending.ts';
 import { isLost, lengthOfChanges, withChange, type MadeChange } from './made-changes.ts';
 import { parsePart } from './part-store.ts';
 import {
@@ -82,15 +86,14 @@ export class HeadParts {
     if (name === STATE) return this.#readState(stateIn(text));
     const head = parsePart(text);
     if (head === undefined) return false;
-    // What can be counted from the turns is not taken from the head.
-    const { id, turns, turnHashes } = this.#conversation;
-    const known: Partial<Record<string, unknown>> = { ...head };
-    const { revision = 0, ...fields } = known;
-    if (typeof revision === 'number') this.#revision = revision;
-    Object.assign(this.#conversation, fields, { id, turns, turnHashes });
-    if (!isSpent(this.#conversation.spent)) delete this.#conversation.spent;
-    if (!Array.isArray(this.#conversation.reports)) delete this.#conversation.reports;
-    return true;
+    const { revision = 0, ...fields }: Partial<Record<string, unknown>> = headOf(head);
+    const isBad = ([name, value]: [string, unknown]): boolean =>
+      FIELDS.get(name)?.check(value) !== undefined;
+    const all = Object.entries(fields).filter(([name]) => name !== '__proto__');
+    Object.assign(this.#conversation, Object.fromEntries(all.filter((field) => !isBad(field))));
+    const isCount = count.check(revision) === undefined;
+    if (isCount) this.#revision = Number(revision);
+    return isCount && !all.some(isBad);
   }
 
   #readState(state: StoredState | undefined): boolean {
@@ -279,8 +282,22 @@ export class HeadParts {
   }
 }
 
-/** The head, without what can be counted from the turns. */
-function headOf(conversation: Conversation): object {
+/** What the fields of a head may be. Those of later versions may hold anything. */
+const FIELDS: ReadonlyMap<string, Field> = new Map(Object.entries({
+  format: count,
+  updatedAt: time,
+  agent: string,
+  caller: objectOf({ sessionId: string, from: orMissing(string), to: orMissing(string) }),
+  spent: spentEntries,
+  erasedAt: time,
+  erasedTo: count,
+  placeholders: placeholderNames,
+  reports: arrayOf(objectOf({ turnId: orMissing(string), textHeard: orMissing(string) })),
+  trimmedTo: time,
+}));
+
+/** The head, without what can be counted from the turns, and without what is not stored. */
+function headOf(conversation: Partial<Conversation>): object {
   const {
     id: _id,
     turns: _turns,
@@ -291,6 +308,7 @@ function headOf(conversation: Conversation): object {
     textLength: _textLength,
     capturedBytes: _capturedBytes,
     touched: _touched,
+    isBehind: _isBehind,
     madeFrom: _madeFrom,
     merged: _merged,
     state: _state,

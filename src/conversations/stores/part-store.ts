@@ -1,4 +1,5 @@
 import type { Awaitable } from '../../base/awaitable.ts';
+import { isObject, isTooDeep } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
 
 /** A conversation as it is stored: in parts. */
@@ -22,10 +23,13 @@ interface News {
   readonly removed: readonly string[];
 }
 
-/** The object in a part. Undefined for anything else, such as text that was cut. */
+/**
+ * The object in a part. Undefined for anything else, such as text that was cut, or JSON that is
+ * nested so deeply that it could not be written again.
+ */
 export function parsePart(text: string): object | undefined {
   const value: unknown = parseJson(text);
-  return typeof value === 'object' && value !== null ? value : undefined;
+  return isObject(value) && !isTooDeep(value) ? value : undefined;
 }
 
 /**

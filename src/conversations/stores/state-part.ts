@@ -1,9 +1,8 @@
 // The agent's state as a part: the text as it was last written whole, and the changes since. This
 // way a turn that adds a little to a long state costs little.
 
-import {
-  applyDifferences, differencesOf, isDifference, mapIn,
-} from '../../base/json-difference.ts';
+import { isTooDeep } from '../../base/fields.ts';
+import { applyToSame, differencesIn, differencesOf, mapIn } from '../../base/json-difference.ts';
 import { parseJson } from '../../base/json.ts';
 
 /** A shorter state is always written whole. */
@@ -47,13 +46,15 @@ function between(was: string, text: string): string | undefined {
   const [root, next] = [was, text].map(mapIn);
   if (root === undefined || next === undefined) return undefined;
   const differences = differencesOf(root, next);
-  applyDifferences(root, differences);
-  return JSON.stringify(root) === text ? JSON.stringify(differences) : undefined;
+  const isSame = applyToSame(root, differences) && JSON.stringify(root) === text;
+  return isSame ? JSON.stringify(differences) : undefined;
 }
 
 /** Undefined if the part cannot be read. */
 export function stateIn(part: string): StoredState | undefined {
   const [text = '', versions = ''] = part.split('\n', 2);
+  const root = mapIn(text);
+  if (root === undefined || isTooDeep(root)) return undefined;
   const stored = { text, versions: versions.split(' '), added: 0 };
   return withAdded(stored, part.slice(text.length + 1 + versions.length));
 }
@@ -66,11 +67,11 @@ export function withAdded(stored: StoredState, changes: string): StoredState | u
   const versions = [...stored.versions];
   for (const line of changes.split('\n').slice(1)) {
     const [version = ''] = line.split(' ', 1);
-    const differences: unknown = parseJson(line.slice(version.length));
-    if (!Array.isArray(differences) || !differences.every(isDifference)) return undefined;
-    applyDifferences(root, differences);
+    const differences = differencesIn(parseJson(line.slice(version.length)));
+    if (differences === undefined || !applyToSame(root, differences)) return undefined;
     versions.push(version);
   }
+  if (isTooDeep(root)) return undefined;
   const added = stored.added + changes.length;
   return { text: JSON.stringify(root), versions: versions.slice(-MAX_VERSIONS), added };
 }

@@ -1,9 +1,12 @@
 import type { Conversation } from '../conversation.ts';
 import { placeOf } from '../merge-turns.ts';
-import { isTurnRecord, type TurnRecord } from '../turn-record.ts';
+import { isTurnRecord } from '../stored-turn.ts';
+import type { TurnRecord } from '../turn-record.ts';
 import { parsePart } from './part-store.ts';
 
 const NAME = /^\d{1,15}$/;
+/** New turns have lower numbers, however high those found are: longer names would not be read. */
+const MAX_NUMBER = 1e12;
 
 /**
  * The turns of one conversation, each a part whose name is a number. Numbers go up in the order in
@@ -36,7 +39,8 @@ export class TurnParts {
    */
   read(name: string, text: string): boolean {
     const part = parsePart(text);
-    this.#nextNumber = Math.max(this.#nextNumber, Number(name) + 1);
+    const number = Number(name);
+    if (number < MAX_NUMBER) this.#nextNumber = Math.max(this.#nextNumber, number + 1);
     if (part === undefined || !isTurnRecord(part)) return false;
     this.#names.set(part, name);
     return true;

@@ -71,7 +71,7 @@ describe('the state in the store', () => {
 
   it('is reported if what was added to it cannot be read', () => {
     const known = open({ state: '{"n":1}\nv1' }).parts;
-    const unreadable = [' [{"kind":"set","path":["n"],"to":2}]', ' [{']
+    const unreadable = [' [{"kind":"set","path":["n"],"was":1,"to":2}]', ' [{']
       .map((added) => open().parts.join(known, () => false, new Map([['state', `\nv2${added}`]])));
     assert.deepEqual(unreadable, [[], ['state']]);
   });
@@ -113,9 +113,9 @@ describe('what another copy has not stored yet', () => {
   });
 
   it('does not replace the caller', () => {
-    const latest = open({ head: '{"caller":{"id":"a"}}' });
-    latest.parts.takeNew(open({ head: '{"caller":{"id":"b"}}' }).parts);
-    assert.deepEqual(latest.conversation.caller, { id: 'a' });
+    const latest = open({ head: '{"caller":{"sessionId":"a"}}' });
+    latest.parts.takeNew(open({ head: '{"caller":{"sessionId":"b"}}' }).parts);
+    assert.deepEqual(latest.conversation.caller, { sessionId: 'a' });
   });
 });
 

@@ -63,7 +63,6 @@ describe('a state as a part', () => {
       JSON.stringify({ total: 0, list: LONG.repeat(40) }),
       JSON.stringify({ list: LONG.repeat(40), total: 0 }), // only names in another order
       '{}',
-      '7',
     ];
     for (const state of states) {
       part.write(state);
@@ -98,6 +97,14 @@ describe('a state as a part', () => {
     '{}', '[null]', '[{"kind":"set"}]', '[{"kind":"set","path":[]}]', '[{"kind":"set","path":[7]}]',
     '[{"kind":"append","path":["a"]}]', '[{"kind":"remove","path":["a"]}]',
     '[{"kind":"insert","path":["a"],"index":0}]', '[{"kind":"other","path":["a"],"index":0}]',
+    // The first one kept every process busy for good that read it.
+    '[{"kind":"remove","path":["a"],"index":9007199254740991,"was":0}]',
+    '[{"kind":"replace","path":["a"],"index":1,"was":0,"to":1}]',
+    '[{"kind":"remove","path":["a"],"index":-1,"was":0}]',
+    '[{"kind":"insert","path":["a"],"index":1e300,"next":0,"items":[1]}]',
+    '[{"kind":"set","path":["a","b"],"to":1}]', '[{"kind":"set","path":["a"],"was":2,"to":1}]',
+    '[{"kind":"append","path":["b"],"items":[1]}]',
+    '[{"kind":"append","path":["__proto__"],"items":[1]}]',
   ])
     it(`is not read if what was added is not a change: ${damaged}`, () => {
       assert.equal(stateIn(`{"a":[1]}\nv1\nv2 ${damaged}`), undefined);
