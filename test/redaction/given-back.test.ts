@@ -134,11 +134,13 @@ describe('what a raw tool gives back has placeholders', () => {
       'but not within longer numbers and words',
       () => [
         '1417', '4170', 417.5, '417.50', '1,417', '417,000', 'A417', 'x_417', '2024-417',
-        '161 417 0732 55', 'oh four one seven', 'four one seven four', '2026-11-27', '11/27/2026', '1161 496 07324', [41, 7],
+        'oh four one seven', 'four one seven four', '161 417 0732 55',
+        '2026-11-27', '11/27/2026', '1161 496 07324', [41, 7],
       ],
       [
         '1417', '4170', 417.5, '417.50', '1,417', '417,000', 'A417', 'x_417', '2024-417',
-        '161 417 0732 55', 'oh four one seven', 'four one seven four', '2026-11-27', '11/27/2026', '1161 496 07324', [41, 7],
+        'oh four one seven', 'four one seven four', '161 417 0732 55',
+        '2026-11-27', '11/27/2026', '1161 496 07324', [41, 7],
       ],
     ],
     ['which has a price', () => '417 euros', '[code 1] euros'],
