@@ -20,7 +20,7 @@ const INNER = [
   'ModelFailed', 'ModelFigures', 'ModelReplaced', 'ModelRetried', 'ModelSent', 'OnceCalls',
   'OutputOf', 'Placeholders', 'PROFILES', 'PromptDefinition', 'RawEvent', 'Read',
   'RequestFigures', 'RetryOptions', 'SchemaType', 'SessionFields', 'SettingValues', 'Shorthands',
-  'SpentEntry', 'StateRedactor', 'StoreWaited', 'Subschema', 'TELLINGS', 'Timeouts', 'ToolEnded',
+  'SpentEntry', 'StateRedactors', 'StoreWaited', 'Subschema', 'TELLINGS', 'Timeouts', 'ToolEnded',
   'ToolFigures', 'ToolStarted', 'TURN_STATES', 'TurnApologised', 'TurnEnded', 'TurnInterrupted',
   'TurnRecord', 'TurnSpoke', 'TurnStarted', 'ValueOf', 'Written',
 ];

@@ -1,11 +1,7 @@
 import { BoundedMap } from '../base/bounded-map.ts';
+import type { KnownValue } from './finder.ts';
+import { GivenValues } from './given-values.ts';
 import { MOST_NUMBERED, nextName, type Placeholders } from './placeholder.ts';
-
-/** A value that was found in a conversation. */
-export interface KnownValue {
-  readonly kind: string;
-  readonly value: string;
-}
 
 /** Values remembered per conversation. Beyond that, the one said longest ago is forgotten. */
 const MOST_VALUES = 200;
@@ -17,6 +13,8 @@ const MOST_VALUES = 200;
 export class CallValues {
   /** By the letters of their marks. */
   readonly #values = new BoundedMap<string, KnownValue>(MOST_VALUES);
+  /** Those that tools and agents were given. */
+  readonly given = new GivenValues();
   #placeholders: Placeholders = {};
   #countOfNames = 0;
   /** By the owner's clock. */
@@ -59,6 +57,14 @@ export class CallValues {
   /** The value with that name, such as `card 1` or the name in a mark. */
   valueOf(name: string): string | undefined {
     return this.#values.get(this.lettersOf(name))?.value;
+  }
+
+  /** The same for somebody who may give it back. */
+  give(name: string): string | undefined {
+    const letters = this.lettersOf(name);
+    const known = this.#values.get(letters);
+    if (known !== undefined) this.given.add(letters, known);
+    return known?.value;
   }
 
   /** The letters in the mark of the value with that name. */

@@ -9,6 +9,12 @@ export interface FoundValue {
   readonly value?: string | undefined;
 }
 
+/** A value that was found in a conversation. */
+export interface KnownValue {
+  readonly kind: string;
+  readonly value: string;
+}
+
 /** The values in a text, with pauses in between. */
 export type FindingSteps = Generator<FoundValue | undefined, void, undefined>;
 

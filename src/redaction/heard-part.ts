@@ -1,5 +1,5 @@
-import type { KnownValue } from './call-values.ts';
 import { digitsIn, runAtEnd } from './digit-runs.ts';
+import type { KnownValue } from './finder.ts';
 
 /** A shorter part of a value could be anything. */
 const SHORTEST_PART = 4;

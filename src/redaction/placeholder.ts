@@ -87,6 +87,15 @@ export function* placesOfPlaceholders(
     yield { start: index, end: index + placeholder.length };
 }
 
+/** Whether a placeholder or a mark begins at a place. */
+export function isPlaceholderAt(text: string, start: number): boolean {
+  if (text[start] !== '[') return false;
+  AT_PLACE.lastIndex = start;
+  return AT_PLACE.test(text);
+}
+
+const AT_PLACE = new RegExp(PLACEHOLDER.source, 'y');
+
 /** The next free name for a kind. */
 export function nextName(kind: string, placeholders: Placeholders): string {
   let last = 0;

@@ -1,5 +1,7 @@
 import { messageOf } from '../base/thrown-values.ts';
-import { withTexts } from './texts.ts';
+
+/** Takes the values out of a JSON value. */
+type RedactJson = <T>(value: T) => T;
 
 /** Deeper causes are left out. They may even form a cycle. */
 const MAX_CAUSES = 5;
@@ -12,7 +14,7 @@ const USUAL = ['name', 'message', 'code', 'stack'] as const;
  * decides what becomes of a call), with texts and numbers free of values, causes likewise, and
  * without the objects that HTTP clients attach to their errors.
  */
-export function redactedError(error: unknown, redact: (text: string) => string): unknown {
+export function redactedError(error: unknown, redact: RedactJson): unknown {
   try {
     return redacted(error, redact, 0);
   } catch {
@@ -20,10 +22,10 @@ export function redactedError(error: unknown, redact: (text: string) => string):
   }
 }
 
-function redacted(error: unknown, redact: (text: string) => string, depth: number): unknown {
+function redacted(error: unknown, redact: RedactJson, depth: number): unknown {
   if (!(error instanceof Error)) {
     if (typeof error === 'object' && error !== null) return new Error(redact(messageOf(error)));
-    return withTexts(error, redact);
+    return redact(error);
   }
   const fields: PropertyDescriptorMap = {};
   let isChanged = false;
@@ -45,7 +47,7 @@ function redacted(error: unknown, redact: (text: string) => string, depth: numbe
 function withoutValues(
   name: string | symbol,
   given: unknown,
-  redact: (text: string) => string,
+  redact: RedactJson,
   depth: number,
 ): unknown {
   if (name === 'errors' && Array.isArray(given)) {
@@ -56,7 +58,8 @@ function withoutValues(
   }
   if (given instanceof Error)
     return depth < MAX_CAUSES ? redacted(given, redact, depth + 1) : undefined;
-  return typeof given === 'object' || typeof given === 'function'
-    ? undefined
-    : withTexts(given, redact);
+  if (typeof given === 'object' || typeof given === 'function') return undefined;
+  if (typeof name === 'symbol') return redact(given);
+  const [kept] = Object.values(redact({ [name]: given })); // its name may say what it is
+  return kept;
 }

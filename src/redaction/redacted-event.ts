@@ -14,7 +14,9 @@ export function* redactedEvent<E extends CallEvent>(
 ): Steps<E> {
   const { conversationId, sessionId, turnId, caller } = event;
   const names = new Set([conversationId, sessionId, turnId, caller?.from, caller?.to]);
-  const all = <T>(value: T): Steps<T> => sealed.sealingAll(value, (text) => names.has(text));
+  // What is reported at the end is compared with nothing: it may be redacted as the agent's words.
+  const texts = event.type === 'end' ? sealed.ofOurs() : sealed;
+  const all = <T>(value: T): Steps<T> => texts.sealingAll(value, (text) => names.has(text));
   const words = event.type === 'message' ? yield* wordsOf(event, sealed) : undefined;
   const data = event.type === 'data' ? { data: yield* all(event.data) } : undefined;
   const raw = yield* all(event.raw);

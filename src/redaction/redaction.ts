@@ -6,8 +6,12 @@ import { createHmac } from 'node:crypto';
 
 import { BoundedMap } from '../base/bounded-map.ts';
 import { atOnce, Slices, type Steps } from '../base/slices.ts';
-import { CallValues, type KnownValue } from './call-values.ts';
-import { cutValueIn, stepsOf, type Finder, type FoundValue } from './finder.ts';
+import { CallValues } from './call-values.ts';
+import { wordForField } from './field-words.ts';
+import {
+  cutValueIn, stepsOf, type Finder, type FoundValue, type KnownValue,
+} from './finder.ts';
+import type { GivenValues } from './given-values.ts';
 import { kindsIn, redactorsIn } from './named-finders.ts';
 import {
   lettersFrom, markOf, withNames, withoutPlaceholders, type Kinds, type Placeholders,
@@ -36,6 +40,7 @@ export interface RedactionOptions {
 export const FAILED_TEXT = '[redaction failed]';
 
 const MOST_CONVERSATIONS = 10_000;
+const MOST_NAMES = 1_000;
 /** How long a conversation is kept after its last use. */
 const KEPT_MS = 3_600_000;
 
@@ -49,6 +54,8 @@ export class Redaction {
   readonly #options: RedactionOptions;
   readonly #now: () => number;
   readonly #calls = new BoundedMap<string, CallValues>(MOST_CONVERSATIONS);
+  /** By the names of fields: JSON has the same ones again and again. */
+  readonly #words = new Map<string, string | undefined>();
   #sweep: NodeJS.Timeout | undefined;
   /** For long texts. What arrives in a conversation stays in order. */
   readonly slices = new Slices();
@@ -101,6 +108,25 @@ export class Redaction {
   /** The values of a conversation that this process has seen, by the letters of their marks. */
   valuesOf(conversationId: string): Iterable<readonly [letters: string, value: KnownValue]> {
     return this.#calls.get(conversationId)?.entries() ?? [];
+  }
+
+  /** The values of a conversation that were given out. Undefined if none is known. */
+  givenIn(conversationId: string): GivenValues | undefined {
+    return this.#calls.get(conversationId)?.given;
+  }
+
+  /** See `wordForField`. */
+  wordFor(name: string): string | undefined {
+    if (this.#words.has(name)) return this.#words.get(name);
+    if (this.#words.size >= MOST_NAMES) this.#words.clear();
+    const word = wordForField(name, this.#kinds);
+    this.#words.set(name, word);
+    return word;
+  }
+
+  /** The hash of a text in which values can be guessed. Equal in all processes. */
+  idOf(text: string): string {
+    return createHmac('sha256', this.#options.key).update(text).digest('hex');
   }
 
   /** A text that was cut, with a mark for the beginning of a value that it may end with. */
@@ -220,7 +246,7 @@ export class Redaction {
     return withTexts(value, (text) =>
       withoutPlaceholders(text, (name) => {
         if (!this.#kinds.has(name.slice(0, name.indexOf(' ')))) return `[${name}]`;
-        const found = known?.valueOf(name);
+        const found = known?.give(name);
         if (found !== undefined) return found;
         const cure = 'ask the caller to say it again';
         throw new UnknownValueError(`[${name}] is not known in this process: ${cure}`);

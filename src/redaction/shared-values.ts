@@ -1,5 +1,6 @@
-import type { CallValues, KnownValue } from './call-values.ts';
+import type { CallValues } from './call-values.ts';
 import { securityCodes } from './card-details.ts';
+import type { KnownValue } from './finder.ts';
 import { MOST_NUMBERED, withoutPlaceholders } from './placeholder.ts';
 import { withTexts } from './texts.ts';
 import { ValueCipher } from './value-cipher.ts';

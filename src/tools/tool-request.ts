@@ -118,8 +118,10 @@ class RequestedToolCall<S> {
     const checked = await this.#check(signal);
     if ('problem' in checked) return undefined;
     if (once === true) return canonicalJson(parsed.args);
-    // The text becomes part of a hash without a key, which would not hide a value.
-    const args = this.#turn.journal.conceal(checked.args);
+    // The text becomes part of a hash without a key, which would not hide a value. And it must be
+    // the same in all processes, so the model's own words are best.
+    const isAsGiven = 'args' in this.#given && checked.args === this.#given.args;
+    const args = isAsGiven ? parsed.args : this.#turn.journal.conceal(checked.args);
     const text: unknown = once?.(args, this.#context());
     if (typeof text === 'string' && text !== '') return text;
     throw new TypeError(`tool ${name}: once must return a non-empty string, got ${kindOf(text)}`);

@@ -48,7 +48,7 @@ export class Journal implements TurnJournal {
     if (this.#turn.isOver) return;
     const { values } = this.#turn;
     if (values === undefined) return this.#turn.calls.note(calls);
-    return values.calls(calls, this.#turn.spoken.text()).then((redacted) => {
+    return values.ownCalls(calls, this.#turn.spoken.text()).then((redacted) => {
       if (!this.#turn.isOver) return this.#turn.calls.note(redacted);
     });
   }

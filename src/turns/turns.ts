@@ -90,7 +90,7 @@ export class Turns implements TurnHost, OwnTurns {
     this.conversations = options.conversations;
     this.process = options.process;
     this.states = agent.state?.open(
-      values === undefined ? undefined : (id, json) => values.state(id, json),
+      values === undefined ? undefined : (id) => values.state(id),
     );
     this.observer = options.observer;
     this.#values = values;

@@ -2,6 +2,7 @@
 // such an agent.
 
 import type { RequestEvent, ToolRun } from '../agents/agent.ts';
+import type { StateRedactor } from '../agents/state/live-state.ts';
 import { andThen, type Awaitable } from '../base/awaitable.ts';
 import { atOnce } from '../base/slices.ts';
 import type { CallEvent } from '../calls/call-event.ts';
@@ -13,6 +14,7 @@ import { redactedError } from '../redaction/redacted-error.ts';
 import { redactedEvent } from '../redaction/redacted-event.ts';
 import type { Redaction } from '../redaction/redaction.ts';
 import { SealedTexts } from '../redaction/sealed-texts.ts';
+import { withJsonTexts, type Change, type Place } from '../redaction/texts.ts';
 
 /** The turn that needs the values. */
 export interface ValuedTurn {
@@ -67,9 +69,24 @@ export class AgentValues {
     });
   }
 
-  /** An agent's state, as JSON text that may be stored. */
-  state(conversationId: string, json: string): string {
-    return this.redaction.named(conversationId, this.#textsOf(conversationId).json(json));
+  /**
+   * Takes values out of an agent's state. What the state had in the same field before does not come
+   * from a value that was given out: a total stays a number.
+   */
+  state(conversationId: string): StateRedactor {
+    let texts: SealedTexts | undefined;
+    return (json, before) => {
+      texts = new SealedTexts(this.redaction, conversationId, true, texts?.given);
+      const had = texts.given?.isEmpty === false ? fieldsIn(before) : undefined;
+      const [given, found] = [texts.change(), this.#textsOf(conversationId).change()];
+      const changeOf = (item: string | number, { name }: Place): Required<Change> =>
+        had?.has(fieldOf(item, name)) === true ? found : given;
+      const sealed = withJsonTexts(json, {
+        text: (text, place) => changeOf(text, place).text(text, place),
+        number: (value, place) => changeOf(value, place).number(value, place),
+      });
+      return this.redaction.named(conversationId, sealed);
+    };
   }
 
   #textsOf(conversationId: string): SealedTexts {
@@ -81,21 +98,24 @@ export class AgentValues {
 export class Values {
   readonly #turn: ValuedTurn;
   readonly #all: AgentValues;
-  #sealed: SealedTexts | undefined;
+  /** A reply is read again with each round of tool calls, and at its end. */
+  readonly #texts: SealedTexts;
+  /** What a model writes: it has no values, and a call must be the same call each time. */
+  #asked: SealedTexts | undefined;
   #told: { readonly event: unknown; readonly names: unknown; readonly told: unknown } | undefined;
 
   constructor(turn: ValuedTurn, all: AgentValues) {
     this.#turn = turn;
     this.#all = all;
+    this.#texts = new SealedTexts(all.redaction, turn.conversationId, true);
   }
 
   get #redaction(): Redaction {
     return this.#all.redaction;
   }
 
-  /** A reply is read again with each round of tool calls, and at its end. */
-  get #texts(): SealedTexts {
-    return (this.#sealed ??= new SealedTexts(this.#redaction, this.#turn.conversationId));
+  get #askedTexts(): SealedTexts {
+    return (this.#asked ??= new SealedTexts(this.#redaction, this.#turn.conversationId));
   }
 
   /** The text with placeholders. New values get their numbers when it is stored. */
@@ -146,19 +166,33 @@ export class Values {
   }
 
   /** The same, with numbers for new values. */
-  numberedJson(json: string): Awaitable<string> {
+  numberedJson(json: string, texts = this.#texts): Awaitable<string> {
     const { slices } = this.#redaction;
     return andThen(
-      slices.run(this.#turn.conversationId, this.#texts.sealingJson(json)),
+      slices.run(this.#turn.conversationId, texts.sealingJson(json)),
       (sealed) => withNumbers(this.#all, this.#turn, sealed),
     );
   }
 
-  /** Calls as they may be stored, together with what was `said` before them. */
-  async calls(calls: readonly ToolCall[], said: string): Promise<readonly ToolCall[]> {
+  /** Calls as they may be run and stored, together with what was `said` before them. */
+  calls(calls: readonly ToolCall[], said: string): Promise<readonly ToolCall[]> {
+    return this.#calls(calls, said, this.#askedTexts);
+  }
+
+  /** The same for calls that the agent runs itself: it may write values into them. */
+  ownCalls(calls: readonly ToolCall[], said: string): Promise<readonly ToolCall[]> {
+    return this.#calls(calls, said, this.#texts);
+  }
+
+  async #calls(
+    calls: readonly ToolCall[],
+    said: string,
+    texts: SealedTexts,
+  ): Promise<readonly ToolCall[]> {
     const redacted: ToolCall[] = [];
     await withNumbers(this.#all, this.#turn, said);
-    for (const call of calls) redacted.push({ ...call, args: await this.numberedJson(call.args) });
+    for (const call of calls)
+      redacted.push({ ...call, args: await this.numberedJson(call.args, texts) });
     return redacted;
   }
 
@@ -181,21 +215,28 @@ export class Values {
         : {
             once: (signal) =>
               andThen(once(signal), (text) =>
-                text === undefined ? undefined : this.numberedJson(text)),
+                text === undefined ? undefined : this.numberedJson(text, this.#askedTexts)),
           }),
-      run: async (context) => {
-        try {
-          return await this.numberedJson(await tool.run(context));
-        } catch (error) {
-          throw this.error(error);
-        }
+      run: (context) => this.#result(() => tool.run(context)),
+      late: () => {
+        const late = tool.late?.();
+        return late === undefined ? undefined : this.#result(() => late);
       },
     };
   }
 
+  /** What a tool returns or throws, as it may be stored. */
+  async #result(run: () => Awaitable<string>): Promise<string> {
+    try {
+      return await this.numberedJson(await run());
+    } catch (error) {
+      throw this.error(error);
+    }
+  }
+
   /** What was thrown, as it may be logged and traced. */
   error(error: unknown): unknown {
-    return redactedError(error, (text) => this.text(text));
+    return redactedError(error, (value) => this.named(this.#texts.all(value)));
   }
 
   /** See `TurnJournal`. */
@@ -210,8 +251,24 @@ export class Values {
 
   /** See `TurnJournal`. */
   conceal<T>(value: T): T {
-    return this.named(this.#texts.all(value));
+    return this.named(this.#askedTexts.all(value));
   }
+}
+
+/** The texts and numbers of a JSON text, each with the name of its field. */
+function fieldsIn(json: string | undefined): ReadonlySet<string> {
+  const fields = new Set<string>();
+  if (json === undefined) return fields;
+  const note = <I extends string | number>(item: I, { name }: Place): I => {
+    fields.add(fieldOf(item, name));
+    return item;
+  };
+  withJsonTexts(json, { text: note, number: note });
+  return fields;
+}
+
+function fieldOf(item: string | number, name: string | undefined): string {
+  return JSON.stringify([item, name]);
 }
 
 /**

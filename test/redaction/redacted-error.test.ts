@@ -3,9 +3,11 @@ import { describe, it } from 'node:test';
 import { inspect } from 'node:util';
 
 import { redactedError } from '../../src/redaction/redacted-error.ts';
+import { withTexts } from '../../src/redaction/texts.ts';
 
 const CARD = '4242424242424242';
-const hide = (text: string): string => text.replaceAll(CARD, '[card]');
+const hide = <T>(value: T): T =>
+  withTexts(value, (text: string): string => text.replaceAll(CARD, '[card]'));
 
 class Declined extends Error {
   override readonly name = `Declined ${CARD}`;

@@ -16,19 +16,25 @@ interface StoredState {
   readonly erasedAt?: number;
 }
 
-/** Takes values out of a state that is about to be stored, as JSON text. */
-export type StateRedactor = (conversationId: string, json: string) => string;
+/**
+ * Takes values out of a state that is about to be stored, as JSON text. `before`: what the store
+ * was given last.
+ */
+export type StateRedactor = (json: string, before: string | undefined) => string;
+
+/** Makes one for a conversation. */
+export type StateRedactors = (conversationId: string) => StateRedactor;
 
 /** One state per conversation, for as long as something uses it. */
 export class LiveStates<S = unknown> {
   readonly #create: () => S;
   readonly #live = new Map<string, LiveState<S>>();
-  readonly #redact: StateRedactor | undefined;
+  readonly #redactorFor: StateRedactors | undefined;
 
-  /** Without `redact`, a state is stored as it is. */
-  constructor(create: () => S, redact?: StateRedactor) {
+  /** Without `redactorFor`, a state is stored as it is. */
+  constructor(create: () => S, redactorFor?: StateRedactors) {
     this.#create = create;
-    this.#redact = redact;
+    this.#redactorFor = redactorFor;
   }
 
   /**
@@ -75,10 +81,8 @@ export class LiveStates<S = unknown> {
     const unused = (): void => {
       if (this.#live.get(conversationId) === live) this.#live.delete(conversationId);
     };
-    const redact = this.#redact;
     const live: LiveState<S> = new LiveState(
-      this.#create, text, erasedAt, unused,
-      redact === undefined ? undefined : (json) => redact(conversationId, json),
+      this.#create, text, erasedAt, unused, this.#redactorFor?.(conversationId),
     );
     return live;
   }
@@ -94,7 +98,7 @@ export class LiveState<S = unknown> {
   discardedTurns = 0;
   readonly #create: () => S;
   readonly #unused: () => void;
-  readonly #redact: ((json: string) => string) | undefined;
+  readonly #redact: StateRedactor | undefined;
   /** What the store has, as far as we know. */
   #known: string | undefined;
   /**
@@ -120,7 +124,7 @@ export class LiveState<S = unknown> {
     text: string | undefined,
     erasedAt: number,
     unused: () => void,
-    redact?: (json: string) => string,
+    redact?: StateRedactor,
   ) {
     this.#create = create;
     this.#redact = redact;
@@ -266,7 +270,7 @@ export class LiveState<S = unknown> {
 
   #createNew(): S {
     const value = this.#create();
-    this.#created = this.#textToStore(value);
+    this.#created = this.#textToStore(value, stateText(value));
     return value;
   }
 
@@ -274,15 +278,15 @@ export class LiveState<S = unknown> {
    * A state that is too long, because processes have merged theirs, is accepted if it is shorter
    * than before.
    */
-  #textToStore(value: S): string {
-    const text = this.#textOf(value);
+  #textToStore(value: S, before?: string): string {
+    const text = this.#textOf(value, before);
     if (text.length >= (this.#given?.length ?? 0)) checkStateLength(text);
     return text;
   }
 
-  #textOf(value: S): string {
+  #textOf(value: S, before = this.#given ?? this.#created): string {
     const text = stateText(value);
-    return this.#redact === undefined ? text : this.#redact(text);
+    return this.#redact === undefined ? text : this.#redact(text, before);
   }
 }
 

@@ -1,13 +1,13 @@
 // What an agent keeps about a conversation besides its history.
 
-import { LiveStates, type StateRedactor } from './live-state.ts';
+import { LiveStates, type StateRedactors } from './live-state.ts';
 
 /** Made by `defineState`. Connects an agent with the tools that use its state. */
 export interface State<S = unknown> {
   /** Creates the state of a new conversation. */
   readonly create: () => S;
   /** For the server: opens a container for the states of its active conversations. */
-  readonly open: (redact?: StateRedactor) => LiveStates<S>;
+  readonly open: (redactorFor?: StateRedactors) => LiveStates<S>;
 }
 
 /**
@@ -23,7 +23,7 @@ export function defineState<S extends object>(create: () => S): State<S> {
 }
 
 export function stateMadeBy<S>(create: () => S): State<S> {
-  const open = (redact?: StateRedactor): LiveStates<S> => new LiveStates(create, redact);
+  const open = (redactorFor?: StateRedactors): LiveStates<S> => new LiveStates(create, redactorFor);
   return Object.freeze({ create, open });
 }
 

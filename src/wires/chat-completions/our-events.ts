@@ -28,8 +28,8 @@ export function conversationOf(
 
 /**
  * What the request means: the caller's words, or the start of the call if nobody has said anything.
- * A caller who stays silent says ''. The id of the turn is a hash of what was said. `sealed` takes
- * values out first, because they could be guessed from the hash.
+ * A caller who stays silent says ''. The id of the turn is a hash of what was said. `sealed` makes
+ * one in which no value can be guessed.
  */
 export function turnEventOf(
   raw: CompletionEvent,
@@ -37,14 +37,14 @@ export function turnEventOf(
   headers: IncomingHttpHeaders,
   profile: Profile,
   { conversationId, isAnonymous }: RequestConversation = conversationOf(raw, headers, profile),
-  sealed?: { all<T>(value: T): T },
+  sealed?: { idOf(text: string): string },
 ): TurnEvent {
   const request = { body: raw, headers };
   const fields = {
     raw,
     conversationId,
     sessionId: conversationId,
-    turnId: isAnonymous ? undefined : turnIdOf(raw, sealed?.all(told) ?? told, headers),
+    turnId: isAnonymous ? undefined : turnIdOf(raw, told, headers, sealed),
     caller: callerOf(profile, request),
     metadata: metadataOf(firstValue(profile.metadata, request)),
     language: firstId(['x-language'], request),
@@ -79,6 +79,7 @@ function turnIdOf(
   { messages }: CompletionEvent,
   { lines, omitted, last, words, result }: ToldCall,
   headers: IncomingHttpHeaders,
+  sealed: { idOf(text: string): string } | undefined,
 ): string {
   const key = headers['idempotency-key'];
   if (isId(key)) return key;
@@ -90,5 +91,6 @@ function turnIdOf(
   if (omitted > 0) told.push(messages.length);
   // The length keeps two texts from having the same hash as one.
   for (const { role, text } of lines) told.push(role, text.length, text);
-  return hash('sha256', told.join(' '), 'hex').slice(0, 32);
+  const text = told.join(' ');
+  return (sealed?.idOf(text) ?? hash('sha256', text, 'hex')).slice(0, 32);
 }

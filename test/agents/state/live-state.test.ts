@@ -319,7 +319,7 @@ describe('the changes to a state', () => {
 
   it('are redacted only in the store, not in the state here', () => {
     const state = defineState((): { card: string; total: number } => ({ card: '', total: 0 }));
-    const states = state.open((_id, json) => json.replace('4242', '[card 1]'));
+    const states = state.open(() => (json) => json.replace('4242', '[card 1]'));
     const live = states.enter('c', NEW);
     live.value.card = '4242';
     const text = stored(live, undefined);
