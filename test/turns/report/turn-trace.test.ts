@@ -112,7 +112,8 @@ describe('the channel layercode-microserver:turn', () => {
     const store = new PromisedStore(new MemoryStore({ ttlMs: 60_000, maxConversations: 10 }));
     const points = await pointsOf(t, looking(() => 'A table.'), { store });
     const waits = points.all('storeWaited');
-    assert.deepEqual(waits.map(({ step }) => step), ['open', 'tool_calls']);
+    // Before a tool runs, and before the model gets its result.
+    assert.deepEqual(waits.map(({ step }) => step), ['open', 'tool_calls', 'tool_calls']);
     assert.ok(waits.every(({ durationMs }) => durationMs > 0));
     const sum = waits.reduce((total, { durationMs }) => total + durationMs, 0);
     assert.equal(points.only('turnEnded').storeMs, sum);
