@@ -89,10 +89,8 @@ async function endLate(
 ): Promise<void> {
   const { liveState } = turn;
   liveState?.enter(); // what it changes by then counts, too
-  liveState?.callBegan();
   const done = (): void => liveState?.leave();
   const outcome = await lateOutcome(turn, call, late, forgotten);
-  liveState?.callEnded();
   if (outcome === undefined) return done();
   Object.assign(call.spoken, { state: outcome.state, content: outcome.content });
   void storeResult(turn, call, outcome, done);

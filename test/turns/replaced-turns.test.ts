@@ -336,6 +336,41 @@ describe('the state of a turn that was discarded', () => {
     assert.deepEqual(call.said, ['11 "Book"', '11 "Book it"']);
   });
 
+  for (const [what, more, said] of [
+    ['stays if it may be that of a tool that was running', FINISH, 'Book, Book it'],
+    ['is gone if only a tool was running that may run again', { ...FINISH, repeatable: true },
+      'Book it'],
+    ['stays if it may be that of a tool that the agent was running itself', undefined,
+      'Book, Book it'],
+  ] as const)
+    it(what, async (t) => {
+      const tool = new Booking();
+      const saved = deferred();
+      const call = new Call(t, defineAgent({
+        name: 'tested',
+        state: asking,
+        async onMessage({ text, journal, state: { asked } }) {
+          if (text === 'Book') {
+            if (more === undefined) await journal.noteToolCalls([BOOK]);
+            else {
+              void tool.result(journal, more);
+              await tool.begun();
+            }
+          }
+          asked.push(text);
+          await journal.saveState();
+          saved.resolve();
+          return text === 'Book' ? new Promise(() => undefined) : asked.join(', ');
+        },
+      }));
+      call.ask('Book');
+      await saved.promise;
+      call.ask('Book it');
+      await call.over(2);
+      assert.deepEqual(call.said, [said]);
+      for (const work of tool.works) work.resolve('"booked"');
+    });
+
   // Seed 124 of the platforms on Redis: the call might have made the changes, for all that its
   // record said.
   it('is gone, although another process was running a tool meanwhile', async (t) => {
