@@ -56,6 +56,10 @@ export class GivenValues {
     this.#values.set(letters, value);
   }
 
+  addAll(others: GivenValues): void {
+    for (const [letters, value] of others.#values) this.add(letters, value);
+  }
+
   get isEmpty(): boolean {
     return this.revision === 0;
   }

@@ -38,7 +38,7 @@ export class SealedTexts {
     this.#redaction = redaction;
     this.#conversationId = conversationId;
     this.#isOurs = isOurs;
-    this.#given = redaction.givenIn(conversationId) ?? given;
+    this.#given = given ?? redaction.givenIn(conversationId);
   }
 
   /** The same texts, as if tools and agents had made them. */
@@ -51,9 +51,14 @@ export class SealedTexts {
     return this.#redaction.idOf(text);
   }
 
-  /** A result may come when the call is over, and its values are forgotten everywhere else. */
+  /** A result may come when the session is over, and its values are forgotten everywhere else. */
   get given(): GivenValues | undefined {
-    return (this.#given = this.#redaction.givenIn(this.#conversationId) ?? this.#given);
+    const given = this.#redaction.givenIn(this.#conversationId);
+    if (given !== undefined && given !== this.#given) {
+      if (this.#given !== undefined) given.addAll(this.#given);
+      this.#given = given;
+    }
+    return this.#given;
   }
 
   text(text: string): string {

@@ -8,11 +8,16 @@ import { defineAgent } from '../../src/agents/define-agent.ts';
 import { stateMadeBy } from '../../src/agents/state/state.ts';
 import { withModel } from '../../src/agents/with-model.ts';
 import { soon } from '../../src/base/awaitable.ts';
+import { atOnce } from '../../src/base/slices.ts';
 import { MemoryStore } from '../../src/conversations/memory-store.ts';
 import { scriptedModel, type Script } from '../../src/kit/scripted-model.ts';
 import { noLog } from '../../src/log.ts';
 import { callRecorder } from '../../src/records/call-recorder.ts';
+import { redactedEvent } from '../../src/redaction/redacted-event.ts';
+import { Redaction } from '../../src/redaction/redaction.ts';
 import { tool } from '../../src/tools/tool.ts';
+import type { LayercodeEvent } from '../../src/wires/layercode/events.ts';
+import { callEventOf } from '../../src/wires/layercode/our-events.ts';
 import { CallArchiveInMemory } from '../records/call-archive-in-memory.ts';
 import {
   contentsOf, deferred, messageEvent, serve, Told, type Served, type ServeOptions, type TestAgent,
@@ -104,6 +109,7 @@ describe('what a raw tool gives back has placeholders', () => {
       ({ expiry, code, phone }) => `exp=${expiry}&cvv=${code} ${code} ${expiry}; tel:${phone}`,
       'exp=[expiry 1]&cvv=[code 1] [code 1] [expiry 1]; tel:[phone 1]',
     ],
+    ['joined', ({ code, expiry }) => `${code}/${expiry}-${code}`, '[code 1]/[expiry 1]-[code 1]'],
     [
       'in groups and in words',
       () => ['4 1 7', '4-1-7', 'four one seven', 'four seventeen', '161-4960 732', '٤١٧'],
@@ -169,7 +175,7 @@ describe('what a raw tool gives back has placeholders', () => {
     const served = serve(t, paying([PAY, 'Done.'], async ({ code, phone }, { state }) => {
       began.resolve();
       await goesOn.promise;
-      state.phone = phone;
+      state.notes = [code, phone];
       return { found: code };
     }));
     const turn = says(served, SAID);
@@ -181,7 +187,7 @@ describe('what a raw tool gives back has placeholders', () => {
       JSON.stringify(await served.app.conversations.read('c-1'));
     while (!(await kept()).includes('found')) await soon();
     assert.deepEqual(await served.app.conversations.getState('c-1'), {
-      total: 417, phone: '[phone 1]',
+      total: 417, notes: ['[code 1]', '[phone 1]'],
     });
     assert.match(await kept(), /\{\\"found\\":\\"\[code \w+\]\\"\}/);
   });
@@ -277,6 +283,28 @@ describe('what an agent says of values that it was given has placeholders', () =
     assert.equal(await says(served, SAID), 'So it is 417, or four one seven. Right?');
     const history = await served.history('c-1');
     assert.equal(history.at(-1)?.[1], 'So it is [code 1], or [code 1]. Right?');
+  });
+
+  it('even if it said them before it was given them', async (t) => {
+    const served = serve(t, {
+      redact: REDACT,
+      async *onMessage({ journal }) {
+        yield 'Is it 417?';
+        await journal.noteToolCalls([{ id: 'x', name: 'look', args: '{}' }]);
+        journal.reveal('[code 1]');
+      },
+    });
+    await says(served, SAID);
+    assert.equal((await served.history('c-1'))[1]?.[1], 'Is it [code 1]?');
+  });
+
+  it('but an expiry date without its zero only in two parts', async (t) => {
+    const served = serve(t, {
+      redact: REDACT,
+      onMessage: ({ journal }) => `${journal.reveal('[expiry 1]')}, 3/27, not 327 euros`,
+    });
+    await says(served, 'It expires 03/27.');
+    assert.equal((await served.history('c-1'))[1]?.[1], '[expiry 1], [expiry 1], not 327 euros');
   });
 
   it('in what was heard of it, and in the transcript of the call', async (t) => {
@@ -421,6 +449,13 @@ describe('the name of a field', () => {
     await served.client.post({ type: 'data', ...ids, data: { cvv: '417' } });
     assert.match(JSON.stringify(await told.next()), /^\{"cvv":"\[code \w+\]"\}$/);
   });
+});
+
+it('the caller\'s number is no value, whatever the name of its field', () => {
+  const redaction = new Redaction({ redact: REDACT, key: 'k', onFailure: () => assert.fail() });
+  const event = messageEvent({ from_phone_number: '1614960732', text: 'Hello.' });
+  atOnce(redactedEvent(callEventOf(event as unknown as LayercodeEvent), redaction));
+  assert.equal(redaction.size, 0);
 });
 
 it('an agent reads its own words as it said them', async (t) => {
