@@ -5,10 +5,10 @@ import { createServer, type ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-import { openStore } from '../src/conversations/stores/open-store.ts';
+import { createLogger } from '../src/base/log.ts';
+import { openStore } from '../src/core/conversations/stores/open-store.ts';
 import { createTestClient, type TestReply } from '../src/kit/test-client.ts';
-import { createLogger } from '../src/log.ts';
-import { parseSettings } from '../src/settings/parse-settings.ts';
+import { parseSettings } from '../src/server/settings/parse-settings.ts';
 import { chunk, textReply } from '../test/faults/wire-shapes.ts';
 import { listen, type Listening } from '../test/fixtures/listen.ts';
 import { PEERS } from '../test/fixtures/pages.ts';

@@ -4,9 +4,9 @@
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
-import { createLogger } from '../src/log.ts';
-import { loadOpenTelemetry } from '../src/observers/open-telemetry.ts';
-import { SpanTracer } from '../src/observers/span-tracer.ts';
+import { createLogger } from '../src/base/log.ts';
+import { loadOpenTelemetry } from '../src/server/observers/open-telemetry.ts';
+import { SpanTracer } from '../src/server/observers/span-tracer.ts';
 
 const TURNS = 100_000;
 const CONVERSATIONS = 640;

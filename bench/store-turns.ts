@@ -6,14 +6,14 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { parseArgs } from 'node:util';
 
-import { MemoryStore } from '../src/conversations/memory-store.ts';
-import type { ConversationStore } from '../src/conversations/store.ts';
-import { openParts } from '../src/conversations/stores/open-store.ts';
-import type { PartStore } from '../src/conversations/stores/part-store.ts';
-import { SharedStore } from '../src/conversations/stores/shared-store.ts';
-import { openTurn } from '../src/conversations/turn-opening.ts';
-import { settleTurn } from '../src/conversations/turn-settlement.ts';
-import { createLogger } from '../src/log.ts';
+import { createLogger } from '../src/base/log.ts';
+import { MemoryStore } from '../src/core/conversations/memory-store.ts';
+import type { ConversationStore } from '../src/core/conversations/store.ts';
+import { openParts } from '../src/core/conversations/stores/open-store.ts';
+import type { PartStore } from '../src/core/conversations/stores/part-store.ts';
+import { SharedStore } from '../src/core/conversations/stores/shared-store.ts';
+import { openTurn } from '../src/core/conversations/turn-opening.ts';
+import { settleTurn } from '../src/core/conversations/turn-settlement.ts';
 import { percentile } from './stats.ts';
 
 export interface StoreTurnsResult {

@@ -18,7 +18,7 @@ const root = fileURLToPath(ROOT);
 const ENTRIES = ['server', 'cli', 'index', 'platform', 'testing'];
 /** The entries that other people's code imports. */
 const TYPED = ['index', 'platform', 'testing'];
-const CORE = './src/process/run-server.ts';
+const CORE = './src/server/process/run-server.ts';
 
 const require = createRequire(import.meta.url);
 const tsc = fileURLToPath(
@@ -86,7 +86,7 @@ function fromRoot(path) {
 /** The SQLite worker runs in its own thread and needs nothing from the server. */
 const { outputFiles: [sqliteWorker] } = await esbuild.build({
   absWorkingDir: root,
-  entryPoints: ['./src/conversations/stores/sqlite-worker.ts'],
+  entryPoints: ['./src/core/conversations/stores/sqlite-worker.ts'],
   write: false,
   bundle: true,
   format: 'cjs', // a thread that gets its code as text takes no ES module

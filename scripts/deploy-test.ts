@@ -8,10 +8,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 
 import { percentile } from '../bench/stats.ts';
-import { historyOf } from '../src/conversations/conversation.ts';
-import { openStore } from '../src/conversations/stores/open-store.ts';
-import { createLogger } from '../src/log.ts';
-import { parseSettings } from '../src/settings/parse-settings.ts';
+import { createLogger } from '../src/base/log.ts';
+import { historyOf } from '../src/core/conversations/conversation.ts';
+import { openStore } from '../src/core/conversations/stores/open-store.ts';
+import { parseSettings } from '../src/server/settings/parse-settings.ts';
 import { playCall, type SeenCall } from '../test/deploy/call.ts';
 import { judge, wordsLost } from '../test/deploy/judge.ts';
 import { Nginx, nginxIsMissing, SECRET, Servers } from '../test/deploy/machines.ts';

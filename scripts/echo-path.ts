@@ -7,10 +7,10 @@ import { Session } from 'node:inspector/promises';
 import { relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import { getAgent } from '../src/agents/built-in/registry.ts';
-import { createApp } from '../src/app/create-app.ts';
-import { parseSettings } from '../src/settings/parse-settings.ts';
-import { signPayload } from '../src/wires/layercode/signature.ts';
+import { getAgent } from '../src/core/agents/built-in/registry.ts';
+import { signPayload } from '../src/core/wires/layercode/signature.ts';
+import { createApp } from '../src/server/app/create-app.ts';
+import { parseSettings } from '../src/server/settings/parse-settings.ts';
 
 const SECRET = 'whsec_of_the_echo_path';
 const SRC = fileURLToPath(new URL('../src', import.meta.url));

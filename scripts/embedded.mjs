@@ -18,11 +18,11 @@ export function embedded(root, sqliteWorker) {
   const modules = new Map([
     ['src/base/version.ts', constant('version', JSON.parse(read('package.json')).version)],
     [
-      'src/conversations/stores/sqlite-worker-script.ts',
+      'src/core/conversations/stores/sqlite-worker-script.ts',
       constant('sqliteWorker', { script: sqliteWorker, eval: true }),
     ],
     [
-      'src/agents/built-in/asset-text.ts',
+      'src/core/agents/built-in/asset-text.ts',
       `const texts = ${JSON.stringify(texts)};\nexport const assetText = (path) => texts[path];\n`,
     ],
   ]);

@@ -12,10 +12,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
 
 import { FailingRedis } from '../test/deploy/failing-redis.ts';
-import { judgePayments } from '../test/deploy/payment-judge.ts';
 import {
   OWN_FAULTS, PayingProcesses, STOP_MS, type Answer,
 } from '../test/deploy/paying-processes.ts';
+import { judgePayments } from '../test/deploy/payment-judge.ts';
 import { randomOf } from '../test/fixtures/random.ts';
 
 const STORES = ['sqlite', 'stored', 'replicated', 'fsynced'] as const;

@@ -21,7 +21,7 @@ import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import { codeOf, messageOf } from '../src/base/thrown-values.ts';
-import { settingRows } from '../src/settings/table.ts';
+import { settingRows } from '../src/server/settings/table.ts';
 import { createTestClient, type TestClient } from '../src/testing.ts';
 import { NPM } from '../test/fixtures/npm.ts';
 

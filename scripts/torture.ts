@@ -15,17 +15,17 @@
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 
-import { breachesOf, playHostile } from '../test/hostile/play.ts';
-import { FleetError, playFleetTalk } from '../test/turns/fleet/play.ts';
-import { composeFleetTalk } from '../test/turns/fleet/talk.ts';
+import { FleetError, playFleetTalk } from '../test/core/turns/fleet/play.ts';
+import { composeFleetTalk } from '../test/core/turns/fleet/talk.ts';
 import {
   PlatformError, playPlatformTalk, shrinkPlatformTalk,
-} from '../test/turns/platform-model/play.ts';
-import { SharedRedis } from '../test/turns/platform-model/shared-redis.ts';
-import { composePlatformTalk } from '../test/turns/platform-model/talk.ts';
-import { playTalk, TalkError } from '../test/turns/play-talk.ts';
-import { STORE_KINDS } from '../test/turns/talk-stage.ts';
-import { composeTalk } from '../test/turns/talk.ts';
+} from '../test/core/turns/platform-model/play.ts';
+import { SharedRedis } from '../test/core/turns/platform-model/shared-redis.ts';
+import { composePlatformTalk } from '../test/core/turns/platform-model/talk.ts';
+import { playTalk, TalkError } from '../test/core/turns/play-talk.ts';
+import { STORE_KINDS } from '../test/core/turns/talk-stage.ts';
+import { composeTalk } from '../test/core/turns/talk.ts';
+import { breachesOf, playHostile } from '../test/hostile/play.ts';
 
 const { values } = parseArgs({
   options: {

@@ -5,7 +5,7 @@ import { version } from './base/version.ts';
 import {
   CommandError, EXIT, UsageError, type Command, type Terminal,
 } from './kit/terminal/command.ts';
-import { operatorLines } from './settings/settings.ts';
+import { operatorLines } from './server/settings/settings.ts';
 
 /** Each command is loaded only when it is used. */
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {

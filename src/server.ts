@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // `node dist/server.js` starts the server and nothing else.
 
-import { runServer } from './process/run-server.ts';
+import { runServer } from './server/process/run-server.ts';
 
 await runServer(process.argv.slice(2));

@@ -1,5 +1,5 @@
 // layercode-microserver/testing
-export { withModel } from './agents/with-model.ts';
+export { withModel } from './core/agents/with-model.ts';
 export { RecordingError } from './kit/eval/recording.ts';
 export { runScenario, ScenarioError, type RunScenarioOptions } from './kit/eval/run-scenario.ts';
 export { ScriptError } from './kit/eval/script.ts';
@@ -17,4 +17,4 @@ export {
   type LayercodeClientOptions, type PostOptions, type TestClientOptions, type TestEvent,
   type TestToolCall, type TurnOptions,
 } from './kit/test-client.ts';
-export type { ProfileName } from './wires/chat-completions/profiles.ts';
+export type { ProfileName } from './core/wires/chat-completions/profiles.ts';

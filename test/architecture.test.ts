@@ -141,59 +141,59 @@ const HOUSE: readonly (readonly [room: string, mayImport: readonly string[]])[] 
 ];
 
 /** Rooms with one door: the only file that other rooms import. */
-const DOORS: readonly (readonly [room: string, door: string])[] = [['schema', 'schema/schema.ts']];
+const DOORS: readonly (readonly [room: string, door: string])[] = [['schema', 'base/schema/schema.ts']];
 
 /** With more rooms than this, nobody would find anything. Entries do not count as rooms. */
 const MAX_ROOMS = 36;
 
 /** What a server must not load before it is needed: imported by `import()`, or as types. */
 const LOADED_ON_DEMAND = [
-  'app/create-app.ts',
+  'server/app/create-app.ts',
   'kit/platform',
   'websocket',
   'speech',
-  'http/fetch-exchange.ts',
-  'routes/openapi.ts',
-  'settings/help.ts',
-  'wires/layercode/authorize.ts',
-  'wires/layercode/rest-client.ts',
-  'wires/chat-completions/completions.ts',
-  'wires/chat-completions/reports.ts',
-  'observers/span-tracer.ts',
-  'redaction/redaction.ts',
-  'redaction/named-finders.ts',
-  'redaction/sealed-texts.ts',
-  'turns/values.ts',
-  'turns/agent-work.ts',
-  'turns/report/turn-work.ts',
-  'turns/report/figures.ts',
-  'turns/call-limits.ts',
-  'turns/other-processes.ts',
-  'models/open-model.ts',
-  'agents/state/live-state.ts',
-  'tools/tool-calls.ts',
-  'tools/tool-call-writes.ts',
-  'models/wire.ts',
-  'models/chat-completions.ts',
-  'models/retry.ts',
-  'agents/built-in/registry.ts',
-  'agents/model-agent.ts',
-  'tools/tool-hand-over.ts',
+  'base/http/fetch-exchange.ts',
+  'server/routes/openapi.ts',
+  'server/settings/help.ts',
+  'core/wires/layercode/authorize.ts',
+  'core/wires/layercode/rest-client.ts',
+  'core/wires/chat-completions/completions.ts',
+  'core/wires/chat-completions/reports.ts',
+  'server/observers/span-tracer.ts',
+  'core/redaction/redaction.ts',
+  'core/redaction/named-finders.ts',
+  'core/redaction/sealed-texts.ts',
+  'core/turns/values.ts',
+  'core/turns/agent-work.ts',
+  'core/turns/report/turn-work.ts',
+  'core/turns/report/figures.ts',
+  'core/turns/call-limits.ts',
+  'core/turns/other-processes.ts',
+  'core/models/open-model.ts',
+  'core/state/live-state.ts',
+  'core/tools/tool-calls.ts',
+  'core/tools/tool-call-writes.ts',
+  'core/models/wire.ts',
+  'core/models/chat-completions.ts',
+  'core/models/retry.ts',
+  'core/agents/built-in/registry.ts',
+  'core/agents/model-agent.ts',
+  'core/tools/tool-hand-over.ts',
   'conversations/stores',
   'records',
-  'process/primary.ts',
-  'process/welcome.ts',
-  'process/development-secret.ts',
-  'process/worker.ts',
-  'process/workers.ts',
-  'process/worker-messages.ts',
-  'process/metrics-sum.ts',
-  'process/whole-lines.ts',
+  'server/process/primary.ts',
+  'server/process/welcome.ts',
+  'server/process/development-secret.ts',
+  'server/process/worker.ts',
+  'server/process/workers.ts',
+  'server/process/worker-messages.ts',
+  'server/process/metrics-sum.ts',
+  'server/process/whole-lines.ts',
 ];
 
 /** Files of which another folder may import only types. */
 const TYPES_ONLY: readonly (readonly [from: string, file: string])[] = [
-  ['models', 'conversations/message.ts'],
+  ['models', 'core/conversations/message.ts'],
 ];
 
 /** Where a process or a thread begins, or a package is entered. */
@@ -203,7 +203,7 @@ const ENTRIES = [
   'index.ts',
   'testing.ts',
   'platform.ts',
-  'conversations/stores/sqlite-worker.ts',
+  'core/conversations/stores/sqlite-worker.ts',
 ];
 
 interface Import {
@@ -240,7 +240,7 @@ function importsOf(file: string): Import[] {
 const imports = files.flatMap(importsOf);
 const inner = imports.filter(({ isRelative }) => isRelative);
 
-/** `http/router.ts` → `http`, `kit/talk/open-call.ts` → `kit/talk`, `log.ts` → `log.ts`. */
+/** `base/http/router.ts` → `http`, `kit/talk/open-call.ts` → `kit/talk`, `log.ts` → `log.ts`. */
 function roomOf(file: string): string {
   return file.includes('/') ? dirname(file) : file;
 }
@@ -339,7 +339,7 @@ describe('src', () => {
       ({ from, to }) => isKit(to) && !isKit(from) && !ENTRIES.includes(from),
     );
     assert.deepEqual(entering.map(arrow), [
-      'process/open-server.ts → kit/platform/local-platform.ts',
+      'server/process/open-server.ts → kit/platform/local-platform.ts',
     ]);
     assert.ok(entering.every(({ isDynamic }) => isDynamic));
   });

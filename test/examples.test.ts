@@ -13,7 +13,7 @@ import { createTestClient, type TestClient } from 'layercode-microserver/testing
 import { createCustomServer } from '../examples/custom-server.ts';
 import modelAgent from '../examples/model-agent.ts';
 import myAgent from '../examples/my-agent.ts';
-import { calls, dataOf, outline, toolNames } from './agents/model-app.ts';
+import { calls, dataOf, outline, toolNames } from './core/agents/model-app.ts';
 import { says, startModelServer } from './faults/model-server.ts';
 import { contentsOf, typesOf, within } from './fixtures/app.ts';
 import { listen } from './fixtures/listen.ts';

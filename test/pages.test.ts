@@ -7,17 +7,17 @@ import { mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from
 import { dirname, join, normalize } from 'node:path';
 import { describe, it } from 'node:test';
 
-import { listAgents } from '../src/agents/built-in/registry.ts';
-import type { AppOptions } from '../src/app/app-parts.ts';
-import type { App } from '../src/app/app.ts';
-import { createApp } from '../src/app/create-app.ts';
-import { MemoryStore } from '../src/conversations/memory-store.ts';
+import { listAgents } from '../src/core/agents/built-in/registry.ts';
+import { MemoryStore } from '../src/core/conversations/memory-store.ts';
+import { PROVIDERS } from '../src/core/models/providers.ts';
 import { createTestClient } from '../src/kit/test-client.ts';
-import { PROVIDERS } from '../src/models/providers.ts';
-import { addWorkersMetrics } from '../src/observers/gauges.ts';
-import type { CallRecords } from '../src/records/call-recorder.ts';
-import { parseSettings } from '../src/settings/parse-settings.ts';
-import { settingRows } from '../src/settings/table.ts';
+import type { AppOptions } from '../src/server/app/app-parts.ts';
+import type { App } from '../src/server/app/app.ts';
+import { createApp } from '../src/server/app/create-app.ts';
+import { addWorkersMetrics } from '../src/server/observers/gauges.ts';
+import type { CallRecords } from '../src/server/records/call-recorder.ts';
+import { parseSettings } from '../src/server/settings/parse-settings.ts';
+import { settingRows } from '../src/server/settings/table.ts';
 import { packed } from './fixtures/npm.ts';
 import {
   codeBlocks, linksOf, pages, readPage, typeErrors, wholeFiles, writeProject, type CodeBlock,

@@ -11,7 +11,7 @@ const maps = new Map<string, SourceMap | undefined>();
 
 /**
  * One line of a stack trace with its place in the source: `at run
- * (file:///…/dist/chunks/app-X.js:12:3)` becomes `at run (src/turns/turns.ts:120:9)`. Lines of
+ * (file:///…/dist/chunks/app-X.js:12:3)` becomes `at run (src/core/turns/turns.ts:120:9)`. Lines of
  * other files are returned unchanged.
  */
 export function originalFrame(frame: string): string {

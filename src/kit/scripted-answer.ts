@@ -1,6 +1,6 @@
 // What a scripted model can be told to do in answer to one request.
 
-import type { ModelErrorCode } from '../models/model.ts';
+import type { ModelErrorCode } from '../core/models/model.ts';
 
 /** A tool call by the model. */
 export interface ScriptedCall {

@@ -3,13 +3,13 @@
 import { aborted } from '../base/abort.ts';
 import { endingAtOnce } from '../base/end-at-once.ts';
 import { atMost } from '../base/time-limit.ts';
-import { failureOfResponse } from '../models/failure.ts';
+import { failureOfResponse } from '../core/models/failure.ts';
 import {
   ModelError, type ChatMessage, type ChatModel, type ModelDelta, type ModelStreamOptions,
   type ModelTool, type RequestFailure,
-} from '../models/model.ts';
-import { SCRIPTED_MODEL } from '../models/prices.ts';
-import { requestFailureOf, RequestReport } from '../models/request-report.ts';
+} from '../core/models/model.ts';
+import { SCRIPTED_MODEL } from '../core/models/prices.ts';
+import { requestFailureOf, RequestReport } from '../core/models/request-report.ts';
 import {
   IS_RETRYABLE, parseAnswer, type ScriptedAnswer, type ScriptedFailure, type ScriptedPart,
 } from './scripted-answer.ts';

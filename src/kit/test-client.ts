@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto';
 
-import type { App } from '../app/app.ts';
 import { aborted } from '../base/abort.ts';
 import { isEventStream } from '../base/abortable-body.ts';
 import { parseJson, type JsonObject } from '../base/json.ts';
-import type { Message, ToolMessage } from '../conversations/message.ts';
-import { PROFILE_NAMES, type ProfileName } from '../wires/chat-completions/profiles.ts';
+import type { Message, ToolMessage } from '../core/conversations/message.ts';
+import { PROFILE_NAMES, type ProfileName } from '../core/wires/chat-completions/profiles.ts';
+import type { App } from '../server/app/app.ts';
 import { AT_ONCE, CallerTurn } from './platform/caller-turn.ts';
 import { completionsTestWire } from './platform/completions-test-wire.ts';
 import { layercodeTestWire } from './platform/layercode-test-wire.ts';

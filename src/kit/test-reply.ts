@@ -1,4 +1,4 @@
-import type { ToolCallState } from '../conversations/message.ts';
+import type { ToolCallState } from '../core/conversations/message.ts';
 import type { CallerTurn } from './platform/caller-turn.ts';
 import type { TestEvent } from './platform/test-wire.ts';
 

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { TurnAbortedError } from '../../src/agents/agent.ts';
 import { isAbort, untilAborted } from '../../src/base/abort.ts';
+import { TurnAbortedError } from '../../src/core/agents/agent.ts';
 
 const aborted = new TurnAbortedError('the caller left');
 const withItselfAsCause = new Error('odd');

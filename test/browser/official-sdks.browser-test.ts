@@ -8,10 +8,10 @@ import { after, afterEach, beforeEach, describe, it, type TestContext } from 'no
 import { buildSync } from 'esbuild';
 import type { Page } from 'puppeteer-core';
 
-import type { Agent } from '../../src/agents/agent.ts';
-import { defineAgent } from '../../src/agents/define-agent.ts';
+import type { Agent } from '../../src/core/agents/agent.ts';
+import { defineAgent } from '../../src/core/agents/define-agent.ts';
+import type { MessageEvent, SessionEndEvent } from '../../src/core/wires/layercode/events.ts';
 import { LocalPlatform } from '../../src/kit/platform/local-platform.ts';
-import type { MessageEvent, SessionEndEvent } from '../../src/wires/layercode/events.ts';
 import { deferred, fired, Told, within } from '../fixtures/app.ts';
 import { serve } from '../fixtures/kernel.ts';
 import { PEERS } from '../fixtures/pages.ts';

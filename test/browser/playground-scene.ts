@@ -3,13 +3,13 @@
 
 import assert from 'node:assert/strict';
 
-import type { Agent } from '../../src/agents/agent.ts';
-import { defineAgent } from '../../src/agents/define-agent.ts';
-import { withModel } from '../../src/agents/with-model.ts';
 import type { JsonObject } from '../../src/base/json.ts';
+import type { Agent } from '../../src/core/agents/agent.ts';
+import { defineAgent } from '../../src/core/agents/define-agent.ts';
+import { withModel } from '../../src/core/agents/with-model.ts';
+import { tool } from '../../src/core/tools/tool.ts';
 import type { ScriptedAnswer } from '../../src/kit/scripted-answer.ts';
 import { scriptedModel, type ScriptedRequest } from '../../src/kit/scripted-model.ts';
-import { tool } from '../../src/tools/tool.ts';
 import type { FakeVoice } from './fake-voice.ts';
 import type { Playground } from './playground-stage.ts';
 

@@ -5,8 +5,8 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { Agent } from '../../src/agents/agent.ts';
-import { defineAgent } from '../../src/agents/define-agent.ts';
+import type { Agent } from '../../src/core/agents/agent.ts';
+import { defineAgent } from '../../src/core/agents/define-agent.ts';
 import type { Scenario } from '../../src/kit/eval/scenario.ts';
 import { playScript } from '../../src/kit/talk/play-script.ts';
 import { readTalkScript } from '../../src/kit/talk/talk-script.ts';

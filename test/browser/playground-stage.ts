@@ -6,14 +6,14 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 import type { Browser, JSHandle, KeyInput, Page } from 'puppeteer-core';
 
-import type { Agent, MessageTurn, ModelUsage } from '../../src/agents/agent.ts';
-import type { Reply } from '../../src/agents/agent.ts';
-import { defineAgent } from '../../src/agents/define-agent.ts';
-import type { App } from '../../src/app/app.ts';
-import type { NamedAgents } from '../../src/app/assemble-app.ts';
-import { createApp } from '../../src/app/create-app.ts';
 import type { Json, JsonObject } from '../../src/base/json.ts';
+import type { Agent, MessageTurn, ModelUsage } from '../../src/core/agents/agent.ts';
+import type { Reply } from '../../src/core/agents/agent.ts';
+import { defineAgent } from '../../src/core/agents/define-agent.ts';
 import { LocalPlatform } from '../../src/kit/platform/local-platform.ts';
+import type { App } from '../../src/server/app/app.ts';
+import type { NamedAgents } from '../../src/server/app/assemble-app.ts';
+import { createApp } from '../../src/server/app/create-app.ts';
 import { deferred, fired, Told, within } from '../fixtures/app.ts';
 import { recordLog, settingsWith, type RecordedLog } from '../fixtures/kernel.ts';
 import { openTab, type Tab } from './chromium.ts';

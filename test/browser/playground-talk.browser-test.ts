@@ -4,8 +4,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { Agent } from '../../src/agents/agent.ts';
-import { defineAgent } from '../../src/agents/define-agent.ts';
+import type { Agent } from '../../src/core/agents/agent.ts';
+import { defineAgent } from '../../src/core/agents/define-agent.ts';
 import { artefact, launchChromium } from './chromium.ts';
 import {
   LONG, openPlayground, openPlaygroundOf, serveWithPlayground,

@@ -16,9 +16,9 @@ export function isToolTurn(words: string): boolean {
 /** The agent as a module for a server's process. Its tool adds its key to the file, as a line. */
 export function agentModule(library: string, effects: string): string {
   return `
+import { defineAgent } from ${JSON.stringify(library)};
 import { appendFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { defineAgent } from ${JSON.stringify(library)};
 
 export default defineAgent({
   name: 'deploy-test',

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 
-import { UNFINISHED_RESULTS } from '../../src/conversations/unfinished-tool-results.ts';
+import { UNFINISHED_RESULTS } from '../../src/core/conversations/unfinished-tool-results.ts';
 import { createTestClient, type TestEvent, type TestReply } from '../../src/kit/test-client.ts';
 import { ROOT } from '../fixtures/source-files.ts';
 import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { Message } from '../../src/conversations/message.ts';
+import type { Message } from '../../src/core/conversations/message.ts';
 import { replyTo } from './agent-words.ts';
 import type { SeenTurn } from './call.ts';
 import { judge, wordsLost, type Verdict } from './judge.ts';

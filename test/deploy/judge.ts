@@ -1,6 +1,6 @@
 // Compares what callers saw with what the store holds about their calls.
 
-import type { Message } from '../../src/conversations/message.ts';
+import type { Message } from '../../src/core/conversations/message.ts';
 import type { SeenCall, SeenTurn } from './call.ts';
 
 /** What is wrong with the history of a call. */

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 
-import { SIGNATURE_HEADER, signPayload } from '../../src/wires/layercode/signature.ts';
+import { SIGNATURE_HEADER, signPayload } from '../../src/core/wires/layercode/signature.ts';
 import { freePort } from '../fixtures/redis-server.ts';
 import { ROOT } from '../fixtures/source-files.ts';
 import { SECRET, Workplace, type SpawnedServer } from '../fixtures/spawned-server.ts';

@@ -4,18 +4,18 @@ import assert from 'node:assert/strict';
 import { getEventListeners } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
 
-import { defineAgent } from '../../src/agents/define-agent.ts';
-import { withModel } from '../../src/agents/with-model.ts';
+import { defineAgent } from '../../src/core/agents/define-agent.ts';
+import { withModel } from '../../src/core/agents/with-model.ts';
+import { ModelError, type ModelDelta } from '../../src/core/models/model.ts';
+import { hangUp } from '../../src/core/tools/tool-hang-up.ts';
+import { tool } from '../../src/core/tools/tool.ts';
 import type { ScriptedAnswer } from '../../src/kit/scripted-answer.ts';
 import {
   scriptedModel, type Script, type ScriptedModel, type ScriptedRequest,
 } from '../../src/kit/scripted-model.ts';
-import { ModelError, type ModelDelta } from '../../src/models/model.ts';
-import { hangUp } from '../../src/tools/tool-hang-up.ts';
-import { tool } from '../../src/tools/tool.ts';
+import { read } from '../core/models/reading.ts';
 import { serve, type Served } from '../fixtures/app.ts';
 import { jumpingClock, mockTimers } from '../fixtures/clock.ts';
-import { read } from '../models/reading.ts';
 
 const addPizza = tool({
   name: 'add_pizza',

@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { ToolCall } from '../../src/conversations/message.ts';
+import type { ToolCall } from '../../src/core/conversations/message.ts';
+import { verifySignature } from '../../src/core/wires/layercode/signature.ts';
 import { createTestClient, type TestClient } from '../../src/testing.ts';
-import { verifySignature } from '../../src/wires/layercode/signature.ts';
 import {
   contentsOf, deferred, fired, SECRET, serve, typesOf, type Told, type TestAgent,
 } from '../fixtures/app.ts';

@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
 import { createTestClient } from '../../src/kit/test-client.ts';
-import { parseSettings } from '../../src/settings/parse-settings.ts';
-import { settingRows } from '../../src/settings/table.ts';
+import { parseSettings } from '../../src/server/settings/parse-settings.ts';
+import { settingRows } from '../../src/server/settings/table.ts';
 import { queriesOf, readDashboard } from '../deploy/grafana.ts';
 import { newFolder } from '../fixtures/folder.ts';
 import { PEERS, readPage } from '../fixtures/pages.ts';

@@ -6,7 +6,7 @@ import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
-import { CheckBudget, compileSchema } from '../../src/schema/schema.ts';
+import { CheckBudget, compileSchema } from '../../src/base/schema/schema.ts';
 
 interface Group {
   readonly description: string;

@@ -4,10 +4,10 @@
 
 import { describe, it } from 'node:test';
 
+import { playPlatformTalk } from '../core/turns/platform-model/play.ts';
+import { SharedRedis } from '../core/turns/platform-model/shared-redis.ts';
+import { composePlatformTalk } from '../core/turns/platform-model/talk.ts';
 import { isMissing, REDIS_PROGRAMS } from '../fixtures/redis-server.ts';
-import { playPlatformTalk } from '../turns/platform-model/play.ts';
-import { SharedRedis } from '../turns/platform-model/shared-redis.ts';
-import { composePlatformTalk } from '../turns/platform-model/talk.ts';
 
 const TALKS = 120;
 

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { assertNowhere, CALLS } from '../core/redaction/said-cards.ts';
 import { PEERS } from '../fixtures/pages.ts';
 import { isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
-import { assertNowhere, CALLS } from '../redaction/said-cards.ts';
 import { createClient } from './redis-clients.ts';
 
 /** Everything that the server holds. */

@@ -5,17 +5,19 @@ import assert from 'node:assert/strict';
 import { EventEmitter, once } from 'node:events';
 import { describe, it, type TestContext } from 'node:test';
 
-import { openStore } from '../../src/conversations/stores/open-store.ts';
-import type { RedisChannel } from '../../src/conversations/stores/redis-channel.ts';
+import { createLogger } from '../../src/base/log.ts';
+import { openStore } from '../../src/core/conversations/stores/open-store.ts';
+import type { RedisChannel } from '../../src/core/conversations/stores/redis-channel.ts';
 import {
   fromIoredis, type RedisClient, type RedisSubscriber,
-} from '../../src/conversations/stores/redis-client.ts';
-import { openRedisChannel, openRedisStore } from '../../src/conversations/stores/redis-open.ts';
-import { createLogger } from '../../src/log.ts';
-import { parseSettings } from '../../src/settings/parse-settings.ts';
+} from '../../src/core/conversations/stores/redis-client.ts';
+import {
+  openRedisChannel, openRedisStore,
+} from '../../src/core/conversations/stores/redis-open.ts';
+import { parseSettings } from '../../src/server/settings/parse-settings.ts';
 import {
   askingBack, hold, HeldReply, spoken, type AskingBack,
-} from '../conversations/asking-back.ts';
+} from '../core/conversations/asking-back.ts';
 import { SECRET, until, within, type TestAgent } from '../fixtures/app.ts';
 import { CuttingProxy } from '../fixtures/cutting-proxy.ts';
 import { PEERS } from '../fixtures/pages.ts';

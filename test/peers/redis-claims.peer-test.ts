@@ -7,18 +7,18 @@ import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 import { setTimeout } from 'node:timers/promises';
 
-import { addMessage } from '../../src/conversations/conversation.ts';
-import { openStore } from '../../src/conversations/stores/open-store.ts';
-import { openRedisStore } from '../../src/conversations/stores/redis-open.ts';
+import { noLog } from '../../src/base/log.ts';
+import { addMessage } from '../../src/core/conversations/conversation.ts';
+import { openStore } from '../../src/core/conversations/stores/open-store.ts';
+import { openRedisStore } from '../../src/core/conversations/stores/redis-open.ts';
 import { calls } from '../../src/kit/commands/calls.ts';
-import { noLog } from '../../src/log.ts';
-import { parseSettings } from '../../src/settings/parse-settings.ts';
+import { parseSettings } from '../../src/server/settings/parse-settings.ts';
 import { PEERS } from '../fixtures/pages.ts';
 import { workplaceWithPeers } from '../fixtures/peer-workplace.ts';
 import { isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
 import { SECRET, type SpawnedServer } from '../fixtures/spawned-server.ts';
 import { RecordedTerminal } from '../kit/terminal/recorded-terminal.ts';
-import { assertPaid, caller, order, RESTAURANT } from '../process/restaurant.ts';
+import { assertPaid, caller, order, RESTAURANT } from '../server/process/restaurant.ts';
 
 const workplace = workplaceWithPeers(RESTAURANT);
 

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 
 import type {
   IoredisClient, RedisClient, RedisSubscriber,
-} from '../../src/conversations/stores/redis-client.ts';
+} from '../../src/core/conversations/stores/redis-client.ts';
 import { PEERS } from '../fixtures/pages.ts';
 
 interface NodeRedis extends RedisClient, RedisSubscriber {

@@ -10,7 +10,7 @@ import {
   isMissing, REDIS_PROGRAMS, RedisServer, type RedisProgram,
 } from '../fixtures/redis-server.ts';
 import { SECRET } from '../fixtures/spawned-server.ts';
-import { assertPaid, order, RESTAURANT, type Bill } from '../process/restaurant.ts';
+import { assertPaid, order, RESTAURANT, type Bill } from '../server/process/restaurant.ts';
 
 const DISHES = [7, 8, 9, 10, 11] as const;
 const TOTAL = 45;

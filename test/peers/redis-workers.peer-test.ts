@@ -9,7 +9,7 @@ import { workplaceWithPeers } from '../fixtures/peer-workplace.ts';
 import { isMissing, REDIS_PROGRAMS, RedisServer } from '../fixtures/redis-server.ts';
 import {
   AGENT, say, sayToNew, serving, workerOf, WORKERS_ENV, workerTurnsContract, type Service,
-} from '../process/worker-turns.ts';
+} from '../server/process/worker-turns.ts';
 
 const workplace = workplaceWithPeers(AGENT);
 

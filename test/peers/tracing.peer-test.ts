@@ -9,8 +9,10 @@ import { join } from 'node:path';
 import { after, afterEach, beforeEach, describe, it } from 'node:test';
 
 import { createTestClient, type TestClient } from '../../src/kit/test-client.ts';
-import { ATTRIBUTES, EVENTS, OPERATIONS, STORE_SPAN } from '../../src/observers/span-names.ts';
-import { calls } from '../agents/model-app.ts';
+import {
+  ATTRIBUTES, EVENTS, OPERATIONS, STORE_SPAN,
+} from '../../src/server/observers/span-names.ts';
+import { calls } from '../core/agents/model-app.ts';
 import {
   rateLimits, refuses, says, startModelServer, type ModelServer,
 } from '../faults/model-server.ts';

@@ -3,16 +3,16 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { createBakery } from '../../src/agents/built-in/bakery.ts';
-import { withModel } from '../../src/agents/with-model.ts';
-import type { App } from '../../src/app/app.ts';
-import { createApp } from '../../src/app/create-app.ts';
+import { createBakery } from '../../src/core/agents/built-in/bakery.ts';
+import { withModel } from '../../src/core/agents/with-model.ts';
+import { PROFILES, type ProfileName } from '../../src/core/wires/chat-completions/profiles.ts';
 import { scriptedModel, type ScriptedModel } from '../../src/kit/scripted-model.ts';
 import {
   createTestClient, type TestClient, type TestClientOptions,
 } from '../../src/kit/test-client.ts';
-import { parseSettings } from '../../src/settings/parse-settings.ts';
-import { PROFILES, type ProfileName } from '../../src/wires/chat-completions/profiles.ts';
+import type { App } from '../../src/server/app/app.ts';
+import { createApp } from '../../src/server/app/create-app.ts';
+import { parseSettings } from '../../src/server/settings/parse-settings.ts';
 
 const SECRET = 'whsec_one_agent';
 const KEY = 'key-of-one-agent';

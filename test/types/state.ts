@@ -1,6 +1,8 @@
 // Compiled, but not run: how the type of a state reaches hooks and tools. `npm run test:types`.
 
-import { defineAgent, defineState, hangUp, tool, type Agent, type Caller, type Message, type Tool } from 'layercode-microserver';
+import {
+  defineAgent, defineState, hangUp, tool, type Agent, type Caller, type Message, type Tool,
+} from 'layercode-microserver';
 
 import { same } from './same.ts';
 

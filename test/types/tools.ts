@@ -1,6 +1,9 @@
 // Compiled, but not run: what TypeScript knows about a tool's arguments. `npm run test:types`.
 
-import { handOver, tool, type ArgumentsOf, type HandOver, type Json, type JsonObject, type Schema, type StandardSchema } from 'layercode-microserver';
+import {
+  handOver, tool, type ArgumentsOf, type HandOver, type Json, type JsonObject, type Schema,
+  type StandardSchema,
+} from 'layercode-microserver';
 
 import { same } from './same.ts';
 

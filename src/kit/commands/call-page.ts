@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 
-import type { CallRecord } from '../../records/call-record.ts';
-import { storyOf, type StoryLine, type TurnStory } from '../../records/call-story.ts';
+import type { CallRecord } from '../../server/records/call-record.ts';
+import { storyOf, type StoryLine, type TurnStory } from '../../server/records/call-story.ts';
 import { printable } from '../terminal/text.ts';
 import { factsOf, labelOf, slowestLines } from './described-call.ts';
 

@@ -1,11 +1,11 @@
 // `layercode-microserver calls`: reads and erases the records of calls that CALL_RECORDS keeps.
 
-import { StoreError } from '../../conversations/stores/store-error.ts';
-import { noLog } from '../../log.ts';
-import { isOf, type CallArchive } from '../../records/call-archive.ts';
-import { isMeant, TOOL_OUTCOMES, type CallFilter } from '../../records/call-filter.ts';
-import { CALL_OUTCOMES, saysMore, type CallRecord } from '../../records/call-record.ts';
-import type { Settings } from '../../settings/settings.ts';
+import { noLog } from '../../base/log.ts';
+import { StoreError } from '../../core/conversations/stores/store-error.ts';
+import { isOf, type CallArchive } from '../../server/records/call-archive.ts';
+import { isMeant, TOOL_OUTCOMES, type CallFilter } from '../../server/records/call-filter.ts';
+import { CALL_OUTCOMES, saysMore, type CallRecord } from '../../server/records/call-record.ts';
+import type { Settings } from '../../server/settings/settings.ts';
 import { commandSettings } from '../terminal/command-settings.ts';
 import { CommandError, EXIT, UsageError, type Command } from '../terminal/command.ts';
 import { parseFlags, type Flags } from '../terminal/flags.ts';
@@ -103,7 +103,7 @@ Exit codes: 0 success; 1 no such id, or records cannot be read; 2 wrong argument
     const { action, id, flags, ...options } = parseArguments(argv);
     const settings = commandSettings(SETTINGS_FLAGS, flags, terminal);
     try {
-      const { openCallArchive } = await import('../../records/open-call-records.ts');
+      const { openCallArchive } = await import('../../server/records/open-call-records.ts');
       const { directory } = terminal;
       const archive = (await openCallArchive(settings, { log: noLog(), directory }))
         ?? withoutRecords(action, settings);
@@ -271,8 +271,8 @@ async function listUnrecorded(query: CallQuery): Promise<void> {
   const recorded = new Set<string>();
   for await (const { agent, conversationId } of archive.all())
     recorded.add(conversationId).add(`${agent}/${conversationId}`);
-  const { storedConversations } = await import('../../conversations/stores/erase-stored.ts');
-  const { openParts } = await import('../../conversations/stores/open-store.ts');
+  const { storedConversations } = await import('../../core/conversations/stores/erase-stored.ts');
+  const { openParts } = await import('../../core/conversations/stores/open-store.ts');
   const parts = await openParts(settings, { log: noLog(), directory }, true);
   const rows: string[][] = [];
   try {

@@ -1,7 +1,7 @@
-import type { CallRecord } from '../../records/call-record.ts';
+import type { CallRecord } from '../../server/records/call-record.ts';
 import {
   slowestOf, storyOf, type SlowThing, type StoryLine, type TurnStory,
-} from '../../records/call-story.ts';
+} from '../../server/records/call-story.ts';
 import { printable } from '../terminal/text.ts';
 
 const SLOWEST = 3;

@@ -1,16 +1,16 @@
 // `calls erase`: what is erased for an id or a caller, and what cannot be reached.
 
-import { isSameNumber, isSurelySameNumber } from '../../base/phone-number.ts';
-import type { Conversation } from '../../conversations/conversation.ts';
-import type { ErasedOutcome } from '../../conversations/stores/erase-stored.ts';
-import type { PartStore } from '../../conversations/stores/part-store.ts';
-import { StoreError } from '../../conversations/stores/store-error.ts';
-import { noLog } from '../../log.ts';
-import { isOf, type CallArchive } from '../../records/call-archive.ts';
-import type { CallRecord } from '../../records/call-record.ts';
-import { idleSecondsOf } from '../../records/idle-calls.ts';
-import { faultOfAgentName } from '../../settings/named-agents.ts';
-import type { Settings } from '../../settings/settings.ts';
+import { noLog } from '../../base/log.ts';
+import type { Conversation } from '../../core/conversations/conversation.ts';
+import type { ErasedOutcome } from '../../core/conversations/stores/erase-stored.ts';
+import type { PartStore } from '../../core/conversations/stores/part-store.ts';
+import { StoreError } from '../../core/conversations/stores/store-error.ts';
+import { isOf, type CallArchive } from '../../server/records/call-archive.ts';
+import type { CallRecord } from '../../server/records/call-record.ts';
+import { idleSecondsOf } from '../../server/records/idle-calls.ts';
+import { isSameNumber, isSurelySameNumber } from '../../server/records/phone-number.ts';
+import { faultOfAgentName } from '../../server/settings/named-agents.ts';
+import type { Settings } from '../../server/settings/settings.ts';
 import { CommandError, type Terminal } from '../terminal/command.ts';
 import { interruptedError, write } from '../terminal/output.ts';
 import { printable } from '../terminal/text.ts';
@@ -222,8 +222,8 @@ async function eraseConversations(
   erasure: Erasure,
 ): Promise<ReadonlyMap<string, ErasedOutcome | 'failed'>> {
   const [{ openParts }, { eraseStored, storedConversations }] = await Promise.all([
-    import('../../conversations/stores/open-store.ts'),
-    import('../../conversations/stores/erase-stored.ts'),
+    import('../../core/conversations/stores/open-store.ts'),
+    import('../../core/conversations/stores/erase-stored.ts'),
   ]);
   const parts = await openParts(settings, { log: noLog(), directory }, true);
   const ids = new Set(given);

@@ -1,4 +1,4 @@
-import { listAgents } from '../../agents/built-in/registry.ts';
+import { listAgents } from '../../core/agents/built-in/registry.ts';
 import { EXIT, UsageError, type Command } from '../terminal/command.ts';
 import { columns } from '../terminal/text.ts';
 

@@ -1,9 +1,9 @@
-import type { Companion } from '../../process/closing.ts';
-import type { OpenServer } from '../../process/open-server.ts';
-import { runServer } from '../../process/run-server.ts';
-import { settingsHelp } from '../../settings/help.ts';
-import { pathsOfAgents } from '../../settings/named-agents.ts';
-import { RestClient } from '../../wires/layercode/rest-client.ts';
+import { RestClient } from '../../core/wires/layercode/rest-client.ts';
+import type { Companion } from '../../server/process/closing.ts';
+import type { OpenServer } from '../../server/process/open-server.ts';
+import { runServer } from '../../server/process/run-server.ts';
+import { settingsHelp } from '../../server/settings/help.ts';
+import { pathsOfAgents } from '../../server/settings/named-agents.ts';
 import { CommandError, UsageError, type Command, type Terminal } from '../terminal/command.ts';
 import { openTunnel } from '../tunnel/tunnel.ts';
 

@@ -1,9 +1,9 @@
 // `layercode-microserver webhook`: shows or sets where LayerCode posts an agent's events.
 
 import { isId } from '../../base/fields.ts';
-import type { Settings } from '../../settings/settings.ts';
-import { show } from '../../settings/shown-value.ts';
-import { PlatformError, RestClient } from '../../wires/layercode/rest-client.ts';
+import { PlatformError, RestClient } from '../../core/wires/layercode/rest-client.ts';
+import type { Settings } from '../../server/settings/settings.ts';
+import { show } from '../../server/settings/shown-value.ts';
 import { commandSettings } from '../terminal/command-settings.ts';
 import {
   CommandError, EXIT, UsageError, type Command, type Terminal,

@@ -1,14 +1,16 @@
 // A scenario made from the record of a call.
 
-import { DEFAULT_APOLOGY } from '../../agents/phrases.ts';
 import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
-import type { RequestFigures } from '../../conversations/turn-figures.ts';
-import { NOT_STARTED } from '../../conversations/unfinished-tool-results.ts';
-import { isToolName, parseArguments } from '../../models/well-formed-call.ts';
-import type { CallRecord, RecordedMessage, RecordedTurn } from '../../records/call-record.ts';
-import { cardNumbers } from '../../redaction/card-numbers.ts';
-import { resultText } from '../../tools/tool-result.ts';
+import { DEFAULT_APOLOGY } from '../../core/agents/phrases.ts';
+import type { RequestFigures } from '../../core/conversations/turn-figures.ts';
+import { NOT_STARTED } from '../../core/conversations/unfinished-tool-results.ts';
+import { isToolName, parseArguments } from '../../core/models/well-formed-call.ts';
+import { cardNumbers } from '../../core/redaction/card-numbers.ts';
+import { resultText } from '../../core/tools/tool-result.ts';
+import type {
+  CallRecord, RecordedMessage, RecordedTurn,
+} from '../../server/records/call-record.ts';
 import { oneLine } from '../terminal/text.ts';
 import { valueInventor } from './invented-values.ts';
 

@@ -1,10 +1,10 @@
 // The model that judges and plays callers, and what keeps models from answering.
 
-import { bindAgent } from '../../app/bind-agent.ts';
-import { noLog } from '../../log.ts';
-import { ModelError, type ChatModel } from '../../models/model.ts';
-import { openModel } from '../../models/open-model.ts';
-import type { Settings } from '../../settings/settings.ts';
+import { noLog } from '../../base/log.ts';
+import { ModelError, type ChatModel } from '../../core/models/model.ts';
+import { openModel } from '../../core/models/open-model.ts';
+import { bindAgent } from '../../server/app/bind-agent.ts';
+import type { Settings } from '../../server/settings/settings.ts';
 import { UsageError } from '../terminal/command.ts';
 import type { Cast } from './play-options.ts';
 import { agentsOf } from './problems.ts';

@@ -2,7 +2,7 @@
 
 import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
-import type { ChatMessage, ChatModel } from '../../models/model.ts';
+import type { ChatMessage, ChatModel } from '../../core/models/model.ts';
 import { oneLine } from '../terminal/text.ts';
 import type { PlayedTurn } from './result.ts';
 

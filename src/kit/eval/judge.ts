@@ -1,7 +1,7 @@
 // A model that decides whether a reply is what a scenario asks for.
 
 import { messageOf } from '../../base/thrown-values.ts';
-import type { ChatMessage, ChatModel } from '../../models/model.ts';
+import type { ChatMessage, ChatModel } from '../../core/models/model.ts';
 import { oneLine } from '../terminal/text.ts';
 import type { JudgeLine } from './check-steps.ts';
 import { askForJson, jsonLine, linesOfTurn } from './json-question.ts';

@@ -1,6 +1,6 @@
 // The arguments that many lines of a script take.
 
-import { isToolName } from '../../models/well-formed-call.ts';
+import { isToolName } from '../../core/models/well-formed-call.ts';
 import { oneLine } from '../terminal/text.ts';
 
 /** What is wrong with a line of a script. Caught where the number of the line is known. */

@@ -1,6 +1,8 @@
 import { endingAtOnce } from '../../base/end-at-once.ts';
-import type { ChatMessage, ChatModel, ModelDelta, ModelStreamOptions } from '../../models/model.ts';
-import { withStream } from '../../models/with-stream.ts';
+import type {
+  ChatMessage, ChatModel, ModelDelta, ModelStreamOptions,
+} from '../../core/models/model.ts';
+import { withStream } from '../../core/models/with-stream.ts';
 import { normalRequest, type NormalRequest } from './model-request.ts';
 import {
   withPartTexts, type RecordedPart, type RecordedReply, type RecordedUsage,

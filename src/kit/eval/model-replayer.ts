@@ -1,4 +1,6 @@
-import type { ChatMessage, ChatModel, ModelDelta, ModelStreamOptions } from '../../models/model.ts';
+import type {
+  ChatMessage, ChatModel, ModelDelta, ModelStreamOptions,
+} from '../../core/models/model.ts';
 import { toWords } from '../scripted-model.ts';
 import { normalRequest, type NormalRequest } from './model-request.ts';
 import { withPartTexts, type RecordedPart, type RecordedReply } from './recording.ts';

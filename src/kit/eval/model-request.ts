@@ -1,7 +1,7 @@
 // What a model was asked, in a form that is the same in each run.
 
 import { canonicalJson } from '../../base/canonical-json.ts';
-import type { ChatMessage, JsonFields, ModelStreamOptions } from '../../models/model.ts';
+import type { ChatMessage, JsonFields, ModelStreamOptions } from '../../core/models/model.ts';
 import { replaceVarying } from './varying-values.ts';
 
 export interface NormalRequest {

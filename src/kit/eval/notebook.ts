@@ -1,4 +1,4 @@
-import type { ChatMessage } from '../../models/model.ts';
+import type { ChatMessage } from '../../core/models/model.ts';
 import { Watchers } from '../platform/watchers.ts';
 import type { PlayedTurn, Tokens, ToolRunSeen } from './result.ts';
 import { turnText } from './sent-request.ts';

@@ -1,8 +1,8 @@
 import { endingAtOnce } from '../../base/end-at-once.ts';
-import type { ModelPrices } from '../../base/model-price.ts';
-import type { ChatModel, ModelDelta } from '../../models/model.ts';
-import { costOf } from '../../models/prices.ts';
-import { withStream } from '../../models/with-stream.ts';
+import type { ModelPrices } from '../../core/models/model-price.ts';
+import type { ChatModel, ModelDelta } from '../../core/models/model.ts';
+import { costOf } from '../../core/models/prices.ts';
+import { withStream } from '../../core/models/with-stream.ts';
 import type { Notes } from './notebook.ts';
 import type { Tokens } from './result.ts';
 

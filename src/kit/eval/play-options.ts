@@ -1,9 +1,9 @@
 // The app that a scenario is played to, and the options.
 
-import type { Agent } from '../../agents/agent.ts';
-import type { NamedAgents } from '../../app/assemble-app.ts';
-import type { ChatModel } from '../../models/model.ts';
-import type { Settings } from '../../settings/settings.ts';
+import type { Agent } from '../../core/agents/agent.ts';
+import type { ChatModel } from '../../core/models/model.ts';
+import type { NamedAgents } from '../../server/app/assemble-app.ts';
+import type { Settings } from '../../server/settings/settings.ts';
 import type { JudgeLine } from './check-steps.ts';
 import type { CompareRequests } from './golden-requests.ts';
 import type { Notes } from './notebook.ts';

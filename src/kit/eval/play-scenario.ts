@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto';
 
-import { MemoryStore } from '../../conversations/memory-store.ts';
+import { MemoryStore } from '../../core/conversations/memory-store.ts';
 import { CallerSession } from '../platform/caller-session.ts';
 import { AT_ONCE } from '../platform/caller-turn.ts';
 import { completionsTestWire } from '../platform/completions-test-wire.ts';

@@ -1,6 +1,6 @@
 // A caller that a model plays.
 
-import type { ChatMessage, ChatModel } from '../../models/model.ts';
+import type { ChatMessage, ChatModel } from '../../core/models/model.ts';
 import { oneLine } from '../terminal/text.ts';
 import { askForJson, linesOfTurn } from './json-question.ts';
 import type { PlayedTurn } from './result.ts';

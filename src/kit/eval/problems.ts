@@ -1,13 +1,13 @@
 // What makes a scenario impossible to play. Checked for all scenarios before the first one runs.
 
-import type { Agent } from '../../agents/agent.ts';
-import { isAgent } from '../../app/assemble-app.ts';
-import { bindAgent } from '../../app/bind-agent.ts';
 import type { JsonObject } from '../../base/json.ts';
+import { noLog } from '../../base/log.ts';
 import { nearestName } from '../../base/nearest-name.ts';
-import { noLog } from '../../log.ts';
-import { hasEffects } from '../../tools/tool-run.ts';
-import type { Tool } from '../../tools/tool.ts';
+import type { Agent } from '../../core/agents/agent.ts';
+import { hasEffects } from '../../core/tools/tool-run.ts';
+import type { Tool } from '../../core/tools/tool.ts';
+import { isAgent } from '../../server/app/assemble-app.ts';
+import { bindAgent } from '../../server/app/bind-agent.ts';
 import type { Cast, PlayOptions } from './play-options.ts';
 import type { Scenario } from './scenario.ts';
 import type { Step } from './steps.ts';

@@ -2,7 +2,7 @@
 
 import { arrayOf, isObject, number, objectOf, optional, string } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
-import type { ModelDelta } from '../../models/model.ts';
+import type { ModelDelta } from '../../core/models/model.ts';
 import { valueInventor } from './invented-values.ts';
 
 /**

@@ -1,8 +1,8 @@
 // The result of a scenario.
 
 import type { Json } from '../../base/json.ts';
-import type { TurnState } from '../../conversations/message.ts';
-import type { ChatMessage } from '../../models/model.ts';
+import type { TurnState } from '../../core/conversations/message.ts';
+import type { ChatMessage } from '../../core/models/model.ts';
 
 /** `undecided`: a judge gave no verdict that can be relied on. */
 export type Outcome = 'passed' | 'failed' | 'undecided';

@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { rename, rm, writeFile } from 'node:fs/promises';
 
 import { codeOf, messageOf } from '../../base/thrown-values.ts';
-import type { ChatModel } from '../../models/model.ts';
+import type { ChatModel } from '../../core/models/model.ts';
 import { modelJudge } from './judge.ts';
 import { ModelRecorder } from './model-recorder.ts';
 import { ModelReplayer } from './model-replayer.ts';

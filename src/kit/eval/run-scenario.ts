@@ -3,8 +3,8 @@
 import { resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
-import type { App } from '../../app/app.ts';
-import { isAgent, originOf } from '../../app/assemble-app.ts';
+import type { App } from '../../server/app/app.ts';
+import { isAgent, originOf } from '../../server/app/assemble-app.ts';
 import { shellWord } from '../terminal/text.ts';
 import { openEvalModel } from './eval-model.ts';
 import type { Cast } from './play-options.ts';

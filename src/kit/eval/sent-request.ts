@@ -1,6 +1,6 @@
 // What models are sent, as a golden file keeps it: options, prompt, tools, and what tools returned.
 
-import type { ChatMessage, ModelStreamOptions } from '../../models/model.ts';
+import type { ChatMessage, ModelStreamOptions } from '../../core/models/model.ts';
 import { optionsOf } from './model-request.ts';
 import { replaceVarying } from './varying-values.ts';
 

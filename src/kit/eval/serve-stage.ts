@@ -1,9 +1,9 @@
 // The other end of `stageProcess`: serves one scenario's agent until the parent is gone.
 
 import { isAbort } from '../../base/abort.ts';
+import { createLogger } from '../../base/log.ts';
 import { messageOf } from '../../base/thrown-values.ts';
-import { openStore } from '../../conversations/stores/open-store.ts';
-import { createLogger } from '../../log.ts';
+import { openStore } from '../../core/conversations/stores/open-store.ts';
 import { EXIT } from '../terminal/command.ts';
 import { backstage, type Backstage } from './backstage.ts';
 import type { Notes } from './notebook.ts';

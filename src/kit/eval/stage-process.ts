@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { messageOf } from '../../base/thrown-values.ts';
-import { loadSqlite } from '../../conversations/stores/sqlite-library.ts';
+import { loadSqlite } from '../../core/conversations/stores/sqlite-library.ts';
 import type { ScriptedAnswer } from '../scripted-answer.ts';
 import type { Backstage } from './backstage.ts';
 import type { Notes } from './notebook.ts';

@@ -2,7 +2,7 @@
 
 import { randomBytes } from 'node:crypto';
 
-import type { Settings } from '../../settings/settings.ts';
+import type { Settings } from '../../server/settings/settings.ts';
 import type { Scenario } from './scenario.ts';
 
 /** What lets a caller in, on either wire. */

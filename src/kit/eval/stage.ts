@@ -1,6 +1,6 @@
 import type { Awaitable } from '../../base/awaitable.ts';
 import type { JsonObject } from '../../base/json.ts';
-import type { TurnState } from '../../conversations/message.ts';
+import type { TurnState } from '../../core/conversations/message.ts';
 import type { ScriptedAnswer } from '../scripted-answer.ts';
 import type { Mock } from './stand-in-lines.ts';
 import type { ToolMoment } from './steps.ts';

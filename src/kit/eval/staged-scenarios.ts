@@ -3,13 +3,13 @@
 import { readdirSync, statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 
-import { createApp } from '../../app/create-app.ts';
-import { openAgents } from '../../app/open-agents.ts';
+import { noLog } from '../../base/log.ts';
 import { messageOf } from '../../base/thrown-values.ts';
-import { noLog } from '../../log.ts';
-import { DEFAULT_PRICES } from '../../models/prices.ts';
-import { withAgent } from '../../settings/named-agents.ts';
-import { SettingsError, type Settings } from '../../settings/settings.ts';
+import { DEFAULT_PRICES } from '../../core/models/prices.ts';
+import { createApp } from '../../server/app/create-app.ts';
+import { openAgents } from '../../server/app/open-agents.ts';
+import { withAgent } from '../../server/settings/named-agents.ts';
+import { SettingsError, type Settings } from '../../server/settings/settings.ts';
 import { commandSettings } from '../terminal/command-settings.ts';
 import { UsageError, type Terminal } from '../terminal/command.ts';
 import type { Flags } from '../terminal/flags.ts';

@@ -1,6 +1,6 @@
 // A scenario that is ready to be played: with its agent, its models and its golden file.
 
-import type { ChatModel } from '../../models/model.ts';
+import type { ChatModel } from '../../core/models/model.ts';
 import { shellWord } from '../terminal/text.ts';
 import { problemsOfModels } from './eval-model.ts';
 import { goldenRequests } from './golden-requests.ts';

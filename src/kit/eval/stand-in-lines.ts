@@ -2,7 +2,7 @@
 
 import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
-import { isToolName } from '../../models/well-formed-call.ts';
+import { isToolName } from '../../core/models/well-formed-call.ts';
 import type { ScriptedPart } from '../scripted-answer.ts';
 import { parseTime } from '../terminal/flags.ts';
 import { LineFault } from './line.ts';

@@ -2,10 +2,10 @@
 
 import { isObject } from '../../base/fields.ts';
 import { parseJson, type JsonObject } from '../../base/json.ts';
-import { isToolName } from '../../models/well-formed-call.ts';
-import { Refusal } from '../../settings/kinds.ts';
-import type { Settings } from '../../settings/settings.ts';
-import { groups, rows, type Setting } from '../../settings/table.ts';
+import { isToolName } from '../../core/models/well-formed-call.ts';
+import { Refusal } from '../../server/settings/kinds.ts';
+import type { Settings } from '../../server/settings/settings.ts';
+import { groups, rows, type Setting } from '../../server/settings/table.ts';
 import { parseTime } from '../terminal/flags.ts';
 import { CALL_CHECKS, CHECKS } from './check-steps.ts';
 import { LineFault, standsAlone, textOf, toolNames, type Words } from './line.ts';

@@ -3,7 +3,7 @@
 
 import { isObject } from '../../base/fields.ts';
 import { parseJson, type JsonObject } from '../../base/json.ts';
-import { isToolName } from '../../models/well-formed-call.ts';
+import { isToolName } from '../../core/models/well-formed-call.ts';
 import { hasFields, parseExpectation, parseValueExpectation } from './expectation.ts';
 import { LineFault } from './line.ts';
 import type { PlayedTurn, ToolRunSeen } from './result.ts';

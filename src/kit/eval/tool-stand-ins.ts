@@ -1,13 +1,13 @@
 import { setTimeout } from 'node:timers/promises';
 
-import type { KnownTool } from '../../agents/agent.ts';
 import { aborted } from '../../base/abort.ts';
 import { messageOf } from '../../base/thrown-values.ts';
-import { handOver } from '../../tools/tool-hand-over.ts';
-import { NotDone } from '../../tools/tool-not-done.ts';
-import { resultText } from '../../tools/tool-result.ts';
-import { hasEffects } from '../../tools/tool-run.ts';
-import type { Tool, ToolContext } from '../../tools/tool.ts';
+import type { KnownTool } from '../../core/agents/agent.ts';
+import { handOver } from '../../core/tools/tool-hand-over.ts';
+import { NotDone } from '../../core/tools/tool-not-done.ts';
+import { resultText } from '../../core/tools/tool-result.ts';
+import { hasEffects } from '../../core/tools/tool-run.ts';
+import type { Tool, ToolContext } from '../../core/tools/tool.ts';
 import type { Notes } from './notebook.ts';
 import type { Stage } from './stage.ts';
 import type { Mock } from './stand-in-lines.ts';

@@ -1,4 +1,4 @@
-import type { ConversationStore } from '../../conversations/store.ts';
+import type { ConversationStore } from '../../core/conversations/store.ts';
 import { Watchers } from '../platform/watchers.ts';
 
 export interface WatchedStore extends ConversationStore {

@@ -4,9 +4,9 @@ import {
   isObject, isTooDeep, object, objectOf, optional, string, type Field,
 } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
-import { CLOSE_CODES } from '../../websocket/close.ts';
-import { WebSocketConnection } from '../../websocket/connection.ts';
-import type { DeliveryReport } from '../../wires/reply-stream.ts';
+import { CLOSE_CODES } from '../../base/websocket/close.ts';
+import { WebSocketConnection } from '../../base/websocket/connection.ts';
+import type { DeliveryReport } from '../../core/wires/reply-stream.ts';
 import type { CallerSession, CallListener } from './caller-session.ts';
 import type { ClientFrame, ServerFrame } from './frames.ts';
 import { frontEnd } from './front-end.ts';

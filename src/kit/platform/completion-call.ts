@@ -3,7 +3,9 @@
 import { randomUUID } from 'node:crypto';
 
 import { isObject } from '../../base/fields.ts';
-import { PROFILES, type Profile, type ProfileName } from '../../wires/chat-completions/profiles.ts';
+import {
+  PROFILES, type Profile, type ProfileName,
+} from '../../core/wires/chat-completions/profiles.ts';
 import type { PlatformToolCall, ReceivedPart } from './completion-events.ts';
 import type { Fields } from './test-wire.ts';
 

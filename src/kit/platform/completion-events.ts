@@ -3,7 +3,7 @@
 import { isEventStream, readBody, readText } from '../../base/abortable-body.ts';
 import { isObject } from '../../base/fields.ts';
 import { parseJson, type Json, type JsonObject } from '../../base/json.ts';
-import { decodeEvents } from '../../sse/decode.ts';
+import { decodeEvents } from '../../base/sse/decode.ts';
 
 /** A type, because an interface is not assignable to JSON. */
 export type PlatformToolCall = {

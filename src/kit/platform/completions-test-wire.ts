@@ -1,10 +1,10 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
 import { parseJson } from '../../base/json.ts';
-import { turnEventOf } from '../../wires/chat-completions/our-events.ts';
-import { PROFILES, type ProfileName } from '../../wires/chat-completions/profiles.ts';
-import { parseCompletion, toldBy } from '../../wires/chat-completions/request.ts';
-import { EventError } from '../../wires/json-body.ts';
+import { turnEventOf } from '../../core/wires/chat-completions/our-events.ts';
+import { PROFILES, type ProfileName } from '../../core/wires/chat-completions/profiles.ts';
+import { parseCompletion, toldBy } from '../../core/wires/chat-completions/request.ts';
+import { EventError } from '../../core/wires/json-body.ts';
 import { completionRequest, CompletionTurn, type CompletionCaller } from './completion-call.ts';
 import { completionEvents, type PlatformToolCall } from './completion-events.ts';
 import type { Fields, TestRequest, TestWire, TurnIds } from './test-wire.ts';

@@ -3,10 +3,10 @@ import { randomUUID } from 'node:crypto';
 import { readBody } from '../../base/abortable-body.ts';
 import { isObject } from '../../base/fields.ts';
 import { parseJson, type Json, type JsonObject } from '../../base/json.ts';
-import { decodeEvents, type DecodedEvent } from '../../sse/decode.ts';
-import type { InterruptionContext } from '../../wires/layercode/events.ts';
-import { postEvent } from '../../wires/layercode/post-event.ts';
-import { SIGNATURE_TOLERANCE_SECONDS, signPayload } from '../../wires/layercode/signature.ts';
+import { decodeEvents, type DecodedEvent } from '../../base/sse/decode.ts';
+import type { InterruptionContext } from '../../core/wires/layercode/events.ts';
+import { postEvent } from '../../core/wires/layercode/post-event.ts';
+import { SIGNATURE_TOLERANCE_SECONDS, signPayload } from '../../core/wires/layercode/signature.ts';
 import type { Heard } from './simulated-voice.ts';
 import type { Fields, Meaning, TestEvent, TestRequest, TestWire, TurnIds } from './test-wire.ts';
 

@@ -4,21 +4,21 @@
 
 import { randomBytes, randomUUID } from 'node:crypto';
 
-import { toChatMessages } from '../../agents/history-for-model.ts';
-import type { AppPlatform, PlatformAgent } from '../../app/app-platform.ts';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import { isObject } from '../../base/fields.ts';
+import { afterChecks, type Handler, type Route } from '../../base/http/compose.ts';
+import type { Context } from '../../base/http/context.ts';
+import { BadRequest, HttpError, ServiceUnavailable } from '../../base/http/errors.ts';
 import type { JsonObject } from '../../base/json.ts';
 import { atMost } from '../../base/time-limit.ts';
-import { exchangesIn } from '../../conversations/captured-calls.ts';
-import { afterChecks, type Handler, type Route } from '../../http/compose.ts';
-import type { Context } from '../../http/context.ts';
-import { BadRequest, HttpError, ServiceUnavailable } from '../../http/errors.ts';
-import { localOnly } from '../../middleware/local-only.ts';
-import { acceptHeaders, checkHandshake } from '../../websocket/handshake.ts';
-import { PROFILE_NAMES, type ProfileName } from '../../wires/chat-completions/profiles.ts';
-import { authorize } from '../../wires/layercode/authorize.ts';
-import type { DeliveryReport } from '../../wires/reply-stream.ts';
+import { acceptHeaders, checkHandshake } from '../../base/websocket/handshake.ts';
+import { toChatMessages } from '../../core/agents/history-for-model.ts';
+import { exchangesIn } from '../../core/conversations/captured-calls.ts';
+import { PROFILE_NAMES, type ProfileName } from '../../core/wires/chat-completions/profiles.ts';
+import { authorize } from '../../core/wires/layercode/authorize.ts';
+import type { DeliveryReport } from '../../core/wires/reply-stream.ts';
+import type { AppPlatform, PlatformAgent } from '../../server/app/app-platform.ts';
+import { localOnly } from '../../server/middleware/local-only.ts';
 import { browserSocket, type BrowserSocket } from './browser-socket.ts';
 import { CallerSession, type CallListener } from './caller-session.ts';
 import { completionsTestWire, type CompletionsTestWire } from './completions-test-wire.ts';

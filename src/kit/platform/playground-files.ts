@@ -1,9 +1,9 @@
 import { readFile } from 'node:fs/promises';
 
+import type { Context } from '../../base/http/context.ts';
+import { HttpError } from '../../base/http/errors.ts';
 import { packageFile } from '../../base/package-files.ts';
 import { codeOf } from '../../base/thrown-values.ts';
-import type { Context } from '../../http/context.ts';
-import { HttpError } from '../../http/errors.ts';
 
 export const PAGE = 'index.html';
 

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 
 import { BoundedMap } from '../../base/bounded-map.ts';
 import type { JsonObject } from '../../base/json.ts';
-import type { ProfileName } from '../../wires/chat-completions/profiles.ts';
+import type { ProfileName } from '../../core/wires/chat-completions/profiles.ts';
 
 /** What a key is for, as the browser said when it requested the key. */
 export interface SessionGrant {

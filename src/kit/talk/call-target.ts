@@ -1,11 +1,11 @@
 // Decides which agent is called, over which wire, and with which secret.
 
 import { isObject } from '../../base/fields.ts';
-import { readDevelopmentSecret } from '../../process/development-secret.ts';
-import { keysOfAgent, secretsOfPlainRoute, withAgent } from '../../settings/named-agents.ts';
-import type { Settings } from '../../settings/settings.ts';
-import { show } from '../../settings/shown-value.ts';
-import type { ProfileName } from '../../wires/chat-completions/profiles.ts';
+import type { ProfileName } from '../../core/wires/chat-completions/profiles.ts';
+import { readDevelopmentSecret } from '../../server/process/development-secret.ts';
+import { keysOfAgent, secretsOfPlainRoute, withAgent } from '../../server/settings/named-agents.ts';
+import type { Settings } from '../../server/settings/settings.ts';
+import { show } from '../../server/settings/shown-value.ts';
 import { newAccess, privateSettings } from '../eval/stage-settings.ts';
 import type { CallerFacts } from '../platform/test-wire.ts';
 import { commandSettings } from '../terminal/command-settings.ts';
@@ -94,7 +94,7 @@ async function openOwnServer(
   directory: string,
   tell: (line: string) => void,
 ): Promise<{ readonly origin: string; readonly close: () => Promise<void> }> {
-  const { openServer } = await import('../../process/open-server.ts');
+  const { openServer } = await import('../../server/process/open-server.ts');
   const own: Settings = { ...settings, logFormat: 'json', shutdownTimeoutSeconds: 1 };
   const early: string[] = [];
   let tellLog = (line: string): unknown => early.push(line);

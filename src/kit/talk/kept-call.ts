@@ -5,7 +5,9 @@ import { rmSync } from 'node:fs';
 
 import { isObject } from '../../base/fields.ts';
 import { parseJson, type JsonObject } from '../../base/json.ts';
-import { privateFile, readPrivateFile, writePrivateFile } from '../../process/private-files.ts';
+import {
+  privateFile, readPrivateFile, writePrivateFile,
+} from '../../server/process/private-files.ts';
 
 export interface KeptCall {
   readonly sessionId: string;

@@ -1,7 +1,7 @@
 // The flags of `talk` that choose the wire, and what belongs to it.
 
 import { nearestName } from '../../base/nearest-name.ts';
-import { PROFILE_NAMES, type ProfileName } from '../../wires/chat-completions/profiles.ts';
+import { PROFILE_NAMES, type ProfileName } from '../../core/wires/chat-completions/profiles.ts';
 import { UsageError } from '../terminal/command.ts';
 import { wrongValue, type Flags } from '../terminal/flags.ts';
 

@@ -1,5 +1,5 @@
-import { loadSettings } from '../../settings/load-settings.ts';
-import type { Settings } from '../../settings/settings.ts';
+import { loadSettings } from '../../server/settings/load-settings.ts';
+import type { Settings } from '../../server/settings/settings.ts';
 import type { Terminal } from './command.ts';
 import type { Flags } from './flags.ts';
 

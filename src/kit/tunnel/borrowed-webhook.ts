@@ -1,7 +1,7 @@
 // An agent's webhook for as long as a tunnel is running: set to the tunnel, then put back.
 
 import { messageOf } from '../../base/thrown-values.ts';
-import { PlatformError, type RestClient } from '../../wires/layercode/rest-client.ts';
+import { PlatformError, type RestClient } from '../../core/wires/layercode/rest-client.ts';
 import { CommandError, type Terminal } from '../terminal/command.ts';
 import { oneLine, shellWord } from '../terminal/text.ts';
 import { describePlatformError } from './platform-failure.ts';

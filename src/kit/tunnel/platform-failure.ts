@@ -1,7 +1,7 @@
 // Explains why LayerCode refused, to somebody who can fix it.
 
 import { codeOf, messageOf } from '../../base/thrown-values.ts';
-import { PlatformError } from '../../wires/layercode/rest-client.ts';
+import { PlatformError } from '../../core/wires/layercode/rest-client.ts';
 import { oneLine } from '../terminal/text.ts';
 
 /**

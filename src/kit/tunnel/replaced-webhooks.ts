@@ -4,7 +4,9 @@ import { rmSync } from 'node:fs';
 
 import { isObject } from '../../base/fields.ts';
 import { parseJson } from '../../base/json.ts';
-import { privateFile, readPrivateFile, writePrivateFile } from '../../process/private-files.ts';
+import {
+  privateFile, readPrivateFile, writePrivateFile,
+} from '../../server/process/private-files.ts';
 
 const NAME = 'webhook-url';
 const MAX_FILE_BYTES = 65_536;

@@ -1,6 +1,6 @@
 // `run --tunnel`: a public URL for a server on this machine, for as long as it is running.
 
-import type { RestClient } from '../../wires/layercode/rest-client.ts';
+import type { RestClient } from '../../core/wires/layercode/rest-client.ts';
 import type { Terminal } from '../terminal/command.ts';
 import { borrowWebhook, type BorrowedWebhook } from './borrowed-webhook.ts';
 import { startCloudflared } from './cloudflared.ts';

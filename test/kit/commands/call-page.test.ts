@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { describe, it } from 'node:test';
 
 import { callPage } from '../../../src/kit/commands/call-page.ts';
-import type { CallRecord, RecordedTurn } from '../../../src/records/call-record.ts';
+import type { CallRecord, RecordedTurn } from '../../../src/server/records/call-record.ts';
 
 const HOSTILE = `</td><script>alert(1)</script><img src=x onerror="alert('2')">&lt;\u202e`;
 

@@ -5,13 +5,13 @@ import { appendFileSync, mkdirSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
 
-import { openParts, openStore } from '../../../src/conversations/stores/open-store.ts';
-import { loadSqlite } from '../../../src/conversations/stores/sqlite-library.ts';
+import { noLog } from '../../../src/base/log.ts';
+import { openParts, openStore } from '../../../src/core/conversations/stores/open-store.ts';
+import { loadSqlite } from '../../../src/core/conversations/stores/sqlite-library.ts';
 import { calls } from '../../../src/kit/commands/calls.ts';
-import { noLog } from '../../../src/log.ts';
-import type { CallRecord } from '../../../src/records/call-record.ts';
-import { openCallArchive, openCallRecords } from '../../../src/records/open-call-records.ts';
-import { parseSettings } from '../../../src/settings/parse-settings.ts';
+import type { CallRecord } from '../../../src/server/records/call-record.ts';
+import { openCallArchive, openCallRecords } from '../../../src/server/records/open-call-records.ts';
+import { parseSettings } from '../../../src/server/settings/parse-settings.ts';
 import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 

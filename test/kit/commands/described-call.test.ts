@@ -1,10 +1,10 @@
-// How a call is shown on a terminal. What is said about its turns: test/records/call-story.test.ts.
+// How a call is shown on a terminal. What is said about its turns: test/server/records/call-story.test.ts.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
 import { describedCall } from '../../../src/kit/commands/described-call.ts';
-import type { CallRecord } from '../../../src/records/call-record.ts';
+import type { CallRecord } from '../../../src/server/records/call-record.ts';
 
 const TIME = '2026-11-25T12:00:07.000Z';
 const RECORD: CallRecord = {

@@ -6,7 +6,7 @@ import { linkSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
-import { modelServer, KEY } from '../../agents/model-app.ts';
+import { modelServer, KEY } from '../../core/agents/model-app.ts';
 import { says, type Answer, type ModelServer } from '../../faults/model-server.ts';
 import { EvalFolder } from './eval-folder.ts';
 

@@ -3,9 +3,9 @@ import { lstatSync, mkdirSync, readdirSync, symlinkSync, writeFileSync } from 'n
 import { join, relative } from 'node:path';
 import { describe, it } from 'node:test';
 
-import { EXIT, UsageError } from '../../../src/kit/terminal/command.ts';
-import { packageSpec, projectName, writeProject } from '../../../src/kit/commands/init.ts';
 import { version } from '../../../src/base/version.ts';
+import { packageSpec, projectName, writeProject } from '../../../src/kit/commands/init.ts';
+import { EXIT, UsageError } from '../../../src/kit/terminal/command.ts';
 import { newFolder } from '../../fixtures/folder.ts';
 import { failureOf } from '../terminal/recorded-terminal.ts';
 import { FILES, manifestIn, read, run } from './init-project.ts';

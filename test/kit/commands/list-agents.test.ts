@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { listAgents } from '../../../src/agents/built-in/registry.ts';
+import { listAgents } from '../../../src/core/agents/built-in/registry.ts';
 import { listAgentsCommand } from '../../../src/kit/commands/list-agents.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 

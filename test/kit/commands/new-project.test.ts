@@ -7,8 +7,8 @@ import '../../../assets/templates/agent.test.ts'; // a project's tests are tests
 import { createApp, parseSettings, type App } from 'layercode-microserver';
 import { scriptedModel, withModel, type ScriptedAnswer } from 'layercode-microserver/testing';
 import { evalCommand } from '../../../src/kit/commands/eval.ts';
-import { loadSettings } from '../../../src/settings/load-settings.ts';
-import { settingRows } from '../../../src/settings/table.ts';
+import { loadSettings } from '../../../src/server/settings/load-settings.ts';
+import { settingRows } from '../../../src/server/settings/table.ts';
 import template from '../../../assets/templates/agent.ts';
 import { KEY, requestLines, serveWith } from '../../fixtures/completions.ts';
 import { parseDockerfile, ROOT, textsOf } from '../../fixtures/dockerfile.ts';

@@ -1,7 +1,7 @@
 import type { TestContext } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
 
-import type { MessageTurn } from '../../../src/agents/agent.ts';
+import type { MessageTurn } from '../../../src/core/agents/agent.ts';
 import { talk } from '../../../src/kit/commands/talk.ts';
 import {
   deferred,

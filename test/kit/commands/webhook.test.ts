@@ -5,7 +5,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 
 import { webhookCommand } from '../../../src/kit/commands/webhook.ts';
 import { CommandError, UsageError } from '../../../src/kit/terminal/command.ts';
-import { SettingsError } from '../../../src/settings/settings.ts';
+import { SettingsError } from '../../../src/server/settings/settings.ts';
 import {
   answerJson,
   REST_KEY,

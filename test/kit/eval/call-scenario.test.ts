@@ -1,20 +1,20 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { defineAgent } from '../../../src/agents/define-agent.ts';
-import { DEFAULT_APOLOGY } from '../../../src/agents/phrases.ts';
-import type { ToolCallState } from '../../../src/conversations/message.ts';
-import type { RequestFigures } from '../../../src/conversations/turn-figures.ts';
+import { defineAgent } from '../../../src/core/agents/define-agent.ts';
+import { DEFAULT_APOLOGY } from '../../../src/core/agents/phrases.ts';
+import type { ToolCallState } from '../../../src/core/conversations/message.ts';
+import type { RequestFigures } from '../../../src/core/conversations/turn-figures.ts';
+import { handOver } from '../../../src/core/tools/tool-hand-over.ts';
+import { hangUp } from '../../../src/core/tools/tool-hang-up.ts';
+import { transferTo } from '../../../src/core/tools/tool-transfer.ts';
+import { tool } from '../../../src/core/tools/tool.ts';
 import { callScenario } from '../../../src/kit/eval/call-scenario.ts';
 import { scenarioOf } from '../../../src/kit/eval/scenario.ts';
 import { parseScript } from '../../../src/kit/eval/script.ts';
 import type {
   CallRecord, RecordedMessage, RecordedTurn,
-} from '../../../src/records/call-record.ts';
-import { handOver } from '../../../src/tools/tool-hand-over.ts';
-import { hangUp } from '../../../src/tools/tool-hang-up.ts';
-import { transferTo } from '../../../src/tools/tool-transfer.ts';
-import { tool } from '../../../src/tools/tool.ts';
+} from '../../../src/server/records/call-record.ts';
 import { failuresOf, play } from './eval-stage.ts';
 
 function call(turns: readonly RecordedTurn[], fields: Partial<CallRecord> = {}): CallRecord {

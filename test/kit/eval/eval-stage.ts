@@ -8,7 +8,7 @@ import { problemsOf } from '../../../src/kit/eval/problems.ts';
 import type { ScenarioResult } from '../../../src/kit/eval/result.ts';
 import { scenarioOf } from '../../../src/kit/eval/scenario.ts';
 import { parseScript } from '../../../src/kit/eval/script.ts';
-import { parseSettings } from '../../../src/settings/parse-settings.ts';
+import { parseSettings } from '../../../src/server/settings/parse-settings.ts';
 
 const OPTIONS: PlayOptions = { timeoutMs: 5_000, allowsRealTools: false };
 const SETTINGS = parseSettings({}, []);

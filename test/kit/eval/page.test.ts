@@ -5,14 +5,14 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it } from 'node:test';
 
-import { getAgent } from '../../../src/agents/built-in/registry.ts';
-import { defineAgent } from '../../../src/agents/define-agent.ts';
+import { getAgent } from '../../../src/core/agents/built-in/registry.ts';
+import { defineAgent } from '../../../src/core/agents/define-agent.ts';
+import { tool } from '../../../src/core/tools/tool.ts';
 import { evalCommand } from '../../../src/kit/commands/eval.ts';
 import type { Judge } from '../../../src/kit/eval/play-options.ts';
 import type { PlayedCaller } from '../../../src/kit/eval/played-caller.ts';
 import { casesIn } from '../../../src/kit/eval/read-scenario.ts';
 import { WORDS } from '../../../src/kit/eval/steps.ts';
-import { tool } from '../../../src/tools/tool.ts';
 import { codeBlocks, readPage } from '../../fixtures/pages.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 import { failuresOf, play } from './eval-stage.ts';

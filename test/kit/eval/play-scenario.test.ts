@@ -2,15 +2,15 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { describe, it } from 'node:test';
 
-import type { Agent } from '../../../src/agents/agent.ts';
-import { defineAgent } from '../../../src/agents/define-agent.ts';
-import { defineState } from '../../../src/agents/state/state.ts';
+import type { Agent } from '../../../src/core/agents/agent.ts';
+import { defineAgent } from '../../../src/core/agents/define-agent.ts';
+import { defineState } from '../../../src/core/state/state.ts';
+import { hangUp } from '../../../src/core/tools/tool-hang-up.ts';
+import { NotDone } from '../../../src/core/tools/tool-not-done.ts';
+import { tool } from '../../../src/core/tools/tool.ts';
 import type { Judge } from '../../../src/kit/eval/play-options.ts';
 import { reportOf } from '../../../src/kit/eval/report.ts';
 import type { ScenarioResult } from '../../../src/kit/eval/result.ts';
-import { NotDone } from '../../../src/tools/tool-not-done.ts';
-import { hangUp } from '../../../src/tools/tool-hang-up.ts';
-import { tool } from '../../../src/tools/tool.ts';
 import { failuresOf, play } from './eval-stage.ts';
 
 const echo = defineAgent({

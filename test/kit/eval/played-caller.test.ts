@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { defineAgent } from '../../../src/agents/define-agent.ts';
+import { defineAgent } from '../../../src/core/agents/define-agent.ts';
 import {
   modelCaller, type CallerMove, type PlayedCaller,
 } from '../../../src/kit/eval/played-caller.ts';

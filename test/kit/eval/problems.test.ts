@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { defineAgent } from '../../../src/agents/define-agent.ts';
+import { defineAgent } from '../../../src/core/agents/define-agent.ts';
+import { tool } from '../../../src/core/tools/tool.ts';
 import type { OpenStage } from '../../../src/kit/eval/play-options.ts';
-import { tool } from '../../../src/tools/tool.ts';
 import { problems } from './eval-stage.ts';
 
 const parameters = {

@@ -5,18 +5,18 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { Agent } from '../../../src/agents/agent.ts';
-import { defineAgent } from '../../../src/agents/define-agent.ts';
-import { withModel } from '../../../src/agents/with-model.ts';
+import type { Agent } from '../../../src/core/agents/agent.ts';
+import { defineAgent } from '../../../src/core/agents/define-agent.ts';
+import { withModel } from '../../../src/core/agents/with-model.ts';
+import type { ChatMessage, ChatModel, ModelStreamOptions } from '../../../src/core/models/model.ts';
+import { cardNumbers } from '../../../src/core/redaction/card-numbers.ts';
+import { tool } from '../../../src/core/tools/tool.ts';
 import { ModelRecorder } from '../../../src/kit/eval/model-recorder.ts';
 import { ModelReplayer } from '../../../src/kit/eval/model-replayer.ts';
 import { formatRecording, parseRecording } from '../../../src/kit/eval/recording.ts';
 import { scriptedModel, type Script } from '../../../src/kit/scripted-model.ts';
-import type { ChatMessage, ChatModel, ModelStreamOptions } from '../../../src/models/model.ts';
-import { cardNumbers } from '../../../src/redaction/card-numbers.ts';
-import { tool } from '../../../src/tools/tool.ts';
+import { HELLO, read } from '../../core/models/reading.ts';
 import { deferred, serve, Told } from '../../fixtures/app.ts';
-import { HELLO, read } from '../../models/reading.ts';
 
 /** The text of a recording of what the model says, one reply per list of messages. */
 async function recordingOf(

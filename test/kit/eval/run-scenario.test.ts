@@ -4,16 +4,16 @@ import { join } from 'node:path';
 import { describe, it } from 'node:test';
 import { pathToFileURL } from 'node:url';
 
-import { getAgent } from '../../../src/agents/built-in/registry.ts';
-import { defineAgent } from '../../../src/agents/define-agent.ts';
-import { createApp } from '../../../src/app/create-app.ts';
+import { getAgent } from '../../../src/core/agents/built-in/registry.ts';
+import { defineAgent } from '../../../src/core/agents/define-agent.ts';
 import { ModelRecorder } from '../../../src/kit/eval/model-recorder.ts';
 import { formatRecording } from '../../../src/kit/eval/recording.ts';
 import { runScenario, ScenarioError } from '../../../src/kit/eval/run-scenario.ts';
 import { scriptedModel } from '../../../src/kit/scripted-model.ts';
-import { parseSettings } from '../../../src/settings/parse-settings.ts';
+import { createApp } from '../../../src/server/app/create-app.ts';
+import { parseSettings } from '../../../src/server/settings/parse-settings.ts';
+import { read } from '../../core/models/reading.ts';
 import { newFolder } from '../../fixtures/folder.ts';
-import { read } from '../../models/reading.ts';
 
 const SETTINGS = parseSettings({ LAYERCODE_WEBHOOK_SECRET: 'any' }, []);
 const app = createApp(SETTINGS, getAgent('echo'));

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 
-import { MemoryStore } from '../../../src/conversations/memory-store.ts';
+import { MemoryStore } from '../../../src/core/conversations/memory-store.ts';
 import { watched } from '../../../src/kit/eval/watched-store.ts';
 
 it('a watched store tells the underlying store its address', () => {

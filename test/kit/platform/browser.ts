@@ -5,8 +5,8 @@ import { request } from 'node:http';
 import type { Socket } from 'node:net';
 
 import type { ServerFrame } from '../../../src/kit/platform/frames.ts';
+import { close, parseServerFrames, text } from '../../base/websocket/client-frames.ts';
 import { Told, within } from '../../fixtures/app.ts';
-import { close, parseServerFrames, text } from '../../websocket/client-frames.ts';
 
 const CLOSE = 8;
 

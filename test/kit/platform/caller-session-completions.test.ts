@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import type { ServerResponse } from 'node:http';
 import { describe, it, type TestContext } from 'node:test';
 
+import type { ProfileName } from '../../../src/core/wires/chat-completions/profiles.ts';
 import { completionsTestWire } from '../../../src/kit/platform/completions-test-wire.ts';
 import type { ServerFrame } from '../../../src/kit/platform/frames.ts';
-import type { ProfileName } from '../../../src/wires/chat-completions/profiles.ts';
 import { chunk, DONE } from '../../faults/wire-shapes.ts';
 import { serve, Told, type TestAgent } from '../../fixtures/app.ts';
 import { foreignServer, type Sent } from '../../fixtures/foreign-server.ts';

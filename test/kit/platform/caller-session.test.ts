@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { Agent } from '../../../src/agents/agent.ts';
+import type { Agent } from '../../../src/core/agents/agent.ts';
+import type { SessionEndEvent } from '../../../src/core/wires/layercode/events.ts';
 import type { ServerFrame } from '../../../src/kit/platform/frames.ts';
-import type { SessionEndEvent } from '../../../src/wires/layercode/events.ts';
 import { deferred, fired, within } from '../../fixtures/app.ts';
 import { jumpingClock } from '../../fixtures/clock.ts';
 import { foreignServer } from '../../fixtures/foreign-server.ts';

@@ -3,9 +3,9 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { MessageTurn } from '../../../src/agents/agent.ts';
-import type { Settings } from '../../../src/settings/settings.ts';
-import type { CompletionEvent } from '../../../src/wires/chat-completions/events.ts';
+import type { MessageTurn } from '../../../src/core/agents/agent.ts';
+import type { CompletionEvent } from '../../../src/core/wires/chat-completions/events.ts';
+import type { Settings } from '../../../src/server/settings/settings.ts';
 import { stage as stageOf } from './local-stage.ts';
 
 /** An agent without a key for Chat Completions. */

@@ -4,11 +4,13 @@ import assert from 'node:assert/strict';
 import type { IncomingHttpHeaders } from 'node:http';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { StartTurn } from '../../../src/agents/agent.ts';
+import type { StartTurn } from '../../../src/core/agents/agent.ts';
+import {
+  PROFILE_NAMES, type ProfileName,
+} from '../../../src/core/wires/chat-completions/profiles.ts';
 import {
   createTestClient, type CompletionsClientOptions, type TestClient, type TestClientOptions,
 } from '../../../src/testing.ts';
-import { PROFILE_NAMES, type ProfileName } from '../../../src/wires/chat-completions/profiles.ts';
 import { serve, Told, typesOf, type Served, type TestAgent } from '../../fixtures/app.ts';
 import { itDropsReplies } from '../../fixtures/dropped-reply.ts';
 import { foreignServer } from '../../fixtures/foreign-server.ts';

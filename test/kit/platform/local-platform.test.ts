@@ -4,12 +4,12 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { Agent } from '../../../src/agents/agent.ts';
-import { defineAgent } from '../../../src/agents/define-agent.ts';
-import { createApp } from '../../../src/app/create-app.ts';
+import type { Agent } from '../../../src/core/agents/agent.ts';
+import { defineAgent } from '../../../src/core/agents/define-agent.ts';
 import { LocalPlatform } from '../../../src/kit/platform/local-platform.ts';
 import { scriptedModel } from '../../../src/kit/scripted-model.ts';
 import { createTestClient } from '../../../src/kit/test-client.ts';
+import { createApp } from '../../../src/server/app/create-app.ts';
 import { SECRET, serve, settingsWith } from '../../fixtures/kernel.ts';
 import { authorize } from './browser.ts';
 import { openBrowser, stage } from './local-stage.ts';

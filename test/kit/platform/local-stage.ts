@@ -1,10 +1,10 @@
 import assert from 'node:assert/strict';
 import type { TestContext } from 'node:test';
 
-import type { Agent } from '../../../src/agents/agent.ts';
-import { defineAgent } from '../../../src/agents/define-agent.ts';
+import type { Agent } from '../../../src/core/agents/agent.ts';
+import { defineAgent } from '../../../src/core/agents/define-agent.ts';
 import { LocalPlatform } from '../../../src/kit/platform/local-platform.ts';
-import type { Settings } from '../../../src/settings/settings.ts';
+import type { Settings } from '../../../src/server/settings/settings.ts';
 import { recordLog, serve, type RecordedLog, type Served } from '../../fixtures/kernel.ts';
 import { authorize, Browser, connect } from './browser.ts';
 

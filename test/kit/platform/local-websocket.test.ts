@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import type { EventContext } from '../../../src/agents/agent.ts';
-import type { SessionEndEvent } from '../../../src/wires/layercode/events.ts';
+import type { EventContext } from '../../../src/core/agents/agent.ts';
+import type { SessionEndEvent } from '../../../src/core/wires/layercode/events.ts';
 import { deferred, fired } from '../../fixtures/app.ts';
 import { authorize, Browser, connect, type ConnectOptions, type Refusal } from './browser.ts';
 import { greeted, stage } from './local-stage.ts';

@@ -1,6 +1,7 @@
 import type { TestContext } from 'node:test';
 
 import type { JsonObject } from '../../../src/base/json.ts';
+import type { MessageEvent } from '../../../src/core/wires/layercode/events.ts';
 import {
   CallerSession, type CallerSessionOptions,
 } from '../../../src/kit/platform/caller-session.ts';
@@ -8,7 +9,6 @@ import type { ServerFrame } from '../../../src/kit/platform/frames.ts';
 import { frontEnd, type FrontEndOptions } from '../../../src/kit/platform/front-end.ts';
 import { layercodeTestWire } from '../../../src/kit/platform/layercode-test-wire.ts';
 import type { TestWire } from '../../../src/kit/platform/test-wire.ts';
-import type { MessageEvent } from '../../../src/wires/layercode/events.ts';
 import { deferred, SECRET, serve, Told, type Served, type TestAgent } from '../../fixtures/app.ts';
 
 export const AT_ONCE = 60_000_000; // words a minute

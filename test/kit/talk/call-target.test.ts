@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import { findTarget, type TargetFlags } from '../../../src/kit/talk/call-target.ts';
 import { CommandError, UsageError } from '../../../src/kit/terminal/command.ts';
-import { openDevelopmentSecret } from '../../../src/process/development-secret.ts';
+import { openDevelopmentSecret } from '../../../src/server/process/development-secret.ts';
 import { RecordedTerminal } from '../terminal/recorded-terminal.ts';
 
 const SECRET = 'whsec_call_target';

@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, it, type TestContext } from 'node:test';
 
-import type { MessageTurn } from '../../../src/agents/agent.ts';
+import type { MessageTurn } from '../../../src/core/agents/agent.ts';
 import { talk } from '../../../src/kit/commands/talk.ts';
 import { readTalkScript } from '../../../src/kit/talk/talk-script.ts';
 import { deferred, fired, serve, within, type TestAgent } from '../../fixtures/app.ts';

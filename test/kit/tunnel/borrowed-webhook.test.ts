@@ -13,8 +13,8 @@ import {
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
+import { RestClient } from '../../../src/core/wires/layercode/rest-client.ts';
 import { borrowWebhook, type BorrowedWebhook } from '../../../src/kit/tunnel/borrowed-webhook.ts';
-import { RestClient } from '../../../src/wires/layercode/rest-client.ts';
 import {
   answerJson,
   hangsUp,

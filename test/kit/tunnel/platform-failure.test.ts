@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { PlatformError } from '../../../src/core/wires/layercode/rest-client.ts';
 import { describePlatformError } from '../../../src/kit/tunnel/platform-failure.ts';
-import { PlatformError } from '../../../src/wires/layercode/rest-client.ts';
 
 type More = { readonly reason?: string; readonly retryAfter?: string };
 

@@ -7,8 +7,8 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeEach, describe, it } from 'node:test';
 
+import { RestClient } from '../../../src/core/wires/layercode/rest-client.ts';
 import { openTunnel, type Tunnel, type TunnelOptions } from '../../../src/kit/tunnel/tunnel.ts';
-import { RestClient } from '../../../src/wires/layercode/rest-client.ts';
 import {
   answerJson,
   REST_KEY,
