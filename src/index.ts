@@ -55,9 +55,10 @@ export { openStore } from './core/conversations/stores/open-store.ts';
 export type { OnceClaims } from './core/conversations/stores/once-claims.ts';
 export type { OpenStoreOptions, StoreSettings } from './core/conversations/stores/open-store.ts';
 export { openCallRecords, type CallRecordSettings } from './server/records/open-call-records.ts';
+export type { EndedCall, RecordedCall } from './core/calls/ended-call.ts';
 export type { CallRecords } from './server/records/call-recorder.ts';
 export type {
-  CallOutcome, CallRecord, EndedCall, RecordedCall, RecordedMessage, RecordedTokens, RecordedTurn,
+  CallOutcome, CallRecord, RecordedMessage, RecordedTokens, RecordedTurn,
 } from './server/records/call-record.ts';
 export {
   fromIoredis, type IoredisClient, type RedisClient, type RedisPublisher, type RedisScriptCall,

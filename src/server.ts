@@ -3,4 +3,6 @@
 
 import { runServer } from './server/process/run-server.ts';
 
-await runServer(process.argv.slice(2));
+await runServer(process.argv.slice(2), {
+  loadPlatform: () => import('./kit/platform/local-platform.ts'),
+});

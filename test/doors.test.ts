@@ -14,15 +14,16 @@ import { ROOT } from './fixtures/source-files.ts';
  */
 const INNER = [
   'AnySchema', 'AppPlatform', 'ArgumentsCheck', 'Behaviour', 'CALL_OUTCOMES', 'CallEvent',
-  'CallFields', 'CapturedTurn', 'CommonOptions', 'DefaultOptions', 'EventWriterOptions',
-  'FailureFigures', 'FillerFigures', 'HookDefinition', 'JsonFields', 'JsonSchemaObject',
-  'KnownCaller', 'KnownTool', 'LiveStates', 'Meter', 'ModelBegan', 'ModelCompleted',
-  'ModelFailed', 'ModelFigures', 'ModelReplaced', 'ModelRetried', 'ModelSent', 'OnceCalls',
-  'OutputOf', 'Placeholders', 'PROFILES', 'PromptDefinition', 'RawEvent', 'Read',
-  'RequestFigures', 'RetryOptions', 'SchemaType', 'SessionFields', 'SettingValues', 'Shorthands',
-  'SpentEntry', 'StateRedactors', 'StoreWaited', 'Subschema', 'TELLINGS', 'Timeouts', 'ToolEnded',
-  'ToolFigures', 'ToolStarted', 'TURN_STATES', 'TurnApologised', 'TurnEnded', 'TurnInterrupted',
-  'TurnRecord', 'TurnSpoke', 'TurnStarted', 'ValueOf', 'Written',
+  'CallFields', 'CapturedTurn', 'CommonOptions', 'DefaultOptions', 'EndedCallRecords',
+  'EventWriterOptions', 'FailureFigures', 'FillerFigures', 'HookDefinition', 'JsonFields',
+  'JsonSchemaObject', 'KnownCaller', 'KnownTool', 'LiveStates', 'Meter', 'ModelBegan',
+  'ModelCompleted', 'ModelFailed', 'ModelFigures', 'ModelReplaced', 'ModelRetried', 'ModelSent',
+  'OnceCalls', 'OutputOf', 'Placeholders', 'PROFILES', 'PromptDefinition', 'RawEvent',
+  'ReadConversation', 'RequestFigures', 'RetryOptions', 'SchemaType', 'SessionFields',
+  'SettingValues', 'Shorthands', 'SpentEntry', 'StateRedactors', 'StoreWaited', 'Subschema',
+  'TELLINGS', 'Timeouts', 'ToolEnded', 'ToolFigures', 'ToolStarted', 'TURN_STATES',
+  'TurnApologised', 'TurnEnded', 'TurnInterrupted', 'TurnRecord', 'TurnSpoke', 'TurnStarted',
+  'ValueOf', 'Written',
 ];
 
 function read(file: string): string {

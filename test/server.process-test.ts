@@ -344,7 +344,7 @@ describe('the output of a server', () => {
       const [agents, engines] = stack.split(' | ');
       assert.match(agents ?? '', /my-agent\.mjs:1:\d+\)$/);
       const [, file = '', line] =
-        /^at .* \((src\/turns\/\w+\.ts):(\d+):\d+\)$/.exec(engines ?? '') ?? [];
+        /^at .* \((src\/core\/turns\/\w+\.ts):(\d+):\d+\)$/.exec(engines ?? '') ?? [];
       assert.match(
         readFileSync(new URL(`../${file}`, import.meta.url), 'utf8').split('\n')[
           Number(line) - 1

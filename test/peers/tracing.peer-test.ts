@@ -1,5 +1,5 @@
-// Traces, with OpenTelemetry's own SDK and exporter, as docs/tracing.md sets them up. Needs `npm ci`
-// in this folder, and `npm run build`.
+// Traces, with OpenTelemetry's own SDK and exporter, as docs/tracing.md sets them up. Needs `npm
+// ci` in this folder, and `npm run build`.
 
 import assert from 'node:assert/strict';
 import { readdirSync, readFileSync } from 'node:fs';

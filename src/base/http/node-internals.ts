@@ -1,6 +1,6 @@
 // Every undocumented field of Node's objects that this project uses: what for, and what is lost if
-// Node no longer has it. test/base/http/node-internals.test.ts fails on such a Node. None of them is for
-// speed: docs/decisions/005-tuned-for-v8.md.
+// Node no longer has it. test/base/http/node-internals.test.ts fails on such a Node. None of them
+// is for speed: docs/decisions/005-tuned-for-v8.md.
 
 import { IncomingMessage, type ServerResponse } from 'node:http';
 

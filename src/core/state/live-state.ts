@@ -304,7 +304,7 @@ interface GivenChanges {
   before?: string | undefined;
 }
 
-/** Changes on their way to the store: `StateWrite` in core/conversations/agent-state.ts says more. */
+/** Changes on their way to the store: see `StateWrite` in core/conversations/agent-state.ts. */
 export interface StateChanges {
   readonly onto: (stored: string | undefined) => Merged & { readonly from: string };
   readonly mayBeOfCall: boolean;

@@ -1,4 +1,3 @@
-import type { Settings } from '../../server/settings/settings.ts';
 import type { Agent } from '../agents/agent.ts';
 import type { Speakers } from '../agents/speakers.ts';
 import type { Caller, TurnEvent } from '../calls/call-event.ts';
@@ -74,12 +73,15 @@ export interface TurnRun extends ToolCallingTurn, SpeakingTurn {
   fail(error: unknown): void;
 }
 
-/** The settings of turns: server/settings/table.ts says what they mean. */
-export type TurnSettings = Pick<
-  Settings,
-  'turnTimeoutSeconds' | 'firstWordTimeoutSeconds' | 'settleMs' | 'storeTimeoutMs'
-  | 'maxReplyWords'
->;
+/** What turns read of a server's settings: server/settings/table.ts says what they mean. */
+export interface TurnSettings {
+  readonly turnTimeoutSeconds: number;
+  readonly firstWordTimeoutSeconds: number;
+  readonly settleMs: number;
+  readonly storeTimeoutMs: number;
+  /** Undefined: no limit. */
+  readonly maxReplyWords: number | undefined;
+}
 
 /** How the turns of a path run. */
 export interface RunOptions {

@@ -1,8 +1,8 @@
 import { andThen, orElse, type Awaitable } from '../../base/awaitable.ts';
 import type { Context } from '../../base/http/context.ts';
-import type { EndedCall } from '../../server/records/call-record.ts';
 import type { EventContext } from '../agents/agent.ts';
 import type { CallEnd } from '../calls/call-event.ts';
+import type { EndedCall } from '../calls/ended-call.ts';
 import { EndedSessions } from '../calls/ended-sessions.ts';
 import { historyOf } from '../conversations/conversation.ts';
 import { runHook } from './silent-hooks.ts';

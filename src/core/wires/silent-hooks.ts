@@ -3,10 +3,9 @@
 import { untilAborted } from '../../base/abort.ts';
 import { andThen, type Awaitable } from '../../base/awaitable.ts';
 import type { Context } from '../../base/http/context.ts';
-import type { Settings } from '../../server/settings/settings.ts';
 import type { EventContext } from '../agents/agent.ts';
 import type { CallerInterruption, CallEvent } from '../calls/call-event.ts';
-import type { WireOptions } from './wire-options.ts';
+import type { WireOptions, WireSettings } from './wire-options.ts';
 
 /** Runs a hook until it is done, or until its signal fires. It gets the event as hooks see it. */
 export function runHook<E extends CallEvent, T>(
@@ -45,7 +44,7 @@ export function cutReply(
  * Fires after as long as a turn may take, and when the platform disconnects. Not `AbortSignal.any`
  * with `AbortSignal.timeout`: Node 20 collects the latter.
  */
-function signalOf(context: Context, { turnTimeoutSeconds }: Settings): AbortSignal {
+function signalOf(context: Context, { turnTimeoutSeconds }: WireSettings): AbortSignal {
   const timeoutMs = turnTimeoutSeconds * 1_000;
   const controller = new AbortController();
   const timer = setTimeout(() => {

@@ -1,9 +1,9 @@
 import { RestClient } from '../../core/wires/layercode/rest-client.ts';
+import { pathsOfAgents } from '../../server/app/routes.ts';
 import type { Companion } from '../../server/process/closing.ts';
 import type { OpenServer } from '../../server/process/open-server.ts';
 import { runServer } from '../../server/process/run-server.ts';
 import { settingsHelp } from '../../server/settings/help.ts';
-import { pathsOfAgents } from '../../server/settings/named-agents.ts';
 import { CommandError, UsageError, type Command, type Terminal } from '../terminal/command.ts';
 import { openTunnel } from '../tunnel/tunnel.ts';
 
@@ -39,10 +39,13 @@ export const run: Command = {
         `${UPDATE_WEBHOOK} needs ${TUNNEL}: without it there is no public URL to set`,
       );
     }
-    await runServer(settingFlags, hasTunnel ? {
-      accompany: (server, closing) =>
-        openCompanion(server, updatesWebhook, { ...terminal, interrupted: closing }),
-    } : {});
+    await runServer(settingFlags, {
+      loadPlatform: () => import('../platform/local-platform.ts'),
+      ...(hasTunnel ? {
+        accompany: (server, closing) =>
+          openCompanion(server, updatesWebhook, { ...terminal, interrupted: closing }),
+      } : {}),
+    });
     return Number(process.exitCode ?? 0);
   },
 };

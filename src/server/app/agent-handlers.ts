@@ -5,6 +5,7 @@ import { BearerKeys, hasCredentials } from '../../core/wires/chat-completions/be
 import type {
   Completions, CompletionsOptions,
 } from '../../core/wires/chat-completions/completions.ts';
+import type { ReportSecrets } from '../../core/wires/chat-completions/reports.ts';
 import { SIGNATURE_HEADER } from '../../core/wires/layercode/signature.ts';
 import { signed } from '../../core/wires/layercode/signed.ts';
 import { webhook } from '../../core/wires/layercode/webhook.ts';
@@ -51,7 +52,7 @@ export function agentHandlers(routed: RoutedAgent, parts: AppParts): AgentHandle
     own: servesLayercode ? eitherWire(layercode, complete) : complete,
     completions: complete,
     models: loadedHandler(async () => (await served).models),
-    reports: hasReports ? loadedHandler(() => reportsOf(shared)) : undefined,
+    reports: hasReports ? loadedHandler(() => reportsOf(shared, settings)) : undefined,
   };
 }
 
@@ -66,9 +67,9 @@ async function completionsOf(options: CompletionsOptions): Promise<Completions> 
   return completions(options);
 }
 
-async function reportsOf(options: WireOptions): Promise<Handler> {
+async function reportsOf(options: WireOptions, secrets: ReportSecrets): Promise<Handler> {
   const { reports } = await import('../../core/wires/chat-completions/reports.ts');
-  return reports(options);
+  return reports(options, secrets);
 }
 
 /** The agent as the local platform calls it. */

@@ -2,12 +2,13 @@
 // kit/platform/local-platform.ts, because a server in production does not load them.
 
 import { afterChecks, loadedHandler, type Handler, type Route } from '../../base/http/compose.ts';
+import { BELOW_AGENT } from '../../core/wires/chat-completions/paths.ts';
 import { signed } from '../../core/wires/layercode/signed.ts';
 import { rateLimit } from '../middleware/rate-limit.ts';
 import { metrics as metricsRoute } from '../routes/metrics.ts';
 import type { DescribedRoute } from '../routes/openapi.ts';
 import { health, ready } from '../routes/probes.ts';
-import { BELOW_AGENT } from '../settings/named-agents.ts';
+import { agentPath, type NamedAgent } from '../settings/named-agents.ts';
 import { agentHandlers, platformAgent, type AgentHandlers } from './agent-handlers.ts';
 import type { AppParts } from './app-parts.ts';
 import type { PlatformAgent } from './app-platform.ts';
@@ -43,6 +44,16 @@ export function createRoutes(parts: AppParts, options: RouteOptions): readonly R
   // For this machine only.
   const called = (agent: RoutedAgent): PlatformAgent => platformAgent(agent, parts);
   return [...routes, ...(platform?.serve([called(first), ...others.map(called)]) ?? [])];
+}
+
+/** Every path at which an agent may be served. */
+export function pathsOfAgents(
+  { agentRoute, agents }: {
+    readonly agentRoute: string; readonly agents: readonly Pick<NamedAgent, 'name'>[];
+  },
+): readonly string[] {
+  return [agentRoute, ...agents.map(({ name }) => agentPath(agentRoute, name))].flatMap((path) =>
+    [path, ...BELOW_AGENT.map(([below]) => path.replace(/\/$/, '') + below)]);
 }
 
 /** Each route exists if the agent has a handler for it. */

@@ -4,7 +4,7 @@
 import { isAbort } from '../../base/abort.ts';
 import type { LogFields, Logger } from '../../base/log.ts';
 import { messageOf } from '../../base/thrown-values.ts';
-import type { OpenServer } from './open-server.ts';
+import type { OpenServer, OpenServerOptions } from './open-server.ts';
 
 /** Something that runs alongside the server, for example a tunnel. */
 export interface Companion {
@@ -17,7 +17,7 @@ export interface Companion {
   close(): Promise<void>;
 }
 
-export interface RunOptions {
+export interface RunOptions extends Pick<OpenServerOptions, 'loadPlatform'> {
   /**
    * Opens the companion once the server listens. `closing` fires if the server ends in the
    * meantime. If this rejects, the server ends with the error's message and exit code 1.

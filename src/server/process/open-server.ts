@@ -6,6 +6,7 @@ import { messageOf } from '../../base/thrown-values.ts';
 import { version } from '../../base/version.ts';
 import type { ConversationStore } from '../../core/conversations/store.ts';
 import type { AppOptions } from '../app/app-parts.ts';
+import type { AppPlatform } from '../app/app-platform.ts';
 import type { App } from '../app/app.ts';
 import { assembleApp, isAgent } from '../app/assemble-app.ts';
 import { loadCode } from '../app/code-on-demand.ts';
@@ -17,7 +18,7 @@ import { SettingsError, type Settings } from '../settings/settings.ts';
 import { rows } from '../settings/table.ts';
 import type { DevelopmentSecret } from './development-secret.ts';
 
-interface OpenServerOptions {
+export interface OpenServerOptions {
   /** The folder for agent modules and the development secret. */
   readonly directory: string;
   /** Receives the log's lines. */
@@ -35,6 +36,16 @@ interface OpenServerOptions {
   readonly worker?: Required<Pick<AppOptions, 'processes' | 'channel' | 'sumMetrics'>> | undefined;
   /** Used where the settings lack a secret. Default: the directory's, or a new one. */
   readonly missingSecret?: DevelopmentSecret | undefined;
+  /**
+   * Loads the stand-in for LayerCode's cloud. Called outside production, or for the playground.
+   * Default: none.
+   */
+  readonly loadPlatform?: (() => Promise<PlatformModule>) | undefined;
+}
+
+/** The file of the kit that has the local platform. */
+interface PlatformModule {
+  readonly LocalPlatform: new (options: { readonly playground: boolean }) => AppPlatform;
 }
 
 /** A server that is listening. `app.close()` closes it. */
@@ -67,7 +78,7 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
   const settings = withSecret(given, missingSecret);
   const log = openLog(settings, options);
   const agent = await openAgents(settings, directory);
-  const platform = worker === undefined ? await openPlatform(settings) : undefined;
+  const platform = worker === undefined ? await openPlatform(settings, options) : undefined;
   const store = await openStore(settings, log, directory);
   const records = await openRecords(settings, log, directory);
   const appOptions: AppOptions = {
@@ -153,10 +164,13 @@ async function agentProblems(settings: Settings, directory: string): Promise<rea
 }
 
 /** Production loads no file of the local platform unless it serves the playground. */
-async function openPlatform({ production, playground }: Settings) {
+async function openPlatform(
+  { production, playground }: Settings,
+  { loadPlatform }: OpenServerOptions,
+): Promise<AppPlatform | undefined> {
   if (production && !playground) return undefined;
-  const { LocalPlatform } = await import('../../kit/platform/local-platform.ts');
-  return new LocalPlatform({ playground });
+  const kit = await loadPlatform?.();
+  return kit && new kit.LocalPlatform({ playground });
 }
 
 /** Undefined for memory: the app has that store built in, and loads no code for the others. */

@@ -54,7 +54,7 @@ async function start(
 async function serve(
   { settings: given, problems }: ReadSettings,
   output: LogOutput,
-  { accompany }: RunOptions,
+  { accompany, loadPlatform }: RunOptions,
 ): Promise<void> {
   const greeting = given.production ? undefined : await import('./welcome.ts');
   const server = await openServer(given, {
@@ -63,6 +63,7 @@ async function serve(
     linesLost: output.linesDropped,
     isTerminal: process.stdout.isTTY,
     problems,
+    loadPlatform,
   });
   const { app, log } = server;
   if (greeting !== undefined) process.stderr.write(greeting.welcome(given, server));

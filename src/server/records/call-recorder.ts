@@ -1,21 +1,18 @@
 import { setMaxListeners } from 'node:events';
 
-import type { Awaitable } from '../../base/awaitable.ts';
 import { BoundedMap } from '../../base/bounded-map.ts';
 import type { Logger } from '../../base/log.ts';
 import { within } from '../../base/time-limit.ts';
-import type { Conversation } from '../../core/conversations/conversation.ts';
+import type { EndedCall, RecordedCall } from '../../core/calls/ended-call.ts';
+import type { EndedCallRecords, ReadConversation } from '../../core/wires/ended-call-records.ts';
 import type { CallArchive } from './call-archive.ts';
 import {
-  callRecordOf, isSettled, lastTurnOf, type CallRecord, type EndedCall, type RecordContents,
-  type RecordedCall,
+  callRecordOf, isSettled, lastTurnOf, type CallRecord, type RecordContents,
 } from './call-record.ts';
 import { IdleCalls } from './idle-calls.ts';
 
-type Read = () => Awaitable<Conversation | undefined>;
-
 /** Keeps a record of each ended call. */
-export interface CallRecords {
+export interface CallRecords extends EndedCallRecords {
   /**
    * Call this when a turn of the call is over. If nothing else happens for some time, or until
    * `close`, the call is recorded without an end. `process` is the address of this process, if
@@ -25,21 +22,9 @@ export interface CallRecords {
   turnEnded?(
     call: RecordedCall,
     process: string | undefined,
-    read: Read,
+    read: ReadConversation,
     isStoreAway?: () => boolean,
   ): void;
-  /**
-   * Call this when the call's session has ended. `read` reads its conversation, or the mark of an
-   * erased one; while `isStoreAway` (default: never), from what this process remembers. A call
-   * without turns, such as an erased one, gets no record. Returns at once and never throws: a
-   * record that cannot be written must not affect callers.
-   */
-  ended(call: EndedCall, read: Read, isStoreAway?: () => boolean): void;
-  /**
-   * Call this when the end of a call is reported again, with its times. They go into its record if
-   * that is waiting for them: see `EndedCall.isReportedAgain`.
-   */
-  completed?(call: EndedCall): void;
   /**
    * Call this when a conversation has been erased in this process: the store might not keep a mark
    * of it. May be called again with the same time, in milliseconds since the epoch. Never throws.
@@ -78,7 +63,7 @@ const CLOSING_MS = 2_000;
 
 /** Where a call's conversation is read from: see `CallRecords.ended`. */
 interface Source {
-  readonly read: Read;
+  readonly read: ReadConversation;
   readonly isStoreAway: () => boolean;
 }
 
@@ -97,7 +82,7 @@ interface Made {
 
 interface Waiting extends Made {
   readonly call: EndedCall;
-  readonly read: Read;
+  readonly read: ReadConversation;
   /** Set if the archive has not said whether another process has recorded the call's end. */
   readonly mayHaveEnd: boolean;
   readonly characters: number;
@@ -241,7 +226,7 @@ export function callRecorder({
     return make(call, read);
   }
 
-  async function make(call: EndedCall, read: Read): Promise<Made> {
+  async function make(call: EndedCall, read: ReadConversation): Promise<Made> {
     const erasedBefore = erasureOf(call.conversationKey); // before: it may be erased meanwhile
     const conversation = await read();
     const erasedAt = Math.max(conversation?.erasedAt ?? 0, erasedBefore);
@@ -266,7 +251,7 @@ export function callRecorder({
     });
   }
 
-  function add(call: EndedCall, read: Read, made: Made, mayHaveEnd = false): void {
+  function add(call: EndedCall, read: ReadConversation, made: Made, mayHaveEnd = false): void {
     const { record, erasedAt } = made;
     const { turns } = record;
     if (turns.length === 0 || isOver) return;

@@ -51,31 +51,6 @@ export function agentPath(agentRoute: string, name: string): string {
   return `${agentRoute.replace(/\/$/, '')}/${name}`;
 }
 
-/**
- * What can be posted to or read below an agent's path, and what serves it. People enter either form
- * of a URL, with a final slash or without one.
- */
-export const BELOW_AGENT = [
-  ['/', 'POST', 'completions'],
-  ['/chat/completions', 'POST', 'completions'],
-  ['/chat/completions/', 'POST', 'completions'],
-  ['/v1/chat/completions', 'POST', 'completions'],
-  ['/v1/chat/completions/', 'POST', 'completions'],
-  ['/models', 'GET', 'models'],
-  ['/v1/models', 'GET', 'models'],
-  ['/events', 'POST', 'reports'],
-] as const;
-
-/** Every path at which an agent may be served. */
-export function pathsOfAgents(
-  { agentRoute, agents }: {
-    readonly agentRoute: string; readonly agents: readonly Pick<NamedAgent, 'name'>[];
-  },
-): readonly string[] {
-  return [agentRoute, ...agents.map(({ name }) => agentPath(agentRoute, name))].flatMap((path) =>
-    [path, ...BELOW_AGENT.map(([below]) => path.replace(/\/$/, '') + below)]);
-}
-
 /** An agent's name as it appears in the name of a variable. */
 function inVariable(name: string): string {
   return name.toUpperCase().replaceAll('-', '_');

@@ -1,4 +1,5 @@
-// Node's own WebSocket client, which nobody here has written, against node:http and src/base/websocket.
+// Node's own WebSocket client, which nobody here has written, against node:http and
+// src/base/websocket.
 
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';

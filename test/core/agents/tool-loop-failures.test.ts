@@ -18,7 +18,8 @@ describe('a call that goes wrong', () => {
   );
   const wrongCity = ['call_1', 'weather', '{"city":5}'] as const;
   const paris = ['call_1', 'weather', '{"city":"Paris"}'] as const;
-  // How arguments, names and thrown values are described is tested in test/core/tools and test/base.
+  // How arguments, names and thrown values are described is tested in test/core/tools and
+  // test/base.
   for (const [what, agent, call, error] of [
     ['with wrong arguments', sunny, wrongCity, 'arguments.city must be of type string'],
     ['with a list', sunny, ['call_1', 'weather', '[]'], 'the arguments are not a JSON object'],

@@ -78,7 +78,8 @@ describe("a model's reply", () => {
 });
 
 describe('a caller who leaves in mid-reply', () => {
-  // Leaving before the headers and the first token: test/core/models/chat-completions-streams.test.ts.
+  // Leaving before the headers and the first token:
+  // test/core/models/chat-completions-streams.test.ts.
   it('closes the connection to the model within 200 ms', async (t) => {
     let bestMs = Infinity; // of five tries: a busy machine may be late
     for (let tries = 0; tries < 5 && bestMs >= 200; tries++) {

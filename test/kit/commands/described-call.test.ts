@@ -1,4 +1,5 @@
-// How a call is shown on a terminal. What is said about its turns: test/server/records/call-story.test.ts.
+// How a call is shown on a terminal. What is said about its turns:
+// test/server/records/call-story.test.ts.
 
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';

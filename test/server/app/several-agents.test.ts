@@ -11,7 +11,7 @@ import type { AppOptions } from '../../../src/server/app/app-parts.ts';
 import type { App } from '../../../src/server/app/app.ts';
 import type { NamedAgents } from '../../../src/server/app/assemble-app.ts';
 import { createApp } from '../../../src/server/app/create-app.ts';
-import { pathsOfAgents } from '../../../src/server/settings/named-agents.ts';
+import { pathsOfAgents } from '../../../src/server/app/routes.ts';
 import type { Settings } from '../../../src/server/settings/settings.ts';
 import { holding, recordLog, SECRET, settingsWith } from '../../fixtures/kernel.ts';
 

@@ -1,6 +1,7 @@
 // Calls whose turns are over, and a recorder whose archive is in memory.
 
 import { createLogger } from '../../../src/base/log.ts';
+import type { EndedCall } from '../../../src/core/calls/ended-call.ts';
 import {
   emptyConversation, type Conversation,
 } from '../../../src/core/conversations/conversation.ts';
@@ -8,7 +9,6 @@ import type { Message } from '../../../src/core/conversations/message.ts';
 import type { TurnFigures } from '../../../src/core/conversations/turn-figures.ts';
 import { openTurn } from '../../../src/core/conversations/turn-opening.ts';
 import { settleTurn } from '../../../src/core/conversations/turn-settlement.ts';
-import type { EndedCall } from '../../../src/server/records/call-record.ts';
 import {
   callRecorder, type CallRecorder, type CallRecorderOptions,
 } from '../../../src/server/records/call-recorder.ts';

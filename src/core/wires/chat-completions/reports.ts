@@ -28,11 +28,17 @@ const STATUS_OK = { status: 'ok' } as const;
 /** Older signatures from ElevenLabs are refused, as its own library does. */
 const TOLERANCE_SECONDS = 30 * 60;
 
+/** The secrets of the platforms that report. Undefined: reports of that platform are refused. */
+export interface ReportSecrets {
+  readonly vapiWebhookSecret: string | undefined;
+  readonly elevenLabsWebhookSecret: string | undefined;
+}
+
 /** Answers reports from Vapi and from ElevenLabs. Each is checked by its own secret. */
-export function reports(options: WireOptions): Handler {
+export function reports(options: WireOptions, secrets: ReportSecrets): Handler {
   // A platform may post the reports of all its calls to one path, even those of other agents.
   const ends = new CallEnds(options, false);
-  const { vapiWebhookSecret: secret, elevenLabsWebhookSecret } = options.settings;
+  const { vapiWebhookSecret: secret, elevenLabsWebhookSecret } = secrets;
   const vapi = secret === undefined ? undefined : new BearerKeys([secret]);
 
   return withErrorBody((context) => {

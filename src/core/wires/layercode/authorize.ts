@@ -5,7 +5,6 @@ import type { Handler } from '../../../base/http/compose.ts';
 import type { Context } from '../../../base/http/context.ts';
 import { ContentTooLarge, HttpError } from '../../../base/http/errors.ts';
 import type { JsonObject } from '../../../base/json.ts';
-import type { AllowedOrigins } from '../../../server/middleware/cors.ts';
 import { EventError, parseJsonObject, withBadRequest } from '../json-body.ts';
 import { PlatformError } from './rest-client.ts';
 
@@ -21,7 +20,7 @@ interface AuthorizeOptions {
   /** The agents served here; empty for any. */
   readonly agentIds: readonly string[];
   /** Default: all. */
-  readonly origins?: AllowedOrigins;
+  readonly origins?: { has(origin: string): boolean };
 }
 
 /** Anyone may post here, and parsing a larger body would hold up other calls. */
