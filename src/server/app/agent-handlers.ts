@@ -57,8 +57,10 @@ export function agentHandlers(routed: RoutedAgent, parts: AppParts): AgentHandle
 }
 
 /** Whether platforms that speak Chat Completions can report the ends of calls. */
-export function takesReports({ vapiWebhookSecret, elevenLabsWebhookSecret }: Settings): boolean {
-  return (vapiWebhookSecret ?? elevenLabsWebhookSecret) !== undefined;
+export function takesReports(
+  { vapiWebhookSecrets, elevenLabsWebhookSecrets }: Settings,
+): boolean {
+  return vapiWebhookSecrets.length + elevenLabsWebhookSecrets.length > 0;
 }
 
 /** Chat Completions are loaded only if an agent is served over them. */

@@ -126,8 +126,8 @@ export async function openServer(given: Settings, options: OpenServerOptions): P
  */
 function withoutKeys({ agentKeys, chatCompletionsKeys, environment }: Settings): readonly string[] {
   if (chatCompletionsKeys.length > 0 || Object.keys(agentKeys).length > 0) return [];
-  const { chatCompletionsProfile, vapiWebhookSecret, elevenLabsWebhookSecret } = rows;
-  return [chatCompletionsProfile, vapiWebhookSecret, elevenLabsWebhookSecret]
+  const { chatCompletionsProfile, vapiWebhookSecrets, elevenLabsWebhookSecrets } = rows;
+  return [chatCompletionsProfile, vapiWebhookSecrets, elevenLabsWebhookSecrets]
     .map(({ variable }) => variable)
     .filter((variable) => environment[variable] !== undefined)
     .slice(0, 1);

@@ -27,12 +27,14 @@ export const MIN_UNGUESSED_LENGTH = 16;
 
 /** The variables that hold a secret which is short enough to be guessed. */
 export function shortSecretsIn(settings: Settings): readonly string[] {
-  const { webhookSecrets, chatCompletionsKeys, vapiWebhookSecret, elevenLabsWebhookSecret } = rows;
+  const {
+    webhookSecrets, chatCompletionsKeys, vapiWebhookSecrets, elevenLabsWebhookSecrets,
+  } = rows;
   const held: readonly (readonly [variable: string, secrets: readonly string[]])[] = [
     [webhookSecrets.variable, settings.webhookSecrets],
     [chatCompletionsKeys.variable, settings.chatCompletionsKeys],
-    [vapiWebhookSecret.variable, [settings.vapiWebhookSecret ?? []].flat()],
-    [elevenLabsWebhookSecret.variable, [settings.elevenLabsWebhookSecret ?? []].flat()],
+    [vapiWebhookSecrets.variable, settings.vapiWebhookSecrets],
+    [elevenLabsWebhookSecrets.variable, settings.elevenLabsWebhookSecrets],
     ...Object.entries(settings.agentSecrets).map(
       ([name, own]) => [secretVariableOf(name), own] as const,
     ),

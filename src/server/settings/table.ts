@@ -106,10 +106,13 @@ const agents = {
     'Longest model reply, including thoughts, for agents that set no limit.'),
 };
 
+const signingSecrets =
+  listOf(webhookSecret, 'a signing secret; several separated by commas during a rotation');
+
 const layercode = {
   /** A webhook may be signed with any of them. */
   webhookSecrets: list(
-    listOf(webhookSecret, 'a signing secret; several separated by commas during a rotation'),
+    signingSecrets,
     'LAYERCODE_WEBHOOK_SECRET',
     'random; required in production unless CHAT_COMPLETIONS_KEYS is set',
     'Secret that LayerCode signs webhooks with.',
@@ -135,9 +138,11 @@ const chatCompletions = {
     'Which platform calls: decides where ids are read, and how its messages are understood.'),
   settleMs: setting(integer(0, 60_000, 'milliseconds'), 'SETTLE_MS', '700',
     'Chat Completions: how long tools wait in each turn before they may change anything.'),
-  vapiWebhookSecret: optional(webhookSecret, 'VAPI_WEBHOOK_SECRET', '–',
+  /** A report may carry any of them. Empty: Vapi's reports are refused. */
+  vapiWebhookSecrets: list(signingSecrets, 'VAPI_WEBHOOK_SECRET', '–',
     'Secret of the messages that Vapi posts to AGENT_ROUTE/events.'),
-  elevenLabsWebhookSecret: optional(webhookSecret, 'ELEVENLABS_WEBHOOK_SECRET', '–',
+  /** A report may be signed with any of them. Empty: ElevenLabs' reports are refused. */
+  elevenLabsWebhookSecrets: list(signingSecrets, 'ELEVENLABS_WEBHOOK_SECRET', '–',
     'Secret of the webhook that ElevenLabs posts to AGENT_ROUTE/events after a call.'),
 };
 

@@ -20,8 +20,9 @@ describe('parseSettings', () => {
     const empty = kept.filter(([, value]) =>
       typeof value === 'object' && Object.keys(value as object).length === 0);
     assert.deepEqual(empty.map(([name]) => name).toSorted(), [
-      'agentKeys', 'agentSecrets', 'agents', 'chatCompletionsKeys', 'environment',
-      'layercodeAgentIds', 'models', 'redactionKeys', 'secrets', 'webhookSecrets',
+      'agentKeys', 'agentSecrets', 'agents', 'chatCompletionsKeys', 'elevenLabsWebhookSecrets',
+      'environment', 'layercodeAgentIds', 'models', 'redactionKeys', 'secrets',
+      'vapiWebhookSecrets', 'webhookSecrets',
     ]);
   });
 

@@ -3,7 +3,7 @@ import { describe, it } from 'node:test';
 
 import type { Environment } from '../../../src/base/environment.ts';
 import { parseSettings } from '../../../src/server/settings/parse-settings.ts';
-import { settingRows } from '../../../src/server/settings/table.ts';
+import { rows, settingRows } from '../../../src/server/settings/table.ts';
 import { problemsOf, secret } from './settings-problems.ts';
 
 describe('parseSettings, given secrets,', () => {
@@ -39,6 +39,20 @@ describe('parseSettings, given secrets,', () => {
       'mistral8',
     ]);
   });
+
+  /** Secrets that this server sends. Whoever checks them takes the new one at once. */
+  const SENT = [
+    'ANTHROPIC_API_KEY', 'CONVERSATION_STORE', 'GOOGLE_GENERATIVEAI_API_KEY', 'LAYERCODE_API_KEY',
+    'OPENAI_API_KEY',
+  ];
+
+  for (const { variable, secret: isSecret, parse } of Object.values(rows)) {
+    if (!isSecret || SENT.includes(variable)) continue;
+    it(`takes several in ${variable}, so that it can be rotated`, () => {
+      const both = [`old-${'x'.repeat(32)}`, `new-${'x'.repeat(32)}`];
+      assert.deepEqual(parse(both.join(',')), both);
+    });
+  }
 
   it("collects the user and the password in a store's URL, as written and decoded", () => {
     const secretsOf = (url: string): readonly string[] =>

@@ -28,25 +28,28 @@ const STATUS_OK = { status: 'ok' } as const;
 /** Older signatures from ElevenLabs are refused, as its own library does. */
 const TOLERANCE_SECONDS = 30 * 60;
 
-/** The secrets of the platforms that report. Undefined: reports of that platform are refused. */
+/**
+ * The secrets of the platforms that report; several during a rotation. Empty: reports of that
+ * platform are refused.
+ */
 export interface ReportSecrets {
-  readonly vapiWebhookSecret: string | undefined;
-  readonly elevenLabsWebhookSecret: string | undefined;
+  readonly vapiWebhookSecrets: readonly string[];
+  readonly elevenLabsWebhookSecrets: readonly string[];
 }
 
-/** Answers reports from Vapi and from ElevenLabs. Each is checked by its own secret. */
+/** Answers reports from Vapi and from ElevenLabs. Each is checked by its own secrets. */
 export function reports(options: WireOptions, secrets: ReportSecrets): Handler {
   // A platform may post the reports of all its calls to one path, even those of other agents.
   const ends = new CallEnds(options, false);
-  const { vapiWebhookSecret: secret, elevenLabsWebhookSecret } = secrets;
-  const vapi = secret === undefined ? undefined : new BearerKeys([secret]);
+  const { vapiWebhookSecrets, elevenLabsWebhookSecrets } = secrets;
+  const vapi = vapiWebhookSecrets.length > 0 ? new BearerKeys(vapiWebhookSecrets) : undefined;
 
   return withErrorBody((context) => {
     const signature = context.header('elevenlabs-signature');
     if (signature === undefined && vapi === undefined) throw unknownSignature();
     const checkBody = signature === undefined
       ? vapi?.check(context, 'x-vapi-secret')
-      : checkSignature(context, signature, elevenLabsWebhookSecret);
+      : checkSignature(context, signature, elevenLabsWebhookSecrets);
     checkJsonType(context);
     return andThen(context.takeRawBody(), (body) => {
       checkBody?.(body);
@@ -161,16 +164,18 @@ function fieldsOf(
 function checkSignature(
   context: Context,
   header: string,
-  secret: string | undefined,
+  secrets: readonly string[],
 ): (body: Buffer) => void {
-  if (secret === undefined) throw unknownSignature();
+  if (secrets.length === 0) throw unknownSignature();
   const [, time = '', digest = ''] = /^t=(\d{1,12}),v0=([0-9a-f]{64})$/.exec(header) ?? [];
   if (digest === '') refuse(context, 'the signature is malformed');
   const age = Math.abs(Date.now() / 1_000 - Number(time));
   if (age > TOLERANCE_SECONDS) refuse(context, 'its time is more than 30 minutes off');
   return (body) => {
-    const expected = createHmac('sha256', secret).update(`${time}.`).update(body).digest();
-    const isRight = timingSafeEqual(expected, Buffer.from(digest, 'hex'));
+    const given = Buffer.from(digest, 'hex');
+    const isRight = secrets.some((secret) => timingSafeEqual(
+      createHmac('sha256', secret).update(`${time}.`).update(body).digest(), given,
+    ));
     if (!isRight) refuse(context, 'wrong secret or body');
     context.authenticated();
   };

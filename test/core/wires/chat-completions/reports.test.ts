@@ -108,6 +108,20 @@ describe('the route for reports', () => {
     assert.deepEqual(statuses, [200, 200, 200]);
   });
 
+  it('takes the old and the new secret during a rotation, and no other', async (t) => {
+    const environment = {
+      VAPI_WEBHOOK_SECRET: `old-${VAPI_SECRET},new-${VAPI_SECRET}`,
+      ELEVENLABS_WEBHOOK_SECRET: `old-${ELEVENLABS_SECRET},new-${ELEVENLABS_SECRET}`,
+    };
+    const { report, tell } = serveReports(t, {}, { environment });
+    const body = JSON.stringify(AFTER_CALL);
+    for (const [age, status] of [['old-', 200], ['new-', 200], ['', 401]] as const) {
+      const vapi = await report(END, { 'x-vapi-secret': age + VAPI_SECRET });
+      const elevenLabs = await tell(body, signed(body, Date.now(), age + ELEVENLABS_SECRET));
+      assert.deepEqual([vapi.status, elevenLabs.status], [status, status], age);
+    }
+  });
+
   const forged = signed(JSON.stringify(AFTER_CALL), Date.now(), '');
   for (const [whose, only, environment, body, headers] of [
     ['Vapi', 'ElevenLabs', { ELEVENLABS_WEBHOOK_SECRET: ELEVENLABS_SECRET }, END,
