@@ -92,12 +92,15 @@ class Running {
     });
   }
 
-  /** Signals the whole group. Does nothing if the group is gone. */
-  signal(name: NodeJS.Signals): void {
+  /**
+   * Signals the command alone, as a supervisor does, or its whole group. Does nothing if that is
+   * gone.
+   */
+  signal(name: NodeJS.Signals, whom: 'command' | 'group' = 'command'): void {
     const { pid } = this.#process;
     if (pid === undefined || this.#end !== undefined) return;
     try {
-      process.kill(-pid, name);
+      process.kill(whom === 'group' ? -pid : pid, name);
     } catch (error) {
       if (codeOf(error) !== 'ESRCH') throw error;
     }
@@ -253,9 +256,11 @@ async function serveForDevelopment(): Promise<void> {
   const origin = await server.origin(2);
   assert.match(await welcome(origin), /^Good day, this is the corner shop/);
   writeFileSync(file, source);
-  await talk(await server.origin(3));
+  const last = await server.origin(3);
+  await talk(last);
   server.signal('SIGTERM');
   await server.ended(SERVER_TIMEOUT_MS);
+  await assert.rejects(fetch(`${last}/health`), 'npm run dev left its server behind');
 }
 
 /** npm's exit code is not checked: some versions die of the signal. */
@@ -356,7 +361,7 @@ const steps: readonly (readonly [what: string, prove: () => Promise<unknown>])[]
 ];
 
 function clear(): void {
-  for (const running of Running.all) running.signal('SIGKILL');
+  for (const running of Running.all) running.signal('SIGKILL', 'group');
   rmSync(place, { recursive: true, force: true, maxRetries: 3 });
 }
 

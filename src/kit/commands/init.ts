@@ -187,6 +187,15 @@ function fileSpec(path: string, directory: string): string {
   return `file:${way}`;
 }
 
+/**
+ * Puts the program in the place of npm's shell. That shell passes no signal on: a SIGTERM for
+ * `npm start` would leave the server behind. Windows has neither such signals nor `exec`.
+ */
+const EXEC = process.platform === 'win32' ? '' : 'exec ';
+/** Those of our own image: docs/deploy.md says what they do. */
+const NODE_FLAGS = '--no-allocation-site-pretenuring --max-semi-space-size=4';
+const CLI = `node_modules/${PACKAGE}/dist/cli.js`;
+
 function manifest(name: string, spec: string): object {
   return {
     name,
@@ -196,8 +205,8 @@ function manifest(name: string, spec: string): object {
     scripts: {
       build: 'tsc',
       prestart: 'npm run --silent build',
-      start: `${PACKAGE} run --agent ./dist/agent.js`,
-      dev: `tsx watch node_modules/${PACKAGE}/dist/cli.js run --agent ./agent.ts`,
+      start: `${EXEC}node ${NODE_FLAGS} ${CLI} run --agent ./dist/agent.js`,
+      dev: `${EXEC}tsx watch ${CLI} run --agent ./agent.ts`,
       talk: `${PACKAGE} talk`,
       // The tests run from source: dist/ keeps tests whose source has been removed.
       pretest: 'tsc --noEmit',

@@ -301,8 +301,9 @@ describe('an app that reports on its agents', () => {
 describe('pathsOfAgents', () => {
   for (const agentRoute of ['/', '/api/agent'])
     it(`has the paths of all agents and no others, with AGENT_ROUTE=${agentRoute}`, async (t) => {
-      const settings = { agentRoute, chatCompletionsKeys: ['key-of-a-platform'] };
-      const { origin } = await serveAgents(t, two, { ...settings, vapiWebhookSecrets: ['whsec_v'] });
+      const { origin } = await serveAgents(t, two, {
+        agentRoute, chatCompletionsKeys: ['key-of-a-platform'], vapiWebhookSecrets: ['whsec_v'],
+      });
       const agents = Object.keys(two).map((name) => ({ name }));
       const { paths } = (await (await fetch(`${origin}/openapi.json`)).json()) as { paths: object };
       const others = ['/api/authorize', '/health', '/ready', '/openapi.json', '/metrics'];
