@@ -130,6 +130,8 @@ describe("a project's Dockerfile", () => {
   it('has node as process 1, and runs the agent that the build makes', () => {
     assert.deepEqual(JSON.parse(of('ENTRYPOINT')[0] ?? ''), [
       'node',
+      '--no-allocation-site-pretenuring',
+      '--max-semi-space-size=4',
       'node_modules/layercode-microserver/dist/cli.js',
       'run',
       '--agent',
