@@ -19,10 +19,10 @@ import { newFolder } from '../test/fixtures/folder.ts';
 import { packed } from '../test/fixtures/npm.ts';
 
 /** Beyond this, something is in the package that does not belong there. */
-const MAX_PACKED_BYTES = 1_056 * 1_024;
+const MAX_PACKED_BYTES = 1_072 * 1_024;
 
 /** What `node dist/server.js` may compile until it listens. A commit that raises it says why. */
-const MAX_START_BYTES = 460_000;
+const MAX_START_BYTES = 466_000;
 
 /** What the build reads. */
 const BUILT_FROM = [
