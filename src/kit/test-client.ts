@@ -202,7 +202,9 @@ export class TestClient {
       throw new Error('toolCalls() needs an event with a turn_id');
     }
     const history = await this.#app.conversations.getHistory(conversationId);
-    return toolCallsOf(history.filter((message) => message.turnId === turnId));
+    const turn = history.filter((message) => message.turnId === turnId);
+    if (turn.length === 0) throw new Error(`toolCalls(): history has no turn ${turnId}`);
+    return toolCallsOf(turn);
   }
 }
 

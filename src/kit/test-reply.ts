@@ -78,8 +78,8 @@ export class TestReply implements AsyncIterable<TestEvent> {
 
   /**
    * The tool calls of the turn, in order, once the stream has ended. They come from the app's
-   * history, because the wire does not show them. Rejects if the client was created with an
-   * origin.
+   * history, because the wire does not show them. Rejects if history has no such turn, as after an
+   * erasure, and if the client was created with an origin.
    */
   async toolCalls(): Promise<readonly TestToolCall[]> {
     await (this.#isTaken ? this.#events : this.events());

@@ -333,6 +333,26 @@ describe('TestReply.toolCalls', () => {
     assert.equal((await third.toolCalls()).length, 1);
   });
 
+  // The client made the turn's id from the raw words, and found no call: a test that no payment was
+  // made could not fail.
+  for (const wire of ['layercode', 'chat-completions'] as const)
+    it(`lists them over ${wire} after words that are redacted`, async (t) => {
+      const { app } = serve(t, { ...callingAgent(price), redact: ['cards'] }, {
+        environment: { CHAT_COMPLETIONS_KEYS: SECRET },
+      });
+      const client = createTestClient(app, { wire, secret: SECRET, key: SECRET });
+      const reply = await client.say('My card is 4111 1111 1111 1111.');
+      assert.equal((await reply.toolCalls()).length, 1);
+    });
+
+  it('fails if history no longer has the turn', async (t) => {
+    const { client, app } = serve(t, callingAgent(price));
+    const reply = await client.say('How much?');
+    await reply.text();
+    await app.conversations.clear(client.conversationId);
+    await assert.rejects(reply.toolCalls(), { message: /^toolCalls\(\): history has no turn / });
+  });
+
   it('does not list calls of another turn', async (t) => {
     const { client } = serve(t, { ...callingAgent(price), onSessionStart: () => 'Hello.' });
     await (await client.say('How much?')).text();

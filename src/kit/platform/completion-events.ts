@@ -22,22 +22,28 @@ export type ReceivedPart =
   | { readonly type: 'usage' | 'error'; readonly content: JsonObject }
   | { readonly type: 'done' };
 
-/** The events of an answer. An answer that is not a completion has none, and is left unread. */
+/**
+ * The events of an answer. An answer that is not a completion has none, and is left unread. `named`
+ * is told the completion's id.
+ */
 export async function* completionEvents(
   response: Response,
   signal: AbortSignal,
+  named: (id: string) => void = () => undefined,
 ): AsyncGenerator<ReceivedPart, void, undefined> {
   if (isEventStream(response)) {
-    for await (const { data } of decodeEvents(readBody(response, signal))) yield* eventsIn(data);
-  } else if (response.ok) yield* eventsIn(await readText(response, signal));
+    for await (const { data } of decodeEvents(readBody(response, signal)))
+      yield* eventsIn(data, named);
+  } else if (response.ok) yield* eventsIn(await readText(response, signal), named);
 }
 
 /** What the data of one SSE event says, or a whole completion. */
-function eventsIn(data: string): readonly ReceivedPart[] {
+function eventsIn(data: string, named: (id: string) => void): readonly ReceivedPart[] {
   if (data === '[DONE]') return [{ type: 'done' }];
   const chunk: unknown = parseJson(data);
   if (!isObject(chunk)) return [];
-  const { choices, usage, error } = chunk as JsonObject;
+  const { id, choices, usage, error } = chunk as JsonObject;
+  if (typeof id === 'string') named(id);
   const events: ReceivedPart[] = [];
   if (isObject(error)) events.push({ type: 'error', content: error as JsonObject });
   const [choice] = Array.isArray(choices) ? (choices as readonly Json[]) : [];

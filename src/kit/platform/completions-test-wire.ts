@@ -18,6 +18,10 @@ export interface CompletionsTestWire extends TestWire {
   readonly hasBegun: boolean;
 }
 
+interface CompletionDraft extends TestRequest {
+  parts(response: Response, signal: AbortSignal): ReturnType<typeof completionEvents>;
+}
+
 /**
  * Plays a Chat Completions platform. It keeps what was said, and resends all of it with each
  * request. What was read of a reply is what the caller has heard.
@@ -33,13 +37,17 @@ export function completionsTestWire(options: CompletionsTestWireOptions): Comple
     return turns;
   }
 
-  function requestOf(body: string | Uint8Array, headers: TestRequest['headers']): TestRequest {
-    const ids = idsIn(Buffer.from(body), headers, profile);
+  function requestOf(body: string | Uint8Array, headers: TestRequest['headers']): CompletionDraft {
+    const ids = { ...idsIn(Buffer.from(body), headers, profile) };
+    // The server's own: where values are redacted, only it can make the id.
+    const named = (id: string): void => void (ids.turnId = id.replace(/^chatcmpl-/, ''));
     const nothing = (): void => undefined;
-    return { body, headers, ids, events: completionEvents, cutTo: nothing, endAt: nothing };
+    const parts: CompletionDraft['parts'] = (response, signal) =>
+      completionEvents(response, signal, named);
+    return { body, headers, ids, parts, events: parts, cutTo: nothing, endAt: nothing };
   }
 
-  function draft(words: string | undefined, fields: Fields): TestRequest {
+  function draft(words: string | undefined, fields: Fields): CompletionDraft {
     const turns = turnsOf(fields['conversation_id']);
     const { body, headers } = completionRequest(options, turns, words, fields);
     return requestOf(JSON.stringify(body), headers);
@@ -66,7 +74,7 @@ export function completionsTestWire(options: CompletionsTestWireOptions): Comple
         ...request,
         async *events(response, signal) {
           const take = turn.begin();
-          for await (const event of completionEvents(response, signal)) {
+          for await (const event of request.parts(response, signal)) {
             take(event);
             yield event;
           }
