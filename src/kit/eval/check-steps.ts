@@ -187,16 +187,25 @@ function sentencesOf(text: string): readonly string[] {
     .filter((sentence) => sentence.trim().split(/\s+/).length >= MIN_REPEATED_WORDS);
 }
 
-/** For a named tool without `once`, calls with the same arguments count as the same act. */
+/**
+ * Acts for which there was an earlier one: with the same `once` text or, if the tool is named, with
+ * the same arguments. A run that was cut may run again under its key.
+ */
 function secondActs(named: readonly string[], turns: readonly PlayedTurn[]): Fault {
   const acts = turns.flatMap(({ tools, conversation }) =>
     tools
       .filter(({ tool, onceKey, hasActed }) =>
         hasActed && (named.length === 0 ? onceKey !== undefined : named.includes(tool)))
       .map((run) => ({ run, conversation })));
-  const again = seenBefore(acts, ({ run: { tool, args, onceKey }, conversation }) =>
-    onceKey ?? `${conversation} ${tool} ${canonicalJson(args)}`);
-  return orNothing(again.map(({ run }) => `again     ${runText(run)}`));
+  const isSecond = ({ run, conversation }: (typeof acts)[number], index: number): boolean =>
+    acts.slice(0, index).some((earlier) => {
+      const isRepeat = earlier.run.isCut === true && earlier.run.key === run.key;
+      if (isRepeat || earlier.run.tool !== run.tool) return false;
+      if (run.onceKey !== undefined && earlier.run.onceKey === run.onceKey) return true;
+      return named.includes(run.tool) && earlier.conversation === conversation
+        && canonicalJson(earlier.run.args) === canonicalJson(run.args);
+    });
+  return orNothing(acts.filter(isSecond).map(({ run }) => `again     ${runText(run)}`));
 }
 
 /** The items whose key an earlier item has. */

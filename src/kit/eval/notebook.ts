@@ -82,13 +82,16 @@ export class Notebook {
   }
 
   /** A tool, or its mock, begins to run with arguments that fit. */
-  toolBegan(id: RunId, tool: string, args: unknown, onceKey: string | undefined): void {
-    const run: Run = { tool, args, onceKey, state: 'running', result: undefined, hasActed: true };
+  toolBegan(id: RunId, begun: Pick<ToolRunSeen, 'tool' | 'args' | 'onceKey' | 'key'>): void {
+    const run: Run = { ...begun, state: 'running', result: undefined, hasActed: true };
     this.#runs.set(id, run);
     this.#note(({ tools }) => tools.push(run));
   }
 
-  toolOver(id: RunId, outcome: Pick<ToolRunSeen, 'state' | 'result' | 'hasActed'>): void {
+  toolOver(
+    id: RunId,
+    outcome: Pick<ToolRunSeen, 'state' | 'result' | 'hasActed' | 'isCut'>,
+  ): void {
     this.#note(() => Object.assign(this.#runs.get(id) ?? {}, outcome));
   }
 
@@ -113,7 +116,12 @@ export class Notebook {
   /** The process with this id is killed: runs that were under way in it are lost. */
   killed(process: number): void {
     const lost = [...this.#runs.keys()].filter((id) => id.startsWith(`${process}.`));
-    this.#note(() => lost.forEach((id) => this.#runs.delete(id)));
+    this.#note(() => {
+      for (const id of lost) {
+        Object.assign(this.#runs.get(id) ?? {}, { isCut: true });
+        this.#runs.delete(id);
+      }
+    });
   }
 
   /** `rest`: the rest of the request, for a golden file; empty if there is none. */

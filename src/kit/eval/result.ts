@@ -34,6 +34,10 @@ export interface ToolRunSeen {
   readonly onceKey: string | undefined;
   /** False if it was refused, did not begin, or reported that it had no effect. */
   readonly hasActed: boolean;
+  /** Its idempotency key. A target that honours keys takes all runs with it for one. */
+  readonly key?: string;
+  /** Set if its process was killed, or its signal ended it. It may run again under the same key. */
+  readonly isCut?: true;
 }
 
 /** A delivery of a turn, as the caller and their page saw it. */

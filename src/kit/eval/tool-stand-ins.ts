@@ -56,8 +56,9 @@ export function toolStandIns({ realTools, allowsAll, notes }: StandInOptions): T
       throw new NotDone('this tool does not run here');
     }
     const id = `${process.pid}.${++runs}` as const;
-    const onceKey = tool.once === undefined ? undefined : `${name} ${context.idempotencyKey}`;
-    notes.toolBegan(id, name, structuredClone(args), onceKey);
+    const { idempotencyKey: key, signal } = context;
+    const onceKey = tool.once === undefined ? undefined : `${name} ${key}`;
+    notes.toolBegan(id, { tool: name, args: structuredClone(args), onceKey, key });
     if (mock?.outcome.kind === 'hangs') tellHeld(tool);
     await wait(tool, context, true);
     try {
@@ -69,8 +70,10 @@ export function toolStandIns({ realTools, allowsAll, notes }: StandInOptions): T
       return result;
     } catch (error) {
       await wait(tool, context, false);
-      const hasActed = !(error instanceof NotDone);
-      notes.toolOver(id, { state: 'failed', result: messageOf(error), hasActed });
+      const isCut = signal.aborted && error === signal.reason;
+      const hasActed = !(error instanceof NotDone) && !(isCut && mock !== undefined);
+      const cut = isCut ? { isCut } as const : {};
+      notes.toolOver(id, { state: 'failed', result: messageOf(error), hasActed, ...cut });
       throw error;
     }
   }

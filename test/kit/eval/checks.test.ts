@@ -34,6 +34,13 @@ describe('a check', () => {
     assert.equal(fault('never-acts-twice look', { tools: [PAID, PAID] }), undefined);
     const six = { ...free, args: { cents: 6 } };
     assert.equal(fault('never-acts-twice pay', { tools: [free, six] }), undefined);
+    // The text of its `once` holds the turn's id.
+    assert.deepEqual(fault('never-acts-twice pay', { tools: [PAID] }, { tools: [other] }), again);
+    const cut = { ...PAID, key: 'k', isCut: true } as const;
+    for (const line of ['never-acts-twice', 'never-acts-twice pay'])
+      assert.equal(fault(line, { tools: [cut] }, { tools: [{ ...PAID, key: 'k' }] }), undefined);
+    const anew = { ...other, key: 'another' };
+    assert.deepEqual(fault('never-acts-twice pay', { tools: [cut] }, { tools: [anew] }), again);
     const stranger = { tools: [free], conversation: 1 };
     assert.equal(fault('never-acts-twice pay', { tools: [free] }, stranger), undefined);
   });

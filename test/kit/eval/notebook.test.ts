@@ -22,13 +22,12 @@ describe('Notebook', () => {
     const notebook = new Notebook();
     notebook.turnPage();
     for (const [id, tool] of [['7.1', 'pay'], ['71.1', 'book']] as const)
-      notebook.toolBegan(id, tool, {}, undefined);
+      notebook.toolBegan(id, { tool, args: {}, onceKey: undefined });
     notebook.killed(7);
     const over = { state: 'completed', result: 1, hasActed: true } as const;
     for (const id of ['7.1', '71.1'] as const) notebook.toolOver(id, over);
-    assert.deepEqual(notebook.pageOf(0).tools.map(({ tool, state }) => [tool, state]), [
-      ['pay', 'running'], ['book', 'completed'],
-    ]);
+    const runs = notebook.pageOf(0).tools.map(({ tool, state, isCut }) => [tool, state, isCut]);
+    assert.deepEqual(runs, [['pay', 'running', true], ['book', 'completed', undefined]]);
     assert.equal(notebook.isRunning(() => true), false);
   });
 });
