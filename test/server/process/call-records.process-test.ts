@@ -91,7 +91,8 @@ describe('the server with CALL_RECORDS=file:…', () => {
     // records are written a little later
     while (wordsIn((await calls(['export'], FILE)).stdout).length < 2);
     const { code, stdout } = await calls(['erase', 'c-1'], FILE);
-    assert.equal(code, 0, stdout);
+    assert.equal(code, 1, 'the server still remembers the conversation');
+    assert.match(stdout, /^erased the record of session s-c-1$/m);
     await call(url, 'c-3');
     await stop(server);
     const left = await calls(['export'], FILE);
