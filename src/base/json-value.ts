@@ -18,7 +18,7 @@ export function jsonFaultOf(
   given: unknown,
   path: string,
   rules: { readonly takesToJson: boolean },
-  parents: readonly unknown[] = [],
+  parents: Set<unknown> = new Set(),
 ): JsonFault | undefined {
   const value = rules.takesToJson && hasToJson(given) ? given.toJSON(path) : given;
   if (value === null || typeof value === 'string' || typeof value === 'boolean') return undefined;
@@ -27,20 +27,21 @@ export function jsonFaultOf(
     return Number.isFinite(value) ? undefined : fault(`is ${value}, which is not JSON`);
   }
   if (typeof value !== 'object') return fault(`is ${nameOf(value)}, which is not JSON`);
-  if (parents.includes(value)) return fault('contains itself, which JSON does not allow');
-  if (parents.length > MAX_DEPTH) return fault('is nested too deeply');
-  const below = [...parents, value];
+  if (parents.has(value)) return fault('contains itself, which JSON does not allow');
+  if (parents.size > MAX_DEPTH) return fault('is nested too deeply');
   const isList = Array.isArray(value);
   if (!isList && (!isPlain(value) || hasToJson(value))) {
     const why = rules.takesToJson ? 'which has no toJSON()' : 'which is not plain JSON';
     return fault(`is ${nameOf(value)}, ${why}`);
   }
+  parents.add(value);
   for (const [name, item] of isList ? value.entries() : Object.entries(value)) {
     if (item === undefined && !isList) continue;
     const place = isList ? `${path}[${name}]` : `${path}.${name}`;
-    const inner = jsonFaultOf(item, place, rules, below);
+    const inner = jsonFaultOf(item, place, rules, parents);
     if (inner !== undefined) return inner;
   }
+  parents.delete(value);
   return undefined;
 }
 

@@ -378,6 +378,17 @@ describe('a stored state', () => {
     assert.deepEqual(errors, ['something in state.cart is NaN, which is not JSON']);
   });
 
+  it('may hold one object in several places, but not within itself', () => {
+    const { errors, log } = errorLog();
+    const live = order().enter('c', NEW);
+    const item = { name: 'tea', parts: [] as unknown[] };
+    live.value.cart.push(item, item);
+    assert.notEqual(live.changes(log, 'c'), undefined);
+    item.parts.push(item);
+    assert.equal(live.changes(log, 'c'), undefined);
+    assert.deepEqual(errors, ['something in state.cart contains itself, which JSON does not allow']);
+  });
+
   it('leaves out what is undefined', () => {
     const states = defineState(() => ({ name: undefined as string | undefined })).open();
     const live = states.enter('c', NEW);
