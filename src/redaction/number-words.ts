@@ -22,16 +22,18 @@ const OF_PHONE = anyWordOf(`
 const OTHER = anyWordOf(`
   code order orders invoice reference ref ticket tracking account customer policy serial article item
   isbn ean model booking confirmation reservation case id contract batch lot member membership
-  loyalty passport version lottery insurance parcel claim meter tax vat registration
+  loyalty passport version lottery insurance parcel claim meter tax vat registration barcode sku
+  package shipment waybill receipt quote licen[cs]e voucher warranty
   bestell\\p{L}* auftr[aä]g\\p{L}* rechnung\\p{L}* sendung\\p{L}* paket\\p{L}* lieferschein\\p{L}*
   kunden-?(?:nr|nummer|konto) vorgang\\p{L}* aktenzeichen artikel\\p{L}* buchung\\p{L}* vertrag\\p{L}*
   reservierung\\p{L}* zähler\\p{L}* konto\\p{L}* referenz\\p{L}*
+  angebot police mandat\\p{L}* beleg quittung gutschein
   commandes? factures? suivi colis num[eé]ro_(?:de_)?client dossier référence réservation contrat
-  devis compteur compte abonnement
+  devis compteur compte abonnement série bon_de_livraison reçu garantie
   pedidos? factura seguimiento envío paquete (?:número|código)_de_cliente expediente referencia
-  reserva contrato contador artículo cuenta
+  reserva contrato contador artículo cuenta serie albarán recibo garantía póliza
   ordin[ei] fattura spedizione pacco codice (?:numero_|codice_)cliente pratica riferimento
-  prenotazione contratto contatore articolo tessera tracciamento conto
+  prenotazione contratto contatore articolo tessera tracciamento conto ricevuta partita_iva garanzia polizza
 `);
 const WORDS = new RegExp(
   String.raw`(?<!\p{L})(?:(?:${PHONE_NUMMER}|area code|(?<other>(?:${OTHER}`

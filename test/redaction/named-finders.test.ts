@@ -95,7 +95,8 @@ describe('cards, phones, ibans and emails', () => {
       'Zur Bestellung 88317, meine Telefonnummer ist {phone:4712 338 112}.',
       'My order is late. {phone:0161 496 0732}', 'I call about order 0161 496 0732'],
     ['a mark is not a word about the next number',
-      'cvv {code:417}, call me on {phone:0161 496 0732}'],
+      'cvv {code:417}, call me on {phone:0161 496 0732}',
+      'cvv {code:417}, so {phone:0161 496 0732}'],
     ['ten digits in a row need no word', 'It is {phone:4155550132}, Tom.', 'My order: 4155550132'],
     ['ten digits in a field of JSON need one',
       '{"x":"4155550132"}', '{"phone":"{phone:4155550132}"}'],
@@ -109,7 +110,8 @@ describe('cards, phones, ibans and emails', () => {
       '{card:4242 4242 4242 4242}, les 3 chiffres au dos {code:882}, et 250 roses.',
       '{card:4242 4242 4242 4242}, codice {code:882}',
       'Mit {card:4242 4242 4242 4242} für 250 Euro.', '{card:4242 4242 4242 4242}, commande 4417',
-      '{card:4242 4242 4242 4242} am 3. Mai 2027', `{card:4242 4242 4242 4242} ${'x'.repeat(60)} 882`],
+      '{card:4242 4242 4242 4242} im Mai 2027', '{card:4242 4242 4242 4242} for €250',
+      `{card:4242 4242 4242 4242} ${'x'.repeat(60)} 882`],
     ['a number may begin with "for"',
       '{card:for oh one two, eight eight eight eight, eight eight eight eight, one eight eight one}',
       '{card:for double oh oh, oh five six six, five five six six, five five five six}',
@@ -121,6 +123,8 @@ describe('cards, phones, ibans and emails', () => {
       '{card:4242 4242 4242 4242}, no, sorry, {card:4111 1111 1111 1111}.',
       'Call {phone:0161 496 07, no, sorry, 0732}.',
       'Call {phone:415 555 0132}, no, sorry, {phone:415 555 0199}.',
+      'Call {phone:555 0132}, no, {phone:555 0199}.',
+      'Call {phone:0161 496 0732}, no, 12 of them.', '4061, no, {card:4242 4242 4242 4242}',
       'Flight 4472, no, wait, 8823, or 4473.'],
   ] as const)
     it(`are found so that ${rule}`, () => {
