@@ -3,6 +3,7 @@
 
 import { digitRunSteps, digitsIn, valueIn, type DigitRun } from './digit-runs.ts';
 import { anyWordOf, steadyFinder, type FindingSteps } from './finder.ts';
+import { meaningAfter } from './number-words.ts';
 
 /** How far words such as "expires" may be from what they refer to, in UTF-16 code units. */
 const NEAR = 40;
@@ -17,6 +18,25 @@ const CARD = /\[card [a-z\d]+\]/;
 const AFTER_CARD = new RegExp(
   String.raw`\[(?:card|expiry) [a-z\d]+\]`
   + String.raw`(?:\s|[.,;:/-]|\b${anyWordOf('and then exp with plus it is its the uh um')}\b)*$`,
+  'i',
+);
+/** In UTF-16 code units. */
+const LONGEST_MARK = 40;
+/** The next number after that of a card, with words of any language in between. */
+const NEXT_TO_CARD = new RegExp(
+  String.raw`\[(?:card|expiry) [a-z\d]+\]`
+  + String.raw`((?:[^\d[\]]|(?<![\d,.])\d(?![\d,.])){0,${NEAR_CARD}})$`,
+);
+/** Words such as "Prüfnummer" and "code" are not about another number beside a card. */
+const SECURITY = /prüf|sicher|kontroll|controle|\bcod(?:e|ice)\b/i;
+const WRITTEN_DATE = /^\d{1,2} ?[/-] ?\d{2}(?:\d\d)?(?!\d)/;
+const WRITTEN_CODE = /^\d{3,4}$/;
+/** A year, or what has a unit after it, is no code. */
+const NEVER_CODE = /^(?:19|20)\d\d/;
+const UNIT = new RegExp(
+  String.raw`^\s?(?:[€$£%]|°|${anyWordOf(`
+    euros? eur dollars? pounds? pence cents? francs? kronor kr zł złotych percent o'clock uhr
+  `)}\b)`,
   'i',
 );
 const EXPIRES = new RegExp(
@@ -37,7 +57,17 @@ const MONTH = new RegExp(
   'i',
 );
 const DATE = /^(?:0?[1-9]|1[0-2])(?:20)?(?:2[4-9]|3\d|4[0-5])$/;
+/** `12 / 2027` and one more sign. */
+const LONGEST_DATE = 10;
 const YEAR = /^(?:20)?(?:2[4-9]|3\d|4[0-5])$/;
+
+/** Whether a group of digits is the next number after that of a card, whatever is said between. */
+function isNextToCard(text: string, start: number): boolean {
+  const [, between] =
+    NEXT_TO_CARD.exec(text.slice(Math.max(0, start - NEAR_CARD - LONGEST_MARK), start)) ?? [];
+  if (between === undefined || /[€$£#]\s?$/.test(between)) return false;
+  return SECURITY.test(between) || meaningAfter(between) !== 'other';
+}
 
 /**
  * Finds the date on which a card expires, `12/27`, `oh three twenty-eight` or `March 2027`, after a
@@ -55,7 +85,8 @@ function* expiriesIn(text: string): FindingSteps {
       const start = run.digits[0]?.start ?? 0;
       const before = text.slice(Math.max(0, start - NEAR_CARD), start);
       const near = before.slice(-NEAR);
-      const isMeant = isMeantBy(before, near);
+      const isMeant = isMeantBy(before, near) || (hasCard
+        && WRITTEN_DATE.test(text.slice(start, start + LONGEST_DATE)) && isNextToCard(text, start));
       const [month = ''] = MONTH.exec(near) ?? [];
       const beforeMonth = before.slice(0, before.length - month.length);
       if (month !== '' && (isMeant || isMeantBy(beforeMonth, beforeMonth))) {
@@ -119,9 +150,15 @@ function* codesIn(text: string): FindingSteps {
       const before = text.slice(Math.max(0, start - NEAR_CARD), start);
       const near = before.slice(-NEAR);
       const isMeant = CODE_BEFORE.test(near) || (hasCard && ANY_CODE_BEFORE.test(near))
-        || AFTER_CARD.test(before) || CODE_AFTER.test(text.slice(end, end + NEAR));
+        || AFTER_CARD.test(before) || CODE_AFTER.test(text.slice(end, end + NEAR))
+        || (hasCard && isWrittenCode(text, start, end) && isNextToCard(text, start));
       if (isMeant) yield found;
     }
     yield;
   }
+}
+
+function isWrittenCode(text: string, start: number, end: number): boolean {
+  const said = text.slice(start, end);
+  return WRITTEN_CODE.test(said) && !NEVER_CODE.test(said) && !UNIT.test(text.slice(end, end + 20));
 }

@@ -1,5 +1,5 @@
 import {
-  digitRunSteps, digitsIn, runAtEnd, valueIn, type Digit, type DigitRun,
+  corrected, digitRunSteps, digitsIn, runAtEnd, valueIn, type Digit, type DigitRun,
 } from './digit-runs.ts';
 import { steadyFinder, type FindingSteps, type FoundValue } from './finder.ts';
 
@@ -30,11 +30,28 @@ export const cardNumbers = steadyFinder('card', cardsIn, cutCardIn);
 
 function* cardsIn(text: string): FindingSteps {
   if (text.length < SHORTEST) return; // true of most texts in an event
-  for (const run of digitRunSteps(text, SHORTEST)) {
+  for (const run of digitRunSteps(text, SHORTEST, correctedCard)) {
     if (run === undefined) yield;
     else yield* new CardRun(run).cards();
   }
 }
+
+/** A card number in which a few digits were said again: "4191 7720 3355 66, no, sorry, 6627". */
+function correctedCard(before: DigitRun, after: DigitRun): DigitRun | undefined {
+  const count = before.digits.length;
+  if (count > LONGEST || after.digits.length >= SHORTEST) return undefined;
+  for (const length of lengthsAt(before.digits, 0)) {
+    const place = length - after.digits.length;
+    if (place > count || place < Math.max(1, count - MOST_CORRECTED)) continue;
+    const run = corrected(before, after, place);
+    const [card] = [...new CardRun(run).cards()].filter((one) => one !== undefined);
+    if (card?.value?.length === length) return run;
+  }
+  return undefined;
+}
+
+/** In digits, of one correction. */
+const MOST_CORRECTED = 8;
 
 /** In digits. Phone numbers that are said without `+` have fewer. */
 const FEWEST_OF_CUT = 12;

@@ -1,6 +1,8 @@
 // Digits that are said or written in a row: `4242 4242`, `4242-4242`, `four two double four`.
 
-import { DIGIT_WORDS, isBeginningOfWord, LONGEST_DIGIT_WORD } from './digit-words.ts';
+import {
+  CORRECTIONS, DIGIT_WORDS, isBeginningOfWord, LONGEST_DIGIT_WORD,
+} from './digit-words.ts';
 import type { FoundValue } from './finder.ts';
 import { digitOf, isUnicodeDigit } from './unicode-digits.ts';
 
@@ -19,6 +21,8 @@ export interface Digit {
   /** Whether a comma, a full stop or an `and` comes before it. */
   readonly isApart: boolean;
   readonly isHomophone: boolean;
+  /** Whether it was said or written by itself: `5`, `oh`, or one of a `double five`. */
+  readonly isSingle: boolean;
 }
 
 export interface DigitRun {
@@ -79,14 +83,27 @@ export function valueIn(run: DigitRun, first: number, end: number): FoundValue {
 }
 
 /**
+ * The number that somebody meant who began to say it, and corrected that: "33 66, no, sorry, 6627".
+ * Undefined if these are two numbers.
+ */
+type JoinCorrected = (before: DigitRun, after: DigitRun) => DigitRun | undefined;
+
+/** The digits of `before` up to `place`, and then those of `after`. */
+export function corrected(before: DigitRun, after: DigitRun, place: number): DigitRun {
+  const digits = [...before.digits.slice(0, place), ...after.digits];
+  return { digits, hasPlus: before.hasPlus, isAtEnd: after.isAtEnd };
+}
+
+/**
  * All runs of at least `least` digits, in order, and pauses in a long text. Takes time in
- * proportion to the text.
+ * proportion to the text. Digits that were corrected are two runs unless `join` joins them.
  */
 export function* digitRunSteps(
   text: string,
   least: number,
+  join?: JoinCorrected,
 ): Generator<DigitRun | undefined, void, undefined> {
-  const reader = new RunReader(text, least);
+  const reader = new RunReader(text, least, join);
   let at = 0;
   for (let parts = 1; at < text.length; parts++) {
     if (parts % PARTS_PER_STEP === 0) yield;
@@ -113,12 +130,15 @@ export function* digitRunSteps(
 
 /** Where a digit stands in its group. */
 type Standing = Pick<Digit, 'isFirst' | 'isLast'>
-  & Partial<Pick<Digit, 'isInLong' | 'isInShort' | 'isHomophone'>>;
+  & Partial<Pick<Digit, 'isInLong' | 'isInShort' | 'isHomophone' | 'isSingle'>>;
 
 class RunReader {
   readonly #runs: DigitRun[] = [];
   readonly #text: string;
   readonly #least: number;
+  readonly #join: JoinCorrected | undefined;
+  /** The digits before words such as "no, sorry", until those after them are known. */
+  #corrected: DigitRun | undefined;
   #run: DigitRun = newRun(false);
   /** How many signs and pauses have come since the last digit. */
   #between = 0;
@@ -133,9 +153,10 @@ class RunReader {
   /** `forty` was said: a unit may follow. */
   #tens: { readonly tens: number; readonly start: number; readonly end: number } | undefined;
 
-  constructor(text: string, least: number) {
+  constructor(text: string, least: number, join: JoinCorrected | undefined) {
     this.#text = text;
     this.#least = least;
+    this.#join = join;
   }
 
   /** The runs that have ended since the last call. */
@@ -178,6 +199,7 @@ class RunReader {
     for (let at = from; at < to; at += width) {
       this.#push(digitOf(text.codePointAt(at) ?? 0), at, at + width, {
         isFirst: at === start, isLast: at + width === end, isInLong, isInShort,
+        isSingle: count === 1,
       });
     }
     return to;
@@ -196,12 +218,12 @@ class RunReader {
   }
 
   word(start: number, end: number): void {
-    const word = this.#follows(start, isOfWord) || end - start > LONGEST_DIGIT_WORD
-      ? undefined
-      : DIGIT_WORDS.get(this.#text.slice(start, end).toLowerCase());
+    const isOther = this.#follows(start, isOfWord) || end - start > LONGEST_DIGIT_WORD;
+    const said = isOther ? '' : this.#text.slice(start, end).toLowerCase();
+    const word = DIGIT_WORDS.get(said);
     switch (word?.kind) {
       case undefined:
-        return this.#break();
+        return CORRECTIONS.has(said) ? this.#correct() : this.#break();
       case 'digits':
         return this.#digits(word.digits, start, end, word.begins);
       case 'tens':
@@ -218,7 +240,7 @@ class RunReader {
       case 'homophone':
         this.#flushTens();
         return this.#push(word.digit, start, end, {
-          isFirst: true, isLast: true, isHomophone: true,
+          isFirst: true, isLast: true, isHomophone: true, isSingle: true,
         });
       case 'hundred':
         return this.#hundred(start, end);
@@ -231,6 +253,14 @@ class RunReader {
         this.#isApart ||= word.parts;
         return;
     }
+  }
+
+  #correct(): void {
+    if (this.#join === undefined) return this.#break();
+    this.#flushTens();
+    if (this.#run.digits.length > 0) this.#corrected = this.#endRun();
+    else if (this.#corrected === undefined) this.#break();
+    else this.#between = 0; // "no, sorry"
   }
 
   #hundred(start: number, end: number): void {
@@ -297,7 +327,9 @@ class RunReader {
     const count = digits.length * this.#times;
     for (let index = 0; index < count; index++) {
       const digit = digits[index % digits.length] ?? 0;
-      this.#push(digit, said, end, { isFirst: begins && index === 0, isLast: index === count - 1 });
+      this.#push(digit, said, end, {
+        isFirst: begins && index === 0, isLast: index === count - 1, isSingle: digits.length === 1,
+      });
     }
     this.#dropTimes();
   }
@@ -311,11 +343,13 @@ class RunReader {
     digit: number,
     start: number,
     end: number,
-    { isFirst, isLast, isInLong = false, isInShort = false, isHomophone = false }: Standing,
+    {
+      isFirst, isLast, isInLong = false, isInShort = false, isHomophone = false, isSingle = false,
+    }: Standing,
   ): void {
     const isApart = this.#isApart;
     this.#run.digits.push({
-      digit, start, end, isFirst, isLast, isInLong, isInShort, isApart, isHomophone,
+      digit, start, end, isFirst, isLast, isInLong, isInShort, isApart, isHomophone, isSingle,
     });
     if (isHomophone) this.#hasHomophones = true;
     this.#isApart = false;
@@ -323,14 +357,33 @@ class RunReader {
   }
 
   #break(): void {
+    const last = this.#endRun();
+    if (last !== undefined) this.#emit(last);
+  }
+
+  /** Ends the run, and emits what can no longer be corrected. Returns the rest. */
+  #endRun(): DigitRun | undefined {
     this.#flushTens();
     this.#dropTimes();
     this.#between = 0;
     this.#isApart = false;
-    for (const run of this.#hasHomophones ? withoutOtherWords(this.#run) : [this.#run])
-      if (run.digits.length >= this.#least) this.#runs.push(run);
+    const parts = this.#hasHomophones ? withoutOtherWords(this.#run) : [this.#run];
+    const before = this.#corrected;
+    this.#corrected = undefined;
+    const [first] = parts;
+    if (before !== undefined) {
+      const joined = first === undefined ? undefined : this.#join?.(before, first);
+      if (joined === undefined) this.#emit(before);
+      else parts[0] = joined;
+    }
     if (this.#run.digits.length > 0 || this.#run.hasPlus) this.#run = newRun(false);
     this.#hasHomophones = false;
+    for (const part of parts.slice(0, -1)) this.#emit(part);
+    return parts.at(-1);
+  }
+
+  #emit(run: DigitRun): void {
+    if (run.digits.length >= this.#least) this.#runs.push(run);
   }
 }
 
@@ -338,13 +391,10 @@ class RunReader {
  * The parts of a run between words that are not digits after all: `for` counts as a digit only
  * among six others, and between digits that are said one by one or at an end of the run.
  */
-function withoutOtherWords(run: DigitRun): readonly DigitRun[] {
+function withoutOtherWords(run: DigitRun): DigitRun[] {
   const { digits } = run;
   const others = digits.filter(({ isHomophone }) => !isHomophone).length;
-  const isSingle = (at: number): boolean => {
-    const digit = digits[at];
-    return digit === undefined || (digit.isFirst && digit.isLast);
-  };
+  const isSingle = (at: number): boolean => digits[at]?.isSingle ?? true;
   const isOther = digits.map(({ isHomophone }, at) => isHomophone
     && (others < FEWEST_BESIDE_HOMOPHONES || !isSingle(at - 1) || !isSingle(at + 1)));
   const parts: DigitRun[] = [];

@@ -45,8 +45,16 @@ export const DIGIT_WORDS: ReadonlyMap<string, DigitWord> = new Map<string, Digit
   ].map((word): [string, DigitWord] => [word, { kind: 'pause', parts: false }]),
 ]);
 
-/** The length of the longest word in `DIGIT_WORDS`, in letters. */
-export const LONGEST_DIGIT_WORD = Math.max(...[...DIGIT_WORDS.keys()].map(({ length }) => length));
+/** Said before digits are said again, as in "no, sorry, 6627". */
+export const CORRECTIONS: ReadonlySet<string> = new Set([
+  'no', 'sorry', 'wait', 'i', 'mean', 'meant', 'rather', 'actually', 'correction', 'oops', 'nein',
+  'non', 'pardon', 'scusi',
+]);
+
+/** The length of the longest of these words, in letters. */
+export const LONGEST_DIGIT_WORD = Math.max(
+  ...[...DIGIT_WORDS.keys(), ...CORRECTIONS].map(({ length }) => length),
+);
 
 function digitsOf(...digits: readonly number[]): DigitWord {
   return { kind: 'digits', digits, begins: true };

@@ -1,5 +1,8 @@
-import { digitRunSteps, valueIn, type Digit, type DigitRun } from './digit-runs.ts';
-import { anyWordOf, steadyFinder, type FindingSteps, type FoundValue } from './finder.ts';
+import {
+  corrected, digitRunSteps, valueIn, type Digit, type DigitRun,
+} from './digit-runs.ts';
+import { steadyFinder, type FindingSteps, type FoundValue } from './finder.ts';
+import { hasPhoneWord, meaningAfter } from './number-words.ts';
 
 const SHORTEST = 7;
 /** ITU-T E.164. */
@@ -7,31 +10,11 @@ const LONGEST = 15;
 /** How far words may be from a number that they refer to, in UTF-16 code units. */
 const NEAR = 40;
 
-/** Said about a phone number. */
-const PHONE = new RegExp(
-  String.raw`\b(?:number(?:['\u2019]s)?|${anyWordOf(`
-    phone telephone tel mobile cell cellphone landline call calling called ring reach text sms
-    whatsapp dial contact fax voicemail area_code
-  `)})\b`,
-  'i',
-);
-/** Said before "number" when it may be a telephone number. */
-const OF_PHONE = anyWordOf(`
-  phone telephone mobile cell contact home work office business fax callback direct daytime hotline
-  service support emergency private personal local free new old best right current correct following
-  other another my his her their our your the a whose this that what which s
-`);
-/** Said about other numbers. */
-const OTHER = new RegExp(
-  String.raw`(?:\b(?:(?<!area )code|${anyWordOf(`
-    order invoice reference ref ticket tracking account customer policy serial article item isbn ean
-    model booking confirmation reservation case id contract batch lot member membership loyalty
-    passport version lottery insurance parcel claim meter tax vat registration
-  `)})\b|(?<![a-z'\u2019])(?!${OF_PHONE} )[a-z]+ numbers?\b)[^.!?]*$`,
-  'i',
-);
-/** A date in ISO 8601, whatever follows it. */
-const DAY = /^(?:19|20)\d\d-[01]\d-[0-3]\d/;
+/** A date, whatever follows it: `2026-11-25`, `25.11.2026`, `11/25/2026`. */
+const DAY = /^(?:(?:19|20)\d\d-[01]\d-[0-3]\d|[0-3]?\d([./-])[0-3]?\d\1(?:19|20)\d\d(?!\d))/;
+const TEN_IN_A_ROW = /^\p{Nd}{10}$/u;
+/** The name of a field in JSON: its number is more often an id. */
+const FIELD = /":\s*"?$/;
 const TENS = /ty\b|teen\b|\b(?:ten|eleven|twelve)\b/i;
 
 /**
@@ -41,10 +24,21 @@ const TENS = /ty\b|teen\b|\b(?:ten|eleven|twelve)\b/i;
 export const phoneNumbers = steadyFinder('phone', phonesIn);
 
 function* phonesIn(text: string): FindingSteps {
-  for (const run of digitRunSteps(text, SHORTEST)) {
+  for (const run of digitRunSteps(text, SHORTEST, correctedPhone)) {
     if (run !== undefined) yield* numbersIn(run, text);
     yield;
   }
+}
+
+/** A phone number whose last group was said again: "0161 496 03, no, sorry, 0732". */
+function correctedPhone(before: DigitRun, after: DigitRun): DigitRun | undefined {
+  const said = before.digits;
+  if (said.length > LONGEST || after.digits.length >= SHORTEST) return undefined;
+  const place = said.findLastIndex((digit) => digit.isFirst && (!digit.isLast || digit.isApart));
+  const run = corrected(before, after, Math.max(place, 0));
+  const { length } = run.digits;
+  if (length < said.length || length > LONGEST) return undefined;
+  return run.hasPlus || shapeOf(run.digits, 0, length) !== 'any' ? run : undefined;
 }
 
 /** In digits: a few numbers next to each other. */
@@ -72,7 +66,8 @@ function* numbersIn(run: DigitRun, text: string): FindingSteps {
   for (let start = 0; start + SHORTEST <= digits.length;) {
     yield;
     const digit = digits[start];
-    const isPlace = start === 0 || (digit?.isApart === true && digit.isFirst);
+    const isAfterFor = digits[start - 1]?.isHomophone === true; // "for oh one six one …"
+    const isPlace = start === 0 || isAfterFor || (digit?.isApart === true && digit.isFirst);
     const end = isPlace ? endOfNumber(run, text, start) : undefined;
     if (end !== undefined) yield numberIn(run, text, start, end);
     start = end ?? start + 1;
@@ -89,28 +84,66 @@ function endOfNumber(run: DigitRun, text: string, start: number): number | undef
   const ends = [];
   for (let end = most; end >= start + SHORTEST; end--)
     if (digits[end - 1]?.isLast === true) ends.push(end);
-  const isWhole = (end: number): boolean => end === digits.length || digits[end]?.isApart === true;
+  const isWhole = (end: number): boolean => endsWell(digits, end);
+  const before = new TextBefore(text, digits[start]?.start ?? 0);
   return [...ends.filter(isWhole), ...ends.filter((end) => !isWhole(end))]
-    .find((end) => isNumber(run, text, start, end));
+    .find((end) => isNumber(run, text, start, end, before));
 }
 
-function isNumber(run: DigitRun, text: string, start: number, end: number): boolean {
+function endsWell(digits: readonly Digit[], end: number): boolean {
+  return end === digits.length || digits[end]?.isApart === true;
+}
+
+/** The text before a number, whose words are looked for only once. */
+class TextBefore {
+  readonly #text: string;
+  #meaning: ReturnType<typeof meaningAfter> | 'unread' = 'unread';
+
+  constructor(text: string, start: number) {
+    this.#text = text.slice(Math.max(0, start - NEAR), start);
+  }
+
+  get isField(): boolean {
+    return FIELD.test(this.#text);
+  }
+
+  get meaning(): ReturnType<typeof meaningAfter> {
+    if (this.#meaning === 'unread') this.#meaning = meaningAfter(this.#text);
+    return this.#meaning;
+  }
+}
+
+function isNumber(
+  run: DigitRun,
+  text: string,
+  start: number,
+  end: number,
+  before: TextBefore,
+): boolean {
   const { digits, hasPlus } = run;
   const [first, last] = [digits[start], digits[end - 1]];
-  if (first === undefined || last === undefined) return false;
-  if (first.isHomophone || last.isHomophone) return false;
+  if (first === undefined || last === undefined || last.isHomophone) return false;
   if (hasPlus && start === 0) return true;
   const shape = shapeOf(digits, start, end);
+  if (first.isHomophone && !(shape === 'american' && endsWell(digits, end))) return false;
   // A long list is not searched for words near each digit.
   if (shape === 'any' && digits.length > LONGEST_LIST) return false;
   const said = text.slice(first.start, last.end);
   if (DAY.test(said)) return false;
-  const before = text.slice(Math.max(0, first.start - NEAR), first.start);
-  if (OTHER.test(before)) return false;
-  if (shape === 'dialled') return true;
-  const isMeant = PHONE.test(before) || PHONE.test(text.slice(last.end, last.end + NEAR));
-  return isMeant || (shape === 'american' && isInThree(digits, said, end))
+  if (before.meaning === 'other') return false;
+  if (shape === 'dialled' || before.meaning === 'phone') return true;
+  if (shape === 'american' && isAmerican(digits, said, end, before)) return true;
+  return hasPhoneWord(text.slice(last.end, last.end + NEAR))
     || (end - start === SHORTEST && /^\d{3}-\d{4}$/.test(said));
+}
+
+function isAmerican(
+  digits: readonly Digit[],
+  said: string,
+  end: number,
+  before: TextBefore,
+): boolean {
+  return isInThree(digits, said, end) || (TEN_IN_A_ROW.test(said) && !before.isField);
 }
 
 /** In groups of 3, 3 and 4, or in words for single digits. */

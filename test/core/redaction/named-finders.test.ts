@@ -1,6 +1,7 @@
-// 200 numbers and addresses as callers and agents say and type them, and 200 harmless sentences.
-// The second half of each was written after the finders and held back until they were measured:
-// then 91 of 100 were found, and 3 harmless sentences were not left alone.
+// 300 sentences with numbers and addresses, as callers and agents say and type them, and 300
+// harmless ones. The third hundred of each, in nine languages, was held back until the finders had
+// been written. Then all values were found in 97, and no harmless one was changed. Since then a
+// mark in one of the three was put right, and "codice" is found.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -39,7 +40,11 @@ function plain(text: string): string {
 
 /** Sentences in which not just the values were replaced. Values are written `{card:4242 …}`. */
 function missedIn(name: string): readonly string[] {
-  return linesOf(name).filter((line) => {
+  return missedAmong(linesOf(name));
+}
+
+function missedAmong(lines: readonly string[]): readonly string[] {
+  return lines.filter((line) => {
     const said = line.replaceAll(/\{[a-z]+:([^}]*)\}/g, '$1');
     const wanted = line.replaceAll(/\{([a-z]+):[^}]*\}/g, '[$1]');
     return plain(redacted(said)) !== plain(wanted);
@@ -52,15 +57,19 @@ function wrongIn(name: string): readonly string[] {
 
 describe('cards, phones, ibans and emails', () => {
   it('are found as callers and agents say and type them', () => {
-    assert.equal(linesOf('first-values').length + linesOf('second-values').length, 200);
-    const missed = [...missedIn('first-values'), ...missedIn('second-values')];
-    assert.deepEqual(missed, ['My gmail is {email:rob the builder at gmail dot com}.']);
+    const names = ['first-values', 'second-values', 'third-values'];
+    assert.equal(names.flatMap(linesOf).length, 300);
+    assert.deepEqual(names.flatMap(missedIn), [
+      'My gmail is {email:rob the builder at gmail dot com}.',
+      'IBAN lowercase, {iban:ie93 aibk 9311 5277 0144 26}',
+    ]);
   });
 
   it('are not found in harmless sentences', () => {
-    assert.equal(linesOf('first-harmless').length + linesOf('second-harmless').length, 200);
-    const wrong = [...wrongIn('first-harmless'), ...wrongIn('second-harmless')];
-    assert.deepEqual(wrong, ['Order 4000123412341234 was shipped.']); // it passes as a Visa card
+    const names = ['first-harmless', 'second-harmless', 'third-harmless'];
+    assert.equal(names.flatMap(linesOf).length, 300);
+    // It passes as a Visa card.
+    assert.deepEqual(names.flatMap(wrongIn), ['Order 4000123412341234 was shipped.']);
   });
 
   for (const [text, ...values] of [
@@ -79,6 +88,51 @@ describe('cards, phones, ibans and emails', () => {
   ] as const)
     it(`have the same values however they are said: ${text}`, () =>
       assert.deepEqual(valuesIn(text).toSorted(), [...values].toSorted()));
+
+  for (const [rule, ...texts] of [
+    ['the nearest word decides',
+      'About order 55213, call me at {phone:0161 496 0732}',
+      'Zur Bestellung 88317, meine Telefonnummer ist {phone:4712 338 112}.',
+      'My order is late. {phone:0161 496 0732}', 'I call about order 0161 496 0732'],
+    ['a mark is not a word about the next number',
+      'cvv {code:417}, call me on {phone:0161 496 0732}',
+      'cvv {code:417}, so {phone:0161 496 0732}'],
+    ['ten digits in a row need no word', 'It is {phone:4155550132}, Tom.', 'My order: 4155550132'],
+    ['ten digits in a field of JSON need one',
+      '{"x":"4155550132"}', '{"phone":"{phone:4155550132}"}'],
+    ['numbers of orders and parcels are no phones in five languages',
+      'Meine Sendungsnummer ist 0123456789.', 'Bestell-Nr. 0123456789', 'la commande 0612345678',
+      'el pedido 0612345678', 'il mio ordine è 0612345678'],
+    ['a day is no phone', 'Bitte rufen Sie mich am 12.04.2027 um 14:30 an.'],
+    ['the next number after a card\'s counts in any language',
+      '{card:4242 4242 4242 4242}, gültig bis {expiry:11/27}, Prüfnummer {code:882}.',
+      '{card:4242 4242 4242 4242}, ważna do {expiry:11/27}, z tyłu {code:882}',
+      '{card:4242 4242 4242 4242}, les 3 chiffres au dos {code:882}, et 250 roses.',
+      '{card:4242 4242 4242 4242}, codice {code:882}',
+      'Mit {card:4242 4242 4242 4242} für 250 Euro.', '{card:4242 4242 4242 4242}, commande 4417',
+      '{card:4242 4242 4242 4242} im Mai 2027', '{card:4242 4242 4242 4242} for €250',
+      `{card:4242 4242 4242 4242} ${'x'.repeat(60)} 882`],
+    ['a number may begin with "for"',
+      '{card:for oh one two, eight eight eight eight, eight eight eight eight, one eight eight one}',
+      '{card:for double oh oh, oh five six six, five five six six, five five five six}',
+      '{phone:for oh one, five five five, oh one four two}',
+      'for {phone:oh one six one, four nine six, oh seven three two}'],
+    ['a number may be corrected',
+      '{card:4191 7720 3355 66, no, sorry, 6627}', '{card:4242 4242, wait, 4242 4242}, no.',
+      '{card:four two four two four two four two four three, no, two four two four two four two}',
+      '{card:4242 4242 4242 4242}, no, sorry, {card:4111 1111 1111 1111}.',
+      'Call {phone:0161 496 07, no, sorry, 0732}.',
+      'Call {phone:415 555 0132}, no, sorry, {phone:415 555 0199}.',
+      'Call {phone:555 0132}, no, {phone:555 0199}.',
+      'Call {phone:0161 496 0732}, no, 12 of them.', '4061, no, {card:4242 4242 4242 4242}',
+      'Flight 4472, no, wait, 8823, or 4473.'],
+  ] as const)
+    it(`are found so that ${rule}`, () => {
+      for (const text of texts) assert.deepEqual(missedAmong([text]), [], text);
+    });
+
+  it('have the value that was meant if a part is said again', () =>
+    assert.deepEqual(valuesIn('4242 4242 4242 41, no, sorry, 4242'), ['card 4242424242424242']));
 
   // With homophones each would be a phone number, because it is introduced as one.
   for (const text of [
