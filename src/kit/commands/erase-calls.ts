@@ -235,6 +235,7 @@ async function eraseConversations(
   const isNamed = (key: string): boolean => keys.has(key) || ids.has(withoutAgent(key));
   for (const { conversationId } of caller === undefined ? records : []) ids.add(conversationId);
   const gone = new Map<string, ErasedOutcome | 'failed'>();
+  let isSearched = false;
   try {
     await erasure.attempt(async () => {
       const isWanted = caller === undefined ? isNamed : undefined;
@@ -243,6 +244,7 @@ async function eraseConversations(
         if (isTheirs(conversation, isNamed(key))) keys.add(key);
         else if (keys.delete(key)) gone.set(key, 'not stored'); // it is somebody else's
       }
+      isSearched = true;
     });
     for (const key of keys) {
       gone.set(key, 'failed');
@@ -252,6 +254,9 @@ async function eraseConversations(
         gone.set(key, outcome);
       });
     }
+    // The id may have words under the key of an agent that could not be read.
+    if (!isSearched && caller === undefined)
+      for (const { conversationId } of records) gone.set(conversationId, 'failed');
     await erasure.overwrite(parts);
     return gone;
   } finally {
