@@ -23,6 +23,8 @@ interface Shops {
   readonly begun: Promise<void>;
   /** Lets the tool hand over. */
   handsOver(): void;
+  /** Shuts process `a` down. */
+  replaced(): Promise<unknown>;
 }
 
 /** Two processes with the agents "shop" and "desk". In `a`, the shop hands over when released. */
@@ -40,6 +42,7 @@ function shops(t: TestContext, channels: { a?: Channel; b?: Channel } = {}): Sho
       return handOver('desk');
     },
   });
+  let close = (): Promise<unknown> => assert.fail('not open');
   const open = (name: 'a' | 'b'): TestClient => {
     const model = scriptedModel(name === 'a' ? [{ call: 'pass', args: {} }] : ['Shop.', 'Shop.']);
     const shop = defineAgent({ name: 'Shop', prompt: 'You sell.', tools: [pass], model });
@@ -49,11 +52,16 @@ function shops(t: TestContext, channels: { a?: Channel; b?: Channel } = {}): Sho
     const app = createApp(settingsWith(), { shop, desk }, {
       log: recordLog().log, store, ...(channel === undefined ? {} : { channel }),
     });
+    if (name === 'a') close = () => app.close();
     const client = createTestClient(app, { secret: SECRET, conversationId: 'c' });
     t.after(() => client.close());
     return client;
   };
-  return { a: open('a'), b: open('b'), begun: begun.promise, handsOver: () => gate.resolve() };
+  return {
+    a: open('a'), b: open('b'), begun: begun.promise,
+    handsOver: () => gate.resolve(),
+    replaced: () => close(),
+  };
 }
 
 async function says(client: TestClient, words: string): Promise<string> {
@@ -76,4 +84,15 @@ describe('a hand-over by a tool of an older turn', () => {
       await first;
       assert.equal(await says(b, 'Three'), 'Desk.');
     });
+
+  it('counts when its process is replaced meanwhile', async (t) => {
+    const { a, b, begun, handsOver, replaced } = shops(t);
+    const first = says(a, 'One');
+    await begun;
+    assert.equal(await says(b, 'Two'), 'Shop.');
+    const gone = replaced();
+    handsOver();
+    await Promise.all([first, gone]);
+    assert.equal(await says(b, 'Three'), 'Desk.');
+  });
 });
