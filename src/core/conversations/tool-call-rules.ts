@@ -173,14 +173,20 @@ function writeResult(
   // it.
   const owner = state === 'interrupted' ? conversation.turns.at(-1) ?? record : record;
   if (!isDiscarded || mayStay(ended)) keepState(conversation, owner, result, ended);
+  // A repeated write may find its result here, merged from its first attempt, but not the agent.
+  const isLast = call.state !== 'completed' || lastHandOverOf(record) === call;
+  if (!isDiscarded && handOver !== undefined && isLast) keepAgent(conversation, record, handOver);
   if (call.state === 'completed') return true; // a result never changes
-  if (!isDiscarded && handOver !== undefined) keepAgent(conversation, record, handOver);
   subtract(conversation, record);
   messages[index] = { ...call, state, content, ...(handOver === undefined ? {} : { handOver }) };
   add(conversation, record);
   if (state === 'completed') completeJoined(conversation, record, call.key, content);
   trim(conversation, bounds);
   return true;
+}
+
+function lastHandOverOf(record: TurnRecord): ToolMessage | undefined {
+  return toolMessagesOf(record).findLast((call) => call.handOver !== undefined);
 }
 
 /**
