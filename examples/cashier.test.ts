@@ -24,7 +24,6 @@ function call(
   t: TestContext,
   charge: () => Promise<{ receipt: string }>,
   script: readonly ScriptedAnswer[],
-  prices?: ReadonlyMap<string, number>,
 ) {
   const keys: string[] = []; // given to the bank
   const lines: string[] = [];
@@ -36,7 +35,7 @@ function call(
   const agent = cashier({
     charge: ({ key }) => (keys.push(key), charge()),
     refund: async ({ key }) => (keys.push(key), { receipt: 'r2' }),
-  }, prices);
+  });
   const app = createApp(settings, withModel(agent, scriptedModel(script)), { log });
   const caller = createTestClient(app, { secret });
   t.after(() => caller.close());
@@ -53,20 +52,6 @@ test('nothing is paid in the turn that quotes the price', async (t) => {
   const { keys, results } = call(t, async () => paid, script);
   const [, refused] = await results('Invoice 4711, please.');
   assert.deepEqual(refused, { error: 'tell the price, and wait for the answer' });
-  assert.deepEqual(keys, []);
-  assert.deepEqual(await results('Yes.'), [paid]);
-});
-
-test('an old price is not paid: the caller has to agree to the new one', async (t) => {
-  const prices = new Map([['4711', 4_200]]);
-  const script = [quote, '42 euros?', pay, quote, pay, '43 euros?', pay, 'Paid.'];
-  const { keys, results } = call(t, async () => paid, script, prices);
-  await results('Invoice 4711, please.');
-  prices.set('4711', 4_300);
-  assert.deepEqual(await results('Yes.'), [
-    { error: 'the price has changed: quote it' }, { cents: 4_300 },
-    { error: 'tell the price, and wait for the answer' },
-  ]);
   assert.deepEqual(keys, []);
   assert.deepEqual(await results('Yes.'), [paid]);
 });
