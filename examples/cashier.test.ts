@@ -3,7 +3,10 @@
 import assert from 'node:assert/strict';
 import { test, type TestContext } from 'node:test';
 
-import { createApp, createLogger, NotDone, parseSettings } from 'layercode-microserver';
+import {
+  createApp, createLogger, emptyConversation, NotDone, parseSettings, type Conversation,
+  type ConversationStore,
+} from 'layercode-microserver';
 import {
   createTestClient, scriptedModel, withModel, type ScriptedAnswer,
 } from 'layercode-microserver/testing';
@@ -110,4 +113,75 @@ test('a payment of unknown outcome is logged, counted, and not tried again', asy
   assert.ok(keys[0]?.startsWith(line.idempotencyKey));
   assert.deepEqual(others, []);
   assert.match(app.metrics.text(), /^layercode_tool_outcomes_unknown_total\{tool="pay"\} 1$/m);
+});
+
+/** A store of two processes. It is slow to write the first quote; `isAsked` says that it has it. */
+class StallingStore implements ConversationStore {
+  readonly isShared = true;
+  readonly isAsked: Promise<void>;
+  goOn = (): void => undefined;
+  #asked = (): void => undefined;
+  readonly #goesOn: Promise<void>;
+  readonly #texts = new Map<string, string>();
+
+  constructor() {
+    this.isAsked = new Promise((resolve) => (this.#asked = resolve));
+    this.#goesOn = new Promise((resolve) => (this.goOn = resolve));
+  }
+
+  read(id: string): Conversation | undefined {
+    const text = this.#texts.get(id);
+    return text === undefined ? undefined : (JSON.parse(text) as Conversation);
+  }
+
+  async update<T>(id: string, change: (conversation: Conversation) => T): Promise<T> {
+    const tried = this.read(id) ?? emptyConversation(id);
+    change(tried);
+    if (tried.state?.includes('"quote":')) {
+      this.#asked();
+      await this.#goesOn;
+    }
+    const conversation = this.read(id) ?? emptyConversation(id);
+    const result = change(conversation);
+    this.#texts.set(id, JSON.stringify(conversation));
+    return result;
+  }
+
+  count(): number {
+    return this.#texts.size;
+  }
+
+  close(): void {}
+}
+
+test('a price that was told while the order changed in another process is not paid', async (t) => {
+  const store = new StallingStore();
+  const charged: number[] = [];
+  const agent = cashier({
+    charge: async ({ cents }) => (charged.push(cents), paid),
+    refund: () => assert.fail(),
+  });
+  const [a, b] = [
+    [{ call: 'express', args }, 'By express, then.'],
+    [quote, '42 euros?', pay, 'The price has changed.', quote, '51 euros?', pay, 'Paid.'],
+  ].map((script) => {
+    const app = createApp(settings, withModel(agent, scriptedModel(script)), { store });
+    const caller = createTestClient(app, { secret, conversationId: 'call-1' });
+    t.after(() => caller.close());
+    return async (words: string): Promise<unknown[]> =>
+      (await (await caller.say(words)).toolCalls()).map(({ result }) => result);
+  });
+  assert.ok(a && b);
+
+  const told = b('What does 4711 cost?');
+  await store.isAsked;
+  await a('And by express, please.');
+  store.goOn();
+  assert.deepEqual(await told, [{ cents: 4_200 }]);
+  const error = 'the price has changed: call quote, and tell the new one';
+  assert.deepEqual(await b('Yes.'), [{ error }]);
+  assert.deepEqual(charged, []);
+  assert.deepEqual(await b('What is it now?'), [{ cents: 5_100 }]);
+  assert.deepEqual(await b('Yes.'), [paid]);
+  assert.deepEqual(charged, [5_100]);
 });

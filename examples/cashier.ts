@@ -1,5 +1,7 @@
 // An agent that takes payments: docs/payments.md explains it.
 
+import { isDeepStrictEqual } from 'node:util';
+
 import {
   defineAgent, defineState, NotDone, tool, type Agent, type OnceContext,
 } from 'layercode-microserver';
@@ -9,12 +11,25 @@ import { bank as ourBank, type Bank } from './bank.ts';
 /** In cents. In your program: a look-up in the shop's books. */
 const PRICES: ReadonlyMap<string, number> = new Map([['4711', 4_200]]);
 
-interface Payments {
-  /** The invoice whose price the caller was last told, and the turn in which that happened. */
-  quote?: { invoice: string; cents: number; turnId: string };
+const EXPRESS_CENTS = 900;
+
+/** What a price is the price of. */
+interface Offer {
+  readonly invoice: string;
+  readonly express: boolean;
+  readonly cents: number;
 }
 
-const payments = defineState((): Payments => ({}));
+interface Payments {
+  /** Invoices whose goods are to come by express. */
+  express: Record<string, true>;
+  /** What the caller was last told the price of, and the turn in which that happened. */
+  quote?: Offer & { readonly turnId: string };
+  /** What was paid, in cents, by invoice. */
+  paid: Record<string, number>;
+}
+
+const payments = defineState((): Payments => ({ express: {}, paid: {} }));
 
 const parameters = {
   type: 'object',
@@ -23,6 +38,20 @@ const parameters = {
   additionalProperties: false,
 } as const;
 
+const express = tool({
+  name: 'express',
+  description: 'Has the goods of an invoice delivered by express, which changes its price.',
+  parameters,
+  state: payments,
+  repeatable: true, // changes only the state: the same call adds nothing
+  run({ invoice }, { state }) {
+    if (state.paid[invoice] !== undefined) throw new NotDone('it is paid already');
+    offerOf(invoice, state); // there is such an invoice
+    state.express[invoice] = true;
+    return { next: 'call quote, and tell the new price' };
+  },
+});
+
 const quote = tool({
   name: 'quote',
   description: 'The price of an invoice. Tell it to the caller, and ask whether to pay.',
@@ -30,10 +59,10 @@ const quote = tool({
   state: payments,
   repeatable: true, // on other platforms, a quote that was discarded unheard does not count
   async run({ invoice }, { state, turnId, saveState }) {
-    const cents = centsOf(invoice);
-    state.quote = { invoice, cents, turnId };
+    const offer = offerOf(invoice, state);
+    state.quote = { ...offer, turnId };
     await saveState(); // the caller's answer may reach another process
-    return { cents };
+    return { cents: offer.cents };
   },
 });
 
@@ -47,7 +76,10 @@ const payTool = (bank: Bank) =>
     async run({ invoice }, context) {
       const { idempotencyKey, attempt, signal } = context;
       const { cents } = agreedTo(invoice, context);
-      return bank.charge({ invoice, cents, key: `${idempotencyKey}-${attempt}`, signal });
+      const key = `${idempotencyKey}-${attempt}`;
+      const receipt = await bank.charge({ invoice, cents, key, signal });
+      context.state.paid[invoice] = cents;
+      return receipt;
     },
   });
 
@@ -56,12 +88,15 @@ const refundTool = (bank: Bank) =>
     name: 'refund',
     description: 'Pays an invoice back. Call it when the caller has asked for it.',
     parameters,
+    state: payments,
     once: ({ invoice }) => invoice,
-    run: ({ invoice }, { idempotencyKey: key, signal }) =>
-      bank.refund({ invoice, cents: centsOf(invoice), key, signal }),
+    run({ invoice }, { state, idempotencyKey: key, signal }) {
+      const cents = state.paid[invoice] ?? offerOf(invoice, state).cents;
+      return bank.refund({ invoice, cents, key, signal });
+    },
   });
 
-/** The quote, if the caller has had a turn in which to refuse it. */
+/** The quote, if the caller has had a turn in which to refuse it, and it is still right. */
 function agreedTo(
   invoice: string,
   { state, turnId }: Pick<OnceContext<Payments>, 'state' | 'turnId'>,
@@ -69,13 +104,17 @@ function agreedTo(
   const told = state.quote;
   if (told?.invoice !== invoice) throw new NotDone('call quote first, and tell the price');
   if (told.turnId === turnId) throw new NotDone('tell the price, and wait for the answer');
+  // Compared, as a change in another process may have been unable to see the quote.
+  if (!isDeepStrictEqual(told, { ...offerOf(invoice, state), turnId: told.turnId }))
+    throw new NotDone('the price has changed: call quote, and tell the new one');
   return told;
 }
 
-function centsOf(invoice: string): number {
+function offerOf(invoice: string, state: Payments): Offer {
   const cents = PRICES.get(invoice);
   if (cents === undefined) throw new NotDone('there is no such invoice');
-  return cents;
+  const isExpress = state.express[invoice] === true;
+  return { invoice, express: isExpress, cents: cents + (isExpress ? EXPRESS_CENTS : 0) };
 }
 
 export const cashier = (bank: Bank): Agent =>
@@ -89,7 +128,7 @@ Say "I am asking the bank." before you call pay.
 "not started": say that nothing was paid, and that you can try again.
 "done before": it was paid earlier in this call, and nothing was paid now.`,
     filler: 'One moment, please.',
-    tools: [quote, payTool(bank), refundTool(bank)],
+    tools: [express, quote, payTool(bank), refundTool(bank)],
   });
 
 export default cashier(ourBank);

@@ -37,7 +37,7 @@ describe(`the code of ${PAGE}`, () => {
   symlinkSync(ROOT, join(folder, 'node_modules/layercode-microserver'));
   const bread = { goods: 'loaf of bread', count: 2 };
   const puts = { call: 'put_aside', args: bread };
-  const sends = { call: 'send_order', args: {} };
+  const sends = { call: 'send_order', args: { agreed: '2 loaf of bread' } };
 
   /** The agent, which sends its orders to this shop. */
   async function agentFor(t: TestContext, shop: Server): Promise<Agent> {
@@ -72,6 +72,26 @@ describe(`the code of ${PAGE}`, () => {
     assert.equal(await within(second, 'the second reply'), 'Ordered, and milk.');
     const result = model.requests.at(-1)?.messages.findLast(({ role }) => role === 'tool');
     assert.deepEqual(JSON.parse(result?.content ?? ''), { allPutAside: [bread, milk.args] });
+  });
+
+  it('orders nothing to which the caller has not said yes', async (t) => {
+    let orders = 0;
+    const shop = createServer((_request, response) => (orders++, void response.end()));
+    const milk = { call: 'put_aside', args: { goods: 'bottle of milk', count: 1 } };
+    const all = { call: 'send_order', args: { agreed: '2 loaf of bread, 1 bottle of milk' } };
+    const model = scriptedModel([puts, milk, 'Milk, too?', sends, 'Milk, too?', all, 'Ordered.']);
+    const served = withModel(await agentFor(t, shop), model);
+    const settings = parseSettings({ LAYERCODE_WEBHOOK_SECRET: secret }, []);
+    const caller = createTestClient(createApp(settings, served), { secret });
+    t.after(() => caller.close());
+    const lastResult = async (words: string): Promise<unknown> =>
+      (await (await caller.say(words)).toolCalls()).at(-1)?.result;
+    await lastResult('Two loaves, and milk.');
+    const error = 'not agreed; ask the caller about all of: 2 loaf of bread, 1 bottle of milk';
+    assert.deepEqual(await lastResult('Order two loaves.'), { error });
+    assert.equal(orders, 0);
+    assert.deepEqual(await lastResult('Yes, both.'), { ordered: [bread, milk.args] });
+    assert.equal(orders, 1);
   });
 
   // With the earlier code, the second order had the first goods again.
