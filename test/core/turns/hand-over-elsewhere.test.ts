@@ -3,18 +3,18 @@
 import assert from 'node:assert/strict';
 import { describe, it, type TestContext } from 'node:test';
 
-import { defineAgent } from '../../src/agents/define-agent.ts';
-import { createApp } from '../../src/app/create-app.ts';
-import type { Channel } from '../../src/base/channel.ts';
-import { createTestClient, type TestClient } from '../../src/kit/test-client.ts';
-import { scriptedModel } from '../../src/kit/scripted-model.ts';
-import { handOver } from '../../src/tools/tool-hand-over.ts';
-import { tool } from '../../src/tools/tool.ts';
+import type { Channel } from '../../../src/base/channel.ts';
+import { defineAgent } from '../../../src/core/agents/define-agent.ts';
+import { handOver } from '../../../src/core/tools/tool-hand-over.ts';
+import { tool } from '../../../src/core/tools/tool.ts';
+import { scriptedModel } from '../../../src/kit/scripted-model.ts';
+import { createTestClient, type TestClient } from '../../../src/kit/test-client.ts';
+import { createApp } from '../../../src/server/app/create-app.ts';
+import { deferred } from '../../fixtures/app.ts';
+import { recordLog, SECRET, settingsWith } from '../../fixtures/kernel.ts';
+import { Post } from '../../fixtures/post.ts';
 import { sharing } from '../conversations/stores/machines.ts';
 import { PartsInMemory, type SharedParts } from '../conversations/stores/parts-in-memory.ts';
-import { deferred } from '../fixtures/app.ts';
-import { recordLog, SECRET, settingsWith } from '../fixtures/kernel.ts';
-import { Post } from '../fixtures/post.ts';
 
 interface Shops {
   readonly a: TestClient;
