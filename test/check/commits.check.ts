@@ -9,7 +9,7 @@ import { describe, it } from 'node:test';
 import { ROOT } from '../fixtures/source-files.ts';
 
 /** Earlier commits have subjects of other forms. */
-const SINCE = '2845fa26e132e4f272c8d5d91c85636985a38575';
+const SINCE = '5993c5af30ff0baec37cb3fc441984cb701071cf';
 
 /** `stores: waiting changes are made again` */
 const SUBJECT = /^(?=.{1,72}$)[a-z][a-z-]*(?:, [a-z][a-z-]*)*: \S/;
