@@ -150,7 +150,7 @@ describe('ToolCallParts', () => {
     const begun = { index: 0, name: 'a', args: '{"n":"' };
     join([begun, ...Array<Piece>(50_000).fill({ index: 0, name: 'a', args: 'xxxx}' })]);
     const cost = process.cpuUsage(from).user / 1_000;
-    assert.ok(cost < 1_000, `${cost} ms`);
+    assert.ok(cost < 2_500, `${cost} ms`); // parsed with each piece: 4,500
   });
 
   it('makes ids that every vendor accepts', () => {
