@@ -96,7 +96,8 @@ Examples:
   layercode-microserver calls erase conv-123
   layercode-microserver calls erase --from +15550100
 
-Exit codes: 0 success; 1 no such id, or records cannot be read; 2 wrong arguments.
+Exit codes: 0 success; 1 no such id, records cannot be read, or not everything was erased; 2 wrong
+arguments.
 `,
   async run(argv, plainTerminal) {
     const terminal = withBrokenPipes(plainTerminal);
@@ -153,6 +154,10 @@ function parseArguments(argv: readonly string[]) {
     const place = ACTIONS.show.takes.includes(stray) ? 'show' : 'list';
     throw new UsageError(`${stray} is for calls ${place}`);
   }
+  const narrowing = FILTER_FLAGS.find((flag) => flags[flag] !== undefined)
+    ?? (switches.has('--failed') ? '--failed' : undefined);
+  if (switches.has('--unrecorded') && narrowing !== undefined)
+    throw new UsageError(`${narrowing} is about recorded calls, and --unrecorded lists others`);
   const filter = { ...filterOf(flags), hasFailed: switches.has('--failed') };
   return {
     action: name, id, flags, filter,

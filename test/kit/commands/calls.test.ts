@@ -511,6 +511,8 @@ describe('the calls command', () => {
     [['list', '--day', '2026-02-30'], /--day takes a day/],
     [['list', '--outcome', 'lost'], /--outcome takes "hung up", "ended", "not reported"/],
     [['list', '--slower-than', '3s'], /--slower-than takes milliseconds/],
+    [['list', '--unrecorded', '--failed'], /--failed is about recorded calls/],
+    [['list', '--unrecorded', '--day', '2026-11-25'], /--day is about recorded calls/],
     [['list', '--requests'], /--requests is for calls show/],
     [['list', '--html'], /--html is for calls show/],
     [['show', 'c-1', '--failed'], /--failed is for calls list/],
