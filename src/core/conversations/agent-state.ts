@@ -158,20 +158,23 @@ function undoOf({ undo }: TurnRecord): readonly (readonly Difference[])[] {
 }
 
 /**
- * Records the agent that a turn hands the conversation over to. A hand-over by a turn that is no
- * longer the newest counts only if no later turn has handed over.
+ * Gives the conversation to the agent that a turn's calls have handed it over to, unless a later
+ * turn has handed it over. Call it whenever a result may be new. Doing so again changes nothing,
+ * because a write that met another one is made again, on a copy that may have the result already.
  */
-export function keepAgent(conversation: Conversation, record: TurnRecord, agent: string): void {
+export function keepAgent(conversation: Conversation, record: TurnRecord): void {
+  const agent = handedOverTo(record);
+  if (agent === undefined) return;
   const later = conversation.turns.slice(conversation.turns.indexOf(record) + 1);
-  if (later.some(hasHandedOver)) return;
+  if (later.some((turn) => handedOverTo(turn) !== undefined)) return;
   if (record.number !== undefined && record.agentBefore === undefined)
     record.agentBefore = conversation.agent ?? null;
   conversation.agent = agent;
 }
 
-function hasHandedOver(record: TurnRecord): boolean {
-  return record.isDiscarded !== true
-    && toolMessagesOf(record).some(({ handOver }) => handOver !== undefined);
+function handedOverTo(record: TurnRecord): string | undefined {
+  if (record.isDiscarded === true) return undefined;
+  return toolMessagesOf(record).findLast(({ handOver }) => handOver !== undefined)?.handOver;
 }
 
 /**

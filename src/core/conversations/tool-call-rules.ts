@@ -73,7 +73,6 @@ export function noteProgress(
   // Before the calls are added: they have not begun, so the changes are not theirs.
   if (record.isDiscarded !== true) keepState(conversation, record, progress);
   if (record.runId !== runId) return { ownership: 'taken over', ...unclaimed };
-  keepHandOver(conversation, record, messages);
   if (filler !== undefined) record.filler = filler;
   const leading = leadingMessages(record);
   const isOpen = mayWrite(record, 'its calls');
@@ -81,6 +80,7 @@ export function noteProgress(
     ? withKnownResults(record, messages)
     : [...ownMessages(record), ...callsUnknownTo(record, messages)];
   rewrite(conversation, record, [...leading, ...own], leading.length);
+  keepAgent(conversation, record);
   trim(conversation, bounds);
   if (!isOpen) return { ownership: 'closed', ...unclaimed };
   const outcomes = claims.map((claim) => claimOnce(conversation, progress, claim));
@@ -173,20 +173,17 @@ function writeResult(
   // it.
   const owner = state === 'interrupted' ? conversation.turns.at(-1) ?? record : record;
   if (!isDiscarded || mayStay(ended)) keepState(conversation, owner, result, ended);
-  // A repeated write may find its result here, merged from its first attempt, but not the agent.
-  const isLast = call.state !== 'completed' || lastHandOverOf(record) === call;
-  if (!isDiscarded && handOver !== undefined && isLast) keepAgent(conversation, record, handOver);
-  if (call.state === 'completed') return true; // a result never changes
+  if (call.state === 'completed') {
+    keepAgent(conversation, record); // an earlier try of this write may have brought the result
+    return true; // a result never changes
+  }
   subtract(conversation, record);
   messages[index] = { ...call, state, content, ...(handOver === undefined ? {} : { handOver }) };
   add(conversation, record);
+  keepAgent(conversation, record);
   if (state === 'completed') completeJoined(conversation, record, call.key, content);
   trim(conversation, bounds);
   return true;
-}
-
-function lastHandOverOf(record: TurnRecord): ToolMessage | undefined {
-  return toolMessagesOf(record).findLast((call) => call.handOver !== undefined);
 }
 
 /**
@@ -282,24 +279,6 @@ export function earlierRounds(record: TurnRecord): Message[] {
   }
   const results = new Set(kept.values());
   return roundsOf(messages, (result) => results.has(result), { state: 'interrupted' });
-}
-
-/**
- * Keeps the agent that a call has handed the conversation over to, if these messages have the
- * result and the record does not: the write of the result itself may have failed. Does nothing for
- * a result that is known, because a newer turn may have handed over again.
- */
-export function keepHandOver(
-  conversation: Conversation,
-  record: TurnRecord,
-  messages: readonly Message[],
-): void {
-  if (record.isDiscarded === true) return;
-  for (const message of messages) {
-    if (message.role !== 'tool' || message.handOver === undefined) continue;
-    const known = knownCall(record, message);
-    if (known?.state !== 'completed') keepAgent(conversation, record, message.handOver);
-  }
 }
 
 /** The calls in these messages that the record lacks, without the words around them. */

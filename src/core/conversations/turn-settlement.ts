@@ -1,7 +1,7 @@
 // How a turn ends in its conversation.
 
 import type { SentEvent } from '../calls/reply-event.ts';
-import { keepState, keepStateOfMissing, type StateChange } from './agent-state.ts';
+import { keepAgent, keepState, keepStateOfMissing, type StateChange } from './agent-state.ts';
 import { keepFigures } from './captured-calls.ts';
 import { add, findTurn, rewrite, subtract, type Conversation } from './conversation.ts';
 import { trim, type ConversationBounds } from './history-bounds.ts';
@@ -9,7 +9,7 @@ import { mayWrite } from './last-word.ts';
 import type { Message, TurnState } from './message.ts';
 import type { Claimer } from './once-rules.ts';
 import { hearReported } from './reconcile.ts';
-import { keepHandOver, withKnownResults } from './tool-call-rules.ts';
+import { withKnownResults } from './tool-call-rules.ts';
 import { begin, type BegunRun } from './turn-begin.ts';
 import {
   hasFollowed, isPlainReply, leadingMessages, messagesOf, ownMessages, setMessages, setPlain,
@@ -95,9 +95,9 @@ function settle(
   if (record.messages === undefined && messages.length <= 1 && messages.every(isPlainReply)) {
     setPlain(record, record.words, messages[0]?.content ?? null);
   } else {
-    keepHandOver(conversation, record, messages);
     const leading = leadingMessages(record);
     setMessages(record, leading.concat(withKnownResults(record, messages)), leading.length);
+    keepAgent(conversation, record);
   }
   if (sent !== undefined) record.sent = sent;
   // `delete` is a slow call into V8, even if the property does not exist.

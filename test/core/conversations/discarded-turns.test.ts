@@ -161,8 +161,10 @@ describe('the agent of a turn that was replaced', () => {
     it(`is ${agent ?? "the path's own"} again`, () => {
       const place = new Replaced();
       if (agent !== undefined) place.conversation.agent = agent;
-      for (const other of ['billing', 'support'])
-        keepAgent(place.conversation, place.discarded, other);
+      for (const handOver of ['billing', 'support']) {
+        place.discarded.messages = round('t1', 'a', { handOver });
+        keepAgent(place.conversation, place.discarded);
+      }
       assert.equal(place.taken().agent, agent);
     });
 });
@@ -178,10 +180,10 @@ describe('the agent that has a conversation', () => {
   ] as const)
     it(`is ${what}`, () => {
       const conversation = emptyConversation('c');
-      const older = newTurn('t1', 'interrupted', 1);
+      const messages = round('t1', 'a', { handOver: 'a' });
+      const older = { ...newTurn('t1', 'interrupted', 1), messages };
       for (const turn of [older, later]) addTurn(conversation, turn);
-      if (later === handingOver) keepAgent(conversation, later, 'b');
-      keepAgent(conversation, older, 'a');
+      for (const turn of [later, older, older]) keepAgent(conversation, turn);
       assert.equal(conversation.agent, agent);
     });
 });

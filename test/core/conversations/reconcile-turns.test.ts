@@ -1,14 +1,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
-import { keepAgent, keepState, setState } from '../../../src/core/conversations/agent-state.ts';
+import { keepState, setState } from '../../../src/core/conversations/agent-state.ts';
 import type { Message } from '../../../src/core/conversations/message.ts';
 import type { OpenedTurn } from '../../../src/core/conversations/opened-turn.ts';
 import {
   afterRequests, booking, call, callOf, discarded, numbers, tellCalls,
 } from './calls.ts';
 import { change, setTo } from './state-writes.ts';
-import { Talk, yes } from './talk.ts';
+import { reply, round, Talk, yes } from './talk.ts';
 
 describe("the caller's words in a transcript", () => {
   tellCalls([
@@ -110,22 +110,21 @@ describe('the state and the agent of a conversation', () => {
   const told = ['A > a'];
 
   /** A, which left a state and an agent; B, which changed both; and the turn that replaces B. */
-  function replacing(said: string | Message[]): OpenedTurn {
+  function replacing(said: readonly Message[]): OpenedTurn {
     const talk = callOf('A > a');
     const { conversation } = talk;
     setState(conversation, '{"n":1}');
     conversation.agent = 'first';
     talk.open('t2', call('B', told));
     keepState(conversation, talk.turn('t2'), { agentState: change('{"n":1}', '{"n":2}') });
-    keepAgent(conversation, talk.turn('t2'), 'second');
-    talk.settle('t2', 'completed', said);
+    talk.settle('t2', 'completed', [...round('t2', 'a', { handOver: 'second' }), ...said]);
     return talk.open('t3', call('B and C', told));
   }
 
   const stateOf = ({ state, agent }: OpenedTurn): unknown => [state, agent];
 
   it('go back to what they were before a discarded turn', () => {
-    const opened = replacing('b');
+    const opened = replacing([reply('t2', 'b')]);
     assert.deepEqual(stateOf(opened), ['{"n":1}', 'first']);
     assert.equal(opened.discardedTurns, 1);
   });

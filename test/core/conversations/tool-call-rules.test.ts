@@ -131,14 +131,24 @@ describe('the result of a call', () => {
     assert.deepEqual(talk.calls, [PAID]);
   });
 
-  it('hands the conversation over only once, whichever write brings it first', () => {
+  it('hands the conversation over, unless a later turn has done so', () => {
     const talk = calling();
     const own = round('t1', 'a', { handOver: 'billing' });
     talk.progress('t1', own);
     assert.equal(talk.conversation.agent, 'billing');
-    talk.conversation.agent = 'sales'; // a newer turn has handed over again
+    talk.open('t2', KNOWS);
+    talk.progress('t2', round('t2', 'b', { handOver: 'sales' }));
     talk.progress('t1', own);
     talk.settle('t1', 'completed', own);
+    assert.equal(talk.conversation.agent, 'sales');
+  });
+
+  it('hands the conversation over to the last agent that its turn has named', () => {
+    const talk = calling();
+    const first = { content: '"handed over"', handOver: 'billing' };
+    talk.result('t1', 'a', first);
+    talk.progress('t1', [...round('t1', 'a', first), ...round('t1', 'b', { handOver: 'sales' })]);
+    talk.result('t1', 'a', first); // it is written again if the store did not answer
     assert.equal(talk.conversation.agent, 'sales');
   });
 

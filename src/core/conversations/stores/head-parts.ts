@@ -174,7 +174,7 @@ export class HeadParts {
     const record = this.#conversation.turns.findLast((turn) =>
       turn.messages?.some((message) => message.role === 'tool' && message.handOver === agent));
     if (record === undefined) this.#conversation.agent = agent;
-    else keepAgent(this.#conversation, record, agent);
+    else keepAgent(this.#conversation, record);
   }
 
   /**
