@@ -3,7 +3,7 @@ import { Watchers } from '../platform/watchers.ts';
 
 export interface WatchedStore extends ConversationStore {
   readonly watchers: Watchers;
-  /** Whether its users are working without it. */
+  /** Whether its users are working without it, or what they did meanwhile is not written yet. */
   readonly isAway: boolean;
   /** Closes it for good. */
   end(): Promise<void>;
@@ -22,7 +22,8 @@ export function watched(store: ConversationStore): WatchedStore {
       return result;
     },
     get isAway() {
-      return store.health?.().isDegraded === true;
+      const { isDegraded = false, turnsWaiting = 0 } = store.health?.() ?? {};
+      return isDegraded || turnsWaiting > 0;
     },
     runsAt: (address) => store.runsAt?.(address),
     count: () => store.count(),

@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 
+import { ROOT } from '../../fixtures/source-files.ts';
 import { WITHOUT_SQLITE } from '../../fixtures/sqlite.ts';
-import { evalIn } from './played-by-command.ts';
+import { evalAt, evalIn } from './played-by-command.ts';
 
 const killed = (moment: string): string => `agent bakery
 real make_order
@@ -93,6 +94,14 @@ describe('eval --process', () => {
       assert.match(stdout, /^1 of 1 scenarios passed\.$/m);
     });
   }
+
+  it('plays the example of a price that changes elsewhere', { skip: WITHOUT_SQLITE }, async () => {
+    const argv = ['--process', 'examples/evals/cashier-elsewhere.txt'];
+    const { code, stdout, stderr } = await evalAt({
+      directory: ROOT, argv, execArgv: ['--import', 'tsx'], // the agent is in TypeScript
+    });
+    assert.equal(code, 0, stdout + stderr);
+  });
 
   it("says so if the agent's process ends by itself", { skip: WITHOUT_SQLITE }, async () => {
     const script = 'agent ../suicide.mjs\nsay Hi\nexpect Hi\n';

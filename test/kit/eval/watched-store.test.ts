@@ -19,3 +19,20 @@ it('a watched store tells the underlying store its address', () => {
   const alone = new MemoryStore({ ttlMs: 1_000, maxConversations: 1 });
   assert.doesNotThrow(() => watched(alone).runsAt?.('a'));
 });
+
+// "store is back" went on while a change still waited, so the other process could not know of it.
+it('a watched store is away until everything that waited is written', () => {
+  const health = { isDegraded: true, turnsWaiting: 1, failures: 1, conflicts: 0 };
+  class FailingStore extends MemoryStore {
+    health(): typeof health {
+      return health;
+    }
+  }
+  const store = watched(new FailingStore({ ttlMs: 1_000, maxConversations: 1 }));
+  const seen = [store.isAway];
+  for (const change of [{ isDegraded: false }, { turnsWaiting: 0 }]) {
+    Object.assign(health, change);
+    seen.push(store.isAway);
+  }
+  assert.deepEqual(seen, [true, true, false]);
+});
