@@ -152,6 +152,16 @@ describe('the result of a call', () => {
     assert.equal(talk.conversation.agent, 'sales');
   });
 
+  // The first try met another process's write. The second is made on a copy that has its result.
+  it('hands the conversation over if it is written again and only the agent is missing', () => {
+    const talk = calling();
+    const result = { content: '"handed over"', handOver: 'billing' };
+    talk.result('t1', 'a', result);
+    delete talk.conversation.agent;
+    talk.result('t1', 'a', result);
+    assert.equal(talk.conversation.agent, 'billing');
+  });
+
   it('hands the conversation over at the end of its run if the store has lost the call', () => {
     const talk = begun();
     talk.settle('t1', 'completed', round('t1', 'a', { handOver: 'billing' }));
